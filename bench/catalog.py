@@ -1,0 +1,232 @@
+"""Every component by name, as strings: adding one is a new file and a line here. Importing this never imports torch."""
+
+import difflib
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from bench.errors import SuiteError
+
+Entry = TypeVar("Entry")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model's entry.
+
+    Attributes:
+        target: "module:Class".
+        line: what it is.
+        frontend: the front-end it uses unless a suite names another.
+        arguments: constructor arguments that this name stands for.
+        embeddings: whether it also takes embedding sequences.
+    """
+
+    target: str
+    line: str
+    frontend: str = "logmel"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    embeddings: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontend:
+    """A front-end's entry: "module:Class", what it is, and the constructor arguments that this name stands for."""
+
+    target: str
+    line: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A dataset's entry.
+
+    Attributes:
+        target: "module:Class".
+        line: what it is.
+        folder: its folder's name under the data directory; None where it is made by code.
+        folds: number of official folds.
+        task: "single" or "multi" label.
+        kind: "waveform" or "embedding".
+    """
+
+    target: str
+    line: str
+    folder: str | None
+    folds: int
+    task: str = "single"
+    kind: str = "waveform"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric's entry: what it is, the tasks it fits, and whether more is better."""
+
+    line: str
+    tasks: tuple[str, ...] = ("single", "multi")
+    higher_is_better: bool = True
+
+
+MODELS = {
+    "fc": Model(
+        target="models.fc:FC",
+        line="two-layer fully connected baseline, 1280-500-C on 10 × 128 input",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
+    "cnn": Model(target="models.cnn:CNN", line="log-mel CNN baseline"),
+    "lstm-skip": Model(
+        target="models.lstm_skip:LSTMSkip",
+        line="bidirectional LSTM layers with skip connections",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
+    "swishnet": Model(
+        target="models.swishnet:SwishNet", line="SwishNet slim: gated causal 1-D convolutions on MFCC", frontend="mfcc"
+    ),
+    "swishnet-wide": Model(
+        target="models.swishnet:SwishNet",
+        line="SwishNet with twice the channels",
+        frontend="mfcc",
+        arguments={"width": 2},
+    ),
+    "ltc": Model(
+        target="models.ltc:LTC", line="liquid time-constant network with NCP wiring", frontend="logmel", embeddings=True
+    ),
+    "cnn-ltc": Model(target="models.ltc:CNNLTC", line="CNN whose frames feed a liquid time-constant network"),
+    "rann": Model(
+        target="models.rann:RANN",
+        line="residual audio network; rann-{t_c}x{t_m}-{W} names a size of the paper",
+        frontend="logmel-128",
+    ),
+    "fusion-average": Model(
+        target="models.fusion:weighted_average",
+        line="members' probabilities, weighted average",
+        frontend="none",
+        arguments={"method": "weighted-average"},
+        embeddings=True,
+    ),
+    "fusion-ds": Model(
+        target="models.fusion:dempster_shafer",
+        line="members combined by Dempster's rule",
+        frontend="none",
+        arguments={"method": "dempster-shafer"},
+        embeddings=True,
+    ),
+    "fusion-ids": Model(
+        target="models.fusion:improved_dempster_shafer",
+        line="members weighted by distance and purity, then Dempster's rule",
+        frontend="none",
+        arguments={"method": "improved-dempster-shafer"},
+        embeddings=True,
+    ),
+}
+
+FRONTENDS = {
+    "logmel": Frontend(target="models.frontends.logmel:LogMel", line="log-mel spectrogram, 64 bands, 10 ms hop"),
+    "logmel-128": Frontend(
+        target="models.frontends.logmel:LogMel",
+        line="log-mel spectrogram, 128 bands, 128 frames a second",
+        arguments={"bands": 128, "frames_per_second": 128},
+    ),
+    "logmel-1s": Frontend(
+        target="models.frontends.logmel:PooledLogMel", line="log-mel spectrogram, 128 bands, mean of each second"
+    ),
+    "mfcc": Frontend(
+        target="models.frontends.mfcc:MFCC", line="20 mel-frequency cepstral coefficients, 25 ms frames, 10 ms hop"
+    ),
+    "none": Frontend(target="models.frontends.none:NoFrontend", line="embeddings as they are"),
+}
+
+DATASETS = {
+    "synthetic": Dataset(
+        target="datamodules.synthetic:Synthetic", line="ten classes of sounds made by code", folder=None, folds=5
+    ),
+    "synthetic-tags": Dataset(
+        target="datamodules.synthetic:SyntheticTags",
+        line="one to three overlapping sounds made by code, multi-label",
+        folder=None,
+        folds=5,
+        task="multi",
+    ),
+    "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
+    "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "audioset-embeddings": Dataset(
+        target="datamodules.audioset_embeddings:AudioSetEmbeddings",
+        line="AudioSet's VGGish features, balanced train to eval, 527 labels",
+        folder="audioset_vggish",
+        folds=1,
+        task="multi",
+        kind="embedding",
+    ),
+    "folder": Dataset(
+        target="datamodules.folder:Folder", line="your own clips: root/<class>/*.wav or a CSV", folder=None, folds=5
+    ),
+}
+
+METRICS = {
+    "accuracy": Metric(line="share of clips whose top class is right", tasks=("single",)),
+    "macro_f1": Metric(line="F1 averaged over classes", tasks=("single",)),
+    "macro_precision": Metric(line="precision averaged over classes", tasks=("single",)),
+    "macro_recall": Metric(line="recall averaged over classes", tasks=("single",)),
+    "top5_accuracy": Metric(
+        line="share of clips with the right class among five (more than 10 classes)", tasks=("single",)
+    ),
+    "mAP": Metric(line="average precision, mean over classes (one versus rest)"),
+    "mAUC": Metric(line="area under the ROC curve, mean over classes (one versus rest)"),
+    "d_prime": Metric(line="sensitivity index of the mean AUC", tasks=("multi",)),
+    "ece": Metric(line="expected calibration error, 15 bins", tasks=("single",), higher_is_better=False),
+    "nll": Metric(line="negative log-likelihood per clip", tasks=("single",), higher_is_better=False),
+}
+
+PRIMARY = {"single": "accuracy", "multi": "mAP"}
+"""The metric that ranks and that selects the best epoch on validation, by task."""
+
+_RANN = re.compile(r"rann-(\d+)x(\d+)-(\d+)")
+
+
+def model(name: str) -> Model:
+    """Return a model's entry; `rann-8x4-6` stands for t_c = 8, t_m = 4, W = 6."""
+    if match := _RANN.fullmatch(name):
+        t_c, t_m, width = map(int, match.groups())
+        entry = MODELS["rann"]
+        return Model(
+            target=entry.target,
+            line=entry.line,
+            frontend=entry.frontend,
+            arguments={"t_c": t_c, "t_m": t_m, "width": width},
+        )
+    return find(MODELS, name, "model")
+
+
+def frontend(name: str) -> Frontend:
+    """Return a front-end's entry."""
+    return find(FRONTENDS, name, "front-end")
+
+
+def dataset(name: str) -> Dataset:
+    """Return a dataset's entry."""
+    return find(DATASETS, name, "dataset")
+
+
+def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """Return `table[name]`.
+
+    Raises:
+        SuiteError: there is no such name; the message proposes the nearest.
+    """
+    try:
+        return table[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, table, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise SuiteError(f"no {what} is called {name!r}. {hint}There are: {', '.join(table)}.") from None
+
+
+def load(target: str) -> Any:
+    """Import and return what "module:name" names; targets come from this file only, never from data."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

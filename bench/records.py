@@ -1,0 +1,358 @@
+"""The nouns: what may be trained (`Recipe`, `Run`) and what came of it (`Record` and its parts). Frozen, JSON in and out."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from bench.errors import RecordError
+
+SCHEMA = 1
+"""Version of the record file; a record of another version is refused by name."""
+
+PROTOCOL = 1
+"""Version of the rules (splits, selection, metrics) a run is done under; part of every key."""
+
+Json = dict[str, Any]
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a run may train.
+
+    A default is a promise: keys are made of what differs from it, so a changed default changes what a key means.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch_size: clips per step.
+        optimizer: of torch.optim.
+        learning_rate: the peak where the schedule has one.
+        weight_decay: decoupled for adamw, L2 for the others.
+        schedule: per-step schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts, first period one
+            epoch, doubling).
+        gradient_clip: largest gradient norm; None does not clip.
+        ema_decay: decay of the exponential moving average of the weights that is evaluated; None evaluates the weights.
+        label_smoothing: share of the target spread over all classes.
+        mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
+        time_shift: largest circular shift of a clip's features in time, as a share of its length.
+        time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
+        frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
+        patience: epochs without a better validation score after which training stops; None never stops early.
+        prior_bias: start the output bias at the class prior's logit.
+        precision: as Lightning's Trainer has it.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: Literal["constant", "cosine", "one-cycle", "sgdr"] = "one-cycle"
+    gradient_clip: float | None = 1.0
+    ema_decay: float | None = None
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    time_shift: float = 0.0
+    time_masks: int = 0
+    frequency_masks: int = 0
+    patience: int | None = None
+    prior_bias: bool = True
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be ≥ 1")
+        if self.learning_rate <= 0:
+            raise ValueError("learning_rate must be > 0")
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training to be done: everything that can change its outcome, nothing that cannot.
+
+    Attributes:
+        model: name in the catalogue.
+        frontend: name in the catalogue; "none" for an embedding dataset and for a fusion.
+        dataset: name in the catalogue.
+        fold: 0-based test fold.
+        seed: of weights, order and augmentation.
+        recipe: how it may train.
+        arguments: the model's constructor arguments that differ from its defaults; for a fusion `members`, the members' keys.
+        data: the dataset's constructor arguments that differ from its defaults.
+        protocol: version of the rules.
+    """
+
+    model: str
+    frontend: str
+    dataset: str
+    fold: int = 0
+    seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    arguments: Json = field(default_factory=dict)
+    data: Json = field(default_factory=dict)
+    protocol: int = PROTOCOL
+
+    @property
+    def key(self) -> str:
+        """The run's name: a sentence and a digest of everything in it."""
+        digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
+        return f"{self.dataset}-{self.frontend}-{self.model}-f{self.fold}-s{self.seed}-{digest}"
+
+    @property
+    def recipe_differences(self) -> Json:
+        """What the recipe sets to something else than the default."""
+        return {f.name: value for f in fields(Recipe) if (value := getattr(self.recipe, f.name)) != f.default}
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Keys of the runs that a fusion combines; empty for any other model."""
+        return tuple(self.arguments.get("members", ()))
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a run was trained and tested on.
+
+    Attributes:
+        manifest: digest over ids, groups, content hashes and targets of all clips.
+        labels: digest over the class names in order.
+        split: how the split is made, in words.
+        clips: numbers of training, validation and test clips.
+        clips_available: clips on disk.
+        clips_official: clips of the complete dataset; None where there is no such number.
+        test_groups: number of independent sources among the test clips.
+        note: coverage or omissions a reader has to know of.
+    """
+
+    manifest: str
+    labels: str
+    split: str
+    clips: dict[Literal["train", "val", "test"], int]
+    clips_available: int
+    clips_official: int | None = None
+    test_groups: int
+    note: str = ""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Complexity:
+    """Size for one clip.
+
+    Attributes:
+        parameters: trainable parameters, the front-end's included.
+        macs: multiply-adds of the model for one clip at batch 1; FLOPs are twice this.
+        frontend_macs: multiply-adds of the front-end.
+        elementwise: sigmoids and the like where they are the work.
+        bytes: size of all parameters and buffers.
+        clip_seconds: length of the clip the numbers are for.
+    """
+
+    parameters: int
+    macs: int
+    frontend_macs: int
+    elementwise: int = 0
+    bytes: int
+    clip_seconds: float
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Speed for one clip on one device at batch 1, from a waveform (or embedding) in host memory to logits.
+
+    Attributes:
+        device: name of processor or GPU.
+        device_type: "cpu" or "cuda".
+        threads: intra-operator threads.
+        dtype: of the weights.
+        backend: "eager" here.
+        scope: "end-to-end" from the waveform, or "model" from the features.
+        clip_seconds: length of the clip.
+        p50_ms: median.
+        p90_ms: ninth decile.
+        p99_ms: 99th percentile; None below 1,000 samples.
+        iqr_share: interquartile range / median.
+        samples: number of timed calls.
+        throughput: clips per second at batch 1.
+        real_time_factor: p50 / clip seconds.
+        load: one-minute load average before the measurement.
+        sentinel_drift: relative change of a fixed workload timed before and after.
+        grade: A, B or C; C is not ranked.
+    """
+
+    device: str
+    device_type: Literal["cpu", "cuda"]
+    threads: int
+    dtype: str = "float32"
+    backend: str = "eager"
+    scope: Literal["end-to-end", "model"] = "end-to-end"
+    clip_seconds: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float | None = None
+    iqr_share: float
+    samples: int
+    throughput: float
+    real_time_factor: float
+    load: float
+    sentinel_drift: float
+    grade: Literal["A", "B", "C"]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a run ran.
+
+    Attributes:
+        commit: git commit of the project; None outside git.
+        dirty: whether files differed from the commit.
+        python: version.
+        packages: versions of those that can change a number.
+        platform: operating system and machine.
+        processor: name.
+        cores: logical processors this process may use.
+        gpu: name of the GPU used; None on the CPU.
+        threads: intra-operator threads while training.
+    """
+
+    commit: str | None
+    dirty: bool
+    python: str
+    packages: dict[str, str]
+    platform: str
+    processor: str
+    cores: int
+    gpu: str | None
+    threads: int
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a run failed.
+
+    Attributes:
+        kind: class of the exception, or "killed" for a process that died.
+        message: what it said.
+        traceback: its last lines.
+    """
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What came of a run. Strict JSON on disk, with a digest of its own content.
+
+    Attributes:
+        run: the run.
+        status: "ok", or "failed" with `error`.
+        scores: metric name to value; None where no class has a value.
+        intervals: 95 % bootstrap interval over the test groups, for the metrics that have one.
+        defined: metric name to (classes it was averaged over, classes).
+        per_class: metric name to one value per class; None where the class has none.
+        classes: class names in the order of `per_class` and `confusion`.
+        confusion: counts, rows true, columns predicted; None for multi-label.
+        curves: learning curves, one value per epoch.
+        best_epoch: the epoch, from 0, whose weights were tested.
+        conflict: mean conflict mass between a fusion's members; None for any other model.
+        complexity: size.
+        latencies: speeds.
+        seconds: time of each phase.
+        data: what it was trained and tested on.
+        environment: where it ran.
+        error: why it failed.
+        started: UTC time in ISO 8601.
+        schema: version of this layout.
+    """
+
+    run: Run
+    status: Literal["ok", "failed"]
+    scores: dict[str, float | None] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    defined: dict[str, tuple[int, int]] = field(default_factory=dict)
+    per_class: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] | None = None
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    best_epoch: int | None = None
+    conflict: float | None = None
+    complexity: Complexity | None = None
+    latencies: tuple[Latency, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    data: Data | None = None
+    environment: Environment | None = None
+    error: Failure | None = None
+    started: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def key(self) -> str:
+        """Key of the run, and name of the record's file."""
+        return self.run.key
+
+    def with_latencies(self, latencies: tuple[Latency, ...]) -> "Record":
+        """Return the record with these timings in place of its own."""
+        return replace(self, latencies=latencies)
+
+    def to_json(self) -> str:
+        """Return strict JSON with the record's own digest, the same bytes for the same record.
+
+        Raises:
+            RecordError: a number is NaN or infinite.
+        """
+        content = _adapter().dump_python(self, mode="json")
+        try:
+            content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
+            return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+        except ValueError as error:
+            raise RecordError(f"record {self.key} holds a number that is not finite: {error}") from error
+
+    @staticmethod
+    def from_json(text: str, name: str) -> "Record":
+        """Read a record; `name` is the file it came from, without ending.
+
+        Raises:
+            RecordError: not JSON, of another schema, edited by hand, or under another record's name.
+        """
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RecordError(
+                f"record {name} is not JSON ({error}): delete the file, `bench run` makes it anew"
+            ) from error
+        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+            found = content.get("schema") if isinstance(content, dict) else None
+            raise RecordError(f"record {name} has schema {found}, this version reads {SCHEMA}: run it anew")
+        digest = content.pop("digest", None)
+        if digest != hashlib.sha256(canonical(content).encode()).hexdigest():
+            raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
+        try:
+            record = _adapter().validate_json(json.dumps(content))
+        except ValidationError as error:
+            raise RecordError(f"record {name} does not fit its schema: {error}") from error
+        if record.key != name:
+            raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
+        return record
+
+
+def canonical(content: Any) -> str:
+    """Return JSON that is the same for the same content, whatever the order of its keys."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@cache
+def _adapter() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)

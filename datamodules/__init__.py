@@ -1,0 +1,1 @@
+"""Datasets as Lightning data modules: each reads its own official layout and keeps its official split."""

@@ -1,0 +1,187 @@
+"""What every dataset is.
+
+The batch, shared with `models`, is `(x, target)`:
+
+* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32 in [0, 1];
+* `target` is `(B,)` int64 for single-label data, `(B, C)` float32 for multi-label data.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+
+class DataError(Exception):
+    """Data is damaged or does not fit; the message names the files and the remedy."""
+
+
+class DatasetMissing(DataError):
+    """A dataset is not on disk; the message says where it was looked for and how to get it."""
+
+
+class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
+    """One split: clips with a target, an id, a group and a content hash each.
+
+    Args:
+        ids: name of each clip, unique in the dataset.
+        groups: source of each clip (recording, speaker, video); clips of one group never stand in two splits.
+        hashes: content hash of each clip (hex).
+        targets: `(N,)` int64 or `(N, C)` float32.
+    """
+
+    def __init__(self, ids: Sequence[str], groups: Sequence[str], hashes: Sequence[str], targets: Tensor) -> None:
+        if not len(ids) == len(groups) == len(hashes) == len(targets):
+            raise DataError("ids, groups, hashes and targets differ in length")
+        self.ids = tuple(ids)
+        self.groups = tuple(groups)
+        self.hashes = tuple(hashes)
+        self.targets = targets
+
+    @abstractmethod
+    def load(self, indices: Sequence[int]) -> Tensor:
+        """Return `x` of these clips, `(B, S)` or `(B, T, F)` float32."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.load([index])[0], self.targets[index]
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """Return a whole batch at once; the loader's collate function passes it on."""
+        return self.load(indices), self.targets[indices]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Train, validation and test clips of one fold."""
+
+    train: ClipSet
+    val: ClipSet
+    test: ClipSet
+
+
+def whole(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Collate a batch that `ClipSet.__getitems__` has made already."""
+    return batch
+
+
+class AudioDataModule(pl.LightningDataModule, ABC):
+    """A dataset under its official split.
+
+    Args:
+        root: folder of this dataset; None where it is made by code.
+        cache: folder for decoded audio; None keeps it in memory.
+        fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping).
+        seed: seed of whatever the split leaves to chance, and of the loader's order.
+        batch_size: clips per training batch.
+
+    Attributes:
+        task: "single" or "multi" label.
+        kind: "waveform" or "embedding".
+        folds: number of official folds.
+        classes: names of the C classes (after `setup`).
+        sample_rate: in hertz, for waveforms; None for embeddings.
+        clip_shape: `(S,)` or `(T, F)` of one clip (after `setup`).
+        clip_seconds: length of one clip.
+        split: how the split is made, in words, for the record.
+        clips_official: number of clips in the complete official dataset; None where there is no such number.
+        splits: the clips of this fold (after `setup`).
+    """
+
+    task: ClassVar[Literal["single", "multi"]] = "single"
+    kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
+    folds: ClassVar[int] = 1
+    split: ClassVar[str]
+    clips_official: ClassVar[int | None] = None
+    classes: tuple[str, ...]
+    sample_rate: int | None
+    clip_shape: tuple[int, ...]
+    clip_seconds: float
+    splits: Splits
+
+    def __init__(
+        self, root: Path | None = None, cache: Path | None = None, fold: int = 0, seed: int = 0, batch_size: int = 32
+    ) -> None:
+        super().__init__()
+        if not 0 <= fold < self.folds:
+            raise DataError(f"fold {fold} does not exist: {type(self).__name__} has folds 0 to {self.folds - 1}")
+        self.root = root
+        self.cache = cache
+        self.fold = fold
+        self.seed = seed
+        self.batch_size = batch_size
+
+    @classmethod
+    @abstractmethod
+    def find(cls, root: Path) -> str | None:
+        """Say what of the dataset is missing under `root`, in one line; None where it is all there. Must be quick."""
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Read the dataset, set `classes`, `clip_shape`, `clip_seconds` and `sample_rate`, and return this fold's splits."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the dataset once and refuse a split that leaks."""
+        if not hasattr(self, "splits"):
+            splits = self.read()
+            check_disjoint(splits)
+            self.splits = splits
+
+    def prior(self) -> Tensor:
+        """Return each class's share `(C,)` of the training clips."""
+        targets = self.splits.train.targets
+        if self.task == "multi":
+            return targets.mean(0)
+        return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
+
+    def manifest(self) -> str:
+        """Return a digest of every clip's id, group, content and target; another value means other data."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        rows: list[tuple[str, ...]] = []
+        for clips in (self.splits.train, self.splits.val, self.splits.test):
+            targets = [repr(target) for target in clips.targets.tolist()]
+            rows.extend(zip(clips.ids, clips.groups, clips.hashes, targets, strict=True))
+        for row in sorted(rows):
+            digest.update("\0".join(row).encode())
+        return digest.hexdigest()
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Shuffled by the seed."""
+        order = torch.Generator().manual_seed(self.seed)
+        return DataLoader(self.splits.train, self.batch_size, shuffle=True, generator=order, collate_fn=whole)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """In order."""
+        return DataLoader(self.splits.val, self.batch_size, collate_fn=whole)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """In order."""
+        return DataLoader(self.splits.test, self.batch_size, collate_fn=whole)
+
+
+def check_disjoint(splits: Splits) -> None:
+    """Raise `DataError` if a group or a content hash stands in two splits, naming the clips."""
+    for what in ("groups", "hashes"):
+        where: dict[str, tuple[str, str]] = {}
+        leaks: list[str] = []
+        for name in ("train", "val", "test"):
+            clips: ClipSet = getattr(splits, name)
+            for clip, value in zip(clips.ids, getattr(clips, what), strict=True):
+                first = where.setdefault(value, (name, clip))
+                if first[0] != name:
+                    leaks.append(f"{first[1]} ({first[0]}) and {clip} ({name})")
+        if leaks:
+            same = "source group" if what == "groups" else "audio"
+            raise DataError(
+                f"{len(leaks)} clips have the same {same} in two splits, so the test would leak: {'; '.join(leaks[:10])}. "
+                f"Give clips of one source the same group (and one fold), and remove copies."
+            )

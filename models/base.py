@@ -1,0 +1,98 @@
+"""What every model and every front-end is.
+
+The batch, shared with `datamodules`, is `(x, target)`:
+
+* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32 in [0, 1];
+* `target` is `(B,)` int64 for single-label data, `(B, C)` float32 for multi-label data.
+
+Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames, **C** classes, **H** state, **N** sources.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+class ModelError(ValueError):
+    """A model or front-end cannot be built or run with these arguments; the message says what to change."""
+
+
+class Frontend(nn.Module, ABC):
+    """Waveform to features, as a module: it runs on the model's device, is counted and is timed.
+
+    Attributes:
+        frame_rate: frames per second of the features.
+    """
+
+    frame_rate: float
+
+    @abstractmethod
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map a waveform `(B, S)` to features `(B, F, T)`; a clip alone gives the same as in a batch."""
+
+    @abstractmethod
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples, with an FFT of N points counted as N/2 log2 N complex products."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the features of a clip never change, so that they may be computed once."""
+        return not any(p.requires_grad for p in self.parameters())
+
+
+class AudioModel(nn.Module, ABC):
+    """A classifier: `frontend: x → (B, F, T)`, then `classify: (B, F, T) → logits (B, C)`.
+
+    Args:
+        frontend: module that maps the batch's `x` to features `(B, F, T)`.
+        features: F of one clip.
+        frames: T of one clip.
+        classes: C, the number of logits.
+
+    Attributes:
+        inputs: kinds of data the model can listen to, of "waveform" and "embedding".
+        clip_seconds: length of clip that published figures are for; `bench complexity` uses it unless told.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
+    clip_seconds: float = 10.0
+
+    def __init__(self, frontend: nn.Module, features: int, frames: int, classes: int) -> None:
+        super().__init__()
+        if min(features, frames, classes) < 1:
+            raise ModelError(f"features, frames and classes must be ≥ 1, got {features}, {frames}, {classes}")
+        self.frontend = frontend
+        self.features = features
+        self.frames = frames
+        self.classes = classes
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+
+    @property
+    @abstractmethod
+    def output(self) -> nn.Linear:
+        """The last linear layer, the one that makes the logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the batch's `x` to logits `(B, C)`."""
+        return self.classify(self.frontend(x))
+
+    def start_at_prior(self, prior: Tensor) -> None:
+        """Set the output bias to the logit of each class's share `prior (C,)` of the training clips.
+
+        With hundreds of rare labels a recurrent network otherwise spends its training on learning how rare they are.
+        """
+        with torch.no_grad():
+            self.output.bias.copy_(torch.logit(prior.to(self.output.bias), eps=1e-6))
+
+    def elementwise(self) -> int:
+        """Sigmoids, exponentials and the like for one clip where they are the work (LTC); 0 where multiply-adds are."""
+        return 0
+
+    def uncounted_macs(self) -> int:
+        """Multiply-adds for one clip that no operator counter can see (LTC's element-wise synapse sums); 0 for most."""
+        return 0
