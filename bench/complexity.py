@@ -1,0 +1,159 @@
+"""Size of a model for one clip: parameters, multiply-adds, bytes.
+
+Counters fail silently: on the CPU a fused LSTM or attention counts 0. On the `meta` device the same operators fall
+apart into products that are counted, and nothing is computed. What still counts 0 there is an error, not a 0.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.errors import ProfileError
+from bench.records import Complexity
+from models.base import AudioModel, Frontend
+
+
+def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float) -> Complexity:
+    """Count one clip at batch 1, front-end and model apart.
+
+    The model's part is counted by operator, plus what the model itself declares that no operator shows
+    (`uncounted_macs`). Biases, activations, normalisation and pooling are no multiply-adds; a model whose work they are
+    declares them (`elementwise`). The front-end gives its own closed form, since no counter sees an FFT.
+
+    Args:
+        model: any `AudioModel`; it is not changed.
+        input_shape: shape of one clip without the batch, `(S,)` or `(T, F)`.
+        clip_seconds: length of that clip.
+
+    Raises:
+        ProfileError: a layer with weights counted 0, or the model does not run without data.
+    """
+    twin = copy.deepcopy(model).eval()
+    features = _features(twin, input_shape)
+    twin.to("meta")
+    if isinstance(model.frontend, Frontend):
+        frontend_macs = model.frontend.macs(input_shape[0])
+    else:
+        frontend_macs = count(twin.frontend, torch.empty(1, *input_shape, device="meta"))
+    declared = model.uncounted_macs()
+    counted = count(_Classify(twin), torch.empty(features, device="meta"), formulas=declared > 0)
+    weights = (*model.parameters(), *model.buffers())
+    return Complexity(
+        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        macs=counted + declared,
+        frontend_macs=frontend_macs,
+        elementwise=model.elementwise(),
+        bytes=sum(t.numel() * t.element_size() for t in weights),
+        clip_seconds=clip_seconds,
+    )
+
+
+def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
+    """Count the multiply-adds of `module(x)`, both on the `meta` device.
+
+    Args:
+        module: in eval mode.
+        x: its input.
+        formulas: whether a module may set `counted_by_formula = True` to say that it counts 0 here because its work is
+            in the model's `uncounted_macs`.
+
+    Raises:
+        ProfileError: a layer with weights counted 0, or the module does not run on the `meta` device.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+    try:
+        with torch.inference_mode(), counter, _per_module(module, counter) as flops:
+            module(x)
+    except (RuntimeError, NotImplementedError) as error:
+        raise ProfileError(
+            f"{_name(module)} does not run on the meta device ({str(error).splitlines()[0]}): make tensors on the "
+            f"input's device and do not read their values in `classify`"
+        ) from error
+    silent = [name for name in _silent(module, flops) if not (formulas and _declares(module.get_submodule(name)))]
+    if silent:
+        raise ProfileError(
+            f"{_name(module)}: {', '.join(name.removeprefix('model.') for name in silent)} have weights but counted 0 "
+            f"multiply-adds: build them of products and convolutions, or count them in `uncounted_macs` and set "
+            f"`counted_by_formula = True` on them; remove layers that are not used"
+        )
+    return counter.get_total_flops() // 2
+
+
+class _Classify(nn.Module):
+    """`classify` as a module, without the front-end."""
+
+    def __init__(self, model: AudioModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.model.classify(features)
+
+
+def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
+    """Return the shape `(1, F, T)` that the front-end gives for one clip of noise."""
+    device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+    noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.inference_mode():
+        return cast(Tensor, model.frontend(noise)).shape
+
+
+@contextmanager
+def _per_module(root: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.Module, int]]:
+    """Fill a dict with the FLOPs spent inside each module and its children; one that is never called is not in it.
+
+    The counter's own table goes by names, which a module used in two places shares or loses.
+    """
+    spent: dict[nn.Module, int] = {}
+    starts: list[int] = []
+
+    def enter(module: nn.Module, _: Any) -> None:
+        starts.append(counter.get_total_flops())
+
+    def leave(module: nn.Module, _: Any, __: Any) -> None:
+        spent[module] = spent.get(module, 0) + counter.get_total_flops() - starts.pop()
+
+    handles = []
+    for module in root.modules():
+        handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
+    try:
+        yield spent
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
+    """Name the modules that have matrices of their own and no products to show for them."""
+    for name, module in root.named_modules():
+        if name.startswith("model.frontend") or isinstance(module, (ParametrizationList, nn.Embedding)):
+            continue  # counted apart; no products of their own
+        own = (p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations."))
+        if not any(p.ndim >= 2 for p in own) or spent.get(module):
+            continue
+        parent = root.get_submodule(name.rpartition(".")[0])
+        if module not in spent and spent.get(parent, 0) > sum(spent.get(child, 0) for child in parent.children()):
+            continue  # its parent multiplies with the weights itself, as nn.MultiheadAttention does
+        yield name
+
+
+def _declares(module: nn.Module) -> bool:
+    return bool(getattr(module, "counted_by_formula", False))
+
+
+def _name(module: nn.Module) -> str:
+    return type(module.model if isinstance(module, _Classify) else module).__name__
+
+
+# The counter knows products of matrices, but not those with a vector (attention pooling: `h @ w`).
+_VECTOR_PRODUCTS = {
+    torch.ops.aten.mv: lambda matrix, vector, **_: 2 * matrix[0] * matrix[1],
+    torch.ops.aten.addmv: lambda bias, matrix, vector, **_: 2 * matrix[0] * matrix[1],
+    torch.ops.aten.dot: lambda a, b, **_: 2 * a[0],
+}
