@@ -222,6 +222,7 @@ class Environment:
         cores: logical processors this process may use.
         gpu: name of the GPU used; None on the CPU.
         threads: intra-operator threads while training.
+        workers: runs trained at the same time on the machine.
     """
 
     commit: str | None
@@ -233,6 +234,7 @@ class Environment:
     cores: int
     gpu: str | None
     threads: int
+    workers: int = 1
 
 
 @with_config(_STRICT)

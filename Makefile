@@ -1,0 +1,34 @@
+# `make bench` sets up and runs the main job; `make test` sets up and runs the tests; `make lint` runs the linters.
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+unexport PYTHONDONTWRITEBYTECODE
+# one thread per process unless told: two busy processes with two threads each are slower on two cores
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: bench test lint clean
+bench: .venv/installed
+	$(BIN)/bench run --suite all
+
+test: .venv/installed-dev
+	$(BIN)/pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bench leaderboard --check
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv runs

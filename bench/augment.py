@@ -1,0 +1,55 @@
+"""Augmentation of a batch of features `(B, F, T)`, on its device; chance comes from torch's global generator."""
+
+import torch
+from torch import Tensor
+
+from bench.records import Recipe
+
+
+def augment(features: Tensor, recipe: Recipe) -> Tensor:
+    """Shift in time and mask, as the recipe says; returns a new `(B, F, T)`."""
+    if recipe.time_shift > 0:
+        features = shift(features, recipe.time_shift)
+    if recipe.time_masks or recipe.frequency_masks:
+        features = mask(features, recipe.time_masks, recipe.frequency_masks)
+    return features
+
+
+def shift(features: Tensor, share: float) -> Tensor:
+    """Roll each clip in time by up to ± `share` of its length."""
+    clips, _, frames = features.shape
+    most = int(share * frames)
+    by = torch.randint(-most, most + 1, (clips, 1), device=features.device)
+    source = (torch.arange(frames, device=features.device) - by) % frames  # (B, T)
+    return features.gather(2, source[:, None, :].expand_as(features))
+
+
+def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
+    """Replace stripes of up to an eighth of the axis by the clip's mean (SpecAugment, arXiv 1904.08779, without warping)."""
+    clips, bands, frames = features.shape
+    hidden = _stripes(clips, frequency_masks, bands, features)[:, :, None] | _stripes(clips, time_masks, frames, features)[:, None, :]
+    return torch.where(hidden, features.mean((1, 2), keepdim=True), features)
+
+
+def _stripes(clips: int, count: int, length: int, like: Tensor) -> Tensor:
+    """Return `(B, length)`, true inside `count` stripes of random place and width."""
+    width = torch.rand(clips, count, 1, device=like.device) * (length / 8)
+    start = torch.rand(clips, count, 1, device=like.device) * (length - width)
+    place = torch.arange(length, device=like.device)
+    return ((place >= start) & (place < start + width)).any(1)
+
+
+def mixup(features: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Mix each clip with another of the batch (arXiv 1710.09412), one Beta(α, α) weight per clip.
+
+    Args:
+        features: `(B, F, T)`.
+        targets: `(B, C)` shares of the classes.
+        alpha: of the Beta distribution.
+    """
+    beta = torch.distributions.Beta(alpha, alpha)
+    weight = beta.sample((len(features),)).to(features)
+    weight = torch.maximum(weight, 1 - weight)
+    other = torch.randperm(len(features), device=features.device)
+    mixed = features * weight[:, None, None] + features[other] * (1 - weight)[:, None, None]
+    return mixed, targets * weight[:, None] + targets[other] * (1 - weight)[:, None]

@@ -1,0 +1,135 @@
+"""From names to objects: the dataset, the model sized by the data, and the fusion of trained members."""
+
+import difflib
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import catalog
+from bench.errors import RunError, SuiteError
+from bench.records import Json, Run
+from bench.store import Store
+from bench.suite import is_fusion
+from datamodules.base import AudioDataModule, DatasetMissing
+from models import fusion
+from models.base import AudioModel
+
+_GIVEN = {"self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size"}
+
+
+def check(run: Run) -> None:
+    """Bind the run's arguments to the constructors they are for.
+
+    Raises:
+        SuiteError: an argument that the constructor does not have.
+    """
+    if not is_fusion(run.model):
+        _bind(catalog.load(catalog.model(run.model).target), run.arguments, f"model {run.model}", "model")
+    _bind(catalog.load(catalog.dataset(run.dataset).target), run.data, f"dataset {run.dataset}", "dataset")
+
+
+def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
+    known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
+
+
+def dataset(run: Run, data_dir: Path, cache: Path | None) -> AudioDataModule:
+    """Return the run's dataset, not yet read.
+
+    Raises:
+        DatasetMissing: it is not under `data_dir`.
+    """
+    entry = catalog.dataset(run.dataset)
+    target: type[AudioDataModule] = catalog.load(entry.target)
+    given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
+    if entry.folder is not None:
+        root = data_dir / entry.folder
+        if problem := target.find(root):
+            raise DatasetMissing(
+                f"dataset {run.dataset} is not in {root}: {problem}. Put it there, or name the folder that holds "
+                f"{entry.folder}/ with --data-dir or BENCH_DATA"
+            )
+        given["root"] = root
+    return target(**given, **run.data)
+
+
+def model(run: Run, data: AudioDataModule) -> AudioModel:
+    """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
+    return sized(run.model, run.frontend, run.arguments, data.clip_shape, data.sample_rate, len(data.classes))
+
+
+def sized(
+    name: str, frontend: str, arguments: Json, clip_shape: Sequence[int], sample_rate: int | None, classes: int
+) -> AudioModel:
+    """Return a model for clips of `clip_shape`, `(S,)` at `sample_rate` hertz or `(T, F)`."""
+    known, ears = catalog.model(name), catalog.frontend(frontend)
+    front: nn.Module = catalog.load(ears.target)(sample_rate, **ears.arguments)
+    with torch.no_grad():
+        _, features, frames = front(torch.zeros(1, *clip_shape)).shape
+    built: AudioModel = catalog.load(known.target)(front, features, frames, classes, **{**known.arguments, **arguments})
+    return built
+
+
+def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
+    """Return the trained model of a finished run, from the store's artifacts."""
+    if run.members:
+        members = [load(_member(store, key), store, data) for key in run.members]
+        weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
+        return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
+    built = model(run, data)
+    path = store.artifacts(run.key) / "model.pt"
+    built.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    return built.eval()
+
+
+def _member(store: Store, key: str) -> Run:
+    record = store.get(key)
+    if record is None or record.status != "ok":
+        raise RunError(f"the fusion's member {key} has no result: run its suite again")
+    return record.run
+
+
+def fuse(
+    logits: Tensor, method: str, task: str, weights: NDArray[np.float64] | Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Combine members' logits `(N, B, C)` to fused logits `(B, C)` and the conflict `(B,)`.
+
+    Args:
+        logits: of the members.
+        method: a fusion of the catalogue: weighted-average, dempster-shafer or improved-dempster-shafer.
+        task: single-label data is fused over all classes, multi-label data per label over {present, absent}.
+        weights: of the members, for the weighted average; None weighs them alike.
+    """
+    rule = getattr(fusion, method.replace("-", "_"))
+    extra = {"weights": torch.as_tensor(weights)} if method == "weighted-average" and weights is not None else {}
+    if task == "single":
+        fused, conflict = rule(torch.log_softmax(logits, -1), **extra)
+    else:
+        log_p, log_not_p = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
+        fused, conflict = fusion.fuse_labels(rule, log_p, log_not_p, **extra)
+    return fused, conflict
+
+
+class Fused(nn.Module):
+    """Trained members and their combination as one module, so that a fusion is timed and counted as it is used."""
+
+    def __init__(self, members: Sequence[nn.Module], method: str, task: str, weights: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.method = method
+        self.task = task
+        self.weights = weights
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the batch's `x` to fused logits `(B, C)`."""
+        return fuse(torch.stack([member(x) for member in self.members]), self.method, self.task, self.weights)[0]

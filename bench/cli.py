@@ -1,0 +1,382 @@
+"""The command line. Commands import what they need themselves, so that `bench --help` and `bench list` answer at once."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import platformdirs
+import typer
+from rich.console import Console
+
+from bench import catalog
+from bench import suite as suites
+from bench.errors import BenchError, SuiteError
+from bench.place import Place
+from bench.store import Store
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+data_app = typer.Typer(no_args_is_help=True, help="Where the datasets are.")
+app.add_typer(data_app, name="data")
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = StrEnum("Device", ["auto", "cpu", "cuda"])
+Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
+Kind = StrEnum("Kind", ["models", "frontends", "datasets", "suites", "metrics"])
+
+
+def main() -> None:
+    """Run the command line; a known error is one screen of text and exit code 1, or 2 where the call itself is wrong."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except SuiteError as error:
+        _stop(error, 2)
+    except BenchError as error:
+        _stop(error, 1)
+    except KeyboardInterrupt:
+        _stop("interrupted", 130)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _stop(error: object, code: int) -> NoReturn:
+    err.print(f"error: {error}", markup=False, highlight=False)
+    sys.exit(code)
+
+
+def _data_dir(given: Path | None) -> Path:
+    return (given or Path(platformdirs.user_data_dir("audio-classification-bench"))).expanduser().resolve()
+
+
+def _print_json(content: Any) -> None:
+    out.print(json.dumps(content, indent=1, allow_nan=False), markup=False, highlight=False)
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model (repeatable).")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
+    fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("runs"),
+    data_dir: DataDir = None,
+    executor: Annotated[str, typer.Option(help="processes, serial or ray.")] = "processes",
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: offline without a key]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do the runs of a suite that are not in the store yet, then redraw its tables."""
+    from bench.leaderboard import summary
+    from bench.progress import Progress
+    from bench.runner import Runner
+    from bench.tracking import Mirror, choose_mode
+
+    grid = suites.read(suite)
+    narrow = {"model": tuple(model or ()), "dataset": tuple(dataset or ()), "fold": tuple(fold or ()), "seed": tuple(seed or ())}
+    runs = suites.select(grid.runs(), **narrow)
+    place = Place(
+        store=store.resolve(),
+        data_dir=_data_dir(data_dir),
+        device=device.value,
+        threads=threads,
+        workers=workers or _workers(device, threads),
+    )
+    if dry_run:
+        _dry_run(runs, Store(place.store), as_json)
+        return
+    console = err if as_json else out
+    mode, warning = choose_mode(wandb.value if wandb else None)
+    mirror = None if mode == "disabled" else Mirror(mode, grid.name, place.store / "wandb")
+    progress = Progress(console)
+    if warning:
+        progress.note(warning)
+    try:
+        outcome = Runner(grid, place, progress, executor, mirror).run(runs, force)
+        if mirror and (outcome.done or outcome.failed):
+            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
+    finally:
+        closing = mirror.close() if mirror else None
+    if closing:
+        outcome.warnings.append(closing)
+    _report(outcome, grid, place, console)
+    if as_json:
+        _print_json({
+            "done": outcome.done,
+            "kept": outcome.kept,
+            "failed": {key: failure.message for key, failure in outcome.failed.items()},
+            "elsewhere": outcome.elsewhere,
+            "missing": outcome.missing,
+            "warnings": outcome.warnings,
+        })  # fmt: skip
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if outcome.failed or outcome.missing:
+        raise typer.Exit(1)
+
+
+def _workers(device: Device, threads: int) -> int:
+    """Return how many runs to train at the same time: one per core, or one where there is a GPU to share."""
+    if device is not Device.cpu and shutil.which("nvidia-smi"):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // threads)
+
+
+def _dry_run(runs: tuple[Any, ...], store: Store, as_json: bool) -> None:
+    states = {r.key: "done" if r in store else "to do" for r in runs}
+    if as_json:
+        _print_json([{"key": key, "state": state} for key, state in states.items()])
+        return
+    for key, state in states.items():
+        out.print(f"{state:6} {key}", markup=False, highlight=False)
+
+
+def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) -> None:
+    """Print the summary tables, then everything that went wrong."""
+    from bench.render import terminal
+
+    for table in terminal(outcome.boards):
+        console.print(table)
+    console.print(
+        f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
+        f"Tables: {place.store / grid.name}.md, .csv, .html",
+        markup=False, highlight=False,
+    )  # fmt: skip
+    groups: dict[str, list[str]] = {}
+    for key, failure in outcome.failed.items():
+        groups.setdefault(f"{failure.kind}: {failure.message}", []).append(key)
+    for words, keys in groups.items():
+        more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
+        err.print(f"failed: {keys[0]}{more}: {words}", markup=False, highlight=False)
+    for words in outcome.missing.values():
+        err.print(f"missing: {words}", markup=False, highlight=False)
+    for words in outcome.warnings:
+        err.print(f"warning: {words}", markup=False, highlight=False)
+
+
+@app.command("list")
+def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; all without.")] = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List models, front-ends, datasets (and whether they are here), suites and metrics."""
+    everything = {
+        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
+        "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
+        "datasets": {
+            name: {"line": entry.line, "task": entry.task, "folds": entry.folds, "here": _here(entry, _data_dir(data_dir))}
+            for name, entry in catalog.DATASETS.items()
+        },
+        "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
+        "metrics": {name: {"line": entry.line, "tasks": entry.tasks} for name, entry in catalog.METRICS.items()},
+    }
+    wanted = {kind.value: everything[kind.value]} if kind else everything
+    if as_json:
+        _print_json(wanted)
+        return
+    for title, entries in wanted.items():
+        out.print(title, style="bold")
+        for name, about in entries.items():
+            here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
+            out.print(f"  {name:22} {about['line']}{here}", markup=False, highlight=False)
+
+
+def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
+    return entry.folder is None or (data_dir / entry.folder).is_dir()
+
+
+@data_app.command("status")
+def data_status(name: Annotated[str | None, typer.Argument(help="A dataset; all without.")] = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Say where each dataset is looked for, and what is missing of it."""
+    from datamodules.base import AudioDataModule
+
+    base = _data_dir(data_dir)
+    names = [name] if name else [n for n, entry in catalog.DATASETS.items() if entry.folder is not None]
+    status: dict[str, dict[str, Any]] = {}
+    for each in names:
+        entry = catalog.dataset(each)
+        target: type[AudioDataModule] = catalog.load(entry.target)
+        problem = target.find(base / entry.folder) if entry.folder else None
+        where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
+        status[each] = {"where": where, "problem": problem}
+    if as_json:
+        _print_json(status)
+    else:
+        for each, about in status.items():
+            out.print(f"{each:22} {about['where']}: {about['problem'] or 'here'}", markup=False, highlight=False)
+    if name and status[name]["problem"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaderboard(
+    suite: Annotated[str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")] = None,
+    store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("leaderboards"),
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a table differs from its records.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Redraw the tables of a store from its records."""
+    from bench import tables
+    from bench.render import csv_text
+
+    here = Store(store)
+    drawn = [name for name in suites.suites() if (store / f"{name}.md").exists()]
+    names = [suite] if suite else drawn
+    if not names:
+        raise SuiteError(f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them")
+    wrong: list[str] = []
+    result: dict[str, str] = {}
+    for name in names:
+        grid = suites.read(name)
+        if check:
+            wrong += [str(path) for path in tables.stale(here, grid)]
+            continue
+        boards, damaged = tables.draw(here, grid)
+        result[name] = csv_text(boards)
+        wrong += [str(error) for error in damaged]
+    if check:
+        known = {r.key for name in drawn for r in suites.read(name).runs()}
+        orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
+        wrong += [f"{key} is a record of no suite that has tables here" for key in orphans]
+    if as_json:
+        _print_json({"suites": names, "wrong": wrong, "csv": result})
+    for line in wrong:
+        err.print(f"{'differs: ' if check else 'damaged: '}{line}", markup=False, highlight=False)
+    if wrong:
+        raise typer.Exit(1)
+    if not as_json:
+        out.print(f"{', '.join(names)}: {'tables match their records' if check else f'tables redrawn in {store}'}", markup=False, highlight=False)
+
+
+@app.command()
+def publish(
+    suite: SuiteName,
+    store: Annotated[Path, typer.Option(help="Where the records are.")] = Path("runs"),
+    to: Annotated[Path, typer.Option(help="The published store.")] = Path("leaderboards"),
+) -> None:
+    """Copy a suite's finished records to the published store and redraw its tables."""
+    from bench import tables
+
+    grid = suites.read(suite)
+    source, target = Store(store), Store(to)
+    records, damaged = source.records(grid.runs())
+    finished = [record for record in records.values() if record.status == "ok"]
+    if not finished:
+        raise BenchError(f"{store} has no finished run of {grid.name}: `bench run --suite {suite}` makes them")
+    for record in finished:
+        target.write(record)
+    tables.draw(target, grid)
+    for error in damaged:
+        err.print(f"warning: {error}", markup=False, highlight=False)
+    out.print(f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False)
+
+
+@app.command()
+def complexity(
+    model: Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")],
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
+    sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
+    frontend: Annotated[str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")] = None,
+    embedding: Annotated[str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
+    from dataclasses import asdict
+
+    from bench import complexity as counting
+
+    built, shape, length = _build(model, classes, seconds, sample_rate, frontend, embedding)
+    size = counting.measure(built, shape, length)
+    if as_json:
+        _print_json({"model": model, "classes": classes, **asdict(size)})
+        return
+    out.print(f"{model}, {classes} classes, a clip of {length:g} s", highlight=False)
+    out.print(f"  parameters       {size.parameters:,}", highlight=False)
+    out.print(f"  MACs             {size.macs:,}  ({size.macs / 1e9:.3f}e9)", highlight=False)
+    out.print(f"  front-end MACs   {size.frontend_macs:,}", highlight=False)
+    if size.elementwise:
+        out.print(f"  sigmoids         {size.elementwise:,}", highlight=False)
+    out.print(f"  size             {size.bytes:,} bytes", highlight=False)
+
+
+@app.command()
+def latency(
+    model: Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")],
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
+    sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
+    frontend: Annotated[str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")] = None,
+    embedding: Annotated[str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
+    threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads.")] = 1,
+    backend: Annotated[str, typer.Option(help="eager.")] = "eager",
+    as_json: AsJson = False,
+) -> None:
+    """Time an untrained model on one clip, from the waveform in host memory to the logits."""
+    from dataclasses import asdict
+
+    import torch
+
+    from bench import latency as timing
+
+    if backend != "eager":
+        raise SuiteError(f"no backend is called {backend!r}; there is eager")
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise BenchError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
+    built, shape, length = _build(model, classes, seconds, sample_rate, frontend, embedding)
+    where = "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+    clip = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    timed = timing.measure(built, clip, length, device=where, threads=threads, tier="full")
+    if as_json:
+        _print_json({"model": model, "classes": classes, **asdict(timed)})
+        return
+    out.print(f"{model}, {classes} classes, a clip of {length:g} s, {timed.device}, {timed.threads} thread(s), {timed.backend}", highlight=False)
+    out.print(f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}", highlight=False)
+    out.print(f"  {timed.throughput:.1f} clips/s, real-time factor {timed.real_time_factor:.5f}", highlight=False)
+
+
+def _build(name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None) -> tuple[Any, tuple[int, ...], float]:
+    """Return an untrained model, the shape of its clip and the clip's length."""
+    entry = catalog.model(name)
+    if suites.is_fusion(name):
+        raise SuiteError(f"{name} combines trained models: its size is their sum, and `bench run` records it")
+    ears = catalog.frontend(frontend or ("none" if embedding else entry.frontend))
+    from bench import build
+    from models.base import ModelError
+
+    target = catalog.load(entry.target)
+    length = seconds or target.clip_seconds
+    if embedding:
+        if not entry.embeddings:
+            raise SuiteError(f"{name} listens to waveforms only; leave --embedding out")
+        frames, _, features = embedding.partition("x")
+        if not (frames.isdigit() and features.isdigit()):
+            raise SuiteError(f"--embedding is FRAMESxFEATURES, such as 10x128, not {embedding!r}")
+        shape: tuple[int, ...] = (int(frames), int(features))
+        length = seconds or float(frames)
+    else:
+        shape = (round(length * sample_rate),)
+    del ears
+    try:
+        built = build.sized(name, frontend or ("none" if embedding else entry.frontend), {}, shape, sample_rate, classes)
+    except ModelError as error:
+        raise SuiteError(str(error)) from error
+    return built, shape, length

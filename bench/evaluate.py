@@ -1,0 +1,101 @@
+"""The test fold, read once: logits of a trained model or of a fusion, and everything computed from them."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench import build, catalog, metrics
+from bench.catalog import PRIMARY
+from bench.errors import RunError
+from bench.records import Run
+from bench.store import Store, write_whole
+from datamodules.base import AudioDataModule, ClipSet
+from models import fusion
+from models.base import AudioModel
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of validation and test clips, `(N, C)` float32, and a fusion's weights and mean conflict."""
+
+    val: NDArray[np.float32]
+    test: NDArray[np.float32]
+    weights: NDArray[np.float64] | None = None
+    conflict: float | None = None
+
+
+def predict(model: AudioModel, data: AudioDataModule, device: str) -> Predictions:
+    """Run the model from the batch's `x` over the validation and the test split."""
+    model.to(device).eval()
+    val, test = (_logits(model, clips, data.batch_size, device) for clips in (data.splits.val, data.splits.test))
+    model.to("cpu")
+    return Predictions(val, test)
+
+
+@torch.inference_mode()
+def _logits(model: AudioModel, clips: ClipSet, batch: int, device: str) -> NDArray[np.float32]:
+    parts = [
+        model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu() for i in range(0, len(clips), batch)
+    ]
+    logits: NDArray[np.float32] = torch.cat(parts).numpy()
+    return logits
+
+
+def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
+    """Combine the stored logits of a fusion's members; weights are fitted on validation.
+
+    Raises:
+        RunError: a member has no result, or its clips are not this dataset's.
+    """
+    val, test = [], []
+    for key in run.members:
+        path = store.artifacts(key) / "logits.npz"
+        if not path.exists():
+            raise RunError(f"the fusion's member {key} has no logits in {path.parent}: run it again with --force")
+        with np.load(path) as saved:
+            if saved["test_ids"].tolist() != list(data.splits.test.ids):
+                raise RunError(f"the fusion's member {key} was tested on other clips: run it again with --force")
+            val.append(torch.from_numpy(saved["val_logits"]))
+            test.append(torch.from_numpy(saved["logits"]))
+    method = catalog.model(run.model).arguments["method"]
+    weights = np.full(len(val), 1 / len(val))
+    if method == "weighted-average":
+        weights = _weights(torch.stack(val), data.splits.val.targets, data.task)
+    fused_val, _ = build.fuse(torch.stack(val), method, data.task, weights)
+    fused, conflict = build.fuse(torch.stack(test), method, data.task, weights)
+    return Predictions(fused_val.float().numpy(), fused.float().numpy(), weights, float(conflict.mean()))
+
+
+def _weights(logits: Tensor, targets: Tensor, task: str) -> NDArray[np.float64]:
+    log_p = torch.log_softmax(logits, -1) if task == "single" else torch.nn.functional.logsigmoid(logits)
+    return np.asarray(fusion.fit_weights(log_p, targets), dtype=np.float64)
+
+
+def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
+    """Keep the logits in `folder/logits.npz`, so that scores can be computed again without training."""
+    content = io.BytesIO()
+    test, val = data.splits.test, data.splits.val
+    np.savez(
+        content,
+        logits=predictions.test,
+        targets=test.targets.numpy(),
+        test_ids=np.array(test.ids),
+        test_groups=np.array(test.groups),
+        val_logits=predictions.val,
+        val_targets=val.targets.numpy(),
+        weights=predictions.weights if predictions.weights is not None else np.empty(0),
+    )
+    write_whole(folder / "logits.npz", content.getvalue())
+
+
+def scores(predictions: Predictions, data: AudioDataModule) -> tuple[metrics.Scores, dict[str, tuple[float, float]]]:
+    """Return every metric that fits the task, and the primary one's interval over the test groups."""
+    test, primary = data.splits.test, PRIMARY[data.task]
+    found = metrics.score(predictions.test, test.targets.numpy(), data.task)
+    interval = metrics.bootstrap_interval(predictions.test, test.targets.numpy(), test.groups, data.task, primary)
+    return found, {primary: interval}

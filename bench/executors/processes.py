@@ -1,0 +1,78 @@
+"""Each job in a child process of its own: a clean start for every run, and a crash that takes nobody along.
+
+A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from bench.executors import Event, Job, Listener, perform
+from bench.records import Failure
+
+_PRELOAD = ["bench.runner", "bench.work"]
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
+
+
+def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
+    """Do the jobs, `workers` at a time; leaves no child behind, however it ends."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    waiting = deque(jobs)
+    running: dict[Connection, tuple[Job, BaseProcess]] = {}
+    ended: set[str] = set()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                job = waiting.popleft()
+                here, there = context.Pipe(duplex=False)
+                process = context.Process(target=_child, args=(there, job), name=job.key)
+                process.start()
+                there.close()
+                running[here] = job, process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                job, process = running[ready]
+                try:
+                    event: Event = ready.recv()
+                except (EOFError, ConnectionResetError):
+                    ready.close()
+                    del running[ready]
+                    process.join()
+                    if job.key not in ended:
+                        listen(Event(job.key, "failed", failure=_death(process.exitcode)))
+                    continue
+                if event.kind in ("done", "failed"):
+                    ended.add(job.key)
+                listen(event)
+    finally:
+        for _, process in running.values():
+            process.kill()
+        for _, process in running.values():
+            process.join()
+
+
+def _child(connection: Connection, job: Job) -> None:
+    """Do one job and send its events; dies with the driver and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() == 1:
+        return
+    perform(job, connection.send)
+    connection.close()
+
+
+def _death(exitcode: int | None) -> Failure:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = " (out of memory? try fewer --workers or a smaller batch)" if name == "SIGKILL" else ""
+        return Failure(kind="killed", message=f"the process was ended by {name}{hint}")
+    return Failure(kind="killed", message=f"the process ended with exit code {exitcode} before its run did")

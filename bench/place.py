@@ -1,0 +1,23 @@
+"""Where work is done. Plain data, so that it travels to child processes and never imports torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where work is done.
+
+    Attributes:
+        store: folder of records and artifacts.
+        data_dir: folder with one folder per dataset.
+        device: "cpu", "cuda", or "auto" for the GPU where there is one.
+        threads: intra-operator threads of each process.
+        workers: runs trained at the same time.
+    """
+
+    store: Path
+    data_dir: Path
+    device: str = "auto"
+    threads: int = 1
+    workers: int = 1

@@ -1,0 +1,212 @@
+"""Driving a suite: what is not in the store is done, a failure is a record, the tables are redrawn. Never imports torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from bench import tables
+from bench.catalog import DATASETS, PRIMARY
+from bench.errors import BenchError, RecordError, SuiteError
+from bench.executors import Event, Executor, Job, executor
+from bench.leaderboard import Leaderboard
+from bench.place import Place
+from bench.progress import Progress
+from bench.records import Failure, Record, Run
+from bench.store import Store
+from bench.suite import Suite, is_fusion
+from bench.tracking import Mirror
+
+
+@dataclass
+class Outcome:
+    """What a call of `bench run` did.
+
+    Attributes:
+        done: keys of runs done now.
+        kept: keys of runs that were in the store already.
+        failed: key to failure, of runs that failed now.
+        elsewhere: keys that another process is working on.
+        missing: dataset to what is missing of it and how to get it.
+        warnings: one line each.
+        interrupted: whether it was stopped.
+        boards: the suite's leaderboards afterwards.
+    """
+
+    done: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, Failure] = field(default_factory=dict)
+    elsewhere: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    boards: tuple[Leaderboard, ...] = ()
+
+
+class Runner:
+    """One call of `bench run`.
+
+    Args:
+        suite: the suite.
+        place: where, and with how many workers.
+        progress: is told what happens.
+        executor_name: of `bench.executors`.
+        mirror: is sent every finished record.
+
+    Raises:
+        SuiteError: no executor has that name.
+    """
+
+    def __init__(
+        self, suite: Suite, place: Place, progress: Progress, executor_name: str = "processes", mirror: Mirror | None = None
+    ) -> None:
+        self.suite = suite
+        self.place = place
+        self.progress = progress
+        self.execute: Executor = executor(executor_name)
+        self.mirror = mirror
+        self.store = Store(place.store)
+        self.outcome = Outcome()
+
+    def run(self, runs: Sequence[Run], force: bool = False) -> Outcome:
+        """Do those of the suite's runs that are not in the store, time them, and redraw the tables.
+
+        Args:
+            runs: all runs of the suite, or a selection.
+            force: do also those that are in the store.
+
+        Raises:
+            SuiteError: an argument in the suite fits no constructor; nothing was started.
+        """
+        self.store.sweep()
+        todo = [run for run in runs if force or run not in self.store]
+        self.outcome.kept = [run.key for run in runs if run not in todo]
+        try:
+            todo = self._prepare(todo)
+            if force:
+                for run in todo:
+                    self.store.path(run.key).unlink(missing_ok=True)
+            waiting = [run for run in runs if run not in todo and self._untimed(run)]
+            self.progress.start(2 * len(todo) + len(waiting))
+            self._train([run for run in todo if not is_fusion(run.model)])
+            self._train([run for run in todo if is_fusion(run.model)])
+            self._time([run for run in runs if self._untimed(run)])
+        except KeyboardInterrupt:
+            self.outcome.interrupted = True
+        finally:
+            self.progress.stop()
+            self.outcome.boards, damaged = tables.draw(self.store, self.suite)
+            self.outcome.warnings += [str(error) for error in damaged]
+        return self.outcome
+
+    def _prepare(self, todo: list[Run]) -> list[Run]:
+        """Check every argument and read every dataset once; returns the runs that can go on."""
+        if not todo:
+            return []
+        first = {(run.dataset, repr(run.data)): run for run in reversed(todo)}
+        checked: list[Failure] = []
+        problems: dict[str, Failure] = {}
+
+        def listen(event: Event) -> None:
+            if event.kind == "started":
+                self.progress.note(f"reading {event.key}" if event.key in DATASETS else "checking the suite")
+            elif event.failure and event.key in DATASETS:
+                problems[event.key] = event.failure
+            elif event.failure:
+                checked.append(event.failure)
+
+        self.execute([Job("suite", "bench.work:check", (tuple(todo), self.place))], 1, listen)
+        if checked:
+            known = checked[0].kind in ("SuiteError", "RunError")
+            raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback)
+        self.execute([Job(run.dataset, "bench.work:prepare", (run, self.place)) for run in first.values()], 1, listen)
+        ready = []
+        for run in todo:
+            failure = problems.get(run.dataset)
+            if failure is None:
+                ready.append(run)
+            elif failure.kind == "DatasetMissing":
+                if run.dataset in self.suite.datasets:
+                    self.outcome.missing[run.dataset] = failure.message
+            else:
+                self._fail(run, failure)
+        return ready
+
+    def _train(self, runs: list[Run]) -> None:
+        """Train, or combine, these runs."""
+        by_key = {run.key: run for run in runs}
+
+        def listen(event: Event) -> None:
+            run = by_key[event.key]
+            if event.kind == "started":
+                self.progress.show(run.key, "starting")
+            elif event.kind == "progress":
+                epoch, epochs, score = event.value
+                self.progress.show(run.key, f"epoch {epoch}/{epochs}, validation {score:.3f}")
+            elif event.failure:
+                self._fail(run, event.failure)
+                self._end(run, f"FAILED: {event.failure.message}")
+            elif event.value == "elsewhere":
+                self.outcome.elsewhere.append(run.key)
+                self._end(run, "is being done by another process")
+            else:
+                self._finish(run)
+
+        self.execute([Job(run.key, "bench.work:execute", (run, self.place)) for run in runs], self.place.workers, listen)
+
+    def _finish(self, run: Run) -> None:
+        record = self.store.get(run.key)
+        if record is None or record.error is not None:
+            failure = record.error if record and record.error else Failure(kind="RecordError", message="its record is gone")
+            self.outcome.failed[run.key] = failure
+            self._end(run, f"FAILED: {failure.message}")
+            if record:
+                self._send(record)
+            return
+        self.outcome.done.append(run.key)
+        metric = PRIMARY[DATASETS[run.dataset].task]
+        score = record.scores.get(metric)
+        self._end(run, f"{metric} {'undefined' if score is None else f'{score:.3f}'}, {record.seconds['train']:.1f} s")
+
+    def _end(self, run: Run, line: str) -> None:
+        if run.key not in self.outcome.done:
+            self.progress.shrink(1)  # what has no result is not timed
+        self.progress.end(run.key, f"{run.key}: {line}")
+
+    def _fail(self, run: Run, failure: Failure) -> None:
+        """Record a failure that the run's own process could not record."""
+        self.outcome.failed[run.key] = failure
+        record = Record(run=run, status="failed", error=failure, started=datetime.now(UTC).isoformat(timespec="seconds"))
+        self.store.write(record)
+        self._send(record)
+
+    def _untimed(self, run: Run) -> bool:
+        try:
+            record = self.store.get(run.key)
+        except RecordError:
+            return False
+        weights = run.members or (self.store.artifacts(run.key) / "model.pt").exists()
+        return record is not None and record.status == "ok" and not record.latencies and bool(weights)
+
+    def _time(self, runs: list[Run]) -> None:
+        """Time these runs one by one, on a machine that trains nothing meanwhile."""
+        by_key = {run.key: run for run in runs}
+
+        def listen(event: Event) -> None:
+            run = by_key[event.key]
+            if event.kind == "started":
+                self.progress.show(run.key, "timing")
+            elif event.failure:
+                self.outcome.warnings.append(f"{run.key} was not timed: {event.failure.message}")
+                self.progress.end(run.key, f"{run.key}: not timed, {event.failure.message}")
+            elif event.kind == "done" and (record := self.store.get(run.key)):
+                times = ", ".join(f"{t.device_type} p50 {t.p50_ms:.2f} ms ({t.grade})" for t in record.latencies)
+                self.progress.end(run.key, f"{run.key}: {times}")
+                self._send(record)
+
+        place = replace(self.place, workers=1)
+        self.execute([Job(run.key, "bench.work:time_run", (run, place)) for run in runs], 1, listen)
+
+    def _send(self, record: Record) -> None:
+        if self.mirror:
+            logits = self.store.artifacts(record.key) / "logits.npz"
+            self.mirror.send(record, logits if logits.exists() else None)

@@ -1,0 +1,117 @@
+"""A folder of records: one file a run, written whole or not at all. Nothing else decides whether a run is done."""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.errors import RecordError
+from bench.records import Record, Run
+
+
+class Store:
+    """Records, tables and artifacts under one folder.
+
+    Args:
+        root: the folder; made when the first thing is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @property
+    def cache(self) -> Path:
+        """Folder for decoded audio."""
+        return self.root / "cache"
+
+    def path(self, key: str) -> Path:
+        """Return the file of a record."""
+        return self.root / "records" / f"{key}.json"
+
+    def artifacts(self, key: str) -> Path:
+        """Return the folder of a run's logits and weights."""
+        return self.root / "artifacts" / key
+
+    def get(self, key: str) -> Record | None:
+        """Return a run's record, or None where there is none.
+
+        Raises:
+            RecordError: the file is damaged.
+        """
+        try:
+            text = self.path(key).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError as error:
+            raise RecordError(f"record {key} is damaged ({error}): delete the file, `bench run` makes it anew") from error
+        return Record.from_json(text, key)
+
+    def __contains__(self, run: Run) -> bool:
+        """Whether the run is done; a failed or damaged record is not."""
+        try:
+            record = self.get(run.key)
+        except RecordError:
+            return False
+        return record is not None and record.status == "ok"
+
+    def records(self, runs: tuple[Run, ...]) -> tuple[dict[str, Record], list[RecordError]]:
+        """Return the records of these runs that are there, by key, and the errors of those that are damaged."""
+        found: dict[str, Record] = {}
+        damaged: list[RecordError] = []
+        for run in runs:
+            try:
+                if record := self.get(run.key):
+                    found[run.key] = record
+            except RecordError as error:
+                damaged.append(error)
+        return found, damaged
+
+    def write(self, record: Record) -> None:
+        """Write a record; the earlier one of the same run stays until this one is safe on disk."""
+        write_whole(self.path(record.key), record.to_json().encode())
+
+    def sweep(self) -> None:
+        """Remove half-written files that a killed process left behind more than an hour ago."""
+        for folder in (self.root, self.root / "records", *(self.root / "artifacts").glob("*")):
+            for leftover in folder.glob(".tmp-*"):
+                with suppress(OSError):
+                    if leftover.stat().st_mtime < time.time() - 3600:
+                        leftover.unlink()
+
+    @contextmanager
+    def claim(self, key: str) -> Iterator[bool]:
+        """Hold a run for this process; yields False where another process holds it. Freed by the kernel on death."""
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / key).open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file through a temporary one in the same folder, so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+

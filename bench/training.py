@@ -1,0 +1,222 @@
+"""Training one model within its recipe: Lightning's Trainer, the best epoch chosen on validation."""
+
+import logging
+import math
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from torch import Tensor
+from torch.optim import lr_scheduler
+from torch.utils.data import DataLoader, Dataset
+
+from bench import metrics
+from bench.augment import augment, mixup
+from bench.catalog import PRIMARY
+from bench.errors import RunError
+from bench.records import Recipe
+from datamodules.base import AudioDataModule, ClipSet, whole
+from models.base import AudioModel
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+Batch = tuple[Tensor, Tensor]
+Report = Callable[[int, int, float], None]
+"""Is told the epoch, from 1, the number of epochs and the validation score."""
+
+FEATURE_BYTES = 4 * 2**30
+"""Features of a fixed front-end are computed once where they fit into this much memory."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives: learning curves, and the epoch, from 0, whose weights the model now has."""
+
+    curves: dict[str, tuple[float, ...]]
+    best_epoch: int
+
+
+def train(model: AudioModel, data: AudioDataModule, recipe: Recipe, folder: Path, device: str, report: Report) -> Trained:
+    """Train the model in place and leave it with the weights of its best validation epoch.
+
+    Args:
+        model: fresh.
+        data: set up.
+        recipe: how to train.
+        folder: where the best weights are kept while training.
+        device: "cpu" or "cuda".
+        report: is told of every epoch.
+
+    Raises:
+        RunError: the loss or the logits became NaN or infinite.
+    """
+    if recipe.prior_bias:
+        model.start_at_prior(data.prior())
+    features = Features.of(model, data, device)
+    fit = Fit(model, data.task, len(data.classes), recipe, from_features=features is not None, report=report)
+    with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
+        warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
+        warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
+        warnings.filterwarnings("ignore", ".*callback, but loading a checkpoint outside.*")
+        best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
+        trainer = pl.Trainer(
+            accelerator="gpu" if device == "cuda" else "cpu",
+            devices=1,
+            precision=recipe.precision,
+            max_epochs=recipe.epochs,
+            gradient_clip_val=recipe.gradient_clip,
+            callbacks=[best, *_callbacks(recipe)],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        if features is None:
+            trainer.fit(fit, datamodule=data)
+        else:
+            trainer.fit(fit, *features)
+        chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    fit.load_state_dict(chosen["state_dict"])
+    model.eval()
+    return Trained({name: tuple(values) for name, values in fit.curves.items()}, int(chosen["epoch"]))
+
+
+def _callbacks(recipe: Recipe) -> list[Callback]:
+    callbacks: list[Callback] = []
+    if recipe.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
+    if recipe.patience is not None:
+        callbacks.append(EarlyStopping("val_score", mode="max", patience=recipe.patience))
+    return callbacks
+
+
+class Features(Dataset[Batch]):
+    """A split's features, computed once: `(N, F, T)` and targets."""
+
+    def __init__(self, features: Tensor, targets: Tensor) -> None:
+        self.features = features
+        self.targets = targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.features[indices], self.targets[indices]
+
+    @staticmethod
+    def of(model: AudioModel, data: AudioDataModule, device: str) -> tuple[DataLoader[Batch], DataLoader[Batch]] | None:
+        """Return loaders of training and validation features; None where the front-end learns or they do not fit."""
+        clips = len(data.splits.train) + len(data.splits.val)
+        learns = any(p.requires_grad for p in model.frontend.parameters())
+        if learns or clips * model.features * model.frames * 4 > FEATURE_BYTES:
+            return None
+        train, val = (Features._computed(model, part, device) for part in (data.splits.train, data.splits.val))
+        order = torch.Generator().manual_seed(data.seed)
+        return (
+            DataLoader(train, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=_drop(train, data)),
+            DataLoader(val, max(data.batch_size, 64), collate_fn=whole),
+        )
+
+    @staticmethod
+    @torch.inference_mode()
+    def _computed(model: AudioModel, clips: ClipSet, device: str) -> "Features":
+        frontend = model.frontend.to(device).eval()
+        parts = [frontend(clips.load(range(i, min(i + 64, len(clips)))).to(device)).cpu() for i in range(0, len(clips), 64)]
+        return Features(torch.cat(parts).clone(), clips.targets)
+
+
+def _drop(clips: Features, data: AudioDataModule) -> bool:
+    """Whether a last batch of a single clip has to go, since batch norm cannot learn from one."""
+    return len(clips) > 1 and len(clips) % data.batch_size == 1
+
+
+class Fit(pl.LightningModule):
+    """Loss, optimiser, schedule and validation score of one training."""
+
+    def __init__(
+        self, model: AudioModel, task: str, classes: int, recipe: Recipe, *, from_features: bool, report: Report
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.classes = classes
+        self.recipe = recipe
+        self.from_features = from_features
+        self.report = report
+        self.curves: dict[str, list[float]] = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[task]}": []}
+        self.losses: list[Tensor] = []
+        self.seen: list[Batch] = []
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss of a batch of `(B, S)`, `(B, T, F)` or, computed before, `(B, F, T)`."""
+        x, target = batch
+        features = augment(x if self.from_features else self.model.frontend(x), self.recipe)
+        if self.recipe.mixup > 0:
+            shares = F.one_hot(target, self.classes).float() if self.task == "single" else target
+            features, target = mixup(features, shares, self.recipe.mixup)
+        loss = self.loss(self.model.classify(features), target, self.recipe.label_smoothing)
+        self.losses.append(loss.detach())
+        return loss
+
+    def loss(self, logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy over classes, or binary cross-entropy per label; target by index or by share."""
+        if self.task == "single":
+            return F.cross_entropy(logits, target, label_smoothing=smoothing)
+        return F.binary_cross_entropy_with_logits(logits, target * (1 - smoothing) + smoothing / 2)
+
+    def on_train_epoch_end(self) -> None:
+        """Record the epoch's loss, and stop a training that has diverged."""
+        self.curves["train_loss"].append(self._finite(torch.stack(self.losses).mean().item(), "training loss"))
+        self.losses.clear()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Keep the logits; the score needs all of them."""
+        x, target = batch
+        logits = self.model.classify(x if self.from_features else self.model.frontend(x))
+        self.seen.append((logits.float().cpu(), target.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the whole validation split."""
+        logits, targets = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        self.seen.clear()
+        loss = self._finite(self.loss(logits, targets).item(), "validation loss")
+        score = metrics.primary(logits, targets, self.task)
+        self.curves["val_loss"].append(loss)
+        self.curves[f"val_{PRIMARY[self.task]}"].append(score)
+        self.log("val_score", score)
+        self.report(self.current_epoch + 1, self.recipe.epochs, score)
+
+    def _finite(self, value: float, what: str) -> float:
+        if not math.isfinite(value):
+            raise RunError(f"the {what} is {value} in epoch {self.current_epoch + 1}: lower the learning rate or clip gradients")
+        return value
+
+    def configure_optimizers(self) -> Any:
+        """Return the recipe's optimiser and its per-step schedule."""
+        r = self.recipe
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        optimizer = {
+            "adam": lambda: torch.optim.Adam(parameters, r.learning_rate, weight_decay=r.weight_decay),
+            "adamw": lambda: torch.optim.AdamW(parameters, r.learning_rate, weight_decay=r.weight_decay),
+            "sgd": lambda: torch.optim.SGD(parameters, r.learning_rate, momentum=0.9, weight_decay=r.weight_decay),
+        }[r.optimizer]()
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = {
+            "constant": lambda: None,
+            "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, steps),
+            "one-cycle": lambda: lr_scheduler.OneCycleLR(optimizer, r.learning_rate, total_steps=steps),
+            "sgdr": lambda: lr_scheduler.CosineAnnealingWarmRestarts(
+                optimizer, max(steps // r.epochs, 1), T_mult=2, eta_min=r.learning_rate / 50
+            ),
+        }[r.schedule]()
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

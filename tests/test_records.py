@@ -1,0 +1,82 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import RecordError
+from bench.records import Latency, Recipe, Record, Run
+
+RUN = Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=Recipe(epochs=3), arguments={"channels": [8, 16]})
+
+
+def test_key_reads_as_a_sentence_and_names_every_field():
+    assert RUN.key.startswith("esc10-logmel-cnn-f1-s0-")
+    assert len(RUN.key.rsplit("-", 1)[1]) == 8
+    changes = [
+        {"recipe": Recipe(epochs=4)},
+        {"arguments": {"channels": [8, 17]}},
+        {"data": {"clip_seconds": 2.0}},
+        {"protocol": 2},
+        {"seed": 1},
+        {"fold": 2},
+    ]
+    keys = {replace(RUN, **change).key for change in changes} | {RUN.key}
+    assert len(keys) == len(changes) + 1
+
+
+def test_key_does_not_depend_on_the_order_of_arguments():
+    assert replace(RUN, arguments={"a": 1, "b": 2}).key == replace(RUN, arguments={"b": 2, "a": 1}).key
+
+
+def test_a_recipe_field_at_its_default_does_not_change_the_key():
+    assert replace(RUN, recipe=Recipe(epochs=3, mixup=0.0)).key == RUN.key
+
+
+@given(
+    scores=st.dictionaries(st.text(min_size=1), st.none() | st.floats(allow_nan=False, allow_infinity=False)),
+    curve=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+    name=st.text(),
+)
+def test_a_record_survives_the_file(scores, curve, name):
+    record = Record(run=RUN, status="ok", scores=scores, curves={"val_loss": tuple(curve)}, classes=(name,))
+    assert Record.from_json(record.to_json(), RUN.key) == record
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_record_is_never_written_with_a_number_that_is_not_finite(value):
+    with pytest.raises(RecordError, match="not finite"):
+        Record(run=RUN, status="ok", scores={"accuracy": value}).to_json()
+
+
+def edited(change):
+    content = json.loads(Record(run=RUN, status="ok", scores={"accuracy": 0.5}).to_json())
+    change(content)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        ("{", RUN.key, "not JSON"),
+        ("[]", RUN.key, "schema None"),
+        (edited(lambda c: c["scores"].update(accuracy=0.9)), RUN.key, "edited or damaged"),
+        (edited(lambda c: c.update(schema=0)), RUN.key, "schema 0"),
+        (edited(lambda c: None), "another-key", "holds the run"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_name(text, name, words):
+    with pytest.raises(RecordError, match=words) as caught:
+        Record.from_json(text, name)
+    assert name in str(caught.value)
+
+
+def test_timings_can_be_replaced():
+    timing = Latency(
+        device="x", device_type="cpu", threads=1, clip_seconds=1.0, p50_ms=1.0, p90_ms=2.0, iqr_share=0.1, samples=50,
+        throughput=1000.0, real_time_factor=0.001, load=0.0, sentinel_drift=0.0, grade="A",
+    )  # fmt: skip
+    record = Record(run=RUN, status="ok").with_latencies((timing,))
+    assert record.latencies == (timing,)
+    assert Record.from_json(record.to_json(), RUN.key).latencies == (timing,)
