@@ -1,0 +1,78 @@
+"""Small CNN on log-mel spectrograms, in the manner of PANNs (Kong et al. 2020, https://arxiv.org/abs/1912.10211).
+
+As there: batch norm over the mel bands, blocks of two 3×3 convolutions with batch norm and ReLU, 2×2 average pooling,
+mean over frequency, then mean + maximum over time, a hidden layer. Different: a 5×5 stem of stride 2 replaces the
+first block, so that the net can be trained on one processor core, channels are few, and SpecAugment and mixup are
+left to training.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import AudioModel, ModelError
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class CNN(AudioModel):
+    """Stem, blocks of two convolutions and pooling, pooling over frequency and time, hidden layer, logits.
+
+    Args:
+        frontend: maps the batch's `x` to features `(B, F, T)`, a log-mel spectrogram.
+        features: F.
+        frames: T of one clip; others are taken, too.
+        classes: C.
+        channels: of the stem and of each block.
+        dropout: share of the pooled values and of the hidden layer that is dropped in training.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        channels: Sequence[int] = (24, 48, 96),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        if not channels:
+            raise ModelError("channels must name the stem's width at least, e.g. [24, 48, 96]")
+        self.norm = nn.BatchNorm1d(features)
+        stem, *rest = channels
+        self.stem = conv_norm(1, stem, 5, stride=2)
+        self.blocks = nn.ModuleList()
+        for inputs, outputs in zip(channels, rest, strict=False):
+            self.blocks.append(nn.Sequential(conv_norm(inputs, outputs, 3), conv_norm(outputs, outputs, 3)))
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(channels[-1], channels[-1])
+        self.logits = nn.Linear(channels[-1], classes)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The linear layer that makes the logits."""
+        return self.logits
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        x = self.stem(self.norm(features)[:, None])  # (B, channels[0], F / 2, T / 2)
+        for block in self.blocks:
+            x = F.avg_pool2d(x, 2, ceil_mode=True)
+            x = block(x)  # (B, channels[i], F / 2^(i + 1), T / 2^(i + 1))
+        x = x.mean(2)  # (B, channels[-1], T')
+        x = x.mean(2) + x.amax(2)  # (B, channels[-1])
+        x = self.hidden(self.dropout(x)).relu()
+        logits: Tensor = self.logits(self.dropout(x))  # (B, C)
+        return logits

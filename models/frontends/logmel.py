@@ -1,0 +1,79 @@
+"""Log-mel spectrogram as in PANNs (Kong et al. 2020, https://arxiv.org/abs/1912.10211), at any sample rate.
+
+Slaney mel scale, filters of equal area, power spectrum, periodic Hann window, 10 log10(max(x, 1e-10)) dB, no limit
+below the clip's own maximum, so that a clip's features never depend on another's. PANNs' 1,024 points at 32 kHz
+become the next power of two of 32 ms; a clip has exactly `frames_per_second` frames a second, where PANNs have one
+more.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.base import Frontend
+from models.frontends.mel import MelPower, next_power_of_two
+
+FLOOR = 1e-10
+"""Power below which a band counts as silent: -100 dB."""
+
+
+class LogMel(Frontend):
+    """Waveform `(B, S)` to log-mel spectrogram `(B, F, T)` in dB.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        bands: F.
+        n_fft: points of the Fourier transform, and samples of its window; by default 32 ms, up to a power of two.
+        frames_per_second: T of one second.
+        f_min: lower edge of the first band, in hertz.
+        f_max: upper edge of the last band, in hertz; by default 14 kHz or half the sample rate, whichever is less.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        bands: int = 64,
+        n_fft: int | None = None,
+        frames_per_second: float = 100,
+        f_min: float = 50,
+        f_max: float | None = None,
+    ) -> None:
+        super().__init__()
+        n_fft = n_fft or next_power_of_two(0.032 * sample_rate)
+        f_max = f_max or min(14000, sample_rate / 2)
+        self.frame_rate = frames_per_second
+        self.power = MelPower(sample_rate, bands, n_fft, n_fft, frames_per_second, f_min, f_max, "slaney")
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`, T = round(frames_per_second · S / sample_rate)."""
+        power: Tensor = self.power(waveform)
+        return 10 * power.clamp(min=FLOOR).log10()
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples."""
+        return self.power.macs(samples)
+
+
+class PooledLogMel(LogMel):
+    """Waveform `(B, S)` to one frame a second `(B, F, T)`, T = ceil(S / sample_rate): a stand-in for embeddings.
+
+    The mean of the dB values over each second (the last may be shorter), put into about [0, 1] as embeddings are:
+    -100 dB, silence, is exactly 0 and 0 dB is 1. Models that take zeros at the end for padding take silence for it.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        bands: F.
+    """
+
+    def __init__(self, sample_rate: int, bands: int = 128) -> None:
+        super().__init__(sample_rate, bands)
+        self.frame_rate = 1
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, ceil(S / sample_rate))`."""
+        decibels = super().forward(waveform)
+        a_second = round(self.power.frames_per_second)
+        seconds = -(-waveform.shape[1] // self.power.sample_rate)
+        short = (seconds - 1) * a_second + 1 - decibels.shape[2]
+        if short > 0:  # a last second of less than half a hop has no frame of its own
+            decibels = F.pad(decibels, (0, short), "replicate")
+        return F.avg_pool1d(decibels, a_second, ceil_mode=True) / 100 + 1  # (B, F, seconds)

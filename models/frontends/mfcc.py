@@ -1,0 +1,79 @@
+"""Mel-frequency cepstral coefficients as SwishNet takes them (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149).
+
+The paper takes the first 20 coefficients of 32 mel bands from python_speech_features: pre-emphasis 0.97, 25 ms frames
+every 10 ms, HTK mel scale over the whole spectrum, power / n_fft, natural logarithm, orthonormal DCT-II, sine lifter
+22. Different here: frames are centred, weighted by a Hann window and exactly 100 a second; band edges are not rounded
+to points of the transform; the first coefficient stays the cepstrum's unless `append_energy`.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from models.base import Frontend, ModelError
+from models.frontends._torchaudio import functional
+from models.frontends.mel import MelPower, full_precision, next_power_of_two
+
+FLOOR = 1e-10
+"""Least power of a band, so that silence has a logarithm."""
+
+
+class MFCC(Frontend):
+    """Waveform `(B, S)` to cepstral coefficients `(B, F, T)`, T = round(frames_per_second · S / sample_rate).
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        coefficients: F.
+        bands: number of mel bands.
+        window_seconds: length of a frame.
+        frames_per_second: T of one second.
+        preemphasis: share of the sample before that is taken off each sample; 0 for none.
+        lifter: L of the weights 1 + L/2 sin(πn/L) on coefficient n; 0 for none.
+        append_energy: put the logarithm of all bands' power in the place of the first coefficient.
+    """
+
+    dct: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        coefficients: int = 20,
+        bands: int = 32,
+        window_seconds: float = 0.025,
+        frames_per_second: float = 100,
+        preemphasis: float = 0.97,
+        lifter: int = 22,
+        append_energy: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 1 <= coefficients <= bands:
+            raise ModelError(f"{bands} mel bands have 1 to {bands} coefficients, not {coefficients}")
+        self.frame_rate = frames_per_second
+        self.preemphasis = preemphasis
+        self.append_energy = append_energy
+        window = round(window_seconds * sample_rate)
+        n_fft = next_power_of_two(window)
+        self.power = MelPower(sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk")
+        dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
+        if lifter:
+            dct = dct * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(coefficients) / lifter))[:, None]
+        self.register_buffer("dct", dct.contiguous(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`."""
+        if self.preemphasis:
+            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
+            waveform = torch.cat([waveform[:, :1], rest], 1)
+        power: Tensor = self.power(waveform) / self.power.n_fft  # (B, bands, T)
+        with full_precision(waveform.device.type):
+            cepstrum = self.dct @ power.clamp(min=FLOOR).log()  # (B, F, T)
+        if self.append_energy:
+            energy = power.sum(1, keepdim=True).clamp(min=FLOOR).log()
+            cepstrum = torch.cat([energy, cepstrum[:, 1:]], 1)
+        return cepstrum
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples."""
+        emphasis = samples if self.preemphasis else 0
+        return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()

@@ -1,0 +1,146 @@
+"""SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149): gated causal 1-D convolutions on 20 MFCC.
+
+5,483 (width 1) and 18,267 (width 2) parameters for three classes, as published; the hidden layer before the logits is
+not in the paper's figure, but these counts and the authors' code have it. The "strides" 3, 2, 2, 2, 2 keep frames
+counted backwards from the frame that is decided on, which is the same as dilations 3, 6, 12, 24, 48 at full rate:
+`classify` computes the one, `frames_logits` the other, from the same weights.
+
+Different here: coefficients are standardised by running statistics (no parameters). The paper decides at the clip's
+last frame, which hears 202 frames. A longer clip would be judged by its end, so `read_out="mean"` averages the logits
+of the frames last, last - 48, last - 96, ... that hear 202 frames of the clip. They cost next to nothing, as the
+stride is 48 there already, and up to 249 frames there is one, the paper's.
+"""
+
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import AudioModel, ModelError
+
+STRIDES = (3, 2, 2, 2, 2)
+"""Of blocks 4 to 8."""
+
+CONTEXT = 202
+"""Frames that one decision hears."""
+
+
+def gate(x: Tensor) -> Tensor:
+    """Gated activation `(B, 2F, T)` → `(B, F, T)`: tanh of the first half times the sigmoid of the second."""
+    signal, share = x.chunk(2, 1)
+    return signal.tanh() * share.sigmoid()
+
+
+class CausalConv(nn.Conv1d):
+    """Convolution that hears no frame to come: zeros are put before the clip, and T stays."""
+
+    def at_rate(self, x: Tensor, dilation: int) -> Tensor:
+        """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart."""
+        x = F.pad(x, ((self.kernel_size[0] - 1) * dilation, 0))
+        return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, F, T)` to `(B, F', T)`."""
+        return self.at_rate(x, 1)
+
+
+class TwoBranches(nn.Module):
+    """Blocks 1 to 3: a convolution of 3 frames beside a separable one of 6, each gated: `(B, F, T)` → `(B, 2H, T)`."""
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        self.short = CausalConv(features, 2 * hidden, 3)
+        self.long = nn.Sequential(
+            CausalConv(features, features, 6, groups=features, bias=False), nn.Conv1d(features, 2 * hidden, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, F, T)` to `(B, 2H, T)`."""
+        return torch.cat([gate(self.short(x)), gate(self.long(x))], 1)
+
+
+class SwishNet(AudioModel):
+    """SwishNet, "slim" at width 1 and "wide" at width 2.
+
+    Args:
+        frontend: maps the batch's `x` to features `(B, F, T)`, 20 MFCC at 100 frames a second in the paper.
+        features: F.
+        frames: T of one clip; others are taken, too.
+        classes: C.
+        width: multiplier of all channels.
+        dropout: share of the channels' values that is dropped after every block in training.
+        read_out: "last" decides at the last frame; "mean" over the whole clip, see above.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
+    clip_seconds = 2.0
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        width: int = 1,
+        dropout: float = 0.1,
+        read_out: Literal["last", "mean"] = "mean",
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        if width < 1 or read_out not in ("last", "mean"):
+            raise ModelError(f"need width ≥ 1 and read_out 'last' or 'mean', got {width} and {read_out!r}")
+        w = width
+        self.read_out = read_out
+        self.standardise = nn.BatchNorm1d(features, affine=False)
+        self.block1 = TwoBranches(features, 8 * w)
+        self.block2 = TwoBranches(16 * w, 4 * w)
+        self.block3 = TwoBranches(8 * w, 4 * w)
+        self.strided = nn.ModuleList(CausalConv(8 * w, channels * w, 3) for channels in (16, 16, 16, 16, 32))
+        self.hidden = nn.Linear(40 * w, 16 * w)
+        self.logits = nn.Linear(16 * w, classes)
+        self.dropout = nn.Dropout(dropout)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The linear layer that makes the logits."""
+        return self.logits
+
+    def trunk(self, features: Tensor) -> Tensor:
+        """Blocks 1 to 3: `(B, F, T)` → `(B, 8w, T)`."""
+        x: Tensor = self.standardise(features)
+        x = self.dropout(self.block1(x))  # (B, 16w, T)
+        x = self.dropout(self.block2(x))
+        return x + self.dropout(self.block3(x))
+
+    def gated(self, x: Tensor, strided: bool) -> list[Tensor]:
+        """Blocks 4 to 8: map `(B, 8w, T)` to their gated outputs, strided or at full rate."""
+        outputs: list[Tensor] = []
+        dilation = 1
+        for block, (stride, conv) in enumerate(zip(STRIDES, self.strided, strict=True), start=4):
+            dilation *= stride
+            x = every(x, stride) if strided else x
+            outputs.append(self.dropout(gate(conv(x) if strided else conv.at_rate(x, dilation))))
+            x = x + outputs[-1] if block < 7 else outputs[-1]
+        return outputs
+
+    def decide(self, outputs: list[Tensor]) -> Tensor:
+        """Map the gated outputs of blocks 5 to 8 at N decision frames to logits `(B, C, N)`."""
+        x = torch.cat(outputs, 1).transpose(1, 2)  # (B, N, 40w)
+        logits: Tensor = self.logits(self.hidden(x).relu())  # (B, N, C)
+        return logits.transpose(1, 2)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        decisions = 1 + max(0, features.shape[2] - CONTEXT) // 48 if self.read_out == "mean" else 1
+        _, g5, g6, g7, g8 = self.gated(self.trunk(features), strided=True)
+        at_48 = [every(g5, 8), every(g6, 4), every(g7, 2), g8]
+        return self.decide([x[..., -decisions:] for x in at_48]).mean(2)
+
+    def frames_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C, T)` of a decision at each frame, for streams and time lines."""
+        return self.decide(self.gated(self.trunk(features), strided=False)[1:])
+
+
+def every(x: Tensor, stride: int) -> Tensor:
+    """Keep of `(B, F, T)` every `stride`-th frame, counted backwards from the last."""
+    return x[..., (x.shape[2] - 1) % stride :: stride]
