@@ -2,7 +2,8 @@
 
 The batch, shared with `models`, is `(x, target)`:
 
-* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32 in [0, 1];
+* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32
+  in [0, 1];
 * `target` is `(B,)` int64 for single-label data, `(B, C)` float32 for multi-label data.
 """
 
@@ -11,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -23,7 +24,7 @@ class DataError(Exception):
     """Data is damaged or does not fit; the message names the files and the remedy."""
 
 
-class DatasetMissing(DataError):
+class DatasetMissing(DataError):  # noqa: N818 - it is a state of the disk more than a fault
     """A dataset is not on disk; the message says where it was looked for and how to get it."""
 
 
@@ -69,7 +70,7 @@ class Splits:
     test: ClipSet
 
 
-def whole(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def whole(batch: Any) -> Any:
     """Collate a batch that `ClipSet.__getitems__` has made already."""
     return batch
 
@@ -94,14 +95,16 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clip_seconds: length of one clip.
         split: how the split is made, in words, for the record.
         clips_official: number of clips in the complete official dataset; None where there is no such number.
+        note: coverage or omissions a reader of the record has to know of (after `setup`).
         splits: the clips of this fold (after `setup`).
     """
 
     task: ClassVar[Literal["single", "multi"]] = "single"
     kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
-    folds: ClassVar[int] = 1
+    folds: int = 1
     split: ClassVar[str]
     clips_official: ClassVar[int | None] = None
+    note: str = ""
     classes: tuple[str, ...]
     sample_rate: int | None
     clip_shape: tuple[int, ...]
@@ -127,7 +130,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def read(self) -> Splits:
-        """Read the dataset, set `classes`, `clip_shape`, `clip_seconds` and `sample_rate`, and return this fold's splits."""
+        """Read the dataset, set `classes`, `clip_shape`, `clip_seconds`, `sample_rate`; return this fold's splits."""
 
     def setup(self, stage: str | None = None) -> None:
         """Read the dataset once and refuse a split that leaks."""
@@ -146,12 +149,12 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target; another value means other data."""
         digest = hashlib.sha256("\n".join(self.classes).encode())
-        rows: list[tuple[str, ...]] = []
+        rows: list[tuple[str, str, str, bytes]] = []
         for clips in (self.splits.train, self.splits.val, self.splits.test):
-            targets = [repr(target) for target in clips.targets.tolist()]
+            targets = [target.tobytes() for target in clips.targets.numpy()]
             rows.extend(zip(clips.ids, clips.groups, clips.hashes, targets, strict=True))
-        for row in sorted(rows):
-            digest.update("\0".join(row).encode())
+        for *names, target in sorted(rows):
+            digest.update("\0".join(names).encode() + b"\0" + target + b"\n")
         return digest.hexdigest()
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
@@ -182,6 +185,6 @@ def check_disjoint(splits: Splits) -> None:
         if leaks:
             same = "source group" if what == "groups" else "audio"
             raise DataError(
-                f"{len(leaks)} clips have the same {same} in two splits, so the test would leak: {'; '.join(leaks[:10])}. "
-                f"Give clips of one source the same group (and one fold), and remove copies."
+                f"{len(leaks)} clips have the same {same} in two splits, so the test would leak: "
+                f"{'; '.join(leaks[:10])}. Give clips of one source the same group (and one fold), and remove copies."
             )

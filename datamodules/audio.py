@@ -1,0 +1,127 @@
+"""The one guarded decoder: every audio file of every dataset is read by `decode`.
+
+libsndfile opens by content, so wav, flac, ogg, opus and mp3 are read whatever the file is called. It also accepts a
+header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all refused here.
+"""
+
+import stat
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from datamodules.base import DataError
+
+LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
+MOST_CHANNELS = 8
+LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
+BLOCK = 1 << 16
+LARGEST_OGG_PAGE = 65_307  # bytes
+_UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
+
+
+class AudioError(DataError):
+    """An audio file cannot be used; the message names it and says what to do."""
+
+
+def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[np.float32]:
+    """Decode a whole file to mono.
+
+    Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory grows with what was decoded and
+    never with what a header claims.
+
+    Args:
+        path: a regular file.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+
+    Returns:
+        Samples `(S,)`, about in [-1, 1].
+
+    Raises:
+        AudioError: not a regular file, not audio, out of bounds, cut off, empty, not finite, or silent once
+            mixed to mono.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
+            raise AudioError(f"{path.name!r} is not a regular file: remove it from {str(path.parent)!r}")
+        with path.open("rb", buffering=0) as binary:
+            if cut := _cut_short(binary, path.stat().st_size):
+                raise AudioError(f"{path.name!r} is cut off ({cut}): fetch or export it again")
+            # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+            with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
+                return _mono(file, path.name, sample_rate, max_seconds)
+    except OSError as error:
+        raise AudioError(
+            f"{path.name!r} cannot be opened ({error.strerror}): looked in {str(path.parent)!r}"
+        ) from error
+    except soundfile.SoundFileError as error:
+        raise AudioError(f"{path.name!r} cannot be decoded ({error}): replace it by a wav, flac, ogg or mp3") from error
+
+
+def _mono(file: Any, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+        raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    if file.channels > MOST_CHANNELS:
+        raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MOST_CHANNELS}")
+    declared = file.frames
+    if _UNKNOWN > declared > max_seconds * file.samplerate:
+        seconds = declared / file.samplerate
+        raise AudioError(f"{name!r} says it lasts {seconds:,.0f} s: cut it to at most {max_seconds:g} s")
+
+    resampler = None
+    if file.samplerate != sample_rate:
+        resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+    parts: list[NDArray[np.float32]] = []
+    decoded = 0
+    channel_energy = mono_energy = 0.0
+    for block in _blocks(file):
+        decoded += len(block)
+        if decoded > max_seconds * file.samplerate:
+            raise AudioError(f"{name!r} lasts longer than {max_seconds:g} s: cut it")
+        peak = np.abs(block).max()
+        if not peak <= LARGEST_SAMPLE:  # NaN compares false
+            raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
+        mono = block.mean(axis=1, dtype=np.float32)  # (S,)
+        channel_energy += float(np.square(block).mean(axis=1).sum(dtype=np.float64))
+        mono_energy += float(np.square(mono).sum(dtype=np.float64))
+        parts.append(mono if resampler is None else resampler.resample_chunk(mono))
+    if decoded == 0:
+        raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
+    if declared < _UNKNOWN and decoded != declared:
+        raise AudioError(f"{name!r} is cut off (says {declared} samples, has {decoded}): fetch it again")
+    if mono_energy < 1e-4 * channel_energy:
+        raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    return np.concatenate(parts)
+
+
+def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        yield block
+
+
+def _cut_short(binary: FileIO, size: int) -> str | None:
+    """Say what a container itself shows to be missing, where libsndfile quietly makes do with the rest."""
+    head = binary.read(12)
+    verdict = None
+    if head[:4] in (b"RIFF", b"FORM") and len(head) == 12:
+        whole = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
+        streamed = whole in (8, 0xFFFFFFFF + 8)  # length not known when the header was written
+        if not streamed and whole > size + 1:  # + 1: a pad byte many leave out
+            verdict = f"{size} of {whole} bytes"
+    elif head[:4] == b"OggS":
+        binary.seek(max(0, size - LARGEST_OGG_PAGE))
+        tail = binary.read(LARGEST_OGG_PAGE)
+        page = tail[tail.rfind(b"OggS") :]
+        lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
+        if not lengths or len(page) < 27 + page[26] + sum(lengths) or not page[5] & 4:  # 4: end of stream
+            verdict = "its last page is not whole"
+    binary.seek(0)
+    return verdict

@@ -1,0 +1,176 @@
+"""AudioSet's VGGish features: ten frames of 128 values a clip, 527 labels.
+
+Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017,
+https://research.google.com/audioset/download.html. Layout: `audioset_v1_embeddings/{bal_train,eval}/*.tfrecord`, any
+number of files, and `class_labels_indices.csv`. AudioSet has no official validation part: one is taken from bal_train.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.clips import EmbeddingClips, state, write_whole
+from datamodules.tables import rows
+from datamodules.tfrecord import WIDTH, records, segment
+
+FRAMES = 10
+VALIDATION_PERCENT = 5
+OFFICIAL = {"bal_train": 22_160, "eval": 20_371}
+SOURCE = "https://research.google.com/audioset/download.html"
+_CODE_VERSION = 1
+
+
+class AudioSetEmbeddings(AudioDataModule):
+    """Balanced training part to evaluation part; group = video, hash = of the embedding.
+
+    A training clip whose video or whose very embedding (silence, mostly) also stands in validation or test is left out
+    of training, a validation clip that also stands in test out of validation; `note` counts them.
+    """
+
+    task = "multi"
+    kind = "embedding"
+    split = "official: train = bal_train less the 5 % of its videos that are validation, test = eval"
+    clips_official = sum(OFFICIAL.values())
+    sample_rate = None
+    clip_seconds = float(FRAMES)
+    clip_shape = (FRAMES, WIDTH)
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the label table and for records of both parts."""
+        if not (root / "class_labels_indices.csv").is_file():
+            return f"missing {root / 'class_labels_indices.csv'}: fetch it from {SOURCE}"
+        for part in OFFICIAL:
+            if next((root / "audioset_v1_embeddings" / part).glob("*.tfrecord"), None) is None:
+                return f"missing {root}/audioset_v1_embeddings/{part}/*.tfrecord: fetch features.tar.gz from {SOURCE}"
+        return None
+
+    def read(self) -> Splits:
+        """Read both parts, take validation from training, and leave out of training what also stands elsewhere."""
+        if self.root is None:
+            raise DatasetMissing("AudioSetEmbeddings needs a folder: give `root`")
+        if problem := self.find(self.root):
+            raise DatasetMissing(problem)
+        self.classes = _class_names(self.root / "class_labels_indices.csv")
+        balanced, test = (self._clips(part) for part in OFFICIAL)
+        chosen = np.array([_is_validation(video) for video in balanced.groups])
+        val, twice_in_val = _without(balanced.select(np.flatnonzero(chosen)), test)
+        train, twice_in_train = _without(balanced.select(np.flatnonzero(~chosen)), test, val)
+        self.note = (
+            f"eval coverage {len(test):,} of {OFFICIAL['eval']:,} segments, "
+            f"bal_train {len(balanced):,} of {OFFICIAL['bal_train']:,}; left out because the same embedding or video "
+            f"stands in a later split: {twice_in_train} training and {twice_in_val} validation clips"
+        )
+        return Splits(train, val, test)
+
+    def _clips(self, part: str) -> EmbeddingClips:
+        assert self.root is not None
+        paths = sorted((self.root / "audioset_v1_embeddings" / part).glob("*.tfrecord"))
+        parsed = _load(paths, self.cache, part)
+        if parsed.label.max(initial=0) >= len(self.classes):
+            raise DataError(
+                f"{part} has label {parsed.label.max()}, class_labels_indices.csv only {len(self.classes)} classes"
+            )
+        targets = torch.zeros(len(parsed.frames), len(self.classes))
+        targets[torch.from_numpy(parsed.labelled), torch.from_numpy(parsed.label)] = 1
+        ids = [f"{video}_{start:g}" for video, start in zip(parsed.videos, parsed.starts, strict=True)]
+        if len(set(ids)) != len(ids):
+            raise DataError(f"{part} holds segments twice ({len(ids) - len(set(ids))}): remove the doubled files")
+        hashes = [hashlib.sha256(frames.tobytes()).hexdigest() for frames in parsed.frames]
+        return EmbeddingClips(parsed.frames, ids, parsed.videos, hashes, targets)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """All segments of some files.
+
+    Attributes:
+        frames: `(N, 10, 128)`, zeros after the end of a shorter clip.
+        videos: `(N,)` video ids.
+        starts: `(N,)` seconds.
+        labelled: row of each positive label.
+        label: class of each positive label.
+    """
+
+    frames: NDArray[np.uint8]
+    videos: list[str]
+    starts: list[float]
+    labelled: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+
+def parse(paths: Sequence[Path]) -> Parsed:
+    """Read all records of these files.
+
+    Raises:
+        DataError: a record is damaged or does not hold such a segment; the message names file and offset.
+    """
+    frames: list[NDArray[np.uint8]] = []
+    videos: list[str] = []
+    starts: list[float] = []
+    labelled: list[int] = []
+    label: list[int] = []
+    for path, offset, data in records(paths):
+        try:
+            found = segment(data)
+            if not 1 <= len(found.frames) <= FRAMES:
+                raise ValueError(f"it has {len(found.frames)} frames, not 1 to {FRAMES}")
+        except ValueError as error:
+            raise DataError(
+                f"{str(path)!r}: the record at byte {offset} is no AudioSet segment ({error}): fetch the file again"
+            ) from error
+        clip = np.zeros((FRAMES, WIDTH), np.uint8)
+        clip[: len(found.frames)] = found.frames
+        labelled.extend([len(frames)] * len(found.labels))
+        label.extend(found.labels)
+        frames.append(clip)
+        videos.append(found.video_id)
+        starts.append(found.start_seconds)
+    if not frames:
+        raise DataError(f"{len(paths)} files hold no records: fetch them again")
+    return Parsed(np.stack(frames), videos, starts, np.array(labelled, np.int64), np.array(label, np.int64))
+
+
+def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
+    if cache is None:
+        return parse(paths)
+    key = hashlib.sha256(f"{state(paths)} {_CODE_VERSION}".encode()).hexdigest()[:16]
+    stored = cache / f"audioset-embeddings-{part}-{key}.npz"
+    try:
+        with np.load(stored, allow_pickle=False) as saved:
+            videos, starts = saved["videos"].tolist(), saved["starts"].tolist()
+            return Parsed(saved["frames"], videos, starts, saved["labelled"], saved["label"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: parse again
+        parsed = parse(paths)
+    cache.mkdir(parents=True, exist_ok=True)
+    arrays = {name: np.asarray(value) for name, value in vars(parsed).items()}
+    write_whole(stored, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    return parsed
+
+
+def _class_names(table: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for line, row in rows(table, ("index", "mid", "display_name")):
+        if row["index"] != str(len(names)):
+            raise DataError(f"{table.name!r} line {line} has index {row['index']}, not {len(names)}: restore the file")
+        names.append(row["display_name"])
+    return tuple(names)
+
+
+def _is_validation(video: str) -> bool:
+    """Decide by the video's name alone, so that a video stays where it is while others vanish from YouTube."""
+    return int.from_bytes(hashlib.sha256(f"validation {video}".encode()).digest()[:4]) % 100 < VALIDATION_PERCENT
+
+
+def _without(clips: EmbeddingClips, *others: EmbeddingClips) -> tuple[EmbeddingClips, int]:
+    """Return the clips that share neither video nor embedding with the others, and how many do."""
+    taken = {value for other in others for value in (*other.groups, *other.hashes)}
+    kept = [i for i in range(len(clips)) if clips.groups[i] not in taken and clips.hashes[i] not in taken]
+    return clips.select(kept), len(clips) - len(kept)

@@ -1,0 +1,197 @@
+"""Clips held in one array, in memory or memory-mapped, and the cache of decoded audio."""
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.audio import AudioError, decode
+from datamodules.base import ClipSet, DataError
+
+CODE_VERSION = 1
+"""Raise it when `decode` or `decode_all` would give other samples; older caches are then not read."""
+
+DECODERS = 2
+
+
+class ArrayClips(ClipSet):
+    """Rows of an array of integers that is shared between splits.
+
+    Args:
+        array: `(N, ...)`, one row per clip of this and perhaps other splits.
+        ids: name of each clip.
+        groups: source of each clip.
+        hashes: content hash of each clip.
+        targets: `(n,)` int64 or `(n, C)` float32.
+        rows: `(n,)` row of each clip in `array`; all of them unless given.
+    """
+
+    full_scale: ClassVar[float]
+
+    def __init__(
+        self,
+        array: NDArray[np.integer],
+        ids: Sequence[str],
+        groups: Sequence[str],
+        hashes: Sequence[str],
+        targets: Tensor,
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        super().__init__(ids, groups, hashes, targets)
+        self.array = array
+        self.rows = np.arange(len(array)) if rows is None else rows
+        if len(self.rows) != len(self.ids):
+            raise DataError(f"{len(self.rows)} rows of audio for {len(self.ids)} clips")
+
+    def load(self, indices: Sequence[int]) -> Tensor:
+        """Return `x` of these clips, float32."""
+        return torch.from_numpy(self.array[self.rows[indices]].astype(np.float32)) / self.full_scale
+
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
+        """Return these clips as a set of their own over the same array."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        ids, groups, hashes = ([values[i] for i in chosen] for values in (self.ids, self.groups, self.hashes))
+        return type(self)(self.array, ids, groups, hashes, self.targets[torch.from_numpy(chosen)], self.rows[chosen])
+
+
+class WaveformClips(ArrayClips):
+    """Clips over an int16 array `(N, S)`; `x` is `(B, S)` in [-1, 1)."""
+
+    full_scale = 32768.0
+
+
+class EmbeddingClips(ArrayClips):
+    """Clips over a uint8 array `(N, T, F)`; `x` is `(B, T, F)` in [0, 1]."""
+
+    full_scale = 255.0
+
+
+def decode_all(
+    paths: Sequence[Path], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
+) -> tuple[NDArray[np.int16], list[str]]:
+    """Decode every file once to clips of one length.
+
+    Shorter files are padded with zeros, longer ones cropped at the end.
+
+    Args:
+        paths: audio files.
+        sample_rate: of the clips, in hertz.
+        clip_seconds: length of the clips.
+        cache: folder for the decoded clips, shared by any number of processes; None keeps them in memory.
+        name: of the dataset, for the cache file.
+
+    Returns:
+        Samples `(N, S)`, memory-mapped where there is a cache, and the SHA-256 of each clip's samples.
+
+    Raises:
+        DataError: some files cannot be used; the message lists all of them.
+    """
+    samples = round(sample_rate * clip_seconds)
+    if cache is None:
+        rows, hashes = [], []
+        for row, digest in _decode_each(paths, sample_rate, samples):
+            rows.append(row)
+            hashes.append(digest)
+        return np.stack(rows), hashes
+
+    stem = cache / f"{name}-{_key(paths, sample_rate, samples)}"
+    audio, index = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    if (found := _cached(audio, index, (len(paths), samples))) is not None:
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    hashes = []
+
+    def write(file: "tempfile._TemporaryFileWrapper[bytes]") -> None:
+        # Row by row with plain writes: a full disk is then an error, where a memory map would kill the process.
+        header = {"descr": "<i2", "fortran_order": False, "shape": (len(paths), samples)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for row, digest in _decode_each(paths, sample_rate, samples):
+            file.write(row.astype("<i2", copy=False).tobytes())
+            hashes.append(digest)
+
+    write_whole(audio, write)
+    write_whole(index, lambda file: file.write(json.dumps(hashes).encode()))  # last: it says that the samples are there
+    return np.load(audio, mmap_mode="r"), hashes
+
+
+def write_whole(path: Path, write: Callable[["tempfile._TemporaryFileWrapper[bytes]"], object]) -> None:
+    """Let `write` fill a new file and put it in place of `path` only when it is whole; safe with several writers."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
+        try:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def state(paths: Sequence[Path]) -> str:
+    """Return a digest of the names, sizes and modification times of files, for a cache's key."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            found = path.stat()
+            seen = f"{found.st_size} {found.st_mtime_ns}"
+        except OSError:  # whoever reads the file says what is wrong with it
+            seen = "unreadable"
+        digest.update(os.fsencode(path) + f"\0{seen}\n".encode())
+    return digest.hexdigest()
+
+
+def silent(hashes: Sequence[str], samples: int) -> int:
+    """Return how many of these clips of `samples` samples are digital silence."""
+    return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
+
+
+def seconds_of(samples: int, sample_rate: int) -> float:
+    """Return a length in seconds rounded up to a tenth."""
+    return math.ceil(10 * samples / sample_rate) / 10
+
+
+def _decode_each(paths: Sequence[Path], sample_rate: int, samples: int) -> Iterator[tuple[NDArray[np.int16], str]]:
+    def one(path: Path) -> tuple[NDArray[np.int16], str] | AudioError:
+        try:
+            waveform = decode(path, sample_rate)[:samples]
+        except AudioError as error:
+            return error
+        row = np.zeros(samples, np.int16)
+        row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
+        return row, hashlib.sha256(row.astype("<i2", copy=False).tobytes()).hexdigest()
+
+    bad: list[AudioError] = []
+    with ThreadPoolExecutor(DECODERS) as pool:  # decoding and resampling release the interpreter lock
+        for result in pool.map(one, paths):
+            if isinstance(result, AudioError):
+                bad.append(result)
+            elif not bad:
+                yield result
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(paths)} files cannot be used:\n" + "\n".join(f"  {error}" for error in bad)
+        )
+
+
+def _key(paths: Sequence[Path], sample_rate: int, samples: int) -> str:
+    return hashlib.sha256(f"{state(paths)} {sample_rate} {samples} {CODE_VERSION}".encode()).hexdigest()[:16]
+
+
+def _cached(audio: Path, index: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int16], list[str]] | None:
+    try:
+        hashes = json.loads(index.read_bytes())
+        array = np.load(audio, mmap_mode="r")
+    except (OSError, ValueError):  # absent or damaged: decode again
+        return None
+    whole = array.dtype == np.int16 and array.shape == shape and isinstance(hashes, list) and len(hashes) == shape[0]
+    return (array, hashes) if whole else None

@@ -1,0 +1,58 @@
+"""How clips are divided: by official folds, or by their sources where there are none."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.base import DataError, Splits
+from datamodules.clips import ArrayClips
+
+
+def rotate(folds: Sequence[int], test: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the indices of the training, validation and test clips.
+
+    Args:
+        folds: fold of each clip, as the dataset numbers them.
+        test: 0-based position of the test fold among the sorted folds; validation is the next (wrapping), the rest
+            trains.
+    """
+    names = sorted(set(folds))
+    if not 0 <= test < len(names) or len(names) < 3:
+        raise DataError(f"no test fold {test} with {len(names)} folds: train, validation and test need at least 3")
+    number = np.asarray(folds)
+    is_test = number == names[test]
+    is_val = number == names[(test + 1) % len(names)]
+    return np.flatnonzero(~is_test & ~is_val), np.flatnonzero(is_val), np.flatnonzero(is_test)
+
+
+def rotated(clips: ArrayClips, folds: Sequence[int], test: int) -> Splits:
+    """Return the clips split by `rotate`."""
+    train, val, held_out = rotate(folds, test)
+    return Splits(clips.select(train), clips.select(val), clips.select(held_out))
+
+
+def grouped_folds(groups: Sequence[str], labels: Sequence[int], n: int, seed: int = 0) -> list[int]:
+    """Divide clips into `n` folds so that no group is torn and each class is spread as evenly as that allows.
+
+    Groups are dealt out from the largest to the smallest, each to the fold that has the fewest of its clips' classes.
+
+    Returns:
+        The fold of each clip, 0 to n - 1.
+    """
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    if len(names) < n:
+        raise DataError(f"{len(names)} sources cannot fill {n} folds: add clips or name finer groups")
+    counts = np.zeros((len(names), max(labels) + 1), np.int64)  # (groups, C)
+    np.add.at(counts, (members, np.asarray(labels)), 1)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    largest_first = shuffled[np.argsort(-counts[shuffled].sum(1), kind="stable")]
+
+    filled = np.zeros((n, counts.shape[1]), np.int64)  # (folds, C)
+    fold_of = np.zeros(len(names), np.int64)
+    for group in largest_first:
+        crowding = filled @ counts[group]
+        fold = min(range(n), key=lambda f: (crowding[f], filled[f].sum()))
+        fold_of[group] = fold
+        filled[fold] += counts[group]
+    return [int(fold) for fold in fold_of[members]]

@@ -1,0 +1,53 @@
+"""CSV tables of datasets, read strictly: a row that does not fit is an error with its line, never dropped."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datamodules.base import DataError
+
+
+def rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield `(line number, column → cell)` of each row of a comma-separated UTF-8 table with a header.
+
+    Raises:
+        DataError: not UTF-8, an unknown or missing column, a row with too many or too few cells, or an empty cell.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets write a byte-order mark
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            unknown = [column for column in header if column not in (*required, *optional)]
+            missing = [column for column in required if column not in header]
+            if unknown or missing or len(set(header)) != len(header):
+                raise DataError(
+                    f"{path.name!r} line 1 has the columns {header}: needed are {', '.join(required)}"
+                    + (f", allowed also {', '.join(optional)}" if optional else "")
+                    + ", separated by commas"
+                )
+            for cells in reader:
+                if len(cells) != len(header) or "" in cells:
+                    raise DataError(
+                        f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
+                        f"the header {len(header)}: mend the row"
+                    )
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a UTF-8 table ({error})") from error
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """Return the file `name` under `root`.
+
+    Raises:
+        DataError: it lies outside, by "..", an absolute path or a link; `where` says which row named it.
+    """
+    path = root / name
+    if "\0" in name or not path.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{where}: {name!r} is outside {str(root)!r}: only files inside it are read")
+    return path
+
+
+def safe(name: str) -> str:
+    """Return a file name as text that can be written anywhere: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
