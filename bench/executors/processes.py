@@ -3,10 +3,9 @@
 A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet.
 """
 
-import ctypes
 import os
 import signal
-import sys
+import threading
 from collections import deque
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -17,7 +16,6 @@ from bench.executors import Event, Job, Listener, perform
 from bench.records import Failure
 
 _PRELOAD = ["bench.runner", "bench.work"]
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
@@ -31,7 +29,7 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.popleft()
-                here, there = context.Pipe(duplex=False)
+                here, there = context.Pipe()
                 process = context.Process(target=_child, args=(there, job), name=job.key)
                 process.start()
                 there.close()
@@ -62,12 +60,16 @@ def _child(connection: Connection, job: Job) -> None:
     """Do one job and send its events; dies with the driver and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() == 1:
-        return
+    threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
     perform(job, connection.send)
-    connection.close()
+
+
+def _die_with_driver(connection: Connection) -> None:
+    """Wait for what only the driver's end closing can bring. (Its parent is the fork server, which outlives it.)"""
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        os._exit(1)
 
 
 def _death(exitcode: int | None) -> Failure:

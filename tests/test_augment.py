@@ -1,0 +1,54 @@
+import torch
+
+from bench.augment import augment, mask, mixup, shift
+from bench.records import Recipe
+
+
+def test_shift_rolls_each_clip_by_its_own_amount():
+    torch.manual_seed(0)
+    clips = torch.arange(12.0).expand(64, 3, 12)
+    moved = shift(clips, 0.5)
+    by = (clips[:, 0, 0] - moved[:, 0, 0]) % 12  # value 0 stands at position `by`
+    for clip, original, steps in zip(moved, clips, by, strict=True):
+        assert torch.equal(clip, original.roll(int(steps), -1))
+    assert len(by.unique()) > 6
+    assert ((by <= 6) | (by >= 6)).all()
+    assert set(by.int().tolist()) <= set(range(13))
+
+
+def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():
+    torch.manual_seed(0)
+    clips = torch.randn(200, 16, 80)
+    hidden = mask(clips, time_masks=1, frequency_masks=0)
+    changed = (hidden != clips).any(1)  # (B, T)
+    assert changed.sum(1).max() <= 11
+    assert changed.any(1).float().mean() > 0.8
+    where = changed[0].nonzero()[:, 0]
+    assert torch.equal(where, torch.arange(where[0], where[-1] + 1))
+    assert torch.allclose(hidden[0, :, where[0]], clips[0].mean().expand(16))
+    bands = (mask(clips, 0, 2) != clips).any(2)
+    assert bands.sum(1).max() <= 2 * 3
+
+
+def test_mixup_mixes_features_and_shares_alike():
+    torch.manual_seed(0)
+    features = torch.eye(4)[:, :, None].repeat(1, 1, 5)  # clip i is 1 in channel i
+    shares = torch.eye(4)
+    mixed, targets = mixup(features, shares, 0.5)
+    assert torch.allclose(mixed[:, :, 0], targets)
+    assert torch.allclose(targets.sum(1), torch.ones(4))
+    assert (targets.diagonal() >= 0.5).all()
+
+
+def test_a_recipe_without_augmentation_changes_nothing():
+    clips = torch.randn(2, 3, 10)
+    assert augment(clips, Recipe()) is clips
+
+
+def test_the_same_seed_gives_the_same_batch():
+    recipe = Recipe(time_shift=0.5, time_masks=2, frequency_masks=2)
+    clips = torch.randn(8, 16, 50)
+    torch.manual_seed(3)
+    first = augment(clips, recipe)
+    torch.manual_seed(3)
+    assert torch.equal(augment(clips, recipe), first)
