@@ -81,7 +81,7 @@ class Synapses(NamedTuple):
             d_v.append((d_argument * self.slope).sum(0))
             d_slope += (d_argument * part).sum(1, keepdim=True)
             d_offset += d_argument.sum(1, keepdim=True)
-            d_weight.baddbmm_(s.mT, g)
+            d_weight += torch.bmm(s.mT, g)
         return torch.cat(d_v), d_slope, d_offset, d_weight
 
 
@@ -98,7 +98,7 @@ class _Sums(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         v, *parameters = ctx.saved_tensors
-        return Synapses(*parameters).gradients(v, gradient)
+        return Synapses(*parameters).gradients(v, gradient.contiguous())
 
 
 class _Solve(torch.autograd.Function):
