@@ -1,0 +1,46 @@
+"""Average precision and area under the ROC curve of each class: one sort of its clips, then look-ups of the positives.
+
+Both equal scikit-learn's, ties included: clips of equal score enter the ranking together. Written out because a class
+takes no more than a sort and four binary searches, 527 classes at 20,371 clips well under a second, where
+scikit-learn and torchmetrics build whole curves.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float64]
+
+
+def average_precision(scores: Matrix, positive: npt.NDArray[np.bool_]) -> Floats:
+    """Return `(C,)` average precisions of scores `(N, C)`; NaN for a class without positives."""
+    return average_precision_and_auc(scores, positive)[0]
+
+
+def average_precision_and_auc(scores: Matrix, positive: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return `(C,)` average precisions and areas under the ROC curve.
+
+    AP is the mean over the positives of the precision among the clips that score at least as high. AUC is the share of
+    pairs (positive, negative) in the right order, ties counting half.
+
+    Args:
+        scores: `(N, C)`, more means more likely.
+        positive: `(N, C)`.
+
+    Returns:
+        Both with NaN for a class without positives, AUC also for one without negatives.
+    """
+    clips, classes = scores.shape
+    precision, area = np.full(classes, np.nan), np.full(classes, np.nan)
+    columns = np.ascontiguousarray(scores.T)  # (C, N)
+    for c, (column, is_hit) in enumerate(zip(columns, np.ascontiguousarray(positive.T), strict=True)):
+        hits = np.sort(column[is_hit])  # (P,)
+        if not len(hits):
+            continue
+        column.sort()
+        below, hits_below = np.searchsorted(column, hits), np.searchsorted(hits, hits)
+        precision[c] = np.mean((len(hits) - hits_below) / (clips - below))
+        if negatives := clips - len(hits):
+            up_to = np.searchsorted(column, hits, side="right") - np.searchsorted(hits, hits, side="right")
+            area[c] = np.mean(below - hits_below + up_to) / (2 * negatives)
+    return precision, area

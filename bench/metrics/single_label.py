@@ -1,0 +1,81 @@
+"""Metrics of data with one label per clip."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchmetrics.functional.classification import (
+    multiclass_accuracy,
+    multiclass_calibration_error,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+Matrix = npt.NDArray[np.floating]
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
+    """Return the metrics that are one number: accuracy, top-5 accuracy (more than 10 classes), calibration error, NLL.
+
+    Args:
+        logits: `(N, C)`.
+        targets: `(N,)` class indices.
+    """
+    classes = logits.shape[1]
+    log_probabilities = torch.from_numpy(log_softmax(logits))  # (N, C)
+    y = torch.from_numpy(targets)
+    values: dict[str, float | None] = {
+        # the argmax of the logits: probabilities tie where logits do not
+        "accuracy": float((logits.argmax(1) == targets).mean()),
+        # probabilities, because this function takes logits that happen to lie in [0, 1] for probabilities
+        "ece": float(multiclass_calibration_error(log_probabilities.exp(), y, num_classes=classes, n_bins=15)),
+        "nll": float(torch.nn.functional.nll_loss(log_probabilities, y)),
+    }
+    if classes > 10:
+        top5 = multiclass_accuracy(log_probabilities, y, num_classes=classes, average="micro", top_k=5)
+        values["top5_accuracy"] = float(top5)
+    return values
+
+
+def per_class(logits: Matrix, targets: Indices) -> dict[str, Floats]:
+    """Return precision, recall and F1 `(C,)` of each class under the names of their macro means.
+
+    A class absent from the targets is NaN. One that is there and never predicted has precision 0.
+    """
+    classes = logits.shape[1]
+    predicted, y = torch.from_numpy(logits.argmax(1)), torch.from_numpy(targets)
+    absent = np.bincount(targets, minlength=classes) == 0  # (C,)
+    functions = {
+        "macro_f1": multiclass_f1_score,
+        "macro_precision": multiclass_precision,
+        "macro_recall": multiclass_recall,
+    }
+    return {
+        name: np.where(absent, np.nan, function(predicted, y, num_classes=classes, average="none").double().numpy())
+        for name, function in functions.items()
+    }
+
+
+def confusion(logits: Matrix, targets: Indices) -> tuple[tuple[int, ...], ...]:
+    """Return counts of clips, rows true, columns predicted."""
+    predicted, y = torch.from_numpy(logits.argmax(1)), torch.from_numpy(targets)
+    counts = multiclass_confusion_matrix(predicted, y, num_classes=logits.shape[1])  # (C, C)
+    return tuple(tuple(row) for row in counts.tolist())
+
+
+def log_odds(logits: Matrix) -> Floats:
+    """Return log(p / (1 - p)) `(N, C)` of the softmax probabilities, exact also where p rounds to 0 or 1."""
+    x = torch.from_numpy(logits.astype(np.float64))
+    top = x.argmax(1, keepdim=True)  # (N, 1), the only class whose p may exceed 1/2
+    rest = x.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)  # (N, 1)
+    log_p = x.log_softmax(1)  # (N, C)
+    odds = log_p - torch.log1p(-log_p.exp().clamp(max=0.5))
+    return np.asarray(odds.scatter(1, top, x.gather(1, top) - rest).numpy())
+
+
+def log_softmax(logits: Matrix) -> Floats:
+    """Return log-probabilities `(N, C)` in double precision."""
+    return np.asarray(torch.from_numpy(logits.astype(np.float64)).log_softmax(1).numpy())

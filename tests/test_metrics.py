@@ -1,0 +1,298 @@
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as sk
+
+from bench.catalog import METRICS
+from bench.errors import RunError
+from bench.metrics import bootstrap, bootstrap_interval, d_prime, primary, ranking, score, single_label
+
+
+def toy(clips, classes, seed=0):
+    draw = np.random.default_rng(seed)
+    targets = np.arange(clips) % classes
+    return draw.normal(size=(clips, classes)) + 1.5 * np.eye(classes)[targets], targets
+
+
+def tags(clips, classes, share=0.2, seed=0):
+    draw = np.random.default_rng(seed)
+    targets = draw.random((clips, classes)) < share
+    return draw.normal(size=(clips, classes)) + targets, targets.astype(np.float32)
+
+
+def test_hand_worked_single_label():
+    # Three clips of class 0, one of class 1; class 2 is absent and predicted once. Probabilities are 0.7, 0.2, 0.1.
+    logits = np.log([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.2, 0.7, 0.1]])
+    scores = score(logits, np.array([0, 0, 0, 1]), "single")
+    assert scores.confusion == ((2, 0, 1), (0, 1, 0), (0, 0, 0))
+    assert scores.values["accuracy"] == 0.75
+    assert scores.per_class["macro_precision"] == (1.0, 1.0, None)
+    assert scores.per_class["macro_recall"] == pytest.approx((2 / 3, 1.0, None))
+    assert scores.values["macro_recall"] == pytest.approx(5 / 6)
+    assert scores.values["macro_f1"] == pytest.approx((0.8 + 1) / 2)
+    assert scores.defined["macro_f1"] == scores.defined["mAP"] == scores.defined["mAUC"] == (2, 3)
+    # class 0 ranks 0.7 0.7 (both right), 0.2 (wrong), 0.1 (right): AP = (1 + 1 + 3/4) / 3, AUC = 2 of 3 pairs
+    assert scores.per_class["mAP"] == pytest.approx(((1 + 1 + 0.75) / 3, 1.0, None))
+    assert scores.per_class["mAUC"] == pytest.approx((2 / 3, 1.0, None))
+    assert scores.values["nll"] == pytest.approx(-(3 * math.log(0.7) + math.log(0.1)) / 4)
+    assert scores.values["ece"] == pytest.approx(0.75 - 0.7, abs=1e-6)  # one bin: 3 of 4 right at confidence 0.7
+    assert "top5_accuracy" not in scores.values
+
+
+def test_hand_worked_multi_label():
+    logits = np.array([[3.0, 0.0, 1.0], [2.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+    targets = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]])
+    scores = score(logits, targets, "multi")
+    # class 0: hits at ranks 1 and 3; class 1: four-way tie with one hit; class 2: no positive
+    assert scores.per_class["mAP"] == pytest.approx(((1 + 2 / 3) / 2, 0.25, None))
+    assert scores.per_class["mAUC"] == pytest.approx((0.75, 0.5, None))
+    assert scores.values["mAP"] == pytest.approx((5 / 6 + 1 / 4) / 2)
+    assert scores.values["mAUC"] == 0.625
+    assert scores.values["d_prime"] == pytest.approx(math.sqrt(2) * 0.3186394, abs=1e-6)  # 0.625 quantile, from tables
+    assert scores.defined == {"mAP": (2, 3), "mAUC": (2, 3)}
+    assert scores.confusion is None
+
+
+def test_class_whose_clips_are_all_positive_has_an_ap_and_no_auc():
+    scores = score(np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1, 1], [1, 0]]), "multi")
+    assert scores.per_class == {"mAP": (1.0, 1.0), "mAUC": (None, 1.0)}
+    assert scores.defined == {"mAP": (2, 2), "mAUC": (1, 2)}
+
+
+def test_no_positive_at_all_is_undefined_not_zero():
+    scores = score(np.ones((3, 2)), np.zeros((3, 2)), "multi")
+    assert scores.values == {"mAP": None, "mAUC": None, "d_prime": None}
+    with pytest.raises(RunError, match="undefined"):
+        primary(np.ones((3, 2)), np.zeros((3, 2)), "multi")
+
+
+def test_perfect_ranking_has_no_finite_d_prime():
+    assert d_prime(1.0) is None
+    assert d_prime(0.5) == 0
+    assert d_prime(0.9) == pytest.approx(1.8124, abs=1e-4)  # sqrt(2) × 1.28155
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_every_metric_of_the_catalogue_and_no_other(task):
+    logits, targets = toy(60, 12) if task == "single" else tags(60, 12)
+    assert set(score(logits, targets, task).values) == {name for name, m in METRICS.items() if task in m.tasks}
+
+
+def test_against_scikit_learn():
+    logits, targets = toy(400, 12)
+    scores = score(torch.from_numpy(logits), torch.from_numpy(targets), "single")
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    predicted = logits.argmax(1)
+    truth = {
+        "accuracy": sk.accuracy_score(targets, predicted),
+        "macro_f1": sk.f1_score(targets, predicted, average="macro"),
+        "macro_precision": sk.precision_score(targets, predicted, average="macro"),
+        "macro_recall": sk.recall_score(targets, predicted, average="macro"),
+        "top5_accuracy": sk.top_k_accuracy_score(targets, probabilities, k=5),
+        "mAUC": sk.roc_auc_score(targets, probabilities, multi_class="ovr"),
+        "mAP": sk.average_precision_score(np.eye(12)[targets], probabilities),
+        "nll": sk.log_loss(targets, probabilities),
+    }
+    for name, value in truth.items():
+        assert scores.values[name] == pytest.approx(value, abs=1e-6), name
+    assert np.array_equal(scores.confusion, sk.confusion_matrix(targets, predicted))
+
+
+def test_calibration_error_against_its_definition():
+    logits, targets = toy(500, 4)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
+    bins = np.ceil(confidence * 15)
+    truth = sum(
+        abs(right[bins == b].mean() - confidence[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)
+    )
+    assert score(logits, targets, "single").values["ece"] == pytest.approx(truth, abs=1e-6)
+
+
+def test_logits_between_0_and_1_are_not_taken_for_probabilities():
+    logits = np.array([[1.0, 0.0], [1.0, 0.0]])
+    confidence = math.e / (math.e + 1)
+    assert score(logits, np.array([0, 0]), "single").values["ece"] == pytest.approx(1 - confidence, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_ranking_equals_scikit_learn_with_ties(data):
+    clips = data.draw(st.integers(2, 40))
+    scores = data.draw(hnp.arrays(np.float64, (clips, 2), elements=st.integers(-3, 3).map(lambda v: v / 2)))
+    positive = data.draw(hnp.arrays(bool, (clips, 2)))
+    precision, area = ranking.average_precision_and_auc(scores, positive)
+    for c in range(2):
+        hits = positive[:, c].sum()
+        assert math.isnan(precision[c]) == (hits == 0)
+        assert math.isnan(area[c]) == (hits in (0, clips))
+        if hits:
+            assert precision[c] == pytest.approx(sk.average_precision_score(positive[:, c], scores[:, c]), abs=1e-9)
+        if 0 < hits < clips:
+            assert area[c] == pytest.approx(sk.roc_auc_score(positive[:, c], scores[:, c]), abs=1e-9)
+
+
+def test_ranking_does_not_change_its_input_and_takes_float32():
+    logits, targets = tags(300, 5)
+    single = logits.astype(np.float32)
+    before = single.copy()
+    precision, area = ranking.average_precision_and_auc(single, targets.astype(bool))
+    assert np.array_equal(single, before)
+    assert precision == pytest.approx(
+        [sk.average_precision_score(targets[:, c], single[:, c]) for c in range(5)], abs=1e-9
+    )
+    assert area == pytest.approx([sk.roc_auc_score(targets[:, c], single[:, c]) for c in range(5)], abs=1e-9)
+
+
+def test_log_odds_of_the_softmax():
+    logits = toy(50, 4)[0]
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert single_label.log_odds(logits) == pytest.approx(np.log(p / (1 - p)))
+
+
+def test_confident_clips_do_not_tie():
+    # the softmax is 0 and 1 in double precision in all three, yet the first clip is the least sure
+    logits = np.array([[0.0, 800.0], [0.0, 900.0], [0.0, 850.0]])
+    assert score(logits, np.array([0, 1, 1]), "single").per_class["mAUC"] == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_non_finite_logits_are_no_score(task, bad):
+    logits, targets = toy(30, 3) if task == "single" else tags(30, 3)
+    logits[7, 1] = bad
+    for function in (score, primary):
+        with pytest.raises(RunError, match="1 of 30 clips are not finite"):
+            function(logits, targets, task)
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets", "task", "error"),
+    [
+        (np.ones((0, 3)), np.ones(0, int), "single", RunError),
+        (np.ones((2, 3)), np.array([0, 3]), "single", ValueError),
+        (np.ones((2, 3)), np.array([0, -1]), "single", ValueError),
+        (np.ones((2, 3)), np.array([0, 0.5]), "single", ValueError),
+        (np.ones((2, 3)), np.zeros((2, 3)), "single", ValueError),
+        (np.ones((2, 3)), np.array([0, 1]), "multi", ValueError),
+        (np.ones((2, 3)), np.full((2, 3), 0.5), "multi", ValueError),
+        (np.ones((2, 1)), np.array([0, 0]), "single", ValueError),
+        (np.ones((2, 3)), np.array([0, 1]), "many", ValueError),
+    ],
+)
+def test_what_does_not_fit_is_refused(logits, targets, task, error):
+    with pytest.raises(error):
+        score(logits, targets, task)
+
+
+def test_one_clip_and_one_class_present():
+    scores = score(np.array([[2.0, 1.0]]), np.array([0]), "single")
+    assert scores.values["accuracy"] == scores.values["macro_f1"] == scores.values["mAP"] == 1.0
+    assert scores.values["mAUC"] is None
+    assert scores.defined["mAUC"] == (0, 2)
+
+
+def test_bfloat16_logits():
+    logits, targets = toy(40, 3)
+    half = torch.from_numpy(logits).bfloat16()
+    assert score(half, targets, "single") == score(half.float(), targets, "single")
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_primary_is_the_same_number(task):
+    logits, targets = toy(90, 6) if task == "single" else tags(90, 6)
+    assert (
+        primary(logits, targets, task)
+        == score(logits, targets, task).values[{"single": "accuracy", "multi": "mAP"}[task]]
+    )
+
+
+def test_bootstrap_draws_equal_scores_of_repeated_clips():
+    logits, targets = tags(80, 4, share=0.1)
+    logits = np.round(logits)  # ties
+    group = np.arange(80) // 2
+    counts = bootstrap.group_counts(40, 70, 3)  # more draws than are done at once
+    draws = bootstrap.mean_average_precisions(logits, targets.astype(bool), group, counts)
+    for draw in (0, 1, 2, 62, 63, 64, 65, 69):
+        repeated = np.repeat(np.arange(80), counts[draw, group])
+        per_class = [
+            sk.average_precision_score(targets[repeated, c], logits[repeated, c])
+            for c in range(4)
+            if targets[repeated, c].any()
+        ]
+        assert draws[draw] == pytest.approx(np.mean(per_class), abs=1e-6)
+    right = logits.argmax(1) == 0
+    accuracies = bootstrap.accuracies(right, group, counts)
+    assert accuracies[5] == pytest.approx(right[np.repeat(np.arange(80), counts[5, group])].mean())
+
+
+def test_a_draw_without_any_positive_is_left_out():
+    counts = np.array([[2, 0], [1, 1]])
+    draws = bootstrap.mean_average_precisions(
+        np.array([[0.0], [1.0]]), np.array([[False], [True]]), np.arange(2), counts
+    )
+    assert math.isnan(draws[0])
+    assert draws[1] == 1
+    none = bootstrap.mean_average_precisions(np.zeros((2, 1)), np.zeros((2, 1), bool), np.arange(2), counts)
+    assert np.isnan(none).all()
+
+
+def test_accuracy_interval_is_the_binomial_one_and_wider_with_fewer_groups():
+    targets = np.zeros(1000, int)
+    logits = np.where(np.arange(1000)[:, None] % 10 < 3, [[0.0, 1.0]], [[1.0, 0.0]])  # 70 % right
+    low, high = bootstrap_interval(logits, targets, [str(i) for i in range(1000)], "single", "accuracy")
+    half = 1.96 * math.sqrt(0.7 * 0.3 / 1000)
+    assert (low, high) == pytest.approx((0.7 - half, 0.7 + half), abs=0.004)
+    order = np.argsort(np.arange(1000) % 10 < 3, kind="stable")  # each group all right or all wrong
+    low, high = bootstrap_interval(logits[order], targets, [str(i // 10) for i in range(1000)], "single", "accuracy")
+    assert high - low == pytest.approx(2 * half * math.sqrt(10), rel=0.1)
+
+
+def test_interval_of_a_perfect_score_is_not_a_point():
+    logits, groups = np.array([[1.0, 0.0]] * 100), [str(i // 4) for i in range(100)]
+    low, high = bootstrap_interval(logits, np.zeros(100, int), groups, "single", "accuracy")
+    assert high == 1
+    assert low == pytest.approx(1 / (1 + 1.959964**2 / 25))  # Wilson of 25 out of 25 groups
+
+
+def test_interval_of_map_holds_the_score():
+    logits, targets = tags(5000, 200, share=0.002)
+    logits += targets  # ten positives a class: all draws' mAP lies above the score
+    groups = [f"{i:04}" for i in range(5000)]  # in order
+    low, high = bootstrap_interval(logits, targets, groups, "multi", "mAP", draws=100)
+    point = primary(logits, targets, "multi")
+    assert low < point < high
+    draws = bootstrap.mean_average_precisions(
+        logits, targets.astype(bool), np.arange(5000), bootstrap.group_counts(5000, 100, 0)
+    )
+    assert np.quantile(draws, 0.025) > point  # so the shift is needed
+    assert high - low == pytest.approx(np.quantile(draws, 0.975) - np.quantile(draws, 0.025))
+
+
+def test_interval_is_repeatable_and_refuses():
+    logits, targets = toy(60, 3)
+    groups = [str(i // 2) for i in range(60)]
+    assert bootstrap_interval(logits, targets, groups, "single", "accuracy", seed=4) == bootstrap_interval(
+        logits, targets, groups, "single", "accuracy", seed=4
+    )
+    assert bootstrap_interval(logits, targets, ["one"] * 60, "single", "accuracy") is None
+    assert bootstrap_interval(np.ones((3, 2)), np.zeros((3, 2)), ["a", "b", "c"], "multi", "mAP") is None
+    with pytest.raises(ValueError, match="primary"):
+        bootstrap_interval(logits, targets, groups, "single", "mAP")
+    with pytest.raises(ValueError, match="3 groups for 60"):
+        bootstrap_interval(logits, targets, ["a", "b", "c"], "single", "accuracy")
+
+
+def test_audioset_sized_data_takes_seconds():
+    logits, targets = tags(5197, 527, share=0.003)
+    logits = logits.astype(np.float32)
+    begun = time.process_time()
+    score(logits, targets, "multi")
+    bootstrap_interval(logits, targets, [str(i) for i in range(5197)], "multi", "mAP", draws=100)
+    assert time.process_time() - begun < 5  # 0.3 s on an idle core
