@@ -68,7 +68,7 @@ def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
     """
     counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
     try:
-        with torch.inference_mode(), counter, _per_module(module, counter) as flops:
+        with torch.no_grad(), counter, _per_module(module, counter) as flops:
             module(x)
     except (RuntimeError, NotImplementedError) as error:
         raise ProfileError(

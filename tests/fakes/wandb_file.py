@@ -63,7 +63,12 @@ def read_run(path: Path) -> WandbRun:
         run.kinds.add(kind)
         if kind == "run":
             said = record.run
-            run.run_id, run.name, run.group, run.job_type = said.run_id, said.display_name, said.run_group, said.job_type
+            run.run_id, run.name, run.group, run.job_type = (
+                said.run_id,
+                said.display_name,
+                said.run_group,
+                said.job_type,
+            )
             run.project, run.host, run.tags = said.project, said.host, tuple(said.tags)
             run.config |= _items(said.config.update)
         elif kind == "config":
@@ -76,8 +81,9 @@ def read_run(path: Path) -> WandbRun:
             run.exit_code = record.exit.exit_code
     for step in run.history:
         for name, value in step.items():
-            if isinstance(value, dict) and value.get("_type") == "table-file":
-                run.tables[name] = json.loads((path.parent / "files" / value["path"]).read_text())
+            if name.endswith("._type") and value == "table-file":
+                table = name.removesuffix("._type")
+                run.tables[table] = json.loads((path.parent / "files" / step[f"{table}.path"]).read_text())
     return run
 
 

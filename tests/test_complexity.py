@@ -1,0 +1,251 @@
+"""Multiply-adds against closed forms worked out by hand, and no silent zeros."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.complexity import count, measure
+from bench.errors import ProfileError
+from models.base import AudioModel, Frontend
+
+T = 10
+
+
+def counted(module: nn.Module, *shape: int) -> int:
+    return count(module.eval().to("meta"), torch.empty(shape, device="meta"))
+
+
+class Attention(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.attention(x, x, x)[0]
+
+
+class Einsum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(5, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.einsum("btf,fh->bth", x, self.weight)
+
+
+class Pooling(nn.Module):
+    """Weights each frame by its product with a vector: a product no counter in use knows by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.weight  # (B, T)
+
+
+class Loop(nn.Module):
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), 4)
+        for frame in x.unbind(1):
+            state = self.cell(frame, state)
+        return state
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "macs"),
+    [
+        pytest.param(nn.Linear(5, 3), (1, 5), 5 * 3, id="linear"),
+        pytest.param(nn.Linear(5, 3), (1, T, 5), T * 5 * 3, id="linear-sequence"),
+        pytest.param(nn.Conv1d(4, 6, 3), (1, 4, T), (T - 2) * 6 * 4 * 3, id="conv1d"),
+        pytest.param(nn.Conv1d(4, 6, 3, stride=2, padding=1), (1, 4, T), 5 * 6 * 4 * 3, id="conv1d-stride"),
+        pytest.param(nn.Conv1d(4, 6, 3, dilation=2, groups=2), (1, 4, T), (T - 4) * 6 * 2 * 3, id="conv1d-groups"),
+        pytest.param(nn.Conv2d(3, 8, (3, 5)), (1, 3, 9, T), 7 * 6 * 8 * 3 * 15, id="conv2d"),
+        pytest.param(nn.Conv2d(4, 4, 3, stride=(2, 1), groups=4), (1, 4, 9, T), 4 * 8 * 4 * 9, id="conv2d-depthwise"),
+        pytest.param(nn.ConvTranspose1d(3, 4, 5, stride=2), (1, 3, T), T * 3 * 4 * 5, id="conv1d-transposed"),
+        pytest.param(nn.LSTM(5, 4, batch_first=True), (1, T, 5), T * 4 * 4 * (5 + 4), id="lstm"),
+        pytest.param(
+            nn.LSTM(5, 4, 2, batch_first=True, bidirectional=True),
+            (1, T, 5),
+            2 * T * 4 * 4 * (5 + 4) + 2 * T * 4 * 4 * (8 + 4),
+            id="lstm-2-layers-2-ways",
+        ),
+        pytest.param(
+            nn.LSTM(5, 4, proj_size=2, batch_first=True), (1, T, 5), T * (4 * 4 * (5 + 2) + 4 * 2), id="lstm-projected"
+        ),
+        pytest.param(nn.GRU(5, 4, batch_first=True), (1, T, 5), T * 3 * 4 * (5 + 4), id="gru"),
+        pytest.param(nn.RNN(5, 4, batch_first=True), (1, T, 5), T * 4 * (5 + 4), id="rnn"),
+        pytest.param(Attention(), (1, 2, 6, 4), 2 * (6 * 6 * 4 + 6 * 6 * 4), id="attention"),
+        pytest.param(SelfAttention(), (1, 6, 8), 4 * 6 * 8 * 8 + 2 * (2 * 6 * 6 * 4), id="multihead-attention"),
+        pytest.param(
+            nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+            (1, 6, 8),
+            4 * 6 * 8 * 8 + 2 * (2 * 6 * 6 * 4) + 2 * 6 * 8 * 16,
+            id="transformer-layer",
+        ),
+        pytest.param(Einsum(), (1, T, 5), T * 5 * 3, id="einsum"),
+        pytest.param(Pooling(), (1, T, 5), T * 5, id="vector-product"),
+        pytest.param(Loop(nn.RNNCell(5, 4)), (1, T, 5), T * 4 * (5 + 4), id="rnn-cell-loop"),
+        pytest.param(Loop(nn.GRUCell(5, 4)), (1, T, 5), T * 3 * 4 * (5 + 4), id="gru-cell-loop"),
+        pytest.param(nn.Sequential(nn.BatchNorm1d(4), nn.ReLU(), nn.MaxPool1d(2)), (1, 4, T), 0, id="element-wise"),
+        pytest.param(
+            nn.utils.parametrizations.weight_norm(nn.Conv1d(4, 6, 3)), (1, 4, T), (T - 2) * 6 * 4 * 3, id="weight-norm"
+        ),
+    ],
+)
+def test_closed_form(module: nn.Module, shape: tuple[int, ...], macs: int) -> None:
+    assert counted(copy.deepcopy(module), *shape) == macs
+
+
+def test_the_naive_count_of_an_lstm_is_zero() -> None:
+    lstm = nn.LSTM(5, 4, batch_first=True).eval()  # on the CPU
+    with pytest.raises(ProfileError, match="LSTM"):
+        count(lstm, torch.zeros(1, T, 5))
+
+
+class Bands(Frontend):
+    frame_rate = 2.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 8), requires_grad=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return self.weight @ waveform.unflatten(1, (-1, 8)).mT  # (B, 4, T)
+
+    def macs(self, samples: int) -> int:
+        return 1000 + samples // 8 * 4 * 8
+
+
+class Flip(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mT  # (B, F, T)
+
+
+class Net(AudioModel):
+    """A convolution and a linear layer on `(4, T)` features."""
+
+    inputs = frozenset({"waveform", "embedding"})
+
+    def __init__(self, frontend: nn.Module, frames: int = 6, **layers: nn.Module) -> None:
+        super().__init__(frontend, 4, frames, 3)
+        self.conv = nn.Conv1d(4, 6, 3)
+        self.norm = nn.BatchNorm1d(6)
+        self.head = nn.Linear(6, 3)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def classify(self, features: Tensor) -> Tensor:
+        return self.head(self.norm(self.conv(features)).mean(2))
+
+    @property
+    def output(self) -> nn.Linear:
+        return self.head
+
+
+def test_front_end_and_model_are_apart() -> None:
+    found = measure(Net(Bands()), (48,), 3.0)
+    assert found.frontend_macs == 1000 + 6 * 32
+    assert found.macs == 4 * 6 * 4 * 3 + 6 * 3  # six frames, four after the convolution
+    assert found.parameters == (6 * 4 * 3 + 6) + 2 * 6 + (6 * 3 + 3)  # the fixed front-end is not trained
+    assert found.bytes == 4 * (found.parameters + 4 * 8 + 2 * 6) + 8  # its weights, the norm's statistics, its counter
+    assert found.elementwise == 0
+    assert found.clip_seconds == 3.0
+
+
+def test_embeddings_need_no_front_end() -> None:
+    found = measure(Net(Flip()), (T, 4), 10.0)
+    assert found.frontend_macs == 0
+    assert found.macs == (T - 2) * 6 * 4 * 3 + 6 * 3
+
+
+def test_the_model_stays_as_it_was() -> None:
+    model = Net(Bands()).train()
+    before = copy.deepcopy(model.state_dict())
+    random = torch.get_rng_state()
+    measure(model, (48,), 3.0)
+    assert model.training
+    assert model.norm.training
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, value in model.state_dict().items():
+        assert value.device.type == "cpu"
+        assert torch.equal(value, before[name])
+
+
+class Synapses(nn.Module):
+    """Sums of element-wise products, which no counter sees, as in a liquid time-constant cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.unsqueeze(2) * self.weight[:, :, None]).sum(1)  # (B, 4, T)
+
+
+class Liquid(Net):
+    def __init__(self) -> None:
+        super().__init__(Bands(), synapses=Synapses())
+
+    def classify(self, features: Tensor) -> Tensor:
+        return super().classify(self.get_submodule("synapses")(features))
+
+
+class Declared(Liquid):
+    def __init__(self) -> None:
+        super().__init__()
+        self.get_submodule("synapses").counted_by_formula = True  # type: ignore[assignment]
+
+    def uncounted_macs(self) -> int:
+        return 6 * 4 * 4
+
+    def elementwise(self) -> int:
+        return 77
+
+
+def test_a_layer_that_counts_zero_is_named() -> None:
+    with pytest.raises(ProfileError, match=r"Liquid: synapses have weights but counted 0"):
+        measure(Liquid(), (48,), 3.0)
+
+
+def test_declared_multiply_adds_are_added() -> None:
+    found = measure(Declared(), (48,), 3.0)
+    assert found.macs == 6 * 4 * 4 + 4 * 6 * 4 * 3 + 6 * 3
+    assert found.elementwise == 77
+
+
+def test_a_mark_without_a_formula_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Declared, "uncounted_macs", lambda _: 0)
+    with pytest.raises(ProfileError, match="synapses"):
+        measure(Declared(), (48,), 3.0)
+
+
+def test_an_unused_layer_is_named() -> None:
+    with pytest.raises(ProfileError, match="spare"):
+        measure(Net(Bands(), spare=nn.Linear(2, 2)), (48,), 3.0)
+
+
+class Reading(Net):
+    def classify(self, features: Tensor) -> Tensor:
+        return super().classify(features * features.max().item())
+
+
+def test_a_model_that_reads_values_is_told_what_to_change() -> None:
+    with pytest.raises(ProfileError, match=r"Reading does not run on the meta device .* do not read their values"):
+        measure(Reading(Bands()), (48,), 3.0)
+
+
+def test_one_layer_in_two_places_counts_twice() -> None:
+    layer = nn.Linear(5, 5)
+    assert counted(nn.Sequential(layer, nn.ReLU(), layer), 1, 5) == 2 * 5 * 5

@@ -1,0 +1,203 @@
+"""Timings against known work, the grade, and what a measurement leaves as it was."""
+
+import gc
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench import latency
+from bench.errors import ProfileError
+from bench.latency import Tier, grade, measure
+from models.base import AudioModel
+
+
+class Frames(nn.Module):
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(self.seconds)
+        return x.unflatten(1, (-1, 8)).mT  # (B, 8, T)
+
+
+class Slow(AudioModel):
+    """Sleeps a known time in the front-end and in the model; notes how it is called."""
+
+    def __init__(self, frontend_seconds: float = 0.0, seconds: float = 0.0, logit: float = 0.0) -> None:
+        super().__init__(Frames(frontend_seconds), 8, 4, 3)
+        self.seconds = seconds
+        self.head = nn.Linear(8, 3)
+        self.seen: list[tuple[bool, bool, bool, int]] = []
+        nn.init.constant_(self.head.bias, logit)
+
+    def __deepcopy__(self, memo: object) -> "Slow":
+        twin = Slow(self.frontend.seconds, self.seconds)  # type: ignore[arg-type]
+        twin.load_state_dict(self.state_dict())
+        twin.seen = self.seen
+        return twin
+
+    def classify(self, features: Tensor) -> Tensor:
+        time.sleep(self.seconds)
+        self.seen.append((self.training, torch.is_inference_mode_enabled(), gc.isenabled(), torch.get_num_threads()))
+        return self.head(features.mean(2))
+
+    @property
+    def output(self) -> nn.Linear:
+        return self.head
+
+
+CLIP = torch.linspace(-1, 1, 32)[None]
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiers that end soon."""
+    tier = Tier(warm_seconds=0.01, warm_limit_seconds=0.02, seconds=0.1, limit_seconds=0.3)
+    monkeypatch.setattr(latency, "TIERS", {"quick": tier, "full": tier})
+
+
+@pytest.mark.usefixtures("short")
+def test_known_work_is_timed() -> None:
+    found = measure(Slow(0.002, 0.003), CLIP, 0.5)
+    assert 5.0 <= found.p50_ms < 15.0
+    assert found.p50_ms <= found.p90_ms
+    assert found.real_time_factor == pytest.approx(found.p50_ms / 500)
+    assert 50 < found.throughput <= 200
+    assert found.samples >= 15
+    assert (found.scope, found.device_type, found.dtype, found.backend) == ("end-to-end", "cpu", "float32", "eager")
+    assert found.clip_seconds == 0.5
+    assert found.load >= 0
+
+
+@pytest.mark.usefixtures("short")
+def test_scope_model_leaves_the_front_end_out() -> None:
+    found = measure(Slow(0.020, 0.002), CLIP, 0.5, scope="model")
+    assert 2.0 <= found.p50_ms < 15.0
+    assert found.scope == "model"
+
+
+@pytest.mark.usefixtures("short")
+def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> None:
+    model = Slow().train()
+    before = torch.get_num_threads()
+    found = measure(model, CLIP, 0.5, threads=2)
+    assert set(model.seen) == {(False, True, False, 2)}
+    assert found.threads == 2
+    assert torch.get_num_threads() == before
+    assert gc.isenabled()
+    assert model.training
+
+
+@pytest.mark.usefixtures("short")
+def test_everything_is_restored_after_an_error() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ProfileError, match="not finite"):
+        measure(Slow(logit=float("nan")), CLIP, 0.5, threads=2)
+    assert torch.get_num_threads() == before
+    assert gc.isenabled()
+
+
+def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Slow()
+    for n, expected in ((999, False), (1000, True)):
+        monkeypatch.setattr(latency, "_sample", lambda *_, n=n: [i / 1000 for i in range(1, n + 1)])
+        found = measure(model, CLIP, 1.0)
+        assert (found.p99_ms is not None) == expected
+    assert found.p50_ms == pytest.approx(500.5)  # of 1, 2, ... 1000 ms, interpolated
+    assert found.p90_ms == pytest.approx(900.1)
+    assert found.p99_ms == pytest.approx(990.01)
+    assert found.iqr_share == pytest.approx((750.25 - 250.75) / 500.5)
+    assert found.throughput == pytest.approx(1000 / 500.5)
+    assert found.grade == "C"
+
+
+@pytest.mark.parametrize(
+    ("iqr_share", "drift", "samples", "expected"),
+    [
+        (0.09, 0.0, 50, "A"),
+        (0.09, 0.05, 50, "A"),
+        (0.09, 0.06, 50, "B"),
+        (0.09, -0.06, 50, "B"),
+        (0.09, 0.26, 50, "C"),
+        (0.09, -0.26, 50, "C"),
+        (0.10, 0.0, 50, "B"),
+        (0.24, 0.25, 50, "B"),
+        (0.25, 0.0, 50, "C"),
+        (0.01, 0.0, 49, "B"),
+    ],
+)
+def test_grade(iqr_share: float, drift: float, samples: int, expected: str) -> None:
+    assert grade(iqr_share, drift, samples) == expected
+
+
+def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = iter((0.001, 0.0013))
+    monkeypatch.setattr(latency, "_sentinel", lambda _: lambda: next(speeds))
+    monkeypatch.setattr(latency, "_sample", lambda *_: [0.001] * 60)
+    found = measure(Slow(), CLIP, 1.0)
+    assert found.sentinel_drift == pytest.approx(0.3)
+    assert found.grade == "C"
+
+
+def clocked(
+    monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int], float]
+) -> tuple[Callable[[], float], list[float]]:
+    """Put a clock in place that only the calls move, the n-th by `seconds(n)`; return the call and all times."""
+    times: list[float] = []
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: sum(times))
+
+    def call() -> float:
+        times.append(seconds(len(times)))
+        return times[-1]
+
+    return call, times
+
+
+QUICK = latency.TIERS["quick"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [(0.001, 250), (0.05, 16), (0.2, 10), (1.0, 4)],
+    ids=["a quarter second", "0.8 s at most", "but ten calls", "4 s at the very most"],
+)
+def test_length_of_the_warm_up(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
+    call, times = clocked(monkeypatch, lambda _: seconds)
+    latency._warm_up(call, QUICK)
+    assert calls <= len(times) <= calls + 9
+
+
+def test_warm_up_waits_until_the_times_have_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, times = clocked(monkeypatch, lambda n: max(0.002 - n * 5e-6, 0.001))  # falls until call 200
+    latency._warm_up(call, QUICK)
+    assert len(times) == 240  # a quarter second has passed at 155; calls 190 to 199 are 3 % above the end
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.001, 1000), (0.05, 50), (0.2, 20), (5.0, 1)])
+def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
+    call, _ = clocked(monkeypatch, lambda _: seconds)
+    assert len(latency._sample(call, QUICK)) == pytest.approx(calls, abs=1)
+
+
+def test_a_quick_measurement_is_quick() -> None:
+    start = time.perf_counter()
+    measure(Slow(seconds=0.001), CLIP, 1.0)
+    assert time.perf_counter() - start < 4.0  # 2.5 s on a machine that does nothing else
+
+
+@pytest.mark.parametrize(
+    ("x", "device", "words"),
+    [
+        (torch.ones(2, 32), "cpu", "one clip"),
+        (torch.zeros(1, 32), "cpu", "zeros"),
+        (torch.ones(1, 32), "cuda", "no GPU"),
+    ],
+)
+def test_refusals(monkeypatch: pytest.MonkeyPatch, x: Tensor, device: str, words: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ProfileError, match=words):
+        measure(Slow(), x, 1.0, device=device)  # type: ignore[arg-type]

@@ -1,0 +1,489 @@
+"""What W&B is told, what it must never learn, and that its failures cost a suite neither records nor time."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.wandb_file import WandbRun, frames, read_runs
+from sklearn.metrics import precision_recall_curve
+
+from bench import tracking
+from bench.records import Complexity, Failure, Latency, Recipe, Record, Run
+from bench.tracking import Mirror, choose_mode, precision_recall, precision_recall_rows
+
+PROJECT = Path(__file__).parents[1]
+CANARIES = {
+    "WANDB_API_KEY": "canary0a" * 5,
+    "MY_SECRET_TOKEN": "canary-token-in-environment",
+    "HTTPS_PROXY": "http://user:canary-proxy@127.0.0.1:9",
+}
+ARGV_CANARY = "canary-password-in-argv"
+NETRC_CANARY = "canary2b" * 5
+
+OK = Record(
+    run=Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=Recipe(epochs=3), arguments={"width": 8}),
+    status="ok",
+    scores={"accuracy": 0.75, "mAUC": None},
+    classes=("dog", "rain", "sea"),
+    confusion=((2, 0, 0), (0, 1, 1), (0, 0, 0)),
+    curves={"train_loss": (2.0, 1.0, 0.5), "val_accuracy": (0.25, 0.5, 0.75)},
+    best_epoch=2,
+    complexity=Complexity(parameters=10, macs=20, frontend_macs=30, bytes=40, clip_seconds=5.0),
+    latencies=(
+        Latency(
+            device="some processor",
+            device_type="cpu",
+            threads=1,
+            clip_seconds=5.0,
+            p50_ms=1.5,
+            p90_ms=2.0,
+            iqr_share=0.05,
+            samples=100,
+            throughput=600.0,
+            real_time_factor=0.0003,
+            load=0.1,
+            sentinel_drift=0.01,
+            grade="A",
+        ),
+    ),
+)
+FAILED = Record(
+    run=Run(model="ltc", frontend="logmel", dataset="esc10"),
+    status="failed",
+    error=Failure(kind="RunError", message="the loss is not finite in epoch 3"),
+)
+LOGITS = np.array([[3.0, 1.0, 0.0], [2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, 2.0]])
+TARGETS = np.array([0, 0, 1, 1])
+
+DRIVER = """
+import pathlib, sys
+from bench.records import Record
+from bench.tracking import Mirror
+folder = pathlib.Path(sys.argv[1])
+OK, FAILED = (Record.from_json(path.read_text(), path.stem) for path in sorted(folder.glob("*.json")))
+mirror = Mirror("offline", "quick", folder / "wandb")
+mirror.send(OK, folder / "logits.npz")
+mirror.send(FAILED)
+mirror.summary([("esc10", ("model", "accuracy", "folds"), [("cnn", 0.75, "4/5"), ("ltc", None, 5)])])
+sys.exit(mirror.close(60))
+"""
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a whole process with secrets in its environment, netrc and arguments has mirrored to."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    np.savez(folder / "logits.npz", logits=LOGITS, targets=TARGETS)
+    for record in (OK, FAILED):
+        (folder / f"{record.key}.json").write_text(record.to_json())
+    home = folder / "home"
+    home.mkdir()
+    (home / ".netrc").write_text(f"machine api.wandb.ai login user password {NETRC_CANARY}\n")
+    (home / ".netrc").chmod(0o600)
+    environment = os.environ | CANARIES | {"HOME": str(home)}
+    command = [sys.executable, "-c", DRIVER, str(folder), f"--password={ARGV_CANARY}"]
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr + (folder / "wandb" / "mirror.log").read_text()
+    return folder / "wandb"
+
+
+@pytest.fixture(scope="module")
+def runs(offline: Path) -> dict[str, WandbRun]:
+    return read_runs(offline)
+
+
+def test_one_wandb_run_per_record_and_one_summary(runs: dict[str, WandbRun]) -> None:
+    assert set(runs) == {OK.key, FAILED.key, "quick-summary"}
+    run = runs[OK.key]
+    assert (run.name, run.group, run.job_type) == (OK.key, "quick", "cnn")
+    assert set(run.tags) == {"esc10", "cnn", "logmel"}
+    assert run.project == "audio-classification-bench"
+
+
+def test_files_are_whole(runs: dict[str, WandbRun]) -> None:
+    assert {run.exit_code is not None for run in runs.values()} == {True}
+
+
+def test_config_is_the_run_and_nothing_else(runs: dict[str, WandbRun]) -> None:
+    config = {name: value for name, value in runs[OK.key].config.items() if not name.startswith("_wandb")}
+    assert config.pop("recipe")["epochs"] == 3
+    assert config == {
+        "model": "cnn",
+        "frontend": "logmel",
+        "dataset": "esc10",
+        "fold": 1,
+        "seed": 0,
+        "arguments": {"width": 8},
+        "data": {},
+        "protocol": 1,
+    }
+
+
+def test_curves_have_a_value_per_epoch(runs: dict[str, WandbRun]) -> None:
+    run = runs[OK.key]
+    assert run.curve("train_loss") == [2.0, 1.0, 0.5]
+    assert run.curve("val_accuracy") == [0.25, 0.5, 0.75]
+    assert run.curve("epoch")[:3] == [0, 1, 2]
+
+
+def test_summary_has_the_final_numbers(runs: dict[str, WandbRun]) -> None:
+    summary = runs[OK.key].summary
+    expected = {"test/accuracy": 0.75, "complexity/macs": 20, "latency/cpu-1-end-to-end/p50_ms": 1.5, "status": "ok"}
+    assert {name: summary.get(name) for name in expected} == expected
+    assert "test/mAUC" not in summary
+
+
+def test_confusion_matrix_has_every_cell(runs: dict[str, WandbRun]) -> None:
+    table = runs[OK.key].tables["confusion_table"]
+    assert table["columns"] == ["Actual", "Predicted", "nPredictions"]
+    cells = {(actual, predicted): clips for actual, predicted, clips in table["data"]}
+    assert len(cells) == 9
+    assert {cell: clips for cell, clips in cells.items() if clips} == {
+        ("dog", "dog"): 2,
+        ("rain", "rain"): 1,
+        ("rain", "sea"): 1,
+    }
+
+
+def test_precision_recall_curves_are_logged(runs: dict[str, WandbRun]) -> None:
+    table = runs[OK.key].tables["precision-recall_table"]
+    assert table["columns"] == ["class", "recall", "precision"]
+    curves = {name: [(r, p) for n, r, p in table["data"] if n == name] for name, _, _ in table["data"]}
+    assert set(curves) == {"micro-average", "dog", "rain"}  # nothing of "sea", which has no clip
+    assert curves["dog"] == [(0.5, 1.0), (1.0, 1.0), (1.0, 0.5)]  # the last two clips are tied
+
+
+def test_leaderboard_is_a_table(runs: dict[str, WandbRun]) -> None:
+    table = runs["quick-summary"].tables["leaderboard/esc10"]
+    assert table["columns"] == ["model", "accuracy", "folds"]
+    assert table["data"] == [["cnn", 0.75, "4/5"], ["ltc", None, 5]]
+
+
+def test_failed_record_is_a_failed_wandb_run(runs: dict[str, WandbRun]) -> None:
+    run = runs[FAILED.key]
+    assert run.exit_code == 1
+    assert runs[OK.key].exit_code == 0
+    assert run.summary["error/kind"] == "RunError"
+    assert run.summary["error/message"] == "the loss is not finite in epoch 3"
+
+
+def test_no_secret_and_nothing_of_the_machine_is_kept(offline: Path, runs: dict[str, WandbRun]) -> None:
+    needles = [*CANARIES.values(), ARGV_CANARY, NETRC_CANARY, "canary"]
+    assert hits(offline, needles) == []
+    assert {run.host for run in runs.values()} == {""}
+    assert not [path for path in offline.rglob("*") if path.name in ("wandb-metadata.json", "requirements.txt")]
+
+
+def test_plain_wandb_keeps_what_the_mirror_does_not(tmp_path: Path) -> None:
+    code = "import wandb; wandb.init(mode='offline', project='p').finish()"
+    command = [sys.executable, "-c", code, f"--password={ARGV_CANARY}"]
+    environment = {**os.environ, "WANDB_SILENT": "true", "WANDB_DIR": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    assert hits(tmp_path, [ARGV_CANARY])
+
+
+def hits(folder: Path, needles: list[str]) -> list[tuple[str, str]]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    return [(path.name, needle) for path in files for needle in needles if needle.encode() in path.read_bytes()]
+
+
+def test_a_damaged_wandb_file_is_noticed(offline: Path) -> None:
+    content = bytearray(next(offline.rglob("*.wandb")).read_bytes())
+    content[100] ^= 1
+    with pytest.raises(ValueError, match="damaged"):
+        list(frames(bytes(content)))
+
+
+def test_precision_recall_equals_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    scores, positive = random.integers(0, 20, 150) / 20, random.random(150) < 0.3  # many ties
+    recall, precision = precision_recall(scores, positive)
+    expected_precision, expected_recall, _ = precision_recall_curve(positive, scores)
+    np.testing.assert_allclose(precision, expected_precision[-2::-1])  # without its made-up last point
+    np.testing.assert_allclose(recall, expected_recall[-2::-1])
+
+
+def test_precision_recall_is_thinned_to_200_points_and_keeps_the_ends() -> None:
+    random = np.random.default_rng(0)
+    scores, positive = random.random(5000), random.random(5000) < 0.3
+    recall, precision = precision_recall(scores, positive)
+    assert len(recall) == len(precision) == 200
+    assert recall[-1] == 1.0
+    assert precision[-1] == pytest.approx(positive.mean())
+
+
+def test_many_classes_give_the_ten_most_frequent_and_the_micro_average() -> None:
+    random = np.random.default_rng(0)
+    targets = np.repeat(np.arange(12), np.arange(1, 13))  # class c has c + 1 clips
+    rows = list(precision_recall_rows(random.normal(size=(len(targets), 12)), targets, [f"c{i}" for i in range(12)]))
+    assert {row[0] for row in rows} == {"micro-average"} | {f"c{i}" for i in range(2, 12)}
+    multi = list(precision_recall_rows(random.normal(size=(30, 3)), random.integers(0, 2, (30, 3)), ["a", "b", "c"]))
+    assert {row[0] for row in multi} == {"micro-average", "a", "b", "c"}
+
+
+def test_micro_average_does_not_depend_on_a_clips_offset() -> None:
+    offsets = np.array([[100.0], [-7.0], [0.0], [1000.0]])  # softmax does not see them
+    plain = list(precision_recall_rows(LOGITS, TARGETS, OK.classes))
+    assert list(precision_recall_rows(LOGITS + offsets, TARGETS, OK.classes)) == plain
+
+
+def test_large_confusion_matrices_leave_out_empty_cells() -> None:
+    names = tuple(f"c{i}" for i in range(120))
+    confusion = tuple(tuple(int(i == j) for j in range(120)) for i in range(120))
+    record = Record(run=OK.run, status="ok", classes=names, confusion=confusion)
+    assert tracking.confusion_rows(record) == [(name, name, 1) for name in names]
+
+
+# Failures
+
+
+@pytest.fixture
+def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a module named wandb with this body of `init` before the real one, for child processes."""
+
+    def install(body: str) -> Path:
+        code = (
+            f"import os, pathlib, time\nSettings = dict\nteardown = lambda: None\ndef init(**arguments):\n    {body}\n"
+        )
+        (tmp_path / "wandb.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        return tmp_path
+
+    return install
+
+
+def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(fake_wandb: Callable[[str], Path]) -> None:
+    folder = fake_wandb("time.sleep(3600)")
+    mirror = Mirror("offline", "quick", folder)
+    child = mirror._child
+    assert child is not None
+    start = time.monotonic()
+    for _ in range(2000):  # far more than a pipe holds
+        mirror.send(OK)
+    assert time.monotonic() - start < 1
+    warning = mirror.close(2.0)
+    assert time.monotonic() - start < 5
+    assert warning is not None
+    assert "did not finish within 2 s" in warning
+    assert child.returncode == -signal.SIGKILL
+    mirror.send(OK)  # nothing more happens
+    assert mirror.close() is None
+
+
+def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:
+    mirror = Mirror("offline", "quick", fake_wandb("os._exit(9)"))
+    mirror.send(OK)
+    mirror.send(FAILED)
+    warning = mirror.close(20)
+    assert warning is not None
+    assert "did not mirror everything" in warning
+
+
+def test_one_failed_wandb_call_does_not_stop_the_next(fake_wandb: Callable[[str], Path]) -> None:
+    folder = fake_wandb("(pathlib.Path(__file__).parent / arguments['id']).touch(); raise OSError('quota exceeded')")
+    mirror = Mirror("offline", "quick", folder)
+    mirror.send(OK)
+    mirror.send(FAILED)
+    assert "did not mirror everything" in (mirror.close(20) or "")
+    assert (folder / OK.key).exists()
+    assert (folder / FAILED.key).exists()
+    assert (folder / "mirror.log").read_text().count("OSError: quota exceeded") == 2
+
+
+def test_a_record_that_is_not_json_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:
+    mirror = Mirror("offline", "quick", fake_wandb("pass"))
+    mirror.send(Record(run=OK.run, status="ok", scores={"accuracy": float("nan")}))
+    assert "did not mirror everything" in (mirror.close(20) or "")
+
+
+def test_child_ends_soon_after_its_parent_is_killed(fake_wandb: Callable[[str], Path]) -> None:
+    folder = fake_wandb("time.sleep(3600)")
+    code = (
+        "import pathlib, sys, time; from bench.records import Record, Run; from bench.tracking import Mirror\n"
+        "mirror = Mirror('offline', 'quick', pathlib.Path(sys.argv[1]))\n"
+        "mirror.send(Record(run=Run(model='cnn', frontend='logmel', dataset='esc10'), status='ok'))\n"
+        "print(mirror._child.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert running(pid)
+        parent.kill()
+    until(lambda: not running(pid), seconds=5)
+
+
+def test_dead_server_is_left_within_the_time_and_leaves_no_process(
+    tmp_path: Path, black_hole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", black_hole)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    mirror = Mirror("online", "quick", tmp_path)
+    child = mirror._child
+    assert child is not None
+    mirror.send(OK)
+    until(lambda: service_of(child.pid) is not None, seconds=20)
+    service = service_of(child.pid)
+    start = time.monotonic()
+    assert mirror.close(1.0) is not None
+    assert time.monotonic() - start < 2
+    until(lambda: service is not None and not running(service), seconds=5)
+
+
+def test_disabled_does_nothing(tmp_path: Path) -> None:
+    with Mirror("disabled", "quick", tmp_path / "wandb") as mirror:
+        mirror.send(OK)
+        mirror.summary([("esc10", ["a"], [[1]])])
+    assert not (tmp_path / "wandb").exists()
+
+
+def running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def service_of(pid: int) -> int | None:
+    """Return W&B's own service process of a child."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if arguments[0].endswith(b"wandb-core") and str(pid).encode() in arguments:
+            return int(path.parent.name)
+    return None
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+# The mode
+
+
+@pytest.fixture
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without any W&B settings; returns the home folder."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC", "http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def black_hole() -> Iterator[str]:
+    """A server that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[int], str]]:
+    """Start a server that answers everything with one status."""
+    servers: list[HTTPServer] = []
+
+    def start(status: int) -> str:
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Answer)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.usefixtures("nobody")
+def test_offline_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_mode(None) == ("offline", None)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode(None) == ("disabled", None)
+    assert choose_mode("offline") == ("offline", None)
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert choose_mode(None) == ("offline", None)
+    monkeypatch.setenv("WANDB_MODE", "onlien")
+    mode, warning = choose_mode(None)
+    assert mode == "offline"
+    assert "onlien" in (warning or "")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_online_without_a_key_is_offline() -> None:
+    mode, warning = choose_mode("online")
+    assert mode == "offline"
+    assert "no key for api.wandb.ai" in (warning or "")
+
+
+def test_key_from_netrc(nobody: Path, answering: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", answering(200))
+    netrc = nobody / ".netrc"
+    netrc.write_text("machine api.wandb.ai login user password secret\n")
+    netrc.chmod(0o600)
+    assert choose_mode("online")[0] == "offline"  # the key of another server
+    netrc.write_text("machine 127.0.0.1 login user password secret\n")
+    assert choose_mode("online") == ("online", None)
+
+
+@pytest.mark.usefixtures("nobody")
+@pytest.mark.parametrize(("status", "mode"), [(200, "online"), (404, "online"), (500, "offline"), (503, "offline")])
+def test_answers_of_the_server(
+    status: int, mode: str, answering: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", answering(status))
+    found, warning = choose_mode("online")
+    assert found == mode
+    assert (warning is None) == (mode == "online")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_refused_and_silent_servers_mean_offline_within_six_seconds(
+    black_hole: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    for url in (f"http://user:canary-url@127.0.0.1:{port}", black_hole):
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        start = time.monotonic()
+        mode, warning = choose_mode("online")
+        assert time.monotonic() - start < 6
+        assert mode == "offline"
+        assert warning is not None
+        assert "127.0.0.1" in warning
+        assert "\n" not in warning
+        assert "canary" not in warning
+
+
+def test_child_environment_is_an_allow_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CANARIES.items():
+        monkeypatch.setenv(name, value)
+    assert "canary" not in json.dumps(tracking._child_variables("offline", tmp_path))
+    online = tracking._child_variables("online", tmp_path)
+    assert online["WANDB_API_KEY"] == CANARIES["WANDB_API_KEY"]
+    assert "MY_SECRET_TOKEN" not in online
