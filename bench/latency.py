@@ -45,7 +45,7 @@ TIERS = {
 WARM_CALLS = 10
 CALLS = 50
 P99_CALLS = 1000
-SENTINEL_CALLS = 30
+SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a drift
 
 
 def measure(
@@ -98,8 +98,9 @@ def measure(
         if not timed(clip.to(device)).isfinite().all():
             raise ProfileError(f"{type(model).__name__} gives logits that are not finite for this clip: train it anew")
         sentinel = _sentinel(device)
-        before = sentinel()
         _warm_up(call, TIERS[tier])
+        before = sentinel()
+        call()  # fills the caches again
         times = _sample(call, TIERS[tier])
         drift = sentinel() / before - 1
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
@@ -198,9 +199,11 @@ def _sentinel(device: str) -> Callable[[], float]:
     call = _timer(work, device)
 
     def median() -> float:
-        for _ in range(5):
-            call()
-        return float(np.median([call() for _ in range(SENTINEL_CALLS)]))
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < 20 or time.perf_counter() - start < SENTINEL_SECONDS:
+            times.append(call())
+        return float(np.median(times[5:]))
 
     return median
 

@@ -58,6 +58,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiers that end soon."""
     tier = Tier(warm_seconds=0.01, warm_limit_seconds=0.02, seconds=0.1, limit_seconds=0.3)
     monkeypatch.setattr(latency, "TIERS", {"quick": tier, "full": tier})
+    monkeypatch.setattr(latency, "SENTINEL_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("short")
@@ -101,6 +102,7 @@ def test_everything_is_restored_after_an_error() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.usefixtures("short")
 def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow()
     for n, expected in ((999, False), (1000, True)):
@@ -134,6 +136,7 @@ def test_grade(iqr_share: float, drift: float, samples: int, expected: str) -> N
     assert grade(iqr_share, drift, samples) == expected
 
 
+@pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))
     monkeypatch.setattr(latency, "_sentinel", lambda _: lambda: next(speeds))
