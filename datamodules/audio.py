@@ -6,6 +6,7 @@ header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO make
 
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -47,21 +48,37 @@ def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[
         AudioError: not a regular file, not audio, out of bounds, cut off, empty, not finite, or silent once
             mixed to mono.
     """
+    with _opened(path) as file:
+        return _mono(file, path.name, sample_rate, max_seconds)
+
+
+def length(path: Path) -> float:
+    """Return how many seconds a file says it lasts.
+
+    Raises:
+        AudioError: not a regular file, not audio, or cut off.
+    """
+    with _opened(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    name, folder = path.name, str(path.parent)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
-            raise AudioError(f"{path.name!r} is not a regular file: remove it from {str(path.parent)!r}")
+            raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
         with path.open("rb", buffering=0) as binary:
             if cut := _cut_short(binary, path.stat().st_size):
-                raise AudioError(f"{path.name!r} is cut off ({cut}): fetch or export it again")
+                raise AudioError(f"{name!r} is cut off ({cut}): fetch or export it again")
             # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
             with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
-                return _mono(file, path.name, sample_rate, max_seconds)
+                yield file
     except OSError as error:
-        raise AudioError(
-            f"{path.name!r} cannot be opened ({error.strerror}): looked in {str(path.parent)!r}"
-        ) from error
+        raise AudioError(f"{name!r} cannot be opened ({error.strerror}): looked in {folder!r}") from error
     except soundfile.SoundFileError as error:
-        raise AudioError(f"{path.name!r} cannot be decoded ({error}): replace it by a wav, flac, ogg or mp3") from error
+        problem = str(error).split(": ", 1)[-1]
+        raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
 
 
 def _mono(file: Any, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:

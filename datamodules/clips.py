@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -153,11 +152,6 @@ def state(paths: Sequence[Path]) -> str:
 def silent(hashes: Sequence[str], samples: int) -> int:
     """Return how many of these clips of `samples` samples are digital silence."""
     return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
-
-
-def seconds_of(samples: int, sample_rate: int) -> float:
-    """Return a length in seconds rounded up to a tenth."""
-    return math.ceil(10 * samples / sample_rate) / 10
 
 
 def _decode_each(paths: Sequence[Path], sample_rate: int, samples: int) -> Iterator[tuple[NDArray[np.int16], str]]:

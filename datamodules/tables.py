@@ -26,6 +26,8 @@ def rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> I
                     + ", separated by commas"
                 )
             for cells in reader:
+                if not cells:  # a blank line, such as the last
+                    continue
                 if len(cells) != len(header) or "" in cells:
                     raise DataError(
                         f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "

@@ -1,0 +1,173 @@
+"""Your own clips: one folder per class, or a table of files."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from datamodules.audio import AudioError, length
+from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.clips import WaveformClips, decode_all, silent
+from datamodules.folds import grouped_folds, rotate, rotated
+from datamodules.tables import inside, rows, safe
+
+ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
+LONGEST_DEFAULT_SECONDS = 10.0
+DEFAULT_FOLDS = 5
+FOLD_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
+
+
+class Folder(AudioDataModule):
+    """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, if you like, `fold` and `group`.
+
+    Without folds, the clips are divided into five so that no group is torn. Clips of one group are of one source
+    (recording, speaker). Without that column files of one name, whatever their ending or class, are a group: give
+    groups where several files were cut from one recording.
+
+    Args:
+        root: folder with one folder per class.
+        cache: as in `AudioDataModule`.
+        fold: as in `AudioDataModule`.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        csv: table instead of `root`; its paths are relative to its own folder and stay inside it.
+        sample_rate: to resample to, in hertz.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length; the longest clip's unless given,
+            at most 10 s.
+    """
+
+    folds = DEFAULT_FOLDS
+    split = "own clips: the table's folds, or else 5 folds grouped by source; test = k, validation = k + 1"
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        cache: Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        csv: str | Path | None = None,
+        sample_rate: int = 32_000,
+        clip_seconds: float | None = None,
+    ) -> None:
+        if (root is None) == (csv is None):
+            raise DataError('say where your clips are: either root = "folder" or csv = "table.csv" in [dataset.folder]')
+        self._left_out = 0
+        if csv is not None:
+            folder = Path(csv).expanduser().parent
+            self._files = _from_table(Path(csv).expanduser())
+        else:
+            folder = Path(root or "").expanduser()
+            self._files, self._left_out = _from_folders(folder)
+        given = {file.fold for file in self._files if file.fold is not None}
+        if given:
+            self.folds = len(given)
+        super().__init__(folder, cache, fold, seed, batch_size)
+        self.sample_rate: int = sample_rate
+        self._clip_seconds = clip_seconds
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the folder."""
+        return None if root.is_dir() else f"missing {root}: make one folder per class there"
+
+    def read(self) -> Splits:
+        """Decode the clips and rotate the folds."""
+        files = self._files
+        self.classes = tuple(sorted({file.label for file in files}))
+        targets = [self.classes.index(file.label) for file in files]
+        groups = [file.group for file in files]
+        official = [file.fold for file in files if file.fold is not None]
+        folds = official or grouped_folds(groups, targets, self.folds, FOLD_SEED)
+        absent = self._check(targets, folds, official=bool(official))
+
+        paths = [file.path for file in files]
+        self.clip_seconds = self._clip_seconds or _default_seconds(paths)
+        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "folder")
+        self.clip_shape = (samples.shape[1],)
+        counts = {
+            "silent clips": silent(hashes, samples.shape[1]),
+            "entries that are no audio left out": self._left_out,
+            "times a fold lacks a class": absent,
+        }
+        self.note = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
+        clips = WaveformClips(samples, [file.id for file in files], groups, hashes, torch.tensor(targets))
+        return rotated(clips, folds, self.fold)
+
+    def _check(self, targets: Sequence[int], folds: Sequence[int], *, official: bool) -> int:
+        """Refuse folds that cannot be trained on, with a table; return how often a fold lacks a class."""
+        names = sorted(set(folds))
+        counts = Counter(zip(targets, folds, strict=True))
+        train = {targets[i] for i in rotate(folds, self.fold)[0]}
+        absent = sum(counts[target, fold] == 0 for target in range(len(self.classes)) for fold in names)
+        if len(self.classes) < 2 or len(train) < len(self.classes) or (absent and not official):
+            lines = [f"  {'clips per fold':24}" + "".join(f"{fold:>6}" for fold in names)]
+            for target, label in enumerate(self.classes):
+                lines.append(f"  {label[:24]:24}" + "".join(f"{counts[target, fold]:>6}" for fold in names))
+            raise DataError(
+                f"too few clips for {len(names)} folds: at least two classes are needed, each with clips of "
+                f"{'the training folds' if official else f'{len(names)} sources'}\n" + "\n".join(lines)
+            )
+        return absent
+
+
+@dataclass(frozen=True)
+class _File:
+    id: str
+    path: Path
+    label: str
+    group: str
+    fold: int | None = None
+
+
+def _from_folders(root: Path) -> tuple[list[_File], int]:
+    """Return the audio files of `root/<class>/` and how many other entries there are."""
+    if not root.is_dir():
+        raise DatasetMissing(f"{str(root)!r} is no folder: put your clips in one folder per class there")
+    files: list[_File] = []
+    left_out = 0
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+            if path.suffix.lower() in ENDINGS:
+                name = str(path.relative_to(root))
+                path = inside(root, name, f"{folder.name!r}")
+                files.append(_File(safe(name), path, safe(folder.name), safe(path.stem)))
+            else:
+                left_out += 1
+    if not files:
+        raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({' '.join(ENDINGS)}) in one folder per class")
+    return files, left_out
+
+
+def _from_table(table: Path) -> list[_File]:
+    if not table.is_file():
+        raise DatasetMissing(f"{str(table)!r} is not there: write a table with the columns path,label[,fold,group]")
+    files: list[_File] = []
+    first: dict[Path, int] = {}
+    for line, row in rows(table, ("path", "label"), ("fold", "group")):
+        where = f"{table.name!r} line {line}"
+        path = inside(table.parent, row["path"], where)
+        if (earlier := first.setdefault(path.resolve(), line)) != line:
+            raise DataError(f"{where}: {row['path']!r} stands in line {earlier} already: remove one of them")
+        try:
+            fold = int(row["fold"]) if "fold" in row else None
+        except ValueError as error:
+            raise DataError(f"{where}: fold {row['fold']!r} is no whole number") from error
+        files.append(_File(row["path"], path, row["label"], row.get("group", path.stem), fold))
+    if not files:
+        raise DatasetMissing(f"{str(table)!r} has no rows: write one per clip, path,label[,fold,group]")
+    return files
+
+
+def _default_seconds(paths: Sequence[Path]) -> float:
+    """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
+    longest = 0.1
+    for path in paths:
+        with suppress(AudioError):  # `decode_all` lists all files that cannot be used
+            longest = max(longest, length(path))
+    return min(math.ceil(10 * longest - 1e-6) / 10, LONGEST_DEFAULT_SECONDS)
