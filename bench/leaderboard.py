@@ -1,0 +1,416 @@
+"""Systems ranked on a dataset, over its folds and seeds: a pure function of a suite's runs and their records."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from statistics import fmean
+from typing import Any, Literal
+
+from bench import catalog
+from bench.catalog import METRICS, PRIMARY
+from bench.errors import SuiteError
+from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
+from bench.stats import mean_interval
+
+Cell = tuple[int, int]
+"""(fold, seed)."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What is compared: a run without its fold and seed.
+
+    Attributes:
+        model: name in the catalogue.
+        frontend: name in the catalogue.
+        details: arguments and recipe differences as sorted (name, value) pairs of text.
+        members: the systems a fusion combines, whatever the fold and seed of their runs.
+    """
+
+    model: str
+    frontend: str
+    details: tuple[tuple[str, str], ...] = ()
+    members: tuple["System", ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One system on one dataset.
+
+    Attributes:
+        rank: 1 is best; None for a row that cannot be compared. Equal scores share a rank.
+        label: the model's name, with what tells it from another system of that name.
+        model: name in the catalogue.
+        frontend: name in the catalogue.
+        members: labels of the systems a fusion combines.
+        scores: metric name to mean over the cells done; None where a cell has no value.
+        interval: 95 % interval of the primary score.
+        interval_over: "cells" (Student's t over folds and seeds) or "groups" (bootstrap over one cell's test groups).
+        done: cells with a finished run.
+        expected: cells the suite asks for.
+        failed: kinds of error of its failed runs.
+        complexity: size.
+        cpu: end-to-end latency on the CPU at the fewest threads, of the cell whose median is in the middle.
+        gpu: the same on a GPU.
+        train_seconds: mean over the cells.
+        conflict: mean conflict mass between a fusion's members.
+        flags: what a reader has to know before comparing this row.
+    """
+
+    rank: int | None
+    label: str
+    model: str
+    frontend: str
+    members: tuple[str, ...]
+    scores: dict[str, float | None]
+    interval: tuple[float, float] | None
+    interval_over: Literal["cells", "groups"] | None
+    done: int
+    expected: int
+    failed: tuple[str, ...]
+    complexity: Complexity | None
+    cpu: Latency | None
+    gpu: Latency | None
+    train_seconds: float | None
+    conflict: float | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """A dataset's rows, ranked ones first.
+
+    Attributes:
+        dataset: name in the catalogue.
+        arguments: the dataset's arguments in words; empty with its defaults.
+        task: "single" or "multi" label.
+        primary: the metric that ranks.
+        metrics: names of all metrics that any row has a value of.
+        folds: the folds that are run.
+        folds_official: how many folds the dataset has.
+        seeds: the seeds that are run.
+        rows: one per system.
+        data: what the ranked systems were trained and tested on, one per differing fold.
+        failures: failed runs, by key.
+        missing: number of runs without a record.
+        notes: what a reader has to know of the whole table.
+        environments: where the runs ran, each once.
+    """
+
+    dataset: str
+    arguments: str
+    task: str
+    primary: str
+    metrics: tuple[str, ...]
+    folds: tuple[int, ...]
+    folds_official: int
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    data: tuple[Data, ...]
+    failures: tuple[tuple[str, Failure], ...]
+    missing: int
+    notes: tuple[str, ...]
+    environments: tuple[Environment, ...]
+
+    @property
+    def name(self) -> str:
+        """The dataset, with its arguments where it has any."""
+        return f"{self.dataset} ({self.arguments})" if self.arguments else self.dataset
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A leaderboard's main columns, as plain values."""
+
+    dataset: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+    def columns_and_rows(self) -> tuple[str, tuple[str, ...], tuple[tuple[str | int | float | None, ...], ...]]:
+        """Return (dataset, columns, rows)."""
+        return self.dataset, self.columns, self.rows
+
+
+def leaderboards(runs: Sequence[Run], records: Mapping[str, Record]) -> tuple[Leaderboard, ...]:
+    """Draw the leaderboards of these runs, one per dataset, in the order of the runs.
+
+    Args:
+        runs: a suite's runs.
+        records: run key to record; keys of other runs are ignored, their order does not matter.
+
+    Raises:
+        SuiteError: a fusion's member is not among the runs, or a name is not in the catalogue.
+    """
+    systems = _systems(runs)
+    datasets: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        datasets.setdefault((run.dataset, canonical(run.data)), []).append(run)
+    return tuple(_board(group, systems, records) for group in datasets.values())
+
+
+def summary(boards: Sequence[Leaderboard]) -> tuple[Summary, ...]:
+    """Return the main columns of each leaderboard."""
+    return tuple(_summary(board) for board in boards)
+
+
+def _systems(runs: Sequence[Run]) -> dict[str, System]:
+    """Return each run's system, by key."""
+    by_key = {run.key: run for run in runs}
+    found: dict[str, System] = {}
+
+    def system(run: Run) -> System:
+        if run.key not in found:
+            for key in run.members:
+                if key not in by_key:
+                    raise SuiteError(
+                        f"{run.model} on {run.dataset} combines {key}, which no run of the suite makes: add it"
+                    )
+            details = {k: v for k, v in run.arguments.items() if k != "members"} | run.recipe_differences
+            found[run.key] = System(
+                model=run.model,
+                frontend=run.frontend,
+                details=tuple(sorted((name, _value(value)) for name, value in details.items())),
+                members=tuple(system(by_key[key]) for key in run.members),
+            )
+        return found[run.key]
+
+    for run in runs:
+        system(run)
+    return found
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[str, Record]) -> Leaderboard:
+    first = runs[0]
+    entry = catalog.dataset(first.dataset)
+    primary = PRIMARY[entry.task]
+    folds, seeds = sorted({run.fold for run in runs}), sorted({run.seed for run in runs})
+    groups: dict[System, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (run.fold, run.seed, run.key)):
+        groups.setdefault(systems[run.key], []).append(run)
+    done = {run.key: r for run in runs if (r := records.get(run.key)) and r.status == "ok"}
+    reference = _reference_data(list(done.values()))
+    labels = _labels({*groups, *(member for system in groups for member in system.members)})
+    rows = [_row(s, group, folds, labels, records, reference, entry.task) for s, group in groups.items()]
+    environments = {canonical(asdict(r.environment)): r.environment for r in done.values() if r.environment}
+    failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
+    return Leaderboard(
+        dataset=first.dataset,
+        arguments=", ".join(f"{name}={_value(value)}" for name, value in sorted(first.data.items())),
+        task=entry.task,
+        primary=primary,
+        metrics=tuple(name for name in METRICS if any(row.scores.get(name) is not None for row in rows)),
+        folds=tuple(folds),
+        folds_official=entry.folds,
+        seeds=tuple(seeds),
+        rows=tuple(_ranked(list(_flag_devices(rows)), primary)),
+        data=tuple(
+            {canonical(asdict(data)): data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()
+        ),
+        failures=tuple(sorted((key, error or _UNKNOWN) for key, error in failures.items())),
+        missing=sum(run.key not in records for run in runs),
+        notes=tuple(_notes(list(done.values()))),
+        environments=tuple(environments[key] for key in sorted(environments)),
+    )
+
+
+_UNKNOWN = Failure(kind="unknown", message="the record names no error")
+
+
+def _row(
+    system: System,
+    runs: Sequence[Run],
+    folds: Sequence[int],
+    labels: Mapping[System, str],
+    records: Mapping[str, Record],
+    reference: Mapping[Cell, Data],
+    task: str,
+) -> Row:
+    """Sum up a system's runs, which are in the order of fold and seed; a rank of 0 says that it can be ranked."""
+    primary = PRIMARY[task]
+    found = [r for run in runs if (r := records.get(run.key))]
+    done = [r for r in found if r.status == "ok"]
+    failed = sorted((r.error or _UNKNOWN).kind for r in found if r.status == "failed")
+    own_folds = {run.fold for run in runs}
+    expected = len(runs) + sum(fold not in own_folds for fold in folds)
+    scores = {name: _mean([r.scores.get(name) for r in done]) for name, m in METRICS.items() if task in m.tasks}
+    interval, over = _interval(done, primary)
+    other_data = [r for r in done if r.data and _identity(r.data) != _identity(reference[r.run.fold, r.run.seed])]
+    flags = []
+    if other_data:
+        flags.append(f"other data than the other systems in fold {_numbers(sorted({r.run.fold for r in other_data}))}")
+    if any(r.environment and r.environment.dirty for r in done):
+        flags.append("files differed from the commit")
+    if done and scores[primary] is None:
+        flags.append(f"{primary} is undefined")
+    comparable = len(done) == expected and scores[primary] is not None and not other_data
+    conflicts = [r.conflict for r in done if r.conflict is not None]
+    train = [r.seconds["train"] for r in done if "train" in r.seconds]
+    return Row(
+        rank=0 if comparable else None,
+        label=labels[system],
+        model=system.model,
+        frontend=system.frontend,
+        members=tuple(_member(member, labels[member]) for member in system.members),
+        scores=scores,
+        interval=interval,
+        interval_over=over,
+        done=len(done),
+        expected=expected,
+        failed=tuple(failed),
+        complexity=next((r.complexity for r in done if r.complexity), None),
+        cpu=_latency(done, "cpu"),
+        gpu=_latency(done, "cuda"),
+        train_seconds=fmean(train) if train else None,
+        conflict=fmean(conflicts) if conflicts else None,
+        flags=tuple(flags),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean; None where a value is missing, for a mean over other cells is another number."""
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined and len(defined) == len(values) else None
+
+
+def _interval(
+    done: Sequence[Record], primary: str
+) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
+    """Return the primary score's interval, within [0, 1] as the primary scores are, and over what it was taken."""
+    values = [value for r in done if (value := r.scores.get(primary)) is not None]
+    if len(values) >= 2:
+        _, low, high = mean_interval(values)
+        return (max(low, 0.0), min(high, 1.0)), "cells"
+    if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:
+        return done[0].intervals[primary], "groups"
+    return None, None
+
+
+def _latency(done: Sequence[Record], device_type: str) -> Latency | None:
+    """Return the measurement to show: end to end, fewest threads, best grade, and of those the one in the middle."""
+    found = [x for r in done for x in r.latencies if x.device_type == device_type and x.scope == "end-to-end"]
+    if not found:
+        return None
+    best = min((x.threads, x.grade) for x in found)
+    alike = sorted((x for x in found if (x.threads, x.grade) == best), key=lambda x: (x.p50_ms, canonical(asdict(x))))
+    return alike[(len(alike) - 1) // 2]
+
+
+def _reference_data(done: Sequence[Record]) -> dict[Cell, Data]:
+    """Return the data that most systems used in each cell; of equally frequent ones, the one with more clips."""
+    cells: dict[Cell, list[Data]] = {}
+    for r in done:
+        if r.data:
+            cells.setdefault((r.run.fold, r.run.seed), []).append(r.data)
+    reference = {}
+    for cell, found in cells.items():
+        votes = Counter(map(_identity, found))
+        chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
+        alike = (data for data in found if _identity(data) == chosen)
+        reference[cell] = min(alike, key=lambda data: canonical(asdict(data)))
+    return reference
+
+
+def _clips(found: Sequence[Data], identity: str) -> Iterator[int]:
+    return (data.clips_available for data in found if _identity(data) == identity)
+
+
+def _identity(data: Data) -> str:
+    """Return what must be the same for two scores to be comparable: clips, targets, classes and split."""
+    return canonical([data.manifest, data.labels, data.split, data.clips])
+
+
+def _ranked(rows: Sequence[Row], primary: str) -> Iterator[Row]:
+    """Yield the rows, best first, then those that are not ranked; equal scores share a rank."""
+    sign = -1 if METRICS[primary].higher_is_better else 1
+
+    def order(row: Row) -> tuple[bool, bool, float, str, str]:
+        score = row.scores[primary]
+        return row.rank is None, score is None, sign * (score or 0.0), row.label, row.frontend
+
+    rank, last = 0, None
+    for place, row in enumerate(sorted(rows, key=order), 1):
+        if row.rank is None:
+            yield row
+            continue
+        if row.scores[primary] != last:
+            rank, last = place, row.scores[primary]
+        yield replace(row, rank=rank)
+
+
+def _labels(systems: Iterable[System]) -> dict[System, str]:
+    """Return each system's label: the model's name, and what tells it from those of the same model and front-end."""
+    alike: dict[tuple[str, str], set[System]] = {}
+    for system in systems:
+        alike.setdefault((system.model, system.frontend), set()).add(system)
+
+    def label(system: System) -> str:
+        twins = alike.get((system.model, system.frontend), {system})
+        common = set.intersection(*(set(twin.details) for twin in twins))
+        own = [f"{name}={value}" for name, value in system.details if (name, value) not in common]
+        if len({twin.members for twin in twins}) > 1:
+            own.append("of " + " + ".join(_member(m, label(m)) for m in system.members))
+        return f"{system.model} ({', '.join(own)})" if own else system.model
+
+    return {system: label(system) for system in systems}
+
+
+def _member(system: System, label: str) -> str:
+    return label if system.frontend == "none" else f"{label} on {system.frontend}"
+
+
+def _flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows; one whose latency was measured on another device than most says so."""
+    usual = {}
+    for kind in ("cpu", "gpu"):
+        votes = Counter(_device(latency) for row in rows if (latency := getattr(row, kind)))
+        usual[kind] = max(votes, key=lambda device: (votes[device], device), default="")
+    for row in rows:
+        found = [(kind, _device(x)) for kind in usual if (x := getattr(row, kind))]
+        flags = tuple(f"{kind.upper()} latency on {device}" for kind, device in found if device != usual[kind])
+        yield replace(row, flags=(*row.flags, *flags)) if flags else row
+
+
+def _device(latency: Latency) -> str:
+    """Return what must be the same for two timings to be comparable."""
+    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
+    return f"{latency.device}, {threads}, {latency.dtype}, {latency.backend}, clips of {latency.clip_seconds:g} s"
+
+
+def _notes(done: Sequence[Record]) -> Iterator[str]:
+    """Yield what holds for the whole table: means over fewer classes, runs of different commits."""
+    for name in METRICS:
+        counts = {r.defined[name] for r in done if name in r.defined}
+        if any(k < n for k, n in counts):
+            some, all_ = _span(k for k, _ in counts), _span(n for _, n in counts)
+            yield f"{name} is the mean over {some} of {all_} classes; the test clips cannot score the others."
+    commits = sorted({r.environment.commit or "no commit" for r in done if r.environment})
+    if len(commits) > 1:
+        yield f"The runs are of {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
+
+
+def _span(numbers: Iterable[int]) -> str:
+    found = sorted(set(numbers))
+    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _summary(board: Leaderboard) -> Summary:
+    columns = ("rank", "model", "frontend", board.primary, "low", "high", "parameters", "macs", "cpu_p50_ms")
+    rows = tuple(
+        (
+            row.rank, row.label, row.frontend, row.scores[board.primary], *(row.interval or (None, None)),
+            row.complexity.parameters if row.complexity else None,
+            row.complexity.macs + row.complexity.frontend_macs if row.complexity else None,
+            row.cpu.p50_ms if row.cpu else None, row.train_seconds, f"{row.done}/{row.expected}",
+        )
+        for row in board.rows
+    )  # fmt: skip
+    return Summary(board.name, (*columns, "train_seconds", "runs"), rows)

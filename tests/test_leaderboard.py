@@ -1,0 +1,533 @@
+import csv
+import io
+import random
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from bench import render
+from bench.errors import SuiteError
+from bench.leaderboard import leaderboards, summary
+from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
+
+DATA = Data(
+    manifest="m1",
+    labels="l",
+    split="five official folds",
+    clips={"train": 240, "val": 80, "test": 80},
+    clips_available=398,
+    clips_official=400,
+    test_groups=40,
+    note="two clips are gone",
+)
+PLACE = Environment(
+    commit="0123456789abcdef",
+    dirty=False,
+    python="3.11.7",
+    packages={"torch": "2.13.0"},
+    platform="Linux x86_64",
+    processor="Processor Z",
+    cores=2,
+    gpu=None,
+    threads=1,
+)
+SIZE = Complexity(parameters=54_912_345, macs=47_130_000_000, frontend_macs=0, bytes=1, clip_seconds=5.0)
+
+
+def timing(p50_ms=12.34, grade="A", **changes):
+    values = {
+        "device": "Processor Z",
+        "device_type": "cpu",
+        "threads": 1,
+        "clip_seconds": 5.0,
+        "p50_ms": p50_ms,
+        "p90_ms": 2 * p50_ms,
+        "iqr_share": 0.05,
+        "samples": 100,
+        "throughput": 1000 / p50_ms,
+        "real_time_factor": p50_ms / 5000,
+        "load": 0.1,
+        "sentinel_drift": 0.0,
+        "grade": grade,
+    }
+    return Latency(**values | changes)
+
+
+def run(model="cnn", fold=0, **changes):
+    return Run(**{"model": model, "frontend": "logmel", "dataset": "esc10", "fold": fold} | changes)
+
+
+def record(of, accuracy=0.8, **changes):
+    values = {
+        "run": of,
+        "status": "ok",
+        "scores": {"accuracy": accuracy, "macro_f1": accuracy / 2, "nll": 1.5},
+        "intervals": {"accuracy": (accuracy - 0.1, accuracy + 0.1)},
+        "complexity": SIZE,
+        "latencies": (timing(),),
+        "seconds": {"train": 30.0},
+        "data": DATA,
+        "environment": PLACE,
+    }
+    return Record(**values | changes)
+
+
+def failure(of, kind="RunError", message="loss is nan"):
+    return Record(run=of, status="failed", error=Failure(kind=kind, message=message))
+
+
+def boards(*records, missing=()):
+    return leaderboards([r.run for r in records] + list(missing), {r.key: r for r in records})
+
+
+def everything(found, title="t"):
+    return render.markdown(title, found, "bench run"), render.csv_text(found), render.html(title, found, "bench run")
+
+
+def csv_rows(found):
+    return list(csv.DictReader(io.StringIO(render.csv_text(found))))
+
+
+def test_mean_interval_rank_and_columns_hand_worked():
+    cnn = [
+        record(run(fold=f), a, seconds={"train": 10.0 * (f + 1)}) for f, a in enumerate([0.75, 0.75, 0.8, 0.85, 0.85])
+    ]
+    fc = [record(run("fc", f), 0.9) for f in range(5)]
+    (board,) = boards(*cnn, *fc)
+    first, second = board.rows
+    assert (first.label, first.rank, first.interval) == ("fc", 1, (pytest.approx(0.9), pytest.approx(0.9)))
+    assert (second.label, second.rank, second.done, second.expected) == ("cnn", 2, 5, 5)
+    assert second.scores["accuracy"] == pytest.approx(0.8)
+    assert second.scores["macro_f1"] == pytest.approx(0.4)
+    assert second.scores["mAP"] is None
+    half = 2.776445 * 0.05 / 5**0.5  # t(4) s / sqrt(n)
+    assert second.interval == pytest.approx((0.8 - half, 0.8 + half))
+    assert second.interval_over == "cells"
+    assert second.train_seconds == 30
+    assert board.metrics == ("accuracy", "macro_f1", "nll")
+    assert (board.folds, board.folds_official, board.seeds) == ((0, 1, 2, 3, 4), 5, (0,))
+    assert "80.0 [73.8, 86.2]" in render.markdown("t", (board,), "c")
+
+
+def test_one_cell_shows_its_own_bootstrap_interval():
+    (board,) = boards(record(run(), 0.8))
+    assert (board.rows[0].interval, board.rows[0].interval_over) == ((pytest.approx(0.7), pytest.approx(0.9)), "groups")
+    assert "bootstrap over the sources" in render.markdown("t", (board,), "c")
+    (without,) = boards(record(run(), 0.8, intervals={}))
+    assert without.rows[0].interval is None
+    assert "| 80.0 |" in render.markdown("t", (without,), "c")
+
+
+def test_an_interval_stays_within_0_and_1():
+    (board,) = boards(record(run(fold=0), 1.0), record(run(fold=1), 0.5))
+    assert board.rows[0].interval == (0.0, 1.0)
+
+
+def test_equal_scores_share_a_rank():
+    (board,) = boards(record(run("a1"), 0.9), record(run("b"), 0.9), record(run("c"), 0.5))
+    assert [(row.label, row.rank) for row in board.rows] == [("a1", 1), ("b", 1), ("c", 3)]
+
+
+def test_a_missing_or_failed_fold_is_not_ranked_and_named():
+    full = [record(run("fc", f), 0.1) for f in range(5)]
+    missing = [record(run(fold=f), 0.99) for f in range(4)]
+    failed = [record(run("ltc", f), 0.98) for f in range(4)] + [
+        failure(run("ltc", 4), message="loss is nan\nat step 3")
+    ]
+    (board,) = boards(*full, *missing, *failed, missing=[run(fold=4)])
+    assert [(row.label, row.rank, row.done, row.expected) for row in board.rows] == [
+        ("fc", 1, 5, 5),
+        ("cnn", None, 4, 5),
+        ("ltc", None, 4, 5),
+    ]
+    assert board.missing == 1
+    assert board.failures == ((run("ltc", 4).key, failed[-1].error),)
+    text = render.markdown("t", (board,), "c")
+    assert "| 4/5 |" in text
+    assert "| 4/5, 1 failed (RunError) |" in text
+    assert f"{run('ltc', 4).key}: RunError: loss is nan at step 3" in text
+    assert "1 runs have no record yet" in text
+
+
+def test_a_system_that_lacks_a_fold_of_the_suite_is_not_ranked():
+    (board,) = boards(record(run(fold=0), 0.9), record(run("fc", 0)), record(run("fc", 1)))
+    assert [(row.label, row.rank, row.done, row.expected) for row in board.rows] == [
+        ("fc", 1, 2, 2),
+        ("cnn", None, 1, 2),
+    ]
+
+
+def test_no_record_at_all():
+    (board,) = leaderboards([run()], {})
+    (row,) = board.rows
+    assert (row.rank, row.done, row.expected, row.scores["accuracy"]) == (None, 0, 1, None)
+    for text in everything((board,)):
+        assert "0/1" in text or ",0,1,0," in text
+    assert everything(())[1].count("\n") == 1
+
+
+def test_a_score_that_is_undefined_in_one_cell_is_not_averaged_over_the_others():
+    (board,) = boards(record(run(fold=0), 0.9), record(run(fold=1), scores={"accuracy": None}, intervals={}))
+    assert (board.rows[0].rank, board.rows[0].scores["accuracy"]) == (None, None)
+    assert "accuracy is undefined" in board.rows[0].flags
+
+
+def test_other_data_than_the_majority_is_shown_and_not_ranked():
+    other = replace(DATA, manifest="m2", clips_available=400)
+    cells = [record(run(m, f), 0.5) for m in ("fc", "ltc") for f in (0, 1)]
+    odd = [record(run(fold=0), 0.9), record(run(fold=1), 0.9, data=other)]
+    (board,) = boards(*cells, *odd)
+    assert [(row.label, row.rank) for row in board.rows] == [("fc", 1), ("ltc", 1), ("cnn", None)]
+    assert board.rows[2].flags == ("other data than the other systems in fold 1",)
+    assert board.data == (DATA,)
+    # one against one: the more complete data are the reference
+    (board,) = boards(record(run("fc"), 0.9), record(run(), 0.5, data=other))
+    assert [(row.label, row.rank) for row in board.rows] == [("cnn", 1), ("fc", None)]
+
+
+def test_the_same_clips_split_otherwise_are_other_data():
+    cells = [record(run(m), 0.5) for m in ("fc", "ltc")]
+    (board,) = boards(*cells, record(run(), data=replace(DATA, clips={"train": 320, "val": 40, "test": 40})))
+    assert board.rows[-1].rank is None
+    assert board.rows[-1].flags
+
+
+def test_data_may_differ_from_fold_to_fold():
+    cells = [record(run(m, f), 0.5, data=replace(DATA, manifest=f"m{f}")) for m in ("fc", "ltc") for f in (0, 1)]
+    (board,) = boards(*cells)
+    assert {row.rank for row in board.rows} == {1}
+
+
+def test_labels_tell_systems_of_one_name_apart_by_what_differs():
+    small = record(run("ltc", arguments={"units": 32, "depth": 2}), 0.5)
+    large = record(run("ltc", arguments={"units": 64, "depth": 2}), 0.6)
+    long = record(run("ltc", arguments={"units": 64, "depth": 2}, recipe=Recipe(epochs=99)), 0.7)
+    (board,) = boards(small, large, long, record(run("cnn", arguments={"width": 2}), 0.4))
+    assert [row.label for row in board.rows] == ["ltc (epochs=99, units=64)", "ltc (units=64)", "ltc (units=32)", "cnn"]
+
+
+def test_one_model_on_two_front_ends_is_two_rows():
+    (board,) = boards(record(run(), 0.5), record(run(frontend="mfcc"), 0.6))
+    assert [(row.label, row.frontend, row.rank) for row in board.rows] == [("cnn", "mfcc", 1), ("cnn", "logmel", 2)]
+
+
+def fused(fold, **changes):
+    members = [run("cnn", fold), run("ltc", fold, arguments={"units": 8})]
+    return [record(m) for m in members] + [
+        record(
+            run("fusion-ds", fold, frontend="none", arguments={"members": [m.key for m in members]}),
+            0.9,
+            conflict=0.2 + 0.2 * fold,
+            **changes,
+        )
+    ]
+
+
+def test_a_fusion_is_one_system_over_its_folds_and_never_shows_keys():
+    found = boards(*fused(0), *fused(1))
+    row = found[0].rows[0]
+    assert (row.label, row.rank, row.done, row.expected) == ("fusion-ds", 1, 2, 2)
+    assert row.members == ("cnn on logmel", "ltc on logmel")
+    assert row.conflict == pytest.approx(0.3)
+    for text in everything(found):
+        assert "-f0-s0-" not in text
+
+
+def test_two_fusions_of_one_method_are_told_apart_by_their_members():
+    members = [run(m) for m in ("cnn", "ltc", "fc")]
+    pair = run("fusion-ds", frontend="none", arguments={"members": [m.key for m in members[:2]]})
+    three = run("fusion-ds", frontend="none", arguments={"members": [m.key for m in members]})
+    (board,) = boards(*map(record, members), record(pair, 0.95), record(three, 0.9))
+    assert [row.label for row in board.rows[:2]] == [
+        "fusion-ds (of cnn on logmel + ltc on logmel)",
+        "fusion-ds (of cnn on logmel + ltc on logmel + fc on logmel)",
+    ]
+
+
+def test_a_member_outside_the_suite_is_an_error():
+    lonely = record(run("fusion-ds", frontend="none", arguments={"members": [run().key]}))
+    with pytest.raises(SuiteError, match=run().key):
+        boards(lonely)
+
+
+def test_datasets_and_their_arguments_are_boards_of_their_own():
+    found = boards(
+        record(run(dataset="esc50")),
+        record(run()),
+        record(run(data={"seconds": 1})),
+        record(run(model="fc", dataset="esc50")),
+    )
+    assert [board.name for board in found] == ["esc50", "esc10", "esc10 (seconds=1)"]
+    assert [len(board.rows) for board in found] == [2, 1, 1]
+
+
+def test_multi_label_ranks_by_map():
+    scores = {"mAP": 0.3, "mAUC": 0.9, "d_prime": 1.812}
+    (board,) = boards(
+        record(run(dataset="synthetic-tags"), scores=scores, defined={"mAP": (511, 527), "mAUC": (511, 527)})
+    )
+    assert (board.primary, board.task, board.metrics) == ("mAP", "multi", ("mAP", "mAUC", "d_prime"))
+    assert "mAP is the mean over 511 of 527 classes; the test clips cannot score the others." in board.notes
+    assert "| 90.0 | 1.812 |" in render.markdown("t", (board,), "c")
+
+
+def test_latency_is_the_middle_one_of_the_best_grade_at_the_fewest_threads():
+    noisy, four = timing(1.0, "C"), timing(2.0, threads=4)
+    part = timing(0.1, scope="model")
+    gpu = timing(0.5, device_type="cuda", device="GPU")
+    cells = [record(run(fold=f), latencies=(timing(10.0 + f), noisy, four, part, gpu)) for f in range(5)]
+    row = boards(*cells)[0].rows[0]
+    assert row.cpu == timing(12.0)
+    assert row.gpu == gpu
+
+
+def test_latencies_of_another_device_are_flagged():
+    cells = [record(run(m)) for m in ("fc", "ltc")] + [record(run(), latencies=(timing(device="Old"),))]
+    (board,) = boards(*cells)
+    flags = {row.label: row.flags for row in board.rows}
+    assert flags["fc"] == flags["ltc"] == ()
+    assert flags["cnn"] == ("CPU latency on Old, 1 thread, float32, eager, clips of 5 s",)
+
+
+def test_a_dirty_tree_and_differing_commits_are_shown():
+    (board,) = boards(
+        record(run(), environment=replace(PLACE, dirty=True, commit="fedcba9876543210")), record(run("fc"))
+    )
+    flags = {row.label: row.flags for row in board.rows}
+    assert flags == {"cnn": ("files differed from the commit",), "fc": ()}
+    assert board.notes == ("The runs are of 2 commits: 0123456789, fedcba9876.",)
+    text = render.markdown("t", (board,), "c")
+    assert "commit 0123456789, fedcba9876 (with uncommitted changes)" in text
+    assert (
+        "Processor Z, 2 cores, no GPU; 1 run at a time, 1 thread each; Linux x86_64; Python 3.11.7, torch 2.13.0"
+        in text
+    )
+
+
+def nasty():
+    names = ('=HYPERLINK("http://x","y")', "<script>alert(1)</script>", "a|b\nc", "@sum", "+1+1", "-x", "`*_[z](y)\\|$")
+    records = [
+        record(run(name, f, frontend=name), 0.5 + i / 50 + f / 9) for i, name in enumerate(names) for f in range(3)
+    ]
+    return names, [*records, *fused(0), failure(run("fc", 1), "<b>", "x|y\n<img src=x>\x1b[31m" + "z" * 500)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_of_records_changes_no_byte(seed):
+    _, records = nasty()
+    runs = [r.run for r in records]
+    shuffled = records.copy()
+    random.Random(seed).shuffle(shuffled)
+    assert shuffled != records
+    table = {r.key: r for r in shuffled} | {run(fold=3).key: record(run(fold=3))}  # the last is no run of the suite
+    assert everything(leaderboards(runs, table)) == everything(leaderboards(runs, {r.key: r for r in records}))
+
+
+def test_hash_seed_and_locale_change_no_byte(tmp_path):
+    script = (
+        "import sys; sys.path[:0] = sys.argv[1:]\n"
+        "import test_leaderboard as t\n"
+        "text = ''.join(t.everything(t.boards(*t.nasty()[1])))\n"
+        "import hashlib; print(hashlib.sha256(text.encode()).hexdigest())"
+    )
+    digests = set()
+    for seed, locale in (("1", "C"), ("2", "de_DE.UTF-8")):
+        environment = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": "Asia/Tokyo" if seed == "1" else "UTC"}
+        command = [sys.executable, "-c", script, *map(str, (__file__.rpartition("/")[0],))]
+        digests.add(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
+    assert len(digests) == 1
+
+
+def test_csv_is_raw_and_no_cell_is_a_formula():
+    names, records = nasty()
+    found = boards(*records)
+    rows = csv_rows(found)
+    assert len(rows) == len(found[0].rows)
+    plain = {re.sub(r"\s", " ", name) for name in names}
+    assert {row["model"].removeprefix("'") for row in rows} >= plain
+    for row in rows:
+        for value in row.values():
+            assert not value.startswith(("=", "+", "-", "@", "\t")) or re.fullmatch(r"-?[\d.e-]+", value)
+    best = next(row for row in rows if row["model"] == "fusion-ds")
+    assert (best["accuracy"], best["parameters"], best["macs"], best["cpu_p50_ms"], best["cpu_grade"]) == (
+        "0.9", "54912345", "47130000000", "12.34", "A",
+    )  # fmt: skip
+    assert best["gpu_p50_ms"] == best["mAP"] == ""
+
+
+def test_a_negative_number_in_csv_stays_a_number():
+    (row,) = csv_rows(boards(record(run(dataset="synthetic-tags"), scores={"mAP": 0.1, "d_prime": -0.25})))
+    assert row["d_prime"] == "-0.25"
+
+
+def test_markdown_shows_nasty_names_as_they_are():
+    names, records = nasty()
+    found = boards(*records)
+    text = render.markdown("<i>|t", found, "bench run --suite x")
+    page = MarkdownIt("commonmark").enable("table").render(text)
+    tags = Page(page)
+    assert not {"script", "img", "i", "b", "a", "em"} & set(tags.names)
+    assert "\x1b" not in text
+    assert tags.rows[0][:2] == ["rank", "model"]
+    assert {len(cells) for cells in tags.rows} == {len(tags.rows[0])}
+    assert {cells[1] for cells in tags.rows} >= {re.sub(r"\s", " ", name) for name in names}
+    assert len(tags.rows) == 1 + len(found[0].rows)
+
+
+class Page(HTMLParser):
+    """Tags, table rows and all text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.names, self.rows, self.text, self.attributes = [], [], "", []
+        self._cell = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.names.append(tag)
+        self.attributes.append((tag, dict(attributes)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._cell = tag
+
+    def handle_endtag(self, tag):
+        if tag == self._cell:
+            self._cell = None
+
+    def handle_data(self, data):
+        self.text += data
+        if self._cell:
+            self.rows[-1][-1] += data
+
+
+def test_html_loads_nothing_and_shows_nasty_names_as_they_are():
+    names, records = nasty()
+    text = render.html("</title><script>", boards(*records), "bench run --suite 'x<y'")
+    page = Page(text)
+    assert page.names.count("script") == 1
+    assert not {"img", "link", "iframe", "a"} & set(page.names)
+    assert not [a for _, a in page.attributes if {"src", "href", "onclick"} & set(a)]
+    assert {cells[1] for cells in page.rows} >= {re.sub(r"\s", " ", name) for name in names}
+    assert "bench run --suite 'x<y'" in page.text
+    assert "prefers-color-scheme: dark" in text
+    assert "default-src 'none'" in text
+
+
+def test_grade_c_is_marked_and_greyed():
+    found = boards(record(run(), latencies=(timing(1.234, "C"),)))
+    assert "| 1.23 / 2.47 (C) |" in render.markdown("t", found, "c")
+    assert '<td class="grey" data-number="1.234">1.23 / 2.47 (C)</td>' in render.html("t", found, "c")
+
+
+def test_section_says_what_the_data_are():
+    text = render.markdown("A title", boards(record(run())), "bench run --suite esc10")
+    assert text.startswith("# A title\n")
+    for line in (
+        "    bench run --suite esc10",
+        "- **Split**: five official folds",
+        "- **Clips**: 240 training, 80 validation, 80 test; the test clips come from 40 sources",
+        "- **Coverage**: 398 of 400 official clips",
+        "- **Note**: two clips are gone",
+        "- **Runs**: 1 of 5 folds (0), seeds 0",
+    ):
+        assert line in text.split("\n")
+    (cells,) = [line for line in text.split("\n") if line.startswith("| 1 |")]
+    assert cells == (
+        "| 1 | cnn | logmel | 80.0 [70.0, 90.0] | 40.0 | 54.9 M | 47.1 G | 0 "
+        "| 12.3 / 24.7 (A) | \N{EN DASH} | 0.00247 | 30.0 | 1/1 |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.00 k"),
+        (999_499, "999 k"),
+        (999_600, "1.00 M"),
+        (54_912_345, "54.9 M"),
+        (47_130_000_000, "47.1 G"),
+    ],
+)
+def test_sizes_for_people(number, text):
+    found = boards(record(run(), complexity=replace(SIZE, macs=number)))
+    assert f"| 54.9 M | {text} | 0 |" in render.markdown("t", found, "c")
+
+
+@given(st.floats(1e-6, 1e9))
+def test_three_digits_are_the_number(value):
+    text = render._three(value)
+    assert "e" not in text
+    assert float(text) == pytest.approx(value, rel=0.00501)
+
+
+@given(st.text(max_size=40) | st.text("[]()`*_~$#|\\<>&!:a \n", max_size=20))
+def test_any_text_survives_markdown_and_html(name):
+    plain = render._plain(name)
+    assert "\n" not in plain
+    plain.encode()
+    rendered = MarkdownIt("commonmark").enable("table").render(f"| x{render._md(name)}x |\n| -- |\n")
+    assert Page(rendered).rows == [[f"x{plain}x"]]
+    assert Page(f"<table><tr><td>x{render._html(name)}x</td></tr></table>").rows == [[f"x{plain}x"]]
+
+
+def test_summary_and_terminal():
+    found = boards(record(run("[red]x"), 0.8), record(run("fc"), 0.9))
+    ((dataset, columns, rows),) = [table.columns_and_rows() for table in summary(found)]
+    assert dataset == "esc10"
+    assert columns[:4] == ("rank", "model", "frontend", "accuracy")
+    assert [row[:4] for row in rows] == [(1, "fc", "logmel", 0.9), (2, "[red]x", "logmel", 0.8)]
+    assert {len(row) for row in rows} == {len(columns)}
+    console = Console(width=200, file=io.StringIO())
+    for table in render.terminal(found):
+        console.print(table)
+    printed = console.file.getvalue()
+    assert "[red]x" in printed
+    assert "80.0 [70.0, 90.0]" in printed
+    assert "54.9 M" in printed
+
+
+def test_never_imports_torch():
+    code = "import sys, bench.render, bench.leaderboard, bench.stats; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on the path to run the page's script")
+def test_the_pages_script_sorts(tmp_path):
+    # a page of three cells and no more of a browser than the script asks for
+    page = tmp_path / "page.js"
+    page.write_text(
+        """
+        const cell = (text, number) => ({textContent: text, dataset: number === undefined ? {} : {number}});
+        const rows = [["9", 9], ["none"], ["10", 10], ["-1", -1]].map(values => ({cells: [cell(...values)]}));
+        let click; const set = {};
+        const head = {
+          querySelector: () => ({addEventListener: (_, f) => { click = f; }}),
+          getAttribute: name => set[name],
+          setAttribute: (name, value) => { set[name] = value; },
+          removeAttribute: name => { delete set[name]; },
+          classList: {contains: () => false},
+        };
+        const body = {rows, append: (...sorted) => { body.rows = sorted; }};
+        global.document = {querySelectorAll: () => [{tHead: {rows: [{cells: [head]}]}, tBodies: [body]}]};
+        """
+        + render._SCRIPT
+        + """
+        const shown = () => body.rows.map(row => row.cells[0].textContent).join(" ");
+        click(); const up = shown(); click(); console.log(up + " | " + shown());
+        """
+    )
+    done = subprocess.run(["node", str(page)], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "-1 9 10 none | 10 9 -1 none"
