@@ -16,6 +16,7 @@ from functools import partial
 from html import escape
 from typing import Literal
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -115,17 +116,20 @@ def html(title: str, leaderboards: Sequence[Leaderboard], command: str) -> str:
 def terminal(leaderboards: Sequence[Leaderboard]) -> Iterator[Table]:
     """Yield a short table of each leaderboard for the terminal."""
     for board in leaderboards:
-        table = Table(title=Text(_plain(board.name)))
+        table = Table(title=Text(_plain(board.name)), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
         columns = [c for c in _columns(board) if c.head in _IN_TERMINAL or c.head == _head(board.primary)]
         for column in columns:
-            table.add_column(Text(column.head), justify="left" if column.is_text else "right")
+            justify: Literal["left", "right"] = "left" if column.is_text else "right"
+            table.add_column(
+                Text(column.head), justify=justify, overflow="fold", no_wrap=column.head in ("model", "runs")
+            )
         for row in board.rows:
             cells = [column.cell(row) for column in columns]
             table.add_row(*(Text(_plain(c.text), style="dim" if c.grey else "") for c in cells))
         yield table
 
 
-_IN_TERMINAL = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "train s", "runs"})
+_IN_TERMINAL = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
 
 
 def _columns(board: Leaderboard) -> list[_Column]:
@@ -218,10 +222,10 @@ def _about(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "Split", "; ".join(splits)
     if board.data:
         parts = [f"{_range(data.clips[name] for data in board.data)} {word}" for name, word in _SPLITS]
-        yield (
-            "Clips",
-            f"{', '.join(parts)}; the test clips come from {_range(d.test_groups for d in board.data)} sources",
-        )
+        lengths = sorted({row.complexity.clip_seconds for row in board.rows if row.complexity})
+        each = f" of {' or '.join(f'{seconds:g}' for seconds in lengths)} s" if lengths else ""
+        sources = _range(data.test_groups for data in board.data)
+        yield "Clips", f"{', '.join(parts)}{each}; the test clips come from {sources} sources"
         available = _range(data.clips_available for data in board.data)
         official = sorted({data.clips_official for data in board.data if data.clips_official is not None})
         yield "Coverage", f"{available} of {_range(official)} official clips" if official else f"{available} clips"
@@ -244,26 +248,38 @@ def _remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
     if "cells" in over:
         yield "Interval", "Student's t over the runs, where there are at least two"
     if "groups" in over:
-        yield "Interval", "bootstrap over the sources of the test clips, where there is one run"
+        yield (
+            "Interval",
+            "over the sources of the test clips where there is one run: bootstrap, Wilson near 0 and 100 %",
+        )
     for note in board.notes:
         yield "Note", note
+    told: dict[str, list[str]] = {}
     for row in board.rows:
-        where = row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
-        if row.members:
-            yield where, f"combines {', '.join(row.members)}"
-        if row.done < row.expected:
-            yield where, f"not ranked: {row.done} of {row.expected} runs are done"
-        if row.flags:
-            yield where, ("" if row.rank or row.done < row.expected else "not ranked: ") + "; ".join(row.flags)
+        for words in _about_row(row):
+            told.setdefault(words, []).append(row.label if row.frontend == "none" else f"{row.label} on {row.frontend}")
+    for words, rows in told.items():
+        yield "all rows" if 1 < len(rows) == len(board.rows) else ", ".join(rows), words
     for key, failure in board.failures:
         yield "Failed", f"{key}: {failure.kind}: {_shortened(failure.message)}"
     if board.missing:
-        yield "Missing", f"{board.missing} runs have no record yet"
+        yield "Missing", f"{_plural(board.missing, 'run')} without a record"
     machines: dict[str, set[str]] = {}
     for environment in board.environments:
         machines.setdefault(_machine(environment), set()).add(_commit(environment))
     for machine, commits in sorted(machines.items()):
         yield "Measured on", f"{machine}; commit {', '.join(sorted(commits))}"
+
+
+def _about_row(row: Row) -> Iterator[str]:
+    """Yield what a reader has to know of a row."""
+    if row.members:
+        yield f"combines {', '.join(row.members)}"
+    if row.done < row.expected:
+        yield f"not ranked: {row.done} of {row.expected} runs are done"
+    unlike = row.rank is None and row.done == row.expected
+    for flag in row.flags:
+        yield f"not ranked: {flag}" if unlike and flag == row.flags[0] else flag
 
 
 def _machine(environment: Environment) -> str:
@@ -373,7 +389,7 @@ def _html(text: str) -> str:
 def _md(text: str) -> str:
     """Return text that GitHub Markdown shows as it is, also in a table."""
     escaped = "".join(_MARKDOWN.get(c, c) for c in _plain(text))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped).replace("](", r"]\(")
+    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", escaped).replace("](", r"]\(")
 
 
 _MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"} | {c: f"\\{c}" for c in "\\`*~$#"}

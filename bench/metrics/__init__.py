@@ -94,7 +94,7 @@ def bootstrap_interval(
     targets: Array,
     groups: Sequence[str],
     task: Task,
-    metric: Literal["accuracy", "mAP"],
+    metric: str,
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float] | None:
