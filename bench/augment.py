@@ -27,7 +27,10 @@ def shift(features: Tensor, share: float) -> Tensor:
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
     """Replace stripes of up to an eighth of the axis by the clip's mean (SpecAugment, arXiv 1904.08779, without warping)."""
     clips, bands, frames = features.shape
-    hidden = _stripes(clips, frequency_masks, bands, features)[:, :, None] | _stripes(clips, time_masks, frames, features)[:, None, :]
+    hidden = (
+        _stripes(clips, frequency_masks, bands, features)[:, :, None]
+        | _stripes(clips, time_masks, frames, features)[:, None, :]
+    )
     return torch.where(hidden, features.mean((1, 2), keepdim=True), features)
 
 

@@ -3,11 +3,13 @@
 import difflib
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -83,7 +85,7 @@ def sized(
 def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """Return the trained model of a finished run, from the store's artifacts."""
     if run.members:
-        members = [load(_member(store, key), store, data) for key in run.members]
+        members = [load(member(store, key), store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
         return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
     built = model(run, data)
@@ -92,7 +94,12 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     return built.eval()
 
 
-def _member(store: Store, key: str) -> Run:
+def member(store: Store, key: str) -> Run:
+    """Return the finished run of a fusion's member.
+
+    Raises:
+        RunError: it has no result.
+    """
     record = store.get(key)
     if record is None or record.status != "ok":
         raise RunError(f"the fusion's member {key} has no result: run its suite again")
@@ -111,12 +118,12 @@ def fuse(
         weights: of the members, for the weighted average; None weighs them alike.
     """
     rule = getattr(fusion, method.replace("-", "_"))
-    extra = {"weights": torch.as_tensor(weights)} if method == "weighted-average" and weights is not None else {}
+    if method == "weighted-average" and weights is not None:
+        rule = partial(rule, weights=torch.as_tensor(weights))
     if task == "single":
-        fused, conflict = rule(torch.log_softmax(logits, -1), **extra)
+        fused, conflict = rule(torch.log_softmax(logits, -1))
     else:
-        log_p, log_not_p = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
-        fused, conflict = fusion.fuse_labels(rule, log_p, log_not_p, **extra)
+        fused, conflict = fusion.fuse_labels(rule, F.logsigmoid(logits), F.logsigmoid(-logits))
     return fused, conflict
 
 

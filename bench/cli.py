@@ -20,7 +20,10 @@ from bench.place import Place
 from bench.store import Store
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(no_args_is_help=True, help="Where the datasets are.")
 app.add_typer(data_app, name="data")
@@ -30,7 +33,8 @@ err = Console(stderr=True, soft_wrap=True)
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False)
+    Path | None,
+    typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
@@ -78,7 +82,9 @@ def run(
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("runs"),
     data_dir: DataDir = None,
     executor: Annotated[str, typer.Option(help="processes, serial or ray.")] = "processes",
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: offline without a key]")] = None,
@@ -93,7 +99,12 @@ def run(
     from bench.tracking import Mirror, choose_mode
 
     grid = suites.read(suite)
-    narrow = {"model": tuple(model or ()), "dataset": tuple(dataset or ()), "fold": tuple(fold or ()), "seed": tuple(seed or ())}
+    narrow = {
+        "model": tuple(model or ()),
+        "dataset": tuple(dataset or ()),
+        "fold": tuple(fold or ()),
+        "seed": tuple(seed or ()),
+    }
     runs = suites.select(grid.runs(), **narrow)
     place = Place(
         store=store.resolve(),
@@ -175,13 +186,22 @@ def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) ->
 
 
 @app.command("list")
-def list_(kind: Annotated[Kind | None, typer.Argument(help="What to list; all without.")] = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; all without.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """List models, front-ends, datasets (and whether they are here), suites and metrics."""
     everything = {
         "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
         "datasets": {
-            name: {"line": entry.line, "task": entry.task, "folds": entry.folds, "here": _here(entry, _data_dir(data_dir))}
+            name: {
+                "line": entry.line,
+                "task": entry.task,
+                "folds": entry.folds,
+                "here": _here(entry, _data_dir(data_dir)),
+            }
             for name, entry in catalog.DATASETS.items()
         },
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
@@ -203,7 +223,11 @@ def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
 
 
 @data_app.command("status")
-def data_status(name: Annotated[str | None, typer.Argument(help="A dataset; all without.")] = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def data_status(
+    name: Annotated[str | None, typer.Argument(help="A dataset; all without.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
     """Say where each dataset is looked for, and what is missing of it."""
     from datamodules.base import AudioDataModule
 
@@ -227,9 +251,13 @@ def data_status(name: Annotated[str | None, typer.Argument(help="A dataset; all 
 
 @app.command()
 def leaderboard(
-    suite: Annotated[str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")
+    ] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("leaderboards"),
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 if a table differs from its records.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if a table differs from its records.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Redraw the tables of a store from its records."""
@@ -252,7 +280,7 @@ def leaderboard(
         result[name] = csv_text(boards)
         wrong += [str(error) for error in damaged]
     if check:
-        known = {r.key for name in drawn for r in suites.read(name).runs()}
+        known = {r.key for name in {*drawn, *names} for r in suites.read(name).runs()}
         orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
         wrong += [f"{key} is a record of no suite that has tables here" for key in orphans]
     if as_json:
@@ -262,7 +290,11 @@ def leaderboard(
     if wrong:
         raise typer.Exit(1)
     if not as_json:
-        out.print(f"{', '.join(names)}: {'tables match their records' if check else f'tables redrawn in {store}'}", markup=False, highlight=False)
+        out.print(
+            f"{', '.join(names)}: {'tables match their records' if check else f'tables redrawn in {store}'}",
+            markup=False,
+            highlight=False,
+        )
 
 
 @app.command()
@@ -285,7 +317,9 @@ def publish(
     tables.draw(target, grid)
     for error in damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
-    out.print(f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False)
+    out.print(
+        f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False
+    )
 
 
 @app.command()
@@ -294,8 +328,12 @@ def complexity(
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
     sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
-    frontend: Annotated[str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")] = None,
-    embedding: Annotated[str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")] = None,
+    frontend: Annotated[
+        str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
+    ] = None,
+    embedding: Annotated[
+        str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
@@ -323,8 +361,12 @@ def latency(
     classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
     sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
-    frontend: Annotated[str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")] = None,
-    embedding: Annotated[str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")] = None,
+    frontend: Annotated[
+        str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
+    ] = None,
+    embedding: Annotated[
+        str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads.")] = 1,
     backend: Annotated[str, typer.Option(help="eager.")] = "eager",
@@ -348,12 +390,20 @@ def latency(
     if as_json:
         _print_json({"model": model, "classes": classes, **asdict(timed)})
         return
-    out.print(f"{model}, {classes} classes, a clip of {length:g} s, {timed.device}, {timed.threads} thread(s), {timed.backend}", highlight=False)
-    out.print(f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}", highlight=False)
+    out.print(
+        f"{model}, {classes} classes, a clip of {length:g} s, {timed.device}, {timed.threads} thread(s), {timed.backend}",
+        highlight=False,
+    )
+    out.print(
+        f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}",
+        highlight=False,
+    )
     out.print(f"  {timed.throughput:.1f} clips/s, real-time factor {timed.real_time_factor:.5f}", highlight=False)
 
 
-def _build(name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None) -> tuple[Any, tuple[int, ...], float]:
+def _build(
+    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
+) -> tuple[Any, tuple[int, ...], float]:
     """Return an untrained model, the shape of its clip and the clip's length."""
     entry = catalog.model(name)
     if suites.is_fusion(name):
@@ -376,7 +426,9 @@ def _build(name: str, classes: int, seconds: float | None, sample_rate: int, fro
         shape = (round(length * sample_rate),)
     del ears
     try:
-        built = build.sized(name, frontend or ("none" if embedding else entry.frontend), {}, shape, sample_rate, classes)
+        built = build.sized(
+            name, frontend or ("none" if embedding else entry.frontend), {}, shape, sample_rate, classes
+        )
     except ModelError as error:
         raise SuiteError(str(error)) from error
     return built, shape, length

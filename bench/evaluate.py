@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,7 +41,8 @@ def predict(model: AudioModel, data: AudioDataModule, device: str) -> Prediction
 @torch.inference_mode()
 def _logits(model: AudioModel, clips: ClipSet, batch: int, device: str) -> NDArray[np.float32]:
     parts = [
-        model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu() for i in range(0, len(clips), batch)
+        model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu()
+        for i in range(0, len(clips), batch)
     ]
     logits: NDArray[np.float32] = torch.cat(parts).numpy()
     return logits
@@ -54,7 +56,7 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
     """
     val, test = [], []
     for key in run.members:
-        path = store.artifacts(key) / "logits.npz"
+        path = store.artifacts(build.member(store, key).key) / "logits.npz"
         if not path.exists():
             raise RunError(f"the fusion's member {key} has no logits in {path.parent}: run it again with --force")
         with np.load(path) as saved:
@@ -72,8 +74,10 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
 
 
 def _weights(logits: Tensor, targets: Tensor, task: str) -> NDArray[np.float64]:
-    log_p = torch.log_softmax(logits, -1) if task == "single" else torch.nn.functional.logsigmoid(logits)
-    return np.asarray(fusion.fit_weights(log_p, targets), dtype=np.float64)
+    if task == "single":
+        return np.asarray(fusion.fit_weights(torch.log_softmax(logits, -1), targets), dtype=np.float64)
+    weights = fusion.fit_weights(F.logsigmoid(logits), targets, F.logsigmoid(-logits))
+    return np.asarray(weights, dtype=np.float64)
 
 
 def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:

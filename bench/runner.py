@@ -57,7 +57,12 @@ class Runner:
     """
 
     def __init__(
-        self, suite: Suite, place: Place, progress: Progress, executor_name: str = "processes", mirror: Mirror | None = None
+        self,
+        suite: Suite,
+        place: Place,
+        progress: Progress,
+        executor_name: str = "processes",
+        mirror: Mirror | None = None,
     ) -> None:
         self.suite = suite
         self.place = place
@@ -151,12 +156,16 @@ class Runner:
             else:
                 self._finish(run)
 
-        self.execute([Job(run.key, "bench.work:execute", (run, self.place)) for run in runs], self.place.workers, listen)
+        self.execute(
+            [Job(run.key, "bench.work:execute", (run, self.place)) for run in runs], self.place.workers, listen
+        )
 
     def _finish(self, run: Run) -> None:
         record = self.store.get(run.key)
         if record is None or record.error is not None:
-            failure = record.error if record and record.error else Failure(kind="RecordError", message="its record is gone")
+            failure = (
+                record.error if record and record.error else Failure(kind="RecordError", message="its record is gone")
+            )
             self.outcome.failed[run.key] = failure
             self._end(run, f"FAILED: {failure.message}")
             if record:
@@ -175,7 +184,9 @@ class Runner:
     def _fail(self, run: Run, failure: Failure) -> None:
         """Record a failure that the run's own process could not record."""
         self.outcome.failed[run.key] = failure
-        record = Record(run=run, status="failed", error=failure, started=datetime.now(UTC).isoformat(timespec="seconds"))
+        record = Record(
+            run=run, status="failed", error=failure, started=datetime.now(UTC).isoformat(timespec="seconds")
+        )
         self.store.write(record)
         self._send(record)
 

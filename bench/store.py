@@ -46,7 +46,9 @@ class Store:
         except FileNotFoundError:
             return None
         except UnicodeDecodeError as error:
-            raise RecordError(f"record {key} is damaged ({error}): delete the file, `bench run` makes it anew") from error
+            raise RecordError(
+                f"record {key} is damaged ({error}): delete the file, `bench run` makes it anew"
+            ) from error
         return Record.from_json(text, key)
 
     def __contains__(self, run: Run) -> bool:
@@ -114,4 +116,3 @@ def write_whole(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-

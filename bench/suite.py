@@ -164,7 +164,9 @@ def _check_names(suite: Suite, path: Path) -> None:
     for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):
         for name in getattr(suite, table):
             if name not in listed:
-                raise SuiteError(f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}")
+                raise SuiteError(
+                    f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}"
+                )
     for member in suite.fusion_members:
         if member not in suite.models or is_fusion(member):
             raise SuiteError(f"{path}: the fusion member {member} is not among the suite's trained models")

@@ -42,7 +42,9 @@ class Trained:
     best_epoch: int
 
 
-def train(model: AudioModel, data: AudioDataModule, recipe: Recipe, folder: Path, device: str, report: Report) -> Trained:
+def train(
+    model: AudioModel, data: AudioDataModule, recipe: Recipe, folder: Path, device: str, report: Report
+) -> Trained:
     """Train the model in place and leave it with the weights of its best validation epoch.
 
     Args:
@@ -82,6 +84,7 @@ def train(model: AudioModel, data: AudioDataModule, recipe: Recipe, folder: Path
         if features is None:
             trainer.fit(fit, datamodule=data)
         else:
+            model.train()  # the front-end computed its features in eval mode
             trainer.fit(fit, *features)
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     fit.load_state_dict(chosen["state_dict"])
@@ -121,7 +124,9 @@ class Features(Dataset[Batch]):
         train, val = (Features._computed(model, part, device) for part in (data.splits.train, data.splits.val))
         order = torch.Generator().manual_seed(data.seed)
         return (
-            DataLoader(train, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=_drop(train, data)),
+            DataLoader(
+                train, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=_drop(train, data)
+            ),
             DataLoader(val, max(data.batch_size, 64), collate_fn=whole),
         )
 
@@ -129,7 +134,9 @@ class Features(Dataset[Batch]):
     @torch.inference_mode()
     def _computed(model: AudioModel, clips: ClipSet, device: str) -> "Features":
         frontend = model.frontend.to(device).eval()
-        parts = [frontend(clips.load(range(i, min(i + 64, len(clips)))).to(device)).cpu() for i in range(0, len(clips), 64)]
+        parts = [
+            frontend(clips.load(range(i, min(i + 64, len(clips)))).to(device)).cpu() for i in range(0, len(clips), 64)
+        ]
         return Features(torch.cat(parts).clone(), clips.targets)
 
 
@@ -196,7 +203,9 @@ class Fit(pl.LightningModule):
 
     def _finite(self, value: float, what: str) -> float:
         if not math.isfinite(value):
-            raise RunError(f"the {what} is {value} in epoch {self.current_epoch + 1}: lower the learning rate or clip gradients")
+            raise RunError(
+                f"the {what} is {value} in epoch {self.current_epoch + 1}: lower the learning rate or clip gradients"
+            )
         return value
 
     def configure_optimizers(self) -> Any:

@@ -113,7 +113,9 @@ def _fuse(run: Run, data: AudioDataModule, store: Store, place: Place, device: s
     )
 
 
-def _scored(run: Run, predictions: evaluate.Predictions, data: AudioDataModule, folder: Path, size: Complexity) -> Record:
+def _scored(
+    run: Run, predictions: evaluate.Predictions, data: AudioDataModule, folder: Path, size: Complexity
+) -> Record:
     found, intervals = evaluate.scores(predictions, data)
     evaluate.keep(predictions, data, folder)
     return Record(
@@ -166,4 +168,3 @@ def time_run(run: Run, place: Place, report: Report) -> None:
     if device_of(place) == "cuda":
         timings.append(latency.measure(model, x, data.clip_seconds, device="cuda", threads=place.threads))
     store.write(record.with_latencies(tuple(timings)))
-

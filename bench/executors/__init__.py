@@ -72,4 +72,3 @@ def failure_of(error: BaseException) -> Failure:
     """Return what a record says of an exception."""
     text = "".join(traceback.format_exception(error)[-6:])
     return Failure(kind=type(error).__name__, message=str(error) or repr(error), traceback=text[-4000:])
-

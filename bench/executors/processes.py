@@ -65,7 +65,7 @@ def _child(connection: Connection, job: Job) -> None:
 
 
 def _die_with_driver(connection: Connection) -> None:
-    """Wait for what only the driver's end closing can bring. (Its parent is the fork server, which outlives it.)"""
+    """End this process when the driver's end of the pipe closes; its parent is the fork server, which may live on."""
     try:
         connection.recv()
     except (EOFError, OSError):

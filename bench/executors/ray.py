@@ -18,7 +18,12 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
         import ray
     except ImportError as error:
         raise BenchError('the ray executor needs Ray: pip install -e ".[ray]"') from error
-    ray.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else workers, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    ray.init(
+        num_cpus=None if os.environ.get("RAY_ADDRESS") else workers,
+        include_dashboard=False,
+        log_to_driver=False,
+        ignore_reinit_error=True,
+    )
     task = ray.remote(num_cpus=1, max_retries=0, max_calls=1)(_events)
     try:
         waiting = {task.remote(job): job for job in jobs}
@@ -39,4 +44,3 @@ def _events(job: Job) -> list[Event]:
     events: list[Any] = []
     perform(job, events.append)
     return events
-

@@ -1,0 +1,276 @@
+"""The whole line on a few seconds of made-up sound: what is done, what fails, what is kept, what is drawn."""
+
+import hashlib
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from rich.console import Console
+
+from bench import suite as suites
+from bench.cli import main
+from bench.place import Place
+from bench.progress import Progress
+from bench.runner import Runner
+from bench.store import Store
+
+SMALL = """
+models = ["fc", "cnn", "fusion-ds"]
+datasets = ["synthetic"]
+[recipe]
+epochs = 2
+[dataset.synthetic]
+clips_per_class = 10
+clip_seconds = 0.5
+"""
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+
+
+def write(path, text=SMALL):
+    path.write_text(text)
+    return suites.read(str(path))
+
+
+def run(suite, folder, data_dir=Path("nowhere"), executor="processes", force=False, **narrow):
+    console = Console(file=io.StringIO(), width=200)
+    place = Place(store=folder, data_dir=data_dir, device="cpu", workers=2)
+    runs = suites.select(suite.runs(), **narrow) if narrow else suite.runs()
+    outcome = Runner(suite, place, Progress(console), executor).run(runs, force)
+    return outcome, console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    suite = write(folder / "small.toml")
+    outcome, text = run(suite, folder / "runs")
+    return suite, folder / "runs", outcome, text
+
+
+def test_every_run_has_a_record_and_a_row(finished):
+    suite, store, outcome, text = finished
+    assert len(outcome.done) == 3
+    assert not outcome.failed
+    table = (store / "small.md").read_text()
+    for run_ in suite.runs():
+        record = Store(store).get(run_.key)
+        assert record.status == "ok"
+        assert 0 <= record.scores["accuracy"] <= 1
+        low, high = record.intervals["accuracy"]
+        assert low <= record.scores["accuracy"] <= high
+        assert record.complexity.parameters > 0
+        assert record.complexity.macs > 0
+        assert [t.device_type for t in record.latencies] == ["cpu"]
+        assert record.latencies[0].threads == 1
+        assert record.environment.threads == 1
+        assert record.data.clips["test"] == 20
+        assert run_.model in table
+    assert "[6/6]" in text
+
+
+def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
+    suite, store, _, _ = finished
+    fc, cnn, fused = (Store(store).get(r.key) for r in suite.runs())
+    logits = [np.load(Store(store).artifacts(r.key) / "logits.npz")["logits"].astype(float) for r in (fc, cnn)]
+    expected = sum(x - np.log(np.exp(x).sum(1, keepdims=True)) for x in logits)
+    saved = np.load(Store(store).artifacts(fused.key) / "logits.npz")
+    assert (saved["logits"].argmax(1) == expected.argmax(1)).all()
+    assert fused.scores["accuracy"] == pytest.approx((expected.argmax(1) == saved["targets"]).mean())
+    assert fused.complexity.parameters == fc.complexity.parameters + cnn.complexity.parameters
+    assert fused.complexity.macs == fc.complexity.macs + cnn.complexity.macs
+    assert 0 <= fused.conflict <= 1
+
+
+def test_what_is_in_the_store_is_not_done_again(finished):
+    suite, store, _, _ = finished
+    before = {p: p.stat().st_mtime_ns for p in (store / "records").iterdir()}
+    outcome, _ = run(suite, store)
+    assert (outcome.done, len(outcome.kept)) == ([], 3)
+    assert {p: p.stat().st_mtime_ns for p in (store / "records").iterdir()} == before
+
+
+def test_the_same_run_gives_the_same_weights_anywhere(finished, tmp_path):
+    suite, store, _, _ = finished
+    run(suite, tmp_path, model=("cnn",))
+    key = suite.runs()[1].key
+    weights = [hashlib.sha256((Store(s).artifacts(key) / "model.pt").read_bytes()).hexdigest() for s in (store, tmp_path)]
+    assert weights[0] == weights[1]
+    assert Store(store).get(key).scores == Store(tmp_path).get(key).scores
+
+
+def test_a_run_that_diverges_fails_alone(tmp_path):
+    text = SMALL + "[model.cnn.recipe]\nlearning_rate = 1e30\ngradient_clip = 1e30\nschedule = 'constant'\noptimizer = 'sgd'\n"
+    suite = write(tmp_path / "small.toml", text)
+    outcome, output = run(suite, tmp_path / "runs")
+    fc, cnn, fused = (r.key for r in suite.runs())
+    assert outcome.done == [fc]
+    assert outcome.failed[cnn].kind == "RunError"
+    assert "lower the learning rate" in outcome.failed[cnn].message
+    assert "has no result" in outcome.failed[fused].message
+    assert Store(tmp_path / "runs").get(cnn).status == "failed"
+    assert "FAILED" in output
+    assert "cnn" in (tmp_path / "runs" / "small.md").read_text()
+
+
+def test_a_missing_dataset_and_a_corrupt_file_stop_only_their_own_runs(tmp_path):
+    for name in ("low", "high"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for i in range(10):
+            tone = np.sin(np.arange(8000) * (0.1 if name == "low" else 0.5)) * 0.1
+            noise = np.random.default_rng(i).normal(size=8000) * 0.01
+            soundfile.write(tmp_path / "mine" / name / f"{i}.wav", tone + noise, 16000)
+    (tmp_path / "mine" / "low" / "3.wav").write_text("<html>404</html>")
+    (tmp_path / "mine" / "high" / "7.wav").write_bytes(b"")
+    text = SMALL.replace('["synthetic"]', '["synthetic", "esc10", "folder"]')
+    suite = write(tmp_path / "small.toml", text + f'[dataset.folder]\nroot = "{tmp_path / "mine"}"\n')
+    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", model=("fc",))
+    assert [key.split("-")[0] for key in outcome.done] == ["synthetic"]
+    assert "--data-dir" in outcome.missing["esc10"]
+    assert str(tmp_path / "data" / "esc10") in outcome.missing["esc10"]
+    (failure,) = outcome.failed.values()
+    assert "3.wav" in failure.message
+    assert "7.wav" in failure.message
+    (tmp_path / "mine" / "low" / "3.wav").unlink()
+    (tmp_path / "mine" / "high" / "7.wav").unlink()
+    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", model=("fc",), dataset=("folder",))
+    assert len(outcome.done) == 1
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def fresh(*arguments):
+    return subprocess.run([*BENCH, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_killed_suite_repeats_nothing_that_was_finished(tmp_path):
+    write(tmp_path / "small.toml", SMALL.replace("epochs = 2", "epochs = 12"))
+    command = ["run", "--suite", tmp_path / "small.toml", "--store", tmp_path / "runs", "--wandb", "disabled", "--workers", 1]
+    killed = subprocess.Popen([*BENCH, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    records = tmp_path / "runs" / "records"
+    until = time.monotonic() + 120
+    while not (records.exists() and list(records.glob("*.json"))) and time.monotonic() < until:
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    first = {p: json.loads(p.read_text())["started"] for p in records.glob("*.json")}
+    assert first
+    again = fresh(*command, "--json")
+    assert again.returncode == 0, again.stderr
+    report = json.loads(again.stdout)
+    assert len(report["done"]) + len(report["kept"]) == 3
+    assert len(report["kept"]) >= len(first)
+    assert {p: json.loads(p.read_text())["started"] for p in first} == first
+    third = fresh(*command, "--json")
+    assert json.loads(third.stdout)["done"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--suite", "smok"], "Did you mean 'smoke'"),
+        (["run", "--suite", "smoke", "--model", "nothing"], "no run of the suite has model nothing"),
+        (["run", "--suite", "smoke", "--executor", "serail", "--wandb", "disabled"], "Did you mean 'serial'"),
+        (["complexity", "cnnn"], "Did you mean 'cnn'"),
+        (["complexity", "cnn", "--embedding", "10x128"], "waveforms only"),
+        (["complexity", "fc", "--embedding", "10"], "10x128"),
+        (["complexity", "rann-8x3-6"], "t_m"),
+        (["complexity", "fusion-ds"], "combines trained models"),
+        (["data", "status", "esc11"], "Did you mean 'esc10'"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(bench, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = bench(*arguments)
+    assert code == 2
+    assert words in error
+    assert "Traceback" not in error
+
+
+def test_an_argument_that_a_model_does_not_have_stops_before_the_first_run(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "small.toml", SMALL + "[model.cnn]\ndropuot = 0.1\n")
+    code, _, error = bench("run", "--suite", "small.toml", "--wandb", "disabled")
+    assert code == 2
+    assert "did you mean 'dropout'" in error
+    assert not (tmp_path / "runs" / "records").exists()
+
+
+def test_list_is_json_and_needs_no_torch(tmp_path):
+    code = "import sys; sys.argv = ['bench', 'list', '--json']\nfrom bench.cli import app\n"
+    code += "app(standalone_mode=False)\nassert 'torch' not in sys.modules"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    listed = json.loads(result.stdout)
+    assert set(listed) == {"models", "frontends", "datasets", "suites", "metrics"}
+    assert listed["datasets"]["synthetic"]["here"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameters", "macs"),
+    [
+        (["rann-8x4-6", "--classes", "527"], 54_919_313, 47_136_582_912),
+        (["fc", "--classes", "527", "--embedding", "10x128"], 904_527, 1280 * 500 + 500 * 527),
+        (["swishnet", "--classes", "3"], 5_483, None),
+        (["swishnet-wide", "--classes", "3"], 18_267, None),
+    ],
+)
+def test_complexity_prints_the_published_counts(bench, arguments, parameters, macs):
+    code, output, _ = bench("complexity", *arguments, "--json")
+    assert code == 0
+    size = json.loads(output)
+    assert size["parameters"] == parameters
+    assert macs is None or size["macs"] == macs
+
+
+def test_publish_and_check(bench, finished, tmp_path):
+    suite, store, _, _ = finished
+    config = store.parent / "small.toml"
+    published = tmp_path / "leaderboards"
+    assert bench("publish", "--suite", config, "--store", store, "--to", published)[0] == 0
+    assert len(list((published / "records").iterdir())) == 3
+    assert not (published / "artifacts").exists()
+    check = ["leaderboard", "--check", "--suite", config, "--store", published]
+    assert bench(*check)[0] == 0
+    table = published / "small.md"
+    table.write_text(table.read_text().replace("cnn", "CNN"))
+    code, _, error = bench(*check)
+    assert code == 1
+    assert "small.md" in error
+    assert bench("leaderboard", "--suite", config, "--store", published)[0] == 0
+    assert bench(*check)[0] == 0
+    record = published / "records" / f"{suite.runs()[0].key}.json"
+    record.rename(record.with_name("stray.json"))
+    code, _, error = bench(*check)
+    assert code == 1
+    assert "stray is a record of no suite" in error
+
+
+def test_data_status_says_where_it_looked(bench, tmp_path, monkeypatch):
+    code, output, _ = bench("data", "status", "esc10", "--data-dir", tmp_path)
+    assert code == 1
+    assert str(tmp_path / "esc10") in output
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    code, output, _ = bench("data", "status", "--json")
+    assert code == 0
+    assert json.loads(output)["esc10"]["where"] == str(tmp_path / "esc10")
