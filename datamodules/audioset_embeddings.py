@@ -144,7 +144,7 @@ def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
     key = hashlib.sha256(f"{state(paths)} {_CODE_VERSION}".encode()).hexdigest()[:16]
     stored = cache / f"audioset-embeddings-{part}-{key}.npz"
     try:
-        with np.load(stored, allow_pickle=False) as saved:
+        with stored.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             videos, starts = saved["videos"].tolist(), saved["starts"].tolist()
             return Parsed(saved["frames"], videos, starts, saved["labelled"], saved["label"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: parse again

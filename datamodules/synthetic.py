@@ -43,10 +43,12 @@ def _harmonics(phase: Wave, amplitudes: Wave) -> Wave:
 
 
 def _beats(scene: Generator, time: Wave, per_second: float, jitter: float) -> Wave:
-    """Return times of events of a steady rhythm that starts anywhere, each early or late by `jitter` of a period."""
+    """Return times of events of a steady rhythm, each but the first early or late by up to `jitter` of a period."""
     period = 1 / per_second
     times = np.arange(scene.uniform(0, min(period, 0.6 * time[-1])), time[-1], period)
-    return np.clip(times + jitter * period * scene.uniform(-1, 1, len(times)), 0, time[-1])
+    times[1:] += jitter * period * scene.uniform(-1, 1, len(times) - 1)
+    starts: Wave = np.minimum(times, time[-1])
+    return starts
 
 
 def _strikes(time: Wave, starts: Wave, decay_seconds: float) -> Wave:
@@ -108,7 +110,8 @@ def pluck(voice: Generator, scene: Generator, time: Wave) -> Wave:
     plucks = np.zeros_like(time)
     for start in _beats(scene, time, rate, 0.3):
         where, done = _span(time, start, period * step)
-        plucks[where] += scene.uniform(-1, 1, len(done))
+        burst = scene.uniform(-1, 1, len(done))
+        plucks[where] += burst - burst.mean()
     loop = np.zeros(period + 2)
     loop[0], loop[period], loop[period + 1] = 1, -keep / 2, -keep / 2
     sound: Wave = lfilter([1.0], loop, plucks)

@@ -37,6 +37,7 @@ def records(paths: Sequence[Path]) -> Iterator[tuple[Path, int, bytes]]:
             length = int.from_bytes(header[:8], "little")
             end = start + length
             if len(header) < 12 or length > LARGEST_RECORD or end + 4 > len(content):
+                yield from _verified(pending)  # a wrong length before this one may be what led here
                 raise _damaged(path, offset, "is cut off or has a wrong length")
             pending.append((path, offset, header, content[start : end + 4]))
             offset = end + 4
@@ -82,7 +83,9 @@ def masked_crc32c(messages: Sequence[bytes]) -> NDArray[np.uint32]:
     order = np.argsort(-lengths, kind="stable")
     longest = int(lengths.max())
     padded = b"".join(messages[i].ljust(longest, b"\0") for i in order)
-    columns = np.ascontiguousarray(np.frombuffer(padded, np.uint8).reshape(-1, longest).T)  # (bytes, messages)
+    columns = np.ascontiguousarray(
+        np.frombuffer(padded, np.uint8).reshape(len(messages), longest).T
+    )  # (bytes, messages)
     going = len(messages) - np.searchsorted(lengths[order[::-1]], np.arange(longest), side="right")
     crc = np.full(len(messages), 0xFFFFFFFF, np.uint32)
     for column, n in zip(columns, going, strict=True):
