@@ -63,20 +63,20 @@ class Synapses(NamedTuple):
         return torch.bmm(self.activation(v), self.weight)
 
     def backward(self, v: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of the activation's argument `(U, R, S)`, and s itself, for that of the sums `(U, R, 2)`."""
+        """Return the gradient of the argument of s, and s `(U, R, S)`, for a gradient of the sums `(U, R, 2)`."""
         s = self.activation(v)
         return torch.ops.aten.sigmoid_backward(torch.bmm(gradient, self.weight.mT), s), s
 
-    def pieces(self, rows: int, device: torch.device) -> int:
-        """Number of rows to compute at once."""
-        return min(rows, max(1, _PIECE.get(device.type, _PIECE_ELSEWHERE) // self.slope.numel()))
+    def rows(self, v: Tensor) -> int:
+        """Return how many rows of `v` to compute at once."""
+        return max(1, _PIECE.get(v.device.type, _PIECE_ELSEWHERE) // self.slope.numel())
 
     def gradients(self, v: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the gradients of `v` and of the three parameters for that of the sums `(U, R, 2)`."""
         d_slope, d_offset, d_weight = (torch.zeros_like(parameter) for parameter in self)
         d_v = []
-        size = self.pieces(len(v), v.device)
-        for part, g in zip(v.split(size), gradient.split(size, 1), strict=True):
+        size = self.rows(v)
+        for part, g in zip(torch.split(v, size), torch.split(gradient, size, 1), strict=True):
             d_argument, s = self.backward(part, g)
             d_v.append((d_argument * self.slope).sum(0))
             d_slope += (d_argument * part).sum(1, keepdim=True)
@@ -92,7 +92,7 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: FunctionCtx, v: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(v, *parameters)
         synapses = Synapses(*parameters)
-        return torch.cat([synapses.sums(part) for part in v.split(synapses.pieces(len(v), v.device))], 1)
+        return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.rows(v))], 1)
 
     @staticmethod
     @once_differentiable
@@ -292,8 +292,7 @@ class LTCLayer(nn.Module):
         Args:
             x: `(B, T, I)`.
             state: first state `(B, U)`, with mixed memory a pair of them; zeros where None.
-            timespans: seconds, or any unit, since the frame before, > 0, of a shape that broadcasts to `(B, T)`; 1 where
-                None.
+            timespans: time since the frame before, > 0, of a shape that broadcasts to `(B, T)`; 1 where None.
 
         Returns:
             Outputs `(B, T, O)`, or `(B, O)` of the last frame, and the last state.
@@ -402,7 +401,7 @@ class LTCLayer(nn.Module):
         p = (gleak * cell.vleak).expand(frames, batch, -1)
         q = (c + gleak + self.epsilon).expand(frames, batch, -1)
         if blocks[0][0] is not None:
-            sums = _unfold_rows(_Sums.apply(x.flatten(0, 1), *blocks[0][0]), batch)  # (2, T, B, U_s)
+            sums = _sums(x, blocks[0][0])  # (2, T, B, U_s)
             index = torch.tensor(cell.sensed, device=x.device)
             p, q = p.index_add(2, index, sums[0]), q.index_add(2, index, sums[1])
         known = x.new_zeros(frames * unfolds, batch, 0)  # states before each sub-step, of the layers solved so far
@@ -413,9 +412,10 @@ class LTCLayer(nn.Module):
             c_k, p_k, q_k = (part.index_select(-1, index).repeat_interleave(unfolds, 0) for part in (c, p, q))
             if before is not None:
                 sources = torch.tensor([place[i] for i in layer.sources], device=x.device)
-                sums = _unfold_rows(_Sums.apply(known.index_select(-1, sources).flatten(0, 1), *before), batch)
+                sums = _sums(known.index_select(-1, sources), before)  # (2, N, B, U_k)
                 p_k, q_k = p_k + sums[0], q_k + sums[1]
-            trajectory = _Solve.apply(v.index_select(1, index), c_k, p_k, q_k, *(within or ()))  # (N + 1, B, U_k)
+            v_k = v.index_select(1, index)
+            trajectory = _Solve.apply(v_k, c_k, p_k, q_k, *(within or ()))  # type: ignore[no-untyped-call]
             place |= {i: len(place) + n for n, i in enumerate(layer.neurons)}
             known = torch.cat([known, trajectory[:-1]], -1)
             solved.append(trajectory[unfolds::unfolds])
@@ -423,6 +423,176 @@ class LTCLayer(nn.Module):
         return torch.cat(solved, -1).index_select(-1, order)
 
 
-def _unfold_rows(sums: Tensor, batch: int) -> Tensor:
-    """Rearrange the sums `(U, R, 2)` of R = N · B rows to `(2, N, B, U)`."""
-    return sums.unflatten(1, (-1, batch)).permute(3, 1, 2, 0)
+def _sums(v: Tensor, synapses: Synapses) -> Tensor:
+    """Return Σ w s erev and Σ w s `(2, N, B, U)` of sources `(N, B, S)`."""
+    steps, batch, _ = v.shape
+    sums: Tensor = _Sums.apply(v.flatten(0, 1), *synapses)  # type: ignore[no-untyped-call]
+    return sums.view(-1, steps, batch, 2).permute(3, 1, 2, 0)
+
+
+class _Liquid(AudioModel):
+    """An encoder, a liquid layer on at most `steps` of its frames, and a linear map of what the motor neurons say.
+
+    The motor neurons' outputs are averaged over time and normalised: they move little about their leak potential.
+    """
+
+    clip_seconds = 5.0
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        encoder: nn.Module,
+        channels: int,
+        encoded_frames: int,
+        units: int,
+        motors: int | None,
+        ode_unfolds: int,
+        steps: int,
+        sparsity: float,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        if steps < 1:
+            raise ModelError(f"steps must be ≥ 1, got {steps}")
+        motors = units // 2 if motors is None else motors
+        self.steps = min(encoded_frames, steps)
+        self.encoder = encoder
+        self.ltc = LTCLayer(channels, AutoNCP(units, motors, sparsity), ode_unfolds=ode_unfolds)
+        self.norm = nn.BatchNorm1d(motors)
+        self.head = nn.Linear(motors, classes)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        x = self.encoder(features)  # (B, I, T')
+        if x.shape[-1] > self.steps:
+            x = F.adaptive_avg_pool1d(x, self.steps)  # (B, I, steps)
+        y, _ = self.ltc(x.transpose(1, 2))  # (B, steps, O)
+        return self.head(self.norm(y.mean(1)))  # type: ignore[no-any-return]  # (B, C)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The layer that makes the logits."""
+        return self.head
+
+    def elementwise(self) -> int:
+        """Sigmoids of the liquid layer for one clip, see `LTCLayer.sigmoids`."""
+        return self.ltc.sigmoids(self.steps)
+
+    def uncounted_macs(self) -> int:
+        """Multiply-adds of the liquid layer for one clip outside `bmm`, see `LTCLayer.uncounted_macs`."""
+        return self.ltc.uncounted_macs(self.steps)
+
+
+class LTC(_Liquid):
+    """Liquid network with an NCP wiring on spectrogram frames or embeddings, each channel normalised.
+
+    Args:
+        frontend: module that maps the batch's `x` to features `(B, F, T)`.
+        features: F of one clip.
+        frames: T of one clip.
+        classes: C.
+        units: neurons.
+        motors: motor neurons; half of the neurons where None.
+        ode_unfolds: solver sub-steps per step.
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        units: int = 64,
+        motors: int | None = None,
+        ode_unfolds: int = 6,
+        steps: int = 50,
+        sparsity: float = 0.5,
+    ) -> None:
+        norm = nn.BatchNorm1d(features)
+        super().__init__(
+            frontend, features, frames, classes, norm, features, frames, units, motors, ode_unfolds, steps, sparsity
+        )
+
+
+class CNNLTC(_Liquid):
+    """Three convolution blocks, then the liquid network of `LTC` on their frames.
+
+    Args:
+        frontend: module that maps the waveform to features `(B, F, T)`.
+        features: F of one clip, ≥ 7.
+        frames: T of one clip, ≥ 13.
+        classes: C.
+        width: channels of the first block; the second has twice, the third four times as many.
+        units: neurons.
+        motors: motor neurons; half of the neurons where None.
+        ode_unfolds: solver sub-steps per step.
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+    """
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        width: int = 16,
+        units: int = 64,
+        motors: int | None = None,
+        ode_unfolds: int = 6,
+        steps: int = 50,
+        sparsity: float = 0.5,
+    ) -> None:
+        if features < 7 or frames < 13:
+            raise ModelError(
+                f"strides of 8 bands and 16 frames need at least 7 bands and 13 frames, got {features} and {frames}: "
+                f"use a front-end with more of them, longer clips, or the model ltc"
+            )
+        convolutions = _Convolutions(features, width)
+        super().__init__(
+            frontend, features, frames, classes, convolutions, 4 * width, convolutions.frames(frames), units,
+            motors, ode_unfolds, steps, sparsity,
+        )  # fmt: skip
+
+
+class _Convolutions(nn.Module):
+    """Features `(B, F, T)` to frames `(B, 4 width, about T / 16)`, cheap enough for one processor core.
+
+    The first convolution, 5 × 5, strides by 2 in frequency and 4 in time; two of 3 × 3 follow, each with 2 × 2 maximum
+    pooling ahead of the normalisation. Frequency is left by the sum of mean and maximum over it. Channels lie last in
+    memory, which on a processor makes the pooling several times as fast.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(features)
+        self.stem = nn.Conv2d(1, width, 5, stride=(2, 4), padding=2, bias=False)
+        self.blocks = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            *self._block(width, 2 * width),
+            *self._block(2 * width, 4 * width),
+        )
+        self.scale = nn.BatchNorm1d(4 * width)
+
+    @staticmethod
+    def _block(before: int, after: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        return [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+
+    @staticmethod
+    def frames(frames: int) -> int:
+        """Number of frames it makes of this number."""
+        return (frames + 3) // 4 // 2 // 2
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.norm(features)[:, None]  # (B, 1, F, T)
+        x = self.stem(x).contiguous(memory_format=torch.channels_last)  # (B, width, about F / 2, about T / 4)
+        x = self.blocks(x)  # (B, 4 width, about F / 8, about T / 16)
+        return self.scale(x.mean(2) + x.amax(2))  # type: ignore[no-any-return]  # (B, 4 width, about T / 16)
