@@ -9,6 +9,7 @@ left to training.
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -68,6 +69,7 @@ class CNN(AudioModel):
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
         x = self.stem(self.norm(features)[:, None])  # (B, channels[0], F / 2, T / 2)
+        x = x.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU
         for block in self.blocks:
             x = F.avg_pool2d(x, 2, ceil_mode=True)
             x = block(x)  # (B, channels[i], F / 2^(i + 1), T / 2^(i + 1))

@@ -35,14 +35,10 @@ def gate(x: Tensor) -> Tensor:
 class CausalConv(nn.Conv1d):
     """Convolution that hears no frame to come: zeros are put before the clip, and T stays."""
 
-    def at_rate(self, x: Tensor, dilation: int) -> Tensor:
+    def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
         """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart."""
         x = F.pad(x, ((self.kernel_size[0] - 1) * dilation, 0))
         return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, F, T)` to `(B, F', T)`."""
-        return self.at_rate(x, 1)
 
 
 class TwoBranches(nn.Module):
@@ -99,6 +95,12 @@ class SwishNet(AudioModel):
         self.hidden = nn.Linear(40 * w, 16 * w)
         self.logits = nn.Linear(16 * w, classes)
         self.dropout = nn.Dropout(dropout)
+        for conv in self.modules():
+            if isinstance(conv, nn.Conv1d):
+                # A gate lets a third of its input's size pass; PyTorch's default would lose the signal in eight blocks.
+                nn.init.kaiming_normal_(conv.weight, nonlinearity="linear" if conv.groups > 1 else "tanh")
+                if conv.bias is not None:
+                    nn.init.zeros_(conv.bias)
 
     @property
     def output(self) -> nn.Linear:
@@ -107,10 +109,10 @@ class SwishNet(AudioModel):
 
     def trunk(self, features: Tensor) -> Tensor:
         """Blocks 1 to 3: `(B, F, T)` → `(B, 8w, T)`."""
-        x: Tensor = self.standardise(features)
-        x = self.dropout(self.block1(x))  # (B, 16w, T)
+        x = self.dropout(self.block1(self.standardise(features)))  # (B, 16w, T)
         x = self.dropout(self.block2(x))
-        return x + self.dropout(self.block3(x))
+        added: Tensor = x + self.dropout(self.block3(x))
+        return added
 
     def gated(self, x: Tensor, strided: bool) -> list[Tensor]:
         """Blocks 4 to 8: map `(B, 8w, T)` to their gated outputs, strided or at full rate."""
@@ -119,7 +121,7 @@ class SwishNet(AudioModel):
         for block, (stride, conv) in enumerate(zip(STRIDES, self.strided, strict=True), start=4):
             dilation *= stride
             x = every(x, stride) if strided else x
-            outputs.append(self.dropout(gate(conv(x) if strided else conv.at_rate(x, dilation))))
+            outputs.append(self.dropout(gate(conv(x, 1 if strided else dilation))))
             x = x + outputs[-1] if block < 7 else outputs[-1]
         return outputs
 

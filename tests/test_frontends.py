@@ -108,7 +108,7 @@ def test_pooled_logmel_lies_in_about_the_range_of_embeddings(sample_rate: int) -
     loudest = torch.sin(2 * torch.pi * 440 * torch.arange(sample_rate) / sample_rate)[None]
     pooled = PooledLogMel(sample_rate)(torch.cat([loudest, sounds(sample_rate, 1, clips=1)]))
     assert 0 < pooled.min() < 1 < pooled[0].max() < 1.4
-    assert pooled[1].max() < 1.1
+    assert pooled[1].max() < 1.2
 
 
 def test_mfcc_is_the_cosine_transform_of_librosas_bands() -> None:

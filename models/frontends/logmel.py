@@ -57,7 +57,8 @@ class PooledLogMel(LogMel):
     """Waveform `(B, S)` to one frame a second `(B, F, T)`, T = ceil(S / sample_rate): a stand-in for embeddings.
 
     The mean of the dB values over each second (the last may be shorter), put into about [0, 1] as embeddings are:
-    -100 dB, silence, is exactly 0 and 0 dB is 1. Models that take zeros at the end for padding take silence for it.
+    (dB + 100) / 100, so that silence is exactly 0, and the loudest sine less than 1.4. Models that take zeros at the
+    end for padding take silence for it.
 
     Args:
         sample_rate: of the waveform, in hertz.

@@ -15,8 +15,8 @@ from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.mel import MelPower, full_precision, next_power_of_two
 
-FLOOR = 1e-10
-"""Least power of a band, so that silence has a logarithm."""
+FLOOR = 1e-7
+"""Least power of a band (-70 dB): digital silence, which ends many clips, must not outweigh what is heard."""
 
 
 class MFCC(Frontend):
