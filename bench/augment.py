@@ -25,7 +25,7 @@ def shift(features: Tensor, share: float) -> Tensor:
 
 
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
-    """Replace stripes of up to an eighth of the axis by the clip's mean (SpecAugment, arXiv 1904.08779, without warping)."""
+    """Replace stripes of up to an eighth of the axis by the clip's mean: SpecAugment (arXiv 1904.08779) unwarped."""
     clips, bands, frames = features.shape
     hidden = (
         _stripes(clips, frequency_masks, bands, features)[:, :, None]

@@ -20,7 +20,7 @@ from bench.store import Store
 from bench.suite import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from models import fusion
-from models.base import AudioModel
+from models.base import AudioModel, ModelError
 
 _GIVEN = {"self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size"}
 
@@ -80,6 +80,42 @@ def sized(
         _, features, frames = front(torch.zeros(1, *clip_shape)).shape
     built: AudioModel = catalog.load(known.target)(front, features, frames, classes, **{**known.arguments, **arguments})
     return built
+
+
+def untrained(
+    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
+) -> tuple[AudioModel, tuple[int, ...], float]:
+    """Return an untrained model by name, the shape of its clip, and the clip's length in seconds.
+
+    Args:
+        name: of the catalogue, not a fusion.
+        classes: C.
+        seconds: length of the clip; None takes the one that the model's published figures are for.
+        sample_rate: in hertz.
+        frontend: of the catalogue; None takes the model's own.
+        embedding: "10x128" for an embedding sequence of 10 frames, one a second, instead of a waveform.
+
+    Raises:
+        SuiteError: the model is unknown, or cannot be built so.
+    """
+    if is_fusion(name):
+        raise SuiteError(f"{name} combines trained models: its size is their sum, and `bench run` records it")
+    known = catalog.model(name)
+    if embedding is None:
+        length = seconds or catalog.load(known.target).clip_seconds
+        shape: tuple[int, ...] = (round(length * sample_rate),)
+    elif not known.embeddings:
+        raise SuiteError(f"{name} listens to waveforms only; leave --embedding out")
+    else:
+        frames, _, features = embedding.partition("x")
+        if not (frames.isdigit() and features.isdigit()):
+            raise SuiteError(f"--embedding is FRAMESxFEATURES, such as 10x128, not {embedding!r}")
+        shape, length = (int(frames), int(features)), seconds or float(frames)
+    ears = frontend or ("none" if embedding else known.frontend)
+    try:
+        return sized(name, ears, {}, shape, sample_rate, classes), shape, length
+    except ModelError as error:
+        raise SuiteError(str(error)) from error
 
 
 def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:

@@ -73,7 +73,7 @@ class Metric:
 MODELS = {
     "fc": Model(
         target="models.fc:FC",
-        line="two-layer fully connected baseline, 1280-500-C on 10 × 128 input",
+        line="two-layer fully connected baseline, 1280-500-C on 10 x 128 input",
         frontend="logmel-1s",
         embeddings=True,
     ),

@@ -1,4 +1,4 @@
-"""The command line. Commands import what they need themselves, so that `bench --help` and `bench list` answer at once."""
+"""The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import platformdirs
 import typer
@@ -43,7 +43,7 @@ Kind = StrEnum("Kind", ["models", "frontends", "datasets", "suites", "metrics"])
 
 
 def main() -> None:
-    """Run the command line; a known error is one screen of text and exit code 1, or 2 where the call itself is wrong."""
+    """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
@@ -192,7 +192,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List models, front-ends, datasets (and whether they are here), suites and metrics."""
-    everything = {
+    everything: dict[str, dict[str, dict[str, Any]]] = {
         "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
         "datasets": {
@@ -332,16 +332,17 @@ def complexity(
         str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
     ] = None,
     embedding: Annotated[
-        str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")
+        str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
     from dataclasses import asdict
 
+    from bench import build
     from bench import complexity as counting
 
-    built, shape, length = _build(model, classes, seconds, sample_rate, frontend, embedding)
+    built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
     size = counting.measure(built, shape, length)
     if as_json:
         _print_json({"model": model, "classes": classes, **asdict(size)})
@@ -365,7 +366,7 @@ def latency(
         str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
     ] = None,
     embedding: Annotated[
-        str | None, typer.Option(help="Frames × features of an embedding instead of a waveform, e.g. 10x128.")
+        str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads.")] = 1,
@@ -377,58 +378,22 @@ def latency(
 
     import torch
 
+    from bench import build
     from bench import latency as timing
 
     if backend != "eager":
         raise SuiteError(f"no backend is called {backend!r}; there is eager")
     if device is Device.cuda and not torch.cuda.is_available():
         raise BenchError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
-    built, shape, length = _build(model, classes, seconds, sample_rate, frontend, embedding)
-    where = "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+    built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
+    where: Literal["cpu", "cuda"] = "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
     clip = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
     timed = timing.measure(built, clip, length, device=where, threads=threads, tier="full")
     if as_json:
         _print_json({"model": model, "classes": classes, **asdict(timed)})
         return
-    out.print(
-        f"{model}, {classes} classes, a clip of {length:g} s, {timed.device}, {timed.threads} thread(s), {timed.backend}",
-        highlight=False,
-    )
-    out.print(
-        f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}",
-        highlight=False,
-    )
+    out.print(f"{model}, {classes} classes, a clip of {length:g} s, {timed.backend}", highlight=False)
+    out.print(f"  {timed.device}, {timed.threads} thread(s)", highlight=False)
+    spread = f"IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}"
+    out.print(f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, {spread}", highlight=False)
     out.print(f"  {timed.throughput:.1f} clips/s, real-time factor {timed.real_time_factor:.5f}", highlight=False)
-
-
-def _build(
-    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
-) -> tuple[Any, tuple[int, ...], float]:
-    """Return an untrained model, the shape of its clip and the clip's length."""
-    entry = catalog.model(name)
-    if suites.is_fusion(name):
-        raise SuiteError(f"{name} combines trained models: its size is their sum, and `bench run` records it")
-    ears = catalog.frontend(frontend or ("none" if embedding else entry.frontend))
-    from bench import build
-    from models.base import ModelError
-
-    target = catalog.load(entry.target)
-    length = seconds or target.clip_seconds
-    if embedding:
-        if not entry.embeddings:
-            raise SuiteError(f"{name} listens to waveforms only; leave --embedding out")
-        frames, _, features = embedding.partition("x")
-        if not (frames.isdigit() and features.isdigit()):
-            raise SuiteError(f"--embedding is FRAMESxFEATURES, such as 10x128, not {embedding!r}")
-        shape: tuple[int, ...] = (int(frames), int(features))
-        length = seconds or float(frames)
-    else:
-        shape = (round(length * sample_rate),)
-    del ears
-    try:
-        built = build.sized(
-            name, frontend or ("none" if embedding else entry.frontend), {}, shape, sample_rate, classes
-        )
-    except ModelError as error:
-        raise SuiteError(str(error)) from error
-    return built, shape, length

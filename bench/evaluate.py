@@ -102,4 +102,4 @@ def scores(predictions: Predictions, data: AudioDataModule) -> tuple[metrics.Sco
     test, primary = data.splits.test, PRIMARY[data.task]
     found = metrics.score(predictions.test, test.targets.numpy(), data.task)
     interval = metrics.bootstrap_interval(predictions.test, test.targets.numpy(), test.groups, data.task, primary)
-    return found, {primary: interval}
+    return found, {primary: interval} if interval else {}

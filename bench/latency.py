@@ -49,7 +49,7 @@ SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a dr
 
 
 def measure(
-    model: AudioModel,
+    model: nn.Module,
     x: Tensor,
     clip_seconds: float,
     *,
@@ -67,7 +67,7 @@ def measure(
     time; C where the sentinel moved by more than 25 %.
 
     Args:
-        model: any `AudioModel`; a copy of it is timed.
+        model: maps `x` to logits `(1, C)`; a copy of it is timed.
         x: one clip in host memory, `(1, S)` or `(1, T, F)`, not all zeros.
         clip_seconds: length of the clip.
         device: where to run.
@@ -76,7 +76,7 @@ def measure(
         tier: how long to measure.
 
     Raises:
-        ProfileError: not one clip, only zeros, no GPU, or logits that are not finite.
+        ProfileError: not one clip, only zeros, no GPU, no front-end to leave out, or logits that are not finite.
     """
     if x.shape[0] != 1:
         raise ProfileError(f"latency is of one clip, got a batch of {x.shape[0]}: pass x[:1]")
@@ -89,6 +89,8 @@ def measure(
         timed = copy.deepcopy(model).to(device).eval()
         clip = x.cpu()
         if scope == "model":
+            if not isinstance(timed, AudioModel):
+                raise ProfileError(f"{type(model).__name__} has no front-end to leave out: use scope end-to-end")
             features = timed.frontend(clip.to(device))
             call = _timer(lambda: timed.classify(features), device, events=device == "cuda")
         elif device == "cuda":

@@ -1,4 +1,4 @@
-"""The nouns: what may be trained (`Recipe`, `Run`) and what came of it (`Record` and its parts). Frozen, JSON in and out."""
+"""The nouns: what may be trained (`Recipe`, `Run`) and what came of it (`Record`). Frozen, JSON in and out."""
 
 import hashlib
 import json
@@ -33,8 +33,8 @@ class Recipe:
         optimizer: of torch.optim.
         learning_rate: the peak where the schedule has one.
         weight_decay: decoupled for adamw, L2 for the others.
-        schedule: per-step schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts, first period one
-            epoch, doubling).
+        schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts, first period one epoch,
+            doubling); it moves at every step.
         gradient_clip: largest gradient norm; None does not clip.
         ema_decay: decay of the exponential moving average of the weights that is evaluated; None evaluates the weights.
         label_smoothing: share of the target spread over all classes.
@@ -83,7 +83,7 @@ class Run:
         fold: 0-based test fold.
         seed: of weights, order and augmentation.
         recipe: how it may train.
-        arguments: the model's constructor arguments that differ from its defaults; for a fusion `members`, the members' keys.
+        arguments: the model's constructor arguments that differ from its defaults; for a fusion, `members`, their keys.
         data: the dataset's constructor arguments that differ from its defaults.
         protocol: version of the rules.
     """

@@ -1,4 +1,4 @@
-"""Driving a suite: what is not in the store is done, a failure is a record, the tables are redrawn. Never imports torch."""
+"""Driving a suite: do what is not in the store, keep failures as records, redraw the tables. Never imports torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

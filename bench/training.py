@@ -149,7 +149,14 @@ class Fit(pl.LightningModule):
     """Loss, optimiser, schedule and validation score of one training."""
 
     def __init__(
-        self, model: AudioModel, task: str, classes: int, recipe: Recipe, *, from_features: bool, report: Report
+        self,
+        model: AudioModel,
+        task: metrics.Task,
+        classes: int,
+        recipe: Recipe,
+        *,
+        from_features: bool,
+        report: Report,
     ) -> None:
         super().__init__()
         self.model = model
@@ -212,20 +219,22 @@ class Fit(pl.LightningModule):
         """Return the recipe's optimiser and its per-step schedule."""
         r = self.recipe
         parameters = [p for p in self.parameters() if p.requires_grad]
-        optimizer = {
-            "adam": lambda: torch.optim.Adam(parameters, r.learning_rate, weight_decay=r.weight_decay),
-            "adamw": lambda: torch.optim.AdamW(parameters, r.learning_rate, weight_decay=r.weight_decay),
-            "sgd": lambda: torch.optim.SGD(parameters, r.learning_rate, momentum=0.9, weight_decay=r.weight_decay),
-        }[r.optimizer]()
+        rate, decay = r.learning_rate, r.weight_decay
+        optimizer: torch.optim.Optimizer
+        if r.optimizer == "sgd":
+            optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay)
+        else:
+            kind = torch.optim.AdamW if r.optimizer == "adamw" else torch.optim.Adam
+            optimizer = kind(parameters, rate, weight_decay=decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = {
-            "constant": lambda: None,
-            "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, steps),
-            "one-cycle": lambda: lr_scheduler.OneCycleLR(optimizer, r.learning_rate, total_steps=steps),
-            "sgdr": lambda: lr_scheduler.CosineAnnealingWarmRestarts(
-                optimizer, max(steps // r.epochs, 1), T_mult=2, eta_min=r.learning_rate / 50
-            ),
-        }[r.schedule]()
-        if schedule is None:
+        schedule: lr_scheduler.LRScheduler
+        if r.schedule == "constant":
             return optimizer
+        if r.schedule == "cosine":
+            schedule = lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        elif r.schedule == "one-cycle":
+            schedule = lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
+        else:
+            period = max(steps // r.epochs, 1)
+            schedule = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, period, T_mult=2, eta_min=rate / 50)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -155,7 +155,7 @@ def _save(model: AudioModel, path: Path) -> None:
 
 
 def time_run(run: Run, place: Place, report: Report) -> None:
-    """Time a finished run's model on one clip, on the CPU and on the GPU where there is one, and add it to its record."""
+    """Time a finished run's model on one clip, on the CPU and on the GPU where there is one, for its record."""
     store = Store(place.store)
     record = store.get(run.key)
     if record is None:
@@ -163,7 +163,7 @@ def time_run(run: Run, place: Place, report: Report) -> None:
     data = build.dataset(run, place.data_dir, store.cache)
     data.setup()
     model = build.load(run, store, data)
-    x = data.splits.test.load([0])
+    x = next(x for i in range(len(data.splits.test)) if (x := data.splits.test.load([i])).any())  # not a silent clip
     timings: list[Latency] = [latency.measure(model, x, data.clip_seconds, device="cpu", threads=place.threads)]
     if device_of(place) == "cuda":
         timings.append(latency.measure(model, x, data.clip_seconds, device="cuda", threads=place.threads))

@@ -33,7 +33,9 @@ def test_values_progress_and_exceptions_arrive(name):
 
 def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     events = []
-    executor("processes")([job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)], 2, events.append)
+    executor("processes")(
+        [job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)], 2, events.append
+    )
     ended = done(events)
     assert (ended["b"].value, ended["d"].value) == (2, 4)
     assert ended["a"].failure.kind == "killed"

@@ -100,13 +100,18 @@ def test_the_same_run_gives_the_same_weights_anywhere(finished, tmp_path):
     suite, store, _, _ = finished
     run(suite, tmp_path, model=("cnn",))
     key = suite.runs()[1].key
-    weights = [hashlib.sha256((Store(s).artifacts(key) / "model.pt").read_bytes()).hexdigest() for s in (store, tmp_path)]
+    weights = [
+        hashlib.sha256((Store(s).artifacts(key) / "model.pt").read_bytes()).hexdigest() for s in (store, tmp_path)
+    ]
     assert weights[0] == weights[1]
     assert Store(store).get(key).scores == Store(tmp_path).get(key).scores
 
 
 def test_a_run_that_diverges_fails_alone(tmp_path):
-    text = SMALL + "[model.cnn.recipe]\nlearning_rate = 1e30\ngradient_clip = 1e30\nschedule = 'constant'\noptimizer = 'sgd'\n"
+    text = (
+        SMALL
+        + "[model.cnn]\nrecipe = {learning_rate = 1e30, gradient_clip = 1e30, schedule = 'constant', optimizer = 'sgd'}\n"
+    )
     suite = write(tmp_path / "small.toml", text)
     outcome, output = run(suite, tmp_path / "runs")
     fc, cnn, fused = (r.key for r in suite.runs())
@@ -165,7 +170,17 @@ def fresh(*arguments):
 
 def test_a_killed_suite_repeats_nothing_that_was_finished(tmp_path):
     write(tmp_path / "small.toml", SMALL.replace("epochs = 2", "epochs = 12"))
-    command = ["run", "--suite", tmp_path / "small.toml", "--store", tmp_path / "runs", "--wandb", "disabled", "--workers", 1]
+    command = [
+        "run",
+        "--suite",
+        tmp_path / "small.toml",
+        "--store",
+        tmp_path / "runs",
+        "--wandb",
+        "disabled",
+        "--workers",
+        1,
+    ]
     killed = subprocess.Popen([*BENCH, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     records = tmp_path / "runs" / "records"
     until = time.monotonic() + 120

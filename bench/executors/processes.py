@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import ForkServerProcess
 
 from bench.executors import Event, Job, Listener, perform
 from bench.records import Failure
@@ -23,7 +23,7 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     waiting = deque(jobs)
-    running: dict[Connection, tuple[Job, BaseProcess]] = {}
+    running: dict[Connection, tuple[Job, ForkServerProcess]] = {}
     ended: set[str] = set()
     try:
         while waiting or running:
