@@ -80,7 +80,7 @@ def test_logits_have_one_value_per_clip_and_class(case: Case) -> None:
 @every_model
 def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
     model = case.build()
-    x = case.batch(4)
+    x = case.batch(2)
     model(x)  # moves running statistics away from their start
     model.eval()
     with torch.inference_mode():
@@ -94,7 +94,7 @@ def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
 def test_gradients_reach_every_parameter(case: Case) -> None:
     case = replace(case, seconds=2)  # a single pooled frame uses no recurrent weight
     model = case.build().eval()  # no dropout, which may hide a unit
-    nn.functional.cross_entropy(model(case.batch(4)), torch.arange(4)).backward()
+    nn.functional.cross_entropy(model(case.batch(2)), torch.arange(2)).backward()
     without = [name for name, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert without == []
 
@@ -352,12 +352,12 @@ def test_a_few_clips_are_learned(name: str) -> None:
 @pytest.mark.parametrize("t_m", [1, 8])
 def test_a_narrow_rann_learns(t_m: int) -> None:
     torch.manual_seed(0)
-    features = torch.randn(4, 32, 128)
-    features[:2, :8] += 1
-    model = RANN(NoFrontend(), 32, 128, 2, t_m=t_m, width=1)
+    features = torch.randn(4, 16, 128)
+    features[:2, :4] += 1
+    model = RANN(NoFrontend(), 16, 128, 2, t_m=t_m, width=1)
     optimizer = torch.optim.Adam(model.parameters(), 0.001)
     losses = []
-    for _ in range(8):
+    for _ in range(6):
         loss = nn.functional.cross_entropy(model.classify(features), torch.tensor([0, 0, 1, 1]))
         optimizer.zero_grad()
         loss.backward()
