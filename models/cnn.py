@@ -45,12 +45,12 @@ class CNN(AudioModel):
         features: int,
         frames: int,
         classes: int,
-        channels: Sequence[int] = (24, 48, 96),
+        channels: Sequence[int] = (16, 32, 64, 128),
         dropout: float = 0.3,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         if not channels:
-            raise ModelError("channels must name the stem's width at least, e.g. [24, 48, 96]")
+            raise ModelError("channels must name the stem's width at least, e.g. [16, 32, 64, 128]")
         self.norm = nn.BatchNorm1d(features)
         stem, *rest = channels
         self.stem = conv_norm(1, stem, 5, stride=2)

@@ -20,15 +20,24 @@ class FC(AudioModel):
         classes: C.
         hidden: units of the hidden layer.
         dropout: share of the hidden units that is dropped in training.
+        input_dropout: share of the standardised features that is dropped in training.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
 
     def __init__(
-        self, frontend: nn.Module, features: int, frames: int, classes: int, hidden: int = 500, dropout: float = 0.5
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        hidden: int = 500,
+        dropout: float = 0.5,
+        input_dropout: float = 0.3,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         self.standardise = nn.BatchNorm1d(features, affine=False)
+        self.input_dropout = nn.Dropout(input_dropout)
         self.hidden = nn.Linear(features * frames, hidden)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(hidden, classes)
@@ -45,7 +54,7 @@ class FC(AudioModel):
                 f"this FC was built for {self.features} features in {self.frames} frames, got "
                 f"{features.shape[1]} in {features.shape[2]}: cut or pad the clips to one length"
             )
-        x = self.standardise(features).flatten(1)  # (B, F T)
+        x = self.input_dropout(self.standardise(features)).flatten(1)  # (B, F T)
         x = self.dropout(self.hidden(x).relu())  # (B, hidden)
         logits: Tensor = self.logits(x)  # (B, C)
         return logits
