@@ -28,8 +28,9 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Where the datasets are.")
 app.add_typer(data_app, name="data")
 
-out = Console(soft_wrap=True)
-err = Console(stderr=True, soft_wrap=True)
+_WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
+out = Console(soft_wrap=True, width=_WIDTH)
+err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[

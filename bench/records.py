@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import traceback
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal
@@ -251,6 +252,12 @@ class Failure:
     kind: str
     message: str
     traceback: str = ""
+
+    @staticmethod
+    def of(error: BaseException) -> "Failure":
+        """Return what a record keeps of an exception."""
+        last = "".join(traceback.format_exception(error))[-4000:]
+        return Failure(kind=type(error).__name__, message=str(error) or repr(error), traceback=last)
 
 
 @with_config(_STRICT)

@@ -15,9 +15,8 @@ import torch
 from bench import build, complexity, evaluate, latency, training
 from bench.environment import environment, set_threads
 from bench.errors import RunError
-from bench.executors import failure_of
 from bench.place import Place
-from bench.records import Complexity, Data, Latency, Record, Run
+from bench.records import Complexity, Data, Failure, Latency, Record, Run
 from bench.store import Store, write_whole
 from datamodules.base import AudioDataModule
 from models.base import AudioModel
@@ -73,7 +72,7 @@ def _record(run: Run, store: Store, place: Place, report: Report) -> Record:
         data.setup()
         record = (_fuse if run.members else _train)(run, data, store, place, device, report)
     except Exception as error:
-        record = Record(run=run, status="failed", error=failure_of(error))
+        record = Record(run=run, status="failed", error=Failure.of(error))
     where = replace(environment(place.threads, "cuda" if device == "cuda" else "cpu"), workers=place.workers)
     return replace(record, started=started, environment=where)
 

@@ -2,10 +2,12 @@
 
 The batch, shared with `datamodules`, is `(x, target)`:
 
-* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32 in [0, 1];
+* `x` is a waveform `(B, S)` float32 in [-1, 1] at the data's sample rate, or an embedding sequence `(B, T, F)` float32
+  in [0, 1];
 * `target` is `(B,)` int64 for single-label data, `(B, C)` float32 for multi-label data.
 
-Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames, **C** classes, **H** state, **N** sources.
+Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames, **C** classes, **H** state,
+**N** sources.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +36,7 @@ class Frontend(nn.Module, ABC):
 
     @abstractmethod
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples, with an FFT of N points counted as N/2 log2 N complex products."""
+        """Multiply-adds for one clip of `samples` samples; an FFT of N points is N/2 log2 N complex products."""
 
     @property
     def fixed(self) -> bool:

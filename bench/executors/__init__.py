@@ -1,6 +1,5 @@
 """Ways of doing many jobs: here one after another, in child processes, or on a Ray cluster. One contract for all."""
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,12 +62,6 @@ def perform(job: Job, listen: Listener) -> None:
     try:
         value = catalog.load(job.target)(*job.arguments, report=lambda news: listen(Event(job.key, "progress", news)))
     except Exception as error:
-        listen(Event(job.key, "failed", failure=failure_of(error)))
+        listen(Event(job.key, "failed", failure=Failure.of(error)))
     else:
         listen(Event(job.key, "done", value))
-
-
-def failure_of(error: BaseException) -> Failure:
-    """Return what a record says of an exception."""
-    text = "".join(traceback.format_exception(error)[-6:])
-    return Failure(kind=type(error).__name__, message=str(error) or repr(error), traceback=text[-4000:])

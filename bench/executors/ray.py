@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.executors import Event, Job, Listener, failure_of, perform
+from bench.executors import Event, Job, Listener, perform
+from bench.records import Failure
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
@@ -33,7 +34,7 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
             try:
                 events: list[Event] = ray.get(ready)
             except ray.exceptions.RayError as error:
-                events = [Event(job.key, "failed", failure=failure_of(error))]
+                events = [Event(job.key, "failed", failure=Failure.of(error))]
             for event in events:
                 listen(event)
     finally:
