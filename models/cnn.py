@@ -2,9 +2,8 @@
 
 As there: batch norm over the mel bands, blocks of two 3×3 convolutions with batch norm and ReLU, 2×2 pooling, mean
 over frequency, then mean + maximum over time, a hidden layer. Different, for a few hundred clips and one processor
-core: a 5×5 stem of stride 2 replaces the first block, channels are few, pooling is by maximum (better than the
-average on ESC-10), levels below a floor are raised to it, as digital silence would outweigh what is heard, and
-SpecAugment and mixup are left to training.
+core: a 5×5 stem of stride 2 replaces the first block, channels are few, pooling is by maximum, levels below a floor
+are raised to it, as digital silence would outweigh what is heard, and SpecAugment and mixup are left to training.
 """
 
 from collections.abc import Sequence
