@@ -1,6 +1,7 @@
 """Fully connected baseline on AudioSet's embeddings: 10 × 128 values, 500 units, 527 labels, 904,527 parameters.
 
-The features are standardised by running statistics per channel, which have no parameters, and dropout is ours.
+The features, and the hidden units before their ReLU, are standardised by running statistics, which have no parameters.
+That and dropout are ours.
 """
 
 from typing import ClassVar
@@ -39,6 +40,7 @@ class FC(AudioModel):
         self.standardise = nn.BatchNorm1d(features, affine=False)
         self.input_dropout = nn.Dropout(input_dropout)
         self.hidden = nn.Linear(features * frames, hidden)
+        self.level = nn.BatchNorm1d(hidden, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(hidden, classes)
 
@@ -55,6 +57,6 @@ class FC(AudioModel):
                 f"{features.shape[1]} in {features.shape[2]}: cut or pad the clips to one length"
             )
         x = self.input_dropout(self.standardise(features)).flatten(1)  # (B, F T)
-        x = self.dropout(self.hidden(x).relu())  # (B, hidden)
+        x = self.dropout(self.level(self.hidden(x)).relu())  # (B, hidden)
         logits: Tensor = self.logits(x)  # (B, C)
         return logits
