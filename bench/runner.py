@@ -83,6 +83,7 @@ class Runner:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
         """
         self.store.sweep()
+        runs = [run for run in runs if not self._left_out(run)]
         todo = [run for run in runs if force or run not in self.store]
         self.outcome.kept = [run.key for run in runs if run not in todo]
         try:
@@ -102,6 +103,12 @@ class Runner:
             self.outcome.boards, damaged = tables.draw(self.store, self.suite)
             self.outcome.warnings += [str(error) for error in damaged]
         return self.outcome
+
+    def _left_out(self, run: Run) -> bool:
+        """Whether a run is of a dataset that the suite only takes where it is."""
+        folder = DATASETS[run.dataset].folder
+        optional = run.dataset in self.suite.datasets_if_here and run.dataset not in self.suite.datasets
+        return optional and folder is not None and not (self.place.data_dir / folder).is_dir()
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
         """Check every argument and read every dataset once; returns the runs that can go on."""
@@ -130,8 +137,7 @@ class Runner:
             if failure is None:
                 ready.append(run)
             elif failure.kind == "DatasetMissing":
-                if run.dataset in self.suite.datasets:
-                    self.outcome.missing[run.dataset] = failure.message
+                self.outcome.missing[run.dataset] = failure.message
             else:
                 self._fail(run, failure)
         return ready

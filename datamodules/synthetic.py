@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import scipy
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from datamodules.base import AudioDataModule, DataError, Splits
-from datamodules.clips import WaveformClips
+from datamodules.clips import WaveformClips, write_whole
 from datamodules.folds import rotated
 
 Wave = NDArray[np.float64]
@@ -214,7 +215,7 @@ SOUNDS: dict[str, Callable[[Generator, Generator, Wave], Wave]] = {
 
 
 class _Synthetic(AudioDataModule):
-    """What both sets share; `cache` and `root` are not used."""
+    """What both sets share; `root` is not used."""
 
     folds = 5
     split = "5 folds by source (two takes each): test = k, validation = k + 1, training = the rest"
@@ -252,16 +253,38 @@ class _Synthetic(AudioDataModule):
 
     def _clips(self, sounding: list[list[int]], names: list[str], targets: torch.Tensor) -> Splits:
         """Record each source, a list of the classes that sound together, and rotate the folds."""
-        samples = np.empty((TAKES * len(sounding), *self.clip_shape), np.int16)
-        for row in range(len(samples)):
-            source, take = divmod(row, TAKES)
-            samples[row] = self._record(sounding[source], source, take)
+        samples = self._kept(sounding)
         ids = [f"{name}-{take + 1}" for name in names for take in range(TAKES)]
         groups = [name for name in names for _ in range(TAKES)]
         hashes = [hashlib.sha256(row.astype("<i2", copy=False).tobytes()).hexdigest() for row in samples]
         clips = WaveformClips(samples, ids, groups, hashes, targets.repeat_interleave(TAKES, 0))
         folds = [source // len(SOUNDS) % self.folds for source in range(len(names)) for _ in range(TAKES)]
         return rotated(clips, folds, self.fold)
+
+    def _kept(self, sounding: list[list[int]]) -> NDArray[np.int16]:
+        """Return all clips `(N, S)`, from the cache where this very code has made them before."""
+        if self.cache is None:
+            return self._made(sounding)
+        recipe = [sounding, self.clip_shape, self.sample_rate, self.data_seed, np.__version__, scipy.__version__]
+        key = hashlib.sha256(repr(recipe).encode() + Path(__file__).read_bytes()).hexdigest()[:16]
+        path = self.cache / f"synthetic-{key}.npy"
+        try:
+            samples: NDArray[np.int16] = np.load(path)
+            if samples.shape == (TAKES * len(sounding), *self.clip_shape) and samples.dtype == np.int16:
+                return samples
+        except (OSError, ValueError):  # absent or damaged: made again
+            pass
+        samples = self._made(sounding)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda file: np.save(file, samples))
+        return samples
+
+    def _made(self, sounding: list[list[int]]) -> NDArray[np.int16]:
+        samples = np.empty((TAKES * len(sounding), *self.clip_shape), np.int16)
+        for row in range(len(samples)):
+            source, take = divmod(row, TAKES)
+            samples[row] = self._record(sounding[source], source, take)
+        return samples
 
     def _record(self, sounding: list[int], source: int, take: int) -> NDArray[np.int16]:
         """Return one take of a source: its sounds, the channel, the background, a level."""
@@ -287,7 +310,7 @@ class Synthetic(_Synthetic):
 
     Args:
         root: not used.
-        cache: not used; the clips are made anew in about two seconds.
+        cache: folder for the clips; None makes them anew, in a few seconds.
         fold: as in `AudioDataModule`.
         seed: as in `AudioDataModule`; does not change the clips.
         batch_size: as in `AudioDataModule`.

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from bench.errors import RecordError
 from bench.records import Latency, Recipe, Record, Run
 
-RUN = Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=Recipe(epochs=3), arguments={"channels": [8, 16]})
+RECIPE = Recipe(epochs=3)
+RUN = Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=RECIPE, arguments={"channels": [8, 16]})
 
 
 def test_key_reads_as_a_sentence_and_names_every_field():

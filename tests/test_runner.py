@@ -108,10 +108,8 @@ def test_the_same_run_gives_the_same_weights_anywhere(finished, tmp_path):
 
 
 def test_a_run_that_diverges_fails_alone(tmp_path):
-    text = (
-        SMALL
-        + "[model.cnn]\nrecipe = {learning_rate = 1e30, gradient_clip = 1e30, schedule = 'constant', optimizer = 'sgd'}\n"
-    )
+    wild = "{learning_rate = 1e30, gradient_clip = 1e30, schedule = 'constant', optimizer = 'sgd'}"
+    text = SMALL + f"[model.cnn]\nrecipe = {wild}\n"
     suite = write(tmp_path / "small.toml", text)
     outcome, output = run(suite, tmp_path / "runs")
     fc, cnn, fused = (r.key for r in suite.runs())

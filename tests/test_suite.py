@@ -53,10 +53,8 @@ def test_recipes_go_from_the_suite_over_the_dataset_to_the_model(tmp_path):
 
 
 def test_folds_seeds_and_frontends_multiply(tmp_path):
-    suite = read(
-        tmp_path,
-        'models = ["cnn", "fusion-average"]\nfrontends = ["logmel", "mfcc"]\ndatasets = ["esc10"]\nfolds = "all"\nseeds = [0, 1]',
-    )
+    text = 'models = ["cnn", "fusion-average"]\nfrontends = ["logmel", "mfcc"]\ndatasets = ["esc10"]\n'
+    suite = read(tmp_path, text + 'folds = "all"\nseeds = [0, 1]')
     runs = suite.runs()
     assert len(runs) == 5 * 2 * (2 + 1)
     assert all(len(r.members) == 2 for r in runs if suites.is_fusion(r.model))

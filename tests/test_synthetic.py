@@ -109,3 +109,18 @@ def test_a_linear_model_on_the_mean_spectrum_is_not_enough(full: Synthetic) -> N
 def test_impossible_sizes_are_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(DataError, match="needed are"):
         Synthetic(**arguments)
+
+
+def test_the_cache_gives_the_same_clips_and_a_damaged_one_is_made_again(tmp_path):
+    def manifest(cache):
+        data = Synthetic(cache=cache, clips_per_class=10, clip_seconds=0.5)
+        data.setup()
+        return data.manifest()
+
+    expected = manifest(None)
+    assert manifest(tmp_path) == expected
+    (kept,) = tmp_path.glob("synthetic-*.npy")
+    assert manifest(tmp_path) == expected
+    kept.write_bytes(kept.read_bytes()[:1000])
+    assert manifest(tmp_path) == expected
+    assert kept.stat().st_size > 1000
