@@ -25,13 +25,14 @@ def shift(features: Tensor, share: float) -> Tensor:
 
 
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
-    """Replace stripes of up to an eighth of the axis by the clip's mean: SpecAugment (arXiv 1904.08779) unwarped."""
+    """Hide stripes of up to an eighth of the axis (SpecAugment, arXiv 1904.08779, without warping).
+
+    A stripe of time takes each channel's mean over the clip, a stripe of frequency the mean of the whole clip.
+    """
     clips, bands, frames = features.shape
-    hidden = (
-        _stripes(clips, frequency_masks, bands, features)[:, :, None]
-        | _stripes(clips, time_masks, frames, features)[:, None, :]
-    )
-    return torch.where(hidden, features.mean((1, 2), keepdim=True), features)
+    channel = features.mean(2, keepdim=True)  # (B, F, 1)
+    hidden = torch.where(_stripes(clips, time_masks, frames, features)[:, None, :], channel, features)
+    return torch.where(_stripes(clips, frequency_masks, bands, features)[:, :, None], channel.mean(1, True), hidden)
 
 
 def _stripes(clips: int, count: int, length: int, like: Tensor) -> Tensor:

@@ -66,11 +66,21 @@ def markdown(title: str, leaderboards: Sequence[Leaderboard], command: str) -> s
         columns = _columns(board)
         lines += [f"## {_md(board.name)}", ""]
         lines += [f"- **{_md(head)}**: {_md(text)}" for head, text in _about(board)]
-        lines += ["", "| " + " | ".join(_md(column.head) for column in columns) + " |"]
-        lines += ["|" + "|".join(" :-- " if column.is_text else " --: " for column in columns) + "|"]
-        lines += ["| " + " | ".join(_md(column.cell(row).text) for column in columns) + " |" for row in board.rows]
+        lines += ["", *_table(board, columns)]
         lines += ["", *(f"- **{_md(head)}**: {_md(text)}" for head, text in _remarks(board)), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def brief(board: Leaderboard) -> str:
+    """Return the short table of one leaderboard as GitHub Markdown: what the terminal shows."""
+    return "\n".join(_table(board, _short(board))) + "\n"
+
+
+def _table(board: Leaderboard, columns: Sequence[_Column]) -> Iterator[str]:
+    yield "| " + " | ".join(_md(column.head) for column in columns) + " |"
+    yield "|" + "|".join(" :-- " if column.is_text else " --: " for column in columns) + "|"
+    for row in board.rows:
+        yield "| " + " | ".join(_md(column.cell(row).text) for column in columns) + " |"
 
 
 def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
@@ -117,7 +127,7 @@ def terminal(leaderboards: Sequence[Leaderboard]) -> Iterator[Table]:
     """Yield a short table of each leaderboard for the terminal."""
     for board in leaderboards:
         table = Table(title=Text(_plain(board.name)), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-        columns = [c for c in _columns(board) if c.head in _IN_TERMINAL or c.head == _head(board.primary)]
+        columns = _short(board)
         for column in columns:
             justify: Literal["left", "right"] = "left" if column.is_text else "right"
             table.add_column(
@@ -129,7 +139,7 @@ def terminal(leaderboards: Sequence[Leaderboard]) -> Iterator[Table]:
         yield table
 
 
-_IN_TERMINAL = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
+_IN_SHORT = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
 
 
 def _columns(board: Leaderboard) -> list[_Column]:
@@ -152,6 +162,10 @@ def _columns(board: Leaderboard) -> list[_Column]:
     if any(row.conflict is not None for row in board.rows):
         columns.append(_Column("conflict", lambda row: _number(row.conflict)))
     return [*columns, _Column("runs", _runs)]
+
+
+def _short(board: Leaderboard) -> list[_Column]:
+    return [c for c in _columns(board) if c.head in _IN_SHORT or c.head == _head(board.primary)]
 
 
 def _head(metric: str) -> str:

@@ -1,5 +1,10 @@
-"""A suite's tables in a store: `<suite>.md`, `.csv` and `.html`, drawn from the records and from nothing else."""
+"""A suite's tables in a store: `<suite>.md`, `.csv` and `.html`, drawn from the records and from nothing else.
 
+A README.md beside the store shows the short table of a dataset between the lines `<!-- table all synthetic -->` (suite
+and dataset) and `<!-- end -->`.
+"""
+
+import re
 from pathlib import Path
 
 from bench import leaderboard, render
@@ -25,11 +30,24 @@ def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Pa
     """Return the text of each of the suite's table files, by path."""
     title = suite.title or suite.name
     command = f"bench run --suite {suite.name}"
-    return {
+    drawn = {
         store.root / f"{suite.name}.md": render.markdown(title, found, command),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.html": render.html(title, found, command),
     }
+    readme = store.root.resolve().parent / "README.md"
+    if store.root.name == "leaderboards" and readme.exists():
+        drawn[readme] = _with_tables(readme.read_text(encoding="utf-8"), suite, found)
+    return drawn
+
+
+def _with_tables(text: str, suite: Suite, found: tuple[Leaderboard, ...]) -> str:
+    """Return a README with this suite's short tables between their marks."""
+    for board in found:
+        mark = re.escape(f"<!-- table {suite.name} {board.dataset} -->")
+        table = f"\n\n{render.brief(board)}\n".replace("\\", r"\\")
+        text = re.sub(f"({mark}).*?(<!-- end -->)", rf"\1{table}\2", text, flags=re.DOTALL)
+    return text
 
 
 def draw(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[RecordError]]:

@@ -33,6 +33,9 @@ Report = Callable[[int, int, float], None]
 FEATURE_BYTES = 4 * 2**30
 """Features of a fixed front-end are computed once where they fit into this much memory."""
 
+TIE_BREAK = 1e-6
+"""Of epochs with the same validation score the one with the least validation loss is kept."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -205,7 +208,7 @@ class Fit(pl.LightningModule):
         score = metrics.primary(logits, targets, self.task)
         self.curves["val_loss"].append(loss)
         self.curves[f"val_{PRIMARY[self.task]}"].append(score)
-        self.log("val_score", score)
+        self.log("val_score", score - TIE_BREAK * loss / (1 + loss))
         self.report(self.current_epoch + 1, self.recipe.epochs, score)
 
     def _finite(self, value: float, what: str) -> float:
