@@ -77,7 +77,7 @@ MODELS = {
         frontend="logmel-1s",
         embeddings=True,
     ),
-    "cnn": Model(target="models.cnn:CNN", line="log-mel CNN baseline"),
+    "cnn": Model(target="models.cnn:CNN", line="log-mel CNN baseline", frontend="logmel-20ms"),
     "lstm-skip": Model(
         target="models.lstm_skip:LSTMSkip",
         line="bidirectional LSTM layers with skip connections",
@@ -127,6 +127,11 @@ MODELS = {
 
 FRONTENDS = {
     "logmel": Frontend(target="models.frontends.logmel:LogMel", line="log-mel spectrogram, 64 bands, 10 ms hop"),
+    "logmel-20ms": Frontend(
+        target="models.frontends.logmel:LogMel",
+        line="log-mel spectrogram, 64 bands, 20 ms hop",
+        arguments={"frames_per_second": 50},
+    ),
     "logmel-128": Frontend(
         target="models.frontends.logmel:LogMel",
         line="log-mel spectrogram, 128 bands, 128 frames a second",

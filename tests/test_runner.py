@@ -260,11 +260,18 @@ def test_publish_and_check(bench, finished, tmp_path):
     suite, store, _, _ = finished
     config = store.parent / "small.toml"
     published = tmp_path / "leaderboards"
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- table small synthetic -->\nold\n<!-- end -->\nafter\n")
     assert bench("publish", "--suite", config, "--store", store, "--to", published)[0] == 0
     assert len(list((published / "records").iterdir())) == 3
     assert not (published / "artifacts").exists()
     check = ["leaderboard", "--check", "--suite", config, "--store", published]
     assert bench(*check)[0] == 0
+    shown = readme.read_text()
+    assert shown.startswith("before\n")
+    assert shown.endswith("<!-- end -->\nafter\n")
+    assert "| cnn" in shown
+    assert "old" not in shown
     table = published / "small.md"
     table.write_text(table.read_text().replace("cnn", "CNN"))
     code, _, error = bench(*check)

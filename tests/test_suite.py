@@ -32,7 +32,7 @@ def test_a_suite_expands_in_order_and_fits_models_to_data(tmp_path):
     runs = read(tmp_path, SMALL).runs()
     assert [(r.dataset, r.model, r.frontend) for r in runs] == [
         ("synthetic", "fc", "logmel-1s"),
-        ("synthetic", "cnn", "logmel"),
+        ("synthetic", "cnn", "logmel-20ms"),
         ("synthetic", "lstm-skip", "logmel-1s"),
         ("synthetic", "fusion-ds", "none"),
         ("audioset-embeddings", "fc", "none"),
