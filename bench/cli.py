@@ -37,6 +37,16 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
 ]
+ModelName = Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")]
+Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
+SampleRate = Annotated[int, typer.Option(min=4000, help="In hertz.")]
+FrontendName = Annotated[
+    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. [default: the model's own]")
+]
+Embedding = Annotated[
+    str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
@@ -325,16 +335,12 @@ def publish(
 
 @app.command()
 def complexity(
-    model: Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")],
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
-    sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
-    frontend: Annotated[
-        str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
-    ] = None,
-    embedding: Annotated[
-        str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
-    ] = None,
+    model: ModelName,
+    classes: Classes = 10,
+    seconds: Seconds = None,
+    sample_rate: SampleRate = 32000,
+    frontend: FrontendName = None,
+    embedding: Embedding = None,
     as_json: AsJson = False,
 ) -> None:
     """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
@@ -359,16 +365,12 @@ def complexity(
 
 @app.command()
 def latency(
-    model: Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")],
-    classes: Annotated[int, typer.Option(min=1, help="Number of classes.")] = 10,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")] = None,
-    sample_rate: Annotated[int, typer.Option(min=4000, help="In hertz.")] = 32000,
-    frontend: Annotated[
-        str | None, typer.Option(help="A front-end of `bench list frontends`. [default: the model's own]")
-    ] = None,
-    embedding: Annotated[
-        str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
-    ] = None,
+    model: ModelName,
+    classes: Classes = 10,
+    seconds: Seconds = None,
+    sample_rate: SampleRate = 32000,
+    frontend: FrontendName = None,
+    embedding: Embedding = None,
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads.")] = 1,
     backend: Annotated[str, typer.Option(help="eager.")] = "eager",

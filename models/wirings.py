@@ -7,6 +7,7 @@ Differs from it: building again for the same input size changes nothing (there, 
 Shape letters: **I** inputs (sensory neurons), **U** units (neurons).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ from models.base import ModelError
 Matrix = NDArray[np.int32]
 
 
-class Wiring:
+class Wiring(ABC):
     """Synapses between neurons, and from inputs to neurons.
 
     Args:
@@ -55,9 +56,9 @@ class Wiring:
             )
         return self.sensory_adjacency_matrix
 
+    @abstractmethod
     def connect(self, sensory: Matrix) -> None:
         """Fill `sensory (I, U)`, and whatever of `adjacency_matrix` is drawn only then."""
-        raise NotImplementedError
 
 
 class FullyConnected(Wiring):
