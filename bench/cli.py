@@ -98,7 +98,7 @@ def run(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
-    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: offline without a key]")] = None,
+    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
