@@ -33,7 +33,10 @@ def check(run: Run) -> None:
     """
     if not is_fusion(run.model):
         _bind(catalog.load(catalog.model(run.model).target), run.arguments, f"model {run.model}", "model")
-    _bind(catalog.load(catalog.dataset(run.dataset).target), run.data, f"dataset {run.dataset}", "dataset")
+    entry = catalog.dataset(run.dataset)
+    if entry.folder is not None and "root" in run.data:
+        raise SuiteError(f"[dataset.{run.dataset}] takes no root: it is {entry.folder}/ under --data-dir or BENCH_DATA")
+    _bind(catalog.load(entry.target), run.data, f"dataset {run.dataset}", "dataset")
 
 
 def _bind(target: Any, arguments: Json, what: str, table: str) -> None:

@@ -48,7 +48,7 @@ class Dataset:
         target: "module:Class".
         line: what it is.
         folder: its folder's name under the data directory; None where it is made by code.
-        folds: number of official folds.
+        folds: number of official folds; for a user's own clips, what "all" stands for.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
     """
@@ -136,6 +136,11 @@ FRONTENDS = {
         target="models.frontends.logmel:LogMel",
         line="log-mel spectrogram, 128 bands, 128 frames a second",
         arguments={"bands": 128, "frames_per_second": 128},
+    ),
+    "mfcc-20ms": Frontend(
+        target="models.frontends.mfcc:MFCC",
+        line="20 mel-frequency cepstral coefficients, 20 ms hop",
+        arguments={"frames_per_second": 50},
     ),
     "logmel-1s": Frontend(
         target="models.frontends.logmel:PooledLogMel", line="log-mel spectrogram, 128 bands, mean of each second"

@@ -1,7 +1,6 @@
 """The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
 import json
-import os
 import shutil
 import signal
 import sys
@@ -15,9 +14,10 @@ from rich.console import Console
 
 from bench import catalog
 from bench import suite as suites
+from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
-from bench.store import Store
+from bench.store import Store, write_whole
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -62,6 +62,8 @@ def main() -> None:
         _stop(error, 2)
     except BenchError as error:
         _stop(error, 1)
+    except OSError as error:
+        _stop(f"{error}; free space or choose another folder with --store", 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
 
@@ -134,7 +136,7 @@ def run(
     if warning:
         progress.note(warning)
     try:
-        outcome = Runner(grid, place, progress, executor, mirror).run(runs, force)
+        outcome = Runner(grid, place, progress, executor, mirror, dataset or ()).run(runs, force)
         if mirror and (outcome.done or outcome.failed):
             mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
     finally:
@@ -161,7 +163,7 @@ def _workers(device: Device, threads: int) -> int:
     """Return how many runs to train at the same time: one per core, or one where there is a GPU to share."""
     if device is not Device.cpu and shutil.which("nvidia-smi"):
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // threads)
+    return max(1, usable_cores() // threads)
 
 
 def _dry_run(runs: tuple[Any, ...], store: Store, as_json: bool) -> None:
@@ -190,6 +192,8 @@ def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) ->
     for words, keys in groups.items():
         more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
         err.print(f"failed: {keys[0]}{more}: {words}", markup=False, highlight=False)
+    if outcome.elsewhere:
+        err.print(f"{len(outcome.elsewhere)} runs are being done by another process: repeat the command later")
     for words in outcome.missing.values():
         err.print(f"missing: {words}", markup=False, highlight=False)
     for words in outcome.warnings:
@@ -277,6 +281,7 @@ def leaderboard(
 
     here = Store(store)
     drawn = [name for name in suites.suites() if (store / f"{name}.md").exists()]
+    drawn += [str(path) for path in sorted(store.glob("*.toml"))]
     names = [suite] if suite else drawn
     if not names:
         raise SuiteError(f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them")
@@ -293,7 +298,7 @@ def leaderboard(
     if check:
         known = {r.key for name in {*drawn, *names} for r in suites.read(name).runs()}
         orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
-        wrong += [f"{key} is a record of no suite that has tables here" for key in orphans]
+        wrong += [f"{key} is a record of no suite that has tables here; delete it" for key in orphans]
     if as_json:
         _print_json({"suites": names, "wrong": wrong, "csv": result})
     for line in wrong:
@@ -325,6 +330,8 @@ def publish(
         raise BenchError(f"{store} has no finished run of {grid.name}: `bench run --suite {suite}` makes them")
     for record in finished:
         target.write(record)
+    if suite.endswith(".toml"):
+        write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
     tables.draw(target, grid)
     for error in damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)

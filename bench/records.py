@@ -346,7 +346,11 @@ class Record:
             found = content.get("schema") if isinstance(content, dict) else None
             raise RecordError(f"record {name} has schema {found}, this version reads {SCHEMA}: run it anew")
         digest = content.pop("digest", None)
-        if digest != hashlib.sha256(canonical(content).encode()).hexdigest():
+        try:
+            expected = hashlib.sha256(canonical(content).encode()).hexdigest()
+        except ValueError as error:  # NaN or Infinity, which this version never writes
+            raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
+        if digest != expected:
             raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
         try:
             record = _adapter().validate_json(json.dumps(content))

@@ -51,6 +51,7 @@ class Runner:
         progress: is told what happens.
         executor_name: of `bench.executors`.
         mirror: is sent every finished record.
+        required: datasets that must be here although the suite takes them only where they are.
 
     Raises:
         SuiteError: no executor has that name.
@@ -63,21 +64,24 @@ class Runner:
         progress: Progress,
         executor_name: str = "processes",
         mirror: Mirror | None = None,
+        required: Sequence[str] = (),
     ) -> None:
         self.suite = suite
         self.place = place
         self.progress = progress
         self.execute: Executor = executor(executor_name)
         self.mirror = mirror
+        self.optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
         self.store = Store(place.store)
         self.outcome = Outcome()
+        self.force = False
 
     def run(self, runs: Sequence[Run], force: bool = False) -> Outcome:
         """Do those of the suite's runs that are not in the store, time them, and redraw the tables.
 
         Args:
             runs: all runs of the suite, or a selection.
-            force: do also those that are in the store.
+            force: do also those that are in the store; a result stays until its successor is written.
 
         Raises:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
@@ -85,16 +89,19 @@ class Runner:
         self.store.sweep()
         runs = [run for run in runs if not self._left_out(run)]
         todo = [run for run in runs if force or run not in self.store]
+        self.force = force
         self.outcome.kept = [run.key for run in runs if run not in todo]
         try:
             todo = self._prepare(todo)
-            if force:
-                for run in todo:
-                    self.store.path(run.key).unlink(missing_ok=True)
             waiting = [run for run in runs if run not in todo and self._untimed(run)]
             self.progress.start(2 * len(todo) + len(waiting))
             self._train([run for run in todo if not is_fusion(run.model)])
-            self._train([run for run in todo if is_fusion(run.model)])
+            fusions = [run for run in todo if is_fusion(run.model)]
+            elsewhere = [run for run in fusions if set(run.members) & set(self.outcome.elsewhere)]
+            for run in elsewhere:
+                self.outcome.elsewhere.append(run.key)
+                self._end(run, "has members that another process is doing")
+            self._train([run for run in fusions if run not in elsewhere])
             self._time([run for run in runs if self._untimed(run)])
         except KeyboardInterrupt:
             self.outcome.interrupted = True
@@ -107,8 +114,8 @@ class Runner:
     def _left_out(self, run: Run) -> bool:
         """Whether a run is of a dataset that the suite only takes where it is."""
         folder = DATASETS[run.dataset].folder
-        optional = run.dataset in self.suite.datasets_if_here and run.dataset not in self.suite.datasets
-        return optional and folder is not None and not (self.place.data_dir / folder).is_dir()
+        absent = folder is not None and not (self.place.data_dir / folder).is_dir()
+        return absent and run.dataset in self.optional
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
         """Check every argument and read every dataset once; returns the runs that can go on."""
@@ -129,7 +136,7 @@ class Runner:
         self.execute([Job("suite", "bench.work:check", (tuple(todo), self.place))], 1, listen)
         if checked:
             known = checked[0].kind in ("SuiteError", "RunError")
-            raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback)
+            raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback or checked[0].message)
         self.execute([Job(run.dataset, "bench.work:prepare", (run, self.place)) for run in first.values()], 1, listen)
         ready = []
         for run in todo:
@@ -163,7 +170,9 @@ class Runner:
                 self._finish(run)
 
         self.execute(
-            [Job(run.key, "bench.work:execute", (run, self.place)) for run in runs], self.place.workers, listen
+            [Job(run.key, "bench.work:execute", (run, self.place, self.force)) for run in runs],
+            self.place.workers,
+            listen,
         )
 
     def _finish(self, run: Run) -> None:
@@ -207,6 +216,7 @@ class Runner:
     def _time(self, runs: list[Run]) -> None:
         """Time these runs one by one, on a machine that trains nothing meanwhile."""
         by_key = {run.key: run for run in runs}
+        ended: list[Run] = []
 
         def listen(event: Event) -> None:
             run = by_key[event.key]
@@ -214,14 +224,20 @@ class Runner:
                 self.progress.show(run.key, "timing")
             elif event.failure:
                 self.outcome.warnings.append(f"{run.key} was not timed: {event.failure.message}")
+                ended.append(run)
                 self.progress.end(run.key, f"{run.key}: not timed, {event.failure.message}")
             elif event.kind == "done" and (record := self.store.get(run.key)):
                 times = ", ".join(f"{t.device_type} p50 {t.p50_ms:.2f} ms ({t.grade})" for t in record.latencies)
                 self.progress.end(run.key, f"{run.key}: {times}")
-                self._send(record)
+                ended.append(run)
 
         place = replace(self.place, workers=1)
-        self.execute([Job(run.key, "bench.work:time_run", (run, place)) for run in runs], 1, listen)
+        try:
+            self.execute([Job(run.key, "bench.work:time_run", (run, place)) for run in runs], 1, listen)
+        finally:
+            for run in ended:  # only now, lest the mirror works while another run is timed
+                if record := self.store.get(run.key):
+                    self._send(record)
 
     def _send(self, record: Record) -> None:
         if self.mirror:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -77,11 +78,11 @@ class Store:
 
     def sweep(self) -> None:
         """Remove half-written files that a killed process left behind more than an hour ago."""
-        for folder in (self.root, self.root / "records", *(self.root / "artifacts").glob("*")):
+        for folder in (self.root, self.cache, self.root / "records", *(self.root / "artifacts").glob("*")):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
                     if leftover.stat().st_mtime < time.time() - 3600:
-                        leftover.unlink()
+                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:

@@ -32,7 +32,8 @@ class Suite:
         seeds: of weights, order and augmentation.
         fusion_members: models that every fusion combines; empty takes all models that are trained.
         recipe: how every run may train.
-        model: by model name, constructor arguments, and under `recipe` what differs from the recipe above.
+        model: by model name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe`
+            what differs from the recipe above.
         dataset: by dataset name, constructor arguments, and under `recipe` what differs.
     """
 
@@ -57,7 +58,7 @@ class Suite:
         entry = catalog.dataset(dataset)
         folds = tuple(range(entry.folds)) if self.folds == "all" else self.folds
         for fold in folds:
-            if not 0 <= fold < entry.folds:
+            if fold < 0 or (fold >= entry.folds and dataset != "folder"):
                 raise SuiteError(f"{dataset} has folds 0 to {entry.folds - 1}, the suite asks for {fold}")
         data, data_recipe = _split(self.dataset.get(dataset, {}))
         for seed in self.seeds:
@@ -68,6 +69,7 @@ class Suite:
                     if entry.kind == "embedding" and not known.embeddings:
                         continue
                     arguments, model_recipe = _split(self.model.get(model, {}))
+                    own = arguments.pop("frontend", None)
                     recipe = _recipe(asdict(self.recipe) | data_recipe | model_recipe, f"{model} on {dataset}")
                     run = Run(
                         model=model, frontend="none", dataset=dataset, fold=fold, seed=seed,
@@ -78,7 +80,7 @@ class Suite:
                         if len(members) >= 2:
                             yield replace(run, arguments=arguments | {"members": members}, recipe=Recipe())
                         continue
-                    for frontend in self._frontends(known.frontend, entry.kind):
+                    for frontend in self._frontends(own or known.frontend, entry.kind):
                         trained.append(replace(run, frontend=frontend))
                         yield trained[-1]
 
@@ -155,7 +157,7 @@ def _near(name: str, known: list[str]) -> str:
 def _check_names(suite: Suite, path: Path) -> None:
     for name in (*suite.models, *suite.model, *suite.fusion_members):
         catalog.model(name)
-    for name in suite.frontends:
+    for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
         catalog.frontend(name)
     for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
         catalog.dataset(name)
@@ -174,7 +176,10 @@ def _check_names(suite: Suite, path: Path) -> None:
 
 def _split(table: Json) -> tuple[Json, Json]:
     """Part a [model.x] or [dataset.x] table into constructor arguments and recipe differences."""
-    return {k: v for k, v in table.items() if k != "recipe"}, dict(table.get("recipe", {}))
+    recipe = table.get("recipe", {})
+    if not isinstance(recipe, dict):
+        raise SuiteError(f"recipe is a table such as [model.cnn.recipe], not {recipe!r}")
+    return {k: v for k, v in table.items() if k != "recipe"}, dict(recipe)
 
 
 def _recipe(values: Json, where: str) -> Recipe:

@@ -33,8 +33,8 @@ Report = Callable[[int, int, float], None]
 FEATURE_BYTES = 4 * 2**30
 """Features of a fixed front-end are computed once where they fit into this much memory."""
 
-TIE_BREAK = 1e-6
-"""Of epochs with the same validation score the one with the least validation loss is kept."""
+TIE_BREAK = 1e-4
+"""Of epochs with the same validation score the one with the least validation loss is kept. (Metrics are float32.)"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ def train(
         warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
         warnings.filterwarnings("ignore", ".*callback, but loading a checkpoint outside.*")
-        best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
+        best = ModelCheckpoint(
+            scratch, "best", monitor="val_score", mode="max", save_weights_only=recipe.ema_decay is None
+        )
+        # (a file of weights alone would not hold the average that `ema_decay` asks for)
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,

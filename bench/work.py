@@ -48,13 +48,16 @@ def prepare(run: Run, place: Place, report: Report) -> None:
     build.dataset(run, place.data_dir, Store(place.store).cache).setup()
 
 
-def execute(run: Run, place: Place, report: Report) -> str:
-    """Do a run and write its record; returns "done", "failed", or "elsewhere" where another process has it."""
+def execute(run: Run, place: Place, force: bool, report: Report) -> str:
+    """Do a run and write its record; returns "done", "failed", or "elsewhere" where another process has it.
+
+    With `force` it is done although its record is there.
+    """
     store = Store(place.store)
     with store.claim(run.key) as mine:
         if not mine:
             return "elsewhere"
-        if run in store:
+        if run in store and not force:
             return "done"
         record = _record(run, store, place, report)
         store.write(record)

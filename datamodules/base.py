@@ -160,7 +160,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled by the seed."""
         order = torch.Generator().manual_seed(self.seed)
-        return DataLoader(self.splits.train, self.batch_size, shuffle=True, generator=order, collate_fn=whole)
+        clips = len(self.splits.train)
+        single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip
+        return DataLoader(
+            self.splits.train, self.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=single
+        )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """In order."""

@@ -54,6 +54,7 @@ class LSTMSkip(AudioModel):
         bidirectional: whether the layers run backwards, too.
         pooling: "mean", "max" over the frames that are not padding, or the "last" of them.
         dropout: share of the inputs of each layer but the first, and of the head, that is dropped in training.
+        input_dropout: share of the standardised features that is dropped in training.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
@@ -70,6 +71,7 @@ class LSTMSkip(AudioModel):
         bidirectional: bool = True,
         pooling: Literal["mean", "max", "last"] = "mean",
         dropout: float = 0.5,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         if pooling not in ("mean", "max", "last"):
@@ -81,6 +83,7 @@ class LSTMSkip(AudioModel):
             layer = SkipLayer(features, hidden, bidirectional)
             self.layers.append(layer)
             features = layer.features
+        self.input_dropout = nn.Dropout(input_dropout)
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(features, head_units)
         self.logits = nn.Linear(head_units, classes)
@@ -96,7 +99,7 @@ class LSTMSkip(AudioModel):
         sound = (features != 0).any(1)  # (B, T)
         last = (sound * frames).amax(1, keepdim=True)  # (B, 1)
         mirror = torch.where(frames <= last, last - frames, frames)  # (B, T)
-        x = self.standardise(features).transpose(1, 2)  # (B, T, F)
+        x = self.input_dropout(self.standardise(features)).transpose(1, 2)  # (B, T, F)
         for i, layer in enumerate(self.layers):
             x = layer(self.dropout(x) if i else x, mirror)  # (B, T, D)
         x = self.hidden(self.dropout(self.pool(x, frames <= last, last))).relu()  # (B, head_units)

@@ -62,6 +62,7 @@ def edited(change):
     [
         ("{", RUN.key, "not JSON"),
         ("[]", RUN.key, "schema None"),
+        ('{"schema": 1, "scores": {"accuracy": NaN}}', RUN.key, "not finite"),
         (edited(lambda c: c["scores"].update(accuracy=0.9)), RUN.key, "edited or damaged"),
         (edited(lambda c: c.update(schema=0)), RUN.key, "schema 0"),
         (edited(lambda c: None), "another-key", "holds the run"),

@@ -52,6 +52,15 @@ def test_recipes_go_from_the_suite_over_the_dataset_to_the_model(tmp_path):
     assert runs["audioset-embeddings", "fc"].recipe.batch_size == 64
 
 
+def test_a_model_may_have_a_frontend_of_its_own(tmp_path):
+    text = 'models = ["cnn", "swishnet"]\ndatasets = ["synthetic"]\n[model.swishnet]\nfrontend = "logmel"\n'
+    runs = read(tmp_path, text).runs()
+    assert [(r.model, r.frontend, r.arguments) for r in runs] == [
+        ("cnn", "logmel-20ms", {}),
+        ("swishnet", "logmel", {}),
+    ]
+
+
 def test_folds_seeds_and_frontends_multiply(tmp_path):
     text = 'models = ["cnn", "fusion-average"]\nfrontends = ["logmel", "mfcc"]\ndatasets = ["esc10"]\n'
     suite = read(tmp_path, text + 'folds = "all"\nseeds = [0, 1]')
@@ -82,6 +91,8 @@ def test_a_selection_brings_the_members_along(tmp_path):
         ('models = ["fc"]\ndatasets = ["synthetic"]\nfolds = [7]', "folds 0 to 4"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\nfrontends = ["logmell"]', "Did you mean 'logmel'"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\nfusion_members = ["cnn"]', "not among the suite's trained models"),
+        ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nfrontend = "logmell"', "Did you mean 'logmel'"),
+        ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nrecipe = 3', "recipe is a table"),
         ('models = ["fc"]', "names no dataset"),
         ('datasets = ["synthetic"]', "'models' is missing"),
         ("models = [", "not TOML"),
