@@ -1,0 +1,90 @@
+"""Training within a recipe, on half-second clips made by code."""
+
+import copy
+
+import pytest
+import torch
+
+from bench import build, training
+from bench.errors import RunError
+from bench.records import Recipe, Run
+from datamodules.synthetic import Synthetic, SyntheticTags
+
+
+def prepared(dataset="synthetic", model="fc", **recipe):
+    run = Run(model=model, frontend="logmel-1s", dataset=dataset, recipe=Recipe(**recipe))
+    kind = Synthetic if dataset == "synthetic" else SyntheticTags
+    data = kind(clips_per_class=10, clip_seconds=0.5, batch_size=run.recipe.batch_size)
+    data.setup()
+    torch.manual_seed(0)
+    return run, data, build.model(run, data)
+
+
+def train(run, data, model, folder):
+    seen = []
+    trained = training.train(model, data, run.recipe, folder, "cpu", lambda *news: seen.append(news))
+    return trained, seen
+
+
+@pytest.mark.parametrize("dataset", ["synthetic", "synthetic-tags"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"optimizer": "sgd", "schedule": "constant", "learning_rate": 0.1},
+        {"optimizer": "adam", "schedule": "cosine", "gradient_clip": None, "weight_decay": 0.0},
+        {"schedule": "sgdr", "label_smoothing": 0.1, "mixup": 0.5, "time_shift": 0.5, "time_masks": 1},
+        {"precision": "bf16-mixed", "prior_bias": False, "frequency_masks": 2},
+    ],
+)
+def test_every_recipe_learns(tmp_path, dataset, recipe):
+    run, data, model = prepared(dataset, epochs=8, **{"learning_rate": 1e-2} | recipe)
+    trained, seen = train(run, data, model, tmp_path)
+    assert [epoch for epoch, _, _ in seen] == list(range(1, 9))
+    assert all(len(curve) == 8 for curve in trained.curves.values())
+    assert trained.curves["train_loss"][-1] < trained.curves["train_loss"][0]
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_weights_of_the_best_epoch_are_kept_and_ties_go_to_the_lower_loss(tmp_path):
+    run, data, model = prepared(epochs=12, learning_rate=1e-2)
+    trained, _ = train(run, data, model, tmp_path)
+    score, loss = trained.curves["val_accuracy"], trained.curves["val_loss"]
+    best = max(range(12), key=lambda epoch: (score[epoch], -loss[epoch]))
+    assert trained.best_epoch == best
+    clips = data.splits.val
+    with torch.inference_mode():
+        right = (model(clips.load(range(len(clips)))).argmax(1) == clips.targets).float().mean()
+    assert right == pytest.approx(score[best])
+
+
+def test_the_moving_average_is_what_is_kept(tmp_path):
+    run, data, model = prepared(epochs=3, learning_rate=1e-2, ema_decay=0.999999)
+    before = copy.deepcopy(model.hidden.weight)
+    train(run, data, model, tmp_path)
+    assert torch.allclose(model.hidden.weight, before, atol=1e-3)  # the average starts after the first step
+    run, data, model = prepared(epochs=3, learning_rate=1e-2)
+    train(run, data, model, tmp_path)
+    assert not torch.allclose(model.hidden.weight, before, atol=1e-3)
+
+
+def test_training_stops_when_validation_gets_no_better(tmp_path):
+    run, data, model = prepared(epochs=30, learning_rate=1e-9, schedule="constant", patience=2)
+    trained, _ = train(run, data, model, tmp_path)
+    assert len(trained.curves["val_loss"]) < 30
+
+
+def test_a_training_that_diverges_is_an_error(tmp_path):
+    run, data, model = prepared(epochs=5, learning_rate=1e30, gradient_clip=None, optimizer="sgd", schedule="constant")
+    with pytest.raises(RunError, match="lower the learning rate"):
+        train(run, data, model, tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_features_computed_once_train_as_the_waveforms_do(tmp_path, monkeypatch):
+    curves = []
+    for most in (training.FEATURE_BYTES, 0):
+        monkeypatch.setattr(training, "FEATURE_BYTES", most)
+        run, data, model = prepared(epochs=2, batch_size=16)
+        curves.append(train(run, data, model, tmp_path)[0].curves["val_loss"])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
