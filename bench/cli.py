@@ -118,7 +118,7 @@ def run(
         "fold": tuple(fold or ()),
         "seed": tuple(seed or ()),
     }
-    runs = suites.select(grid.runs(), **narrow)
+    runs = suites.select(suites.at_hand(grid, grid.runs(), _data_dir(data_dir), dataset or ()), **narrow)
     place = Place(
         store=store.resolve(),
         data_dir=_data_dir(data_dir),
@@ -136,7 +136,7 @@ def run(
     if warning:
         progress.note(warning)
     try:
-        outcome = Runner(grid, place, progress, executor, mirror, dataset or ()).run(runs, force)
+        outcome = Runner(grid, place, progress, executor, mirror).run(runs, force)
         if mirror and (outcome.done or outcome.failed):
             mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
     finally:

@@ -51,7 +51,6 @@ class Runner:
         progress: is told what happens.
         executor_name: of `bench.executors`.
         mirror: is sent every finished record.
-        required: datasets that must be here although the suite takes them only where they are.
 
     Raises:
         SuiteError: no executor has that name.
@@ -64,17 +63,15 @@ class Runner:
         progress: Progress,
         executor_name: str = "processes",
         mirror: Mirror | None = None,
-        required: Sequence[str] = (),
     ) -> None:
         self.suite = suite
         self.place = place
         self.progress = progress
         self.execute: Executor = executor(executor_name)
         self.mirror = mirror
-        self.optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
         self.store = Store(place.store)
         self.outcome = Outcome()
-        self.force = False
+        self.again: set[str] = set()
 
     def run(self, runs: Sequence[Run], force: bool = False) -> Outcome:
         """Do those of the suite's runs that are not in the store, time them, and redraw the tables.
@@ -87,9 +84,11 @@ class Runner:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
         """
         self.store.sweep()
-        runs = [run for run in runs if not self._left_out(run)]
         todo = [run for run in runs if force or run not in self.store]
-        self.force = force
+        again = [run for run in self.suite.runs() if run not in todo and _combines(run, todo) and run in self.store]
+        runs = [*runs, *(run for run in again if run not in runs)]
+        self.again = {run.key for run in (*again, *(todo if force else ()))}
+        todo += again
         self.outcome.kept = [run.key for run in runs if run not in todo]
         try:
             todo = self._prepare(todo)
@@ -110,12 +109,6 @@ class Runner:
             self.outcome.boards, damaged = tables.draw(self.store, self.suite)
             self.outcome.warnings += [str(error) for error in damaged]
         return self.outcome
-
-    def _left_out(self, run: Run) -> bool:
-        """Whether a run is of a dataset that the suite only takes where it is."""
-        folder = DATASETS[run.dataset].folder
-        absent = folder is not None and not (self.place.data_dir / folder).is_dir()
-        return absent and run.dataset in self.optional
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
         """Check every argument and read every dataset once; returns the runs that can go on."""
@@ -167,25 +160,25 @@ class Runner:
                 self.outcome.elsewhere.append(run.key)
                 self._end(run, "is being done by another process")
             else:
-                self._finish(run)
+                self._finish(run, event.value if isinstance(event.value, Failure) else None)
 
         self.execute(
-            [Job(run.key, "bench.work:execute", (run, self.place, self.force)) for run in runs],
+            [Job(run.key, "bench.work:execute", (run, self.place, run.key in self.again)) for run in runs],
             self.place.workers,
             listen,
         )
 
-    def _finish(self, run: Run) -> None:
+    def _finish(self, run: Run, failure: Failure | None) -> None:
         record = self.store.get(run.key)
-        if record is None or record.error is not None:
-            failure = (
-                record.error if record and record.error else Failure(kind="RecordError", message="its record is gone")
-            )
+        if record is None:
+            failure = Failure(kind="RecordError", message="its record is gone")
+        if failure:
             self.outcome.failed[run.key] = failure
             self._end(run, f"FAILED: {failure.message}")
-            if record:
+            if record and record.error:
                 self._send(record)
             return
+        assert record
         self.outcome.done.append(run.key)
         metric = PRIMARY[DATASETS[run.dataset].task]
         score = record.scores.get(metric)
@@ -243,3 +236,8 @@ class Runner:
         if self.mirror:
             logits = self.store.artifacts(record.key) / "logits.npz"
             self.mirror.send(record, logits if logits.exists() else None)
+
+
+def _combines(run: Run, todo: Sequence[Run]) -> bool:
+    """Whether a run combines one that is to be done anew."""
+    return not set(run.members).isdisjoint(r.key for r in todo)

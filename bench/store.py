@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from bench.errors import RecordError
 from bench.records import Record, Run
@@ -73,7 +74,12 @@ class Store:
         return found, damaged
 
     def write(self, record: Record) -> None:
-        """Write a record; the earlier one of the same run stays until this one is safe on disk."""
+        """Write a record; the earlier one of the same run stays until this one is safe on disk.
+
+        A failure never takes a result's place.
+        """
+        if record.status == "failed" and record.run in self:
+            return
         write_whole(self.path(record.key), record.to_json().encode())
 
     def sweep(self) -> None:
@@ -85,17 +91,27 @@ class Store:
                         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     @contextmanager
+    def machine(self, *, alone: bool) -> Iterator[None]:
+        """Wait for this machine: trainings share it, a timing has it alone among the processes that use this store."""
+        with self._lock("machine") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
         """Hold a run for this process; yields False where another process holds it. Freed by the kernel on death."""
-        folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / key).open("w") as handle:
+        with self._lock(key) as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
             else:
                 yield True
+
+    def _lock(self, name: str) -> IO[str]:
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / name).open("w")
 
 
 def write_whole(path: Path, content: bytes) -> None:

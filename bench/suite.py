@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
@@ -132,6 +132,21 @@ def select(runs: tuple[Run, ...], **wanted: tuple[Any, ...]) -> tuple[Run, ...]:
         raise SuiteError(f"no run of the suite has {asked}; `bench run --dry-run` shows its runs")
     needed = {key for run in chosen for key in run.members} | {run.key for run in chosen}
     return tuple(run for run in runs if run.key in needed)
+
+
+def at_hand(suite: Suite, runs: tuple[Run, ...], data_dir: Path, required: Sequence[str] = ()) -> tuple[Run, ...]:
+    """Drop the runs on datasets that the suite takes only where they are on disk, and that are not.
+
+    Args:
+        suite: the suite.
+        runs: some of its runs.
+        data_dir: the folder with one folder per dataset.
+        required: datasets that stay even so, as they were asked for by name.
+    """
+    optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
+    folders = {name: catalog.DATASETS[name].folder for name in optional}
+    absent = {name for name, folder in folders.items() if folder and not (data_dir / folder).is_dir()}
+    return tuple(run for run in runs if run.dataset not in absent)
 
 
 def explain(error: ValidationError, content: Json) -> str:

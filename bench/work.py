@@ -48,8 +48,8 @@ def prepare(run: Run, place: Place, report: Report) -> None:
     build.dataset(run, place.data_dir, Store(place.store).cache).setup()
 
 
-def execute(run: Run, place: Place, force: bool, report: Report) -> str:
-    """Do a run and write its record; returns "done", "failed", or "elsewhere" where another process has it.
+def execute(run: Run, place: Place, force: bool, report: Report) -> str | Failure:
+    """Do a run and write its record; returns "done", its failure, or "elsewhere" where another process has it.
 
     With `force` it is done although its record is there.
     """
@@ -59,9 +59,10 @@ def execute(run: Run, place: Place, force: bool, report: Report) -> str:
             return "elsewhere"
         if run in store and not force:
             return "done"
-        record = _record(run, store, place, report)
+        with store.machine(alone=False):
+            record = _record(run, store, place, report)
         store.write(record)
-        return "done" if record.status == "ok" else "failed"
+        return record.error or "done"
 
 
 def _record(run: Run, store: Store, place: Place, report: Report) -> Record:
@@ -159,9 +160,15 @@ def _save(model: AudioModel, path: Path) -> None:
 def time_run(run: Run, place: Place, report: Report) -> None:
     """Time a finished run's model on one clip, on the CPU and on the GPU where there is one, for its record."""
     store = Store(place.store)
-    record = store.get(run.key)
-    if record is None:
-        raise RunError(f"{run.key} has no record to add timings to")
+    with store.machine(alone=True):
+        record = store.get(run.key)
+        if record is None:
+            raise RunError(f"{run.key} has no record to add timings to")
+        if not record.latencies:  # another process may just have added them
+            store.write(record.with_latencies(_timings(run, store, place)))
+
+
+def _timings(run: Run, store: Store, place: Place) -> tuple[Latency, ...]:
     data = build.dataset(run, place.data_dir, store.cache)
     data.setup()
     model = build.load(run, store, data)
@@ -169,4 +176,4 @@ def time_run(run: Run, place: Place, report: Report) -> None:
     timings: list[Latency] = [latency.measure(model, x, data.clip_seconds, device="cpu", threads=place.threads)]
     if device_of(place) == "cuda":
         timings.append(latency.measure(model, x, data.clip_seconds, device="cuda", threads=place.threads))
-    store.write(record.with_latencies(tuple(timings)))
+    return tuple(timings)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from bench import suite as suites
 from bench.cli import main
+from bench.errors import RunError
 from bench.place import Place
 from bench.progress import Progress
 from bench.runner import Runner
@@ -94,6 +96,31 @@ def test_what_is_in_the_store_is_not_done_again(finished):
     outcome, _ = run(suite, store)
     assert (outcome.done, len(outcome.kept)) == ([], 3)
     assert {p: p.stat().st_mtime_ns for p in (store / "records").iterdir()} == before
+
+
+def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = (r.key for r in suite.runs())
+    outcome, _ = run(suite, store, force=True, model=("cnn",))
+    assert outcome.done == [cnn, fused]
+    assert [t.device_type for t in Store(store).get(fused).latencies] == ["cpu"]
+    before = Store(store).get(cnn).to_json()
+    monkeypatch.setattr("bench.work._train", failing)
+    outcome, _ = run(suite, store, force=True, model=("cnn",), executor="serial")
+    assert outcome.failed[cnn].message == "the disk is full"
+    assert Store(store).get(cnn).to_json() == before
+    assert outcome.done == [fused]
+    (store / "records" / f"{fc}.json").unlink()
+    outcome, _ = run(suite, store, model=("cnn",))
+    assert (outcome.done, outcome.kept) == ([], [cnn])
+    outcome, _ = run(suite, store)
+    assert (outcome.done, outcome.kept) == ([fc, fused], [cnn])
+
+
+def failing(*arguments):
+    raise RunError("the disk is full")
 
 
 def test_the_same_run_gives_the_same_weights_anywhere(finished, tmp_path):

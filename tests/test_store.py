@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import threading
 import time
 
 import pytest
@@ -99,3 +100,31 @@ def test_one_process_has_a_claim_and_death_frees_it(tmp_path):
     process.join()
     with Store(tmp_path).claim("key") as mine:
         assert mine is True
+
+
+def _use_machine(root, using, release):
+    with Store(root).machine(alone=False):
+        using.send(True)
+        release.recv()
+
+
+def test_a_timing_waits_for_the_trainings_of_other_processes(tmp_path):
+    context = multiprocessing.get_context("fork")
+    pipes = [(*context.Pipe(), *context.Pipe()) for _ in range(2)]
+    trainings = [context.Process(target=_use_machine, args=(tmp_path, use, go)) for _, use, go, _ in pipes]
+    for training in trainings:
+        training.start()
+    assert [pipe[0].recv() for pipe in pipes] == [True, True]  # they share it
+    had = threading.Event()
+
+    def alone():
+        with Store(tmp_path).machine(alone=True):
+            had.set()
+
+    timing = threading.Thread(target=alone)
+    timing.start()
+    assert not had.wait(0.2)
+    for pipe in pipes:
+        pipe[3].send(True)
+    assert had.wait(60)
+    timing.join()

@@ -103,6 +103,14 @@ def test_a_mistake_in_a_suite_is_explained(tmp_path, text, words):
         read(tmp_path, text).runs()
 
 
+def test_an_optional_dataset_is_dropped_where_it_is_not_on_disk(tmp_path):
+    suite = read(tmp_path, 'models = ["fc"]\ndatasets = ["synthetic", "esc10"]\ndatasets_if_here = ["esc50"]')
+    named = [{r.dataset for r in suites.at_hand(suite, suite.runs(), tmp_path, wish)} for wish in ((), ("esc50",))]
+    assert named == [{"synthetic", "esc10"}, {"synthetic", "esc10", "esc50"}]
+    (tmp_path / "esc50").mkdir()
+    assert suites.at_hand(suite, suite.runs(), tmp_path) == suite.runs()
+
+
 def test_an_unknown_suite_is_explained():
     with pytest.raises(SuiteError, match="Did you mean 'smoke'"):
         suites.read("smok")
