@@ -7,9 +7,11 @@ from bench.records import Recipe
 
 
 def augment(features: Tensor, recipe: Recipe) -> Tensor:
-    """Shift in time and mask, as the recipe says; returns a new `(B, F, T)`."""
+    """Shift, crop, stretch and mask, as the recipe says: `(B, F, T)` to `(B, F, T')`, shorter where it crops."""
     if recipe.time_shift > 0:
         features = shift(features, recipe.time_shift)
+    if recipe.time_crop < 1 or recipe.time_stretch > 0:
+        features = excerpt(features, recipe.time_crop, recipe.time_stretch)
     if recipe.time_masks or recipe.frequency_masks:
         features = mask(features, recipe.time_masks, recipe.frequency_masks)
     return features
@@ -22,6 +24,24 @@ def shift(features: Tensor, share: float) -> Tensor:
     by = torch.randint(-most, most + 1, (clips, 1), device=features.device)
     source = (torch.arange(frames, device=features.device) - by) % frames  # (B, T)
     return features.gather(2, source[:, None, :].expand_as(features))
+
+
+def excerpt(features: Tensor, share: float, stretch: float) -> Tensor:
+    """Take from each clip a piece of `share` of its length at a random place, played at a random speed.
+
+    The speed is uniform from 1 - `stretch` to 1 + `stretch`; a clip that is too short for it starts again.
+    """
+    clips, _, frames = features.shape
+    length = max(1, round(share * frames))
+    speed = 1 + stretch * (2 * torch.rand(clips, 1, device=features.device) - 1)
+    start = (torch.rand(clips, 1, device=features.device) * (frames - speed * (length - 1)).clamp(min=1)).floor()
+    place = (start + speed * torch.arange(length, device=features.device)) % frames  # (B, T')
+    before = place.floor().long().clamp(max=frames - 1)
+    early, late = (
+        features.gather(2, index[:, None, :].expand(-1, features.shape[1], -1))
+        for index in (before, (before + 1) % frames)
+    )
+    return torch.lerp(early, late, (place - before)[:, None, :].to(features))
 
 
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:

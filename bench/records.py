@@ -41,6 +41,8 @@ class Recipe:
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
         time_shift: largest circular shift of a clip's features in time, as a share of its length.
+        time_crop: share of a clip's frames that a training step sees, at a random place; the whole clip is tested.
+        time_stretch: largest change of a clip's speed in training, as a share of it.
         time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
         frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
         patience: epochs without a better validation score after which training stops; None never stops early.
@@ -59,6 +61,8 @@ class Recipe:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     time_shift: float = 0.0
+    time_crop: float = 1.0
+    time_stretch: float = 0.0
     time_masks: int = 0
     frequency_masks: int = 0
     patience: int | None = None
@@ -70,6 +74,8 @@ class Recipe:
             raise ValueError("epochs and batch_size must be ≥ 1")
         if self.learning_rate <= 0:
             raise ValueError("learning_rate must be > 0")
+        if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
+            raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
 
 
 @with_config(_STRICT)

@@ -1,6 +1,6 @@
 import torch
 
-from bench.augment import augment, mask, mixup, shift
+from bench.augment import augment, excerpt, mask, mixup, shift
 from bench.records import Recipe
 
 
@@ -14,6 +14,33 @@ def test_shift_rolls_each_clip_by_its_own_amount():
     assert len(by.unique()) > 6
     assert ((by <= 6) | (by >= 6)).all()
     assert set(by.int().tolist()) <= set(range(13))
+
+
+def test_an_excerpt_reads_each_clip_from_its_own_place_at_its_own_speed():
+    torch.manual_seed(0)
+    clips = torch.arange(100.0).expand(64, 3, 100)
+    assert torch.equal(excerpt(clips, 1.0, 0.0), clips)
+    pieces = excerpt(clips, 0.4, 0.25)
+    assert pieces.shape == (64, 3, 40)
+    assert torch.equal(pieces[:, 0], pieces[:, 2])
+    steps = pieces[:, 0].diff()
+    even = (steps - steps[:, :1]).abs().amax(1) < 1e-3  # all but those that end in the last frame's way to the first
+    assert even.float().mean() > 0.9
+    speed = steps[even, 0]
+    assert 0.75 <= speed.min() < 0.85
+    assert 1.15 < speed.max() <= 1.25
+    assert pieces[:, 0, 0].min() < 5
+    assert pieces[even, 0, -1].max() > 95
+
+
+def test_an_excerpt_that_is_faster_than_its_clip_is_long_starts_again():
+    torch.manual_seed(1)
+    clips = torch.arange(100.0).expand(64, 1, 100)
+    looped = excerpt(clips, 1.0, 0.5)
+    assert looped.shape == clips.shape
+    fast = looped.diff().median(-1).values[:, 0] > 1.2
+    assert (looped[fast, 0].diff() < 0).any(1).all()
+    assert looped.max() <= 99
 
 
 def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():
@@ -48,7 +75,7 @@ def test_a_recipe_without_augmentation_changes_nothing():
 
 
 def test_the_same_seed_gives_the_same_batch():
-    recipe = Recipe(time_shift=0.5, time_masks=2, frequency_masks=2)
+    recipe = Recipe(time_shift=0.5, time_crop=0.5, time_stretch=0.2, time_masks=2, frequency_masks=2)
     clips = torch.randn(8, 16, 50)
     torch.manual_seed(3)
     first = augment(clips, recipe)

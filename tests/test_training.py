@@ -35,6 +35,7 @@ def train(run, data, model, folder):
         {"optimizer": "adam", "schedule": "cosine", "gradient_clip": None, "weight_decay": 0.0},
         {"schedule": "sgdr", "label_smoothing": 0.1, "mixup": 0.5, "time_shift": 0.5, "time_masks": 1},
         {"precision": "bf16-mixed", "prior_bias": False, "frequency_masks": 2},
+        {"time_crop": 0.5, "time_stretch": 0.2, "ema_decay": 0.9},
     ],
 )
 def test_every_recipe_learns(tmp_path, dataset, recipe):
