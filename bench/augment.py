@@ -7,11 +7,13 @@ from bench.records import Recipe
 
 
 def augment(features: Tensor, recipe: Recipe) -> Tensor:
-    """Shift, crop, stretch and mask, as the recipe says: `(B, F, T)` to `(B, F, T')`, shorter where it crops."""
+    """Shift, crop, stretch, colour and mask, as the recipe says: `(B, F, T)` to `(B, F, T')`."""
     if recipe.time_shift > 0:
         features = shift(features, recipe.time_shift)
     if recipe.time_crop < 1 or recipe.time_stretch > 0:
         features = excerpt(features, recipe.time_crop, recipe.time_stretch)
+    if recipe.channel_noise > 0:
+        features = colour(features, recipe.channel_noise)
     if recipe.time_masks or recipe.frequency_masks:
         features = mask(features, recipe.time_masks, recipe.frequency_masks)
     return features
@@ -42,6 +44,15 @@ def excerpt(features: Tensor, share: float, stretch: float) -> Tensor:
         for index in (before, (before + 1) % frames)
     )
     return torch.lerp(early, late, (place - before)[:, None, :].to(features))
+
+
+def colour(features: Tensor, share: float) -> Tensor:
+    """Add to each channel of a clip a constant, as another microphone or room would: normal, `share` of its deviation.
+
+    The deviation is the channel's over the batch.
+    """
+    deviation = features.std((0, 2), keepdim=True)  # (1, F, 1)
+    return features + share * deviation * torch.randn(features.shape[:2], device=features.device)[..., None]
 
 
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:

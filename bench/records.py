@@ -43,6 +43,7 @@ class Recipe:
         time_shift: largest circular shift of a clip's features in time, as a share of its length.
         time_crop: share of a clip's frames that a training step sees, at a random place; the whole clip is tested.
         time_stretch: largest change of a clip's speed in training, as a share of it.
+        channel_noise: deviation of the constant added to each channel of a clip, as a share of the channel's own.
         time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
         frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
         patience: epochs without a better validation score after which training stops; None never stops early.
@@ -63,6 +64,7 @@ class Recipe:
     time_shift: float = 0.0
     time_crop: float = 1.0
     time_stretch: float = 0.0
+    channel_noise: float = 0.0
     time_masks: int = 0
     frequency_masks: int = 0
     patience: int | None = None

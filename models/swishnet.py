@@ -6,9 +6,8 @@ counted backwards from the frame that is decided on, which is the same as dilati
 `classify` computes the one, `frames_logits` the other, from the same weights.
 
 Different here: coefficients are standardised by running statistics (no parameters). The paper decides at the clip's
-last frame, which hears 202 frames. A longer clip would be judged by its end, so `read_out="mean"` averages the logits
-of the frames last, last - 48, last - 96, ... that hear 202 frames of the clip. They cost next to nothing, as the
-stride is 48 there already, and up to 249 frames there is one, the paper's.
+last frame, which hears the 202 frames up to it. A longer clip would be judged by its end, so that `read_out="mean"`,
+the default there, decides on the mean over the clip of what blocks 5 to 8 say. It costs nothing more.
 """
 
 from typing import ClassVar, Literal
@@ -21,9 +20,6 @@ from models.base import AudioModel, ModelError
 
 STRIDES = (3, 2, 2, 2, 2)
 """Of blocks 4 to 8."""
-
-CONTEXT = 202
-"""Frames that one decision hears."""
 
 
 def gate(x: Tensor) -> Tensor:
@@ -66,7 +62,7 @@ class SwishNet(AudioModel):
         classes: C.
         width: multiplier of all channels.
         dropout: share of the channels' values that is dropped after every block in training.
-        read_out: "last" decides at the last frame; "mean" over the whole clip, see above.
+        read_out: "last" decides at the last frame, "mean" over the whole clip, see above; None is "last" for T < 250.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
@@ -80,9 +76,10 @@ class SwishNet(AudioModel):
         classes: int,
         width: int = 1,
         dropout: float = 0.1,
-        read_out: Literal["last", "mean"] = "mean",
+        read_out: Literal["last", "mean"] | None = None,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
+        read_out = read_out or ("last" if frames < 250 else "mean")
         if width < 1 or read_out not in ("last", "mean"):
             raise ModelError(f"need width ≥ 1 and read_out 'last' or 'mean', got {width} and {read_out!r}")
         w = width
@@ -126,17 +123,16 @@ class SwishNet(AudioModel):
         return outputs
 
     def decide(self, outputs: list[Tensor]) -> Tensor:
-        """Map the gated outputs of blocks 5 to 8 at N decision frames to logits `(B, C, N)`."""
+        """Map the gated outputs of blocks 5 to 8 for N decisions to logits `(B, C, N)`."""
         x = torch.cat(outputs, 1).transpose(1, 2)  # (B, N, 40w)
         logits: Tensor = self.logits(self.hidden(x).relu())  # (B, N, C)
         return logits.transpose(1, 2)
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
-        decisions = 1 + max(0, features.shape[2] - CONTEXT) // 48 if self.read_out == "mean" else 1
-        _, g5, g6, g7, g8 = self.gated(self.trunk(features), strided=True)
-        at_48 = [every(g5, 8), every(g6, 4), every(g7, 2), g8]
-        return self.decide([x[..., -decisions:] for x in at_48]).mean(2)
+        outputs = self.gated(self.trunk(features), strided=True)[1:]
+        last = self.read_out == "last"
+        return self.decide([x[..., -1:] if last else x.mean(2, keepdim=True) for x in outputs]).squeeze(2)
 
     def frames_logits(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C, T)` of a decision at each frame, for streams and time lines."""

@@ -1,6 +1,6 @@
 import torch
 
-from bench.augment import augment, excerpt, mask, mixup, shift
+from bench.augment import augment, colour, excerpt, mask, mixup, shift
 from bench.records import Recipe
 
 
@@ -43,6 +43,15 @@ def test_an_excerpt_that_is_faster_than_its_clip_is_long_starts_again():
     assert looped.max() <= 99
 
 
+def test_colour_adds_a_constant_to_each_channel_of_a_clip():
+    torch.manual_seed(0)
+    clips = torch.randn(500, 2, 30) * torch.tensor([1.0, 10.0])[:, None]
+    added = colour(clips, 0.5) - clips
+    assert torch.allclose(added, added[..., :1].expand_as(added), atol=1e-5)
+    assert torch.allclose(added[..., 0].std(0), torch.tensor([0.5, 5.0]), rtol=0.1)
+    assert abs(torch.corrcoef(added[..., 0].T)[0, 1]) < 0.15
+
+
 def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():
     torch.manual_seed(0)
     clips = torch.randn(200, 16, 80)
@@ -75,7 +84,7 @@ def test_a_recipe_without_augmentation_changes_nothing():
 
 
 def test_the_same_seed_gives_the_same_batch():
-    recipe = Recipe(time_shift=0.5, time_crop=0.5, time_stretch=0.2, time_masks=2, frequency_masks=2)
+    recipe = Recipe(time_shift=0.5, time_crop=0.5, time_stretch=0.2, channel_noise=0.1, time_masks=2, frequency_masks=2)
     clips = torch.randn(8, 16, 50)
     torch.manual_seed(3)
     first = augment(clips, recipe)

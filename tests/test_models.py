@@ -15,7 +15,7 @@ from models.fc import FC
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip
 from models.rann import RANN
-from models.swishnet import SwishNet
+from models.swishnet import SwishNet, every
 
 SAMPLE_RATE = 16000
 CLASSES = 7
@@ -240,13 +240,20 @@ def test_swishnets_strided_and_dilated_forms_agree(frames: int, width: int) -> N
     torch.manual_seed(frames)
     x = torch.randn(2, 20, frames)
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
-        for read_out in ("last", "mean"):
-            model = SwishNet(NoFrontend(), 20, frames, 3, width=width, read_out=read_out).to(dtype).eval()
-            at_each = model.frames_logits(x.to(dtype))
-            assert at_each.shape == (2, 3, frames)
-            decided = [t for t in range(frames - 1, -1, -48) if t == frames - 1 or (read_out == "mean" and t >= 201)]
-            expected = at_each[..., decided].mean(2)
-            torch.testing.assert_close(model.classify(x.to(dtype)), expected, atol=tolerance, rtol=0)
+        model = SwishNet(NoFrontend(), 20, frames, 3, width=width, read_out="last").to(dtype).eval()
+        at_each = model.frames_logits(x.to(dtype))
+        assert at_each.shape == (2, 3, frames)
+        torch.testing.assert_close(model.classify(x.to(dtype)), at_each[..., -1], atol=tolerance, rtol=0)
+        model.read_out = "mean"
+        said = model.gated(model.trunk(x.to(dtype)), strided=False)[1:]
+        means = [every(block, stride).mean(2, True) for block, stride in zip(said, (6, 12, 24, 48), strict=True)]
+        torch.testing.assert_close(model.classify(x.to(dtype)), model.decide(means)[..., 0], atol=tolerance, rtol=0)
+
+
+def test_swishnet_decides_at_the_end_of_the_papers_clips_and_over_the_whole_of_longer_ones() -> None:
+    assert SwishNet(NoFrontend(), 20, 249, 3).read_out == "last"
+    assert SwishNet(NoFrontend(), 20, 250, 3).read_out == "mean"
+    assert SwishNet(NoFrontend(), 20, 500, 3, read_out="last").read_out == "last"
 
 
 def test_swishnet_hears_202_frames() -> None:
