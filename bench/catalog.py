@@ -102,6 +102,22 @@ MODELS = {
         line="residual audio network; rann-{t_c}x{t_m}-{W} names a size of the paper",
         frontend="logmel-128",
     ),
+    "cnn6": Model(target="models.panns:CNN6", line="PANNs, four 5x5 convolutions", frontend="logmel-panns"),
+    "cnn10": Model(target="models.panns:CNN10", line="PANNs, eight 3x3 convolutions", frontend="logmel-panns"),
+    "cnn14": Model(target="models.panns:CNN14", line="PANNs, twelve 3x3 convolutions", frontend="logmel-panns"),
+    "resnet22": Model(target="models.panns:ResNet22", line="PANNs, 8 residual blocks", frontend="logmel-panns"),
+    "resnet38": Model(target="models.panns:ResNet38", line="PANNs, 16 residual blocks", frontend="logmel-panns"),
+    "resnet54": Model(target="models.panns:ResNet54", line="PANNs, 16 bottleneck blocks", frontend="logmel-panns"),
+    "mobilenet-v1": Model(target="models.panns:MobileNetV1", line="PANNs, MobileNet V1", frontend="logmel-panns"),
+    "mobilenet-v2": Model(target="models.panns:MobileNetV2", line="PANNs, MobileNet V2", frontend="logmel-panns"),
+    "wavegram-cnn": Model(
+        target="models.panns:WavegramCNN", line="PANNs, CNN14 on a learned spectrogram", frontend="waveform"
+    ),
+    "wavegram-logmel-cnn": Model(
+        target="models.panns:WavegramLogmelCNN",
+        line="PANNs, CNN14 on a learned spectrogram beside the log-mel",
+        frontend="waveform",
+    ),
     "fusion-average": Model(
         target="models.fusion:weighted_average",
         line="members' probabilities, weighted average",
@@ -148,6 +164,12 @@ FRONTENDS = {
     "mfcc": Frontend(
         target="models.frontends.mfcc:MFCC", line="20 mel-frequency cepstral coefficients, 25 ms frames, 10 ms hop"
     ),
+    "logmel-panns": Frontend(
+        target="models.frontends.logmel:LogMel",
+        line="log-mel spectrogram of PANNs: as logmel, with a frame on the clip's end",
+        arguments={"closing_frame": True},
+    ),
+    "waveform": Frontend(target="models.frontends.waveform:Waveform", line="the samples themselves"),
     "none": Frontend(target="models.frontends.none:NoFrontend", line="embeddings as they are"),
 }
 

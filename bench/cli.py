@@ -49,6 +49,7 @@ Embedding = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
+Convention = StrEnum("Convention", ["macs", "panns"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
 Kind = StrEnum("Kind", ["models", "frontends", "datasets", "suites", "metrics"])
 
@@ -348,6 +349,9 @@ def complexity(
     sample_rate: SampleRate = 32000,
     frontend: FrontendName = None,
     embedding: Embedding = None,
+    convention: Annotated[
+        Convention, typer.Option(help="macs: multiply-adds. panns: as PANNs' tables count, about twice as many.")
+    ] = Convention.macs,
     as_json: AsJson = False,
 ) -> None:
     """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
@@ -357,6 +361,17 @@ def complexity(
     from bench import complexity as counting
 
     built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
+    if convention is Convention.panns:
+        if embedding:
+            raise SuiteError("the convention panns is for waveforms; leave --embedding out")
+        parameters, multi_adds = counting.trainable(built), counting.panns_multiply_adds(built, shape[0])
+        if as_json:
+            _print_json({"model": model, "classes": classes, "parameters": parameters, "multi_adds": multi_adds})
+            return
+        out.print(f"{model}, {classes} classes, a clip of {length:g} s, as PANNs count", highlight=False)
+        out.print(f"  parameters       {parameters:,}", highlight=False)
+        out.print(f"  multi-adds       {multi_adds:,}  ({multi_adds / 1e9:.3f}e9)", highlight=False)
+        return
     size = counting.measure(built, shape, length)
     if as_json:
         _print_json({"model": model, "classes": classes, **asdict(size)})

@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.errors import ProfileError
 from bench.records import Complexity
 from models.base import AudioModel, Frontend
+from models.frontends.mel import MelPower
 
 
 def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float) -> Complexity:
@@ -45,13 +46,18 @@ def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float
     counted = count(_Classify(twin), torch.empty(features, device="meta"), formulas=declared > 0)
     weights = (*model.parameters(), *model.buffers())
     return Complexity(
-        parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        parameters=trainable(model),
         macs=counted + declared,
         frontend_macs=frontend_macs,
         elementwise=model.elementwise(),
         bytes=sum(t.numel() * t.element_size() for t in weights),
         clip_seconds=clip_seconds,
     )
+
+
+def trainable(model: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
@@ -83,6 +89,37 @@ def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
             f"`counted_by_formula = True` on them; remove layers that are not used"
         )
     return counter.get_total_flops() // 2
+
+
+def panns_multiply_adds(model: AudioModel, samples: int) -> int:
+    """Count one clip as PANNs' tables do (Kong et al. 2020, https://arxiv.org/abs/1912.10211), at batch 1.
+
+    Their "multi-adds" are twice the multiply-adds of convolutions and linear layers, plus biases, plus two for each
+    value that a batch norm or a ReLU module takes in, plus what pooling modules read, with the Fourier transform as
+    two convolutions. Mel filters, logarithms and functions that are no modules count nothing.
+    """
+    total = 0
+
+    def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        taken, given = inputs[0].numel(), output.numel()
+        if isinstance(module, MelPower):
+            total += 2 * module.frames(samples) * 2 * (module.n_fft // 2 + 1) * module.n_fft
+        elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            total += 2 * given * module.weight[0].numel() + (given if module.bias is not None else 0)
+        elif isinstance(module, nn.Linear):
+            total += 2 * module.weight.numel() + (len(module.bias) if module.bias is not None else 0)
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU)):
+            total += 2 * taken
+        elif isinstance(module, nn.AvgPool2d):
+            total += given * int(module.kernel_size) ** 2
+
+    twin = copy.deepcopy(model).eval()
+    for module in twin.modules():
+        module.register_forward_hook(add)
+    with torch.inference_mode():
+        twin(torch.zeros(1, samples, device=next(twin.parameters()).device))
+    return total
 
 
 class _Classify(nn.Module):
@@ -131,8 +168,10 @@ def _per_module(root: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.M
 
 def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
     """Name the modules that have matrices of their own and no products to show for them."""
+    model = getattr(root, "model", root)
+    apart = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
     for name, module in root.named_modules():
-        if name.startswith("model.frontend") or isinstance(module, (ParametrizationList, nn.Embedding)):
+        if name.startswith(apart) or isinstance(module, (ParametrizationList, nn.Embedding)):
             continue  # counted apart; no products of their own
         own = (p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations."))
         if not any(p.ndim >= 2 for p in own) or spent.get(module):

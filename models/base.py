@@ -56,10 +56,12 @@ class AudioModel(nn.Module, ABC):
     Attributes:
         inputs: kinds of data the model can listen to, of "waveform" and "embedding".
         clip_seconds: length of clip that published figures are for; `bench complexity` uses it unless told.
+        idle: names of modules that a published checkpoint holds and nothing uses.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds: float = 10.0
+    idle: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, frontend: nn.Module, features: int, frames: int, classes: int) -> None:
         super().__init__()

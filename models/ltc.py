@@ -23,11 +23,15 @@ Shape letters: **B** batch, **T** frames, **I** inputs, **U** neurons, **O** out
 synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the whole clip.
 """
 
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
@@ -163,6 +167,28 @@ class _Layer(NamedTuple):
     recurrent: bool
 
 
+class _Wires(NamedTuple):
+    """Where the K synapses are that a wiring has, in order of their target.
+
+    Attributes:
+        place: in the flattened matrix from sources to targets `(K)`.
+        start: first synapse of each target `(U + 1)`.
+        source: of each synapse `(K)`.
+    """
+
+    place: Tensor
+    start: NDArray[np.int32]
+    source: NDArray[np.int32]
+
+    @staticmethod
+    def of(mask: Tensor) -> "_Wires":
+        """Return the wires of a mask `(S, U)`."""
+        target, source = (mask.T != 0).nonzero(as_tuple=True)
+        counts = np.bincount(target.numpy(), minlength=mask.shape[1])
+        start = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+        return _Wires(source * mask.shape[1] + target, start, source.numpy().astype(np.int32))
+
+
 class _Cell(nn.Module):
     """Parameters of the neurons, with the names, the shapes and the random draws of ncps."""
 
@@ -214,6 +240,7 @@ class _Cell(nn.Module):
                 known = [i for layer in self.layers for i in layer.neurons if into[i]]
                 self.layers.append(_Layer(members, known, any(into[i] for i in members)))
         self.sensed: list[int] = self.sensory_sparsity_mask.any(0).nonzero().flatten().tolist()
+        self.wires = {"sensory_": _Wires.of(self.sensory_sparsity_mask), "": _Wires.of(self.sparsity_mask)}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Load, then follow the wiring that was loaded."""
@@ -310,7 +337,7 @@ class LTCLayer(nn.Module):
         v, memory = state if isinstance(state, tuple) else (state, None)
         if v is None:
             v = x.new_zeros(x.shape[1], self.state_size)
-        blocks = self._blocks()
+        blocks = None if _compiled(x) else self._blocks()
         if self.lstm is None:
             states, last = self._solve(x, v, timespans, blocks), memory
         else:
@@ -385,18 +412,39 @@ class LTCLayer(nn.Module):
             for layer in cell.layers
         ]
 
+    def _packed(self, prefix: str) -> Tensor:
+        """Return slope, offset, weight · erev and weight of the synapses that there are `(K, 4)`."""
+        place = self.rnn_cell.wires[prefix].place
+        sigma, mu, w, erev, mask = (
+            getattr(self.rnn_cell, prefix + name).flatten().index_select(0, place)
+            for name in ("sigma", "mu", "w", "erev", "sparsity_mask")
+        )
+        w = self._positive(w) * mask
+        return torch.stack([sigma, -sigma * mu, w * erev, w], 1)
+
     def _solve(
         self,
         x: Tensor,
         v: Tensor,
         timespans: Tensor | None,
-        blocks: list[tuple[Synapses | None, Synapses | None]],
+        blocks: list[tuple[Synapses | None, Synapses | None]] | None,
     ) -> Tensor:
-        """Return the states after each frame `(T, B, U)` for inputs `(T, B, I)` and the first state `(B, U)`."""
+        """Return the states after each frame `(T, B, U)` for inputs `(T, B, I)` and the first state `(B, U)`.
+
+        Without `blocks` by the compiled kernels.
+        """
         cell, unfolds = self.rnn_cell, self.ode_unfolds
         frames, batch, _ = x.shape
         x = x * getattr(cell, "input_w", 1) + getattr(cell, "input_b", 0)
         gleak, c = self._positive(cell.gleak), self._positive(cell.cm) * unfolds  # (U)
+        if blocks is None:
+            c = c.expand(1, 1, -1) if timespans is None else c / timespans  # (1 or T, 1 or B, U)
+            wires = [tuple(cell.wires[prefix][1:]) for prefix in ("sensory_", "")]
+            packed = [self._packed(prefix) for prefix in ("sensory_", "")]
+            states: Tensor = kernels().Solve.apply(
+                x, v, c, gleak * cell.vleak, gleak + self.epsilon, *packed, unfolds, *wires
+            )
+            return states
         c = c.expand(frames, 1, -1) if timespans is None else c / timespans  # (T, B or 1, U)
         p = (gleak * cell.vleak).expand(frames, batch, -1)
         q = (c + gleak + self.epsilon).expand(frames, batch, -1)
@@ -421,6 +469,23 @@ class LTCLayer(nn.Module):
             solved.append(trajectory[unfolds::unfolds])
         order = torch.tensor([place[i] for i in range(self.state_size)], device=x.device)
         return torch.cat(solved, -1).index_select(-1, order)
+
+
+@cache
+def kernels() -> Any:
+    """Return the module of compiled kernels, or None, after one warning, where numba is not installed."""
+    try:
+        from models import ltc_kernels
+    except ImportError as error:
+        warnings.warn(f"liquid layers run many times slower without numba ({error}): pip install numba", stacklevel=2)
+        return None
+    return ltc_kernels
+
+
+def _compiled(x: Tensor) -> bool:
+    """Whether the compiled kernels can take these inputs."""
+    fits = x.device.type == "cpu" and x.dtype == torch.float32
+    return fits and not torch.compiler.is_compiling() and kernels() is not None
 
 
 def _sums(v: Tensor, synapses: Synapses) -> Tensor:

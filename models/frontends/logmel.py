@@ -2,8 +2,8 @@
 
 Slaney mel scale, filters of equal area, power spectrum, periodic Hann window, 10 log10(max(x, 1e-10)) dB, no limit
 below the clip's own maximum, so that a clip's features never depend on another's. PANNs' 1,024 points at 32 kHz
-become the next power of two of 32 ms; a clip has exactly `frames_per_second` frames a second, where PANNs have one
-more.
+become the next power of two of 32 ms; a clip has exactly `frames_per_second` frames a second, and one more as in PANNs
+with `closing_frame`.
 """
 
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ class LogMel(Frontend):
         frames_per_second: T of one second.
         f_min: lower edge of the first band, in hertz.
         f_max: upper edge of the last band, in hertz; by default 14 kHz or half the sample rate, whichever is less.
+        closing_frame: whether one more frame is centred on the clip's end.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class LogMel(Frontend):
         frames_per_second: float = 100,
         f_min: float = 50,
         f_max: float | None = None,
+        closing_frame: bool = False,
     ) -> None:
         super().__init__()
         n_fft = n_fft or next_power_of_two(0.032 * sample_rate)
         f_max = f_max or min(14000, sample_rate / 2)
         self.frame_rate = frames_per_second
-        self.power = MelPower(sample_rate, bands, n_fft, n_fft, frames_per_second, f_min, f_max, "slaney")
+        self.power = MelPower(
+            sample_rate, bands, n_fft, n_fft, frames_per_second, f_min, f_max, "slaney", closing_frame
+        )
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, T = round(frames_per_second · S / sample_rate)."""

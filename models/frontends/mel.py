@@ -28,6 +28,7 @@ class MelPower(nn.Module):
         f_min: lower edge of the first band, in hertz.
         f_max: upper edge of the last band, in hertz.
         scale: "slaney" has filters of equal area, as librosa and PANNs; "htk" has filters of equal height.
+        closing_frame: whether one more frame is centred on the clip's end.
 
     Raises:
         ModelError: bands outside of the spectrum, or so narrow that one holds no point of the transform.
@@ -46,6 +47,7 @@ class MelPower(nn.Module):
         f_min: float,
         f_max: float,
         scale: Literal["slaney", "htk"],
+        closing_frame: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= f_min < f_max <= sample_rate / 2:
@@ -55,6 +57,7 @@ class MelPower(nn.Module):
         self.sample_rate = sample_rate
         self.n_fft = n_fft
         self.frames_per_second = frames_per_second
+        self.closing_frame = closing_frame
         self.hop = max(1, round(sample_rate / frames_per_second))
         norm = "slaney" if scale == "slaney" else None
         with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
@@ -70,7 +73,7 @@ class MelPower(nn.Module):
 
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""
-        return max(1, round(self.frames_per_second * samples / self.sample_rate))
+        return max(1, round(self.frames_per_second * samples / self.sample_rate)) + self.closing_frame
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""

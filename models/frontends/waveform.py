@@ -1,0 +1,25 @@
+"""For models that listen to the samples themselves."""
+
+from torch import Tensor
+
+from models.base import Frontend
+
+
+class Waveform(Frontend):
+    """Waveform `(B, S)` to features `(B, 1, S)`.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.frame_rate = sample_rate
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, 1, S)`."""
+        return waveform[:, None]
+
+    def macs(self, samples: int) -> int:
+        """Nothing is computed."""
+        return 0

@@ -1,0 +1,516 @@
+"""PANNs: CNN6/10/14, ResNet22/38/54, MobileNetV1/V2, Wavegram-CNN and Wavegram-Logmel-CNN for audio tagging.
+
+Kong et al. 2020, https://arxiv.org/abs/1912.10211. Modules and parameters have the names of the authors' checkpoints,
+which `load_official` reads (`Cnn14_mAP=0.431.pth` and kin). Different here: `scale` makes a small relative with the
+same shape; SpecAugment and mixup are left to the training recipe; logits are returned, no probabilities.
+
+The published multiply-adds are of another convention, see `bench complexity --convention panns`; with it, and with the
+front-end `logmel-panns` (one frame more than 100 a second), the ten counts come out exactly.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import AudioModel, ModelError
+from models.frontends.logmel import LogMel
+
+
+class ConvBlock(nn.Module):
+    """Two 3×3 convolutions, or one 5×5, each with batch norm and ReLU, then average pooling."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.double = kernel == 3
+        if self.double:
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor, pool: tuple[int, int] = (2, 2)) -> Tensor:
+        """Map `(B, C, T, F)` to `(B, C', T / pool[0], F / pool[1])`."""
+        x = F.relu_(self.bn1(self.conv1(x)))
+        if self.double:
+            x = F.relu_(self.bn2(self.conv2(x)))
+        return x if pool == (1, 1) else F.avg_pool2d(x, pool)
+
+
+class PANN(AudioModel):
+    """What all have in common: norm over mel bands, a body of convolutions, pooling, one hidden layer, logits.
+
+    Args:
+        frontend: maps the batch's `x` to a log-mel spectrogram `(B, F, T)`; for Wavegrams to the waveform `(B, 1, S)`.
+        features: F, 64 in the paper.
+        frames: T of one clip; others are taken, too.
+        classes: C.
+        scale: of all numbers of channels; 1 is the paper's.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
+    clip_seconds = 10.0
+    hidden: ClassVar[tuple[int, int]] = (2048, 2048)
+    """Channels of the body's maps and of the hidden layer."""
+    pooled_dropout: ClassVar[float] = 0.5
+    reduction: ClassVar[int] = 32
+    """Frames and bands of the spectrogram for one of the body's maps."""
+
+    def __init__(self, frontend: nn.Module, features: int, frames: int, classes: int, scale: float = 1.0) -> None:
+        super().__init__(frontend, features, frames, classes)
+        if scale <= 0:
+            raise ModelError(f"scale must be > 0, got {scale}")
+        self.scale = scale
+        self.bn0 = nn.BatchNorm2d(self._bands)
+        self._build()
+        maps, hidden = map(self.channels, self.hidden)
+        self.fc1 = nn.Linear(maps, hidden)
+        self.fc_audioset = nn.Linear(hidden, classes)
+        for module in self.modules():
+            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if isinstance(module, (BasicBlock, Bottleneck)):
+                nn.init.zeros_(module.last.weight)
+
+    @property
+    def _bands(self) -> int:
+        """Bands of the spectrogram."""
+        return self.features
+
+    def channels(self, number: int) -> int:
+        """Return a published number of channels, scaled."""
+        return max(1, round(self.scale * number))
+
+    def _build(self) -> None:
+        """Make the body."""
+        raise NotImplementedError
+
+    def _body(self, x: Tensor) -> Tensor:
+        """Map a normalised spectrogram `(B, 1, T, F)` to maps `(B, C, T', F')`."""
+        raise NotImplementedError
+
+    def normalised(self, spectrogram: Tensor) -> Tensor:
+        """Map a spectrogram `(B, F, T)` to `(B, 1, T, F)`, each band normalised; short ones are padded with silence."""
+        short = [max(0, self.reduction - size) for size in spectrogram.shape[1:]]
+        x = self.bn0(spectrogram[:, :, :, None])  # (B, F, T, 1)
+        return F.pad(x.permute(0, 3, 2, 1), (0, short[0], 0, short[1]))
+
+    @property
+    def output(self) -> nn.Linear:
+        """The linear layer that makes the logits."""
+        return self.fc_audioset
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        return self.head(self._body(self.normalised(features)))
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Map `(B, C, T', F')` to logits `(B, C)`: mean over bands, then maximum plus mean over time."""
+        x = maps.mean(3)  # (B, C, T')
+        x = x.amax(2) + x.mean(2)  # (B, C)
+        x = F.relu_(self.fc1(F.dropout(x, self.pooled_dropout, self.training)))
+        logits: Tensor = self.fc_audioset(x)
+        return logits
+
+    def dropped(self, x: Tensor) -> Tensor:
+        """Drop a fifth of the values in training."""
+        return F.dropout(x, 0.2, self.training)
+
+
+class CNN(PANN):
+    """Blocks `conv_block1` to `conv_block{n}`; the last one pools only where it is the fourth."""
+
+    widths: ClassVar[tuple[int, ...]]
+    kernel: ClassVar[int] = 3
+
+    def _build(self) -> None:
+        widths = [1, *map(self.channels, self.widths)]
+        for n, (inputs, outputs) in enumerate(pairwise(widths), start=1):
+            self.add_module(f"conv_block{n}", ConvBlock(inputs, outputs, self.kernel))
+
+    def _body(self, x: Tensor) -> Tensor:
+        return self.blocks(x, 1)
+
+    def blocks(self, x: Tensor, first: int) -> Tensor:
+        """Run the blocks from number `first` on."""
+        for n in range(first, len(self.widths) + 1):
+            x = self.dropped(getattr(self, f"conv_block{n}")(x, (1, 1) if n == 6 else (2, 2)))
+        return x
+
+
+class CNN6(CNN):
+    """Four blocks of one 5×5 convolution."""
+
+    widths = (64, 128, 256, 512)
+    kernel = 5
+    hidden = (512, 512)
+
+
+class CNN10(CNN):
+    """Four blocks of two 3×3 convolutions."""
+
+    widths = (64, 128, 256, 512)
+    hidden = (512, 512)
+
+
+class CNN14(CNN):
+    """Six blocks of two 3×3 convolutions."""
+
+    widths = (64, 128, 256, 512, 1024, 2048)
+
+
+class BasicBlock(nn.Module):
+    """Residual block of two 3×3 convolutions; one of stride 2 averages its input over 2×2 first."""
+
+    expansion = 1
+
+    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU()
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = shortcut
+
+    @property
+    def last(self) -> nn.BatchNorm2d:
+        """The norm before the addition; its scale starts at 0."""
+        return self.bn2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, T, F)` to `(B, C', T / stride, F / stride)`."""
+        identity = x if self.downsample is None else self.downsample(x)
+        x = F.avg_pool2d(x, 2) if self.stride == 2 else x
+        x = F.dropout(self.relu(self.bn1(self.conv1(x))), 0.1, self.training)
+        added: Tensor = self.relu(self.bn2(self.conv2(x)) + identity)
+        return added
+
+
+class Bottleneck(nn.Module):
+    """Residual block of a 1×1, a 3×3 and a 1×1 convolution; one of stride 2 averages its input over 2×2 first."""
+
+    expansion = 4
+
+    def __init__(self, inputs: int, width: int, stride: int, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU()
+        self.downsample = shortcut
+
+    @property
+    def last(self) -> nn.BatchNorm2d:
+        """The norm before the addition; its scale starts at 0."""
+        return self.bn3
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, T, F)` to `(B, C', T / stride, F / stride)`."""
+        identity = x if self.downsample is None else self.downsample(x)
+        x = F.avg_pool2d(x, 2) if self.stride == 2 else x
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = F.dropout(self.relu(self.bn2(self.conv2(x))), 0.1, self.training)
+        added: Tensor = self.relu(self.bn3(self.conv3(x)) + identity)
+        return added
+
+
+class _Stages(nn.Module):
+    """`layer1` to `layer4` of residual blocks."""
+
+    def __init__(self, block: type[BasicBlock | Bottleneck], counts: tuple[int, ...], widths: list[int]) -> None:
+        super().__init__()
+        inputs = widths[0]
+        for n, (count, width) in enumerate(zip(counts, widths, strict=True), start=1):
+            stage: list[nn.Module] = []
+            for index in range(count):
+                outputs, stride = width * block.expansion, 2 if n > 1 and index == 0 else 1
+                shortcut = None
+                if stride == 2 or inputs != outputs:
+                    pool = [nn.AvgPool2d(2)] if stride == 2 else []
+                    shortcut = nn.Sequential(*pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+                stage.append(block(inputs, width, stride, shortcut))
+                inputs = outputs
+            self.add_module(f"layer{n}", nn.Sequential(*stage))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for stage in self.children():
+            x = stage(x)
+        return x
+
+
+class ResNet(PANN):
+    """A block as in the CNNs, four stages of residual blocks, another block."""
+
+    counts: ClassVar[tuple[int, ...]]
+    block: ClassVar[type[BasicBlock | Bottleneck]] = BasicBlock
+
+    def _build(self) -> None:
+        widths = [self.channels(width) for width in (64, 128, 256, 512)]
+        self.conv_block1 = ConvBlock(1, widths[0])
+        self.resnet = _Stages(self.block, self.counts, widths)
+        self.conv_block_after1 = ConvBlock(widths[-1] * self.block.expansion, self.channels(2048))
+
+    def _body(self, x: Tensor) -> Tensor:
+        x = self.resnet(self.dropped(self.conv_block1(x)))
+        x = self.dropped(F.avg_pool2d(x, 2))
+        return self.dropped(self.conv_block_after1(x, (1, 1)))
+
+
+class ResNet22(ResNet):
+    """2, 2, 2, 2 basic blocks."""
+
+    counts = (2, 2, 2, 2)
+
+
+class ResNet38(ResNet):
+    """3, 4, 6, 3 basic blocks."""
+
+    counts = (3, 4, 6, 3)
+
+
+class ResNet54(ResNet):
+    """3, 4, 6, 3 bottlenecks."""
+
+    counts = (3, 4, 6, 3)
+    block = Bottleneck
+
+
+def _convolution(inputs: int, outputs: int, stride: int, activation: Callable[[], nn.Module]) -> list[nn.Module]:
+    """3×3 convolution at full rate, average pooling, norm, activation; each channel apart where numbers agree."""
+    groups = inputs if inputs == outputs else 1
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, groups=groups, bias=False)
+    return [convolution, nn.AvgPool2d(stride), nn.BatchNorm2d(outputs), activation()]
+
+
+def _pointwise(inputs: int, outputs: int, activation: Callable[[], nn.Module] | None = None) -> list[nn.Module]:
+    """1×1 convolution, norm, activation."""
+    layers = [nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)]
+    return layers if activation is None else [*layers, activation()]
+
+
+class MobileNetV1(PANN):
+    """Depthwise separable convolutions; average pooling takes the place of strides."""
+
+    hidden = (1024, 1024)
+
+    def _build(self) -> None:
+        relu = partial(nn.ReLU, inplace=True)
+        plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
+        inputs = self.channels(32)
+        stages = [nn.Sequential(*_convolution(1, inputs, 2, relu))]
+        for width, stride in plan:
+            outputs = self.channels(width)
+            stages.append(
+                nn.Sequential(*_convolution(inputs, inputs, stride, relu), *_pointwise(inputs, outputs, relu))
+            )
+            inputs = outputs
+        self.features_ = nn.Sequential(*stages)
+
+    def _body(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.features_(x)
+        return maps
+
+
+class InvertedResidual(nn.Module):
+    """1×1 convolution to more channels, depthwise 3×3, 1×1 back; added to its input where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        inner = inputs * expansion
+        relu = partial(nn.ReLU6, inplace=True)
+        widen = _pointwise(inputs, inner, relu) if expansion > 1 else []
+        self.conv = nn.Sequential(*widen, *_convolution(inner, inner, stride, relu), *_pointwise(inner, outputs))
+        self.adds = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, T, F)` to `(B, C', T / stride, F / stride)`."""
+        y: Tensor = self.conv(x)
+        return x + y if self.adds else y
+
+
+class MobileNetV2(PANN):
+    """Inverted residuals; average pooling takes the place of strides."""
+
+    hidden = (1280, 1024)
+    pooled_dropout = 0.0
+
+    def _build(self) -> None:
+        plan = [
+            (1, 16, 1, 1),
+            (6, 24, 2, 2),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 2),
+            (6, 160, 3, 1),
+            (6, 320, 1, 1),
+        ]
+        relu = partial(nn.ReLU6, inplace=True)
+        inputs = self.channels(32)
+        stages: list[nn.Module] = [nn.Sequential(*_convolution(1, inputs, 2, relu))]
+        for expansion, width, count, stride in plan:
+            for index in range(count):
+                outputs = self.channels(width)
+                stages.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1, expansion))
+                inputs = outputs
+        stages.append(nn.Sequential(*_pointwise(inputs, self.channels(1280), relu)))
+        self.features_ = nn.Sequential(*stages)
+
+    def _body(self, x: Tensor) -> Tensor:
+        maps: Tensor = self.features_(x)
+        return maps
+
+
+class _WaveBlock(nn.Module):
+    """Two dilated convolutions over time, then maximum pooling by 4."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm1d(outputs)
+        self.conv2 = nn.Conv1d(outputs, outputs, 3, padding=2, dilation=2, bias=False)
+        self.bn2 = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, S)` to `(B, C', S / 4)`."""
+        x = F.relu_(self.bn1(self.conv1(x)))
+        x = F.relu_(self.bn2(self.conv2(x)))
+        return F.max_pool1d(x, 4)
+
+
+class WavegramCNN(CNN14):
+    """CNN14 whose first block is the Wavegram, a spectrogram of 32 learned bands in 4 channels.
+
+    The published one holds `bn0` and `conv_block1`, which nothing uses; so does this, for its checkpoint and its count.
+    """
+
+    idle = frozenset({"bn0", "conv_block1"})
+    published_bands: ClassVar[int] = 64
+
+    @property
+    def _bands(self) -> int:
+        return self.published_bands
+
+    def _build(self) -> None:
+        super()._build()
+        first, second = self.channels(64), 32 * max(1, self.channels(128) // 32)
+        self.pre_conv0 = nn.Conv1d(1, first, 11, stride=5, padding=5, bias=False)
+        self.pre_bn0 = nn.BatchNorm1d(first)
+        self.pre_block1 = _WaveBlock(first, first)
+        self.pre_block2 = _WaveBlock(first, second)
+        self.pre_block3 = _WaveBlock(second, second)
+        self.pre_block4 = ConvBlock(second // 32, first)
+
+    def wavegram(self, waveform: Tensor) -> Tensor:
+        """Map `(B, 1, S)` to `(B, C, S / 640, 32)`."""
+        x = F.relu_(self.pre_bn0(self.pre_conv0(waveform)))  # (B, 64, S / 5)
+        x = self.pre_block3(self.pre_block2(self.pre_block1(x)))  # (B, 128, S / 320)
+        x = x.unflatten(1, (-1, 32)).transpose(2, 3)  # (B, 4, S / 320, 32)
+        maps: Tensor = self.pre_block4(x, (2, 1))
+        return maps
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
+        return self.head(self.blocks(self.dropped(self.wavegram(features)), 2))
+
+
+class WavegramLogmelCNN(WavegramCNN):
+    """CNN14 on the Wavegram beside the log-mel spectrogram.
+
+    Args:
+        frontend: maps the batch's `x` to the waveform `(B, 1, S)`.
+        features: 1.
+        frames: S of one clip.
+        classes: C.
+        scale: of all numbers of channels; 1 is the paper's.
+        sample_rate: of the waveform, in hertz.
+    """
+
+    idle = frozenset[str]()
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        scale: float = 1.0,
+        sample_rate: int = 32000,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes, scale)
+        self.logmel = LogMel(sample_rate, self.published_bands, closing_frame=True)
+
+    def _build(self) -> None:
+        super()._build()
+        self.conv_block2 = ConvBlock(2 * self.channels(64), self.channels(128))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
+        wavegram = self.wavegram(features)
+        spectrogram = self.conv_block1(self.normalised(self.logmel(features[:, 0])))
+        frames = min(wavegram.shape[2], spectrogram.shape[2])
+        x = torch.cat([spectrogram[:, :, :frames], wavegram[:, :, :frames]], 1)
+        return self.head(self.blocks(self.dropped(x), 2))
+
+
+OFFICIAL = "https://zenodo.org/records/3987831"
+"""Where the authors keep their checkpoints."""
+
+_FRONTEND = ("spectrogram_extractor.", "logmel_extractor.")
+
+
+def load_official(model: PANN, path: Path) -> None:
+    """Load a checkpoint of the authors into a model of the same architecture; their front-end's tensors are left out.
+
+    A file with another number of classes than the model leaves the model's last layer as it is, for fine-tuning.
+
+    Args:
+        model: of this module.
+        path: for example `Cnn14_mAP=0.431.pth`.
+
+    Raises:
+        ModelError: the file is not there, is no checkpoint, or is of another architecture.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is not there: get it from {OFFICIAL}") from error
+    except Exception as error:
+        raise ModelError(f"{path} is not a checkpoint of tensors ({error})") from error
+    state: Mapping[str, Any] = content.get("model", content) if isinstance(content, dict) else {}
+    found = {_renamed(name): tensor for name, tensor in state.items() if not name.startswith(_FRONTEND)}
+    own = model.state_dict()
+    wanted = {name for name in own if not name.startswith(("frontend.", "logmel."))}
+    last = {name for name in wanted if name.startswith("fc_audioset.")}
+    if any(name in found and found[name].shape != own[name].shape for name in last):
+        for name in last:
+            found.pop(name, None)
+        wanted -= last
+    missing = sorted(wanted - set(found))
+    unknown = sorted(set(found) - set(own))
+    other = sorted(name for name in wanted & set(found) if found[name].shape != own[name].shape)
+    if missing or unknown or other:
+        words = [
+            f"{len(names)} {what} such as {names[0]}"
+            for names, what in ((missing, "missing"), (unknown, "unknown"), (other, "of another shape"))
+            if names
+        ]
+        raise ModelError(f"{path} is not of a {type(model).__name__}: {', '.join(words)}")
+    model.load_state_dict(own | found)
+
+
+def _renamed(name: str) -> str:
+    """Return our name of a parameter: `features` is the number of bands in every model here."""
+    return f"features_{name.removeprefix('features')}" if name.startswith("features.") else name
