@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.base import AudioModel, ModelError
+from models.memory import LSTMCell
 from models.wirings import AutoNCP, FullyConnected, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -249,23 +250,6 @@ class _Cell(nn.Module):
             self._arrange()
 
 
-class _LSTMCell(nn.Module):
-    """The memory cell of `mixed_memory`, as in ncps: forget bias +1, no bias in the recurrent map."""
-
-    def __init__(self, inputs: int, units: int) -> None:
-        super().__init__()
-        self.input_map = nn.Linear(inputs, 4 * units)
-        self.recurrent_map = nn.Linear(units, 4 * units, bias=False)
-        nn.init.xavier_uniform_(self.input_map.weight)
-        nn.init.uniform_(self.input_map.bias, -0.1, 0.1)
-        nn.init.orthogonal_(self.recurrent_map.weight)
-
-    def forward(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        new, enter, forget, leave = (self.input_map(x) + self.recurrent_map(h)).chunk(4, 1)
-        c = c * torch.sigmoid(forget + 1) + torch.tanh(new) * torch.sigmoid(enter)
-        return torch.tanh(c) * torch.sigmoid(leave), c
-
-
 class LTCLayer(nn.Module):
     """Recurrent layer of liquid time-constant neurons; arguments and state dict as in `ncps.torch.LTC`.
 
@@ -311,7 +295,7 @@ class LTCLayer(nn.Module):
         self.epsilon = epsilon
         self.implicit_param_constraints = implicit_param_constraints
         self.rnn_cell = _Cell(wiring, input_size, input_mapping, output_mapping)
-        self.lstm = _LSTMCell(input_size, wiring.units) if mixed_memory else None
+        self.lstm = LSTMCell(input_size, wiring.units) if mixed_memory else None
 
     def forward(self, x: Tensor, state: State | None = None, timespans: Tensor | None = None) -> tuple[Tensor, State]:
         """Run over a batch of sequences.

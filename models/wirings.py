@@ -56,6 +56,11 @@ class Wiring(ABC):
             )
         return self.sensory_adjacency_matrix
 
+    @property
+    def layers(self) -> list[list[int]]:
+        """Neurons of each layer, from those that hear the inputs to the motor neurons."""
+        return [list(range(self.units))]
+
     @abstractmethod
     def connect(self, sensory: Matrix) -> None:
         """Fill `sensory (I, U)`, and whatever of `adjacency_matrix` is drawn only then."""
@@ -151,6 +156,11 @@ class NCP(Wiring):
         spare = [command for command in self._command if not internal[command, self._motor].any()]
         mean_fanout = len(self._motor) * self._motor_fanin // len(self._command)
         self._fan_out(internal, spare, self._motor, min(max(mean_fanout, 1), len(self._motor)))
+
+    @property
+    def layers(self) -> list[list[int]]:
+        """Inter, command and motor neurons."""
+        return [self._inter, self._command, self._motor]
 
     def _fan_out(self, matrix: Matrix, sources: Sequence[int], targets: Sequence[int], number: int) -> list[int]:
         """Connect each source with `number` targets; return the targets that none reached."""

@@ -1,0 +1,90 @@
+"""The liquid layer against ncps 1.0.1, in one process and on one thread: time as a ratio, and the memory of a step.
+
+    .venv/bin/python benchmarks/ltc.py
+
+Batch 32, 100 frames, 64 inputs, 64 neurons; the two layers take turns, and the least of several times is compared.
+Memory is what a training step of 500 frames adds to a fresh process.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ncps.torch
+import ncps.wirings
+import torch
+from torch import nn
+
+from models import wirings
+from models.ltc import LTCLayer
+
+BATCH, INPUTS = 32, 64
+WIRINGS: tuple[tuple[str, tuple[int, ...]], ...] = (("FullyConnected", (64,)), ("AutoNCP", (64, 10)))
+
+
+def layers(name: str, arguments: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
+    """Return the same layer of ncps and of ours."""
+    torch.manual_seed(0)
+    theirs = ncps.torch.LTC(INPUTS, getattr(ncps.wirings, name)(*arguments))
+    ours = LTCLayer(INPUTS, getattr(wirings, name)(*arguments))
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours
+
+
+def forward(layer: nn.Module, x: torch.Tensor) -> None:
+    """Run without gradients."""
+    with torch.no_grad():
+        layer(x)
+
+
+def both(layer: nn.Module, x: torch.Tensor) -> None:
+    """Run forwards and backwards."""
+    layer.zero_grad()
+    layer(x)[0].square().sum().backward()
+
+
+def ratio(call: Callable[[nn.Module, torch.Tensor], None], pair: tuple[nn.Module, nn.Module], x: torch.Tensor) -> Any:
+    """Return the least time of each in milliseconds, after a first call that compiles."""
+    least = [float("inf")] * 2
+    for layer in pair:
+        call(layer, x)
+    for _ in range(7):
+        for i, layer in enumerate(pair):
+            start = time.perf_counter()
+            call(layer, x)
+            least[i] = min(least[i], 1e3 * (time.perf_counter() - start))
+    return least
+
+
+def step_memory(index: int, name: str, arguments: tuple[int, ...], frames: int) -> int:
+    """Return how many bytes a training step adds to this process's peak."""
+    torch.set_num_threads(1)
+    layer = layers(name, arguments)[index]
+    both(layer, torch.randn(BATCH, 2, INPUTS))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    both(layer, torch.randn(BATCH, frames, INPUTS))
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+
+
+def main() -> None:
+    """Print the ratios."""
+    torch.set_num_threads(1)
+    fresh = multiprocessing.get_context("spawn")
+    for name, arguments in WIRINGS:
+        pair = layers(name, arguments)
+        for frames in (100, 500):
+            x = torch.randn(BATCH, frames, INPUTS)
+            for what, call in (("forward", forward), ("forward + backward", both)):
+                theirs, ours = ratio(call, pair, x)
+                print(f"{name}{arguments}, {frames} frames, {what}: ncps {theirs:.1f} ms, here {ours:.1f} ms, "
+                      f"{theirs / ours:.1f} times as fast")  # fmt: skip
+        with fresh.Pool(1, maxtasksperchild=1) as pool:
+            theirs, ours = (pool.apply(step_memory, (i, name, arguments, 500)) for i in range(2))
+        print(f"{name}{arguments}, a step of 500 frames: ncps {theirs / 2**20:.0f} MiB, here {ours / 2**20:.0f} MiB, "
+              f"1/{theirs / max(ours, 1):.0f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

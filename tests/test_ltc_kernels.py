@@ -1,0 +1,128 @@
+"""The compiled liquid layer against ncps and against the definition in PyTorch."""
+
+import sys
+import warnings
+
+import ncps.torch
+import ncps.wirings
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models import ltc, ltc_kernels, wirings
+from models.ltc import LTCLayer
+
+
+def configurations(count: int) -> list[tuple[str, tuple[int, ...], int, int, int, int]]:
+    """Return wiring, its arguments, inputs, batch, frames and sub-steps, drawn at random."""
+    draw = np.random.default_rng(0)
+    found: list[tuple[str, tuple[int, ...], int, int, int, int]] = []
+    for i in range(count):
+        units = int(draw.integers(8, 41))
+        arguments = {
+            "FullyConnected": (units, int(draw.integers(1, units + 1))),
+            "AutoNCP": (units, int(draw.integers(1, units - 3))),
+            "NCP": (units // 2, units // 3, int(draw.integers(1, 6)), 3, 2, units // 4, 2),
+        }
+        name = sorted(arguments)[i % 3]
+        inputs, batch, frames, unfolds = (int(draw.integers(*span)) for span in ((1, 25), (1, 71), (1, 13), (1, 9)))
+        found.append((name, arguments[name], inputs, batch, frames, unfolds))
+    return found
+
+
+def results(
+    layer: torch.nn.Module, x: Tensor, h: Tensor, spans: Tensor | None
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return outputs, last state and every gradient, of the inputs too."""
+    layer.zero_grad()
+    x, h = x.clone().requires_grad_(), h.clone().requires_grad_()
+    y, last = layer(x, h, spans)
+    weight = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)
+    ((y * weight).sum() + last.square().sum()).backward()
+    gradients = {name: p.grad.clone() for name, p in layer.named_parameters() if p.requires_grad and p.grad is not None}
+    return y.detach(), last.detach(), gradients | {"x": x.grad, "h": h.grad}
+
+
+def same(ours: object, theirs: object, tolerance: float, of_gradients: float) -> None:
+    y, last, gradients = ours  # type: ignore[misc]
+    y_theirs, last_theirs, gradients_theirs = theirs  # type: ignore[misc]
+    torch.testing.assert_close(y, y_theirs, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(last, last_theirs, rtol=tolerance, atol=tolerance)
+    for name, gradient in gradients.items():
+        wanted = gradients_theirs[name].to(gradient)
+        assert (gradient - wanted).norm() <= of_gradients * wanted.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize(("name", "arguments", "inputs", "batch", "frames", "unfolds"), configurations(20))
+def test_random_configurations_equal_ncps(
+    name: str, arguments: tuple[int, ...], inputs: int, batch: int, frames: int, unfolds: int
+) -> None:
+    torch.manual_seed(0)
+    theirs = ncps.torch.LTC(inputs, getattr(ncps.wirings, name)(*arguments), ode_unfolds=unfolds)
+    ours = LTCLayer(inputs, getattr(wirings, name)(*arguments), ode_unfolds=unfolds)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    x, h = torch.randn(batch, frames, inputs), 0.3 * torch.randn(batch, ours.state_size)
+    for dtype, tolerance, of_gradients in ((torch.float32, 1e-5, 1e-4), (torch.float64, 1e-10, 1e-10)):
+        theirs, ours, x, h = theirs.to(dtype), ours.to(dtype), x.to(dtype), h.to(dtype)
+        assert ltc._compiled(x) == (dtype == torch.float32)
+        same(results(ours, x, h, None), results(theirs, x, h, None), tolerance, of_gradients)
+
+
+@pytest.mark.parametrize("spans", [(5, 7), (7,), (5, 1)])
+@pytest.mark.parametrize("mixed_memory", [False, True])
+def test_the_kernels_and_the_definition_agree_at_irregular_times(
+    monkeypatch: pytest.MonkeyPatch, spans: tuple[int, ...], mixed_memory: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = LTCLayer(4, wirings.AutoNCP(16, 5), mixed_memory=mixed_memory)
+    x, spans_ = torch.randn(5, 7, 4), 0.1 + torch.rand(spans)
+    state = (torch.randn(5, 16), torch.randn(5, 16)) if mixed_memory else None
+    found = []
+    for compiled in (True, False):
+        monkeypatch.setattr(ltc, "_compiled", lambda _, compiled=compiled: compiled)
+        layer.zero_grad()
+        given = spans_.clone().requires_grad_()
+        y, _ = layer(x, state, given)
+        y.square().sum().backward()
+        found.append((y.detach(), given.grad, [p.grad.clone() for p in layer.parameters() if p.grad is not None]))
+    (y, d_spans, gradients), (y_defined, d_spans_defined, gradients_defined) = found
+    torch.testing.assert_close(y, y_defined, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(d_spans, d_spans_defined, rtol=1e-4, atol=1e-5)
+    for a, b in zip(gradients, gradients_defined, strict=True):
+        assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6
+
+
+def test_the_sigmoid_is_exact_to_float32() -> None:
+    x = np.linspace(-80, 80, 100_001).astype(np.float32)
+    found = np.array([ltc_kernels._share.py_func(np.float32(-v * np.float32(1.4426950408889634))) for v in x[::97]])
+    wanted = 1 / (1 + np.exp(-x[::97].astype(np.float64)))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)  # of which 5e-6 are the argument's own rounding at 80
+    near = np.abs(x[::97]) < 8
+    np.testing.assert_allclose(found[near], wanted[near], rtol=1e-6)
+
+
+def test_what_is_not_a_number_stays_so() -> None:
+    layer = LTCLayer(3, 4)
+    x = torch.randn(2, 5, 3)
+    x[1, 2, 0] = torch.nan
+    y, _ = layer(x)
+    assert y[0].isfinite().all()
+    assert y[1, 2:].isnan().all()
+
+
+def test_without_numba_the_definition_is_used_after_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = LTCLayer(3, 4), torch.randn(2, 5, 3)
+    compiled = layer(x)[0]
+    monkeypatch.setitem(sys.modules, "models.ltc_kernels", None)
+    monkeypatch.delattr("models.ltc_kernels", raising=False)
+    ltc.kernels.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="pip install numba"):
+            defined = layer(x)[0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            layer(x)
+    finally:
+        ltc.kernels.cache_clear()
+    torch.testing.assert_close(compiled, defined, rtol=1e-5, atol=1e-5)
