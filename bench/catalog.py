@@ -94,9 +94,16 @@ MODELS = {
         arguments={"width": 2},
     ),
     "ltc": Model(
-        target="models.ltc:LTC", line="liquid time-constant network with NCP wiring", frontend="logmel", embeddings=True
+        target="models.liquid:LTC",
+        line="liquid time-constant network with NCP wiring",
+        frontend="logmel",
+        embeddings=True,
     ),
-    "cnn-ltc": Model(target="models.ltc:CNNLTC", line="CNN whose frames feed a liquid time-constant network"),
+    "cnn-ltc": Model(target="models.liquid:CNNLTC", line="CNN whose frames feed a liquid time-constant network"),
+    "cfc": Model(
+        target="models.liquid:CfC", line="closed-form continuous-time network", frontend="logmel", embeddings=True
+    ),
+    "cnn-cfc": Model(target="models.liquid:CNNCfC", line="CNN whose frames feed a closed-form network"),
     "rann": Model(
         target="models.rann:RANN",
         line="residual audio network; rann-{t_c}x{t_m}-{W} names a size of the paper",
@@ -130,6 +137,20 @@ MODELS = {
         line="members combined by Dempster's rule",
         frontend="none",
         arguments={"method": "dempster-shafer"},
+        embeddings=True,
+    ),
+    "fusion-murphy": Model(
+        target="models.fusion:murphy",
+        line="members averaged, then combined with themselves by Dempster's rule",
+        frontend="none",
+        arguments={"method": "murphy"},
+        embeddings=True,
+    ),
+    "fusion-deng": Model(
+        target="models.fusion:deng",
+        line="as fusion-murphy, members far from the others weighing little",
+        frontend="none",
+        arguments={"method": "deng"},
         embeddings=True,
     ),
     "fusion-ids": Model(

@@ -112,7 +112,8 @@ def panns_multiply_adds(model: AudioModel, samples: int) -> int:
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.ReLU)):
             total += 2 * taken
         elif isinstance(module, nn.AvgPool2d):
-            total += given * int(module.kernel_size) ** 2
+            size = module.kernel_size
+            total += given * (size**2 if isinstance(size, int) else size[0] * size[1])
 
     twin = copy.deepcopy(model).eval()
     for module in twin.modules():

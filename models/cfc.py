@@ -87,9 +87,10 @@ class _Cell(nn.Module):
         masks = [self.sparsity_mask] * 2 + [None] * 2
         weight = torch.cat([k.weight if m is None else k.weight * m for k, m in zip(heads, masks, strict=False)])
         bias = torch.cat([head.bias for head in heads])
-        first = (weight, bias) if self.backbone is None else (self.backbone[0].weight, self.backbone[0].bias)
-        known = F.linear(x, first[0][:, : self.inputs], first[1])  # (T, B, K)
-        own = first[0][:, self.inputs :].T  # (H, K)
+        entry = None if self.backbone is None else self.backbone[0]
+        first, offset = (entry.weight, entry.bias) if isinstance(entry, nn.Linear) else (weight, bias)
+        known = F.linear(x, first[:, : self.inputs], offset)  # (T, B, K)
+        own = first[:, self.inputs :].T  # (H, K)
         states = []
         for t, part in enumerate(known.unbind()):
             z = torch.addmm(part, h, own)  # (B, K)
@@ -126,7 +127,7 @@ class _WiredCell(nn.Module):
     def forward(self, x: Tensor, h: Tensor, spans: Tensor | None) -> Tensor:
         """Return the states after each frame `(T, B, H)`, the last layer's last."""
         states = []
-        for cell, state in zip(self.children(), h.split(self.sizes, 1), strict=True):
+        for cell, state in zip(self.children(), torch.split(h, self.sizes, 1), strict=True):
             x = cell(x, state, spans)
             states.append(x)
         return torch.cat(states, 2)

@@ -7,6 +7,7 @@ and their conflict `(B,)`. Probabilities would not do: products of sharp softmax
 * Dempster's rule (Dempster 1967; Shafer 1976): on such masses it is the normalised product, so fusing softmaxes is the
   softmax of the summed logits.
 * Murphy (2000, Decision Support Systems 29): average the masses, then combine the average with itself N-1 times.
+* Deng et al. (2004, Decision Support Systems 38): as Murphy, but sources far from the others weigh little.
 * Improved D-S, after Li et al. 2017 (Sensors 17(8) 1729, doi:10.3390/s17081729): the paper weights each source by its
   distance to the others and by a modified Gini index. Its formulas were not at hand: what stands here is a
   self-consistent reconstruction, not the published rule to the letter.
@@ -92,6 +93,25 @@ def murphy(log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
     return _self_combined(_mean(log_p), len(log_p)), _product(log_p)[1]
 
 
+def deng(log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight each source by its agreement with the others, average, combine the average with itself N-1 times.
+
+    With Jousselme's distance d_ij = sqrt(½ Σ_A (m_i(A) - m_j(A))²), source i has the weight Σ_{j≠i} (1 - d_ij), brought
+    to sum 1. Where all are 0 they count as equal.
+
+    Args:
+        log_probabilities: `(N, B, C)`, each row normalised; -inf is a probability of 0.
+
+    Returns:
+        Fused log-masses `(B, C)` and the conflict k of the sources themselves `(B,)`.
+
+    Raises:
+        ModelError: a shape is wrong or a row does not sum to 1.
+    """
+    log_p = _checked(log_probabilities)
+    return _self_combined(_mean(log_p, _credibility(log_p.exp())), len(log_p)), _product(log_p)[1]
+
+
 def improved_dempster_shafer(log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """Weight each source by its agreement with the others and by its purity, average, combine the average with itself.
 
@@ -110,15 +130,9 @@ def improved_dempster_shafer(log_probabilities: Tensor) -> tuple[Tensor, Tensor]
         ModelError: a shape is wrong or a row does not sum to 1.
     """
     log_p = _checked(log_probabilities)
-    n = len(log_p)
     mass = log_p.exp()  # only for distance and purity, which an underflow to 0 does not hurt
-    distance = (mass[:, None] - mass[None]).square().sum(-1).mul(0.5).sqrt()  # (N, N, B)
-    credibility = (1 - distance).clamp(min=0).sum(1) - 1  # (N, B); each source's d_ii = 0 does not count
-    credibility = torch.where(credibility.sum(0) > 1e-6, credibility.clamp(min=0), torch.ones_like(credibility))
-    weight = credibility * (mass.square().sum(-1) - 1).exp()
-    log_w = (weight / weight.sum(0)).log()  # (N, B)
-    mean = torch.logsumexp(log_p + log_w[..., None], 0)  # (B, C)
-    return _self_combined(mean, n), _product(log_p)[1]
+    weight = _credibility(mass) * (mass.square().sum(-1) - 1).exp()
+    return _self_combined(_mean(log_p, weight), len(log_p)), _product(log_p)[1]
 
 
 def fuse_labels(method: Method, log_p: Tensor, log_not_p: Tensor) -> tuple[Tensor, Tensor]:
@@ -215,8 +229,18 @@ def _product(log_p: Tensor) -> tuple[Tensor, Tensor]:
     return product, -torch.expm1(torch.logsumexp(product, -1).clamp(max=0))
 
 
-def _mean(log_p: Tensor) -> Tensor:
-    return torch.logsumexp(log_p, 0) - math.log(len(log_p))  # (B, C)
+def _mean(log_p: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Return the log of the sources' mean `(B, C)`, with weights `(N, B)` of any sum."""
+    if weight is None:
+        return torch.logsumexp(log_p, 0) - math.log(len(log_p))
+    return torch.logsumexp(log_p + (weight / weight.sum(0)).log()[..., None], 0)
+
+
+def _credibility(mass: Tensor) -> Tensor:
+    """Return Σ_{j≠i} (1 - d_ij) of each source `(N, B)`, 1 for all where no two agree at all."""
+    distance = (mass[:, None] - mass[None]).square().sum(-1).mul(0.5).sqrt()  # (N, N, B)
+    credibility = (1 - distance).clamp(min=0).sum(1) - 1  # each source's d_ii = 0 does not count
+    return torch.where(credibility.sum(0) > 1e-6, credibility.clamp(min=0), torch.ones_like(credibility))
 
 
 def _self_combined(log_mean: Tensor, n: int) -> Tensor:

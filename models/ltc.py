@@ -1,6 +1,6 @@
-"""Liquid time-constant networks (LTC), and a classifier on them with and without a CNN in front.
+"""Liquid time-constant networks (LTC).
 
-LTC: Hasani, Lechner et al. 2021 (AAAI, https://arxiv.org/abs/2006.04439); wiring: see `models.wirings`; reference: the
+Hasani, Lechner et al. 2021 (AAAI, https://arxiv.org/abs/2006.04439); wiring: see `models.wirings`; reference: the
 authors' package ncps 1.0.1, whose state dicts load into `LTCLayer` as they are. Neuron i with input x obeys
 
     cm_i dv_i/dt = gleak_i (vleak_i - v_i) + Σ_j w_ji s_ji(v_j) (erev_ji - v_i) + Σ_k w_ki s_ki(x_k) (erev_ki - v_i)
@@ -26,7 +26,7 @@ synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the w
 import warnings
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from models.base import AudioModel, ModelError
+from models.base import ModelError
 from models.memory import LSTMCell
-from models.wirings import AutoNCP, FullyConnected, Wiring
+from models.wirings import FullyConnected, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
 Mapped = Literal["affine", "linear"] | None
@@ -477,171 +477,3 @@ def _sums(v: Tensor, synapses: Synapses) -> Tensor:
     steps, batch, _ = v.shape
     sums: Tensor = _Sums.apply(v.flatten(0, 1), *synapses)  # type: ignore[no-untyped-call]
     return sums.view(-1, steps, batch, 2).permute(3, 1, 2, 0)
-
-
-class _Liquid(AudioModel):
-    """An encoder, a liquid layer on at most `steps` of its frames, and a linear map of what the motor neurons say.
-
-    The motor neurons' outputs are averaged over time and normalised: they move little about their leak potential.
-    """
-
-    clip_seconds = 5.0
-
-    def __init__(
-        self,
-        frontend: nn.Module,
-        features: int,
-        frames: int,
-        classes: int,
-        encoder: nn.Module,
-        channels: int,
-        encoded_frames: int,
-        units: int,
-        motors: int | None,
-        ode_unfolds: int,
-        steps: int,
-        sparsity: float,
-    ) -> None:
-        super().__init__(frontend, features, frames, classes)
-        if steps < 1:
-            raise ModelError(f"steps must be ≥ 1, got {steps}")
-        motors = units // 2 if motors is None else motors
-        self.steps = min(encoded_frames, steps)
-        self.encoder = encoder
-        self.ltc = LTCLayer(channels, AutoNCP(units, motors, sparsity), ode_unfolds=ode_unfolds)
-        self.norm = nn.BatchNorm1d(motors)
-        self.head = nn.Linear(motors, classes)
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Map features `(B, F, T)` to logits `(B, C)`."""
-        x = self.encoder(features)  # (B, I, T')
-        if x.shape[-1] > self.steps:
-            x = F.adaptive_avg_pool1d(x, self.steps)  # (B, I, steps)
-        y, _ = self.ltc(x.transpose(1, 2))  # (B, steps, O)
-        return self.head(self.norm(y.mean(1)))  # type: ignore[no-any-return]  # (B, C)
-
-    @property
-    def output(self) -> nn.Linear:
-        """The layer that makes the logits."""
-        return self.head
-
-    def elementwise(self) -> int:
-        """Sigmoids of the liquid layer for one clip, see `LTCLayer.sigmoids`."""
-        return self.ltc.sigmoids(self.steps)
-
-    def uncounted_macs(self) -> int:
-        """Multiply-adds of the liquid layer for one clip outside `bmm`, see `LTCLayer.uncounted_macs`."""
-        return self.ltc.uncounted_macs(self.steps)
-
-
-class LTC(_Liquid):
-    """Liquid network with an NCP wiring on spectrogram frames or embeddings, each channel normalised.
-
-    Args:
-        frontend: module that maps the batch's `x` to features `(B, F, T)`.
-        features: F of one clip.
-        frames: T of one clip.
-        classes: C.
-        units: neurons.
-        motors: motor neurons; half of the neurons where None.
-        ode_unfolds: solver sub-steps per step.
-        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
-        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
-    """
-
-    inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
-
-    def __init__(
-        self,
-        frontend: nn.Module,
-        features: int,
-        frames: int,
-        classes: int,
-        units: int = 64,
-        motors: int | None = None,
-        ode_unfolds: int = 6,
-        steps: int = 50,
-        sparsity: float = 0.5,
-    ) -> None:
-        norm = nn.BatchNorm1d(features)
-        super().__init__(
-            frontend, features, frames, classes, norm, features, frames, units, motors, ode_unfolds, steps, sparsity
-        )
-
-
-class CNNLTC(_Liquid):
-    """Three convolution blocks, then the liquid network of `LTC` on their frames.
-
-    Args:
-        frontend: module that maps the waveform to features `(B, F, T)`.
-        features: F of one clip, ≥ 7.
-        frames: T of one clip, ≥ 13.
-        classes: C.
-        width: channels of the first block; the second has twice, the third four times as many.
-        units: neurons.
-        motors: motor neurons; half of the neurons where None.
-        ode_unfolds: solver sub-steps per step.
-        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
-        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
-    """
-
-    def __init__(
-        self,
-        frontend: nn.Module,
-        features: int,
-        frames: int,
-        classes: int,
-        width: int = 16,
-        units: int = 64,
-        motors: int | None = None,
-        ode_unfolds: int = 6,
-        steps: int = 50,
-        sparsity: float = 0.5,
-    ) -> None:
-        if features < 7 or frames < 13:
-            raise ModelError(
-                f"strides of 8 bands and 16 frames need at least 7 bands and 13 frames, got {features} and {frames}: "
-                f"use a front-end with more of them, longer clips, or the model ltc"
-            )
-        convolutions = _Convolutions(features, width)
-        super().__init__(
-            frontend, features, frames, classes, convolutions, 4 * width, convolutions.frames(frames), units,
-            motors, ode_unfolds, steps, sparsity,
-        )  # fmt: skip
-
-
-class _Convolutions(nn.Module):
-    """Features `(B, F, T)` to frames `(B, 4 width, about T / 16)`, cheap enough for one processor core.
-
-    The first convolution, 5 × 5, strides by 2 in frequency and 4 in time; two of 3 × 3 follow, each with 2 × 2 maximum
-    pooling ahead of the normalisation. Frequency is left by the sum of mean and maximum over it. Channels lie last in
-    memory, which on a processor makes the pooling several times as fast.
-    """
-
-    def __init__(self, features: int, width: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(features)
-        self.stem = nn.Conv2d(1, width, 5, stride=(2, 4), padding=2, bias=False)
-        self.blocks = nn.Sequential(
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            *self._block(width, 2 * width),
-            *self._block(2 * width, 4 * width),
-        )
-        self.scale = nn.BatchNorm1d(4 * width)
-
-    @staticmethod
-    def _block(before: int, after: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
-        return [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
-
-    @staticmethod
-    def frames(frames: int) -> int:
-        """Number of frames it makes of this number."""
-        return (frames + 3) // 4 // 2 // 2
-
-    def forward(self, features: Tensor) -> Tensor:
-        x = self.norm(features)[:, None]  # (B, 1, F, T)
-        x = self.stem(x).contiguous(memory_format=torch.channels_last)  # (B, width, about F / 2, about T / 4)
-        x = self.blocks(x)  # (B, 4 width, about F / 8, about T / 16)
-        return self.scale(x.mean(2) + x.amax(2))  # type: ignore[no-any-return]  # (B, 4 width, about T / 16)

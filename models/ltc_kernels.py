@@ -39,7 +39,7 @@ _E1, _E2, _E3 = (
 _E4, _E5, _E6 = _f(9.618437357674640e-3), _f(1.339887440266574e-3), _f(1.535336188319500e-4)
 
 
-@numba.njit(inline="always")  # type: ignore[untyped-decorator]
+@numba.njit(inline="always")
 def _share(y: Any) -> Any:
     """Return 1 / (1 + 2^y), which is sigmoid(x) for y = -x / ln 2; NaN stays NaN."""
     y = _LOWEST if y < _LOWEST else y
@@ -54,7 +54,7 @@ def _share(y: Any) -> Any:
 _compile = numba.njit(fastmath={"contract", "reassoc", "arcp", "nsz"}, error_model="numpy", cache=True)
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _sums(v: Floats, wires: Wires, u: int, synapse: Floats, current: Floats, conductance: Floats) -> None:
     """Add Σ w s erev and Σ w s of neuron u to `current (B)` and `conductance (B)` for sources v `(S, B)`."""
     start, source = wires
@@ -81,7 +81,7 @@ def _sums(v: Floats, wires: Wires, u: int, synapse: Floats, current: Floats, con
         k += 1
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _sums_backward(
     v: Floats, wires: Wires, u: int, synapse: Floats, d_current: Floats, d_conductance: Floats,
     d_v: Floats, d_synapse: Floats,
@@ -106,7 +106,7 @@ def _sums_backward(
         d_synapse[k, 3] += d_weight
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _forward(
     x: Floats, c: Floats, p: Floats, q: Floats, unfolds: int, heard: Wires, synapse: Floats, felt: Wires, own: Floats,
     states: Floats, divisors: Floats,
@@ -134,7 +134,7 @@ def _forward(
                     divisor[u, i] = below[i]
 
 
-@_compile  # type: ignore[untyped-decorator]
+@_compile
 def _backward(
     d_frames: Floats, x: Floats, c: Floats, unfolds: int, heard: Wires, synapse: Floats, felt: Wires, own: Floats,
     states: Floats, divisors: Floats,
@@ -197,19 +197,19 @@ class Solve(torch.autograd.Function):
             felt: wires of those between neurons.
         """
         units, steps = len(p), len(x) * unfolds
-        constants = [_array(p), _array(q), _extended(synapse), _extended(own)]
+        known, leak, from_inputs, between = _array(p), _array(q), _extended(synapse), _extended(own)
         pieces, after = [], []
         for x_i, v_i, c_i in zip(
-            x.split(PIECE, 1), v.split(PIECE), c.expand(-1, len(v), -1).split(PIECE, 1), strict=True
+            *(torch.split(tensor, PIECE, 1) for tensor in (x, v[None], c.expand(-1, len(v), -1))), strict=True
         ):
             x_a, c_a = _array(x_i.transpose(1, 2)), _array(c_i.transpose(1, 2))
-            states = np.empty((steps + 1, units, len(v_i)), np.float32)
-            divisors = np.empty((steps, units, len(v_i)), np.float32)
-            states[0] = v_i.detach().numpy().T
-            _forward(x_a, c_a, *constants[:2], unfolds, heard, constants[2], felt, constants[3], states, divisors)
+            states = np.empty((steps + 1, units, v_i.shape[1]), np.float32)
+            divisors = np.empty((steps, units, v_i.shape[1]), np.float32)
+            states[0] = v_i[0].detach().numpy().T
+            _forward(x_a, c_a, known, leak, unfolds, heard, from_inputs, felt, between, states, divisors)
             pieces.append((x_a, c_a, states, divisors))
             after.append(torch.from_numpy(states[unfolds::unfolds]).transpose(1, 2))
-        ctx.kept = pieces, constants[2:], unfolds, heard, felt, c.shape
+        ctx.kept = pieces, (from_inputs, between), unfolds, heard, felt, c.shape
         return torch.cat(after, 1)
 
     @staticmethod
@@ -220,7 +220,7 @@ class Solve(torch.autograd.Function):
         d_synapse, d_own = (np.zeros((len(synapses), 4), np.float32) for synapses in (synapse, own))
         d_p, d_q = np.zeros(gradient.shape[2], np.float32), np.zeros(gradient.shape[2], np.float32)
         of_clips: list[tuple[Tensor, Tensor, Tensor]] = []
-        for part, (x, c, states, divisors) in zip(gradient.split(PIECE, 1), pieces, strict=True):
+        for part, (x, c, states, divisors) in zip(torch.split(gradient, PIECE, 1), pieces, strict=True):
             d_x, d_v = np.zeros_like(x), np.zeros(states.shape[1:], np.float32)
             d_c = np.zeros((len(x), *states.shape[1:]), np.float32)
             _backward(

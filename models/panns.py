@@ -29,15 +29,15 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.double = kernel == 3
-        if self.double:
+        self.two = kernel == 3
+        if self.two:
             self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
             self.bn2 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, pool: tuple[int, int] = (2, 2)) -> Tensor:
         """Map `(B, C, T, F)` to `(B, C', T / pool[0], F / pool[1])`."""
         x = F.relu_(self.bn1(self.conv1(x)))
-        if self.double:
+        if self.two:
             x = F.relu_(self.bn2(self.conv2(x)))
         return x if pool == (1, 1) else F.avg_pool2d(x, pool)
 
@@ -459,7 +459,7 @@ class WavegramLogmelCNN(WavegramCNN):
     def classify(self, features: Tensor) -> Tensor:
         """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
         wavegram = self.wavegram(features)
-        spectrogram = self.conv_block1(self.normalised(self.logmel(features[:, 0])))
+        spectrogram = self.get_submodule("conv_block1")(self.normalised(self.logmel(features[:, 0])))
         frames = min(wavegram.shape[2], spectrogram.shape[2])
         x = torch.cat([spectrogram[:, :, :frames], wavegram[:, :, :frames]], 1)
         return self.head(self.blocks(self.dropped(x), 2))

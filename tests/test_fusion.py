@@ -14,6 +14,7 @@ from torch import Tensor
 from models.base import ModelError
 from models.fusion import (
     dempster_shafer,
+    deng,
     fit_weights,
     fuse_labels,
     improved_dempster_shafer,
@@ -21,7 +22,7 @@ from models.fusion import (
     weighted_average,
 )
 
-METHODS = [weighted_average, dempster_shafer, murphy, improved_dempster_shafer]
+METHODS = [weighted_average, dempster_shafer, murphy, deng, improved_dempster_shafer]
 Masses = dict[frozenset[int], float]
 
 
@@ -84,24 +85,27 @@ def test_dempster_of_softmaxes_is_the_softmax_of_summed_logits_where_products_un
 
 
 # The evidence of four paradoxes of the literature and, to four decimals, (classical, k), Murphy's rule with n - 1
-# self-combinations, and the reconstruction of the improved rule, each worked out apart from this code.
+# self-combinations, Deng's, and the reconstruction of the improved rule, each worked out apart from this code.
 PARADOXES = {
     "complete conflict": (
         table((1, 0, 0), (0, 1, 0), (0.8, 0.1, 0.1), (0.8, 0.1, 0.1)),
         (None, 1.0),
         (0.9566, 0.0434, 0.0000),
+        (0.9995, 0.0004, 0.0000),
         (0.9995, 0.0005, 0.0000),
     ),
     "0 trust": (
         table((0.5, 0.2, 0.3), (0.5, 0.2, 0.3), (0, 0.9, 0.1), (0.5, 0.2, 0.3)),
         ((0, 0.7273, 0.2727), 0.9901),
         (0.4551, 0.4551, 0.0899),
+        (0.7253, 0.1593, 0.1154),
         (0.5954, 0.2990, 0.1057),
     ),
     "1 trust": (
         table((0.9, 0.1, 0), (0, 0.1, 0.9), (0.1, 0.15, 0.75), (0.1, 0.15, 0.75)),
         ((0, 1, 0), 0.999775),
         (0.0422, 0.0018, 0.9560),
+        (0.0013, 0.0011, 0.9976),
         (0.0016, 0.0010, 0.9974),
     ),
     "high conflict": (
@@ -114,6 +118,7 @@ PARADOXES = {
         ),
         ((0, 0.3571, 0.4286, 0, 0.2143), 0.99986),
         (0.9894, 0.0066, 0.0027, 0, 0.0013),
+        (0.9959, 0.0019, 0.0016, 0, 0.0007),
         (0.9965, 0.0015, 0.0014, 0, 0.0006),
     ),
 }
@@ -121,11 +126,11 @@ PARADOXES = {
 
 @pytest.mark.parametrize("name", PARADOXES)
 def test_paradoxes(name: str) -> None:
-    evidence, (classical, k), by_murphy, improved = PARADOXES[name]
+    evidence, (classical, k), by_murphy, by_deng, improved = PARADOXES[name]
     fused, conflict = dempster_shafer(evidence)
     assert fused[0].exp().tolist() == pytest.approx(classical or by_murphy, abs=6e-5)  # undefined: Murphy stands in
     assert conflict.item() == pytest.approx(k, abs=6e-6)
-    for method, expected in ((murphy, by_murphy), (improved_dempster_shafer, improved)):
+    for method, expected in ((murphy, by_murphy), (deng, by_deng), (improved_dempster_shafer, improved)):
         fused, conflict = method(evidence)
         assert fused[0].exp().tolist() == pytest.approx(expected, abs=6e-5)
         assert conflict.item() == pytest.approx(k, abs=6e-6)

@@ -14,7 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models import ltc, wirings
 from models.base import AudioModel, ModelError
-from models.ltc import CNNLTC, LTC, LTCLayer
+from models.liquid import CNNLTC, LTC
+from models.ltc import LTCLayer
 
 WIRINGS = [
     ("FullyConnected", (9,)),
@@ -308,11 +309,11 @@ def test_work_is_counted_for_the_steps_that_run(model: type[LTC] | type[CNNLTC],
     net = model(nn.Identity(), 16, frames, 7, units=20, steps=8)
     net.eval()
     seen: list[Tensor] = []
-    net.ltc.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    net.layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     net(torch.zeros(2, 16, frames))
     assert seen[0].shape[1] == steps
-    assert net.elementwise() == net.ltc.sigmoids(steps)
-    assert net.uncounted_macs() == net.ltc.uncounted_macs(steps)
+    assert net.elementwise() == net.layer.sigmoids(steps)
+    assert net.uncounted_macs() == net.layer.uncounted_macs(steps)
     assert operations(net, torch.zeros(1, 16, frames)) > 4 * net.elementwise()
 
 

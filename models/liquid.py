@@ -1,0 +1,250 @@
+"""Classifiers with a liquid layer (`models.ltc`) or its closed form (`models.cfc`), alone and behind a CNN.
+
+The papers' neurons drive cars and classify gestures; how to end a network of them is not said for sounds. Here the
+outputs of the motor neurons are averaged over time and normalised, as they move little about their leak potential, and
+mapped to logits. Longer clips are averaged to `steps` steps first, since the work grows with them.
+"""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import AudioModel, ModelError
+from models.cfc import CfCLayer, Mode
+from models.ltc import LTCLayer
+from models.wirings import AutoNCP
+
+
+class _Liquid(AudioModel):
+    """An encoder, a recurrent layer on at most `steps` of its frames, and a linear map of its mean outputs."""
+
+    clip_seconds = 5.0
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        encoder: nn.Module,
+        encoded_frames: int,
+        layer: LTCLayer | CfCLayer,
+        steps: int,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        if steps < 1:
+            raise ModelError(f"steps must be ≥ 1, got {steps}")
+        self.steps = min(encoded_frames, steps)
+        self.encoder = encoder
+        self.layer = layer
+        self.norm = nn.BatchNorm1d(layer.output_size)
+        self.head = nn.Linear(layer.output_size, classes)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        x = self.encoder(features)  # (B, I, T')
+        if x.shape[-1] > self.steps:
+            x = F.adaptive_avg_pool1d(x, self.steps)  # (B, I, steps)
+        y, _ = self.layer(x.transpose(1, 2))  # (B, steps, O)
+        return self.head(self.norm(y.mean(1)))  # type: ignore[no-any-return]  # (B, C)
+
+    @property
+    def output(self) -> nn.Linear:
+        """The layer that makes the logits."""
+        return self.head
+
+    def elementwise(self) -> int:
+        """Sigmoids of the liquid layer for one clip, see `LTCLayer.sigmoids`."""
+        return self.layer.sigmoids(self.steps) if isinstance(self.layer, LTCLayer) else 0
+
+    def uncounted_macs(self) -> int:
+        """Multiply-adds of the liquid layer for one clip outside `bmm`, see `LTCLayer.uncounted_macs`."""
+        return self.layer.uncounted_macs(self.steps) if isinstance(self.layer, LTCLayer) else 0
+
+
+def _ltc(inputs: int, units: int, motors: int | None, ode_unfolds: int, sparsity: float) -> LTCLayer:
+    """Return a liquid layer with an NCP wiring."""
+    return LTCLayer(inputs, AutoNCP(units, units // 2 if motors is None else motors, sparsity), ode_unfolds=ode_unfolds)
+
+
+def _cfc(inputs: int, units: int, motors: int | None, mode: Mode, sparsity: float | None) -> CfCLayer:
+    """Return a closed-form layer, with an NCP wiring where a sparsity is given."""
+    if sparsity is None:
+        return CfCLayer(inputs, units, mode=mode)
+    return CfCLayer(inputs, AutoNCP(units, units // 2 if motors is None else motors, sparsity), mode=mode)
+
+
+class LTC(_Liquid):
+    """Liquid network with an NCP wiring on spectrogram frames or embeddings, each channel normalised.
+
+    Args:
+        frontend: module that maps the batch's `x` to features `(B, F, T)`.
+        features: F of one clip.
+        frames: T of one clip.
+        classes: C.
+        units: neurons.
+        motors: motor neurons; half of the neurons where None.
+        ode_unfolds: solver sub-steps per step.
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        units: int = 64,
+        motors: int | None = None,
+        ode_unfolds: int = 6,
+        steps: int = 50,
+        sparsity: float = 0.5,
+    ) -> None:
+        layer = _ltc(features, units, motors, ode_unfolds, sparsity)
+        super().__init__(frontend, features, frames, classes, nn.BatchNorm1d(features), frames, layer, steps)
+
+
+class CfC(_Liquid):
+    """Closed-form liquid network on spectrogram frames or embeddings, each channel normalised.
+
+    Args:
+        frontend: module that maps the batch's `x` to features `(B, F, T)`.
+        features: F of one clip.
+        frames: T of one clip.
+        classes: C.
+        units: neurons.
+        motors: motor neurons of the wiring; half of the neurons where None.
+        mode: "default", "pure" or "no_gate".
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of an NCP wiring, 0.1 to 1; None takes no wiring, but a
+            backbone.
+    """
+
+    inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        units: int = 64,
+        motors: int | None = None,
+        mode: Mode = "default",
+        steps: int = 50,
+        sparsity: float | None = None,
+    ) -> None:
+        layer = _cfc(features, units, motors, mode, sparsity)
+        super().__init__(frontend, features, frames, classes, nn.BatchNorm1d(features), frames, layer, steps)
+
+
+class CNNLTC(_Liquid):
+    """Three convolution blocks, then the liquid layer of `LTC` on their frames.
+
+    Args:
+        frontend: module that maps the waveform to features `(B, F, T)`.
+        features: F of one clip, ≥ 7.
+        frames: T of one clip, ≥ 13.
+        classes: C.
+        width: channels of the first block; the second has twice, the third four times as many.
+        units: neurons.
+        motors: motor neurons; half of the neurons where None.
+        ode_unfolds: solver sub-steps per step.
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+    """
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        width: int = 16,
+        units: int = 64,
+        motors: int | None = None,
+        ode_unfolds: int = 6,
+        steps: int = 50,
+        sparsity: float = 0.5,
+    ) -> None:
+        encoder = _Convolutions(features, frames, width)
+        layer = _ltc(4 * width, units, motors, ode_unfolds, sparsity)
+        super().__init__(frontend, features, frames, classes, encoder, encoder.frames, layer, steps)
+
+
+class CNNCfC(_Liquid):
+    """Three convolution blocks, then the closed-form layer of `CfC` on their frames.
+
+    Args:
+        frontend: module that maps the waveform to features `(B, F, T)`.
+        features: F of one clip, ≥ 7.
+        frames: T of one clip, ≥ 13.
+        classes: C.
+        width: channels of the first block; the second has twice, the third four times as many.
+        units: neurons.
+        motors: motor neurons of the wiring; half of the neurons where None.
+        mode: "default", "pure" or "no_gate".
+        steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
+        sparsity: share of absent synapses between the layers of an NCP wiring, 0.1 to 1; None takes no wiring, but a
+            backbone.
+    """
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        width: int = 16,
+        units: int = 64,
+        motors: int | None = None,
+        mode: Mode = "default",
+        steps: int = 50,
+        sparsity: float | None = None,
+    ) -> None:
+        encoder = _Convolutions(features, frames, width)
+        layer = _cfc(4 * width, units, motors, mode, sparsity)
+        super().__init__(frontend, features, frames, classes, encoder, encoder.frames, layer, steps)
+
+
+class _Convolutions(nn.Module):
+    """Features `(B, F, T)` to frames `(B, 4 width, about T / 16)`, cheap enough for one processor core.
+
+    The first convolution, 5 × 5, strides by 2 in frequency and 4 in time; two of 3 × 3 follow, each with 2 × 2 maximum
+    pooling ahead of the normalisation. Frequency is left by the sum of mean and maximum over it. Channels lie last in
+    memory, which on a processor makes the pooling several times as fast.
+    """
+
+    def __init__(self, features: int, frames: int, width: int) -> None:
+        super().__init__()
+        if features < 7 or frames < 13:
+            raise ModelError(
+                f"strides of 8 bands and 16 frames need at least 7 bands and 13 frames, got {features} and {frames}: "
+                f"use a front-end with more of them, longer clips, or the model without a CNN"
+            )
+        self.frames = (frames + 3) // 4 // 2 // 2
+        self.norm = nn.BatchNorm1d(features)
+        self.stem = nn.Conv2d(1, width, 5, stride=(2, 4), padding=2, bias=False)
+        self.blocks = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            *self._block(width, 2 * width),
+            *self._block(2 * width, 4 * width),
+        )
+        self.scale = nn.BatchNorm1d(4 * width)
+
+    @staticmethod
+    def _block(before: int, after: int) -> list[nn.Module]:
+        convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        return [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = self.norm(features)[:, None]  # (B, 1, F, T)
+        x = self.stem(x).contiguous(memory_format=torch.channels_last)  # (B, width, about F / 2, about T / 4)
+        x = self.blocks(x)  # (B, 4 width, about F / 8, about T / 16)
+        return self.scale(x.mean(2) + x.amax(2))  # type: ignore[no-any-return]  # (B, 4 width, about T / 16)
