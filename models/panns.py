@@ -488,7 +488,7 @@ def load_official(model: PANN, path: Path) -> None:
     except FileNotFoundError as error:
         raise ModelError(f"{path} is not there: get it from {OFFICIAL}") from error
     except Exception as error:
-        raise ModelError(f"{path} is not a checkpoint of tensors ({error})") from error
+        raise ModelError(f"{path} is no checkpoint of tensors alone: get it anew from {OFFICIAL}") from error
     state: Mapping[str, Any] = content.get("model", content) if isinstance(content, dict) else {}
     found = {_renamed(name): tensor for name, tensor in state.items() if not name.startswith(_FRONTEND)}
     own = model.state_dict()
