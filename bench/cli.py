@@ -382,7 +382,7 @@ def complexity(
     out.print(f"  front-end MACs   {size.frontend_macs:,}", highlight=False)
     if size.elementwise:
         out.print(f"  sigmoids         {size.elementwise:,}", highlight=False)
-    out.print(f"  size             {size.bytes:,} bytes", highlight=False)
+    out.print(f"  size             {size.bytes:,} bytes, the front-end's tables included", highlight=False)
 
 
 @app.command()

@@ -173,7 +173,7 @@ class Runner:
         if record is None:
             failure = Failure(kind="RecordError", message="its record is gone")
         if failure:
-            self.outcome.failed[run.key] = failure
+            self.outcome.failed[run.key] = failure = self._kept(run, failure)
             self._end(run, f"FAILED: {failure.message}")
             if record and record.error:
                 self._send(record)
@@ -191,12 +191,18 @@ class Runner:
 
     def _fail(self, run: Run, failure: Failure) -> None:
         """Record a failure that the run's own process could not record."""
-        self.outcome.failed[run.key] = failure
+        self.outcome.failed[run.key] = self._kept(run, failure)
         record = Record(
             run=run, status="failed", error=failure, started=datetime.now(UTC).isoformat(timespec="seconds")
         )
         self.store.write(record)
         self._send(record)
+
+    def _kept(self, run: Run, failure: Failure) -> Failure:
+        """Say of a failure that the run has a result nonetheless."""
+        if run not in self.store:
+            return failure
+        return replace(failure, message=f"{failure.message}. (The earlier result stays in the table.)")
 
     def _untimed(self, run: Run) -> bool:
         try:
@@ -235,7 +241,7 @@ class Runner:
     def _send(self, record: Record) -> None:
         if self.mirror:
             logits = self.store.artifacts(record.key) / "logits.npz"
-            self.mirror.send(record, logits if logits.exists() else None)
+            self.mirror.send(record, logits if record.status == "ok" and logits.exists() else None)
 
 
 def _combines(run: Run, todo: Sequence[Run]) -> bool:

@@ -109,7 +109,7 @@ def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_resu
     before = Store(store).get(cnn).to_json()
     monkeypatch.setattr("bench.work._train", failing)
     outcome, _ = run(suite, store, force=True, model=("cnn",), executor="serial")
-    assert outcome.failed[cnn].message == "the disk is full"
+    assert outcome.failed[cnn].message == "the disk is full. (The earlier result stays in the table.)"
     assert Store(store).get(cnn).to_json() == before
     assert outcome.done == [fused]
     (store / "records" / f"{fc}.json").unlink()
