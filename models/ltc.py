@@ -23,21 +23,20 @@ Shape letters: **B** batch, **T** frames, **I** inputs, **U** neurons, **O** out
 synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the whole clip.
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.base import ModelError
 from models.memory import LSTMCell
-from models.wirings import FullyConnected, Wiring
+from models.wirings import FullyConnected, Wires, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
 Mapped = Literal["affine", "linear"] | None
@@ -97,6 +96,8 @@ class _Sums(torch.autograd.Function):
     def forward(ctx: FunctionCtx, v: Tensor, *parameters: Tensor) -> Tensor:
         ctx.save_for_backward(v, *parameters)
         synapses = Synapses(*parameters)
+        if torch.compiler.is_compiling():  # pieces depend on the number of clips, which an exported program leaves open
+            return synapses.sums(v)
         return torch.cat([synapses.sums(part) for part in torch.split(v, synapses.rows(v))], 1)
 
     @staticmethod
@@ -168,28 +169,6 @@ class _Layer(NamedTuple):
     recurrent: bool
 
 
-class _Wires(NamedTuple):
-    """Where the K synapses are that a wiring has, in order of their target.
-
-    Attributes:
-        place: in the flattened matrix from sources to targets `(K)`.
-        start: first synapse of each target `(U + 1)`.
-        source: of each synapse `(K)`.
-    """
-
-    place: Tensor
-    start: NDArray[np.int32]
-    source: NDArray[np.int32]
-
-    @staticmethod
-    def of(mask: Tensor) -> "_Wires":
-        """Return the wires of a mask `(S, U)`."""
-        target, source = (mask.T != 0).nonzero(as_tuple=True)
-        counts = np.bincount(target.numpy(), minlength=mask.shape[1])
-        start = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
-        return _Wires(source * mask.shape[1] + target, start, source.numpy().astype(np.int32))
-
-
 class _Cell(nn.Module):
     """Parameters of the neurons, with the names, the shapes and the random draws of ncps."""
 
@@ -241,7 +220,8 @@ class _Cell(nn.Module):
                 known = [i for layer in self.layers for i in layer.neurons if into[i]]
                 self.layers.append(_Layer(members, known, any(into[i] for i in members)))
         self.sensed: list[int] = self.sensory_sparsity_mask.any(0).nonzero().flatten().tolist()
-        self.wires = {"sensory_": _Wires.of(self.sensory_sparsity_mask), "": _Wires.of(self.sparsity_mask)}
+        masks = {"sensory_": self.sensory_sparsity_mask, "": self.sparsity_mask}
+        self.wires = {prefix: Wires(mask.detach().numpy()) for prefix, mask in masks.items()}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Load, then follow the wiring that was loaded."""
@@ -397,14 +377,15 @@ class LTCLayer(nn.Module):
         ]
 
     def _packed(self, prefix: str) -> Tensor:
-        """Return slope, offset, weight · erev and weight of the synapses that there are `(K, 4)`."""
-        place = self.rnn_cell.wires[prefix].place
+        """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`."""
+        place = torch.from_numpy(self.rnn_cell.wires[prefix].place)
         sigma, mu, w, erev, mask = (
             getattr(self.rnn_cell, prefix + name).flatten().index_select(0, place)
             for name in ("sigma", "mu", "w", "erev", "sparsity_mask")
         )
         w = self._positive(w) * mask
-        return torch.stack([sigma, -sigma * mu, w * erev, w], 1)
+        a = sigma * (-1 / math.log(2))
+        return torch.stack([a, -a * mu, w * erev, w], 1)
 
     def _solve(
         self,
@@ -423,7 +404,7 @@ class LTCLayer(nn.Module):
         gleak, c = self._positive(cell.gleak), self._positive(cell.cm) * unfolds  # (U)
         if blocks is None:
             c = c.expand(1, 1, -1) if timespans is None else c / timespans  # (1 or T, 1 or B, U)
-            wires = [tuple(cell.wires[prefix][1:]) for prefix in ("sensory_", "")]
+            wires = [cell.wires[prefix] for prefix in ("sensory_", "")]
             packed = [self._packed(prefix) for prefix in ("sensory_", "")]
             states: Tensor = kernels().Solve.apply(
                 x, v, c, gleak * cell.vleak, gleak + self.epsilon, *packed, unfolds, *wires

@@ -1,18 +1,22 @@
 """The liquid layer's solver for a CPU in float32, compiled by numba: same numbers as `models.ltc`, which defines them.
 
-All frames and sub-steps are one call. Only real synapses are computed, each for a piece of the batch at once, so that
-the processor's vector units work on it whatever the wiring; the sigmoid is a polynomial they can do (3e-7 relative).
-The backward pass keeps states and divisors alone, and computes the sigmoids anew.
+All frames and sub-steps are one call. The backward pass keeps states and divisors alone and computes the sigmoids anew.
+There are two ways to lay the work out in vectors (`models.simd`), of which the one with fewer vectors is taken:
+
+* dense: a vector of neurons, clip by clip, over all pairs of source and neuron, absent ones with weight 0. For wirings
+  with most synapses there, and for few clips.
+* sparse: a vector of clips, synapse by synapse, over those that there are.
+
+A state is a matrix in both: `(B, U)` and `(U, B)`, the second size brought to whole vectors. "Rows" and "columns" below
+are its. `current` and `conductance` are Σ w s erev and Σ w s, with what else stands above and below the solver's
+fraction line.
 
 numba rather than a C++ extension: its wheels bring the compiler, so nobody needs one. The first call compiles for some
 seconds, once per machine where the cache beside this file can be written.
-
-Layout: a piece of the batch lies innermost, `(..., B)`; synapses stand in order of their target, those of neuron u from
-`start[u]` to `start[u + 1]`, as `(K, 6)`: slope, offset, weight · erev, weight, -slope / ln 2, -offset / ln 2.
 """
 
-import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -21,153 +25,238 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
-Wires = tuple[Integers, Integers]
-"""`start (U + 1)` and `source (K)`."""
+from models.simd import bounded, first, join, load, second, share, spread, store, total, totals
+from models.wirings import Wires
 
+Floats = NDArray[np.float32]
+Integers = NDArray[np.uint32]
+
+DENSE, SPARSE, PAIR = 64, 32, 64
+"""Elements of a vector in each layout; a state has whole ones."""
+STEPS = 6
+"""Usual sub-steps of a frame, to weigh the synapses between neurons against those from inputs."""
+WIDTH = 32
+"""Elements of a vector where the layout does not matter."""
 PIECE = 64
 """Clips computed at once: their states stay in the first-level cache."""
-
-_f = np.float32
-_ZERO, _ONE, _LOWEST, _HIGHEST, _MANTISSA = _f(0), _f(1), _f(-126), _f(126), np.int32(23)
-_E1, _E2, _E3 = (
-    _f(6.931472028550421e-1),
-    _f(2.402264791363012e-1),
-    _f(5.550332471162809e-2),
-)  # 2^r for |r| ≤ 1/2 (Cephes)
-_E4, _E5, _E6 = _f(9.618437357674640e-3), _f(1.339887440266574e-3), _f(1.535336188319500e-4)
+BLOCK = 16
+"""Sources computed at once in the dense layout: so do their parameters."""
+MINUS_ONE, MINUS_LN2 = np.float32(-1), np.float32(-0.6931471805599453)
 
 
-@numba.njit(inline="always")
-def _share(y: Any) -> Any:
-    """Return 1 / (1 + 2^y), which is sigmoid(x) for y = -x / ln 2; NaN stays NaN."""
-    y = _LOWEST if y < _LOWEST else y
-    y = _HIGHEST if y > _HIGHEST else y
-    n = np.rint(y)
-    r = y - n
-    power = np.float32((((((_E6 * r + _E5) * r + _E4) * r + _E3) * r + _E2) * r + _E1) * r + _ONE)
-    power = np.int32(power.view(np.int32) + (np.int32(n) << _MANTISSA)).view(np.float32)  # times 2^n
-    return _ONE / (_ONE + power)
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Callable[..., Any] = numba.njit(fastmath={"contract"}, error_model="numpy", cache=True)(function)
+    return compiled
 
 
-_compile = numba.njit(fastmath={"contract", "reassoc", "arcp", "nsz"}, error_model="numpy", cache=True)
+class Synapses(NamedTuple):
+    """What the kernels take of the synapses; the activation is 1 / (1 + 2^(a v + b)).
+
+    Attributes:
+        dense: which layout.
+        wild: whether a v + b may leave [-64, 64], to which it is then brought.
+        start: first synapse of each target `(U + 1)`, even.
+        source: of each synapse `(K)`.
+        parameters: a, b, weight · erev and weight: `(4 S, U)`, those of source k in the rows from 4k on, or `(K, 4)`.
+    """
+
+    dense: bool
+    wild: bool
+    start: Integers
+    source: Integers
+    parameters: Floats
+
+    @staticmethod
+    def of(four: Tensor, wires: Wires, bound: float, layout: "Layout") -> "Synapses":
+        """Lay out the parameters `(K, 4)` for sources within ±`bound`."""
+        given = _array(four)
+        wild = not bool((np.abs(given[:, 0]) * bound + np.abs(given[:, 1])).max(initial=0) < 64)
+        if layout.dense:
+            parameters = _zeros(wires.sources, 4, layout.shape[1])
+            parameters[wires.source, :, wires.target] = given
+            return Synapses(True, wild, wires.start, wires.start, parameters.reshape(-1, layout.shape[1]))
+        parameters, source = _zeros(wires.start[-1], 4), np.zeros(wires.start[-1], np.uint32)
+        parameters[wires.slot], source[wires.slot] = given, wires.source
+        return Synapses(False, wild, wires.start, source, parameters)
+
+    def no_gradients(self) -> Floats:
+        """Return zeros to which the kernels add the parameters' gradients."""
+        return _zeros(*self.parameters.shape) if self.dense else _zeros(len(self.source), 16)
+
+    def gradients(self, found: Floats, wires: Wires) -> Tensor:
+        """Return the gradients `(K, 4)` of what the kernels found."""
+        if self.dense:
+            return torch.from_numpy(found.reshape(wires.sources, 4, -1)[wires.source, :, wires.target])
+        return torch.from_numpy(found.reshape(-1, 4, 4).sum(1)[wires.slot])
 
 
 @_compile
-def _sums(v: Floats, wires: Wires, u: int, synapse: Floats, current: Floats, conductance: Floats) -> None:
-    """Add Σ w s erev and Σ w s of neuron u to `current (B)` and `conductance (B)` for sources v `(S, B)`."""
-    start, source = wires
-    k, end = start[u], start[u + 1]
-    while k + 1 < end:  # two at a time halve the sums' traffic; more, and LLVM no longer proves them apart
-        v0, v1 = v[source[k]], v[source[k + 1]]
-        _, _, r0, w0, a0, b0 = synapse[k]
-        _, _, r1, w1, a1, b1 = synapse[k + 1]
-        for i in range(len(v0)):
-            s0, s1 = _share(a0 * v0[i] + b0), _share(a1 * v1[i] + b1)
-            current[i] += r0 * s0 + r1 * s1
-            conductance[i] += w0 * s0 + w1 * s1
-        k += 2
-    while k < end:
-        v0 = v[source[k]]
-        _, _, r0, w0, a0, b0 = synapse[k]
-        for i in range(len(v0)):
-            s0 = _share(a0 * v0[i] + b0)
-            current[i] += r0 * s0
-            conductance[i] += w0 * s0
-        k += 1
+def _pair(parameters: Floats, k: int, which: int) -> Any:
+    """Return one parameter of synapse k, for a vector of clips, and after it that of k + 1."""
+    return join(spread(parameters[k, which], SPARSE), spread(parameters[k + 1, which], SPARSE))
+
+
+@_compile
+def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -> None:
+    """Add Σ w s erev and Σ w s for sources v, `(B, S)` or `(S, B)`."""
+    dense, wild, start, source, parameters = synapses
+    rows, columns = current.shape
+    if dense:
+        sources = len(parameters) // 4
+        for block in range(0, sources, BLOCK):
+            for b in range(rows):
+                for i in range(0, columns, DENSE):
+                    above, below = load(current, b, i, DENSE), load(conductance, b, i, DENSE)
+                    for k in range(block, min(block + BLOCK, sources)):
+                        y = load(parameters, 4 * k, i, DENSE) * spread(v[b, k], DENSE)
+                        y += load(parameters, 4 * k + 1, i, DENSE)
+                        s = share(bounded(y) if wild else y)
+                        above += load(parameters, 4 * k + 2, i, DENSE) * s
+                        below += load(parameters, 4 * k + 3, i, DENSE) * s
+                    store(current, b, i, above)
+                    store(conductance, b, i, below)
+    else:
+        for u in range(rows):
+            for i in range(0, columns, SPARSE):
+                above, below = load(current, u, i, SPARSE), load(conductance, u, i, SPARSE)
+                for k in range(start[u], start[u + 1], 2):
+                    x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
+                    y = _pair(parameters, k, 0) * x + _pair(parameters, k, 1)
+                    s = share(bounded(y) if wild else y)
+                    current_k, conductance_k = _pair(parameters, k, 2) * s, _pair(parameters, k, 3) * s
+                    above += first(current_k) + second(current_k)
+                    below += first(conductance_k) + second(conductance_k)
+                store(current, u, i, above)
+                store(conductance, u, i, below)
 
 
 @_compile
 def _sums_backward(
-    v: Floats, wires: Wires, u: int, synapse: Floats, d_current: Floats, d_conductance: Floats,
-    d_v: Floats, d_synapse: Floats,
-) -> None:  # fmt: skip
-    """Add to `d_v` and `d_synapse (K, 4)` the gradients of `_sums` for those of its two results."""
-    start, source = wires
-    for k in range(start[u], start[u + 1]):
-        x, d_x = v[source[k]], d_v[source[k]]
-        slope, _, reversal, weight, a, b = synapse[k]
-        d_slope, d_offset, d_reversal, d_weight = _ZERO, _ZERO, _ZERO, _ZERO
-        for i in range(len(x)):
-            s = _share(a * x[i] + b)
-            g = s * (_ONE - s) * (reversal * d_current[i] + weight * d_conductance[i])
-            d_x[i] += g * slope
-            d_slope += g * x[i]
-            d_offset += g
-            d_reversal += s * d_current[i]
-            d_weight += s * d_conductance[i]
-        d_synapse[k, 0] += d_slope
-        d_synapse[k, 1] += d_offset
-        d_synapse[k, 2] += d_reversal
-        d_synapse[k, 3] += d_weight
+    v: Floats, synapses: Synapses, d_current: Floats, d_conductance: Floats, d_v: Floats, found: Floats
+) -> None:
+    """Add to `d_v` and to the parameters' gradients those of `_sums` for gradients of its two results."""
+    dense, wild, start, source, parameters = synapses
+    rows, columns = d_current.shape
+    if dense:
+        sources = len(parameters) // 4
+        for k in range(sources):
+            for i in range(0, columns, DENSE):
+                a, offset = load(parameters, 4 * k, i, DENSE), load(parameters, 4 * k + 1, i, DENSE)
+                reversal = load(parameters, 4 * k + 2, i, DENSE) * spread(MINUS_LN2, DENSE)
+                weight = load(parameters, 4 * k + 3, i, DENSE) * spread(MINUS_LN2, DENSE)
+                d_a, d_b = load(found, 4 * k, i, DENSE), load(found, 4 * k + 1, i, DENSE)
+                d_reversal, d_weight = load(found, 4 * k + 2, i, DENSE), load(found, 4 * k + 3, i, DENSE)
+                for b in range(rows):
+                    x = spread(v[b, k], DENSE)
+                    y = a * x + offset
+                    s = share(bounded(y) if wild else y)
+                    above, below = load(d_current, b, i, DENSE), load(d_conductance, b, i, DENSE)
+                    d_y = (s - s * s) * (reversal * above + weight * below)
+                    d_v[b, k] += total(d_y * a)
+                    d_a += d_y * x
+                    d_b += d_y
+                    d_reversal += s * above
+                    d_weight += s * below
+                store(found, 4 * k, i, d_a)
+                store(found, 4 * k + 1, i, d_b)
+                store(found, 4 * k + 2, i, d_reversal)
+                store(found, 4 * k + 3, i, d_weight)
+    else:
+        for u in range(rows):
+            for i in range(0, columns, SPARSE):
+                above, below = load(d_current, u, i, SPARSE), load(d_conductance, u, i, SPARSE)
+                above, below = join(above, above), join(below, below)
+                for k in range(start[u], start[u + 1], 2):
+                    a, x = (
+                        _pair(parameters, k, 0),
+                        join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE)),
+                    )
+                    y = a * x + _pair(parameters, k, 1)
+                    s = share(bounded(y) if wild else y)
+                    slope = spread(MINUS_LN2, PAIR) * (s - s * s)
+                    d_y = slope * (_pair(parameters, k, 2) * above + _pair(parameters, k, 3) * below)
+                    d_x = d_y * a
+                    store(d_v, source[k], i, load(d_v, source[k], i, SPARSE) + first(d_x))
+                    store(d_v, source[k + 1], i, load(d_v, source[k + 1], i, SPARSE) + second(d_x))
+                    d_a, d_reversal, d_weight = d_y * x, s * above, s * below
+                    of_k = totals(first(d_a), first(d_y), first(d_reversal), first(d_weight))
+                    of_next = totals(second(d_a), second(d_y), second(d_reversal), second(d_weight))
+                    store(found, k, 0, load(found, k, 0, 16) + of_k)
+                    store(found, k + 1, 0, load(found, k + 1, 0, 16) + of_next)
+
+
+@_compile
+def _add(whole: Floats, part: Floats) -> None:
+    """Add one matrix to another."""
+    for r in range(len(whole)):
+        for i in range(0, whole.shape[1], WIDTH):
+            store(whole, r, i, load(whole, r, i, WIDTH) + load(part, r, i, WIDTH))
 
 
 @_compile
 def _forward(
-    x: Floats, c: Floats, p: Floats, q: Floats, unfolds: int, heard: Wires, synapse: Floats, felt: Wires, own: Floats,
+    x: Floats, c: Floats, p: Floats, q: Floats, unfolds: int, heard: Synapses, felt: Synapses,
     states: Floats, divisors: Floats,
 ) -> None:  # fmt: skip
-    """Fill `states (N + 1, U, B)` from its first, and `divisors (N, U, B)`; x is `(T, I, B)`, c `(1 or T, U, B)`."""
-    units, batch = states.shape[1:]
-    current, conductance = np.empty((units, batch), np.float32), np.empty((units, batch), np.float32)
-    above, below = np.empty(batch, np.float32), np.empty(batch, np.float32)
+    """Fill `states (N + 1, rows, columns)` from its first, and `divisors (N, rows, columns)`.
+
+    x is `(T, B, I)` or `(T, I, B)`, c `(1 or T, rows, columns)`, p and q are `(rows, columns)`.
+    """
+    rows, columns = p.shape
+    current, conductance, above = np.empty_like(p), np.empty_like(p), np.empty_like(p)
     for t in range(len(x)):
         capacity = c[t] if len(c) > 1 else c[0]
-        for u in range(units):
-            for i in range(batch):
-                current[u, i] = p[u]
-                conductance[u, i] = q[u] + capacity[u, i]
-            _sums(x[t], heard, u, synapse, current[u], conductance[u])
+        for r in range(rows):
+            for i in range(0, columns, WIDTH):
+                store(current, r, i, load(p, r, i, WIDTH))
+                store(conductance, r, i, load(q, r, i, WIDTH) + load(capacity, r, i, WIDTH))
+        _sums(x[t], heard, current, conductance)
         for n in range(t * unfolds, (t + 1) * unfolds):
-            v, new, divisor = states[n], states[n + 1], divisors[n]
-            for u in range(units):
-                for i in range(batch):
-                    above[i] = current[u, i] + capacity[u, i] * v[u, i]
-                    below[i] = conductance[u, i]
-                _sums(v, felt, u, own, above, below)
-                for i in range(batch):
-                    new[u, i] = above[i] / below[i]
-                    divisor[u, i] = below[i]
+            v, new, below = states[n], states[n + 1], divisors[n]
+            for r in range(rows):
+                for i in range(0, columns, WIDTH):
+                    kept = load(capacity, r, i, WIDTH) * load(v, r, i, WIDTH)
+                    store(above, r, i, load(current, r, i, WIDTH) + kept)
+                    store(below, r, i, load(conductance, r, i, WIDTH))
+            _sums(v, felt, above, below)
+            for r in range(rows):
+                for i in range(0, columns, WIDTH):
+                    store(new, r, i, load(above, r, i, WIDTH) / load(below, r, i, WIDTH))
 
 
 @_compile
 def _backward(
-    d_frames: Floats, x: Floats, c: Floats, unfolds: int, heard: Wires, synapse: Floats, felt: Wires, own: Floats,
+    d_frames: Floats, x: Floats, c: Floats, unfolds: int, heard: Synapses, felt: Synapses,
     states: Floats, divisors: Floats,
-    d_x: Floats, d_v: Floats, d_c: Floats, d_p: Floats, d_q: Floats, d_synapse: Floats, d_own: Floats,
+    d_x: Floats, d_v: Floats, d_c: Floats, d_p: Floats, d_q: Floats, d_heard: Floats, d_felt: Floats,
 ) -> None:  # fmt: skip
-    """Add to the gradients for that of the states after each frame `(T, U, B)`; `d_c` is `(T, U, B)`."""
-    units, batch = states.shape[1:]
-    above, below = np.empty((units, batch), np.float32), np.empty((units, batch), np.float32)
-    whole_above, whole_below = np.empty((units, batch), np.float32), np.empty((units, batch), np.float32)
+    """Add to the gradients for that of the states after each frame `(T, rows, columns)`."""
+    rows, columns = d_v.shape
+    above, below = np.empty_like(d_v), np.empty_like(d_v)
+    whole_above, whole_below = np.empty_like(d_v), np.empty_like(d_v)
     for t in range(len(x) - 1, -1, -1):
         capacity = c[t] if len(c) > 1 else c[0]
-        d_capacity, d_frame = d_c[t], d_frames[t]
+        d_capacity = d_c[t] if len(d_c) > 1 else d_c[0]
         whole_above[:] = 0
         whole_below[:] = 0
-        for u in range(units):
-            for i in range(batch):
-                d_v[u, i] += d_frame[u, i]
+        _add(d_v, d_frames[t])
         for n in range((t + 1) * unfolds - 1, t * unfolds - 1, -1):
             v, new, divisor = states[n], states[n + 1], divisors[n]
-            for u in range(units):
-                for i in range(batch):
-                    d_above = d_v[u, i] / divisor[u, i]
-                    d_below = -d_above * new[u, i]
-                    above[u, i] = d_above
-                    below[u, i] = d_below
-                    whole_above[u, i] += d_above
-                    whole_below[u, i] += d_below
-                    d_capacity[u, i] += d_above * v[u, i] + d_below
-                    d_v[u, i] = d_above * capacity[u, i]
-            for u in range(units):
-                _sums_backward(v, felt, u, own, above[u], below[u], d_v, d_own)
-        for u in range(units):
-            _sums_backward(x[t], heard, u, synapse, whole_above[u], whole_below[u], d_x[t], d_synapse)
-            for i in range(batch):
-                d_p[u] += whole_above[u, i]
-                d_q[u] += whole_below[u, i]
+            for r in range(rows):
+                for i in range(0, columns, WIDTH):
+                    d_above = load(d_v, r, i, WIDTH) / load(divisor, r, i, WIDTH)
+                    d_below = spread(MINUS_ONE, WIDTH) * d_above * load(new, r, i, WIDTH)
+                    store(above, r, i, d_above)
+                    store(below, r, i, d_below)
+                    d_kept = d_above * load(v, r, i, WIDTH) + d_below
+                    store(d_capacity, r, i, load(d_capacity, r, i, WIDTH) + d_kept)
+                    store(d_v, r, i, d_above * load(capacity, r, i, WIDTH))
+            _add(whole_above, above)
+            _add(whole_below, below)
+            _sums_backward(v, felt, above, below, d_v, d_felt)
+        _sums_backward(x[t], heard, whole_above, whole_below, d_x[t], d_heard)
+        _add(d_p, whole_above)
+        _add(d_q, whole_below)
 
 
 class Solve(torch.autograd.Function):
@@ -175,7 +264,7 @@ class Solve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, v: Tensor, c: Tensor, p: Tensor, q: Tensor, synapse: Tensor, own: Tensor,
+        ctx: Any, x: Tensor, v: Tensor, c: Tensor, p: Tensor, q: Tensor, synapses: Tensor, own: Tensor,
         unfolds: int, heard: Wires, felt: Wires,
     ) -> Tensor:  # fmt: skip
         """Return the states after each frame `(T, B, U)`.
@@ -187,54 +276,125 @@ class Solve(torch.autograd.Function):
             c: cm · unfolds / timespan `(1 or T, 1 or B, U)`.
             p: gleak · vleak `(U)`.
             q: gleak + epsilon `(U)`.
-            synapse: from inputs `(K, 4)`: slope, offset, weight · erev, weight.
+            synapses: from inputs `(K, 4)`: a, b, weight · erev, weight; the activation is 1 / (1 + 2^(a x + b)).
             own: between neurons `(K, 4)`.
             unfolds: number of sub-steps.
             heard: wires of the synapses from inputs.
             felt: wires of those between neurons.
         """
-        units, steps = len(p), len(x) * unfolds
-        known, leak, from_inputs, between = _array(p), _array(q), _extended(synapse), _extended(own)
+        bound = _bound(v, c, p, q, synapses, own)
         pieces, after = [], []
         for x_i, v_i, c_i in zip(
             *(torch.split(tensor, PIECE, 1) for tensor in (x, v[None], c.expand(-1, len(v), -1))), strict=True
         ):
-            x_a, c_a = _array(x_i.transpose(1, 2)), _array(c_i.transpose(1, 2))
-            states = np.empty((steps + 1, units, v_i.shape[1]), np.float32)
-            divisors = np.empty((steps, units, v_i.shape[1]), np.float32)
-            states[0] = v_i[0].detach().numpy().T
-            _forward(x_a, c_a, known, leak, unfolds, heard, from_inputs, felt, between, states, divisors)
-            pieces.append((x_a, c_a, states, divisors))
-            after.append(torch.from_numpy(states[unfolds::unfolds]).transpose(1, 2))
-        ctx.kept = pieces, (from_inputs, between), unfolds, heard, felt, c.shape
+            layout = Layout.best(x_i.shape[1], heard, felt)
+            size = (len(x) * unfolds, *layout.shape)
+            states, divisors = _array(torch.empty(size[0] + 1, *size[1:])), _array(torch.empty(size))
+            states[0] = layout.state(v_i[0])
+            known = (
+                layout.inputs(x_i),
+                layout.state(c_i, 1.0),  # 1, lest the columns beyond the last divide by 0
+                unfolds,
+                Synapses.of(synapses, heard, float(x.abs().max()), layout),
+                Synapses.of(own, felt, bound, layout),
+            )
+            p_i, q_i = (layout.state(tensor.expand_as(v_i[0])) for tensor in (p, q))
+            _forward(*known[:2], p_i, q_i, *known[2:], states, divisors)
+            pieces.append((layout, known, states, divisors))
+            after.append(layout.clips(states[unfolds::unfolds]))
+        ctx.kept = pieces, heard, felt, c.shape
         return torch.cat(after, 1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the seven tensors."""
-        pieces, (synapse, own), unfolds, heard, felt, shape = ctx.kept
-        d_synapse, d_own = (np.zeros((len(synapses), 4), np.float32) for synapses in (synapse, own))
-        d_p, d_q = np.zeros(gradient.shape[2], np.float32), np.zeros(gradient.shape[2], np.float32)
-        of_clips: list[tuple[Tensor, Tensor, Tensor]] = []
-        for part, (x, c, states, divisors) in zip(torch.split(gradient, PIECE, 1), pieces, strict=True):
-            d_x, d_v = np.zeros_like(x), np.zeros(states.shape[1:], np.float32)
-            d_c = np.zeros((len(x), *states.shape[1:]), np.float32)
-            _backward(
-                _array(part.transpose(1, 2)), x, c, unfolds, heard, synapse, felt, own, states, divisors,
-                d_x, d_v, d_c, d_p, d_q, d_synapse, d_own,
-            )  # fmt: skip
-            of_clips.append((*(torch.from_numpy(array).mT for array in (d_x, d_v, d_c)),))  # type: ignore[arg-type]
+        pieces, heard, felt, shape = ctx.kept
+        of_clips, of_constants = [], []
+        for part, (layout, known, states, divisors) in zip(torch.split(gradient, PIECE, 1), pieces, strict=True):
+            x, synapses, own = known[0], known[3], known[4]
+            d_x, d_c = _zeros(*x.shape), _zeros(*known[1].shape)
+            d_v, above, below = (_zeros(*layout.shape) for _ in range(3))
+            found, found_own = synapses.no_gradients(), own.no_gradients()
+            _backward(layout.state(part), *known, states, divisors, d_x, d_v, d_c, above, below, found, found_own)
+            of_clips.append((layout.clips(d_x, x=True), layout.clips(d_v[None])[0], layout.clips(d_c)))
+            d_p, d_q = (layout.clips(d[None])[0].sum(0) for d in (above, below))
+            of_constants.append((d_p, d_q, synapses.gradients(found, heard), own.gradients(found_own, felt)))
         all_x, all_v, all_c = zip(*of_clips, strict=True)
-        d_c_all = torch.cat(all_c, 1).sum_to_size(shape)
-        constants = (torch.from_numpy(array) for array in (d_p, d_q, d_synapse, d_own))
-        return torch.cat(all_x, 1), torch.cat(all_v), d_c_all, *constants, None, None, None
+        constants = (torch.stack(parts).sum(0) for parts in zip(*of_constants, strict=True))
+        return (
+            torch.cat(all_x, 1),
+            torch.cat(all_v),
+            torch.cat(all_c, 1).sum_to_size(shape),
+            *constants,
+            None,
+            None,
+            None,
+        )
 
 
-def _extended(synapse: Tensor) -> Floats:
-    """Return `(K, 6)` of `(K, 4)`."""
-    four = synapse.detach()
-    return _array(torch.cat([four, four[:, :2] / -math.log(2)], 1))
+class Layout(NamedTuple):
+    """How a piece of the batch lies in memory.
+
+    Attributes:
+        dense: which of the two.
+        batch: number of clips.
+        units: number of neurons.
+        shape: rows and columns of a state.
+    """
+
+    dense: bool
+    batch: int
+    units: int
+    shape: tuple[int, int]
+
+    @staticmethod
+    def best(batch: int, heard: Wires, felt: Wires) -> "Layout":
+        """Return the layout with the fewer vectors for this many clips."""
+        dense, sparse = Layout.of(True, batch, felt.units), Layout.of(False, batch, felt.units)
+        of_dense = dense.shape[0] * dense.shape[1] * (heard.sources + STEPS * felt.sources)
+        of_sparse = sparse.shape[1] * int(heard.start[-1] + STEPS * felt.start[-1])
+        return dense if of_dense <= of_sparse else sparse
+
+    @staticmethod
+    def of(dense: bool, batch: int, units: int) -> "Layout":
+        """Return one of the layouts."""
+        clips, neurons = SPARSE * -(-batch // SPARSE), DENSE * -(-units // DENSE)
+        return Layout(dense, batch, units, (batch, neurons) if dense else (units, clips))
+
+    def state(self, values: Tensor, fill: float = 0.0) -> Floats:
+        """Return `(..., B, U)` as `(..., rows, columns)`."""
+        values = values if self.dense else values.mT
+        return _array(torch.nn.functional.pad(values, (0, self.shape[1] - values.shape[-1]), value=fill))
+
+    def inputs(self, x: Tensor) -> Floats:
+        """Return `(T, B, I)`, or `(T, I, columns)` in the sparse layout."""
+        return _array(x) if self.dense else self.state(x)
+
+    def clips(self, values: Floats, x: bool = False) -> Tensor:
+        """Return `(T, rows, columns)`, or what `inputs` gives, as `(T, B, U)`."""
+        tensor = torch.from_numpy(values)
+        if self.dense:
+            return tensor if x else tensor[..., : self.units]
+        return tensor[..., : self.batch].mT
+
+
+def _bound(v: Tensor, c: Tensor, p: Tensor, q: Tensor, *synapses: Tensor) -> float:
+    """Return the largest state that there can be.
+
+    A sub-step averages the state before, vleak and the erevs, each weighted by a conductance, which are ≥ 0 unless the
+    user left the constraints off; then there is no bound.
+    """
+    weights = torch.cat([c.flatten(), q, *(four[:, 3] for four in synapses)])
+    if not bool((weights >= 0).all()):
+        return float("inf")
+    bounds = [v.abs(), (p / q).abs(), *((four[:, 2] / four[:, 3]).abs() for four in synapses)]
+    return max(float(bound.nan_to_num(0, 0, 0).max()) for bound in bounds if bound.numel())
+
+
+def _zeros(*shape: int) -> Floats:
+    """Return zeros that start on a cache line, as torch's do."""
+    return _array(torch.zeros(shape))
 
 
 def _array(tensor: Tensor) -> Floats:

@@ -207,3 +207,29 @@ class AutoNCP(NCP):
             motor_fanin=max(int(command * density), 1),
             seed=seed,
         )
+
+
+class Wires:
+    """The synapses that a mask has, in order of their target.
+
+    Args:
+        mask: from sources to targets `(S, U)`, not 0 where there is one.
+
+    Attributes:
+        sources: S.
+        units: U.
+        source: of each synapse `(K)`.
+        target: of each synapse `(K)`.
+        place: of each synapse in the flattened mask `(K)`.
+        start: first slot of each target `(U + 1)`, where each has an even number of them.
+        slot: of each synapse `(K)`.
+    """
+
+    def __init__(self, mask: NDArray[np.float32]) -> None:
+        self.sources, self.units = mask.shape
+        self.target, self.source = mask.T.nonzero()
+        self.place = self.source * self.units + self.target
+        counts = np.bincount(self.target, minlength=self.units)
+        before, slots_before = (np.concatenate([[0], each.cumsum()]) for each in (counts, counts + counts % 2))
+        self.start = slots_before.astype(np.uint32)
+        self.slot = np.arange(len(self.target)) + (slots_before - before)[self.target]

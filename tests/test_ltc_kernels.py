@@ -5,12 +5,14 @@ import warnings
 
 import ncps.torch
 import ncps.wirings
+import numba
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from models import ltc, ltc_kernels, wirings
+from models import ltc, ltc_kernels, simd, wirings
 from models.ltc import LTCLayer
 
 
@@ -93,13 +95,75 @@ def test_the_kernels_and_the_definition_agree_at_irregular_times(
         assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6
 
 
-def test_the_sigmoid_is_exact_to_float32() -> None:
-    x = np.linspace(-80, 80, 100_001).astype(np.float32)
-    found = np.array([ltc_kernels._share.py_func(np.float32(-v * np.float32(1.4426950408889634))) for v in x[::97]])
-    wanted = 1 / (1 + np.exp(-x[::97].astype(np.float64)))
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)  # of which 5e-6 are the argument's own rounding at 80
-    near = np.abs(x[::97]) < 8
-    np.testing.assert_allclose(found[near], wanted[near], rtol=1e-6)
+@numba.njit
+def shares(y: NDArray[np.float32], into: NDArray[np.float32], wild: bool) -> None:
+    for i in range(0, y.shape[1], 32):
+        each = simd.load(y, 0, i, 32)
+        simd.store(into, 0, i, simd.share(simd.bounded(each) if wild else each))
+
+
+def test_the_sigmoid_is_that_of_float64_within_a_millionth() -> None:
+    y = np.linspace(-64, 64, 2**17, dtype=np.float32)[None]
+    found = np.empty_like(y)
+    shares(y, found, False)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp2(y.astype(np.float64))), rtol=4e-6)
+    assert np.abs(found - 1 / (1 + np.exp2(y.astype(np.float64)))).max() < 1e-6
+
+
+def test_beyond_its_bounds_the_sigmoid_is_0_or_1_and_what_is_not_a_number_stays_so() -> None:
+    y = np.full((1, 32), np.nan, np.float32)
+    y[0, :6] = -1e30, -np.inf, -65, 65, np.inf, 1e30
+    found = np.empty_like(y)
+    shares(y, found, True)
+    np.testing.assert_allclose(found[0, :6], [1, 1, 1, 0, 0, 0], atol=1e-19)
+    assert np.isnan(found[0, 6:]).all()
+
+
+def test_totals_and_halves_of_vectors() -> None:
+    @numba.njit
+    def sums(x: NDArray[np.float32], into: NDArray[np.float32]) -> float:
+        a, b, c, d = (simd.load(x, 0, 0, 32), simd.load(x, 1, 0, 32), simd.load(x, 2, 0, 32), simd.load(x, 3, 0, 32))
+        simd.store(into, 0, 0, simd.totals(a, b, c, d))
+        both = simd.join(a, b)
+        simd.store(into, 1, 0, simd.second(simd.first(both)))
+        return simd.total(both)
+
+    x = np.arange(128, dtype=np.float32).reshape(4, 32)
+    into = np.zeros((2, 16), np.float32)
+    assert sums(x, into) == 63 * 64 / 2
+    assert into[0].reshape(4, 4).sum(0).tolist() == x.sum(1).tolist()
+    assert into[1].tolist() == list(range(16, 32))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 40, 70])
+@pytest.mark.parametrize("wiring", [wirings.FullyConnected(70), wirings.AutoNCP(16, 5)])
+@pytest.mark.parametrize("dense", [False, True])
+def test_both_layouts_agree_with_the_definition(
+    monkeypatch: pytest.MonkeyPatch, wiring: wirings.Wiring, batch: int, dense: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = LTCLayer(5, wiring)
+    x, h = torch.randn(batch, 4, 5), 0.3 * torch.randn(batch, layer.state_size)
+    best = ltc_kernels.Layout.best
+    monkeypatch.setattr(ltc_kernels.Layout, "best", lambda *a: best(*a) if best(*a).dense == dense else other(*a))
+
+    def other(batch: int, heard: wirings.Wires, felt: wirings.Wires) -> ltc_kernels.Layout:
+        return ltc_kernels.Layout.of(dense, batch, felt.units)
+
+    found = results(layer, x, h, None)
+    monkeypatch.setattr(ltc, "_compiled", lambda _: False)
+    same(found, results(layer, x, h, None), 1e-5, 1e-4)
+
+
+def test_large_inputs_and_negative_weights_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = LTCLayer(3, 6, implicit_param_constraints=False)
+    with torch.no_grad():
+        layer.rnn_cell.w[0, 1] = -0.5
+    x, h = 1e4 * torch.randn(4, 5, 3), torch.zeros(4, 6)
+    found = results(layer, x, h, None)
+    monkeypatch.setattr(ltc, "_compiled", lambda _: False)
+    same(found, results(layer, x, h, None), 1e-5, 1e-4)
 
 
 def test_what_is_not_a_number_stays_so() -> None:
