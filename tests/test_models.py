@@ -20,8 +20,13 @@ from models.swishnet import SwishNet, every
 SAMPLE_RATE = 16000
 CLASSES = 7
 PANNS = [name for name, entry in catalog.MODELS.items() if entry.target.startswith("models.panns:")]
-SMALL = {"rann": {"width": 1}, **{name: {"scale": 1 / 16} for name in PANNS}}
-"""The papers' widths have 50 million parameters and more; their sizes are tested apart."""
+SMALL = {
+    "rann": {"width": 1},
+    "ltc": {"steps": 5},
+    "cfc": {"steps": 5},
+    **{name: {"scale": 1 / 16} for name in PANNS},
+}
+"""The papers' widths have 50 million parameters and more, and an export unrolls every step; sizes are tested apart."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,18 @@ def test_the_model_runs_on_the_meta_device(case: Case) -> None:
     model = case.build().eval()
     logits = model.to("meta")(case.batch(2).to("meta"))
     assert logits.shape == (2, CLASSES)
+
+
+@every_model
+@pytest.mark.filterwarnings("ignore:The tensor attributes .* were assigned during export")  # nn.LSTM's own list
+def test_the_exported_program_gives_the_same_logits(case: Case) -> None:
+    """From the waveform on, and for other clips than it was exported with."""
+    x = case.batch(2)
+    model = settled(case, x)
+    program = torch.export.export(model, (x,))
+    with torch.inference_mode():
+        other = case.batch(3)[1:]
+        torch.testing.assert_close(program.module()(other), model(other), atol=1e-5, rtol=1e-5)
 
 
 def parameters(model: nn.Module) -> int:
