@@ -240,7 +240,7 @@ def test_lstm_skip_takes_one_frame_and_silence() -> None:
 
 
 def test_lstm_skip_refuses_an_unknown_pooling() -> None:
-    with pytest.raises(ModelError, match="pooling is 'mean', 'max' or 'last', not 'median'"):
+    with pytest.raises(ModelError, match="pooling is 'mean', 'max', 'last' or 'flatten', not 'median'"):
         LSTMSkip(NoFrontend(), 128, 10, 527, pooling="median")
 
 
