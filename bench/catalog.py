@@ -93,6 +93,14 @@ MODELS = {
         frontend="mfcc",
         arguments={"width": 2},
     ),
+    "mobilenet-025": Model(  # Keras' name for alpha = 0.25; mobilenet-v1 is PANNs', at alpha = 1
+        target="models.mobilenet:MobileNet", line="SwishNet's rival and teacher: Keras' MobileNet, alpha = 0.25"
+    ),
+    "snn": Model(
+        target="models.snn:SNN",
+        line="SwishNet's baseline: self-normalising network on single frames",
+        frontend="mfcc-deltas",
+    ),
     "ltc": Model(
         target="models.liquid:LTC",
         line="liquid time-constant network with NCP wiring",
@@ -184,6 +192,9 @@ FRONTENDS = {
     ),
     "mfcc": Frontend(
         target="models.frontends.mfcc:MFCC", line="20 mel-frequency cepstral coefficients, 25 ms frames, 10 ms hop"
+    ),
+    "mfcc-deltas": Frontend(
+        target="models.frontends.mfcc:MFCCDeltas", line="mfcc with first and second differences, 60 coefficients"
     ),
     "logmel-panns": Frontend(
         target="models.frontends.logmel:LogMel",

@@ -177,10 +177,18 @@ def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
         own = (p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations."))
         if not any(p.ndim >= 2 for p in own) or spent.get(module):
             continue
-        parent = root.get_submodule(name.rpartition(".")[0])
-        if module not in spent and spent.get(parent, 0) > sum(spent.get(child, 0) for child in parent.children()):
+        owner = name.rpartition(".")[0]
+        while owner not in ("", "model") and root.get_submodule(owner) not in spent:
+            owner = owner.rpartition(".")[0]  # a container is not called
+        parent = root.get_submodule(owner)
+        if module not in spent and spent.get(parent, 0) > _inside(parent, spent):
             continue  # its parent multiplies with the weights itself, as nn.MultiheadAttention does
         yield name
+
+
+def _inside(module: nn.Module, spent: dict[nn.Module, int]) -> int:
+    """Return the FLOPs spent in the modules that `module` calls."""
+    return sum(spent[child] if child in spent else _inside(child, spent) for child in module.children())
 
 
 def _declares(module: nn.Module) -> bool:

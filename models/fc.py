@@ -1,7 +1,8 @@
 """Fully connected baseline on AudioSet's embeddings: 10 × 128 values, 500 units, 527 labels, 904,527 parameters.
 
 The features, and the hidden units before their ReLU, are standardised by running statistics, which have no parameters.
-That and dropout are ours.
+That and dropout are ours. Frames at the end that are all zero are padding; "unmasked" they are standardised as any
+other, "masked" they are 0 to the hidden layer, what an average frame is.
 """
 
 from typing import ClassVar
@@ -9,6 +10,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.initialisation import Initialisation, initialise
+from models.padding import Padding, check, real_frames
 
 
 class FC(AudioModel):
@@ -22,6 +25,8 @@ class FC(AudioModel):
         hidden: units of the hidden layer.
         dropout: share of the hidden units that is dropped in training.
         input_dropout: share of the standardised features that is dropped in training.
+        initialisation: how the layers are drawn, see `models.initialisation`.
+        padding: whether padding is "masked" or an "unmasked" frame like the others.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
@@ -35,14 +40,19 @@ class FC(AudioModel):
         hidden: int = 500,
         dropout: float = 0.5,
         input_dropout: float = 0.3,
+        initialisation: Initialisation = "default",
+        padding: Padding = "unmasked",
     ) -> None:
         super().__init__(frontend, features, frames, classes)
+        check(padding)
+        self.padding: Padding = padding
         self.standardise = nn.BatchNorm1d(features, affine=False)
         self.input_dropout = nn.Dropout(input_dropout)
         self.hidden = nn.Linear(features * frames, hidden)
         self.level = nn.BatchNorm1d(hidden, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.logits = nn.Linear(hidden, classes)
+        initialise(self, initialisation)
 
     @property
     def output(self) -> nn.Linear:
@@ -56,7 +66,9 @@ class FC(AudioModel):
                 f"this FC was built for {self.features} features in {self.frames} frames, got "
                 f"{features.shape[1]} in {features.shape[2]}: cut or pad the clips to one length"
             )
-        x = self.input_dropout(self.standardise(features)).flatten(1)  # (B, F T)
-        x = self.dropout(self.level(self.hidden(x)).relu())  # (B, hidden)
+        x = self.input_dropout(self.standardise(features))  # (B, F, T)
+        if self.padding == "masked":
+            x = x * real_frames(features, self.padding)[:, None]
+        x = self.dropout(self.level(self.hidden(x.flatten(1))).relu())  # (B, hidden)
         logits: Tensor = self.logits(x)  # (B, C)
         return logits

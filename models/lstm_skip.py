@@ -4,17 +4,22 @@ Each layer's output is its input beside the forward and the backward states, so 
 layer. No source gives the width or the head: 100 units a direction, mean over time and a hidden layer of 500 have
 about the size of the fully connected baseline (1,056,527 parameters for 128 features and 527 labels).
 
-Frames at the end that are all zero are padding. The backward LSTM starts at the last frame that is not, and the mean
-leaves padding out, so that a clip's logits do not depend on how far it is padded. A clip of zeros alone counts as one
-frame.
+Frames at the end that are all zero are padding. "Masked", the backward LSTM starts at the last frame that is not, and
+pooling leaves padding out, so that a clip's logits do not depend on how far it is padded; "unmasked", padding is frames
+like the others. A clip of zeros alone counts as one frame. The statistics that features are standardised by are those
+of all frames, padding included.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.initialisation import Initialisation, initialise
+from models.padding import Padding, check, real_frames
+
+Pooling = Literal["mean", "max", "last", "flatten"]
 
 
 class SkipLayer(nn.Module):
@@ -50,11 +55,14 @@ class LSTMSkip(AudioModel):
         classes: C.
         hidden: H of one direction.
         layers: number of LSTM layers.
-        head_units: units of the hidden layer.
+        head_units: units of the hidden layer; 0 for none.
         bidirectional: whether the layers run backwards, too.
-        pooling: "mean", "max" over the frames that are not padding, or the "last" of them.
+        pooling: "mean", "max" over the frames that are not padding, or the "last" of them; "flatten" gives the head all
+            T frames, padding as 0, and refuses clips of another length.
         dropout: share of the inputs of each layer but the first, and of the head, that is dropped in training.
         input_dropout: share of the standardised features that is dropped in training.
+        initialisation: how the layers are drawn, see `models.initialisation`.
+        padding: whether padding is "masked" or an "unmasked" frame like the others.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
@@ -69,14 +77,20 @@ class LSTMSkip(AudioModel):
         layers: int = 2,
         head_units: int = 500,
         bidirectional: bool = True,
-        pooling: Literal["mean", "max", "last"] = "mean",
+        pooling: Pooling = "mean",
         dropout: float = 0.5,
         input_dropout: float = 0.0,
+        initialisation: Initialisation = "default",
+        padding: Padding = "masked",
     ) -> None:
         super().__init__(frontend, features, frames, classes)
-        if pooling not in ("mean", "max", "last"):
-            raise ModelError(f"pooling is 'mean', 'max' or 'last', not {pooling!r}")
+        if pooling not in get_args(Pooling):
+            raise ModelError(f"pooling is 'mean', 'max', 'last' or 'flatten', not {pooling!r}")
+        if min(hidden, layers + 1, head_units + 1) < 1:
+            raise ModelError(f"need hidden ≥ 1, layers and head_units ≥ 0, got {hidden}, {layers} and {head_units}")
+        check(padding)
         self.pooling = pooling
+        self.padding: Padding = padding
         self.standardise = nn.BatchNorm1d(features, affine=False)
         self.layers = nn.ModuleList()
         for _ in range(layers):
@@ -85,8 +99,10 @@ class LSTMSkip(AudioModel):
             features = layer.features
         self.input_dropout = nn.Dropout(input_dropout)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(features, head_units)
-        self.logits = nn.Linear(head_units, classes)
+        features *= frames if pooling == "flatten" else 1
+        self.hidden = nn.Linear(features, head_units) if head_units else None
+        self.logits = nn.Linear(head_units or features, classes)
+        initialise(self, initialisation)
 
     @property
     def output(self) -> nn.Linear:
@@ -95,25 +111,33 @@ class LSTMSkip(AudioModel):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
+        if self.pooling == "flatten" and features.shape[2] != self.frames:
+            raise ModelError(
+                f"pooling 'flatten' was built for {self.frames} frames, got {features.shape[2]}: cut or pad the clips "
+                f"to one length, or pool otherwise"
+            )
+        real = real_frames(features, self.padding)  # (B, T)
+        last = real.sum(1, keepdim=True) - 1  # (B, 1)
         frames = torch.arange(features.shape[2], device=features.device)  # (T,)
-        sound = (features != 0).any(1)  # (B, T)
-        last = (sound * frames).amax(1, keepdim=True)  # (B, 1)
-        mirror = torch.where(frames <= last, last - frames, frames)  # (B, T)
+        mirror = torch.where(real, last - frames, frames)  # (B, T)
         x = self.input_dropout(self.standardise(features)).transpose(1, 2)  # (B, T, F)
         for i, layer in enumerate(self.layers):
             x = layer(self.dropout(x) if i else x, mirror)  # (B, T, D)
-        x = self.hidden(self.dropout(self.pool(x, frames <= last, last))).relu()  # (B, head_units)
-        logits: Tensor = self.logits(self.dropout(x))  # (B, C)
+        x = self.dropout(self.pool(x, real, last))
+        if self.hidden is not None:
+            x = self.dropout(self.hidden(x).relu())  # (B, head_units)
+        logits: Tensor = self.logits(x)  # (B, C)
         return logits
 
-    def pool(self, x: Tensor, sound: Tensor, last: Tensor) -> Tensor:
-        """Reduce `(B, T, D)` to `(B, D)` over the frames where `sound (B, T)`; `last (B, 1)` is the last of them."""
+    def pool(self, x: Tensor, real: Tensor, last: Tensor) -> Tensor:
+        """Reduce `(B, T, D)` to `(B, D)`, or `(B, T D)`, by the frames that are `real (B, T)`; the `last (B, 1)`."""
         if self.pooling == "last":
             return _take(x, last).squeeze(1)
-        padding = ~sound[..., None]  # (B, T, 1)
+        padding = ~real[..., None]  # (B, T, 1)
         if self.pooling == "max":
             return x.masked_fill(padding, -torch.inf).amax(1)
-        return x.masked_fill(padding, 0).sum(1) / (last + 1)
+        x = x.masked_fill(padding, 0)
+        return x.flatten(1) if self.pooling == "flatten" else x.sum(1) / (last + 1)
 
 
 def _take(x: Tensor, frames: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 5,483 (width 1) and 18,267 (width 2) parameters for three classes, as published; the hidden layer before the logits is
 not in the paper's figure, but these counts and the authors' code have it. The "strides" 3, 2, 2, 2, 2 keep frames
 counted backwards from the frame that is decided on, which is the same as dilations 3, 6, 12, 24, 48 at full rate:
-`classify` computes the one, `frames_logits` the other, from the same weights.
+`classify` computes the one, `frames_logits` the other, from the same weights. A decision hears 202 frames, its own and
+the 201 before it: blocks 1 to 3 look 5 back each (the separable convolution of 6 frames), the others 2 · (3 + 6 + 12 +
+24 + 48).
 
 Different here: coefficients are standardised by running statistics (no parameters). The paper decides at the clip's
 last frame, which hears the 202 frames up to it. A longer clip would be judged by its end, so that `read_out="mean"`,

@@ -71,6 +71,18 @@ class Loop(nn.Module):
         pytest.param(nn.Conv1d(4, 6, 3), (1, 4, T), (T - 2) * 6 * 4 * 3, id="conv1d"),
         pytest.param(nn.Conv1d(4, 6, 3, stride=2, padding=1), (1, 4, T), 5 * 6 * 4 * 3, id="conv1d-stride"),
         pytest.param(nn.Conv1d(4, 6, 3, dilation=2, groups=2), (1, 4, T), (T - 4) * 6 * 2 * 3, id="conv1d-groups"),
+        pytest.param(
+            nn.Sequential(nn.Conv1d(4, 4, 6, groups=4), nn.Conv1d(4, 7, 1)),
+            (1, 4, T),
+            (T - 5) * (4 * 6 + 4 * 7),
+            id="conv1d-separable",
+        ),
+        pytest.param(
+            nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 7, 1)),
+            (1, 4, 9, T),
+            7 * (T - 2) * (4 * 9 + 4 * 7),
+            id="conv2d-separable",
+        ),
         pytest.param(nn.Conv2d(3, 8, (3, 5)), (1, 3, 9, T), 7 * 6 * 8 * 3 * 15, id="conv2d"),
         pytest.param(nn.Conv2d(4, 4, 3, stride=(2, 1), groups=4), (1, 4, 9, T), 4 * 8 * 4 * 9, id="conv2d-depthwise"),
         pytest.param(nn.ConvTranspose1d(3, 4, 5, stride=2), (1, 3, T), T * 3 * 4 * 5, id="conv1d-transposed"),
@@ -234,6 +246,29 @@ def test_a_mark_without_a_formula_is_not_enough(monkeypatch: pytest.MonkeyPatch)
 def test_an_unused_layer_is_named() -> None:
     with pytest.raises(ProfileError, match="spare"):
         measure(Net(Bands(), spare=nn.Linear(2, 2)), (48,), 3.0)
+
+
+class Sliced(nn.Module):
+    """Multiplies with a part of a layer that lies in a container, as a closed-form cell does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Sequential(nn.Linear(5, 3), nn.ReLU())])
+        self.last = nn.ModuleList([nn.Linear(3, 2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last[0](nn.functional.linear(x[:, :4], self.layers[0][0].weight[:, :4]))
+
+
+def test_a_layer_whose_weights_an_ancestor_multiplies_with_is_counted() -> None:
+    assert counted(Sliced(), 1, 5) == 4 * 3 + 3 * 2
+
+
+def test_an_unused_layer_in_a_container_is_named() -> None:
+    unused = Sliced()
+    unused.forward = lambda x: unused.last[0](x[:, :3])
+    with pytest.raises(ProfileError, match=r"layers\.0\.0 have weights"):
+        counted(unused, 1, 5)
 
 
 class Reading(Net):

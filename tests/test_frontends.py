@@ -21,7 +21,7 @@ from models.base import Frontend, ModelError
 from models.frontends import _torchaudio
 from models.frontends.logmel import LogMel, PooledLogMel
 from models.frontends.mel import MelPower
-from models.frontends.mfcc import MFCC
+from models.frontends.mfcc import MFCC, MFCCDeltas
 from models.frontends.none import NoFrontend
 
 with warnings.catch_warnings():
@@ -66,20 +66,21 @@ def test_logmel_equals_torchlibrosa_and_librosa(
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 32000, 44100, 48000])
-@pytest.mark.parametrize("name", ["logmel", "logmel-128", "mfcc"])
+@pytest.mark.parametrize("name", ["logmel", "logmel-128", "mfcc", "mfcc-deltas"])
 @pytest.mark.parametrize("seconds", [1, 8])
 def test_a_second_has_exactly_its_frames(sample_rate: int, name: str, seconds: int) -> None:
     entry = catalog.FRONTENDS[name]
     frontend = catalog.load(entry.target)(sample_rate, **entry.arguments)
     features = frontend.to("meta")(torch.empty(2, seconds * sample_rate, device="meta"))
-    assert features.shape[2] == seconds * {"logmel": 100, "logmel-128": 128, "mfcc": 100}[name]
-    assert frontend.frame_rate == {"logmel": 100, "logmel-128": 128, "mfcc": 100}[name]
+    rate = 128 if name == "logmel-128" else 100
+    assert features.shape[2] == seconds * rate
+    assert frontend.frame_rate == rate
 
 
 @pytest.mark.parametrize("samples", [1, 100, 255, 256, 257, 8000, 16001])
 def test_clips_of_any_length_have_finite_features(samples: int) -> None:
     x = sounds(16000, 2)[:, :samples]
-    for frontend in (LogMel(16000), LogMel(16000, 128, frames_per_second=128), PooledLogMel(16000), MFCC(16000)):
+    for frontend in (LogMel(16000), LogMel(16000, 128, frames_per_second=128), PooledLogMel(16000), MFCCDeltas(16000)):
         features = frontend(x)
         assert features.shape[2] >= 1
         assert features.isfinite().all()
@@ -135,6 +136,32 @@ def test_preemphasis_and_lifter_are_those_of_librosa() -> None:
     torch.testing.assert_close(MFCC(16000)(x), reference, atol=2e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("seconds", [0.01, 0.03, 1])
+def test_deltas_are_those_of_librosa_taken_twice(seconds: float) -> None:
+    x = sounds(16000, seconds)
+    ours = MFCCDeltas(16000)(x)
+    cepstrum = MFCC(16000)(x)
+    assert ours.shape == (2, 60, cepstrum.shape[2])
+    padded = np.pad(cepstrum.double().numpy(), ((0, 0), (0, 0), (9, 9)), "edge")  # librosa wants five frames
+
+    def delta(x: np.ndarray) -> np.ndarray:
+        slopes = librosa.feature.delta(x, width=5, mode="nearest")
+        return np.pad(slopes[..., 9:-9], ((0, 0), (0, 0), (9, 9)), "edge")
+
+    first = delta(padded)
+    reference = np.concatenate([padded, first, delta(first)], 1)[..., 9:-9]
+    torch.testing.assert_close(ours.double(), torch.from_numpy(reference), atol=1e-4, rtol=0)
+
+
+def test_a_steady_rise_has_its_slope_and_no_bend() -> None:
+    frontend = MFCCDeltas(16000)
+    rise = 3 * torch.arange(20.0).expand(1, 60, -1)
+    slope = frontend.slope(rise)
+    torch.testing.assert_close(slope[..., 2:-2], torch.full((1, 60, 16), 3.0))
+    torch.testing.assert_close(slope[..., 0], torch.full((1, 60), 3 * (1 * 1 + 2 * 2) / 10))  # the first one repeated
+    torch.testing.assert_close(frontend.slope(slope)[..., 4:-4], torch.zeros(1, 60, 12))
+
+
 def test_append_energy_replaces_the_first_coefficient() -> None:
     x = sounds(16000, 1)
     without, with_energy = MFCC(16000)(x), MFCC(16000, append_energy=True)(x)
@@ -150,7 +177,9 @@ def test_embeddings_pass_as_they_are() -> None:
         NoFrontend()(torch.rand(2, 16000))
 
 
-@pytest.mark.parametrize("frontend", [LogMel(16000), PooledLogMel(16000), MFCC(16000)], ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize(
+    "frontend", [LogMel(16000), PooledLogMel(16000), MFCC(16000), MFCCDeltas(16000)], ids=lambda f: type(f).__name__
+)
 def test_a_clip_alone_equals_the_clip_in_a_batch(frontend: Frontend) -> None:
     x = sounds(16000, 1, clips=3)
     alone = torch.cat([frontend(clip[None]) for clip in x])
@@ -161,7 +190,7 @@ def test_a_clip_alone_equals_the_clip_in_a_batch(frontend: Frontend) -> None:
 
 def test_mixed_precision_leaves_the_features_alone() -> None:
     x = sounds(16000, 1)
-    for frontend in (LogMel(16000), MFCC(16000)):
+    for frontend in (LogMel(16000), MFCC(16000), MFCCDeltas(16000)):
         expected = frontend(x)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(frontend(x), expected)
@@ -180,6 +209,7 @@ def test_multiply_adds_are_those_of_the_formula() -> None:
     assert LogMel(16000).macs(16000) == 100 * (frame + 64 * 257)
     assert LogMel(16000, 128, frames_per_second=128).macs(16000) == 128 * (frame + 128 * 257)
     assert MFCC(16000).macs(16000) == 16000 + 100 * (frame - 512 + 400 + 32 * 257 + 20 * 32)
+    assert MFCCDeltas(16000).macs(16000) == MFCC(16000).macs(16000) + 100 * 2 * 20 * 5
     assert NoFrontend().macs(16000) == 0
 
 
@@ -189,6 +219,7 @@ def test_multiply_adds_are_those_of_the_formula() -> None:
         (lambda: LogMel(16000, f_max=9000), "f_max ≤ sample_rate / 2"),
         (lambda: LogMel(16000, 512, n_fft=512), "mel bands hold no point of a 512-point transform"),
         (lambda: MFCC(16000, coefficients=33), "32 mel bands have 1 to 32 coefficients, not 33"),
+        (lambda: MFCCDeltas(16000, reach=0), "reach must be ≥ 1 frame"),
         (lambda: MelPower(16000, 64, 600, 512, 100, 0, 8000, "htk"), "the window .600 samples. must fit"),
     ],
 )

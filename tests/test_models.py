@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import catalog
+from bench.complexity import measure
 from models.base import AudioModel, ModelError
 from models.cnn import CNN
 from models.fc import FC
@@ -20,8 +21,13 @@ from models.swishnet import SwishNet, every
 SAMPLE_RATE = 16000
 CLASSES = 7
 PANNS = [name for name, entry in catalog.MODELS.items() if entry.target.startswith("models.panns:")]
-SMALL = {"rann": {"width": 1}, **{name: {"scale": 1 / 16} for name in PANNS}}
-"""The papers' widths have 50 million parameters and more; their sizes are tested apart."""
+SMALL = {
+    "rann": {"width": 1},
+    "ltc": {"steps": 5},
+    "cfc": {"steps": 5},
+    **{name: {"scale": 1 / 16} for name in PANNS},
+}
+"""The papers' widths have 50 million parameters and more, and an export unrolls every step; sizes are tested apart."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +80,20 @@ def test_logits_have_one_value_per_clip_and_class(case: Case) -> None:
     assert case.kind in model.inputs
 
 
+def settled(case: Case, x: Tensor) -> AudioModel:
+    """The model in eval mode with the running statistics of `x`: from their start deep networks hear no difference."""
+    model = case.build()
+    for module in model.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.momentum = 1
+    model(x)
+    return model.eval()
+
+
 @every_model
 def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
-    model = case.build()
     x = case.batch(2)
-    model(x)  # moves running statistics away from their start
-    model.eval()
+    model = settled(case, x)
     with torch.inference_mode():
         together = model(x)
         alone = torch.cat([model(clip[None]) for clip in x])
@@ -91,6 +105,10 @@ def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
 def test_gradients_reach_every_parameter(case: Case) -> None:
     case = replace(case, seconds=2)  # a single pooled frame uses no recurrent weight
     model = case.build().eval()  # no dropout, which may hide a unit
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad and not p.any():  # the last norm of a residual block starts at 0
+                p.fill_(0.1)
     nn.functional.cross_entropy(model(case.batch(2)), torch.arange(2)).backward()
     used = [
         (name, p) for name, p in model.named_parameters() if p.requires_grad and name.split(".")[0] not in model.idle
@@ -126,11 +144,24 @@ def test_the_output_starts_at_the_prior(case: Case) -> None:
 
 
 @every_model
-def test_the_model_runs_on_the_meta_device(case: Case) -> None:
-    """Where multiply-adds are counted."""
-    model = case.build().eval()
-    logits = model.to("meta")(case.batch(2).to("meta"))
-    assert logits.shape == (2, CLASSES)
+def test_the_models_size_is_measured(case: Case) -> None:
+    """On the meta device, where no layer may count 0."""
+    clip = case.batch(1)[0]
+    found = measure(case.build(), tuple(clip.shape), 1.0)
+    assert found.macs > 0
+    assert (found.frontend_macs > 0) == (case.kind == "waveform" and catalog.MODELS[case.model].frontend != "waveform")
+
+
+@every_model
+@pytest.mark.filterwarnings("ignore:The tensor attributes .* were assigned during export")  # nn.LSTM's own list
+def test_the_exported_program_gives_the_same_logits(case: Case) -> None:
+    """From the waveform on, and for other clips than it was exported with."""
+    x = case.batch(2)
+    model = settled(case, x)
+    program = torch.export.export(model, (x,))
+    with torch.inference_mode():
+        other = case.batch(3)[1:]
+        torch.testing.assert_close(program.module()(other), model(other), atol=1e-5, rtol=1e-5)
 
 
 def parameters(model: nn.Module) -> int:
@@ -211,7 +242,7 @@ def test_lstm_skip_takes_one_frame_and_silence() -> None:
 
 
 def test_lstm_skip_refuses_an_unknown_pooling() -> None:
-    with pytest.raises(ModelError, match="pooling is 'mean', 'max' or 'last', not 'median'"):
+    with pytest.raises(ModelError, match="pooling is 'mean', 'max', 'last' or 'flatten', not 'median'"):
         LSTMSkip(NoFrontend(), 128, 10, 527, pooling="median")
 
 
@@ -238,20 +269,24 @@ def test_swishnet_has_the_multiply_adds_of_the_strided_form(width: int, frames: 
     assert macs(SwishNet(NoFrontend(), 20, frames, 3, width=width), frames) == expected
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3, 47, 50, 101, 143, 200, 202, 249, 250, 298, 500])
+LENGTHS = [1, 2, 3, 201, 202, 203, *torch.randint(1, 600, (100,), generator=torch.Generator().manual_seed(0)).tolist()]
+
+
 @pytest.mark.parametrize("width", [1, 2])
-def test_swishnets_strided_and_dilated_forms_agree(frames: int, width: int) -> None:
-    torch.manual_seed(frames)
-    x = torch.randn(2, 20, frames)
-    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
-        model = SwishNet(NoFrontend(), 20, frames, 3, width=width, read_out="last").to(dtype).eval()
-        at_each = model.frames_logits(x.to(dtype))
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_swishnets_strided_and_dilated_forms_agree(width: int, dtype: torch.dtype, tolerance: float) -> None:
+    torch.manual_seed(0)
+    model = SwishNet(NoFrontend(), 20, 200, 3, width=width).to(dtype).eval()
+    for frames in LENGTHS:
+        x = torch.randn(2, 20, frames).to(dtype)
+        model.read_out = "last"
+        at_each = model.frames_logits(x)
         assert at_each.shape == (2, 3, frames)
-        torch.testing.assert_close(model.classify(x.to(dtype)), at_each[..., -1], atol=tolerance, rtol=0)
+        torch.testing.assert_close(model.classify(x), at_each[..., -1], atol=tolerance, rtol=0)
         model.read_out = "mean"
-        said = model.gated(model.trunk(x.to(dtype)), strided=False)[1:]
+        said = model.gated(model.trunk(x), strided=False)[1:]
         means = [every(block, stride).mean(2, True) for block, stride in zip(said, (6, 12, 24, 48), strict=True)]
-        torch.testing.assert_close(model.classify(x.to(dtype)), model.decide(means)[..., 0], atol=tolerance, rtol=0)
+        torch.testing.assert_close(model.classify(x), model.decide(means)[..., 0], atol=tolerance, rtol=0)
 
 
 def test_swishnet_decides_at_the_end_of_the_papers_clips_and_over_the_whole_of_longer_ones() -> None:
@@ -260,14 +295,19 @@ def test_swishnet_decides_at_the_end_of_the_papers_clips_and_over_the_whole_of_l
     assert SwishNet(NoFrontend(), 20, 500, 3, read_out="last").read_out == "last"
 
 
-def test_swishnet_hears_202_frames() -> None:
+@pytest.mark.parametrize("width", [1, 2])
+def test_swishnet_hears_202_frames(width: int) -> None:
+    """3 · 5 + 2 · (3 + 6 + 12 + 24 + 48) before its own."""
     torch.manual_seed(0)
-    model = SwishNet(NoFrontend(), 20, 300, 3, dropout=0).eval().double()
+    model = SwishNet(NoFrontend(), 20, 300, 3, width=width, read_out="last").eval().double()
     x = torch.randn(1, 20, 300, dtype=torch.float64, requires_grad=True)
     model.frames_logits(x)[0, :, 250].sum().backward()
     heard = x.grad[0].abs().sum(0).nonzero().flatten()
     assert heard.min() == 250 - 201
     assert heard.max() == 250
+    x.grad = None
+    model(x.mT).sum().backward()
+    assert x.grad[0].abs().sum(0).nonzero().min() == 300 - 202
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ to points of the transform; the first coefficient stays the cepstrum's unless `a
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend, ModelError
@@ -77,3 +78,44 @@ class MFCC(Frontend):
         """Multiply-adds for one clip of `samples` samples."""
         emphasis = samples if self.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
+
+
+class MFCCDeltas(MFCC):
+    """MFCC, their slopes (delta) and the slopes of these `(B, 3F, T)`, as the paper's frame-wise baselines take them.
+
+    The slope of a coefficient c at frame t is that of the least-squares line through the `reach` frames on either side,
+    Σ n (c[t + n] - c[t - n]) / (2 Σ n²), the first and the last frame repeated beyond the ends: the convention of HTK
+    and python_speech_features (`delta(feat, 2)`), and librosa's `delta(width=5, mode="nearest")`. The second one is the
+    slope of slopes, not librosa's `order=2`.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        coefficients: F.
+        reach: frames on either side.
+    """
+
+    weights: Tensor
+
+    def __init__(self, sample_rate: int, coefficients: int = 20, reach: int = 2) -> None:
+        super().__init__(sample_rate, coefficients)
+        if reach < 1:
+            raise ModelError(f"reach must be ≥ 1 frame, got {reach}")
+        n = torch.arange(-reach, reach + 1.0)
+        self.register_buffer("weights", (n / n.square().sum())[None, None], persistent=False)  # (1, 1, 2 reach + 1)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, 3F, T)`."""
+        cepstrum = super().forward(waveform)  # (B, F, T)
+        delta = self.slope(cepstrum)
+        return torch.cat([cepstrum, delta, self.slope(delta)], 1)
+
+    def slope(self, x: Tensor) -> Tensor:
+        """Map `(B, F, T)` to its slope `(B, F, T)`."""
+        reach = self.weights.shape[2] // 2
+        rows = F.pad(x, (reach, reach), "replicate").flatten(0, 1)[:, None]  # (B F, 1, T + 2 reach)
+        with full_precision(x.device.type):
+            return F.conv1d(rows, self.weights).view_as(x)
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples."""
+        return super().macs(samples) + 2 * self.power.frames(samples) * len(self.dct) * self.weights.numel()
