@@ -69,7 +69,8 @@ def test_every_run_has_a_record_and_a_row(finished):
         assert low <= record.scores["accuracy"] <= high
         assert record.complexity.parameters > 0
         assert record.complexity.macs > 0
-        assert [t.device_type for t in record.latencies] == ["cpu"]
+        assert [t.combined for t in record.latencies] == (["sum", "parallel"] if run_.members else [None])
+        assert record.latencies[0].device_type == "cpu"
         assert record.latencies[0].threads == 1
         assert record.environment.threads == 1
         assert record.data.clips["test"] == 20
@@ -88,6 +89,8 @@ def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
     assert fused.complexity.parameters == fc.complexity.parameters + cnn.complexity.parameters
     assert fused.complexity.macs == fc.complexity.macs + cnn.complexity.macs
     assert 0 <= fused.conflict <= 1
+    slow, quick = sorted((fc.latencies[0].p50_ms, cnn.latencies[0].p50_ms), reverse=True)
+    assert [t.p50_ms for t in fused.latencies] == pytest.approx([slow + quick, slow])
 
 
 def test_what_is_in_the_store_is_not_done_again(finished):
@@ -105,7 +108,7 @@ def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_resu
     fc, cnn, fused = (r.key for r in suite.runs())
     outcome, _ = run(suite, store, force=True, model=("cnn",))
     assert outcome.done == [cnn, fused]
-    assert [t.device_type for t in Store(store).get(fused).latencies] == ["cpu"]
+    assert [t.combined for t in Store(store).get(fused).latencies] == ["sum", "parallel"]
     before = Store(store).get(cnn).to_json()
     monkeypatch.setattr("bench.work._train", failing)
     outcome, _ = run(suite, store, force=True, model=("cnn",), executor="serial")
