@@ -4,7 +4,7 @@ import hashlib
 import json
 import traceback
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -115,7 +115,7 @@ class Run:
     data: Json = field(default_factory=dict)
     protocol: int = PROTOCOL
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The run's name: a sentence and a digest of everything in it."""
         digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
