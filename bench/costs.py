@@ -41,7 +41,7 @@ def _sum(timings: Sequence[Latency]) -> Latency:
         p99_ms=sum(p99s) if len(p99s) == len(timings) else None,
         iqr_share=sum(x.iqr_share * x.p50_ms for x in timings) / p50_ms,
         throughput=1 / sum(1 / x.throughput for x in timings),
-        real_time_factor=p50_ms / timings[0].clip_seconds,
+        real_time_factor=1e-3 * p50_ms / timings[0].clip_seconds,
         combined="sum",
     )
 
