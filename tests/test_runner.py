@@ -16,6 +16,7 @@ import soundfile
 from rich.console import Console
 
 from bench import suite as suites
+from bench import work
 from bench.cli import main
 from bench.errors import RunError
 from bench.place import Place
@@ -91,6 +92,39 @@ def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
     assert 0 <= fused.conflict <= 1
     slow, quick = sorted((fc.latencies[0].p50_ms, cnn.latencies[0].p50_ms), reverse=True)
     assert [t.p50_ms for t in fused.latencies] == pytest.approx([slow + quick, slow])
+
+
+def test_every_combination_is_fused_from_one_reading_of_the_data(finished, tmp_path, monkeypatch):
+    _, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    text = SMALL.replace('"fusion-ds"', '"short", "fusion-ds", "fusion-deng"') + "[model.short]\nmodel = 'fc'\n"
+    suite = write(tmp_path / "small.toml", "fusion_combinations = true\n" + text + "recipe = {epochs = 1}\n")
+    run(suite, store, model=("fc", "cnn"), executor="serial")
+    readings = []
+    real = work.build.dataset
+    monkeypatch.setattr(work.build, "dataset", lambda *given: readings.append(given[0].key) or real(*given))
+    outcome, _ = run(suite, store, executor="serial")
+    assert len(outcome.done) == 2 * 4 - 1  # of three members each, of which a pair was fused by the other suite
+    assert len(readings) == 2  # to look for the data, and to fuse
+    table = (store / "small.md").read_text()
+    long, short = "fc (epochs=2)", "fc (epochs=1)"
+    for members in (f"{long} + cnn", f"{long} + {short}", f"cnn + {short}", f"{long} + cnn + {short}"):
+        for method in ("fusion-ds", "fusion-deng"):
+            assert f"| {method} (of {members}) |" in table
+
+
+def test_a_fusion_of_a_run_from_elsewhere_is_fused_and_drawn(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = suite.runs()
+    other = SMALL.replace('["fc", "cnn"', '["fc"') + f"[model.fusion-ds]\nmembers = ['fc', '{cnn.key}']\n"
+    suite = write(tmp_path / "other.toml", other)
+    assert suite.runs() == (fc, fused)
+    outcome, _ = run(suite, store, executor="serial", force=True, model=("fusion-ds",))
+    assert outcome.done == [fc.key, fused.key]
+    assert f"combines fc on logmel-1s, {cnn.key}" in (store / "other.md").read_text()
 
 
 def test_what_is_in_the_store_is_not_done_again(finished):
