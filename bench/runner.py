@@ -144,7 +144,7 @@ class Runner:
             ready = {key: run for key, run in todo.items() if todo.keys().isdisjoint(run.needs)}
             todo = {key: run for key, run in todo.items() if key not in ready}
             elsewhere = set(self.outcome.elsewhere)
-            blocked = {key for key, run in ready.items() if not elsewhere.isdisjoint(run.needs)}
+            blocked = [key for key, run in ready.items() if not elsewhere.isdisjoint(run.needs)]
             for key in blocked:
                 self.outcome.elsewhere.append(key)
                 self._end(ready[key], "needs a run that another process is doing")
