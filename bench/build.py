@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
-from bench.records import Json, Run
+from bench.records import Json, Record, Run
 from bench.store import Store
 from bench.suite import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
@@ -122,27 +122,52 @@ def untrained(
 
 
 def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
-    """Return the trained model of a finished run, from the store's artifacts."""
+    """Return the trained model of a finished run, from the store's artifacts.
+
+    Raises:
+        RunError: its weights are not there, or a fusion's member has no result.
+    """
     if run.members:
-        members = [load(member(store, key), store, data) for key in run.members]
+        members = [load(finished(store, key, "the fusion's member").run, store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
         return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
-    built = model(run, data)
     path = store.artifacts(run.key) / "model.pt"
+    if not path.exists():
+        raise RunError(f"{run.key} has no weights in {path.parent}: run it again with --force")
+    built = model(run, data)
     built.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     return built.eval()
 
 
-def member(store: Store, key: str) -> Run:
-    """Return the finished run of a fusion's member.
+def finished(store: Store, key: str, what: str) -> Record:
+    """Return the record of a run that another needs; `what` it is to the other.
 
     Raises:
         RunError: it has no result.
     """
     record = store.get(key)
     if record is None or record.status != "ok":
-        raise RunError(f"the fusion's member {key} has no result: run its suite again")
-    return record.run
+        raise RunError(f"{what} {key} has no result: run its suite again")
+    return record
+
+
+def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
+    """Return the trained model that a run learns from; it may be a fusion.
+
+    Raises:
+        RunError: it has no result or no weights, other classes, or was trained on another split.
+    """
+    assert run.recipe.teacher
+    record = finished(store, run.recipe.teacher, "the teacher")
+    other = record.run
+    if (other.dataset, other.data, other.fold) != (run.dataset, run.data, run.fold):
+        raise RunError(
+            f"the teacher {other.key} has not learnt from the same split, so this run's test clips may have been its "
+            f"lessons: name a teacher on {run.dataset}, fold {run.fold}, with the same [dataset.{run.dataset}]"
+        )
+    if record.classes != data.classes:
+        raise RunError(f"the teacher {other.key} has other classes than the data now: run it again with --force")
+    return load(other, store, data)
 
 
 def fuse(

@@ -89,7 +89,9 @@ def _print_json(content: Any) -> None:
 @app.command()
 def run(
     suite: SuiteName,
-    model: Annotated[list[str] | None, typer.Option(help="Only this model (repeatable).")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model, or this name of the suite's (repeatable).")
+    ] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
@@ -119,7 +121,8 @@ def run(
         "fold": tuple(fold or ()),
         "seed": tuple(seed or ()),
     }
-    runs = suites.select(suites.at_hand(grid, grid.runs(), _data_dir(data_dir), dataset or ()), **narrow)
+    here = suites.at_hand(grid, grid.runs(), _data_dir(data_dir), dataset or ())
+    runs = suites.select(here, grid.names(), **narrow)
     place = Place(
         store=store.resolve(),
         data_dir=_data_dir(data_dir),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import build, catalog, metrics
 from bench.catalog import PRIMARY
@@ -33,35 +33,41 @@ class Predictions:
 def predict(model: AudioModel, data: AudioDataModule, device: str) -> Predictions:
     """Run the model from the batch's `x` over the validation and the test split."""
     model.to(device).eval()
-    val, test = (_logits(model, clips, data.batch_size, device) for clips in (data.splits.val, data.splits.test))
+    val, test = (logits(model, clips, data.batch_size, device).numpy() for clips in (data.splits.val, data.splits.test))
     model.to("cpu")
     return Predictions(val, test)
 
 
-@torch.inference_mode()
-def _logits(model: AudioModel, clips: ClipSet, batch: int, device: str) -> NDArray[np.float32]:
+@torch.no_grad()
+def logits(model: nn.Module, clips: ClipSet, batch: int, device: str) -> Tensor:
+    """Return the logits `(N, C)` float32 of these clips, from a model in eval mode on the device."""
     parts = [
         model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu()
         for i in range(0, len(clips), batch)
     ]
-    logits: NDArray[np.float32] = torch.cat(parts).numpy()
-    return logits
+    return torch.cat(parts)
 
 
 def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
     """Combine the stored logits of a fusion's members; weights are fitted on validation.
 
     Raises:
-        RunError: a member has no result, or its clips are not this dataset's.
+        RunError: a member has no result, is a fusion itself, or its clips or classes are not this dataset's.
     """
     val, test = [], []
     for key in run.members:
-        path = store.artifacts(build.member(store, key).key) / "logits.npz"
+        member = build.finished(store, key, "the fusion's member")
+        if member.run.members:
+            raise RunError(f"the fusion's member {key} is a fusion itself: name that one's members instead")
+        path = store.artifacts(key) / "logits.npz"
         if not path.exists():
             raise RunError(f"the fusion's member {key} has no logits in {path.parent}: run it again with --force")
         with np.load(path) as saved:
-            if saved["test_ids"].tolist() != list(data.splits.test.ids):
-                raise RunError(f"the fusion's member {key} was tested on other clips: run it again with --force")
+            if saved["test_ids"].tolist() != list(data.splits.test.ids) or member.classes != data.classes:
+                raise RunError(
+                    f"the fusion's member {key} was tested on other clips or classes: run it again with --force, or "
+                    f"name one on {run.dataset}, fold {run.fold}"
+                )
             val.append(torch.from_numpy(saved["val_logits"]))
             test.append(torch.from_numpy(saved["logits"]))
     method = catalog.model(run.model).arguments["method"]

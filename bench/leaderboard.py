@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY
-from bench.errors import SuiteError
 from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
 from bench.stats import mean_interval
 
@@ -26,12 +25,19 @@ class System:
         frontend: name in the catalogue.
         details: arguments and recipe differences as sorted (name, value) pairs of text.
         members: the systems a fusion combines, whatever the fold and seed of their runs.
+        teacher: the system it learnt from; a run that is not the suite's is a system of its own, called by its key.
     """
 
     model: str
     frontend: str
     details: tuple[tuple[str, str], ...] = ()
     members: tuple["System", ...] = ()
+    teacher: "System | None" = None
+
+    @property
+    def needs(self) -> tuple["System", ...]:
+        """The systems that stand in its name."""
+        return self.members + ((self.teacher,) if self.teacher else ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class Row:
         complexity: size.
         cpu: end-to-end latency on the CPU at the fewest threads, of the cell whose median is in the middle.
         gpu: the same on a GPU.
+        cpu_parallel: of a fusion whose latency is its members' sum, what it is with the members side by side.
+        gpu_parallel: the same on GPUs.
         train_seconds: mean over the cells.
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
@@ -72,6 +80,8 @@ class Row:
     complexity: Complexity | None
     cpu: Latency | None
     gpu: Latency | None
+    cpu_parallel: Latency | None
+    gpu_parallel: Latency | None
     train_seconds: float | None
     conflict: float | None
     flags: tuple[str, ...]
@@ -140,7 +150,7 @@ def leaderboards(runs: Sequence[Run], records: Mapping[str, Record]) -> tuple[Le
         records: run key to record; keys of other runs are ignored, their order does not matter.
 
     Raises:
-        SuiteError: a fusion's member is not among the runs, or a name is not in the catalogue.
+        SuiteError: a name is not in the catalogue.
     """
     systems = _systems(runs)
     datasets: dict[tuple[str, str], list[Run]] = {}
@@ -161,19 +171,18 @@ def _systems(runs: Sequence[Run]) -> dict[str, System]:
 
     def system(run: Run) -> System:
         if run.key not in found:
-            for key in run.members:
-                if key not in by_key:
-                    raise SuiteError(
-                        f"{run.model} on {run.dataset} combines {key}, which no run of the suite makes: add it"
-                    )
-            details = {k: v for k, v in run.arguments.items() if k != "members"} | run.recipe_differences
+            details = run.arguments | run.recipe_differences
             found[run.key] = System(
                 model=run.model,
                 frontend=run.frontend,
-                details=tuple(sorted((name, _value(value)) for name, value in details.items())),
-                members=tuple(system(by_key[key]) for key in run.members),
+                details=tuple(sorted((k, _value(v)) for k, v in details.items() if k not in ("members", "teacher"))),
+                members=tuple(named(key) for key in run.members),
+                teacher=named(run.recipe.teacher) if run.recipe.teacher else None,
             )
         return found[run.key]
+
+    def named(key: str) -> System:
+        return system(by_key[key]) if key in by_key else System(model=key, frontend="none")
 
     for run in runs:
         system(run)
@@ -194,7 +203,7 @@ def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[
         groups.setdefault(systems[run.key], []).append(run)
     done = {run.key: r for run in runs if (r := records.get(run.key)) and r.status == "ok"}
     reference = _reference_data(list(done.values()))
-    labels = _labels({*groups, *(member for system in groups for member in system.members)})
+    labels = _labels(_with_needs(groups))
     rows = [_row(s, group, folds, labels, records, reference, entry.task) for s, group in groups.items()]
     environments = {canonical(asdict(r.environment)): r.environment for r in done.values() if r.environment}
     failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
@@ -265,6 +274,8 @@ def _row(
         complexity=next((r.complexity for r in done if r.complexity), None),
         cpu=_latency(done, "cpu"),
         gpu=_latency(done, "cuda"),
+        cpu_parallel=_latency(done, "cpu", parallel=True),
+        gpu_parallel=_latency(done, "cuda", parallel=True),
         train_seconds=fmean(train) if train else None,
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
@@ -290,9 +301,10 @@ def _interval(
     return None, None
 
 
-def _latency(done: Sequence[Record], device_type: str) -> Latency | None:
+def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
     """Return the measurement to show: end to end, fewest threads, best grade, and of those the one in the middle."""
-    found = [x for r in done for x in r.latencies if x.device_type == device_type and x.scope == "end-to-end"]
+    kind = device_type, "end-to-end", parallel
+    found = [x for r in done for x in r.latencies if (x.device_type, x.scope, x.combined == "parallel") == kind]
     if not found:
         return None
     best = min((x.threads, x.grade) for x in found)
@@ -342,19 +354,39 @@ def _ranked(rows: Sequence[Row], primary: str) -> Iterator[Row]:
         yield replace(row, rank=rank)
 
 
+def _with_needs(systems: Iterable[System]) -> set[System]:
+    """Return systems, and those that stand in their names."""
+    return {found for system in systems for found in (system, *_with_needs(system.needs))}
+
+
 def _labels(systems: Iterable[System]) -> dict[System, str]:
-    """Return each system's label: the model's name, and what tells it from those of the same model and front-end."""
+    """Return each system's label: the model's name, and what tells it from those of the same model and front-end.
+
+    A teacher is always named; how it taught, only where one taught in two ways.
+    """
     alike: dict[tuple[str, str], set[System]] = {}
+    ears: dict[str, set[str]] = {}
     for system in systems:
         alike.setdefault((system.model, system.frontend), set()).add(system)
+        ears.setdefault(system.model, set()).add(system.frontend)
 
     def label(system: System) -> str:
-        twins = alike.get((system.model, system.frontend), {system})
-        common = set.intersection(*(set(twin.details) for twin in twins))
-        own = [f"{name}={value}" for name, value in system.details if (name, value) not in common]
+        twins = alike[system.model, system.frontend]
+        pupils = {twin for twin in twins if twin.teacher == system.teacher}
+        own = []
+        if system.teacher:
+            own.append(f"teacher={short(system.teacher)}")
+        for detail in system.details:
+            others = pupils if detail[0].startswith("teacher_") else twins
+            if any(detail not in other.details for other in others):
+                own.append("=".join(detail))
         if len({twin.members for twin in twins}) > 1:
-            own.append("of " + " + ".join(_member(m, label(m)) for m in system.members))
+            own.append("of " + " + ".join(map(short, system.members)))
         return f"{system.model} ({', '.join(own)})" if own else system.model
+
+    def short(system: System) -> str:
+        """Return a label within another one, with the front-end only where the model has several."""
+        return _member(system, label(system)) if len(ears[system.model]) > 1 else label(system)
 
     return {system: label(system) for system in systems}
 

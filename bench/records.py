@@ -4,7 +4,7 @@ import hashlib
 import json
 import traceback
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
@@ -49,6 +49,9 @@ class Recipe:
         patience: epochs without a better validation score after which training stops; None never stops early.
         prior_bias: start the output bias at the class prior's logit.
         precision: as Lightning's Trainer has it.
+        teacher: key of the run whose model this one learns from besides the labels; in a suite, the name of a system.
+        teacher_temperature: T that divides both models' logits where they are compared.
+        teacher_weight: share of the teacher's part of the loss; 1 takes no notice of the labels.
     """
 
     epochs: int = 20
@@ -70,6 +73,9 @@ class Recipe:
     patience: int | None = None
     prior_bias: bool = True
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    teacher: str | None = None
+    teacher_temperature: float = 2.0
+    teacher_weight: float = 0.9
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
@@ -78,6 +84,8 @@ class Recipe:
             raise ValueError("learning_rate must be > 0")
         if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
             raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
+        if not (self.teacher_temperature > 0 and 0 <= self.teacher_weight <= 1):
+            raise ValueError("teacher_temperature must be > 0, teacher_weight in [0, 1]")
 
 
 @with_config(_STRICT)
@@ -107,7 +115,7 @@ class Run:
     data: Json = field(default_factory=dict)
     protocol: int = PROTOCOL
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The run's name: a sentence and a digest of everything in it."""
         digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
@@ -122,6 +130,11 @@ class Run:
     def members(self) -> tuple[str, ...]:
         """Keys of the runs that a fusion combines; empty for any other model."""
         return tuple(self.arguments.get("members", ()))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the runs that must have a result before this one: a fusion's members, a student's teacher."""
+        return self.members + ((self.recipe.teacher,) if self.recipe.teacher else ())
 
 
 @with_config(_STRICT)
@@ -177,6 +190,10 @@ class Complexity:
 class Latency:
     """Speed for one clip on one device at batch 1, from a waveform (or embedding) in host memory to logits.
 
+    A fusion's is not measured but follows from its members' (`combined`): their sum, one after another, or the slowest
+    of them, side by side. What adds up are the members' medians and deciles, which the median and decile of the sum
+    are only near to; the rule that combines them takes microseconds and is left out.
+
     Attributes:
         device: name of processor or GPU.
         device_type: "cpu" or "cuda".
@@ -195,6 +212,7 @@ class Latency:
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload timed before and after.
         grade: A, B or C; C is not ranked.
+        combined: how a fusion's members were put together; None where it was measured.
     """
 
     device: str
@@ -214,6 +232,12 @@ class Latency:
     load: float
     sentinel_drift: float
     grade: Literal["A", "B", "C"]
+    combined: Literal["sum", "parallel"] | None = None
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """What two timings must have in common to be put together."""
+        return self.device, self.device_type, self.threads, self.dtype, self.backend, self.scope, self.clip_seconds
 
 
 @with_config(_STRICT)

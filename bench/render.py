@@ -289,6 +289,9 @@ def _about_row(row: Row) -> Iterator[str]:
     """Yield what a reader has to know of a row."""
     if row.members:
         yield f"combines {', '.join(row.members)}"
+    for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
+        if latency:
+            yield f"{kind} ms are its members' sum, one after another; side by side: {_latency(latency).text}"
     if row.done < row.expected:
         yield f"not ranked: {row.done} of {row.expected} runs are done"
     unlike = row.rank is None and row.done == row.expected
@@ -329,6 +332,7 @@ _CSV_HEADS = (
     *("dataset", "rank", "model", "frontend", "primary", "low", "high", "interval_over", *METRICS),
     *("runs_done", "runs_expected", "runs_failed", *_SIZES),
     *(f"{kind}_{name}" for kind in ("cpu", "gpu") for name in _TIMES),
+    *("cpu_parallel_p50_ms", "gpu_parallel_p50_ms"),
     *("train_seconds", "conflict", "members", "flags"),
 )
 
@@ -341,6 +345,7 @@ def _csv_row(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]
     yield from (row.done, row.expected, len(row.failed))
     yield from (getattr(row.complexity, name, None) for name in _SIZES)
     yield from (getattr(latency, name, None) for latency in (row.cpu, row.gpu) for name in _TIMES)
+    yield from (getattr(latency, "p50_ms", None) for latency in (row.cpu_parallel, row.gpu_parallel))
     yield from (row.train_seconds, row.conflict, " + ".join(row.members), "; ".join(row.flags))
 
 

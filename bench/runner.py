@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bench import tables
+from bench import costs, tables
 from bench.catalog import DATASETS, PRIMARY
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.executors import Event, Executor, Job, executor
@@ -84,24 +84,20 @@ class Runner:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
         """
         self.store.sweep()
-        todo = [run for run in runs if force or run not in self.store]
-        again = [run for run in self.suite.runs() if run not in todo and _combines(run, todo) and run in self.store]
-        runs = [*runs, *(run for run in again if run not in runs)]
-        self.again = {run.key for run in (*again, *(todo if force else ()))}
-        todo += again
-        self.outcome.kept = [run.key for run in runs if run not in todo]
+        todo = {run.key: run for run in runs if force or run not in self.store}
+        self.again = set(todo) if force else set()
+        for run in self.suite.runs():  # each after those it needs, so that a teacher's fusions follow its students
+            if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in self.store:
+                todo[run.key] = run
+                self.again.add(run.key)
+        every = list(({run.key: run for run in runs} | todo).values())
+        self.outcome.kept = [run.key for run in every if run.key not in todo]
         try:
-            todo = self._prepare(todo)
-            waiting = [run for run in runs if run not in todo and self._untimed(run)]
-            self.progress.start(2 * len(todo) + len(waiting))
-            self._train([run for run in todo if not is_fusion(run.model)])
-            fusions = [run for run in todo if is_fusion(run.model)]
-            elsewhere = [run for run in fusions if set(run.members) & set(self.outcome.elsewhere)]
-            for run in elsewhere:
-                self.outcome.elsewhere.append(run.key)
-                self._end(run, "has members that another process is doing")
-            self._train([run for run in fusions if run not in elsewhere])
-            self._time([run for run in runs if self._untimed(run)])
+            ready = {run.key: run for run in self._prepare(list(todo.values()))}
+            waiting = [run for run in every if run.key not in ready and self._untimed(run)]
+            self.progress.start(2 * len(ready) + len(waiting))
+            self._do(ready)
+            self._time([run for run in every if self._untimed(run)])
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         finally:
@@ -142,8 +138,47 @@ class Runner:
                 self._fail(run, failure)
         return ready
 
+    def _do(self, todo: dict[str, Run]) -> None:
+        """Train and combine these runs, each after those of them that it needs."""
+        while todo:
+            ready = {key: run for key, run in todo.items() if todo.keys().isdisjoint(run.needs)}
+            todo = {key: run for key, run in todo.items() if key not in ready}
+            elsewhere = set(self.outcome.elsewhere)
+            blocked = [key for key, run in ready.items() if not elsewhere.isdisjoint(run.needs)]
+            for key in blocked:
+                self.outcome.elsewhere.append(key)
+                self._end(ready[key], "needs a run that another process is doing")
+            free = [run for key, run in ready.items() if key not in blocked]
+            self._train([run for run in free if not is_fusion(run.model)])
+            self._fuse([run for run in free if is_fusion(run.model)])
+
+    def _fuse(self, runs: list[Run]) -> None:
+        """Combine these runs' members, in one job for each dataset, fold and seed."""
+        cells: dict[str, dict[str, Run]] = {}
+        for run in runs:
+            cell = f"fusions on {run.dataset}, fold {run.fold}, seed {run.seed} {run.data or ''}".strip()
+            cells.setdefault(cell, {})[run.key] = run
+
+        def listen(event: Event) -> None:
+            if event.kind == "progress":
+                key, result = event.value
+                self._finish(cells[event.key].pop(key), result)
+            elif event.failure:
+                for run in cells[event.key].values():
+                    self._fail(run, event.failure)
+                    self._end(run, f"FAILED: {event.failure.message}")
+
+        self.execute(
+            [
+                Job(cell, "bench.work:fuse", (tuple(group.values()), self.place, frozenset(self.again & group.keys())))
+                for cell, group in cells.items()
+            ],
+            self.place.workers,
+            listen,
+        )
+
     def _train(self, runs: list[Run]) -> None:
-        """Train, or combine, these runs."""
+        """Train these runs."""
         by_key = {run.key: run for run in runs}
 
         def listen(event: Event) -> None:
@@ -156,11 +191,8 @@ class Runner:
             elif event.failure:
                 self._fail(run, event.failure)
                 self._end(run, f"FAILED: {event.failure.message}")
-            elif event.value == "elsewhere":
-                self.outcome.elsewhere.append(run.key)
-                self._end(run, "is being done by another process")
             else:
-                self._finish(run, event.value if isinstance(event.value, Failure) else None)
+                self._finish(run, event.value)
 
         self.execute(
             [Job(run.key, "bench.work:execute", (run, self.place, run.key in self.again)) for run in runs],
@@ -168,7 +200,13 @@ class Runner:
             listen,
         )
 
-    def _finish(self, run: Run, failure: Failure | None) -> None:
+    def _finish(self, run: Run, result: str | Failure) -> None:
+        """Take note of what `work.execute` says of a run."""
+        if result == "elsewhere":
+            self.outcome.elsewhere.append(run.key)
+            self._end(run, "is being done by another process")
+            return
+        failure = result if isinstance(result, Failure) else None
         record = self.store.get(run.key)
         if record is None:
             failure = Failure(kind="RecordError", message="its record is gone")
@@ -213,7 +251,9 @@ class Runner:
         return record is not None and record.status == "ok" and not record.latencies and bool(weights)
 
     def _time(self, runs: list[Run]) -> None:
-        """Time these runs one by one, on a machine that trains nothing meanwhile."""
+        """Time these runs one by one, on a machine that trains nothing meanwhile; fusions follow from their members."""
+        fusions = [run for run in runs if run.members]
+        runs = [run for run in runs if not run.members]
         by_key = {run.key: run for run in runs}
         ended: list[Run] = []
 
@@ -226,17 +266,34 @@ class Runner:
                 ended.append(run)
                 self.progress.end(run.key, f"{run.key}: not timed, {event.failure.message}")
             elif event.kind == "done" and (record := self.store.get(run.key)):
-                times = ", ".join(f"{t.device_type} p50 {t.p50_ms:.2f} ms ({t.grade})" for t in record.latencies)
-                self.progress.end(run.key, f"{run.key}: {times}")
+                self.progress.end(run.key, f"{run.key}: {_times(record)}")
                 ended.append(run)
 
         place = replace(self.place, workers=1)
         try:
             self.execute([Job(run.key, "bench.work:time_run", (run, place)) for run in runs], 1, listen)
+            ended += self._add_up(fusions)
         finally:
             for run in ended:  # only now, lest the mirror works while another run is timed
                 if record := self.store.get(run.key):
                     self._send(record)
+
+    def _add_up(self, fusions: Sequence[Run]) -> list[Run]:
+        """Give fusions the latencies that follow from their members'; returns those that now have some."""
+        timed: list[Run] = []
+        for run in fusions:
+            record = self.store.get(run.key)
+            members = self.store.finished(run.members)
+            latencies = costs.latencies(members) if len(members) == len(run.members) else ()
+            if record and latencies:
+                record = record.with_latencies(latencies)
+                self.store.write(record)
+                timed.append(run)
+            self.progress.end(run.key, f"{run.key}: {_times(record) if record and latencies else 'not timed'}")
+        if untimed := [run.key for run in fusions if run not in timed]:
+            more = f" and {len(untimed) - 1} more" if len(untimed) > 1 else ""
+            self.outcome.warnings.append(f"{untimed[0]}{more} not timed: not all members have been, on one device")
+        return timed
 
     def _send(self, record: Record) -> None:
         if self.mirror:
@@ -244,6 +301,8 @@ class Runner:
             self.mirror.send(record, logits if record.status == "ok" and logits.exists() else None)
 
 
-def _combines(run: Run, todo: Sequence[Run]) -> bool:
-    """Whether a run combines one that is to be done anew."""
-    return not set(run.members).isdisjoint(r.key for r in todo)
+def _times(record: Record) -> str:
+    return ", ".join(
+        f"{t.device_type} p50 {t.p50_ms:.2f} ms{f' {t.combined}' if t.combined else ''} ({t.grade})"
+        for t in record.latencies
+    )

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -72,6 +72,15 @@ class Store:
             except RecordError as error:
                 damaged.append(error)
         return found, damaged
+
+    def finished(self, keys: Iterable[str]) -> list[Record]:
+        """Return the records of these runs that are done and not damaged."""
+        found: list[Record] = []
+        for key in keys:
+            with suppress(RecordError):
+                if (record := self.get(key)) and record.status == "ok":
+                    found.append(record)
+        return found
 
     def write(self, record: Record) -> None:
         """Write a record; the earlier one of the same run stays until this one is safe on disk.

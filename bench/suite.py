@@ -1,11 +1,13 @@
 """A suite is a grid read from TOML; it expands to runs in a fixed order."""
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from importlib import resources
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from bench import catalog
 from bench.errors import SuiteError
 from bench.records import Json, Recipe, Run
+
+_KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -24,16 +28,19 @@ class Suite:
     Attributes:
         name: of the suite, and of its tables.
         title: one line for the head of the tables.
-        models: names in the catalogue.
+        models: names in the catalogue, or of tables below that say which `model` of it they are.
         frontends: names in the catalogue; empty gives each model its own.
         datasets: names in the catalogue; one that is not on disk is an error.
         datasets_if_here: further datasets, left out in silence where they are not on disk.
         folds: 0-based test folds, or "all" of the dataset's official ones.
         seeds: of weights, order and augmentation.
-        fusion_members: models that every fusion combines; empty takes all models that are trained.
-        recipe: how every run may train.
-        model: by model name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe`
-            what differs from the recipe above.
+        fusion_members: what a fusion combines: names of models above, where "cnn@1" is cnn with seed 1, or keys of
+            finished runs; empty takes all models that are trained.
+        fusion_combinations: whether every fusion is done on every two or more of its members.
+        recipe: how every run may train; its `teacher` is a name of a model above, or the key of a finished run.
+        model: by name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe` what
+            differs from the recipe above. `model` makes it a further system of that model, with what that one's table
+            says; `members` are a fusion's own.
         dataset: by dataset name, constructor arguments, and under `recipe` what differs.
     """
 
@@ -46,46 +53,143 @@ class Suite:
     folds: tuple[int, ...] | Literal["all"] = (0,)
     seeds: tuple[int, ...] = (0,)
     fusion_members: tuple[str, ...] = ()
+    fusion_combinations: bool = False
     recipe: Recipe = field(default_factory=Recipe)
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
 
     def runs(self) -> tuple[Run, ...]:
-        """Expand the grid, datasets outermost; a fusion comes after its members."""
-        return tuple(run for name in (*self.datasets, *self.datasets_if_here) for run in self._runs_on(name))
+        """Expand the grid, datasets outermost; a run comes after those it needs."""
+        return tuple(run for run, _ in self._named())
 
-    def _runs_on(self, dataset: str) -> Iterator[Run]:
-        entry = catalog.dataset(dataset)
-        folds = tuple(range(entry.folds)) if self.folds == "all" else self.folds
+    def names(self) -> dict[str, str]:
+        """Return the name in this suite of each run's system, by key."""
+        return {run.key: name for run, name in self._named()}
+
+    def _named(self) -> Iterator[tuple[Run, str]]:
+        for dataset in (*self.datasets, *self.datasets_if_here):
+            yield from _Expansion(self, dataset).all()
+
+    def catalogued(self, name: str) -> str:
+        """Return the catalogue's name of a system: what its table calls `model`, or else its own."""
+        return str(self.model.get(name, {}).get("model", name))
+
+    def table(self, name: str) -> Json:
+        """Return a system's table; a further system of a model has what the model's own table says, unless its differs.
+
+        The recipes are joined key by key.
+        """
+        own, base = self.model.get(name, {}), self.model.get(self.catalogued(name), {})
+        (arguments, recipe), (base_arguments, base_recipe) = _split(own), _split(base)
+        joined = base_arguments | arguments | {"recipe": base_recipe | recipe}
+        return {key: value for key, value in joined.items() if key != "model"}
+
+    def fused(self, name: str) -> tuple[str, ...]:
+        """Return what a fusion combines, as the suite names it: in the order of the models, and keys of others last."""
+        trained = [model for model in self.models if not is_fusion(self.catalogued(model))]
+        named = self.table(name).get("members") or self.fusion_members or trained
+        places = {model: place for place, model in enumerate(trained)}
+        return tuple(sorted(named, key=lambda member: places.get(member.partition("@")[0], len(places))))
+
+
+class _Expansion:
+    """A suite's runs on one dataset, each made when it is first asked for, so that a run comes after those it needs."""
+
+    def __init__(self, suite: Suite, dataset: str) -> None:
+        self.suite = suite
+        self.dataset = dataset
+        self.entry = catalog.dataset(dataset)
+        self.data, self.data_recipe = _split(suite.dataset.get(dataset, {}))
+        self.made: dict[tuple[str, int, int], tuple[Run, ...] | None] = {}
+        self.order: dict[str, tuple[Run, str]] = {}
+
+    def all(self) -> Iterable[tuple[Run, str]]:
+        """Return every run with its system's name."""
+        suite, official = self.suite, self.entry.folds
+        folds = tuple(range(official)) if suite.folds == "all" else suite.folds
         for fold in folds:
-            if fold < 0 or (fold >= entry.folds and dataset != "folder"):
-                raise SuiteError(f"{dataset} has folds 0 to {entry.folds - 1}, the suite asks for {fold}")
-        data, data_recipe = _split(self.dataset.get(dataset, {}))
-        for seed in self.seeds:
+            if fold < 0 or (fold >= official and self.dataset != "folder"):
+                raise SuiteError(f"{self.dataset} has folds 0 to {official - 1}, the suite asks for {fold}")
+        for seed in suite.seeds:
             for fold in folds:
-                trained: list[Run] = []
-                for model in self.models:
-                    known = catalog.model(model)
-                    if entry.kind == "embedding" and not known.embeddings:
-                        continue
-                    arguments, model_recipe = _split(self.model.get(model, {}))
-                    own = arguments.pop("frontend", None)
-                    recipe = _recipe(asdict(self.recipe) | data_recipe | model_recipe, f"{model} on {dataset}")
-                    run = Run(
-                        model=model, frontend="none", dataset=dataset, fold=fold, seed=seed,
-                        recipe=recipe, arguments=arguments, data=data,
-                    )  # fmt: skip
-                    if is_fusion(model):
-                        members = [r.key for r in trained if not self.fusion_members or r.model in self.fusion_members]
-                        if len(members) >= 2:
-                            yield replace(run, arguments=arguments | {"members": members}, recipe=Recipe())
-                        continue
-                    for frontend in self._frontends(own or known.frontend, entry.kind):
-                        trained.append(replace(run, frontend=frontend))
-                        yield trained[-1]
+                for name in suite.models:
+                    self._of(name, fold, seed)
+        return self.order.values()
 
-    def _frontends(self, own: str, kind: str) -> tuple[str, ...]:
-        return ("none",) if kind == "embedding" else self.frontends or (own,)
+    def _of(self, name: str, fold: int, seed: int) -> tuple[Run, ...]:
+        """Return a system's runs on a fold with a seed: one for each front-end, or each combination of a fusion."""
+        cell = name, fold, seed
+        if cell not in self.made:
+            self.made[cell] = None
+            self.made[cell] = runs = tuple(self._runs(name, fold, seed))
+            for run in runs:
+                _, other = self.order.setdefault(run.key, (run, name))
+                if other != name and not run.members:
+                    raise SuiteError(f"{name} is {other} once more: let [model.{name}] differ in something")
+        found = self.made[cell]
+        if found is None:
+            raise SuiteError(
+                f"{name} on {self.dataset} needs its own result: name a teacher in [model.NAME.recipe] of its students "
+                f"alone, and the members of a fusion that teaches"
+            )
+        return found
+
+    def _runs(self, name: str, fold: int, seed: int) -> Iterator[Run]:
+        model = self.suite.catalogued(name)
+        known = catalog.model(model)
+        if self.entry.kind == "embedding" and not known.embeddings:
+            return
+        arguments, own_recipe = _split(self.suite.table(name))
+        own = arguments.pop("frontend", None)
+        run = Run(
+            model=model, frontend="none", dataset=self.dataset, fold=fold, seed=seed,
+            arguments=arguments, data=self.data,
+        )  # fmt: skip
+        if is_fusion(model):
+            for members in self._combinations(name, fold, seed):
+                yield replace(run, arguments=arguments | {"members": members})
+            return
+        recipe = _recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
+        for frontend in self._frontends(own or known.frontend):
+            teacher = self._teacher(recipe.teacher, name, frontend, fold, seed) if recipe.teacher else None
+            yield replace(run, frontend=frontend, recipe=replace(recipe, teacher=teacher))
+
+    def _frontends(self, own: str) -> tuple[str, ...]:
+        return ("none",) if self.entry.kind == "embedding" else self.suite.frontends or (own,)
+
+    def _combinations(self, name: str, fold: int, seed: int) -> Iterator[list[str]]:
+        """Yield the keys that a fusion combines: all of its members, or every two or more of them."""
+        named = self.suite.fused(name)
+        if seed != self.suite.seeds[0] and all("@" in member for member in named):
+            return  # the same members once more
+        keys = list(dict.fromkeys(key for member in named for key in self._keys(member, fold, seed)))
+        fewest = 2 if self.suite.fusion_combinations else max(2, len(keys))
+        for count in range(fewest, len(keys) + 1):
+            yield from map(list, combinations(keys, count))
+
+    def _keys(self, member: str, fold: int, seed: int) -> tuple[str, ...]:
+        if _KEY.fullmatch(member):
+            return (member,)
+        name, _, other = member.partition("@")
+        return tuple(run.key for run in self._of(name, fold, int(other) if other else seed))
+
+    def _teacher(self, teacher: str, student: str, frontend: str, fold: int, seed: int) -> str:
+        """Return a teacher's key: where it has several front-ends, of its run on the student's."""
+        if _KEY.fullmatch(teacher):
+            return teacher
+        if teacher not in self.suite.models:
+            raise SuiteError(
+                f"the teacher {teacher!r} of {student} is neither among the suite's models nor the key of a run"
+                f"{_near(teacher, list(self.suite.models))}"
+            )
+        runs = self._of(teacher, fold, seed)
+        fitting = [run for run in runs if run.frontend == frontend or len(runs) == 1]
+        if len(fitting) != 1:
+            raise SuiteError(
+                f"the teacher {teacher} of {student} has {len(fitting)} runs on {self.dataset} to choose from; it has "
+                f"to be one: name a system that takes this data, on one front-end, and a fusion without combinations"
+            )
+        return fitting[0].key
 
 
 def is_fusion(model: str) -> bool:
@@ -120,17 +224,29 @@ def read(name: str) -> Suite:
     return suite
 
 
-def select(runs: tuple[Run, ...], **wanted: tuple[Any, ...]) -> tuple[Run, ...]:
-    """Keep the runs whose fields are among the wanted values, and the members their fusions need.
+def select(runs: tuple[Run, ...], names: Mapping[str, str] | None = None, **wanted: tuple[Any, ...]) -> tuple[Run, ...]:
+    """Keep the runs whose fields are among the wanted values, and those they need: fusions' members, teachers.
+
+    Args:
+        runs: of a suite, each after those it needs.
+        names: its `names()`; a model may be asked for by its name in the suite, too.
+        wanted: by field of a run; an empty tuple takes any.
 
     Raises:
         SuiteError: nothing in the suite fits.
     """
-    chosen = [run for run in runs if all(not v or getattr(run, k) in v for k, v in wanted.items())]
+
+    def fits(run: Run, field: str, values: tuple[Any, ...]) -> bool:
+        return getattr(run, field) in values or (field == "model" and (names or {}).get(run.key) in values)
+
+    chosen = [run for run in runs if all(not v or fits(run, k, v) for k, v in wanted.items())]
     if not chosen:
         asked = ", ".join(f"{k} {' or '.join(map(str, v))}" for k, v in wanted.items() if v)
         raise SuiteError(f"no run of the suite has {asked}; `bench run --dry-run` shows its runs")
-    needed = {key for run in chosen for key in run.members} | {run.key for run in chosen}
+    needed = {run.key for run in chosen}
+    for run in reversed(runs):
+        if run.key in needed:
+            needed.update(run.needs)
     return tuple(run for run in runs if run.key in needed)
 
 
@@ -170,8 +286,10 @@ def _near(name: str, known: list[str]) -> str:
 
 
 def _check_names(suite: Suite, path: Path) -> None:
-    for name in (*suite.models, *suite.model, *suite.fusion_members):
-        catalog.model(name)
+    for name in (*suite.models, *suite.model):
+        catalog.model(suite.catalogued(name))
+        if name in catalog.MODELS and suite.catalogued(name) != name:
+            raise SuiteError(f"{path}: [model.{name}] has the name of another model of the catalogue; choose a new one")
     for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
         catalog.frontend(name)
     for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
@@ -184,9 +302,26 @@ def _check_names(suite: Suite, path: Path) -> None:
                 raise SuiteError(
                     f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}"
                 )
-    for member in suite.fusion_members:
-        if member not in suite.models or is_fusion(member):
-            raise SuiteError(f"{path}: the fusion member {member} is not among the suite's trained models")
+    for name in suite.models:
+        if is_fusion(suite.catalogued(name)):
+            _check_members(suite, suite.table(name).get("members", []), f"{path}: [model.{name}]")
+    _check_members(suite, list(suite.fusion_members), str(path))
+
+
+def _check_members(suite: Suite, members: Any, where: str) -> None:
+    if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
+        raise SuiteError(f"{where}: members are a list of names, not {members!r}")
+    trained = [name for name in suite.models if not is_fusion(suite.catalogued(name))]
+    for member in members:
+        name, at, seed = member.partition("@")
+        if _KEY.fullmatch(member):
+            continue
+        if name not in trained:
+            raise SuiteError(
+                f"{where}: the fusion member {member} is not among the suite's trained models{_near(name, trained)}"
+            )
+        if at and not (seed.isdecimal() and int(seed) in suite.seeds):
+            raise SuiteError(f"{where}: {member} is {name} with one of the suite's seeds, {suite.seeds}, after the @")
 
 
 def _split(table: Json) -> tuple[Json, Json]:

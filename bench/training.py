@@ -1,4 +1,11 @@
-"""Training one model within its recipe: Lightning's Trainer, the best epoch chosen on validation."""
+"""Training one model within its recipe: Lightning's Trainer, the best epoch chosen on validation.
+
+With a teacher the loss is `teacher_weight` of a soft part, and for the rest the plain loss. The soft part is the
+cross-entropy of the two models' distributions at temperature T, times T² so that its gradients keep their size (Hinton
+et al. 2015, arXiv 1503.02531, section 2); for multi-label data the binary one of each label. The teacher's logits are
+computed once, from the training clips as they are, whatever its front-end (as in the SwishNet paper); the student sees
+the clips augmented. Where mixup mixes two clips, the teacher's two distributions are mixed alike.
+"""
 
 import logging
 import math
@@ -26,7 +33,9 @@ from datamodules.base import AudioDataModule, ClipSet, whole
 from models.base import AudioModel
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""`x`, targets, and the teacher's logits where there is one."""
+
 Report = Callable[[int, int, float], None]
 """Is told the epoch, from 1, the number of epochs and the validation score."""
 
@@ -46,7 +55,13 @@ class Trained:
 
 
 def train(
-    model: AudioModel, data: AudioDataModule, recipe: Recipe, folder: Path, device: str, report: Report
+    model: AudioModel,
+    data: AudioDataModule,
+    recipe: Recipe,
+    folder: Path,
+    device: str,
+    report: Report,
+    taught: Tensor | None = None,
 ) -> Trained:
     """Train the model in place and leave it with the weights of its best validation epoch.
 
@@ -57,6 +72,7 @@ def train(
         folder: where the best weights are kept while training.
         device: "cpu" or "cuda".
         report: is told of every epoch.
+        taught: the teacher's logits of the training clips `(N, C)`, in their order; None without one.
 
     Raises:
         RunError: the loss or the logits became NaN or infinite.
@@ -64,6 +80,9 @@ def train(
     if recipe.prior_bias:
         model.start_at_prior(data.prior())
     features = Features.of(model, data, device)
+    clips, validation = features or (data.train_dataloader(), data.val_dataloader())
+    if taught is not None:
+        clips = _shuffled(Taught(clips.dataset, taught), data)
     fit = Fit(model, data.task, len(data.classes), recipe, from_features=features is not None, report=report)
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
@@ -87,11 +106,8 @@ def train(
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        if features is None:
-            trainer.fit(fit, datamodule=data)
-        else:
-            model.train()  # the front-end computed its features in eval mode
-            trainer.fit(fit, *features)
+        model.train()  # the front-end computed its features in eval mode
+        trainer.fit(fit, clips, validation)
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     fit.load_state_dict(chosen["state_dict"])
     model.eval()
@@ -128,13 +144,7 @@ class Features(Dataset[Batch]):
         if learns or clips * model.features * model.frames * 4 > FEATURE_BYTES:
             return None
         train, val = (Features._computed(model, part, device) for part in (data.splits.train, data.splits.val))
-        order = torch.Generator().manual_seed(data.seed)
-        return (
-            DataLoader(
-                train, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=_drop(train, data)
-            ),
-            DataLoader(val, max(data.batch_size, 64), collate_fn=whole),
-        )
+        return _shuffled(train, data), DataLoader(val, max(data.batch_size, 64), collate_fn=whole)
 
     @staticmethod
     @torch.inference_mode()
@@ -146,9 +156,25 @@ class Features(Dataset[Batch]):
         return Features(torch.cat(parts).clone(), clips.targets)
 
 
-def _drop(clips: Features, data: AudioDataModule) -> bool:
-    """Whether a last batch of a single clip has to go, since batch norm cannot learn from one."""
-    return len(clips) > 1 and len(clips) % data.batch_size == 1
+class Taught(Dataset[Batch]):
+    """A split's clips or features, and their teacher's logits `(N, C)`."""
+
+    def __init__(self, clips: Any, logits: Tensor) -> None:
+        self.clips = clips
+        self.logits = logits
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return *self.clips.__getitems__(indices), self.logits[indices]
+
+
+def _shuffled(clips: Features | Taught, data: AudioDataModule) -> DataLoader[Batch]:
+    """Return a loader in the seed's order, without a last batch of one clip, which batch norm cannot learn from."""
+    order = torch.Generator().manual_seed(data.seed)
+    drop = len(clips) > 1 and len(clips) % data.batch_size == 1
+    return DataLoader(clips, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=drop)
 
 
 class Fit(pl.LightningModule):
@@ -177,12 +203,17 @@ class Fit(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of a batch of `(B, S)`, `(B, T, F)` or, computed before, `(B, F, T)`."""
-        x, target = batch
+        x, target, *taught = batch
+        soft = [self.soft(logits) for logits in taught]  # (B, C) of the teacher, if there is one
         features = augment(x if self.from_features else self.model.frontend(x), self.recipe)
         if self.recipe.mixup > 0:
             shares = F.one_hot(target, self.classes).float() if self.task == "single" else target
-            features, target = mixup(features, shares, self.recipe.mixup)
-        loss = self.loss(self.model.classify(features), target, self.recipe.label_smoothing)
+            features, mixed = mixup(features, torch.cat([shares, *soft], 1), self.recipe.mixup)
+            target, *soft = torch.split(mixed, self.classes, 1)
+        logits = self.model.classify(features)
+        loss = self.loss(logits, target, self.recipe.label_smoothing)
+        for goal in soft:
+            loss = torch.lerp(loss, self.soft_loss(logits, goal), self.recipe.teacher_weight)
         self.losses.append(loss.detach())
         return loss
 
@@ -191,6 +222,16 @@ class Fit(pl.LightningModule):
         if self.task == "single":
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
         return F.binary_cross_entropy_with_logits(logits, target * (1 - smoothing) + smoothing / 2)
+
+    def soft(self, logits: Tensor) -> Tensor:
+        """Return the distribution `(B, C)` at the teacher's temperature: over classes, or of each label."""
+        logits = logits / self.recipe.teacher_temperature
+        return logits.softmax(1) if self.task == "single" else logits.sigmoid()
+
+    def soft_loss(self, logits: Tensor, goal: Tensor) -> Tensor:
+        """Cross-entropy against the teacher's distribution at its temperature T, times T²."""
+        temperature = self.recipe.teacher_temperature
+        return temperature**2 * self.loss(logits / temperature, goal)
 
     def on_train_epoch_end(self) -> None:
         """Record the epoch's loss, and stop a training that has diverged."""

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
-from bench import build, complexity, evaluate, latency, training
+from bench import build, complexity, costs, evaluate, latency, training
 from bench.environment import environment, set_threads
 from bench.errors import RunError
 from bench.place import Place
@@ -53,63 +55,74 @@ def execute(run: Run, place: Place, force: bool, report: Report) -> str | Failur
 
     With `force` it is done although its record is there.
     """
+    return _do(run, place, force, lambda store: _train(run, store, place, report))
+
+
+def fuse(runs: tuple[Run, ...], place: Place, force: frozenset[str], report: Report) -> None:
+    """Do fusions on one dataset, fold and seed, reading it once; reports each one's key and what `execute` returns.
+
+    Those whose keys are in `force` are done although their records are there.
+    """
+    set_threads(place.threads)
+    data = build.dataset(runs[0], place.data_dir, Store(place.store).cache)
+    data.setup()
+    about = describe(data)
+    for run in runs:
+        report((run.key, _do(run, place, run.key in force, partial(_fuse, run, data, about))))
+
+
+def _do(run: Run, place: Place, force: bool, work: Callable[[Store], Record]) -> str | Failure:
     store = Store(place.store)
     with store.claim(run.key) as mine:
         if not mine:
             return "elsewhere"
         if run in store and not force:
             return "done"
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         with store.machine(alone=False):
-            record = _record(run, store, place, report)
-        store.write(record)
+            try:
+                record = work(store)
+            except Exception as error:
+                record = Record(run=run, status="failed", error=Failure.of(error))
+        on_gpu = place.device != "cpu" and torch.cuda.is_available()
+        where = replace(environment(place.threads, "cuda" if on_gpu else "cpu"), workers=place.workers)
+        store.write(replace(record, started=started, environment=where))
         return record.error or "done"
 
 
-def _record(run: Run, store: Store, place: Place, report: Report) -> Record:
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    device = "cpu"
-    try:
-        device = device_of(place)
-        set_threads(place.threads)
-        pl.seed_everything(run.seed, workers=True, verbose=False)
-        data = build.dataset(run, place.data_dir, store.cache)
-        data.setup()
-        record = (_fuse if run.members else _train)(run, data, store, place, device, report)
-    except Exception as error:
-        record = Record(run=run, status="failed", error=Failure.of(error))
-    where = replace(environment(place.threads, "cuda" if device == "cuda" else "cpu"), workers=place.workers)
-    return replace(record, started=started, environment=where)
-
-
-def _train(run: Run, data: AudioDataModule, store: Store, place: Place, device: str, report: Report) -> Record:
+def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
+    device = device_of(place)
+    set_threads(place.threads)
+    pl.seed_everything(run.seed, workers=True, verbose=False)
+    data = build.dataset(run, place.data_dir, store.cache)
+    data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
     model = build.model(run, data)
     clock = time.perf_counter()
-    trained = training.train(model, data, run.recipe, folder, device, lambda *news: report(news))
+    taught = _lessons(run, store, data, device) if run.recipe.teacher else None
+    trained = training.train(model, data, run.recipe, folder, device, lambda *news: report(news), taught)
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
-    record = _scored(run, predictions, data, folder, size)
+    record = _scored(run, predictions, data, describe(data), folder, size)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
 
 
-def _fuse(run: Run, data: AudioDataModule, store: Store, place: Place, device: str, report: Report) -> Record:
+def _lessons(run: Run, store: Store, data: AudioDataModule, device: str) -> Tensor:
+    """Return the teacher's logits of the training clips `(N, C)`; the student's chance is what it is without one."""
+    with torch.random.fork_rng(devices=[]):
+        teacher = build.teacher(run, store, data).to(device).eval()
+    return evaluate.logits(teacher, data.splits.train, data.batch_size, device)
+
+
+def _fuse(run: Run, data: AudioDataModule, about: Data, store: Store) -> Record:
     clock = time.perf_counter()
     predictions = evaluate.fuse(run, store, data)
-    members = [member for key in run.members if (member := store.get(key))]
-    sizes = [member.complexity for member in members if member.complexity]
-    size = Complexity(
-        parameters=sum(s.parameters for s in sizes),
-        macs=sum(s.macs for s in sizes),
-        frontend_macs=sum(s.frontend_macs for s in sizes),
-        elementwise=sum(s.elementwise for s in sizes),
-        bytes=sum(s.bytes for s in sizes),
-        clip_seconds=data.clip_seconds,
-    )
-    record = _scored(run, predictions, data, store.artifacts(run.key), size)
+    members = store.finished(run.members)
+    record = _scored(run, predictions, data, about, store.artifacts(run.key), costs.size(members))
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
         record, conflict=predictions.conflict, seconds={"train": train_seconds, "evaluate": time.perf_counter() - clock}
@@ -117,7 +130,7 @@ def _fuse(run: Run, data: AudioDataModule, store: Store, place: Place, device: s
 
 
 def _scored(
-    run: Run, predictions: evaluate.Predictions, data: AudioDataModule, folder: Path, size: Complexity
+    run: Run, predictions: evaluate.Predictions, data: AudioDataModule, about: Data, folder: Path, size: Complexity
 ) -> Record:
     found, intervals = evaluate.scores(predictions, data)
     evaluate.keep(predictions, data, folder)
@@ -131,7 +144,7 @@ def _scored(
         classes=data.classes,
         confusion=found.confusion,
         complexity=size,
-        data=describe(data),
+        data=about,
     )
 
 
@@ -158,7 +171,7 @@ def _save(model: AudioModel, path: Path) -> None:
 
 
 def time_run(run: Run, place: Place, report: Report) -> None:
-    """Time a finished run's model on one clip, on the CPU and on the GPU where there is one, for its record."""
+    """Time a trained run's model on one clip, on the CPU and on the GPU where there is one, for its record."""
     store = Store(place.store)
     with store.machine(alone=True):
         record = store.get(run.key)

@@ -15,7 +15,6 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from bench import render
-from bench.errors import SuiteError
 from bench.leaderboard import leaderboards, summary
 from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 
@@ -249,15 +248,63 @@ def test_two_fusions_of_one_method_are_told_apart_by_their_members():
     three = run("fusion-ds", frontend="none", arguments={"members": [m.key for m in members]})
     (board,) = boards(*map(record, members), record(pair, 0.95), record(three, 0.9))
     assert [row.label for row in board.rows[:2]] == [
-        "fusion-ds (of cnn on logmel + ltc on logmel)",
-        "fusion-ds (of cnn on logmel + ltc on logmel + fc on logmel)",
+        "fusion-ds (of cnn + ltc)",
+        "fusion-ds (of cnn + ltc + fc)",
     ]
 
 
-def test_a_member_outside_the_suite_is_an_error():
-    lonely = record(run("fusion-ds", frontend="none", arguments={"members": [run().key]}))
-    with pytest.raises(SuiteError, match=run().key):
-        boards(lonely)
+def test_members_on_several_front_ends_are_named_with_theirs():
+    members = [run(), run(frontend="mfcc"), run("fc")]
+    pair = run("fusion-ds", frontend="none", arguments={"members": [m.key for m in members[:2]]})
+    other = run("fusion-ds", frontend="none", arguments={"members": [m.key for m in members[1:]]})
+    (board,) = boards(*map(record, members), record(pair, 0.95), record(other, 0.9))
+    assert [row.label for row in board.rows[:2]] == [
+        "fusion-ds (of cnn on logmel + cnn on mfcc)",
+        "fusion-ds (of cnn on mfcc + fc)",
+    ]
+
+
+def test_a_member_or_a_teacher_outside_the_suite_is_called_by_its_key():
+    key = run().key
+    (board,) = boards(
+        record(run("fusion-ds", frontend="none", arguments={"members": [key, run("fc").key]})),
+        record(run("fc")),
+        record(run("swishnet", recipe=Recipe(teacher=key)), 0.9),
+    )
+    assert [row.label for row in board.rows] == [f"swishnet (teacher={key})", "fc", "fusion-ds"]
+    assert board.rows[2].members == (key, "fc on logmel")
+
+
+def test_a_student_is_one_system_over_its_folds_and_names_its_teacher():
+    def cell(fold, **recipe):
+        return record(run("swishnet", fold, recipe=Recipe(**recipe)))
+
+    teachers = [record(run("cnn", fold), 0.9) for fold in (0, 1)]
+    alone = [cell(fold) for fold in (0, 1)]
+    taught = [cell(fold, teacher=t.key, teacher_temperature=4.0) for fold, t in enumerate(teachers)]
+    (board,) = boards(*teachers, *alone, *taught)
+    assert [(row.label, row.done) for row in board.rows] == [("cnn", 2), ("swishnet", 2), ("swishnet (teacher=cnn)", 2)]
+    cold = [cell(fold, teacher=t.key, teacher_temperature=1.0) for fold, t in enumerate(teachers)]
+    (board,) = boards(*teachers, *alone, *taught, *cold)
+    assert [row.label for row in board.rows][2:] == [
+        "swishnet (teacher=cnn, teacher_temperature=1.0)",
+        "swishnet (teacher=cnn, teacher_temperature=4.0)",
+    ]
+    for text in everything((board,)):
+        assert "-f0-s0-" not in text
+
+
+def test_a_fusion_shows_the_sum_of_its_members_latencies_and_tells_what_they_take_side_by_side():
+    both = (timing(30.0, combined="sum"), timing(20.0, "B", combined="parallel"))
+    *members, fusion = fused(0)
+    found = boards(*members, replace(fusion, latencies=both))
+    row = found[0].rows[0]
+    assert (row.cpu, row.cpu_parallel) == both
+    text = render.markdown("t", found, "c")
+    assert "| 30.0 / 60.0 (A) |" in text
+    assert "CPU ms are its members' sum, one after another; side by side: 20.0 / 40.0 (B)" in text
+    line = next(line for line in csv_rows(found) if line["model"] == "fusion-ds")
+    assert (line["cpu_p50_ms"], line["cpu_parallel_p50_ms"], line["gpu_parallel_p50_ms"]) == ("30", "20", "")
 
 
 def test_datasets_and_their_arguments_are_boards_of_their_own():

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import RecordError
-from bench.records import Latency, Recipe, Record, Run
+from bench.records import Latency, Recipe, Record, Run, canonical
 
 RECIPE = Recipe(epochs=3)
 RUN = Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=RECIPE, arguments={"channels": [8, 16]})
@@ -29,6 +30,26 @@ def test_key_reads_as_a_sentence_and_names_every_field():
 
 def test_key_does_not_depend_on_the_order_of_arguments():
     assert replace(RUN, arguments={"a": 1, "b": 2}).key == replace(RUN, arguments={"b": 2, "a": 1}).key
+
+
+def test_the_digest_is_of_what_differs_from_the_defaults():
+    content = (
+        '{"arguments":{"channels":[8,16]},"data":{},"dataset":"esc10","fold":1,"frontend":"logmel","model":"cnn",'
+        '"protocol":1,"recipe":{"epochs":3},"seed":0}'
+    )
+    assert RUN.key == f"esc10-logmel-cnn-f1-s0-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+
+def test_a_run_needs_its_members_or_its_teacher():
+    assert RUN.needs == ()
+    assert replace(RUN, arguments={"members": ["a", "b"]}).needs == ("a", "b")
+    assert replace(RUN, recipe=Recipe(teacher="a")).needs == ("a",)
+
+
+@pytest.mark.parametrize("wrong", [{"teacher_temperature": 0.0}, {"teacher_weight": -0.1}, {"teacher_weight": 1.1}])
+def test_a_teacher_cannot_teach_so(wrong):
+    with pytest.raises(ValueError, match="teacher_temperature must be > 0"):
+        Recipe(**wrong)
 
 
 def test_a_recipe_field_at_its_default_does_not_change_the_key():
@@ -74,11 +95,23 @@ def test_a_damaged_record_is_refused_by_name(text, name, words):
     assert name in str(caught.value)
 
 
+TIMING = Latency(
+    device="x", device_type="cpu", threads=1, clip_seconds=1.0, p50_ms=1.0, p90_ms=2.0, iqr_share=0.1, samples=50,
+    throughput=1000.0, real_time_factor=0.001, load=0.0, sentinel_drift=0.0, grade="A",
+)  # fmt: skip
+
+
 def test_timings_can_be_replaced():
-    timing = Latency(
-        device="x", device_type="cpu", threads=1, clip_seconds=1.0, p50_ms=1.0, p90_ms=2.0, iqr_share=0.1, samples=50,
-        throughput=1000.0, real_time_factor=0.001, load=0.0, sentinel_drift=0.0, grade="A",
-    )  # fmt: skip
-    record = Record(run=RUN, status="ok").with_latencies((timing,))
-    assert record.latencies == (timing,)
-    assert Record.from_json(record.to_json(), RUN.key).latencies == (timing,)
+    record = Record(run=RUN, status="ok").with_latencies((TIMING,))
+    assert record.latencies == (TIMING,)
+    assert Record.from_json(record.to_json(), RUN.key).latencies == (TIMING,)
+
+
+def test_a_record_from_before_teachers_and_combined_latencies_is_read():
+    content = json.loads(Record(run=RUN, status="ok", latencies=(TIMING,)).to_json())
+    del content["digest"], content["latencies"][0]["combined"]
+    for name in ("teacher", "teacher_temperature", "teacher_weight"):
+        del content["run"]["recipe"][name]
+    content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
+    record = Record.from_json(json.dumps(content), RUN.key)
+    assert record == Record(run=RUN, status="ok", latencies=(TIMING,))

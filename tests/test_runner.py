@@ -16,6 +16,7 @@ import soundfile
 from rich.console import Console
 
 from bench import suite as suites
+from bench import work
 from bench.cli import main
 from bench.errors import RunError
 from bench.place import Place
@@ -69,7 +70,8 @@ def test_every_run_has_a_record_and_a_row(finished):
         assert low <= record.scores["accuracy"] <= high
         assert record.complexity.parameters > 0
         assert record.complexity.macs > 0
-        assert [t.device_type for t in record.latencies] == ["cpu"]
+        assert [t.combined for t in record.latencies] == (["sum", "parallel"] if run_.members else [None])
+        assert record.latencies[0].device_type == "cpu"
         assert record.latencies[0].threads == 1
         assert record.environment.threads == 1
         assert record.data.clips["test"] == 20
@@ -88,6 +90,41 @@ def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
     assert fused.complexity.parameters == fc.complexity.parameters + cnn.complexity.parameters
     assert fused.complexity.macs == fc.complexity.macs + cnn.complexity.macs
     assert 0 <= fused.conflict <= 1
+    slow, quick = sorted((fc.latencies[0].p50_ms, cnn.latencies[0].p50_ms), reverse=True)
+    assert [t.p50_ms for t in fused.latencies] == pytest.approx([slow + quick, slow])
+
+
+def test_every_combination_is_fused_from_one_reading_of_the_data(finished, tmp_path, monkeypatch):
+    _, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    text = SMALL.replace('"fusion-ds"', '"short", "fusion-ds", "fusion-deng"') + "[model.short]\nmodel = 'fc'\n"
+    suite = write(tmp_path / "small.toml", "fusion_combinations = true\n" + text + "recipe = {epochs = 1}\n")
+    run(suite, store, model=("fc", "cnn"), executor="serial")
+    readings = []
+    real = work.build.dataset
+    monkeypatch.setattr(work.build, "dataset", lambda *given: readings.append(given[0].key) or real(*given))
+    outcome, _ = run(suite, store, executor="serial")
+    assert len(outcome.done) == 2 * 4 - 1  # of three members each, of which a pair was fused by the other suite
+    assert len(readings) == 2  # to look for the data, and to fuse
+    table = (store / "small.md").read_text()
+    long, short = "fc (epochs=2)", "fc (epochs=1)"
+    for members in (f"{long} + cnn", f"{long} + {short}", f"cnn + {short}", f"{long} + cnn + {short}"):
+        for method in ("fusion-ds", "fusion-deng"):
+            assert f"| {method} (of {members}) |" in table
+
+
+def test_a_fusion_of_a_run_from_elsewhere_is_fused_and_drawn(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = suite.runs()
+    other = SMALL.replace('["fc", "cnn"', '["fc"') + f"[model.fusion-ds]\nmembers = ['fc', '{cnn.key}']\n"
+    suite = write(tmp_path / "other.toml", other)
+    assert suite.runs() == (fc, fused)
+    outcome, _ = run(suite, store, executor="serial", force=True, model=("fusion-ds",))
+    assert outcome.done == [fc.key, fused.key]
+    assert f"combines fc on logmel-1s, {cnn.key}" in (store / "other.md").read_text()
 
 
 def test_what_is_in_the_store_is_not_done_again(finished):
@@ -105,7 +142,7 @@ def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_resu
     fc, cnn, fused = (r.key for r in suite.runs())
     outcome, _ = run(suite, store, force=True, model=("cnn",))
     assert outcome.done == [cnn, fused]
-    assert [t.device_type for t in Store(store).get(fused).latencies] == ["cpu"]
+    assert [t.combined for t in Store(store).get(fused).latencies] == ["sum", "parallel"]
     before = Store(store).get(cnn).to_json()
     monkeypatch.setattr("bench.work._train", failing)
     outcome, _ = run(suite, store, force=True, model=("cnn",), executor="serial")

@@ -77,6 +77,99 @@ def test_a_selection_brings_the_members_along(tmp_path):
         suites.select(runs, model=("rann",))
 
 
+STUDENT = """
+models = ["small", "swishnet", "cnn", "fusion-ds"]
+datasets = ["synthetic"]
+folds = [0, 1]
+[model.swishnet]
+dropout = 0.2
+recipe = {epochs = 5, mixup = 0.2}
+[model.small]
+model = "swishnet"
+recipe = {teacher = "cnn", epochs = 7}
+"""
+
+
+def test_a_further_system_of_a_model_has_that_ones_table_and_its_own_differences(tmp_path):
+    suite = read(tmp_path, STUDENT)
+    small, plain = (next(r for r in suite.runs() if suite.names()[r.key] == name) for name in ("small", "swishnet"))
+    assert (small.model, small.frontend, small.arguments) == ("swishnet", "mfcc", {"dropout": 0.2})
+    assert (plain.recipe.epochs, plain.recipe.mixup, plain.recipe.teacher) == (5, 0.2, None)
+    assert (small.recipe.epochs, small.recipe.mixup) == (7, 0.2)
+
+
+def test_a_teacher_is_the_run_of_the_same_fold_and_comes_first(tmp_path):
+    suite = read(tmp_path, STUDENT)
+    runs, names = suite.runs(), suite.names()
+    assert [(names[r.key], r.fold) for r in runs] == [
+        (name, fold) for fold in (0, 1) for name in ("cnn", "small", "swishnet", "fusion-ds")
+    ]
+    for teacher, student, plain, fusion in (runs[:4], runs[4:]):
+        assert student.recipe.teacher == teacher.key
+        assert student.needs == (teacher.key,)
+        assert fusion.members == (student.key, plain.key, teacher.key)  # in the order of the models
+    again = read(tmp_path, STUDENT.replace('"cnn", epochs', f'"{runs[0].key}", epochs')).runs()
+    assert runs[1] in again
+
+
+def test_a_selection_brings_the_teacher_along_and_knows_the_suites_names(tmp_path):
+    suite = read(tmp_path, STUDENT)
+    chosen = suites.select(suite.runs(), suite.names(), model=("small",), fold=(1,))
+    assert [suite.names()[r.key] for r in chosen] == ["cnn", "small"]
+    chosen = suites.select(suite.runs(), model=("swishnet",), fold=(1,))
+    assert [suite.names()[r.key] for r in chosen] == ["cnn", "small", "swishnet"]
+    chosen = suites.select(suite.runs(), model=("fusion-ds",), fold=(1,))
+    assert len(chosen) == 4
+
+
+def test_a_teacher_on_several_front_ends_teaches_its_own(tmp_path):
+    text = 'models = ["fc", "cnn"]\ndatasets = ["synthetic"]\nfrontends = ["logmel", "mfcc"]\n'
+    runs = read(tmp_path, text + 'model.fc.recipe.teacher = "cnn"').runs()
+    by_key = {r.key: r for r in runs}
+    assert [(r.frontend, by_key[r.recipe.teacher].frontend) for r in runs if r.model == "fc"] == [
+        ("logmel", "logmel"),
+        ("mfcc", "mfcc"),
+    ]
+
+
+FUSIONS = """
+models = ["cnn", "fc", "swishnet", "fusion-ds", "pair"]
+datasets = ["synthetic"]
+seeds = [0, 1]
+[model.pair]
+model = "fusion-ds"
+"""
+
+
+def test_members_are_named_by_fusion_by_seed_or_by_key(tmp_path):
+    def pairs(members):
+        suite = read(tmp_path, FUSIONS + f"members = {members}")
+        runs, names = suite.runs(), suite.names()
+        keys = {r.key: (r.model, r.seed) for r in runs}
+        fusions = {r.seed: [keys.get(key, key) for key in r.members] for r in runs if names[r.key] == "pair"}
+        assert all(len(r.members) == 3 for r in runs if names[r.key] == "fusion-ds")
+        return fusions
+
+    assert pairs(["swishnet", "cnn"]) == {s: [("cnn", s), ("swishnet", s)] for s in (0, 1)}
+    assert pairs(["cnn@0", "cnn@1"]) == {0: [("cnn", 0), ("cnn", 1)]}  # the same for every seed, so once
+    assert pairs(["cnn", "fc@1"]) == {0: [("cnn", 0), ("fc", 1)], 1: [("cnn", 1), ("fc", 1)]}
+    other = "synthetic-mfcc-rann-f0-s0-01234567"
+    assert pairs([other, "cnn"]) == {s: [("cnn", s), other] for s in (0, 1)}
+
+
+def test_every_two_or_more_members_are_combined(tmp_path):
+    text = 'models = ["fc", "cnn", "swishnet", "ltc", "cnn-ltc", "fusion-ds", "fusion-average", "fusion-ids"]\n'
+    text += 'datasets = ["synthetic"]\n'
+    fusions = [r for r in read(tmp_path, text + "fusion_combinations = true").runs() if r.members]
+    assert len(fusions) == 3 * 26
+    assert len({r.key for r in fusions}) == 78
+    sizes = [len(r.members) for r in fusions if r.model == "fusion-ds"]
+    assert {n: sizes.count(n) for n in sizes} == {2: 10, 3: 10, 4: 5, 5: 1}
+    assert {r.key for r in read(tmp_path, text).runs()} < {r.key for r in fusions} | {
+        r.key for r in read(tmp_path, text).runs() if not r.members
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -93,6 +186,21 @@ def test_a_selection_brings_the_members_along(tmp_path):
         ('models = ["fc"]\ndatasets = ["synthetic"]\nfusion_members = ["cnn"]', "not among the suite's trained models"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nfrontend = "logmell"', "Did you mean 'logmel'"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nrecipe = 3', "recipe is a table"),
+        ('models = ["fcc"]\ndatasets = ["synthetic"]\n[model.fcc]\nmodel = "cnm"', "Did you mean 'cnn'"),
+        ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nmodel = "cnn"', "name of another model"),
+        ('models = ["fc", "b"]\ndatasets = ["synthetic"]\n[model.b]\nmodel = "fc"', "b is fc once more"),
+        ('models = ["fc", "cnn"]\ndatasets = ["synthetic"]\nmodel.fc.recipe.teacher = "cn"', "did you mean 'cnn'"),
+        ('models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher = "fc"', "fc on synthetic needs its own result"),
+        ('models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_weight = 1.1', r"teacher_weight in \[0, 1\]"),
+        (
+            'models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_temperature = 0',
+            "teacher_temperature must be > 0",
+        ),
+        ('models = ["fc", "cnn"]\ndatasets = ["audioset-embeddings"]\nmodel.fc.recipe.teacher = "cnn"', "has 0 runs"),
+        ('models = ["cnn", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["cn"]', "mean 'cnn'"),
+        ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = "fc"', "a list of names"),
+        ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["fc@1"]', "seeds, \\(0,"),
+        ('models = ["fusion-ds"]\ndatasets = ["synthetic"]\nfusion_members = ["fusion-ds"]', "trained models"),
         ('models = ["fc"]', "names no dataset"),
         ('datasets = ["synthetic"]', "'models' is missing"),
         ("models = [", "not TOML"),
