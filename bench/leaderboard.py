@@ -23,14 +23,16 @@ class System:
     Attributes:
         model: name in the catalogue.
         frontend: name in the catalogue.
-        details: arguments and recipe differences as sorted (name, value) pairs of text.
+        arguments: the model's arguments as sorted (name, value) pairs of text.
+        recipe: what differs from the default recipe, likewise.
         members: the systems a fusion combines, whatever the fold and seed of their runs.
         teacher: the system it learnt from; a run that is not the suite's is a system of its own, called by its key.
     """
 
     model: str
     frontend: str
-    details: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[tuple[str, str], ...] = ()
+    recipe: tuple[tuple[str, str], ...] = ()
     members: tuple["System", ...] = ()
     teacher: "System | None" = None
 
@@ -171,11 +173,11 @@ def _systems(runs: Sequence[Run]) -> dict[str, System]:
 
     def system(run: Run) -> System:
         if run.key not in found:
-            details = run.arguments | run.recipe_differences
             found[run.key] = System(
                 model=run.model,
                 frontend=run.frontend,
-                details=tuple(sorted((k, _value(v)) for k, v in details.items() if k not in ("members", "teacher"))),
+                arguments=_pairs(run.arguments, "members"),
+                recipe=_pairs(run.recipe_differences, "teacher"),
                 members=tuple(named(key) for key in run.members),
                 teacher=named(run.recipe.teacher) if run.recipe.teacher else None,
             )
@@ -187,6 +189,10 @@ def _systems(runs: Sequence[Run]) -> dict[str, System]:
     for run in runs:
         system(run)
     return found
+
+
+def _pairs(values: Mapping[str, Any], without: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, _value(value)) for name, value in values.items() if name != without))
 
 
 def _value(value: Any) -> str:
@@ -360,7 +366,7 @@ def _with_needs(systems: Iterable[System]) -> set[System]:
 
 
 def _labels(systems: Iterable[System]) -> dict[System, str]:
-    """Return each system's label: the model's name, and what tells it from those of the same model and front-end.
+    """Return each system's label: the model's name, its arguments, and what tells it from others of the same name.
 
     A teacher is always named; how it taught, only where one taught in two ways.
     """
@@ -376,9 +382,10 @@ def _labels(systems: Iterable[System]) -> dict[System, str]:
         own = []
         if system.teacher:
             own.append(f"teacher={short(system.teacher)}")
-        for detail in system.details:
+        own += map("=".join, system.arguments)
+        for detail in system.recipe:
             others = pupils if detail[0].startswith("teacher_") else twins
-            if any(detail not in other.details for other in others):
+            if any(detail not in other.recipe for other in others):
                 own.append("=".join(detail))
         if len({twin.members for twin in twins}) > 1:
             own.append("of " + " + ".join(map(short, system.members)))

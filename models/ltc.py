@@ -19,10 +19,14 @@ with every s at the old v. The numbers are those of ncps up to rounding; what di
 * The backward pass keeps states only and computes the sigmoids anew, in pieces that fit the processor's cache.
 * `timespans` may differ from clip to clip (ncps divides them into the wrong axis).
 
+In float32 the solver is one of two kernels where they can run, `models.ltc_kernels` for a CPU and `models.ltc_cuda` for
+a GPU. What follows here defines their numbers, and stands in for them.
+
 Shape letters: **B** batch, **T** frames, **I** inputs, **U** neurons, **O** outputs (motor neurons), **S** sources of
 synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the whole clip.
 """
 
+import importlib
 import math
 import warnings
 from collections.abc import Mapping
@@ -221,7 +225,7 @@ class _Cell(nn.Module):
                 self.layers.append(_Layer(members, known, any(into[i] for i in members)))
         self.sensed: list[int] = self.sensory_sparsity_mask.any(0).nonzero().flatten().tolist()
         masks = {"sensory_": self.sensory_sparsity_mask, "": self.sparsity_mask}
-        self.wires = {prefix: Wires(mask.detach().numpy()) for prefix, mask in masks.items()}
+        self.wires = {prefix: Wires(mask.detach().cpu().numpy()) for prefix, mask in masks.items()}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """Load, then follow the wiring that was loaded."""
@@ -293,6 +297,8 @@ class LTCLayer(nn.Module):
         """
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ModelError(f"LTCLayer takes sequences (B, T, {self.input_size}), got {tuple(x.shape)}")
+        if x.dtype in (torch.float16, torch.bfloat16) and self.rnn_cell.sigma.dtype == torch.float32:
+            x = x.float()  # of autocast: a recurrence over hundreds of sub-steps is no place for half precision
         if self.batch_first:
             x = x.transpose(0, 1)  # (T, B, I)
             timespans = None if timespans is None else timespans.mT if timespans.dim() > 1 else timespans[..., None]
@@ -301,16 +307,17 @@ class LTCLayer(nn.Module):
         v, memory = state if isinstance(state, tuple) else (state, None)
         if v is None:
             v = x.new_zeros(x.shape[1], self.state_size)
-        blocks = None if _compiled(x) else self._blocks()
+        fast = _kernels(x, self.state_size)
+        blocks = None if fast else self._blocks()
         if self.lstm is None:
-            states, last = self._solve(x, v, timespans, blocks), memory
+            states, last = self._solve(x, v, timespans, fast, blocks), memory
         else:
             memory = torch.zeros_like(v) if memory is None else memory
             frames = []
             for t in range(len(x)):
                 v, memory = self.lstm(x[t], v, memory)
                 frames.append(
-                    self._solve(x[t : t + 1], v, timespans if timespans is None else timespans[t : t + 1], blocks)
+                    self._solve(x[t : t + 1], v, timespans if timespans is None else timespans[t : t + 1], fast, blocks)
                 )
                 v = frames[-1][-1]
             states, last = torch.cat(frames), memory
@@ -378,7 +385,7 @@ class LTCLayer(nn.Module):
 
     def _packed(self, prefix: str) -> Tensor:
         """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`."""
-        place = torch.from_numpy(self.rnn_cell.wires[prefix].place)
+        place = torch.as_tensor(self.rnn_cell.wires[prefix].place, device=self.rnn_cell.sigma.device)
         sigma, mu, w, erev, mask = (
             getattr(self.rnn_cell, prefix + name).flatten().index_select(0, place)
             for name in ("sigma", "mu", "w", "erev", "sparsity_mask")
@@ -392,11 +399,12 @@ class LTCLayer(nn.Module):
         x: Tensor,
         v: Tensor,
         timespans: Tensor | None,
+        fast: Any,
         blocks: list[tuple[Synapses | None, Synapses | None]] | None,
     ) -> Tensor:
         """Return the states after each frame `(T, B, U)` for inputs `(T, B, I)` and the first state `(B, U)`.
 
-        Without `blocks` by the compiled kernels.
+        By the kernels `fast`, or with `blocks` where there are none.
         """
         cell, unfolds = self.rnn_cell, self.ode_unfolds
         frames, batch, _ = x.shape
@@ -406,7 +414,7 @@ class LTCLayer(nn.Module):
             c = c.expand(1, 1, -1) if timespans is None else c / timespans  # (1 or T, 1 or B, U)
             wires = [cell.wires[prefix] for prefix in ("sensory_", "")]
             packed = [self._packed(prefix) for prefix in ("sensory_", "")]
-            states: Tensor = kernels().Solve.apply(
+            states: Tensor = fast.Solve.apply(
                 x, v, c, gleak * cell.vleak, gleak + self.epsilon, *packed, unfolds, *wires
             )
             return states
@@ -437,20 +445,27 @@ class LTCLayer(nn.Module):
 
 
 @cache
-def kernels() -> Any:
-    """Return the module of compiled kernels, or None, after one warning, where numba is not installed."""
-    try:
-        from models import ltc_kernels
-    except ImportError as error:
-        warnings.warn(f"liquid layers run many times slower without numba ({error}): pip install numba", stacklevel=2)
+def kernels(device: str) -> Any:
+    """Return the module of kernels for a type of device, or None, after one warning where something is to install."""
+    names = {"cpu": ("models.ltc_kernels", "numba"), "cuda": ("models.ltc_cuda", "triton")}
+    if device not in names:
         return None
-    return ltc_kernels
+    module, package = names[device]
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        warnings.warn(
+            f"liquid layers run many times slower without {package} ({error}): pip install {package}", stacklevel=2
+        )
+        return None
 
 
-def _compiled(x: Tensor) -> bool:
-    """Whether the compiled kernels can take these inputs."""
-    fits = x.device.type == "cpu" and x.dtype == torch.float32
-    return fits and not torch.compiler.is_compiling() and kernels() is not None
+def _kernels(x: Tensor, units: int) -> Any:
+    """Return the kernels that can take these inputs `(T, B, I)`, or None: the definition."""
+    if x.dtype != torch.float32 or torch.compiler.is_compiling() or not x.numel():
+        return None
+    found = kernels(x.device.type)
+    return found if found is not None and found.fits(x.shape[2], units) else None
 
 
 def _sums(v: Tensor, synapses: Synapses) -> Tensor:

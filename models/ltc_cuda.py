@@ -19,33 +19,36 @@ LARGEST = 128
 """Most inputs, and most neurons."""
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _tile(base, which, rows, columns, R: tl.constexpr, C: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _tile(base, which, rows, columns, height: tl.constexpr, width: tl.constexpr):
     """Return one of the parameters `(4, rows, columns)` as a tile, 0 beyond them."""
-    r, c = tl.arange(0, R)[:, None], tl.arange(0, C)[None, :]
+    r, c = tl.arange(0, height)[:, None], tl.arange(0, width)[None, :]
     return tl.load(base + (which * rows + r) * columns + c, (r < rows) & (c < columns), 0.0)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _put(base, which, rows, columns, tile, R: tl.constexpr, C: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _put(base, which, rows, columns, tile, height: tl.constexpr, width: tl.constexpr):
     """Store a tile where `_tile` reads it."""
-    r, c = tl.arange(0, R)[:, None], tl.arange(0, C)[None, :]
+    r, c = tl.arange(0, height)[:, None], tl.arange(0, width)[None, :]
     tl.store(base + (which * rows + r) * columns + c, tile, (r < rows) & (c < columns))
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _share(a, b, v):  # type: ignore[no-untyped-def]
+@triton.jit
+def _share(a, b, v):
     """Return s of sources v for all pairs of source and neuron."""
     return 1 / (1 + tl.exp2(a * v[:, None] + b))
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _listen(x, parameters, sums, frames, batch, inputs, units, I: tl.constexpr, U: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit
+def _listen(x, parameters, sums, frames, batch, inputs, units, height: tl.constexpr, width: tl.constexpr):
     """Fill `sums (2, T, B, U)`, Σ w s erev and Σ w s, from inputs `(T, B, I)`."""
     clip = tl.program_id(0)
-    i, u = tl.arange(0, I), tl.arange(0, U)
-    a, b = _tile(parameters, 0, inputs, units, I, U), _tile(parameters, 1, inputs, units, I, U)
-    reversal, weight = _tile(parameters, 2, inputs, units, I, U), _tile(parameters, 3, inputs, units, I, U)
+    i, u = tl.arange(0, height), tl.arange(0, width)
+    a, b = _tile(parameters, 0, inputs, units, height, width), _tile(parameters, 1, inputs, units, height, width)
+    reversal, weight = (
+        _tile(parameters, 2, inputs, units, height, width),
+        _tile(parameters, 3, inputs, units, height, width),
+    )
     for t in range(frames):
         row = t * batch + clip
         s = _share(a, b, tl.load(x + row * inputs + i, i < inputs, 0.0))
@@ -53,16 +56,19 @@ def _listen(x, parameters, sums, frames, batch, inputs, units, I: tl.constexpr, 
         tl.store(sums + (frames * batch + row) * units + u, tl.sum(weight * s, 0), u < units)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _run(  # type: ignore[no-untyped-def]
-    sums, c, p, q, parameters, states, divisors, frames, unfolds, batch, units, c_frame, c_clip, U: tl.constexpr
+@triton.jit
+def _run(
+    sums, c, p, q, parameters, states, divisors, frames, unfolds, batch, units, c_frame, c_clip, width: tl.constexpr
 ):
     """Fill `states (N + 1, B, U)` from its first, and `divisors (N, B, U)`."""
     clip = tl.program_id(0)
-    u = tl.arange(0, U)
+    u = tl.arange(0, width)
     real = u < units
-    a, b = _tile(parameters, 0, units, units, U, U), _tile(parameters, 1, units, units, U, U)
-    reversal, weight = _tile(parameters, 2, units, units, U, U), _tile(parameters, 3, units, units, U, U)
+    a, b = _tile(parameters, 0, units, units, width, width), _tile(parameters, 1, units, units, width, width)
+    reversal, weight = (
+        _tile(parameters, 2, units, units, width, width),
+        _tile(parameters, 3, units, units, width, width),
+    )
     known, leak = tl.load(p + u, real, 0.0), tl.load(q + u, real, 1.0)
     v = tl.load(states + clip * units + u, real, 0.0)
     for t in range(frames):
@@ -78,27 +84,30 @@ def _run(  # type: ignore[no-untyped-def]
             tl.store(states + ((n + 1) * batch + clip) * units + u, v, real)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _run_back(  # type: ignore[no-untyped-def]
+@triton.jit
+def _run_back(
     d_frames, c, parameters, states, divisors, d_sums, d_v0, d_c, found,
-    frames, unfolds, batch, inputs, units, c_frame, c_clip, U: tl.constexpr,
+    frames, unfolds, batch, inputs, units, c_frame, c_clip, width: tl.constexpr,
 ):  # fmt: skip
     """Fill the gradients of `_run`'s sums, first state and c `(T, B, U)`, and of its parameters for each clip."""
     clip = tl.program_id(0)
-    u = tl.arange(0, U)
+    u = tl.arange(0, width)
     real = u < units
-    a, b = _tile(parameters, 0, units, units, U, U), _tile(parameters, 1, units, units, U, U)
-    reversal, weight = _tile(parameters, 2, units, units, U, U), _tile(parameters, 3, units, units, U, U)
-    d_a, d_b = tl.zeros((U, U), tl.float32), tl.zeros((U, U), tl.float32)
-    d_reversal, d_weight = tl.zeros((U, U), tl.float32), tl.zeros((U, U), tl.float32)
-    d_v = tl.zeros((U,), tl.float32)
+    a, b = _tile(parameters, 0, units, units, width, width), _tile(parameters, 1, units, units, width, width)
+    reversal, weight = (
+        _tile(parameters, 2, units, units, width, width),
+        _tile(parameters, 3, units, units, width, width),
+    )
+    d_a, d_b = tl.zeros((width, width), tl.float32), tl.zeros((width, width), tl.float32)
+    d_reversal, d_weight = tl.zeros((width, width), tl.float32), tl.zeros((width, width), tl.float32)
+    d_v = tl.zeros((width,), tl.float32)
     for back in range(frames):
         t = frames - 1 - back
         row = (t * batch + clip) * units + u
         capacity = tl.load(c + t * c_frame + clip * c_clip + u, real, 1.0)
         d_v += tl.load(d_frames + row, real, 0.0)
-        d_current, d_conductance = tl.zeros((U,), tl.float32), tl.zeros((U,), tl.float32)
-        d_capacity = tl.zeros((U,), tl.float32)
+        d_current, d_conductance = tl.zeros((width,), tl.float32), tl.zeros((width,), tl.float32)
+        d_capacity = tl.zeros((width,), tl.float32)
         for step in range(unfolds):
             n = (t + 1) * unfolds - 1 - step
             v = tl.load(states + (n * batch + clip) * units + u, real, 0.0)
@@ -121,23 +130,26 @@ def _run_back(  # type: ignore[no-untyped-def]
     tl.store(d_v0 + clip * units + u, d_v, real)
     mine = found + clip * 4 * (inputs + units) * units
     own = mine + 4 * inputs * units
-    _put(own, 0, units, units, d_a, U, U)
-    _put(own, 1, units, units, d_b, U, U)
-    _put(own, 2, units, units, d_reversal, U, U)
-    _put(own, 3, units, units, d_weight, U, U)
+    _put(own, 0, units, units, d_a, width, width)
+    _put(own, 1, units, units, d_b, width, width)
+    _put(own, 2, units, units, d_reversal, width, width)
+    _put(own, 3, units, units, d_weight, width, width)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _listen_back(  # type: ignore[no-untyped-def]
-    d_sums, x, parameters, d_x, found, frames, batch, inputs, units, I: tl.constexpr, U: tl.constexpr
+@triton.jit
+def _listen_back(
+    d_sums, x, parameters, d_x, found, frames, batch, inputs, units, height: tl.constexpr, width: tl.constexpr
 ):
     """Fill the gradients of `_listen`'s inputs, and of its parameters for each clip."""
     clip = tl.program_id(0)
-    i, u = tl.arange(0, I), tl.arange(0, U)
-    a, b = _tile(parameters, 0, inputs, units, I, U), _tile(parameters, 1, inputs, units, I, U)
-    reversal, weight = _tile(parameters, 2, inputs, units, I, U), _tile(parameters, 3, inputs, units, I, U)
-    d_a, d_b = tl.zeros((I, U), tl.float32), tl.zeros((I, U), tl.float32)
-    d_reversal, d_weight = tl.zeros((I, U), tl.float32), tl.zeros((I, U), tl.float32)
+    i, u = tl.arange(0, height), tl.arange(0, width)
+    a, b = _tile(parameters, 0, inputs, units, height, width), _tile(parameters, 1, inputs, units, height, width)
+    reversal, weight = (
+        _tile(parameters, 2, inputs, units, height, width),
+        _tile(parameters, 3, inputs, units, height, width),
+    )
+    d_a, d_b = tl.zeros((height, width), tl.float32), tl.zeros((height, width), tl.float32)
+    d_reversal, d_weight = tl.zeros((height, width), tl.float32), tl.zeros((height, width), tl.float32)
     for t in range(frames):
         row = t * batch + clip
         v = tl.load(x + row * inputs + i, i < inputs, 0.0)
@@ -151,10 +163,10 @@ def _listen_back(  # type: ignore[no-untyped-def]
         d_reversal += s * above[None, :]
         d_weight += s * below[None, :]
     mine = found + clip * 4 * (inputs + units) * units
-    _put(mine, 0, inputs, units, d_a, I, U)
-    _put(mine, 1, inputs, units, d_b, I, U)
-    _put(mine, 2, inputs, units, d_reversal, I, U)
-    _put(mine, 3, inputs, units, d_weight, I, U)
+    _put(mine, 0, inputs, units, d_a, height, width)
+    _put(mine, 1, inputs, units, d_b, height, width)
+    _put(mine, 2, inputs, units, d_reversal, height, width)
+    _put(mine, 3, inputs, units, d_weight, height, width)
 
 
 class Solve(torch.autograd.Function):

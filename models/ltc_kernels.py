@@ -333,6 +333,11 @@ class Solve(torch.autograd.Function):
         )
 
 
+def fits(inputs: int, units: int) -> bool:
+    """Whether a layer of this size can be taken: any."""
+    return True
+
+
 class Layout(NamedTuple):
     """How a piece of the batch lies in memory.
 

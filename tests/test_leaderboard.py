@@ -212,7 +212,12 @@ def test_labels_tell_systems_of_one_name_apart_by_what_differs():
     large = record(run("ltc", arguments={"units": 64, "depth": 2}), 0.6)
     long = record(run("ltc", arguments={"units": 64, "depth": 2}, recipe=Recipe(epochs=99)), 0.7)
     (board,) = boards(small, large, long, record(run("cnn", arguments={"width": 2}), 0.4))
-    assert [row.label for row in board.rows] == ["ltc (epochs=99, units=64)", "ltc (units=64)", "ltc (units=32)", "cnn"]
+    assert [row.label for row in board.rows] == [
+        "ltc (depth=2, units=64, epochs=99)",
+        "ltc (depth=2, units=64)",
+        "ltc (depth=2, units=32)",
+        "cnn (width=2)",
+    ]
 
 
 def test_one_model_on_two_front_ends_is_two_rows():
@@ -236,7 +241,7 @@ def test_a_fusion_is_one_system_over_its_folds_and_never_shows_keys():
     found = boards(*fused(0), *fused(1))
     row = found[0].rows[0]
     assert (row.label, row.rank, row.done, row.expected) == ("fusion-ds", 1, 2, 2)
-    assert row.members == ("cnn on logmel", "ltc on logmel")
+    assert row.members == ("cnn on logmel", "ltc (units=8) on logmel")
     assert row.conflict == pytest.approx(0.3)
     for text in everything(found):
         assert "-f0-s0-" not in text

@@ -67,7 +67,7 @@ def test_random_configurations_equal_ncps(
     x, h = torch.randn(batch, frames, inputs), 0.3 * torch.randn(batch, ours.state_size)
     for dtype, tolerance, of_gradients in ((torch.float32, 1e-5, 1e-4), (torch.float64, 1e-10, 1e-10)):
         theirs, ours, x, h = theirs.to(dtype), ours.to(dtype), x.to(dtype), h.to(dtype)
-        assert ltc._compiled(x) == (dtype == torch.float32)
+        assert (ltc._kernels(x, 4) is ltc_kernels) == (dtype == torch.float32)
         same(results(ours, x, h, None), results(theirs, x, h, None), tolerance, of_gradients)
 
 
@@ -81,8 +81,8 @@ def test_the_kernels_and_the_definition_agree_at_irregular_times(
     x, spans_ = torch.randn(5, 7, 4), 0.1 + torch.rand(spans)
     state = (torch.randn(5, 16), torch.randn(5, 16)) if mixed_memory else None
     found = []
-    for compiled in (True, False):
-        monkeypatch.setattr(ltc, "_compiled", lambda _, compiled=compiled: compiled)
+    for fast in (ltc_kernels, None):
+        monkeypatch.setattr(ltc, "_kernels", lambda *_, fast=fast: fast)
         layer.zero_grad()
         given = spans_.clone().requires_grad_()
         y, _ = layer(x, state, given)
@@ -151,7 +151,7 @@ def test_both_layouts_agree_with_the_definition(
         return ltc_kernels.Layout.of(dense, batch, felt.units)
 
     found = results(layer, x, h, None)
-    monkeypatch.setattr(ltc, "_compiled", lambda _: False)
+    monkeypatch.setattr(ltc, "_kernels", lambda *_: None)
     same(found, results(layer, x, h, None), 1e-5, 1e-4)
 
 
@@ -162,7 +162,7 @@ def test_large_inputs_and_negative_weights_are_kept_within_bounds(monkeypatch: p
         layer.rnn_cell.w[0, 1] = -0.5
     x, h = 1e4 * torch.randn(4, 5, 3), torch.zeros(4, 6)
     found = results(layer, x, h, None)
-    monkeypatch.setattr(ltc, "_compiled", lambda _: False)
+    monkeypatch.setattr(ltc, "_kernels", lambda *_: None)
     same(found, results(layer, x, h, None), 1e-5, 1e-4)
 
 
@@ -190,3 +190,8 @@ def test_without_numba_the_definition_is_used_after_one_warning(monkeypatch: pyt
     finally:
         ltc.kernels.cache_clear()
     torch.testing.assert_close(compiled, defined, rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_inputs_are_taken_in_float32() -> None:
+    layer, x = LTCLayer(3, 4), torch.randn(2, 5, 3).bfloat16()
+    torch.testing.assert_close(layer(x)[0], layer(x.float())[0], rtol=0, atol=0)
