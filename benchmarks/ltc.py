@@ -1,11 +1,12 @@
 """The liquid layer against ncps 1.0.1, in one process and on one thread: time as a ratio, and the memory of a step.
 
-    .venv/bin/python benchmarks/ltc.py
+    .venv/bin/python benchmarks/ltc.py [--device cuda]
 
 Batch 32, 100 frames, 64 inputs, 64 neurons; the two layers take turns, and the least of several times is compared.
-Memory is what a training step of 500 frames adds to a fresh process.
+Memory is what a training step of 500 frames adds to a fresh process. On a GPU the kernels launched are counted, too.
 """
 
+import argparse
 import multiprocessing
 import resource
 import time
@@ -52,10 +53,26 @@ def ratio(call: Callable[[nn.Module, torch.Tensor], None], pair: tuple[nn.Module
         call(layer, x)
     for _ in range(7):
         for i, layer in enumerate(pair):
+            wait(x)
             start = time.perf_counter()
             call(layer, x)
+            wait(x)
             least[i] = min(least[i], 1e3 * (time.perf_counter() - start))
     return least
+
+
+def wait(x: torch.Tensor) -> None:
+    """Wait for the device."""
+    if x.is_cuda:
+        torch.cuda.synchronize()
+
+
+def launches(layer: nn.Module, x: torch.Tensor) -> int:
+    """Return how many of the layer's own kernels a call and its backward pass launch."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        both(layer, x)
+        wait(x)
+    return sum(event.count for event in profile.key_averages() if event.key.startswith(("_listen", "_run")))
 
 
 def step_memory(index: int, name: str, arguments: tuple[int, ...], frames: int) -> int:
@@ -70,16 +87,22 @@ def step_memory(index: int, name: str, arguments: tuple[int, ...], frames: int) 
 
 def main() -> None:
     """Print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    device = parser.parse_args().device
     torch.set_num_threads(1)
     fresh = multiprocessing.get_context("spawn")
     for name, arguments in WIRINGS:
-        pair = layers(name, arguments)
+        pair = tuple(layer.to(device) for layer in layers(name, arguments))
         for frames in (100, 500):
-            x = torch.randn(BATCH, frames, INPUTS)
+            x = torch.randn(BATCH, frames, INPUTS, device=device)
             for what, call in (("forward", forward), ("forward + backward", both)):
                 theirs, ours = ratio(call, pair, x)
                 print(f"{name}{arguments}, {frames} frames, {what}: ncps {theirs:.1f} ms, here {ours:.1f} ms, "
                       f"{theirs / ours:.1f} times as fast")  # fmt: skip
+        if device == "cuda":
+            print(f"{name}{arguments}: {launches(pair[1], x)} launches forward + backward, and one sum over the clips")
+            continue
         with fresh.Pool(1, maxtasksperchild=1) as pool:
             theirs, ours = (pool.apply(step_memory, (i, name, arguments, 500)) for i in range(2))
         print(f"{name}{arguments}, a step of 500 frames: ncps {theirs / 2**20:.0f} MiB, here {ours / 2**20:.0f} MiB, "

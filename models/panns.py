@@ -8,6 +8,7 @@ The published multiply-adds are of another convention, see `bench complexity --c
 front-end `logmel-panns` (one frame more than 100 a second), the ten counts come out exactly.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.base import AudioModel, ModelError
+from models.base import AudioModel, Frontend, ModelError
 from models.frontends.logmel import LogMel
 
 
@@ -51,6 +52,7 @@ class PANN(AudioModel):
         frames: T of one clip; others are taken, too.
         classes: C.
         scale: of all numbers of channels; 1 is the paper's.
+        weights: path of a published checkpoint to start from, see `load_official`.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
@@ -61,7 +63,15 @@ class PANN(AudioModel):
     reduction: ClassVar[int] = 32
     """Frames and bands of the spectrogram for one of the body's maps."""
 
-    def __init__(self, frontend: nn.Module, features: int, frames: int, classes: int, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        scale: float = 1.0,
+        weights: str | None = None,
+    ) -> None:
         super().__init__(frontend, features, frames, classes)
         if scale <= 0:
             raise ModelError(f"scale must be > 0, got {scale}")
@@ -78,6 +88,8 @@ class PANN(AudioModel):
                     nn.init.zeros_(module.bias)
             if isinstance(module, (BasicBlock, Bottleneck)):
                 nn.init.zeros_(module.last.weight)
+        if weights is not None:
+            load_official(self, Path(weights))
 
     @property
     def _bands(self) -> int:
@@ -88,13 +100,13 @@ class PANN(AudioModel):
         """Return a published number of channels, scaled."""
         return max(1, round(self.scale * number))
 
+    @abstractmethod
     def _build(self) -> None:
         """Make the body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _body(self, x: Tensor) -> Tensor:
         """Map a normalised spectrogram `(B, 1, T, F)` to maps `(B, C, T', F')`."""
-        raise NotImplementedError
 
     def normalised(self, spectrogram: Tensor) -> Tensor:
         """Map a spectrogram `(B, F, T)` to `(B, 1, T, F)`, each band normalised; short ones are padded with silence."""
@@ -427,30 +439,25 @@ class WavegramCNN(CNN14):
 
 
 class WavegramLogmelCNN(WavegramCNN):
-    """CNN14 on the Wavegram beside the log-mel spectrogram.
-
-    Args:
-        frontend: maps the batch's `x` to the waveform `(B, 1, S)`.
-        features: 1.
-        frames: S of one clip.
-        classes: C.
-        scale: of all numbers of channels; 1 is the paper's.
-        sample_rate: of the waveform, in hertz.
-    """
+    """CNN14 on the Wavegram beside the log-mel spectrogram; for waveforms at 32 kHz, where the two keep step."""
 
     idle = frozenset[str]()
 
     def __init__(
         self,
-        frontend: nn.Module,
+        frontend: Frontend,
         features: int,
         frames: int,
         classes: int,
         scale: float = 1.0,
-        sample_rate: int = 32000,
+        weights: str | None = None,
     ) -> None:
-        super().__init__(frontend, features, frames, classes, scale)
-        self.logmel = LogMel(sample_rate, self.published_bands, closing_frame=True)
+        super().__init__(frontend, features, frames, classes, scale, weights)
+        if frontend.frame_rate != RATE:
+            raise ModelError(
+                f"the model takes waveforms at {RATE} Hz, not {frontend.frame_rate}: let the data resample"
+            )
+        self.logmel = LogMel(RATE, self.published_bands, closing_frame=True)
 
     def uncounted_macs(self) -> int:
         """Multiply-adds of the spectrogram for one clip but for the mel filters, a product that is counted."""
@@ -469,6 +476,9 @@ class WavegramLogmelCNN(WavegramCNN):
         x = torch.cat([spectrogram[:, :, :frames], wavegram[:, :, :frames]], 1)
         return self.head(self.blocks(self.dropped(x), 2))
 
+
+RATE = 32_000
+"""Hertz of the waveforms in the paper."""
 
 OFFICIAL = "https://zenodo.org/records/3987831"
 """Where the authors keep their checkpoints."""

@@ -76,11 +76,11 @@ MODELS = [
 ]  # fmt: skip
 
 
-def small(kind: type[panns.PANN], classes: int = 5) -> panns.PANN:
+def small(kind: type[panns.PANN], classes: int = 5, weights: str | None = None) -> panns.PANN:
     torch.manual_seed(0)
     wave = issubclass(kind, panns.WavegramCNN)
     frontend = Waveform(32000) if wave else LogMel(32000, closing_frame=True)
-    return kind(frontend, 1 if wave else 64, 32000 if wave else 101, classes, scale=1 / 16)
+    return kind(frontend, 1 if wave else 64, 32000 if wave else 101, classes, scale=1 / 16, weights=weights)
 
 
 @pytest.mark.parametrize(("kind", "names"), MODELS)
@@ -96,6 +96,12 @@ def test_an_official_checkpoint_is_read(tmp_path, kind: type[panns.PANN], names:
         if not name.startswith(("spectrogram_extractor.", "logmel_extractor.")):
             own = name.replace("features.", "features_.", 1) if name.startswith("features.") else name
             assert torch.equal(state[own], tensor), name
+    assert torch.equal(small(kind, weights=str(path)).fc1.weight, content["fc1.weight"])
+
+
+def test_the_logmel_beside_the_wavegram_is_for_32_khz() -> None:
+    with pytest.raises(ModelError, match="32000 Hz, not 16000"):
+        panns.WavegramLogmelCNN(Waveform(16000), 1, 16000, 5, scale=1 / 16)
 
 
 def test_another_number_of_classes_keeps_the_models_last_layer(tmp_path) -> None:
