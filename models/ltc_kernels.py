@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.simd import bounded, first, join, load, second, share, spread, store, total, totals
+from models.simd import bounded, divisor, first, join, load, second, spread, store, total, totals
 from models.wirings import Wires
 
 Floats = NDArray[np.float32]
@@ -41,7 +41,7 @@ PIECE = 64
 """Clips computed at once: their states stay in the first-level cache."""
 BLOCK = 16
 """Sources computed at once in the dense layout: so do their parameters."""
-MINUS_ONE, MINUS_LN2 = np.float32(-1), np.float32(-0.6931471805599453)
+ONE, MINUS_ONE, MINUS_LN2 = np.float32(1), np.float32(-1), np.float32(-0.6931471805599453)
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -97,32 +97,53 @@ def _pair(parameters: Floats, k: int, which: int) -> Any:
 
 
 @_compile
+def _divisor(y: Any, wild: bool) -> Any:
+    return divisor(bounded(y) if wild else y)
+
+
+@_compile
 def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -> None:
-    """Add Σ w s erev and Σ w s for sources v, `(B, S)` or `(S, B)`."""
+    """Add Σ w s erev and Σ w s for sources v, `(B, S)` or `(S, B)`.
+
+    Each turn of the inner loops divides for one sigmoid and prepares the next one's divisor, so that neither waits.
+    """
     dense, wild, start, source, parameters = synapses
     rows, columns = current.shape
     if dense:
+        one = spread(ONE, DENSE)
         sources = len(parameters) // 4
         for block in range(0, sources, BLOCK):
+            end = min(block + BLOCK, sources)
             for b in range(rows):
                 for i in range(0, columns, DENSE):
                     above, below = load(current, b, i, DENSE), load(conductance, b, i, DENSE)
-                    for k in range(block, min(block + BLOCK, sources)):
-                        y = load(parameters, 4 * k, i, DENSE) * spread(v[b, k], DENSE)
-                        y += load(parameters, 4 * k + 1, i, DENSE)
-                        s = share(bounded(y) if wild else y)
+                    y = load(parameters, 4 * block, i, DENSE) * spread(v[b, block], DENSE)
+                    ready = _divisor(y + load(parameters, 4 * block + 1, i, DENSE), wild)
+                    for k in range(block, end):
+                        s = one / ready
+                        n = min(k + 1, end - 1)
+                        y = load(parameters, 4 * n, i, DENSE) * spread(v[b, n], DENSE)
+                        ready = _divisor(y + load(parameters, 4 * n + 1, i, DENSE), wild)
                         above += load(parameters, 4 * k + 2, i, DENSE) * s
                         below += load(parameters, 4 * k + 3, i, DENSE) * s
                     store(current, b, i, above)
                     store(conductance, b, i, below)
     else:
+        one = spread(ONE, PAIR)
         for u in range(rows):
+            if start[u] == start[u + 1]:
+                continue
+            last = start[u + 1] - 2
             for i in range(0, columns, SPARSE):
                 above, below = load(current, u, i, SPARSE), load(conductance, u, i, SPARSE)
+                k = start[u]
+                x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
+                ready = _divisor(_pair(parameters, k, 0) * x + _pair(parameters, k, 1), wild)
                 for k in range(start[u], start[u + 1], 2):
-                    x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
-                    y = _pair(parameters, k, 0) * x + _pair(parameters, k, 1)
-                    s = share(bounded(y) if wild else y)
+                    s = one / ready
+                    n = min(k + 2, last)
+                    x = join(load(v, source[n], i, SPARSE), load(v, source[n + 1], i, SPARSE))
+                    ready = _divisor(_pair(parameters, n, 0) * x + _pair(parameters, n, 1), wild)
                     current_k, conductance_k = _pair(parameters, k, 2) * s, _pair(parameters, k, 3) * s
                     above += first(current_k) + second(current_k)
                     below += first(conductance_k) + second(conductance_k)
@@ -138,6 +159,7 @@ def _sums_backward(
     dense, wild, start, source, parameters = synapses
     rows, columns = d_current.shape
     if dense:
+        one = spread(ONE, DENSE)
         sources = len(parameters) // 4
         for k in range(sources):
             for i in range(0, columns, DENSE):
@@ -146,14 +168,14 @@ def _sums_backward(
                 weight = load(parameters, 4 * k + 3, i, DENSE) * spread(MINUS_LN2, DENSE)
                 d_a, d_b = load(found, 4 * k, i, DENSE), load(found, 4 * k + 1, i, DENSE)
                 d_reversal, d_weight = load(found, 4 * k + 2, i, DENSE), load(found, 4 * k + 3, i, DENSE)
+                ready = _divisor(a * spread(v[0, k], DENSE) + offset, wild)
                 for b in range(rows):
-                    x = spread(v[b, k], DENSE)
-                    y = a * x + offset
-                    s = share(bounded(y) if wild else y)
+                    s = one / ready
+                    ready = _divisor(a * spread(v[min(b + 1, rows - 1), k], DENSE) + offset, wild)
                     above, below = load(d_current, b, i, DENSE), load(d_conductance, b, i, DENSE)
                     d_y = (s - s * s) * (reversal * above + weight * below)
                     d_v[b, k] += total(d_y * a)
-                    d_a += d_y * x
+                    d_a += d_y * spread(v[b, k], DENSE)
                     d_b += d_y
                     d_reversal += s * above
                     d_weight += s * below
@@ -162,20 +184,25 @@ def _sums_backward(
                 store(found, 4 * k + 2, i, d_reversal)
                 store(found, 4 * k + 3, i, d_weight)
     else:
+        one = spread(ONE, PAIR)
         for u in range(rows):
+            if start[u] == start[u + 1]:
+                continue
+            last = start[u + 1] - 2
             for i in range(0, columns, SPARSE):
                 above, below = load(d_current, u, i, SPARSE), load(d_conductance, u, i, SPARSE)
                 above, below = join(above, above), join(below, below)
+                k = start[u]
+                x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
+                ready = _divisor(_pair(parameters, k, 0) * x + _pair(parameters, k, 1), wild)
                 for k in range(start[u], start[u + 1], 2):
-                    a, x = (
-                        _pair(parameters, k, 0),
-                        join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE)),
-                    )
-                    y = a * x + _pair(parameters, k, 1)
-                    s = share(bounded(y) if wild else y)
+                    s = one / ready
+                    n = min(k + 2, last)
+                    next_x = join(load(v, source[n], i, SPARSE), load(v, source[n + 1], i, SPARSE))
+                    ready = _divisor(_pair(parameters, n, 0) * next_x + _pair(parameters, n, 1), wild)
                     slope = spread(MINUS_LN2, PAIR) * (s - s * s)
                     d_y = slope * (_pair(parameters, k, 2) * above + _pair(parameters, k, 3) * below)
-                    d_x = d_y * a
+                    d_x = d_y * _pair(parameters, k, 0)
                     store(d_v, source[k], i, load(d_v, source[k], i, SPARSE) + first(d_x))
                     store(d_v, source[k + 1], i, load(d_v, source[k + 1], i, SPARSE) + second(d_x))
                     d_a, d_reversal, d_weight = d_y * x, s * above, s * below
@@ -183,6 +210,7 @@ def _sums_backward(
                     of_next = totals(second(d_a), second(d_y), second(d_reversal), second(d_weight))
                     store(found, k, 0, load(found, k, 0, 16) + of_k)
                     store(found, k + 1, 0, load(found, k + 1, 0, 16) + of_next)
+                    x = next_x
 
 
 @_compile

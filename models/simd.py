@@ -154,20 +154,20 @@ def bounded(typing: Any, y: Any) -> Any:
 
 
 @_intrinsic
-def share(typing: Any, y: Any) -> Any:
-    """Return 1 / (1 + 2^y), which is sigmoid(x) for y = -x / ln 2, to 3e-7 for y in [-64, 64]; NaN stays NaN."""
+def divisor(typing: Any, y: Any) -> Any:
+    """Return 1 + 2^y to 3e-7 for y in [-64, 64]; NaN stays NaN. Its inverse is sigmoid(x) for y = -x / ln 2."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         integers = ir.VectorType(_i, y.width)
-        one, shift = _constant(y, 1), _constant(y, 1.5 * 2**23 + 127)
+        shift = _constant(y, 1.5 * 2**23 + 127)
         rounded = builder.fadd(args[0], shift)  # its last bits are the nearest integer and 127: an exponent
         rest = builder.fsub(args[0], builder.fsub(rounded, shift))
         power = _constant(y, _POWER[-1])
         for coefficient in reversed(_POWER[:-1]):
             power = builder.fadd(builder.fmul(power, rest, flags=FUSED), _constant(y, coefficient), flags=FUSED)
         bits = builder.shl(builder.bitcast(rounded, integers), ir.Constant(integers, [23] * y.width))
-        whole = builder.bitcast(bits, one.type)
-        return builder.fdiv(one, builder.fadd(builder.fmul(power, whole, flags=FUSED), one, flags=FUSED))
+        whole = builder.bitcast(bits, rounded.type)
+        return builder.fadd(builder.fmul(power, whole, flags=FUSED), _constant(y, 1), flags=FUSED)
 
     return y(y), generate
 

@@ -95,11 +95,14 @@ def test_the_kernels_and_the_definition_agree_at_irregular_times(
         assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6
 
 
+ONE = np.float32(1)
+
+
 @numba.njit
 def shares(y: NDArray[np.float32], into: NDArray[np.float32], wild: bool) -> None:
     for i in range(0, y.shape[1], 32):
         each = simd.load(y, 0, i, 32)
-        simd.store(into, 0, i, simd.share(simd.bounded(each) if wild else each))
+        simd.store(into, 0, i, simd.spread(ONE, 32) / simd.divisor(simd.bounded(each) if wild else each))
 
 
 def test_the_sigmoid_is_that_of_float64_to_float32() -> None:
