@@ -8,9 +8,9 @@ Memory is what a training step of 500 frames adds to a fresh process. On a GPU t
 
 import argparse
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ncps.torch
@@ -80,9 +80,15 @@ def step_memory(index: int, name: str, arguments: tuple[int, ...], frames: int) 
     torch.set_num_threads(1)
     layer = layers(name, arguments)[index]
     both(layer, torch.randn(BATCH, 2, INPUTS))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     both(layer, torch.randn(BATCH, frames, INPUTS))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return peak() - before
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in bytes. (`getrusage` counts in what it was forked from.)"""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def main() -> None:

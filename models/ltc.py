@@ -386,11 +386,11 @@ class LTCLayer(nn.Module):
     def _packed(self, prefix: str) -> Tensor:
         """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`."""
         place = torch.as_tensor(self.rnn_cell.wires[prefix].place, device=self.rnn_cell.sigma.device)
-        sigma, mu, w, erev, mask = (
+        sigma, mu, w, erev = (
             getattr(self.rnn_cell, prefix + name).flatten().index_select(0, place)
-            for name in ("sigma", "mu", "w", "erev", "sparsity_mask")
+            for name in ("sigma", "mu", "w", "erev")
         )
-        w = self._positive(w) * mask
+        w = self._positive(w)  # its mask is 1
         a = sigma * (-1 / math.log(2))
         return torch.stack([a, -a * mu, w * erev, w], 1)
 

@@ -15,6 +15,7 @@ numba rather than a C++ extension: its wheels bring the compiler, so nobody need
 seconds, once per machine where the cache beside this file can be written.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,6 +43,9 @@ PIECE = 64
 BLOCK = 16
 """Sources computed at once in the dense layout: so do their parameters."""
 ONE, MINUS_ONE, MINUS_LN2 = np.float32(1), np.float32(-1), np.float32(-0.6931471805599453)
+
+FOLD = np.tile(np.eye(4, dtype=np.float32), (4, 1))
+"""Adds the parts of `totals`."""
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,7 +91,7 @@ class Synapses(NamedTuple):
         """Return the gradients `(K, 4)` of what the kernels found."""
         if self.dense:
             return torch.from_numpy(found.reshape(wires.sources, 4, -1)[wires.source, :, wires.target])
-        return torch.from_numpy(found.reshape(-1, 4, 4).sum(1)[wires.slot])
+        return torch.from_numpy((found @ FOLD)[wires.slot])
 
 
 @_compile
@@ -418,11 +422,12 @@ def _bound(v: Tensor, c: Tensor, p: Tensor, q: Tensor, *synapses: Tensor) -> flo
     A sub-step averages the state before, vleak and the erevs, each weighted by a conductance, which are ≥ 0 unless the
     user left the constraints off; then there is no bound.
     """
-    weights = torch.cat([c.flatten(), q, *(four[:, 3] for four in synapses)])
-    if not bool((weights >= 0).all()):
-        return float("inf")
-    bounds = [v.abs(), (p / q).abs(), *((four[:, 2] / four[:, 3]).abs() for four in synapses)]
-    return max(float(bound.nan_to_num(0, 0, 0).max()) for bound in bounds if bound.numel())
+    fours = [_array(four) for four in synapses if len(four)]
+    if not all((weights >= 0).all() for weights in (_array(c), _array(q), *(four[:, 3] for four in fours))):
+        return math.inf
+    with np.errstate(all="ignore"):
+        bounds = [_array(v), _array(p) / _array(q), *(four[:, 2] / four[:, 3] for four in fours)]
+    return max(float(np.abs(np.nan_to_num(bound, nan=0, posinf=0, neginf=0)).max(initial=0)) for bound in bounds)
 
 
 def _zeros(*shape: int) -> Floats:
