@@ -86,7 +86,7 @@ def step_memory(index: int, name: str, arguments: tuple[int, ...], frames: int) 
 
 
 def peak() -> int:
-    """Return the most memory that this process has had, in bytes. (`getrusage` counts in what it was forked from.)"""
+    """Return the most memory that this process has had, in bytes; `getrusage` counts in what it was forked from."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
