@@ -439,7 +439,7 @@ class WavegramCNN(CNN14):
 
 
 class WavegramLogmelCNN(WavegramCNN):
-    """CNN14 on the Wavegram beside the log-mel spectrogram; for waveforms at 32 kHz, where the two keep step."""
+    """CNN14 on the Wavegram beside the log-mel spectrogram, of a frame every 320 samples both (10 ms at 32 kHz)."""
 
     idle = frozenset[str]()
 
@@ -453,11 +453,8 @@ class WavegramLogmelCNN(WavegramCNN):
         weights: str | None = None,
     ) -> None:
         super().__init__(frontend, features, frames, classes, scale, weights)
-        if frontend.frame_rate != RATE:
-            raise ModelError(
-                f"the model takes waveforms at {RATE} Hz, not {frontend.frame_rate}: let the data resample"
-            )
-        self.logmel = LogMel(RATE, self.published_bands, closing_frame=True)
+        rate = round(frontend.frame_rate)
+        self.logmel = LogMel(rate, self.published_bands, frames_per_second=rate / HOP, closing_frame=True)
 
     def uncounted_macs(self) -> int:
         """Multiply-adds of the spectrogram for one clip but for the mel filters, a product that is counted."""
@@ -477,8 +474,8 @@ class WavegramLogmelCNN(WavegramCNN):
         return self.head(self.blocks(self.dropped(x), 2))
 
 
-RATE = 32_000
-"""Hertz of the waveforms in the paper."""
+HOP = 320
+"""Samples of the waveform for a frame of the Wavegram."""
 
 OFFICIAL = "https://zenodo.org/records/3987831"
 """Where the authors keep their checkpoints."""

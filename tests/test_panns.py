@@ -99,9 +99,11 @@ def test_an_official_checkpoint_is_read(tmp_path, kind: type[panns.PANN], names:
     assert torch.equal(small(kind, weights=str(path)).fc1.weight, content["fc1.weight"])
 
 
-def test_the_logmel_beside_the_wavegram_is_for_32_khz() -> None:
-    with pytest.raises(ModelError, match="32000 Hz, not 16000"):
-        panns.WavegramLogmelCNN(Waveform(16000), 1, 16000, 5, scale=1 / 16)
+@pytest.mark.parametrize("rate", [16000, 32000, 44100])
+def test_the_logmel_beside_the_wavegram_keeps_step_with_it(rate: int) -> None:
+    model = panns.WavegramLogmelCNN(Waveform(rate), 1, rate, 5, scale=1 / 16)
+    samples = 320 * 64
+    assert model.logmel(torch.zeros(1, samples)).shape[2] == model.logmel.power.frames(samples) == 64 + 1
 
 
 def test_another_number_of_classes_keeps_the_models_last_layer(tmp_path) -> None:
