@@ -131,7 +131,7 @@ def run(
         workers=workers or _workers(device, threads),
     )
     if dry_run:
-        _dry_run(runs, Store(place.store), as_json)
+        _dry_run(grid, runs, Store(place.store), force, as_json)
         return
     console = err if as_json else out
     mode, warning = choose_mode(wandb.value if wandb else None)
@@ -170,13 +170,22 @@ def _workers(device: Device, threads: int) -> int:
     return max(1, usable_cores() // threads)
 
 
-def _dry_run(runs: tuple[Any, ...], store: Store, as_json: bool) -> None:
-    states = {r.key: "done" if r in store else "to do" for r in runs}
+def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], store: Store, force: bool, as_json: bool) -> None:
+    """Show every run with its state, and what its key does not tell: its name in the suite, or what it combines."""
+    from bench.runner import plan
+
+    todo, every = plan(grid, store, runs, force)
+    states = {run.key: "to do" if run.key in todo else "done" for run in every}
     if as_json:
         _print_json([{"key": key, "state": state} for key, state in states.items()])
         return
-    for key, state in states.items():
-        out.print(f"{state:6} {key}", markup=False, highlight=False)
+    names = grid.names()
+    for run in every:
+        name = names.get(run.key, run.model)
+        about = [name] if name != run.model else []
+        about += ["of " + " + ".join(names.get(key, key) for key in run.members)] if run.members else []
+        words = f"  ({', '.join(about)})" if about else ""
+        out.print(f"{states[run.key]:6} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) -> None:

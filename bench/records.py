@@ -84,8 +84,12 @@ class Recipe:
             raise ValueError("learning_rate must be > 0")
         if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
             raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
-        if not (self.teacher_temperature > 0 and 0 <= self.teacher_weight <= 1):
-            raise ValueError("teacher_temperature must be > 0, teacher_weight in [0, 1]")
+        if self.teacher_temperature <= 0:
+            raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight must be in [0, 1], not {self.teacher_weight}")
+        if self.teacher == "":
+            raise ValueError("teacher must be a name or a key; leave it out for none")
 
 
 @with_config(_STRICT)

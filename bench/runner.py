@@ -84,13 +84,8 @@ class Runner:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
         """
         self.store.sweep()
-        todo = {run.key: run for run in runs if force or run not in self.store}
-        self.again = set(todo) if force else set()
-        for run in self.suite.runs():  # each after those it needs, so that a teacher's fusions follow its students
-            if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in self.store:
-                todo[run.key] = run
-                self.again.add(run.key)
-        every = list(({run.key: run for run in runs} | todo).values())
+        todo, every = plan(self.suite, self.store, runs, force)
+        self.again = {key for key, run in todo.items() if force or run in self.store}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
         try:
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
@@ -299,6 +294,15 @@ class Runner:
         if self.mirror:
             logits = self.store.artifacts(record.key) / "logits.npz"
             self.mirror.send(record, logits if record.status == "ok" and logits.exists() else None)
+
+
+def plan(suite: Suite, store: Store, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:
+    """Return by key the runs to do, with the results that follow from them, and all runs that there are then."""
+    todo = {run.key: run for run in runs if force or run not in store}
+    for run in suite.runs():  # each after those it needs, so that a teacher's fusions follow its students
+        if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in store:
+            todo[run.key] = run
+    return todo, list(({run.key: run for run in runs} | todo).values())
 
 
 def _times(record: Record) -> str:

@@ -275,6 +275,8 @@ def explain(error: ValidationError, content: Json) -> str:
             lines.append(f"unknown key {'.'.join(where)!r}{_near(where[-1], known)}")
         elif problem["type"] in ("missing", "missing_argument"):
             lines.append(f"the key {'.'.join(where)!r} is missing")
+        elif problem["type"] == "value_error":
+            lines.append(f"{'.'.join(where)}{': ' if where else ''}{problem['ctx']['error']}")
         else:
             lines.append(f"{'.'.join(where) or 'the file'}: {problem['msg']}, found {problem['input']!r}")
     return "; ".join(dict.fromkeys(lines))
@@ -304,8 +306,19 @@ def _check_names(suite: Suite, path: Path) -> None:
                 )
     for name in suite.models:
         if is_fusion(suite.catalogued(name)):
-            _check_members(suite, suite.table(name).get("members", []), f"{path}: [model.{name}]")
+            _check_fusion(suite, name, f"{path}: [model.{name}]")
     _check_members(suite, list(suite.fusion_members), str(path))
+
+
+def _check_fusion(suite: Suite, name: str, where: str) -> None:
+    table = suite.model.get(name, {})
+    for key in table:
+        if key not in ("model", "members"):
+            raise SuiteError(f"{where}: a fusion has no key {key!r}{_near(key, ['model', 'members'])}")
+    members = suite.table(name).get("members", [])
+    _check_members(suite, members, where)
+    if "members" in table and len(set(members)) < 2:
+        raise SuiteError(f"{where}: a fusion combines two or more members, not {members}")
 
 
 def _check_members(suite: Suite, members: Any, where: str) -> None:

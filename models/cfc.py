@@ -177,6 +177,8 @@ class CfCLayer(nn.Module):
                 raise ModelError("a wired CfC has no backbone: leave its arguments out")
             self.state_size, self.output_size = units.units, len(units.layers[-1])
             self.rnn_cell: nn.Module = _WiredCell(input_size, units, mode)
+        elif not isinstance(units, int):
+            raise ModelError(f"units is a number or a wiring of models.wirings, not {type(units).__name__}")
         else:
             self.state_size = self.output_size = units
             self.rnn_cell = _Cell(

@@ -270,6 +270,8 @@ class LTCLayer(nn.Module):
         if ode_unfolds < 1 or input_size < 1:
             raise ModelError(f"input_size and ode_unfolds must be ≥ 1, got {input_size} and {ode_unfolds}")
         wiring = FullyConnected(units) if isinstance(units, int) else units
+        if not isinstance(wiring, Wiring):
+            raise ModelError(f"units is a number or a wiring of models.wirings, not {type(units).__name__}")
         self.input_size = input_size
         self.state_size = wiring.units
         self.output_size = wiring.output_dim
@@ -293,10 +295,14 @@ class LTCLayer(nn.Module):
             Outputs `(B, T, O)`, or `(B, O)` of the last frame, and the last state.
 
         Raises:
-            ModelError: x is of another shape.
+            ModelError: x or the state is of another shape.
         """
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ModelError(f"LTCLayer takes sequences (B, T, {self.input_size}), got {tuple(x.shape)}")
+        if x.shape[int(self.batch_first)] == 0:
+            raise ModelError(f"LTCLayer needs a frame at least, got {tuple(x.shape)}")
+        if state is not None and isinstance(state, tuple) != (self.lstm is not None):
+            raise ModelError("the state is a tensor (B, U), and with mixed_memory a pair of them")
         if x.dtype in (torch.float16, torch.bfloat16) and self.rnn_cell.sigma.dtype == torch.float32:
             x = x.float()  # of autocast: a recurrence over hundreds of sub-steps is no place for half precision
         if self.batch_first:

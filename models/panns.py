@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -501,7 +501,9 @@ def load_official(model: PANN, path: Path) -> None:
         raise ModelError(f"{path} is not there: get it from {OFFICIAL}") from error
     except Exception as error:
         raise ModelError(f"{path} is no checkpoint of tensors alone: get it anew from {OFFICIAL}") from error
-    state: Mapping[str, Any] = content.get("model", content) if isinstance(content, dict) else {}
+    state = content.get("model", content) if isinstance(content, dict) else {}
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ModelError(f"{path} holds no state dict of tensors: get it anew from {OFFICIAL}")
     found = {_renamed(name): tensor for name, tensor in state.items() if not name.startswith(_FRONTEND)}
     own = model.state_dict()
     wanted = {name for name in own if not name.startswith(("frontend.", "logmel."))}

@@ -354,3 +354,15 @@ def test_reckless_training_stays_finite(model: type[LTC] | type[CNNLTC]) -> None
 def test_impossible_classifiers_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make()
+
+
+def test_what_is_no_wiring_or_no_state_is_refused() -> None:
+    with pytest.raises(ModelError, match="a wiring of models.wirings, not str"):
+        LTCLayer(3, "AutoNCP")  # type: ignore[arg-type]
+    x, v = torch.randn(2, 4, 3), torch.zeros(2, 5)
+    with pytest.raises(ModelError, match="with mixed_memory a pair"):
+        LTCLayer(3, 5)(x, (v, v))
+    with pytest.raises(ModelError, match="with mixed_memory a pair"):
+        LTCLayer(3, 5, mixed_memory=True)(x, v)
+    with pytest.raises(ModelError, match="a frame at least"):
+        LTCLayer(3, 5)(x[:, :0])

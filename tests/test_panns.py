@@ -134,3 +134,10 @@ def test_a_wavegram_listens_to_the_waveform_only_through_its_learned_bands() -> 
     model = small(panns.WavegramCNN).eval()
     maps = model.wavegram(torch.randn(2, 1, 32000))
     assert maps.shape == (2, 4, 50, 32)
+
+
+@pytest.mark.parametrize("content", [{"model": [1, 2]}, {"model": {"conv_block1.bn1.bias": 3}}])
+def test_a_checkpoint_of_something_else_is_explained(tmp_path, content) -> None:
+    torch.save(content, tmp_path / "d.pth")
+    with pytest.raises(ModelError, match="no state dict of tensors"):
+        panns.load_official(small(panns.CNN6), tmp_path / "d.pth")

@@ -191,7 +191,10 @@ def test_every_two_or_more_members_are_combined(tmp_path):
         ('models = ["fc", "b"]\ndatasets = ["synthetic"]\n[model.b]\nmodel = "fc"', "b is fc once more"),
         ('models = ["fc", "cnn"]\ndatasets = ["synthetic"]\nmodel.fc.recipe.teacher = "cn"', "did you mean 'cnn'"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher = "fc"', "fc on synthetic needs its own result"),
-        ('models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_weight = 1.1', r"teacher_weight in \[0, 1\]"),
+        (
+            'models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_weight = 1.1',
+            r"teacher_weight must be in \[0, 1\]",
+        ),
         (
             'models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_temperature = 0',
             "teacher_temperature must be > 0",
@@ -241,3 +244,17 @@ def test_all_and_smoke_have_every_model(name):
 def test_suites_and_records_import_no_torch():
     code = "import sys, bench.cli, bench.runner, bench.tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('models = ["cnn", "fp"]\n[model.fp]\nmodel = "fusion-ds"\nmembers = ["cnn"]', "combines two or more members"),
+        ('models = ["cnn", "fp"]\n[model.fp]\nmodel = "fusion-ds"\nmembrs = ["cnn"]', "did you mean 'members'"),
+        ('models = ["cnn"]\n[recipe]\nteacher_weight = 2.0', r"teacher_weight must be in \[0, 1\], not 2.0$"),
+        ('models = ["cnn"]\n[model.cnn]\nrecipe = {teacher = ""}', "teacher must be a name or a key"),
+    ],
+)
+def test_a_fusion_or_a_teacher_that_says_nothing_is_refused(tmp_path, text, message):
+    with pytest.raises(SuiteError, match=message):
+        read(tmp_path, text.replace("\n", '\ndatasets = ["synthetic"]\n', 1)).runs()
