@@ -357,7 +357,7 @@ def test_impossible_classifiers_are_refused(make: Any, message: str) -> None:
 
 
 def test_what_is_no_wiring_or_no_state_is_refused() -> None:
-    with pytest.raises(ModelError, match="a wiring of models.wirings, not str"):
+    with pytest.raises(ModelError, match=r"a wiring of models\.wirings, not str"):
         LTCLayer(3, "AutoNCP")  # type: ignore[arg-type]
     x, v = torch.randn(2, 4, 3), torch.zeros(2, 5)
     with pytest.raises(ModelError, match="with mixed_memory a pair"):
