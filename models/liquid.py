@@ -64,16 +64,18 @@ class _Liquid(AudioModel):
         return self.layer.uncounted_macs(self.steps) if isinstance(self.layer, LTCLayer) else 0
 
 
+def _ncp(units: int, motors: int | None, sparsity: float) -> AutoNCP:
+    return AutoNCP(units, units // 2 if motors is None else motors, sparsity)
+
+
 def _ltc(inputs: int, units: int, motors: int | None, ode_unfolds: int, sparsity: float) -> LTCLayer:
     """Return a liquid layer with an NCP wiring."""
-    return LTCLayer(inputs, AutoNCP(units, units // 2 if motors is None else motors, sparsity), ode_unfolds=ode_unfolds)
+    return LTCLayer(inputs, _ncp(units, motors, sparsity), ode_unfolds=ode_unfolds)
 
 
 def _cfc(inputs: int, units: int, motors: int | None, mode: Mode, sparsity: float | None) -> CfCLayer:
     """Return a closed-form layer, with an NCP wiring where a sparsity is given."""
-    if sparsity is None:
-        return CfCLayer(inputs, units, mode=mode)
-    return CfCLayer(inputs, AutoNCP(units, units // 2 if motors is None else motors, sparsity), mode=mode)
+    return CfCLayer(inputs, units if sparsity is None else _ncp(units, motors, sparsity), mode=mode)
 
 
 class LTC(_Liquid):

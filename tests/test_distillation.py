@@ -47,7 +47,7 @@ class Fixed(AudioModel):
 
     @property
     def output(self):
-        raise NotImplementedError
+        return torch.nn.Linear(1, self.classes)
 
     def classify(self, features):
         return self.logits

@@ -68,8 +68,8 @@ def test_the_kernels_agree_with_the_definition_on_a_gpu(
         assert (a - b).norm() <= 1e-4 * b.norm() + 1e-6
 
 
+@needs_triton
 def test_without_a_gpu_kernel_large_layers_use_the_definition() -> None:
-    pytest.importorskip("triton", reason="triton is not installed: pip install triton")
     from models import ltc_cuda
 
     assert ltc_cuda.fits(128, 128)

@@ -75,7 +75,7 @@ def saved(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     if path.suffix == ".npz":
         np.savez(path, **arrays)
         return path
-    h5py = pytest.importorskip("h5py")
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install h5py")
     with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             layer, parameter = name.split("/")
