@@ -2,7 +2,9 @@
 
     .venv/bin/python benchmarks/ltc.py [--device cuda]
 
-Batch 32, 100 frames, 64 inputs, 64 neurons; the two layers take turns, and the least of several times is compared.
+Batch 32, 100 and 500 frames, 64 inputs, 64 neurons. Each line is of a fresh process, lest what one left on the heap
+decide the next. The two layers take turns in it; each turn gives a ratio, so that a change of the machine's clock falls
+on both, and the median ratio is printed with the least and the greatest.
 Memory is what a training step of 500 frames adds to a fresh process. On a GPU the kernels launched are counted, too.
 """
 
@@ -15,6 +17,7 @@ from typing import Any
 
 import ncps.torch
 import ncps.wirings
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +25,7 @@ from models import wirings
 from models.ltc import LTCLayer
 
 BATCH, INPUTS = 32, 64
+ROUNDS = 11
 WIRINGS: tuple[tuple[str, tuple[int, ...]], ...] = (("FullyConnected", (64,)), ("AutoNCP", (64, 10)))
 
 
@@ -46,19 +50,22 @@ def both(layer: nn.Module, x: torch.Tensor) -> None:
     layer(x)[0].square().sum().backward()
 
 
-def ratio(call: Callable[[nn.Module, torch.Tensor], None], pair: tuple[nn.Module, nn.Module], x: torch.Tensor) -> Any:
-    """Return the least time of each in milliseconds, after a first call that compiles."""
-    least = [float("inf")] * 2
+def times(call: Callable[..., None], name: str, arguments: tuple[int, ...], frames: int, device: str) -> Any:
+    """Return the milliseconds of both layers `(ROUNDS, 2)`, after a first call that compiles."""
+    torch.set_num_threads(1)
+    pair = [layer.to(device) for layer in layers(name, arguments)]
+    x = torch.randn(BATCH, frames, INPUTS, device=device)
     for layer in pair:
         call(layer, x)
-    for _ in range(7):
+    taken = np.empty((ROUNDS, 2))
+    for turn in range(ROUNDS):
         for i, layer in enumerate(pair):
             wait(x)
             start = time.perf_counter()
             call(layer, x)
             wait(x)
-            least[i] = min(least[i], 1e3 * (time.perf_counter() - start))
-    return least
+            taken[turn, i] = 1e3 * (time.perf_counter() - start)
+    return taken
 
 
 def wait(x: torch.Tensor) -> None:
@@ -67,8 +74,9 @@ def wait(x: torch.Tensor) -> None:
         torch.cuda.synchronize()
 
 
-def launches(layer: nn.Module, x: torch.Tensor) -> int:
+def launches(name: str, arguments: tuple[int, ...], frames: int) -> int:
     """Return how many of the layer's own kernels a call and its backward pass launch."""
+    layer, x = layers(name, arguments)[1].to("cuda"), torch.randn(BATCH, frames, INPUTS, device="cuda")
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         both(layer, x)
         wait(x)
@@ -96,23 +104,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     device = parser.parse_args().device
-    torch.set_num_threads(1)
-    fresh = multiprocessing.get_context("spawn")
-    for name, arguments in WIRINGS:
-        pair = tuple(layer.to(device) for layer in layers(name, arguments))
-        for frames in (100, 500):
-            x = torch.randn(BATCH, frames, INPUTS, device=device)
-            for what, call in (("forward", forward), ("forward + backward", both)):
-                theirs, ours = ratio(call, pair, x)
-                print(f"{name}{arguments}, {frames} frames, {what}: ncps {theirs:.1f} ms, here {ours:.1f} ms, "
-                      f"{theirs / ours:.1f} times as fast")  # fmt: skip
-        if device == "cuda":
-            print(f"{name}{arguments}: {launches(pair[1], x)} launches forward + backward, and one sum over the clips")
-            continue
-        with fresh.Pool(1, maxtasksperchild=1) as pool:
-            theirs, ours = (pool.apply(step_memory, (i, name, arguments, 500)) for i in range(2))
-        print(f"{name}{arguments}, a step of 500 frames: ncps {theirs / 2**20:.0f} MiB, here {ours / 2**20:.0f} MiB, "
-              f"1/{theirs / max(ours, 1):.0f}")  # fmt: skip
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as fresh:
+        for name, arguments in WIRINGS:
+            for frames in (100, 500):
+                for what, call in (("forward", forward), ("forward + backward", both)):
+                    taken = fresh.apply(times, (call, name, arguments, frames, device))
+                    theirs, ours = np.median(taken, 0)
+                    least, median, most = np.quantile(taken[:, 0] / taken[:, 1], (0, 0.5, 1))
+                    print(f"{name}{arguments}, {frames} frames, {what}: ncps {theirs:.1f} ms, here {ours:.1f} ms, "
+                          f"{median:.1f} times as fast ({least:.1f} to {most:.1f})")  # fmt: skip
+            if device == "cuda":
+                count = fresh.apply(launches, (name, arguments, frames))
+                print(f"{name}{arguments}: {count} launches forward + backward, and one sum over the clips")
+                continue
+            theirs, ours = (fresh.apply(step_memory, (i, name, arguments, frames)) for i in range(2))
+            print(f"{name}{arguments}, a step of {frames} frames: ncps {theirs / 2**20:.0f} MiB, "
+                  f"here {ours / 2**20:.0f} MiB, 1/{theirs / max(ours, 1):.0f}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -390,15 +390,23 @@ class LTCLayer(nn.Module):
         ]
 
     def _packed(self, prefix: str) -> Tensor:
-        """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`."""
-        place = torch.as_tensor(self.rnn_cell.wires[prefix].place, device=self.rnn_cell.sigma.device)
+        """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`.
+
+        Those from inputs take in the inputs' scale and shift.
+        """
+        cell, wires = self.rnn_cell, self.rnn_cell.wires[prefix]
+        place, source = (torch.as_tensor(i, device=cell.sigma.device) for i in (wires.place, wires.source))
         sigma, mu, w, erev = (
-            getattr(self.rnn_cell, prefix + name).flatten().index_select(0, place)
-            for name in ("sigma", "mu", "w", "erev")
+            getattr(cell, prefix + name).flatten().index_select(0, place) for name in ("sigma", "mu", "w", "erev")
         )
         w = self._positive(w)  # its mask is 1
         a = sigma * (-1 / math.log(2))
-        return torch.stack([a, -a * mu, w * erev, w], 1)
+        b = -a * mu
+        if prefix and hasattr(cell, "input_b"):
+            b = b + a * cell.input_b.index_select(0, source)
+        if prefix and hasattr(cell, "input_w"):
+            a = a * cell.input_w.index_select(0, source)
+        return torch.stack([a, b, w * erev, w], 1)
 
     def _solve(
         self,
@@ -414,7 +422,6 @@ class LTCLayer(nn.Module):
         """
         cell, unfolds = self.rnn_cell, self.ode_unfolds
         frames, batch, _ = x.shape
-        x = x * getattr(cell, "input_w", 1) + getattr(cell, "input_b", 0)
         gleak, c = self._positive(cell.gleak), self._positive(cell.cm) * unfolds  # (U)
         if blocks is None:
             c = c.expand(1, 1, -1) if timespans is None else c / timespans  # (1 or T, 1 or B, U)
@@ -424,6 +431,7 @@ class LTCLayer(nn.Module):
                 x, v, c, gleak * cell.vleak, gleak + self.epsilon, *packed, unfolds, *wires
             )
             return states
+        x = x * getattr(cell, "input_w", 1) + getattr(cell, "input_b", 0)
         c = c.expand(frames, 1, -1) if timespans is None else c / timespans  # (T, B or 1, U)
         p = (gleak * cell.vleak).expand(frames, batch, -1)
         q = (c + gleak + self.epsilon).expand(frames, batch, -1)

@@ -3,8 +3,8 @@
 All frames and sub-steps are one call. The backward pass keeps states and divisors alone and computes the sigmoids anew.
 There are two ways to lay the work out in vectors (`models.simd`), of which the one with fewer vectors is taken:
 
-* dense: a vector of neurons, clip by clip, over all pairs of source and neuron, absent ones with weight 0. For wirings
-  with most synapses there, and for few clips.
+* dense: a vector of neurons, clip by clip, over all pairs of source and neuron, absent ones with weight 0; backwards a
+  vector of sources, so that no vector need be summed up. For wirings with most synapses there, and for few clips.
 * sparse: a vector of clips, synapse by synapse, over those that there are.
 
 A state is a matrix in both: `(B, U)` and `(U, B)`, the second size brought to whole vectors. "Rows" and "columns" below
@@ -16,7 +16,7 @@ seconds, once per machine where the cache beside this file can be written.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numba
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.simd import bounded, divisor, first, join, load, second, spread, store, total, totals
+from models.simd import align_stack, bounded, divisor, first, inverse, join, load, second, spread, store, totals
 from models.wirings import Wires
 
 Floats = NDArray[np.float32]
@@ -42,7 +42,7 @@ PIECE = 64
 """Clips computed at once: their states stay in the first-level cache."""
 BLOCK = 16
 """Sources computed at once in the dense layout: so do their parameters."""
-ONE, MINUS_ONE, MINUS_LN2 = np.float32(1), np.float32(-1), np.float32(-0.6931471805599453)
+MINUS_ONE, MINUS_LN2 = np.float32(-1), np.float32(-0.6931471805599453)
 
 FOLD = np.tile(np.eye(4, dtype=np.float32), (4, 1))
 """Adds the parts of `totals`."""
@@ -61,7 +61,8 @@ class Synapses(NamedTuple):
         wild: whether a v + b may leave [-64, 64], to which it is then brought.
         start: first synapse of each target `(U + 1)`, even.
         source: of each synapse `(K)`.
-        parameters: a, b, weight · erev and weight: `(4 S, U)`, those of source k in the rows from 4k on, or `(K, 4)`.
+        parameters: a, b, weight · erev and weight. Dense `(4 S, U)`, those of source k in the rows from 4k on, and
+            `(4 U, S)` for the backward pass; sparse `(K, 4)`.
     """
 
     dense: bool
@@ -83,6 +84,15 @@ class Synapses(NamedTuple):
         parameters[wires.slot], source[wires.slot] = given, wires.source
         return Synapses(False, wild, wires.start, source, parameters)
 
+    def backward(self, units: int) -> "Synapses":
+        """Return them as the backward pass takes them."""
+        if not self.dense:
+            return self
+        given = self.parameters.reshape(-1, 4, self.parameters.shape[1])[:, :, :units]
+        parameters = _zeros(units, 4, _whole(len(given), DENSE))
+        parameters[:, :, : len(given)] = given.transpose(2, 1, 0)
+        return self._replace(parameters=parameters.reshape(-1, parameters.shape[2]))
+
     def no_gradients(self) -> Floats:
         """Return zeros to which the kernels add the parameters' gradients."""
         return _zeros(*self.parameters.shape) if self.dense else _zeros(len(self.source), 16)
@@ -90,7 +100,7 @@ class Synapses(NamedTuple):
     def gradients(self, found: Floats, wires: Wires) -> Tensor:
         """Return the gradients `(K, 4)` of what the kernels found."""
         if self.dense:
-            return torch.from_numpy(found.reshape(wires.sources, 4, -1)[wires.source, :, wires.target])
+            return torch.from_numpy(found.reshape(-1, 4, found.shape[1])[wires.target, :, wires.source])
         return torch.from_numpy((found @ FOLD)[wires.slot])
 
 
@@ -109,12 +119,12 @@ def _divisor(y: Any, wild: bool) -> Any:
 def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -> None:
     """Add Σ w s erev and Σ w s for sources v, `(B, S)` or `(S, B)`.
 
-    Each turn of the inner loops divides for one sigmoid and prepares the next one's divisor, so that neither waits.
+    Each turn of the inner loops inverts one sigmoid's divisor and prepares the next one's, so that neither waits.
     """
+    align_stack()
     dense, wild, start, source, parameters = synapses
     rows, columns = current.shape
     if dense:
-        one = spread(ONE, DENSE)
         sources = len(parameters) // 4
         for block in range(0, sources, BLOCK):
             end = min(block + BLOCK, sources)
@@ -124,7 +134,7 @@ def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -
                     y = load(parameters, 4 * block, i, DENSE) * spread(v[b, block], DENSE)
                     ready = _divisor(y + load(parameters, 4 * block + 1, i, DENSE), wild)
                     for k in range(block, end):
-                        s = one / ready
+                        s = inverse(ready)
                         n = min(k + 1, end - 1)
                         y = load(parameters, 4 * n, i, DENSE) * spread(v[b, n], DENSE)
                         ready = _divisor(y + load(parameters, 4 * n + 1, i, DENSE), wild)
@@ -133,7 +143,6 @@ def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -
                     store(current, b, i, above)
                     store(conductance, b, i, below)
     else:
-        one = spread(ONE, PAIR)
         for u in range(rows):
             if start[u] == start[u + 1]:
                 continue
@@ -144,7 +153,7 @@ def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -
                 x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
                 ready = _divisor(_pair(parameters, k, 0) * x + _pair(parameters, k, 1), wild)
                 for k in range(start[u], start[u + 1], 2):
-                    s = one / ready
+                    s = inverse(ready)
                     n = min(k + 2, last)
                     x = join(load(v, source[n], i, SPARSE), load(v, source[n + 1], i, SPARSE))
                     ready = _divisor(_pair(parameters, n, 0) * x + _pair(parameters, n, 1), wild)
@@ -160,35 +169,33 @@ def _sums_backward(
     v: Floats, synapses: Synapses, d_current: Floats, d_conductance: Floats, d_v: Floats, found: Floats
 ) -> None:
     """Add to `d_v` and to the parameters' gradients those of `_sums` for gradients of its two results."""
+    align_stack()
     dense, wild, start, source, parameters = synapses
     rows, columns = d_current.shape
     if dense:
-        one = spread(ONE, DENSE)
-        sources = len(parameters) // 4
-        for k in range(sources):
-            for i in range(0, columns, DENSE):
-                a, offset = load(parameters, 4 * k, i, DENSE), load(parameters, 4 * k + 1, i, DENSE)
-                reversal = load(parameters, 4 * k + 2, i, DENSE) * spread(MINUS_LN2, DENSE)
-                weight = load(parameters, 4 * k + 3, i, DENSE) * spread(MINUS_LN2, DENSE)
-                d_a, d_b = load(found, 4 * k, i, DENSE), load(found, 4 * k + 1, i, DENSE)
-                d_reversal, d_weight = load(found, 4 * k + 2, i, DENSE), load(found, 4 * k + 3, i, DENSE)
-                ready = _divisor(a * spread(v[0, k], DENSE) + offset, wild)
+        for u in range(len(parameters) // 4):
+            for k in range(0, parameters.shape[1], DENSE):
+                a, offset = load(parameters, 4 * u, k, DENSE), load(parameters, 4 * u + 1, k, DENSE)
+                reversal = load(parameters, 4 * u + 2, k, DENSE) * spread(MINUS_LN2, DENSE)
+                weight = load(parameters, 4 * u + 3, k, DENSE) * spread(MINUS_LN2, DENSE)
+                d_a, d_b = load(found, 4 * u, k, DENSE), load(found, 4 * u + 1, k, DENSE)
+                d_reversal, d_weight = load(found, 4 * u + 2, k, DENSE), load(found, 4 * u + 3, k, DENSE)
+                ready = _divisor(a * load(v, 0, k, DENSE) + offset, wild)
                 for b in range(rows):
-                    s = one / ready
-                    ready = _divisor(a * spread(v[min(b + 1, rows - 1), k], DENSE) + offset, wild)
-                    above, below = load(d_current, b, i, DENSE), load(d_conductance, b, i, DENSE)
+                    s = inverse(ready)
+                    ready = _divisor(a * load(v, min(b + 1, rows - 1), k, DENSE) + offset, wild)
+                    above, below = spread(d_current[b, u], DENSE), spread(d_conductance[b, u], DENSE)
                     d_y = (s - s * s) * (reversal * above + weight * below)
-                    d_v[b, k] += total(d_y * a)
-                    d_a += d_y * spread(v[b, k], DENSE)
+                    store(d_v, b, k, load(d_v, b, k, DENSE) + d_y * a)
+                    d_a += d_y * load(v, b, k, DENSE)
                     d_b += d_y
                     d_reversal += s * above
                     d_weight += s * below
-                store(found, 4 * k, i, d_a)
-                store(found, 4 * k + 1, i, d_b)
-                store(found, 4 * k + 2, i, d_reversal)
-                store(found, 4 * k + 3, i, d_weight)
+                store(found, 4 * u, k, d_a)
+                store(found, 4 * u + 1, k, d_b)
+                store(found, 4 * u + 2, k, d_reversal)
+                store(found, 4 * u + 3, k, d_weight)
     else:
-        one = spread(ONE, PAIR)
         for u in range(rows):
             if start[u] == start[u + 1]:
                 continue
@@ -200,7 +207,7 @@ def _sums_backward(
                 x = join(load(v, source[k], i, SPARSE), load(v, source[k + 1], i, SPARSE))
                 ready = _divisor(_pair(parameters, k, 0) * x + _pair(parameters, k, 1), wild)
                 for k in range(start[u], start[u + 1], 2):
-                    s = one / ready
+                    s = inverse(ready)
                     n = min(k + 2, last)
                     next_x = join(load(v, source[n], i, SPARSE), load(v, source[n + 1], i, SPARSE))
                     ready = _divisor(_pair(parameters, n, 0) * next_x + _pair(parameters, n, 1), wild)
@@ -228,14 +235,14 @@ def _add(whole: Floats, part: Floats) -> None:
 @_compile
 def _forward(
     x: Floats, c: Floats, p: Floats, q: Floats, unfolds: int, heard: Synapses, felt: Synapses,
-    states: Floats, divisors: Floats,
+    states: Floats, divisors: Floats, scratch: Floats,
 ) -> None:  # fmt: skip
     """Fill `states (N + 1, rows, columns)` from its first, and `divisors (N, rows, columns)`.
 
-    x is `(T, B, I)` or `(T, I, B)`, c `(1 or T, rows, columns)`, p and q are `(rows, columns)`.
+    x is `(T, B, I)` or `(T, I, B)`, c `(1 or T, rows, columns)`, p and q are `(rows, columns)`, scratch is three of it.
     """
     rows, columns = p.shape
-    current, conductance, above = np.empty_like(p), np.empty_like(p), np.empty_like(p)
+    current, conductance, above = scratch[0], scratch[1], scratch[2]
     for t in range(len(x)):
         capacity = c[t] if len(c) > 1 else c[0]
         for r in range(rows):
@@ -260,12 +267,11 @@ def _forward(
 def _backward(
     d_frames: Floats, x: Floats, c: Floats, unfolds: int, heard: Synapses, felt: Synapses,
     states: Floats, divisors: Floats,
-    d_x: Floats, d_v: Floats, d_c: Floats, d_p: Floats, d_q: Floats, d_heard: Floats, d_felt: Floats,
+    d_x: Floats, d_v: Floats, d_c: Floats, d_p: Floats, d_q: Floats, d_heard: Floats, d_felt: Floats, scratch: Floats,
 ) -> None:  # fmt: skip
-    """Add to the gradients for that of the states after each frame `(T, rows, columns)`."""
+    """Add to the gradients for that of the states after each frame `(T, rows, columns)`; scratch is four of such."""
     rows, columns = d_v.shape
-    above, below = np.empty_like(d_v), np.empty_like(d_v)
-    whole_above, whole_below = np.empty_like(d_v), np.empty_like(d_v)
+    above, below, whole_above, whole_below = scratch[0], scratch[1], scratch[2], scratch[3]
     for t in range(len(x) - 1, -1, -1):
         capacity = c[t] if len(c) > 1 else c[0]
         d_capacity = d_c[t] if len(d_c) > 1 else d_c[0]
@@ -323,15 +329,16 @@ class Solve(torch.autograd.Function):
             size = (len(x) * unfolds, *layout.shape)
             states, divisors = _array(torch.empty(size[0] + 1, *size[1:])), _array(torch.empty(size))
             states[0] = layout.state(v_i[0])
+            inputs = layout.inputs(x_i)
             known = (
-                layout.inputs(x_i),
+                inputs,
                 layout.state(c_i, 1.0),  # 1, lest the columns beyond the last divide by 0
                 unfolds,
-                Synapses.of(synapses, heard, float(x.abs().max()), layout),
+                Synapses.of(synapses, heard, max(-inputs.min(), inputs.max()), layout),
                 Synapses.of(own, felt, bound, layout),
             )
             p_i, q_i = (layout.state(tensor.expand_as(v_i[0])) for tensor in (p, q))
-            _forward(*known[:2], p_i, q_i, *known[2:], states, divisors)
+            _forward(*known[:2], p_i, q_i, *known[2:], states, divisors, _zeros(3, *layout.shape))
             pieces.append((layout, known, states, divisors))
             after.append(layout.clips(states[unfolds::unfolds]))
         ctx.kept = pieces, heard, felt, c.shape
@@ -344,25 +351,23 @@ class Solve(torch.autograd.Function):
         pieces, heard, felt, shape = ctx.kept
         of_clips, of_constants = [], []
         for part, (layout, known, states, divisors) in zip(torch.split(gradient, PIECE, 1), pieces, strict=True):
-            x, synapses, own = known[0], known[3], known[4]
-            d_x, d_c = _zeros(*x.shape), _zeros(*known[1].shape)
+            x, c, unfolds = known[:3]
+            synapses, own = (each.backward(layout.units) for each in known[3:])
+            d_x, d_c = _zeros(*x.shape), _zeros(*c.shape)
             d_v, above, below = (_zeros(*layout.shape) for _ in range(3))
             found, found_own = synapses.no_gradients(), own.no_gradients()
-            _backward(layout.state(part), *known, states, divisors, d_x, d_v, d_c, above, below, found, found_own)
-            of_clips.append((layout.clips(d_x, x=True), layout.clips(d_v[None])[0], layout.clips(d_c)))
+            _backward(
+                layout.state(part), x, c, unfolds, synapses, own, states, divisors,
+                d_x, d_v, d_c, above, below, found, found_own, _zeros(4, *layout.shape),
+            )  # fmt: skip
+            inputs = layout.clips(d_x, heard.sources)
+            of_clips.append((inputs, layout.clips(d_v[None])[0], layout.clips(d_c)))
             d_p, d_q = (layout.clips(d[None])[0].sum(0) for d in (above, below))
             of_constants.append((d_p, d_q, synapses.gradients(found, heard), own.gradients(found_own, felt)))
         all_x, all_v, all_c = zip(*of_clips, strict=True)
         constants = (torch.stack(parts).sum(0) for parts in zip(*of_constants, strict=True))
-        return (
-            torch.cat(all_x, 1),
-            torch.cat(all_v),
-            torch.cat(all_c, 1).sum_to_size(shape),
-            *constants,
-            None,
-            None,
-            None,
-        )
+        of_x, of_v, of_c = _joined(all_x, 1), _joined(all_v, 0), _joined(all_c, 1)
+        return of_x, of_v, of_c.sum_to_size(shape), *constants, None, None, None
 
 
 def fits(inputs: int, units: int) -> bool:
@@ -396,24 +401,21 @@ class Layout(NamedTuple):
     @staticmethod
     def of(dense: bool, batch: int, units: int) -> "Layout":
         """Return one of the layouts."""
-        clips, neurons = SPARSE * -(-batch // SPARSE), DENSE * -(-units // DENSE)
-        return Layout(dense, batch, units, (batch, neurons) if dense else (units, clips))
+        shape = (batch, _whole(units, DENSE)) if dense else (units, _whole(batch, SPARSE))
+        return Layout(dense, batch, units, shape)
 
     def state(self, values: Tensor, fill: float = 0.0) -> Floats:
         """Return `(..., B, U)` as `(..., rows, columns)`."""
-        values = values if self.dense else values.mT
-        return _array(torch.nn.functional.pad(values, (0, self.shape[1] - values.shape[-1]), value=fill))
+        return _filled(values if self.dense else values.mT, self.shape[1], fill)
 
     def inputs(self, x: Tensor) -> Floats:
-        """Return `(T, B, I)`, or `(T, I, columns)` in the sparse layout."""
-        return _array(x) if self.dense else self.state(x)
+        """Return `(T, B, I)` with I of whole vectors, or `(T, I, columns)` in the sparse layout."""
+        return _filled(x.clone(), _whole(x.shape[2], DENSE)) if self.dense else self.state(x)
 
-    def clips(self, values: Floats, x: bool = False) -> Tensor:
-        """Return `(T, rows, columns)`, or what `inputs` gives, as `(T, B, U)`."""
+    def clips(self, values: Floats, size: int | None = None) -> Tensor:
+        """Return `(T, rows, columns)`, or `inputs` of this size, as `(T, B, U)`."""
         tensor = torch.from_numpy(values)
-        if self.dense:
-            return tensor if x else tensor[..., : self.units]
-        return tensor[..., : self.batch].mT
+        return tensor[..., : size or self.units] if self.dense else tensor[..., : self.batch].mT
 
 
 def _bound(v: Tensor, c: Tensor, p: Tensor, q: Tensor, *synapses: Tensor) -> float:
@@ -422,12 +424,28 @@ def _bound(v: Tensor, c: Tensor, p: Tensor, q: Tensor, *synapses: Tensor) -> flo
     A sub-step averages the state before, vleak and the erevs, each weighted by a conductance, which are ≥ 0 unless the
     user left the constraints off; then there is no bound.
     """
-    fours = [_array(four) for four in synapses if len(four)]
-    if not all((weights >= 0).all() for weights in (_array(c), _array(q), *(four[:, 3] for four in fours))):
+    fours = [_array(four) for four in synapses]
+    if any(weights.min(initial=0) < 0 for weights in (_array(c), _array(q), *(four[:, 3] for four in fours))):
         return math.inf
     with np.errstate(all="ignore"):
         bounds = [_array(v), _array(p) / _array(q), *(four[:, 2] / four[:, 3] for four in fours)]
-    return max(float(np.abs(np.nan_to_num(bound, nan=0, posinf=0, neginf=0)).max(initial=0)) for bound in bounds)
+    return max(float(np.fmax.reduce(np.abs(bound), axis=None, initial=0)) for bound in bounds)  # 0 / 0 bounds nothing
+
+
+def _joined(parts: Sequence[Tensor], dimension: int) -> Tensor:
+    """Return the parts as one tensor."""
+    return torch.cat(list(parts), dimension) if len(parts) > 1 else parts[0]
+
+
+def _whole(size: int, vector: int) -> int:
+    """Return the size brought to whole vectors."""
+    return vector * -(-size // vector)
+
+
+def _filled(values: Tensor, columns: int, fill: float = 0.0) -> Floats:
+    """Return `(..., columns)`, filled up where there are fewer."""
+    missing = columns - values.shape[-1]
+    return _array(torch.nn.functional.pad(values, (0, missing), value=fill) if missing else values)
 
 
 def _zeros(*shape: int) -> Floats:

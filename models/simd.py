@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 FUSED = ("contract",)  # a product and a sum may become one instruction
+_FOR_ANOTHER = any(getattr(config, name) for name in ("CPU_NAME", "CPU_FEATURES"))  # of NUMBA_CPU_NAME, ...
+_ESTIMATES = not _FOR_ANOTHER and get_host_cpu_features().get("avx512f", False)
 _f, _i = ir.FloatType(), ir.IntType(32)
-_CHEBYSHEV = np.polynomial.Chebyshev.interpolate(np.exp2, 5, domain=(-0.5, 0.5))
+_CHEBYSHEV = np.polynomial.Chebyshev.interpolate(np.exp2, 4, domain=(-0.5, 0.5))
 _POWER: list[float] = _CHEBYSHEV.convert(kind=np.polynomial.Polynomial).coef.tolist()
-"""2^r for |r| ≤ 1/2, 2e-7 relative."""
+"""2^r for |r| ≤ 1/2, 4e-6 relative; a sigmoid of it is within 1e-6."""
 
 
 def _intrinsic(write: Callable[..., Any]) -> Any:
@@ -155,7 +158,7 @@ def bounded(typing: Any, y: Any) -> Any:
 
 @_intrinsic
 def divisor(typing: Any, y: Any) -> Any:
-    """Return 1 + 2^y to 3e-7 for y in [-64, 64]; NaN stays NaN. Its inverse is sigmoid(x) for y = -x / ln 2."""
+    """Return 1 + 2^y to 5e-6 for y in [-64, 64]; NaN stays NaN. Its inverse is sigmoid(x) for y = -x / ln 2."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         integers = ir.VectorType(_i, y.width)
@@ -173,13 +176,44 @@ def divisor(typing: Any, y: Any) -> Any:
 
 
 @_intrinsic
-def total(typing: Any, value: Any) -> Any:
-    """Return the sum of a vector's elements."""
+def inverse(typing: Any, value: Any) -> Any:
+    """Return 1 / value to 2e-7 relative for values in [1e-30, 1e30]; NaN stays NaN.
+
+    With AVX-512 the processor's estimate to 14 bits and a step of Newton's, twice as fast as its division.
+    """
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.extract_element(_folded(builder, args[0], value.width, 1), _i(0))
+        one = _constant(value, 1)
+        if not _ESTIMATES or value.width % 16:
+            return builder.fdiv(one, args[0])
+        part, bits = ir.VectorType(_f, 16), ir.IntType(16)
+        kind = ir.FunctionType(part, [part, part, bits])
+        estimate = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.rcp14.ps.512")
+        near = ir.Constant(args[0].type, ir.Undefined)
+        for k in range(0, value.width, 16):
+            lanes = builder.shuffle_vector(args[0], args[0], _mask(list(range(k, k + 16))))
+            found = builder.call(estimate, [lanes, ir.Constant(part, ir.Undefined), ir.Constant(bits, -1)])
+            wide = builder.shuffle_vector(found, found, _mask([i % 16 for i in range(value.width)]))
+            here = [value.width + i if k <= i < k + 16 else i for i in range(value.width)]
+            near = builder.shuffle_vector(near, wide, _mask(here))
+        error = builder.fsub(one, builder.fmul(args[0], near, flags=FUSED), flags=FUSED)
+        return builder.fadd(near, builder.fmul(near, error, flags=FUSED), flags=FUSED)
 
-    return types.float32(value), generate
+    return value(value), generate
+
+
+@_intrinsic
+def align_stack(typing: Any) -> Any:
+    """Have the vectors that a function's registers don't hold start on a cache line; LLVM leaves that to chance."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        place = cgutils.alloca_once(builder, ir.VectorType(_f, 16))
+        place.align = 64
+        user = ir.FunctionType(ir.VoidType(), [place.type])
+        builder.asm(user, "", "r", [place], True)  # no instruction, but a use
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 @_intrinsic
@@ -212,7 +246,7 @@ def _halves(builder: Any, vector: Any, width: int) -> tuple[Any, Any]:
 def _folded(builder: Any, vector: Any, width: int, least: int) -> Any:
     """Return the sum of a vector's parts of `least`."""
     while width > least:
-        vector, width = builder.fadd(*_halves(builder, vector, width)), width // 2
+        vector, width = builder.fadd(*_halves(builder, vector, width), flags=FUSED), width // 2
     return vector
 
 
