@@ -48,8 +48,8 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
-def dataset(run: Run, data_dir: Path, cache: Path | None) -> AudioDataModule:
-    """Return the run's dataset, not yet read.
+def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> AudioDataModule:
+    """Return the run's dataset, not yet read; `loaders` processes read its clips ahead.
 
     Raises:
         DatasetMissing: it is not under `data_dir`.
@@ -65,7 +65,9 @@ def dataset(run: Run, data_dir: Path, cache: Path | None) -> AudioDataModule:
                 f"{entry.folder}/ with --data-dir or BENCH_DATA"
             )
         given["root"] = root
-    return target(**given, **run.data)
+    built = target(**given, **run.data)
+    built.workers = loaders
+    return built
 
 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
@@ -168,6 +170,40 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     if record.classes != data.classes:
         raise RunError(f"the teacher {other.key} has other classes than the data now: run it again with --force")
     return load(other, store, data)
+
+
+def start_from(model: AudioModel, run: Run, store: Store) -> None:
+    """Give a fresh model the weights of the run that its recipe's `init` names.
+
+    Of another number of classes, the last layer stays as it was drawn.
+
+    Raises:
+        RunError: that run has no result or no weights, is of another shape, or may have learnt from this run's test.
+    """
+    assert run.recipe.init
+    other = finished(store, run.recipe.init, "the run to start from").run
+    if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
+        raise RunError(
+            f"{other.key} has not learnt from the same split of {run.dataset}, so this run's test clips may have been "
+            f"its lessons: start from a run on fold {run.fold}, with the same [dataset.{run.dataset}]"
+        )
+    path = store.artifacts(other.key) / "model.pt"
+    if not path.exists():
+        raise RunError(f"{other.key} has no weights in {path.parent}: run it again with --force")
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    own = model.state_dict()
+    head = next(name for name, module in model.named_modules() if module is model.output)
+    wrong = [
+        name
+        for name in own.keys() | weights.keys()
+        if name not in own or name not in weights or own[name].shape != weights[name].shape
+    ]
+    if beyond := [name for name in sorted(wrong) if not name.startswith(f"{head}.")]:
+        raise RunError(
+            f"{run.model} cannot start from {other.key}, for {len(beyond)} of its weights differ in name or shape "
+            f"({beyond[0]}): use the same model, arguments and front-end, and clips of the same length and rate"
+        )
+    model.load_state_dict({name: value for name, value in weights.items() if name not in wrong}, strict=False)
 
 
 def fuse(

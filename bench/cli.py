@@ -12,7 +12,7 @@ import platformdirs
 import typer
 from rich.console import Console
 
-from bench import catalog
+from bench import catalog, recipes
 from bench import suite as suites
 from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
@@ -51,7 +51,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Convention = StrEnum("Convention", ["macs", "panns"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
-Kind = StrEnum("Kind", ["models", "frontends", "datasets", "suites", "metrics"])
+Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics"])
 
 
 def main() -> None:
@@ -102,6 +102,7 @@ def run(
         int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
+    loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
@@ -129,6 +130,7 @@ def run(
         device=device.value,
         threads=threads,
         workers=workers or _workers(device, threads),
+        loaders=loaders,
     )
     if dry_run:
         _dry_run(grid, runs, Store(place.store), force, as_json)
@@ -219,7 +221,7 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, front-ends, datasets (and whether they are here), suites and metrics."""
+    """List models, front-ends, datasets (and whether they are here), the papers' recipes, suites and metrics."""
     everything: dict[str, dict[str, dict[str, Any]]] = {
         "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
@@ -231,6 +233,10 @@ def list_(
                 "here": _here(entry, _data_dir(data_dir)),
             }
             for name, entry in catalog.DATASETS.items()
+        },
+        "recipes": {
+            name: {"line": paper.title, "paper": paper.paper, "values": paper.values, "sources": paper.sources}
+            for name, paper in ((name, recipes.read(name)) for name in recipes.names())
         },
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
         "metrics": {name: {"line": entry.line, "tasks": entry.tasks} for name, entry in catalog.METRICS.items()},

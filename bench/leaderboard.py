@@ -27,6 +27,7 @@ class System:
         recipe: what differs from the default recipe, likewise.
         members: the systems a fusion combines, whatever the fold and seed of their runs.
         teacher: the system it learnt from; a run that is not the suite's is a system of its own, called by its key.
+        origin: the system whose weights it started from, likewise.
     """
 
     model: str
@@ -35,11 +36,12 @@ class System:
     recipe: tuple[tuple[str, str], ...] = ()
     members: tuple["System", ...] = ()
     teacher: "System | None" = None
+    origin: "System | None" = None
 
     @property
     def needs(self) -> tuple["System", ...]:
         """The systems that stand in its name."""
-        return self.members + ((self.teacher,) if self.teacher else ())
+        return self.members + tuple(other for other in (self.teacher, self.origin) if other)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +179,10 @@ def _systems(runs: Sequence[Run]) -> dict[str, System]:
                 model=run.model,
                 frontend=run.frontend,
                 arguments=_pairs(run.arguments, "members"),
-                recipe=_pairs(run.recipe_differences, "teacher"),
+                recipe=_pairs(run.recipe_differences, "teacher", "init"),
                 members=tuple(named(key) for key in run.members),
                 teacher=named(run.recipe.teacher) if run.recipe.teacher else None,
+                origin=named(run.recipe.init) if run.recipe.init else None,
             )
         return found[run.key]
 
@@ -191,8 +194,8 @@ def _systems(runs: Sequence[Run]) -> dict[str, System]:
     return found
 
 
-def _pairs(values: Mapping[str, Any], without: str) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, _value(value)) for name, value in values.items() if name != without))
+def _pairs(values: Mapping[str, Any], *without: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, _value(value)) for name, value in values.items() if name not in without))
 
 
 def _value(value: Any) -> str:
@@ -368,7 +371,7 @@ def _with_needs(systems: Iterable[System]) -> set[System]:
 def _labels(systems: Iterable[System]) -> dict[System, str]:
     """Return each system's label: the model's name, its arguments, and what tells it from others of the same name.
 
-    A teacher is always named; how it taught, only where one taught in two ways.
+    A teacher and an origin are always named; how it taught, only where one taught in two ways.
     """
     alike: dict[tuple[str, str], set[System]] = {}
     ears: dict[str, set[str]] = {}
@@ -382,6 +385,8 @@ def _labels(systems: Iterable[System]) -> dict[System, str]:
         own = []
         if system.teacher:
             own.append(f"teacher={short(system.teacher)}")
+        if system.origin:
+            own.append(f"init={short(system.origin)}")
         own += map("=".join, system.arguments)
         for detail in system.recipe:
             others = pupils if detail[0].startswith("teacher_") else twins

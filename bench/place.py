@@ -14,6 +14,7 @@ class Place:
         device: "cpu", "cuda", or "auto" for the GPU where there is one.
         threads: intra-operator threads of each process.
         workers: runs trained at the same time.
+        loaders: processes of each training that read clips ahead.
     """
 
     store: Path
@@ -21,3 +22,4 @@ class Place:
     device: str = "auto"
     threads: int = 1
     workers: int = 1
+    loaders: int = 0

@@ -49,6 +49,13 @@ class Recipe:
         patience: epochs without a better validation score after which training stops; None never stops early.
         prior_bias: start the output bias at the class prior's logit.
         precision: as Lightning's Trainer has it.
+        balanced: draw the training clips with replacement, each by the share of its rarest class, so that all classes
+            are as frequent; else every clip once an epoch.
+        amsgrad: the variant of Adam whose step never grows again.
+        compile: let torch.compile write kernels for the model; the first steps then take minutes.
+        init: key of the run whose weights this one starts from; in a suite, the name of a system. Another number of
+            classes leaves the last layer as drawn.
+        frozen: modules of the model that keep the weights, and the statistics, that they start with.
         teacher: key of the run whose model this one learns from besides the labels; in a suite, the name of a system.
         teacher_temperature: T that divides both models' logits where they are compared.
         teacher_weight: share of the teacher's part of the loss; 1 takes no notice of the labels.
@@ -73,6 +80,11 @@ class Recipe:
     patience: int | None = None
     prior_bias: bool = True
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    balanced: bool = False
+    amsgrad: bool = False
+    compile: bool = False
+    init: str | None = None
+    frozen: tuple[str, ...] = ()
     teacher: str | None = None
     teacher_temperature: float = 2.0
     teacher_weight: float = 0.9
@@ -88,8 +100,10 @@ class Recipe:
             raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
         if not 0 <= self.teacher_weight <= 1:
             raise ValueError(f"teacher_weight must be in [0, 1], not {self.teacher_weight}")
-        if self.teacher == "":
-            raise ValueError("teacher must be a name or a key; leave it out for none")
+        if "" in (self.teacher, self.init):
+            raise ValueError("teacher must be a name or a key, and so must init; leave them out for none")
+        if self.amsgrad and self.optimizer == "sgd":
+            raise ValueError("amsgrad is a variant of adam and adamw, not of sgd")
 
 
 @with_config(_STRICT)
@@ -137,8 +151,8 @@ class Run:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Keys of the runs that must have a result before this one: a fusion's members, a student's teacher."""
-        return self.members + ((self.recipe.teacher,) if self.recipe.teacher else ())
+        """Keys of the runs that must have a result before this one: fusion's members, teacher, origin of weights."""
+        return self.members + tuple(key for key in (self.recipe.teacher, self.recipe.init) if key)
 
 
 @with_config(_STRICT)

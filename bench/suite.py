@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from bench import catalog
+from bench import catalog, recipes
 from bench.errors import SuiteError
 from bench.records import Json, Recipe, Run
 
@@ -37,7 +37,8 @@ class Suite:
         fusion_members: what a fusion combines: names of models above, where "cnn@1" is cnn with seed 1, or keys of
             finished runs; empty takes all models that are trained.
         fusion_combinations: whether every fusion is done on every two or more of its members.
-        recipe: how every run may train; its `teacher` is a name of a model above, or the key of a finished run.
+        recipe: how every run may train; its `teacher`, and `init`, is a name of a model above, or the key of a finished
+            run. `like = "rann"` takes a paper's recipe (`bench list recipes`), from which the other values differ.
         model: by name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe` what
             differs from the recipe above. `model` makes it a further system of that model, with what that one's table
             says; `members` are a fusion's own.
@@ -151,8 +152,12 @@ class _Expansion:
             return
         recipe = _recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
         for frontend in self._frontends(own or known.frontend):
-            teacher = self._teacher(recipe.teacher, name, frontend, fold, seed) if recipe.teacher else None
-            yield replace(run, frontend=frontend, recipe=replace(recipe, teacher=teacher))
+            others: Json = {
+                role: self._other(key, role, name, frontend, fold, seed)
+                for role in ("teacher", "init")
+                if (key := getattr(recipe, role))
+            }
+            yield replace(run, frontend=frontend, recipe=replace(recipe, **others))
 
     def _frontends(self, own: str) -> tuple[str, ...]:
         return ("none",) if self.entry.kind == "embedding" else self.suite.frontends or (own,)
@@ -173,20 +178,20 @@ class _Expansion:
         name, _, other = member.partition("@")
         return tuple(run.key for run in self._of(name, fold, int(other) if other else seed))
 
-    def _teacher(self, teacher: str, student: str, frontend: str, fold: int, seed: int) -> str:
-        """Return a teacher's key: where it has several front-ends, of its run on the student's."""
-        if _KEY.fullmatch(teacher):
-            return teacher
-        if teacher not in self.suite.models:
+    def _other(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
+        """Return the key of the run that another learns from; where it has several front-ends, of that on the same."""
+        if _KEY.fullmatch(other):
+            return other
+        if other not in self.suite.models:
             raise SuiteError(
-                f"the teacher {teacher!r} of {student} is neither among the suite's models nor the key of a run"
-                f"{_near(teacher, list(self.suite.models))}"
+                f"the {role} {other!r} of {name} is neither among the suite's models nor the key of a run"
+                f"{_near(other, list(self.suite.models))}"
             )
-        runs = self._of(teacher, fold, seed)
+        runs = self._of(other, fold, seed)
         fitting = [run for run in runs if run.frontend == frontend or len(runs) == 1]
         if len(fitting) != 1:
             raise SuiteError(
-                f"the teacher {teacher} of {student} has {len(fitting)} runs on {self.dataset} to choose from; it has "
+                f"the {role} {other} of {name} has {len(fitting)} runs on {self.dataset} to choose from; it has "
                 f"to be one: name a system that takes this data, on one front-end, and a fusion without combinations"
             )
         return fitting[0].key
@@ -216,6 +221,8 @@ def read(name: str) -> Suite:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is not TOML: {error}") from error
+    if isinstance(recipe := content.get("recipe"), dict):
+        content["recipe"] = recipes.resolved(recipe)
     try:
         suite = _adapter().validate_python({"name": path.stem} | content)
     except ValidationError as error:
@@ -342,7 +349,7 @@ def _split(table: Json) -> tuple[Json, Json]:
     recipe = table.get("recipe", {})
     if not isinstance(recipe, dict):
         raise SuiteError(f"recipe is a table such as [model.cnn.recipe], not {recipe!r}")
-    return {k: v for k, v in table.items() if k != "recipe"}, dict(recipe)
+    return {k: v for k, v in table.items() if k != "recipe"}, recipes.resolved(recipe)
 
 
 def _recipe(values: Json, where: str) -> Recipe:

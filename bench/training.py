@@ -11,7 +11,7 @@ import logging
 import math
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import lr_scheduler
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, WeightedRandomSampler
 
 from bench import metrics
 from bench.augment import augment, mixup
@@ -77,13 +77,18 @@ def train(
     Raises:
         RunError: the loss or the logits became NaN or infinite.
     """
-    if recipe.prior_bias:
+    if recipe.prior_bias and recipe.init is None:
         model.start_at_prior(data.prior())
+    frozen = freeze(model, recipe.frozen)
     features = Features.of(model, data, device)
     clips, validation = features or (data.train_dataloader(), data.val_dataloader())
-    if taught is not None:
-        clips = _shuffled(Taught(clips.dataset, taught), data)
-    fit = Fit(model, data.task, len(data.classes), recipe, from_features=features is not None, report=report)
+    if taught is not None or recipe.balanced:
+        drawn = clips.dataset if taught is None else Taught(clips.dataset, taught)
+        clips = _shuffled(drawn, data, recipe.balanced)
+    fit = Fit(
+        model, data.task, len(data.classes), recipe,
+        from_features=features is not None, report=report, frozen=frozen,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
@@ -170,11 +175,51 @@ class Taught(Dataset[Batch]):
         return *self.clips.__getitems__(indices), self.logits[indices]
 
 
-def _shuffled(clips: Features | Taught, data: AudioDataModule) -> DataLoader[Batch]:
+def _shuffled(clips: Dataset[Batch], data: AudioDataModule, balanced: bool = False) -> DataLoader[Batch]:
     """Return a loader in the seed's order, without a last batch of one clip, which batch norm cannot learn from."""
     order = torch.Generator().manual_seed(data.seed)
-    drop = len(clips) > 1 and len(clips) % data.batch_size == 1
-    return DataLoader(clips, data.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=drop)
+    count = len(data.splits.train)
+    drop = count > 1 and count % data.batch_size == 1
+    sampler: Sampler[int] = RandomSampler(data.splits.train, generator=order)
+    if balanced:
+        shares = rarity(data.splits.train.targets, data.task, len(data.classes))
+        sampler = WeightedRandomSampler(shares.tolist(), count, generator=order)
+    workers = 0 if isinstance(clips, Features) else data.workers
+    return DataLoader(
+        clips, data.batch_size, sampler=sampler, generator=order, collate_fn=whole, drop_last=drop, num_workers=workers
+    )
+
+
+def rarity(targets: Tensor, task: metrics.Task, classes: int) -> Tensor:
+    """Return each clip's weight `(N,)` in a balanced draw: one over the number of clips of its rarest class.
+
+    Args:
+        targets: `(N,)` classes or `(N, C)` labels; a clip without a label weighs as one of the most frequent class.
+        task: "single" or "multi" label.
+        classes: C.
+    """
+    labels = F.one_hot(targets, classes) if task == "single" else targets
+    counts = labels.sum(0).clamp(min=1)  # (C,)
+    weights = (labels / counts).amax(1)
+    return torch.where(weights > 0, weights, 1 / counts.max())
+
+
+def freeze(model: AudioModel, names: tuple[str, ...]) -> list[nn.Module]:
+    """Keep modules of the model from learning, and return them.
+
+    Raises:
+        RunError: the model has no module of such a name, or nothing is left to learn.
+    """
+    known = dict(model.named_modules())
+    if unknown := [name for name in names if name not in known]:
+        children = ", ".join(name for name, _ in model.named_children())
+        raise RunError(f"{type(model).__name__} has no module {unknown[0]!r} to freeze; the outermost are {children}")
+    modules = [known[name] for name in names]
+    for module in modules:
+        module.requires_grad_(False)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise RunError(f"nothing is left to learn: `frozen` names all of {type(model).__name__}")
+    return modules
 
 
 class Fit(pl.LightningModule):
@@ -189,9 +234,12 @@ class Fit(pl.LightningModule):
         *,
         from_features: bool,
         report: Report,
+        frozen: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.model = model
+        self.still = tuple(frozen)  # a tuple, whose modules are no second time this one's
+        self.classify = torch.compile(model.classify) if recipe.compile else model.classify
         self.task = task
         self.classes = classes
         self.recipe = recipe
@@ -210,12 +258,17 @@ class Fit(pl.LightningModule):
             shares = F.one_hot(target, self.classes).float() if self.task == "single" else target
             features, mixed = mixup(features, torch.cat([shares, *soft], 1), self.recipe.mixup)
             target, *soft = torch.split(mixed, self.classes, 1)
-        logits = self.model.classify(features)
+        logits = self.classify(features)
         loss = self.loss(logits, target, self.recipe.label_smoothing)
         for goal in soft:
             loss = torch.lerp(loss, self.soft_loss(logits, goal), self.recipe.teacher_weight)
         self.losses.append(loss.detach())
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Leave the statistics of frozen modules as they are."""
+        for module in self.still:
+            module.eval()
 
     def loss(self, logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy over classes, or binary cross-entropy per label; target by index or by share."""
@@ -272,7 +325,7 @@ class Fit(pl.LightningModule):
             optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay)
         else:
             kind = torch.optim.AdamW if r.optimizer == "adamw" else torch.optim.Adam
-            optimizer = kind(parameters, rate, weight_decay=decay)
+            optimizer = kind(parameters, rate, weight_decay=decay, amsgrad=r.amsgrad)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule: lr_scheduler.LRScheduler
         if r.schedule == "constant":

@@ -94,11 +94,13 @@ def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
     device = device_of(place)
     set_threads(place.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
-    data = build.dataset(run, place.data_dir, store.cache)
+    data = build.dataset(run, place.data_dir, store.cache, place.loaders)
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
     model = build.model(run, data)
+    if run.recipe.init:
+        build.start_from(model, run, store)
     clock = time.perf_counter()
     taught = _lessons(run, store, data, device) if run.recipe.teacher else None
     trained = training.train(model, data, run.recipe, folder, device, lambda *news: report(news), taught)
@@ -182,7 +184,7 @@ def time_run(run: Run, place: Place, report: Report) -> None:
 
 
 def _timings(run: Run, store: Store, place: Place) -> tuple[Latency, ...]:
-    data = build.dataset(run, place.data_dir, store.cache)
+    data = build.dataset(run, place.data_dir, store.cache, place.loaders)
     data.setup()
     model = build.load(run, store, data)
     x = next(x for i in range(len(data.splits.test)) if (x := data.splits.test.load([i])).any())  # not a silent clip

@@ -96,6 +96,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         split: how the split is made, in words, for the record.
         clips_official: number of clips in the complete official dataset; None where there is no such number.
         note: coverage or omissions a reader of the record has to know of (after `setup`).
+        workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
         splits: the clips of this fold (after `setup`).
     """
 
@@ -105,6 +106,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     split: ClassVar[str]
     clips_official: ClassVar[int | None] = None
     note: str = ""
+    workers: int = 0
     classes: tuple[str, ...]
     sample_rate: int | None
     clip_shape: tuple[int, ...]
@@ -163,16 +165,22 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clips = len(self.splits.train)
         single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip
         return DataLoader(
-            self.splits.train, self.batch_size, shuffle=True, generator=order, collate_fn=whole, drop_last=single
+            self.splits.train,
+            self.batch_size,
+            shuffle=True,
+            generator=order,
+            collate_fn=whole,
+            drop_last=single,
+            num_workers=self.workers,
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """In order."""
-        return DataLoader(self.splits.val, self.batch_size, collate_fn=whole)
+        return DataLoader(self.splits.val, self.batch_size, collate_fn=whole, num_workers=self.workers)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """In order."""
-        return DataLoader(self.splits.test, self.batch_size, collate_fn=whole)
+        return DataLoader(self.splits.test, self.batch_size, collate_fn=whole, num_workers=self.workers)
 
 
 def check_disjoint(splits: Splits) -> None:
