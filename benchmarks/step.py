@@ -20,6 +20,7 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from bench import build
 from bench.records import Recipe
@@ -29,17 +30,18 @@ ROUNDS = 9
 CASES = (("2 s, batches of 128", 2.0, 128, 40), ("5 s, batches of 16", 5.0, 16, 150))
 
 
-def prepared(seconds: float, batch_size: int, steps: int) -> tuple[Fit, list[Batch]]:
+def prepared(seconds: float, batch_size: int, steps: int) -> tuple[Fit, DataLoader[Batch]]:
     """Return the training of a SwishNet, and batches of random features."""
     torch.manual_seed(0)
     model = build.sized("swishnet", "mfcc", {}, (round(16000 * seconds),), 16000, 10)
     shape = (batch_size, model.features, model.frames)
     batches = [(torch.randn(shape), torch.randint(10, (batch_size,))) for _ in range(steps)]
     recipe = Recipe(epochs=1, batch_size=batch_size)
-    return Fit(model, "single", 10, recipe, from_features=True, report=lambda *news: None), batches
+    fit = Fit(model, "single", 10, recipe, from_features=True, report=lambda *news: None)
+    return fit, DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
 
 
-def bare(fit: Fit, batches: list[Batch]) -> float:
+def bare(fit: Fit, batches: DataLoader[Batch]) -> float:
     """Return the milliseconds of a step in a plain loop."""
     optimizer = torch.optim.AdamW(fit.parameters(), 1e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=len(batches))
@@ -78,7 +80,7 @@ class Logged(Fit):
         return loss
 
 
-def through_lightning(fit: Fit, batches: list[Batch], folder: str) -> float:
+def through_lightning(fit: Fit, batches: DataLoader[Batch], folder: str) -> float:
     """Return the milliseconds of a step under Lightning's Trainer."""
     clock = Clock()
     fit.__class__ = Logged
