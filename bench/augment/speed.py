@@ -1,0 +1,139 @@
+"""Speed, tempo and pitch of waveforms `(B, S)`, each clip by its own factor, all clips at once.
+
+Each has a function that draws the factors and one that is given them. A clip is a loop, as in `features.excerpt`: one
+that ends too early starts again, and of one that has become too long a random part is heard.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from bench.augment.chance import uniform
+
+OVERSAMPLING = 2
+"""Samples between which the cubic interpolates, per sample of the clip."""
+
+WINDOW = 2048
+"""Samples of the phase vocoder's Hann window (64 ms at 32 kHz); a quarter of it is the hop."""
+
+
+def speed(waveform: Tensor, most: float) -> Tensor:
+    """Play each clip faster or slower: tempo and pitch change alike (Ko et al., Interspeech 2015).
+
+    The paper has three fixed speeds (0.9, 1, 1.1); here each clip's is uniform from 1 - `most` to 1 + `most`.
+
+    Args:
+        waveform: `(B, S)`.
+        most: largest change of the speed, as a share of it, in [0, 1).
+
+    Returns:
+        `(B, S)`.
+
+    Raises:
+        ValueError: `most` is not in [0, 1).
+    """
+    factors = _factors(waveform, most)
+    return played(waveform, factors, _starts(waveform, factors))
+
+
+def time_stretch(waveform: Tensor, most: float) -> Tensor:
+    """Change each clip's tempo and leave its pitch, as `speed` does otherwise: `(B, S)` to `(B, S)`.
+
+    Raises:
+        ValueError: `most` is not in [0, 1).
+    """
+    factors = _factors(waveform, most)
+    return stretched(waveform, factors, _starts(waveform, factors))
+
+
+def pitch_shift(waveform: Tensor, most_semitones: float) -> Tensor:
+    """Move each clip's pitch by up to ± `most_semitones`, uniform, and leave its tempo: `(B, S)` to `(B, S)`."""
+    return transposed(waveform, uniform(waveform, -most_semitones, most_semitones), most_semitones)
+
+
+def played(waveform: Tensor, speeds: Tensor, starts: Tensor, length: int | None = None) -> Tensor:
+    """Read each clip at its own speed, band-limited.
+
+    The clip, a loop to the FFT, is cut off at the new Nyquist frequency lest it fold back, oversampled, and read by
+    cubic interpolation (Catmull-Rom): exact to 1 % below half of the old Nyquist frequency, and 1 dB down at it.
+
+    Args:
+        waveform: `(B, S)`.
+        speeds: `(B, 1)`, > 0; at 2 a tone of 440 Hz is one of 880 Hz.
+        starts: `(B, 1)` samples into the clip.
+        length: samples of the result; as many as the clip has unless given.
+    """
+    samples = waveform.shape[1]
+    spectrum = torch.fft.rfft(waveform)  # (B, S // 2 + 1)
+    bins = torch.arange(spectrum.shape[1], device=waveform.device)
+    spectrum = torch.where(bins < samples / 2 / speeds.clamp(min=1), spectrum, 0)
+    fine = torch.fft.irfft(spectrum, OVERSAMPLING * samples) * OVERSAMPLING
+    fine = torch.cat([fine[:, -1:], fine, fine[:, :2]], 1)  # neighbours across the loop's seam
+    steps = torch.arange(length or samples, device=waveform.device, dtype=torch.float64)
+    place = (starts + speeds * steps) % samples * OVERSAMPLING  # float32 would be off by 3 % of a sample after 5 s
+    before = place.long()
+    t = (place - before).to(waveform)
+    return (
+        fine.gather(1, before) * (((2 - t) * t - 1) * t / 2)
+        + fine.gather(1, before + 1) * (((3 * t - 5) * t * t + 2) / 2)
+        + fine.gather(1, before + 2) * (((4 - 3 * t) * t + 1) * t / 2)
+        + fine.gather(1, before + 3) * ((t - 1) * t * t / 2)
+    )
+
+
+def stretched(waveform: Tensor, rates: Tensor, starts: Tensor, length: int | None = None) -> Tensor:
+    """Run through each clip at its own rate by a phase vocoder (Flanagan and Golden 1966).
+
+    As torchaudio's and librosa's, without locked phases: magnitudes are interpolated between frames, and each frame's
+    phase goes on by what it goes on in the clip. Theirs have one rate for a batch and put silence behind its end.
+
+    Args:
+        waveform: `(B, S)`, S ≥ 8.
+        rates: `(B, 1)`, > 0; at 2 a clip is over in half its time.
+        starts: `(B, 1)` samples into the clip.
+        length: samples of the result; as many as the clip has unless given.
+    """
+    clips, samples = waveform.shape
+    length = length or samples
+    size = min(WINDOW, 2 ** int(math.log2(samples)))
+    hop = size // 4
+    window = torch.hann_window(size, device=waveform.device)
+    spectrum = torch.stft(waveform, size, hop, window=window, return_complex=True).transpose(1, 2)  # (B, N, F)
+    frames = spectrum.shape[1]
+    magnitude, angle = spectrum.abs(), spectrum.angle()
+    advance = angle.roll(-1, 1) - angle  # up to whole turns, which change nothing as both hops are the same
+
+    place = (starts / hop + rates * torch.arange(math.ceil(length / hop) + 1, device=waveform.device)) % frames
+    before = place.long().clamp(max=frames - 1)  # float32's remainder may round up to `frames`
+    clip = torch.arange(clips, device=waveform.device)[:, None]
+    early, late = magnitude[clip, before], magnitude[clip, (before + 1) % frames]  # (B, N', F)
+    phase = torch.cat([angle[clip, before[:, :1]], advance[clip, before[:, :-1]]], 1).cumsum(1)
+    heard = torch.polar(torch.lerp(early, late, (place - before)[..., None]), phase)
+    return torch.istft(heard.transpose(1, 2), size, hop, window=window, length=length)
+
+
+def transposed(waveform: Tensor, semitones: Tensor, most_semitones: float) -> Tensor:
+    """Move each clip's pitch: it is stretched, then played faster by as much, as in librosa's `pitch_shift`.
+
+    Args:
+        waveform: `(B, S)`, S ≥ 8.
+        semitones: `(B, 1)`; 12 are an octave up.
+        most_semitones: greatest of their magnitudes, known without asking the device.
+    """
+    factors = 2 ** (semitones / 12)
+    beginning = torch.zeros_like(factors)
+    # whole windows, whose number of samples suits the FFT; clips that were stretched less start again before its end
+    length = math.ceil(waveform.shape[1] * 2 ** (most_semitones / 12) / WINDOW) * WINDOW
+    return played(stretched(waveform, 1 / factors, beginning, length), factors, beginning, waveform.shape[1])
+
+
+def _factors(waveform: Tensor, most: float) -> Tensor:
+    if not 0 <= most < 1:
+        raise ValueError(f"the largest change must be in [0, 1), not {most}")
+    return uniform(waveform, 1 - most, 1 + most)
+
+
+def _starts(waveform: Tensor, factors: Tensor) -> Tensor:
+    """Return places from which a slowed clip does not reach its end; 0 for any other."""
+    return uniform(waveform, 0, (waveform.shape[1] * (1 - factors)).clamp(min=0))
