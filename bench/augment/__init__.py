@@ -2,8 +2,9 @@
 
 `waveform`, `speed` and `noise` work on waveforms `(B, S)` before the front-end, `features` on `(B, F, T)` after it, and
 `mixing` on both. Each clip of a batch has its own draw. Chance comes from torch's global generator of the batch's
-device (for mixup's weights and the files of a background, the CPU's); as the training step runs in the main process, the number of data workers changes nothing, and on one machine
-the same seed gives the same batches, bit by bit on a CPU. Nothing keeps state from one batch to the next.
+device (for mixup's weights and the parts of a background, of the CPU). As the training step runs in the main process,
+the number of data workers changes nothing, and on one machine the same seed gives the same batches, bit by bit on a
+CPU. Nothing keeps state from one batch to the next.
 """
 
 from bench.augment.features import augment

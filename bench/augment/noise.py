@@ -1,7 +1,7 @@
 """Noise added to waveforms `(B, S)` at a signal-to-noise ratio, each clip by its own draw.
 
-The ratio is of the clip's power to the noise's, both over the whole clip, in decibels. A sum may leave [-1, 1]; it is not
-clipped. A silent clip, of which no ratio can be told, stays silent.
+The ratio is of the clip's power to the noise's, both over the whole clip, in decibels. A sum may leave [-1, 1]; it is
+not clipped. A silent clip, of which no ratio can be told, stays silent.
 """
 
 from pathlib import Path

@@ -83,10 +83,12 @@ def played(waveform: Tensor, speeds: Tensor, starts: Tensor, length: int | None 
 
 
 def stretched(waveform: Tensor, rates: Tensor, starts: Tensor, length: int | None = None) -> Tensor:
-    """Run through each clip at its own rate by a phase vocoder (Flanagan and Golden 1966).
+    """Run through each clip at its own rate by a phase vocoder with locked phases (Laroche and Dolson 1999, III-C).
 
-    As torchaudio's and librosa's, without locked phases: magnitudes are interpolated between frames, and each frame's
-    phase goes on by what it goes on in the clip. Theirs have one rate for a batch and put silence behind its end.
+    Magnitudes are interpolated between frames. The phase of a peak goes on by what it goes on in the clip, and the bins
+    around it keep their phases relative to it: without that, as in torchaudio and librosa, a tone loses level wherever
+    the frames' phases do not fit, as they do not at a clip's edge. The paper also follows a peak that moves to another
+    bin; here each bin's phase goes on by itself, for all frames at once.
 
     Args:
         waveform: `(B, S)`, S ≥ 8.
@@ -99,7 +101,8 @@ def stretched(waveform: Tensor, rates: Tensor, starts: Tensor, length: int | Non
     size = min(WINDOW, 2 ** int(math.log2(samples)))
     hop = size // 4
     window = torch.hann_window(size, device=waveform.device)
-    spectrum = torch.stft(waveform, size, hop, window=window, return_complex=True).transpose(1, 2)  # (B, N, F)
+    spectrum = torch.stft(waveform, size, hop, window=window, pad_mode="constant", return_complex=True)
+    spectrum = spectrum.transpose(1, 2)  # (B, N, F)
     frames = spectrum.shape[1]
     magnitude, angle = spectrum.abs(), spectrum.angle()
     advance = angle.roll(-1, 1) - angle  # up to whole turns, which change nothing as both hops are the same
@@ -108,9 +111,20 @@ def stretched(waveform: Tensor, rates: Tensor, starts: Tensor, length: int | Non
     before = place.long().clamp(max=frames - 1)  # float32's remainder may round up to `frames`
     clip = torch.arange(clips, device=waveform.device)[:, None]
     early, late = magnitude[clip, before], magnitude[clip, (before + 1) % frames]  # (B, N', F)
-    phase = torch.cat([angle[clip, before[:, :1]], advance[clip, before[:, :-1]]], 1).cumsum(1)
+    own = angle[clip, before]
+    turned = torch.cat([own[:, :1], advance[clip, before[:, :-1]]], 1).cumsum(1) - own
+    phase = own + turned.gather(2, _nearest_peak(early))
     heard = torch.polar(torch.lerp(early, late, (place - before)[..., None]), phase)
     return torch.istft(heard.transpose(1, 2), size, hop, window=window, length=length)
+
+
+def _nearest_peak(magnitude: Tensor) -> Tensor:
+    """Return for each bin of `(B, N, F)` the bin of the nearest peak: one no smaller than two neighbours each side."""
+    bins = torch.arange(magnitude.shape[2], device=magnitude.device)
+    peak = magnitude == torch.nn.functional.max_pool1d(magnitude, 5, 1, 2)
+    below = torch.where(peak, bins, -len(bins)).cummax(2).values
+    above = torch.where(peak, bins, 2 * len(bins)).flip(2).cummin(2).values.flip(2)
+    return torch.where(bins - below <= above - bins, below, above)
 
 
 def transposed(waveform: Tensor, semitones: Tensor, most_semitones: float) -> Tensor:
