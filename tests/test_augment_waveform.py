@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from bench.augment.noise import Background, added, noise
 from bench.augment.speed import pitch_shift, played, speed, stretched, time_stretch, transposed
 from bench.augment.waveform import crop, gain, shift
 from bench.errors import RunError
-from models.frontends import _torchaudio
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported
@@ -57,15 +56,16 @@ def function(request: pytest.FixtureRequest, background: Background) -> Callable
 
 
 @pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> Iterator[str]:
+def device(request: pytest.FixtureRequest) -> str:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no GPU")
-    yield request.param
+    return request.param
 
 
 def tone(hertz: float | Tensor, seconds: float = 1.0, clips: int = 1) -> Tensor:
     time = torch.arange(round(seconds * RATE), dtype=torch.float64) / RATE
-    return (0.5 * torch.sin(2 * math.pi * torch.as_tensor(hertz).reshape(-1, 1) * time)).float().expand(clips, -1)
+    tones = 0.5 * torch.sin(2 * math.pi * torch.as_tensor(hertz).reshape(-1, 1) * time)
+    return tones.float().expand(max(clips, len(tones)), -1)
 
 
 def pitch(waveform: Tensor) -> Tensor:
@@ -75,11 +75,10 @@ def pitch(waveform: Tensor) -> Tensor:
     return spectrum.argmax(1) / 10
 
 
-def clicks(waveform: Tensor) -> list[int]:
-    """Return where the energy of windows of 32 ms has a local maximum, in samples, of a clip `(S,)`."""
-    energy = waveform.square().unfold(0, 512, 64).sum(1)
-    peaks = (energy > 0.3 * energy.max()) & (energy == torch.nn.functional.max_pool1d(energy[None], 41, 1, 20)[0])
-    return [int(i) * 64 + 256 for i in peaks.nonzero()[:, 0]]
+def centre(waveform: Tensor) -> float:
+    """Return the place of the centre of a clip's energy, in samples, of `(S,)`."""
+    energy = waveform.square()
+    return float((energy * torch.arange(len(energy))).sum() / energy.sum())
 
 
 def snr_db(clean: Tensor, noisy: Tensor) -> Tensor:
@@ -95,7 +94,7 @@ def test_every_function_has_one_draw_per_clip_and_gives_finite_floats(
     function: Callable[[Tensor], Tensor], device: str
 ) -> None:
     torch.manual_seed(0)
-    clips = torch.rand(1, 8000, device=device).repeat(6, 1) * 2 - 1
+    clips = torch.rand(1, 8000, device=device).repeat(6, 1) * 0.8 - 0.4
     before = clips.clone()
     changed = function(clips)
     assert changed.shape[0] == 6
@@ -192,11 +191,17 @@ def test_a_slowed_clip_does_not_reach_its_end_and_a_fast_one_starts_again() -> N
     clip[0, 1000] = 1.0
     twice = played(clip, column(2.0), torch.zeros(1, 1))[0]
     assert [int(i) for i in (twice > 0.4).nonzero()[:, 0]] == [500, 2500]
-    ramp = torch.linspace(0, 1, 4000)[None].expand(64, -1)
-    heard = speed(ramp, 0.5)[:, 50:-50]
-    slow = heard.diff().median(1).values < 0.95 / 4000
-    assert slow.sum() > 20
-    assert (heard[slow].diff() > -1e-2).all()
+    turn = torch.arange(4000) * 2 * math.pi / 4000
+    parts = []
+    for part in (turn.sin(), turn.cos()):  # whose angle says which place is heard
+        torch.manual_seed(1)
+        parts.append(speed(part.expand(64, -1), 0.5))
+    place = torch.atan2(*parts) % (2 * math.pi) * 4000 / (2 * math.pi)
+    slow = place.diff().median(1).values < 1
+    assert 20 < slow.sum() < 44
+    assert (place[slow, 2:-2].diff() > 0).all()
+    assert place[slow, 2].max() > 500
+    assert ((place[~slow, 2:-2].diff() < 0).sum(1) == 1).all()
 
 
 def test_a_stretched_tone_keeps_its_pitch_and_its_level() -> None:
@@ -204,7 +209,7 @@ def test_a_stretched_tone_keeps_its_pitch_and_its_level() -> None:
     heard = stretched(tone(1000, clips=5), rates, torch.zeros(5, 1))
     # within a clip: where it starts again its tone breaks off
     assert torch.allclose(pitch(heard[:, :8000]), torch.tensor(1000.0), atol=1.0)
-    assert torch.allclose(heard[:, 2000:8000].square().mean(1), torch.tensor(0.125), rtol=0.03)
+    assert torch.allclose(heard[:, 2000:8000].square().mean(1), torch.tensor(0.125), rtol=0.01)
     assert torch.allclose(heard[2], tone(1000)[0], atol=1e-4)
 
 
@@ -213,33 +218,23 @@ def test_a_stretch_moves_events_apart() -> None:
     for place in (4000, 8000):
         clip[0, place - 128 : place + 128] += torch.hann_window(256) * torch.sin(torch.arange(256.0))
     for rate in (0.8, 1.0, 1.25):
-        first, second = clicks(stretched(clip, column(rate), torch.zeros(1, 1))[0])[:2]
-        assert first == pytest.approx(4000 / rate, abs=500)
-        assert second - first == pytest.approx(4000 / rate, abs=300)
+        heard = stretched(clip, column(rate), torch.zeros(1, 1))[0]
+        early, late, end = (round(place / rate) for place in (2000, 6000, 10_000))
+        assert early + centre(heard[early:late]) == pytest.approx(4000 / rate, abs=512)  # within a hop
+        assert late + centre(heard[late:end]) == pytest.approx(8000 / rate, abs=512)
 
 
 @pytest.mark.parametrize("rate", [0.7, 1.3])
-def test_a_stretch_is_librosas_and_torchaudios(rate: float) -> None:
+def test_a_stretch_sounds_like_librosas(rate: float) -> None:
     torch.manual_seed(0)
     clips = torch.randn(2, RATE) * torch.exp(-torch.arange(RATE) / 4000)
-    length = round(RATE / rate)
-    ours = stretched(clips, column(rate, rate), torch.zeros(2, 1), length)
-    inside = slice(0, int(length * 0.9))
-    advance = torch.linspace(0, math.pi * 512, 1025)[:, None]
-    window = torch.hann_window(2048)
-    spectrum = torch.stft(clips, 2048, 512, window=window, return_complex=True)
-    spectrum = _torchaudio.functional.phase_vocoder(spectrum, rate, advance)
-    theirs = torch.istft(spectrum, 2048, 512, window=window, length=length)
-    assert torch.allclose(ours[:, inside], theirs[:, inside], atol=2e-3)
-
     reference = librosa.effects.time_stretch(clips.numpy(), rate=rate)
-    ours_at, theirs_at = (
-        librosa.feature.spectral_centroid(y=y, sr=RATE)[..., :20].mean() for y in (ours.numpy(), reference)
-    )
-    assert ours_at == pytest.approx(theirs_at, rel=0.01)
-    assert ours[:, inside].square().mean().item() == pytest.approx(
-        np.square(reference[:, inside]).mean().item(), rel=0.02
-    )
+    ours = stretched(clips, column(rate, rate), torch.zeros(2, 1), reference.shape[1]).numpy()
+    inside = slice(0, int(ours.shape[1] * 0.9))  # ours starts again, librosa's ends
+    features = (librosa.feature.spectral_centroid, librosa.feature.rms)
+    for feature in features:
+        here, there = (feature(y=y[:, inside])[:, 0, :20].mean() for y in (ours, reference))
+        assert here == pytest.approx(there, rel=0.06), feature.__name__  # librosa's unlocked phases lose some level
 
 
 def test_a_pitch_shift_moves_a_tone_by_semitones_and_nothing_in_time() -> None:
@@ -321,7 +316,7 @@ def test_background_reads_each_noise_as_it_is_and_starts_short_ones_again(tmp_pa
 
 
 def test_background_says_what_is_wrong_with_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no folder .*absent"):
+    with pytest.raises(RunError, match=r"no folder .*absent"):
         Background(tmp_path / "absent", RATE)
     (tmp_path / "notes.txt").write_text("nothing to hear")
     with pytest.raises(RunError, match=r"no audio file .*\.wav"):
