@@ -237,6 +237,16 @@ def test_a_stretch_sounds_like_librosas(rate: float) -> None:
         assert here == pytest.approx(there, rel=0.06), feature.__name__  # librosa's unlocked phases lose some level
 
 
+def test_a_clip_is_the_same_in_any_batch() -> None:
+    torch.manual_seed(0)
+    clips, factors, starts = torch.randn(7, 3000), torch.rand(7, 1) + 0.5, torch.rand(7, 1) * 100
+    for function in (played, stretched):
+        together = function(clips, factors, starts)
+        for i in range(7):
+            alone = function(clips[i : i + 1], factors[i : i + 1], starts[i : i + 1])
+            assert torch.allclose(together[i], alone[0], atol=1e-4)
+
+
 def test_a_pitch_shift_moves_a_tone_by_semitones_and_nothing_in_time() -> None:
     semitones = column(-4.0, -1.0, 0.0, 2.0, 7.0)
     heard = transposed(tone(1000, clips=5), semitones, 7.0)
