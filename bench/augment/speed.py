@@ -152,7 +152,7 @@ def transposed(waveform: Tensor, semitones: Tensor, most_semitones: float) -> Te
 def _in_groups(function: Callable[..., Tensor], *per_clip: Tensor) -> Tensor:
     """Call a function whose clips do not depend on each other, in groups on a CPU and once on any other device."""
     group = GROUP if per_clip[0].device.type == "cpu" else len(per_clip[0])
-    return torch.cat([function(*parts) for parts in zip(*(x.split(group) for x in per_clip), strict=True)])
+    return torch.cat([function(*parts) for parts in zip(*(torch.split(x, group) for x in per_clip), strict=True)])
 
 
 def _factors(waveform: Tensor, most: float) -> Tensor:
