@@ -72,19 +72,3 @@ def _stripes(clips: int, count: int, length: int, like: Tensor) -> Tensor:
     start = torch.rand(clips, count, 1, device=like.device) * (length - width)
     place = torch.arange(length, device=like.device)
     return ((place >= start) & (place < start + width)).any(1)
-
-
-def mixup(features: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mix each clip with another of the batch (arXiv 1710.09412), one Beta(α, α) weight per clip.
-
-    Args:
-        features: `(B, F, T)`.
-        targets: `(B, C)` shares of the classes.
-        alpha: of the Beta distribution.
-    """
-    beta = torch.distributions.Beta(alpha, alpha)
-    weight = beta.sample((len(features),)).to(features)
-    weight = torch.maximum(weight, 1 - weight)
-    other = torch.randperm(len(features), device=features.device)
-    mixed = features * weight[:, None, None] + features[other] * (1 - weight)[:, None, None]
-    return mixed, targets * weight[:, None] + targets[other] * (1 - weight)[:, None]

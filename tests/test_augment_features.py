@@ -1,6 +1,7 @@
 import torch
 
-from bench.augment import augment, colour, excerpt, mask, mixup, shift
+from bench.augment import augment, mixup
+from bench.augment.features import colour, excerpt, mask, shift
 from bench.records import Recipe
 
 
