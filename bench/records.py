@@ -46,6 +46,18 @@ class Recipe:
         channel_noise: deviation of the constant added to each channel of a clip, as a share of the channel's own.
         time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
         frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
+        waveform_shift: largest circular shift of a clip's samples, as a share of its length.
+        waveform_crop: share of a clip's samples that a training step hears, at a random place; the rest is silent.
+        speed: largest change of tempo and pitch together, as a share.
+        tempo: largest change of tempo at the same pitch, as a share.
+        pitch_semitones: largest change of pitch at the same tempo.
+        gain_db: largest change of a clip's level in decibels, never past full scale.
+        noise_snr_db: lowest and highest ratio of a clip to white noise; None adds none.
+        background: folder of noises under the data directory, such as musan/noise; None adds none.
+        background_snr_db: lowest and highest ratio of a clip to the background.
+        augmented: share of the clips whose speed, tempo and pitch are changed and to which noise and background are
+            added, each drawn anew.
+        between_class: mix each waveform with one of another class, each as loud as its share of the target.
         patience: epochs without a better validation score after which training stops; None never stops early.
         prior_bias: start the output bias at the class prior's logit.
         precision: as Lightning's Trainer has it.
@@ -77,6 +89,17 @@ class Recipe:
     channel_noise: float = 0.0
     time_masks: int = 0
     frequency_masks: int = 0
+    waveform_shift: float = 0.0
+    waveform_crop: float = 1.0
+    speed: float = 0.0
+    tempo: float = 0.0
+    pitch_semitones: float = 0.0
+    gain_db: float = 0.0
+    noise_snr_db: tuple[float, float] | None = None
+    background: str | None = None
+    background_snr_db: tuple[float, float] = (5.0, 20.0)
+    augmented: float = 1.0
+    between_class: bool = False
     patience: int | None = None
     prior_bias: bool = True
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -96,6 +119,13 @@ class Recipe:
             raise ValueError("learning_rate must be > 0")
         if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
             raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
+        if not (0 < self.waveform_crop <= 1 and 0 <= self.waveform_shift <= 1 and 0 <= self.augmented <= 1):
+            raise ValueError("waveform_crop must be in (0, 1], waveform_shift and augmented in [0, 1]")
+        if not (0 <= self.speed < 1 and 0 <= self.tempo < 1 and self.pitch_semitones >= 0 and self.gain_db >= 0):
+            raise ValueError("speed and tempo must be in [0, 1), pitch_semitones and gain_db ≥ 0")
+        for lowest, highest in filter(None, (self.noise_snr_db, self.background_snr_db)):
+            if lowest > highest:
+                raise ValueError(f"a lowest ratio of {lowest} dB is above the highest of {highest} dB")
         if self.teacher_temperature <= 0:
             raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
         if not 0 <= self.teacher_weight <= 1:
@@ -104,6 +134,12 @@ class Recipe:
             raise ValueError("teacher must be a name or a key, and so must init; leave them out for none")
         if self.amsgrad and self.optimizer == "sgd":
             raise ValueError("amsgrad is a variant of adam and adamw, not of sgd")
+
+    @property
+    def changes_waveforms(self) -> bool:
+        """Whether training changes what the front-end hears, whose features then can't be computed once."""
+        changed = (self.waveform_shift, self.speed, self.tempo, self.pitch_semitones, self.gain_db, self.between_class)
+        return any(changed) or self.waveform_crop < 1 or bool(self.noise_snr_db or self.background)
 
 
 @with_config(_STRICT)

@@ -25,7 +25,8 @@ from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, WeightedRandomSampler
 
 from bench import metrics
-from bench.augment import augment, mixup
+from bench.augment import augment, between_class, mixup
+from bench.augment.heard import Heard
 from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.records import Recipe
@@ -62,6 +63,7 @@ def train(
     device: str,
     report: Report,
     taught: Tensor | None = None,
+    data_dir: Path = Path(),
 ) -> Trained:
     """Train the model in place and leave it with the weights of its best validation epoch.
 
@@ -73,21 +75,23 @@ def train(
         device: "cpu" or "cuda".
         report: is told of every epoch.
         taught: the teacher's logits of the training clips `(N, C)`, in their order; None without one.
+        data_dir: folder under which the recipe's background noises are.
 
     Raises:
-        RunError: the loss or the logits became NaN or infinite.
+        RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
     """
     if recipe.prior_bias and recipe.init is None:
         model.start_at_prior(data.prior())
     frozen = freeze(model, recipe.frozen)
-    features = Features.of(model, data, device)
+    heard = _heard(recipe, data, data_dir)
+    features = None if recipe.changes_waveforms else Features.of(model, data, device)
     clips, validation = features or (data.train_dataloader(), data.val_dataloader())
     if taught is not None or recipe.balanced:
         drawn = clips.dataset if taught is None else Taught(clips.dataset, taught)
         clips = _shuffled(drawn, data, recipe.balanced)
     fit = Fit(
         model, data.task, len(data.classes), recipe,
-        from_features=features is not None, report=report, frozen=frozen,
+        from_features=features is not None, report=report, frozen=frozen, heard=heard, sample_rate=data.sample_rate,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
@@ -117,6 +121,15 @@ def train(
     fit.load_state_dict(chosen["state_dict"])
     model.eval()
     return Trained({name: tuple(values) for name, values in fit.curves.items()}, int(chosen["epoch"]))
+
+
+def _heard(recipe: Recipe, data: AudioDataModule, data_dir: Path) -> Heard | None:
+    """Return what is done to waveforms; None where it is nothing."""
+    if not recipe.changes_waveforms:
+        return None
+    if data.sample_rate is None:
+        raise RunError(f"{type(data).__name__} has embeddings: leave what changes waveforms out of its recipe")
+    return Heard(recipe, data.sample_rate, data_dir)
 
 
 def _callbacks(recipe: Recipe) -> list[Callback]:
@@ -235,9 +248,13 @@ class Fit(pl.LightningModule):
         from_features: bool,
         report: Report,
         frozen: Sequence[nn.Module] = (),
+        heard: Heard | None = None,
+        sample_rate: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.heard = heard
+        self.sample_rate = sample_rate
         self.still = tuple(frozen)  # a tuple, whose modules are no second time this one's
         self.classify = torch.compile(model.classify) if recipe.compile else model.classify
         self.task = task
@@ -253,10 +270,16 @@ class Fit(pl.LightningModule):
         """Return the loss of a batch of `(B, S)`, `(B, T, F)` or, computed before, `(B, F, T)`."""
         x, target, *taught = batch
         soft = [self.soft(logits) for logits in taught]  # (B, C) of the teacher, if there is one
+        if self.task == "single" and (self.recipe.between_class or self.recipe.mixup > 0):
+            target = F.one_hot(target, self.classes).float()  # (B, C)
+        if self.heard is not None:
+            x = self.heard(x)
+        if self.recipe.between_class:
+            assert self.sample_rate is not None
+            x, target, *soft = between_class(x, self.sample_rate, target, *soft)
         features = augment(x if self.from_features else self.model.frontend(x), self.recipe)
         if self.recipe.mixup > 0:
-            shares = F.one_hot(target, self.classes).float() if self.task == "single" else target
-            features, mixed = mixup(features, torch.cat([shares, *soft], 1), self.recipe.mixup)
+            features, mixed = mixup(features, torch.cat([target, *soft], 1), self.recipe.mixup)
             target, *soft = torch.split(mixed, self.classes, 1)
         logits = self.classify(features)
         loss = self.loss(logits, target, self.recipe.label_smoothing)

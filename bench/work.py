@@ -103,7 +103,9 @@ def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
         build.start_from(model, run, store)
     clock = time.perf_counter()
     taught = _lessons(run, store, data, device) if run.recipe.teacher else None
-    trained = training.train(model, data, run.recipe, folder, device, lambda *news: report(news), taught)
+    trained = training.train(
+        model, data, run.recipe, folder, device, lambda *news: report(news), taught, place.data_dir
+    )
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device)
     _save(model, folder / "model.pt")

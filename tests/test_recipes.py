@@ -5,6 +5,7 @@ import json
 from dataclasses import fields, replace
 
 import pytest
+import soundfile
 import torch
 from typer.testing import CliRunner
 
@@ -229,3 +230,42 @@ def test_in_a_suite_a_run_starts_from_a_system_by_name(tmp_path):
     for fold in (0, 1):
         plain, tuned = (next(r for r in grid.runs() if names[r.key] == n and r.fold == fold) for n in ("cnn", "tuned"))
         assert tuned.recipe.init == plain.key
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"between_class": True, "mixup": 0.3},
+        {"waveform_shift": 0.5, "waveform_crop": 0.8, "gain_db": 6.0, "noise_snr_db": (10.0, 40.0), "augmented": 0.5},
+        {"speed": 0.1, "tempo": 0.1, "pitch_semitones": 1.0},
+        {"background": "noise", "background_snr_db": (5.0, 20.0)},
+    ],
+)
+def test_what_changes_waveforms_is_reproducible_and_learns(tmp_path, recipe):
+    (tmp_path / "noise").mkdir()
+    noise = torch.randn(32000).mul(0.1).numpy()
+    soundfile.write(tmp_path / "noise" / "hum.wav", noise, 16000)
+    weights = []
+    for _ in range(2):
+        run, data, model = prepared(**{"epochs": 4, "learning_rate": 3e-3} | recipe)
+        result = training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+        weights.append(model.state_dict())
+    assert result.curves["train_loss"][-1] < result.curves["train_loss"][0]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_a_background_that_is_not_there_and_waveforms_of_embeddings_are_errors(tmp_path):
+    run, data, model = prepared(background="nowhere")
+    with pytest.raises(RunError, match="nowhere"):
+        training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+    data.sample_rate = None
+    with pytest.raises(RunError, match="has embeddings"):
+        training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"speed": 1.0}, {"waveform_crop": 0.0}, {"noise_snr_db": (20.0, 10.0)}, {"augmented": 2.0}]
+)
+def test_what_no_waveform_can_be_changed_by_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"must be|above"):
+        Recipe(**wrong)

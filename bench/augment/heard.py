@@ -1,0 +1,54 @@
+"""What a recipe does to waveforms before the front-end hears them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from bench.augment import noise, speed, waveform
+from bench.augment.chance import some
+from bench.records import Recipe
+
+
+class Heard:
+    """Shift, crop, speed, tempo, pitch, gain, noise and background, in this order: `(B, S)` to `(B, S)`.
+
+    Args:
+        recipe: says how much of each.
+        sample_rate: in hertz.
+        data_dir: folder under which the recipe's background is.
+
+    Raises:
+        RunError: the background's folder is not there, or cannot be used.
+    """
+
+    def __init__(self, recipe: Recipe, sample_rate: int, data_dir: Path) -> None:
+        r = recipe
+        self.steps: list[Callable[[Tensor], Tensor]] = []
+        self.share = r.augmented
+        if r.waveform_shift > 0:
+            self.steps.append(lambda x: waveform.shift(x, r.waveform_shift))
+        if r.waveform_crop < 1:
+            self.steps.append(lambda x: waveform.crop(x, r.waveform_crop, keep_length=True))
+        if r.speed > 0:
+            self.steps.append(lambda x: self._some(x, speed.speed(x, r.speed)))
+        if r.tempo > 0:
+            self.steps.append(lambda x: self._some(x, speed.time_stretch(x, r.tempo)))
+        if r.pitch_semitones > 0:
+            self.steps.append(lambda x: self._some(x, speed.pitch_shift(x, r.pitch_semitones)))
+        if r.gain_db > 0:
+            self.steps.append(lambda x: waveform.gain(x, r.gain_db))
+        if snr := r.noise_snr_db:
+            self.steps.append(lambda x: self._some(x, noise.noise(x, *snr)))
+        if r.background is not None:
+            background = noise.Background(data_dir / r.background, sample_rate)
+            self.steps.append(lambda x: self._some(x, background(x, *r.background_snr_db)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Change a batch of waveforms."""
+        for step in self.steps:
+            x = step(x)
+        return x
+
+    def _some(self, clips: Tensor, changed: Tensor) -> Tensor:
+        return some(clips, changed, self.share) if self.share < 1 else changed
