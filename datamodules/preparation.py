@@ -95,8 +95,8 @@ def equalise_loudness(
 
     Each window is divided by its own loudness, and the windows are overlapped and averaged: a sample is multiplied by
     the mean gain of the windows that hold it. Windows are centred on multiples of the hop and cut off at the
-    recording's ends. SwishNet's paper has windows of 250 ms and does not say how they are measured; its authors' earlier
-    code has `window_seconds=0.2, by="deviation"` and, but for the constant, `level=1`.
+    recording's ends. SwishNet's paper has windows of 250 ms and does not say how they are measured; its authors'
+    earlier code has `window_seconds=0.2, by="deviation"` and `level=1`.
 
     Args:
         waveform: samples `(S,)`.
@@ -304,7 +304,7 @@ def _length(seconds: float, sample_rate: int, name: str) -> int:
 
 def _sums(x: Doubles, start: NDArray[np.int64], end: NDArray[np.int64]) -> Doubles:
     """Return the sum of x over each `[start, end)`."""
-    upto = np.concatenate([[0.0], np.cumsum(x)])
+    upto: Doubles = np.concatenate([[0.0], np.cumsum(x)])
     return upto[end] - upto[start]
 
 
@@ -313,4 +313,5 @@ def _spread(values: Doubles, start: NDArray[np.int64], end: NDArray[np.int64], s
     steps = np.zeros(samples + 1)
     np.add.at(steps, start, values)
     np.subtract.at(steps, end, values)
-    return np.cumsum(steps)[:-1]
+    total: Doubles = np.cumsum(steps)[:-1]
+    return total
