@@ -63,7 +63,8 @@ class Cache:
             clips: the split.
             device: "cpu" or "cuda", where to compute.
         """
-        name = key(frontend, data, clips, device) if self.folder and _worth_keeping(frontend) else None
+        keeps = self.folder is not None and _worth_keeping(frontend, data.clip_shape[0])
+        name = key(frontend, data, clips, device) if keeps else None
         if self.folder is None or name is None:
             return torch.cat(list(computed(frontend, clips, device)))
         array, index = self.folder / f"features-{name}.npy", self.folder / f"features-{name}.json"
@@ -212,9 +213,9 @@ def _arithmetic(device: str) -> tuple[object, ...]:
     return torch.__version__, device, torch.get_float32_matmul_precision(), *cpu, *gpu
 
 
-def _worth_keeping(frontend: nn.Module) -> bool:
+def _worth_keeping(frontend: nn.Module, samples: int) -> bool:
     """Whether it computes anything: samples and embeddings that are passed on are on disk already."""
-    return not isinstance(frontend, Frontend) or frontend.macs(1) > 0
+    return not isinstance(frontend, Frontend) or frontend.macs(samples) > 0
 
 
 def _header(about: Mapping[str, Any]) -> bytes:
