@@ -440,3 +440,34 @@ def latency(
     spread = f"IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}"
     out.print(f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, {spread}", highlight=False)
     out.print(f"  {timed.throughput:.1f} clips/s, real-time factor {timed.real_time_factor:.5f}", highlight=False)
+
+
+@app.command()
+def features(
+    file: Annotated[Path, typer.Argument(help="An audio file: wav, flac, ogg, opus, mp3 or aiff.")],
+    frontend: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this front-end of `bench list frontends` (repeatable). [default: all that are fixed]"),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--out", help="The PNG. [default: FILE's name with -features.png, here]")
+    ] = None,
+    sample_rate: SampleRate = 32000,
+) -> None:
+    """Draw a clip and what each front-end makes of it."""
+    from bench import plots
+
+    target = picture or Path(f"{file.stem}-features.png")
+    if target.suffix.lower() != ".png":
+        raise SuiteError(f"--out is a PNG, so its name ends in .png, not {target.name!r}")
+    if target.resolve() == file.resolve():
+        raise SuiteError(f"--out would take the place of {str(file)!r}: name another file")
+    for name in frontend or ():
+        catalog.frontend(name)  # before the file is read
+    waveform = plots.read(file, sample_rate)
+    panels, left_out = plots.listen(waveform, sample_rate, tuple(frontend or ()))
+    plots.save(plots.figure(waveform, sample_rate, panels, file.name), target)
+    for name, reason in left_out.items():
+        out.print(f"left out {name}: {reason}", markup=False, highlight=False)
+    names = ", ".join(panel.name for panel in panels)
+    out.print(f"{target}: {names} at {sample_rate} Hz", markup=False, highlight=False)

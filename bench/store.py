@@ -26,7 +26,7 @@ class Store:
 
     @property
     def cache(self) -> Path:
-        """Folder for decoded audio."""
+        """Folder for decoded audio and features."""
         return self.root / "cache"
 
     def path(self, key: str) -> Path:

@@ -29,8 +29,9 @@ from bench.augment import augment, between_class, mixup
 from bench.augment.heard import Heard
 from bench.catalog import PRIMARY
 from bench.errors import RunError
+from bench.features import Cache
 from bench.records import Recipe
-from datamodules.base import AudioDataModule, ClipSet, whole
+from datamodules.base import AudioDataModule, whole
 from models.base import AudioModel
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -41,7 +42,7 @@ Report = Callable[[int, int, float], None]
 """Is told the epoch, from 1, the number of epochs and the validation score."""
 
 FEATURE_BYTES = 4 * 2**30
-"""Features of a fixed front-end are computed once where they fit into this much memory."""
+"""Features of a fixed front-end are computed once where they take no more than this, in memory or on disk."""
 
 TIE_BREAK = 1e-4
 """Of epochs with the same validation score the one with the least validation loss is kept. (Metrics are float32.)"""
@@ -142,7 +143,7 @@ def _callbacks(recipe: Recipe) -> list[Callback]:
 
 
 class Features(Dataset[Batch]):
-    """A split's features, computed once: `(N, F, T)` and targets."""
+    """A split's features, computed once: `(N, F, T)`, in memory or mapped from the dataset's cache, and targets."""
 
     def __init__(self, features: Tensor, targets: Tensor) -> None:
         self.features = features
@@ -161,17 +162,12 @@ class Features(Dataset[Batch]):
         learns = any(p.requires_grad for p in model.frontend.parameters())
         if learns or clips * model.features * model.frames * 4 > FEATURE_BYTES:
             return None
-        train, val = (Features._computed(model, part, device) for part in (data.splits.train, data.splits.val))
+        cache = Cache(data.cache)
+        train, val = (
+            Features(cache.features(model.frontend, data, part, device), part.targets)
+            for part in (data.splits.train, data.splits.val)
+        )
         return _shuffled(train, data), DataLoader(val, max(data.batch_size, 64), collate_fn=whole)
-
-    @staticmethod
-    @torch.inference_mode()
-    def _computed(model: AudioModel, clips: ClipSet, device: str) -> "Features":
-        frontend = model.frontend.to(device).eval()
-        parts = [
-            frontend(clips.load(range(i, min(i + 64, len(clips)))).to(device)).cpu() for i in range(0, len(clips), 64)
-        ]
-        return Features(torch.cat(parts).clone(), clips.targets)
 
 
 class Taught(Dataset[Batch]):

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tokenize import TokenError
 from typing import ClassVar, Self
 
 import numpy as np
@@ -185,7 +186,7 @@ def _cached(audio: Path, index: Path, shape: tuple[int, int]) -> tuple[NDArray[n
     try:
         hashes = json.loads(index.read_bytes())
         array = np.load(audio, mmap_mode="r")
-    except (OSError, ValueError):  # absent or damaged: decode again
+    except (OSError, ValueError, EOFError, TokenError):  # absent or damaged (numpy has many words): decode again
         return None
     whole = array.dtype == np.int16 and array.shape == shape and isinstance(hashes, list) and len(hashes) == shape[0]
     return (array, hashes) if whole else None

@@ -8,6 +8,7 @@ a sound moves. A source (one bird, one engine) is recorded twice; the two takes 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 import scipy
@@ -272,7 +273,7 @@ class _Synthetic(AudioDataModule):
             samples: NDArray[np.int16] = np.load(path)
             if samples.shape == (TAKES * len(sounding), *self.clip_shape) and samples.dtype == np.int16:
                 return samples
-        except (OSError, ValueError):  # absent or damaged: made again
+        except (OSError, ValueError, EOFError, TokenError):  # absent or damaged: made again
             pass
         samples = self._made(sounding)
         self.cache.mkdir(parents=True, exist_ok=True)

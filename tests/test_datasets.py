@@ -96,7 +96,9 @@ def test_the_cache_is_used_and_its_key_covers_what_matters(tmp_path: Path) -> No
     assert hashes_again == hashes
 
 
-@pytest.mark.parametrize("damage", ["npy gone", "npy cut", "json gone", "json cut", "json short"])
+@pytest.mark.parametrize(
+    "damage", ["npy gone", "npy cut", "npy empty", "npy header", "json gone", "json cut", "json short"]
+)
 def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
     path, cache = tmp_path / "a.wav", tmp_path / "cache"
     soundfile.write(path, np.full(800, 0.5), 8_000)
@@ -106,6 +108,10 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, damage: str) -> None:
     victim.unlink()
     if damage.endswith("cut"):
         victim.write_bytes(content[:-10])
+    if damage.endswith("empty"):
+        victim.write_bytes(b"")
+    if damage.endswith("header"):
+        victim.write_bytes(content[:127] + b"[" + content[128:])
     if damage.endswith("short"):
         victim.write_text("[]")
     samples, hashes = decode_all([path], 8_000, 0.1, cache, "x")

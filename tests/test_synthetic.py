@@ -124,3 +124,5 @@ def test_the_cache_gives_the_same_clips_and_a_damaged_one_is_made_again(tmp_path
     kept.write_bytes(kept.read_bytes()[:1000])
     assert manifest(tmp_path) == expected
     assert kept.stat().st_size > 1000
+    kept.write_bytes(b"")
+    assert manifest(tmp_path) == expected

@@ -1,0 +1,244 @@
+"""Features of a split, computed once by a front-end that learns nothing, and kept on disk for the runs that need them.
+
+An entry of the cache is two files: the array `.npy`, and the index `.json` with its checksum, written last. Both are
+put in place whole, so any number of processes may write the same entry. Its name is a digest of everything that the
+features follow from: the data's manifest, the split's clips in their order, the front-end (class, source code, scalar
+attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic. Features read
+from the cache are bit for bit those that would be computed.
+"""
+
+import errno
+import hashlib
+import inspect
+import io
+import json
+import math
+import shutil
+import sys
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datamodules.base import AudioDataModule, ClipSet
+from datamodules.clips import write_whole
+from models.base import Frontend
+
+CODE_VERSION = 1
+"""Raise it when this file would compute other features; older entries are then not read."""
+
+BATCH = 64
+"""Clips that are computed at once; part of the key, for it may change last bits."""
+
+SPARE_BYTES = 2**30
+"""What must stay free on the disk beside a new entry."""
+
+
+class Cache:
+    """Features on disk; without a folder, or where it cannot be written, in memory.
+
+    Args:
+        folder: shared by any number of processes; None keeps features in memory.
+
+    Attributes:
+        folder: where entries are; None from the first failure to write on.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    def features(self, frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> Tensor:
+        """Return the features of a split `(N, F, T)` float32, on the CPU; they may lie on disk: do not write to them.
+
+        Args:
+            frontend: without learnable parameters.
+            data: set up.
+            clips: the split.
+            device: "cpu" or "cuda", where to compute.
+        """
+        keeps = self.folder is not None and _worth_keeping(frontend, data.clip_shape[0])
+        name = key(frontend, data, clips, device) if keeps else None
+        if self.folder is None or name is None:
+            return torch.cat(list(computed(frontend, clips, device)))
+        array, index = self.folder / f"features-{name}.npy", self.folder / f"features-{name}.json"
+        if (found := _read(array, index)) is not None:
+            return found
+        try:
+            self._write(array, index, frontend, clips, device)
+        except OSError as error:
+            self._give_up(error.strerror or str(error))
+        else:
+            if (found := _read(array, index)) is not None:
+                return found
+        return torch.cat(list(computed(frontend, clips, device)))
+
+    def _write(self, array: Path, index: Path, frontend: nn.Module, clips: ClipSet, device: str) -> None:
+        """Compute an entry batch by batch to disk: a full disk is then an error, where a memory map would crash."""
+        array.parent.mkdir(parents=True, exist_ok=True)
+        about: dict[str, Any] = {}
+
+        def write(file: IO[bytes]) -> None:
+            checksum = 0
+            for part in computed(frontend, clips, device):
+                content = np.ascontiguousarray(part.numpy())
+                if not about:
+                    about.update(shape=[len(clips), *part.shape[1:]], dtype=content.dtype.str)
+                    needed = content.itemsize * math.prod(about["shape"]) + SPARE_BYTES
+                    if shutil.disk_usage(array.parent).free < needed:
+                        raise OSError(errno.ENOSPC, f"less than {needed / 2**30:.1f} GiB free")
+                    file.write(_header(about))
+                checksum = zlib.crc32(content.data, checksum)
+                file.write(content.data)
+            about["crc32"] = checksum
+
+        write_whole(array, write)
+        write_whole(index, lambda file: file.write(json.dumps(about).encode()))  # last: it says that the array is there
+
+    def _give_up(self, reason: str) -> None:
+        warnings.warn(
+            f"features are kept in memory and computed again by the next run, because {str(self.folder)!r} cannot take "
+            f"them ({reason}): free space or choose another folder with --store",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        self.folder = None
+
+
+@torch.inference_mode()
+def computed(frontend: nn.Module, clips: ClipSet, device: str) -> Iterator[Tensor]:
+    """Yield the features of a split in batches `(B, F, T)`, on the CPU."""
+    frontend = frontend.to(device).eval()
+    for i in range(0, len(clips), BATCH):
+        x = clips.load(range(i, min(i + BATCH, len(clips))))
+        yield frontend(x.to(device)).cpu()
+
+
+def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> str | None:
+    """Return the name of a split's features; None where a front-end cannot be told from others by what it holds."""
+    digest = hashlib.sha256()
+    try:
+        _describe(frontend, digest.update)
+    except _Indescribable:
+        return None
+    for word in (CODE_VERSION, BATCH, data.manifest(), type(clips).__module__, type(clips).__qualname__, len(clips)):
+        digest.update(f"{word}\0".encode())
+    for clip in zip(clips.ids, clips.hashes, strict=True):
+        digest.update("\0".join(clip).encode() + b"\n")
+    for fact in (*_arithmetic(device), data.clip_shape, data.sample_rate):
+        digest.update(f"{fact}\0".encode())
+    return digest.hexdigest()[:32]
+
+
+class _Indescribable(Exception):  # noqa: N818 - it is no fault
+    """A front-end holds something that has no lasting digest, or has no source code."""
+
+
+def _describe(frontend: nn.Module, update: Callable[[bytes], object]) -> None:
+    """Feed everything that a front-end's features follow from, apart from the audio, into a digest."""
+    modules: set[str] = set()
+    for name, module in frontend.named_modules():
+        update(f"\0module {name} {type(module).__module__}.{type(module).__qualname__}".encode())
+        modules |= {kind.__module__ for kind in type(module).__mro__}
+        own = {name: value for name, value in vars(module).items() if name not in _OF_EVERY_MODULE}
+        for part in (own, module._buffers, module._parameters):
+            _value(part, update)
+    for source in sorted(_sources(modules)):
+        try:
+            text = inspect.getsource(sys.modules[source])
+        except (OSError, TypeError) as error:
+            raise _Indescribable from error
+        update(f"\0source {source} {len(text)} {text}".encode())
+
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
+def _value(value: Any, update: Callable[[bytes], object]) -> None:
+    """Feed an attribute into a digest, its type and length first, so that no two values are fed alike."""
+    if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
+        update(f"\0{type(value).__name__} {value!r}".encode())
+    elif isinstance(value, Enum):
+        update(f"\0{type(value).__qualname__} {value.name}".encode())
+    elif isinstance(value, Tensor):
+        update(f"\0tensor {value.dtype} {tuple(value.shape)} ".encode())
+        update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, np.ndarray) and value.dtype != object:
+        update(f"\0array {value.dtype.str} {value.shape} ".encode() + value.tobytes())
+    elif isinstance(value, Mapping):
+        update(f"\0mapping {len(value)}".encode())
+        for name in sorted(value, key=str):
+            _value(name, update)
+            _value(value[name], update)
+    elif isinstance(value, (tuple, list)):
+        update(f"\0{type(value).__name__} {len(value)}".encode())
+        for each in value:
+            _value(each, update)
+    else:
+        raise _Indescribable
+
+
+_FOREIGN = frozenset({"torch", "torchaudio", "numpy", "scipy"}) | sys.stdlib_module_names
+
+
+def _sources(modules: set[str]) -> set[str]:
+    """Return these Python modules, and those of the same packages that they use; torch and the like left out."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        package = name.partition(".")[0]
+        if name in found or package in _FOREIGN:
+            continue
+        if name not in sys.modules:
+            raise _Indescribable
+        found.add(name)
+        for value in list(vars(sys.modules[name]).values()):
+            used = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if isinstance(used, str) and used.partition(".")[0] == package and used in sys.modules:
+                waiting.append(used)
+    return found
+
+
+def _arithmetic(device: str) -> tuple[object, ...]:
+    """Return what changes the last bits of the same computation."""
+    cpu = (torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+    gpu = (torch.cuda.get_device_name(), torch.backends.cudnn.allow_tf32) if device == "cuda" else ()
+    return torch.__version__, device, torch.get_float32_matmul_precision(), *cpu, *gpu
+
+
+def _worth_keeping(frontend: nn.Module, samples: int) -> bool:
+    """Whether it computes anything: samples and embeddings that are passed on are on disk already."""
+    return not isinstance(frontend, Frontend) or frontend.macs(samples) > 0
+
+
+def _header(about: Mapping[str, Any]) -> bytes:
+    """Return what a `.npy` file of this dtype and shape starts with."""
+    head = io.BytesIO()
+    facts = {"descr": about["dtype"], "fortran_order": False, "shape": tuple(about["shape"])}
+    np.lib.format.write_array_header_1_0(head, facts)
+    return head.getvalue()
+
+
+def _read(array: Path, index: Path) -> Tensor | None:
+    """Return an entry's features `(N, F, T)`, mapped from disk; None where they are absent or damaged."""
+    try:
+        about = json.loads(index.read_bytes())
+        head, shape = _header(about), tuple(map(int, about["shape"]))
+        with array.open("rb") as file:
+            if file.read(len(head)) != head:
+                return None
+        # Copy on write: torch takes no read-only arrays, and nothing that is done to them reaches the disk.
+        features = np.memmap(array, about["dtype"], "c", len(head), shape)
+        seen = 0
+        for i in range(0, len(features), BATCH):
+            seen = zlib.crc32(features[i : i + BATCH].data, seen)
+        return torch.from_numpy(features) if seen == about["crc32"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

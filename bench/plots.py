@@ -1,0 +1,183 @@
+"""A picture of what front-ends make of one clip: the waveform, and below it each one's features.
+
+matplotlib is imported where it is used: only `bench features` needs it. Figures are drawn without a display.
+"""
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench import catalog
+from bench.errors import SuiteError
+from bench.store import write_whole
+from datamodules.audio import AudioError, decode
+from models.base import Frontend, ModelError
+from models.frontends.logmel import LogMel
+from models.frontends.mfcc import MFCC
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_SECONDS = 120.0
+"""Longest clip that is drawn; a longer one would be a few pixels a second."""
+
+COLUMNS = 2000
+"""Columns that a line of samples is drawn in, each from its least to its greatest sample."""
+
+PANEL_INCHES = (9.0, 1.9)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A front-end's features of a clip.
+
+    Attributes:
+        name: of the catalogue.
+        features: `(F, T)`.
+        frame_rate: frames per second.
+        axis: what the F channels are.
+        hertz: centre of each channel's band `(F,)`; None where channels are no bands.
+    """
+
+    name: str
+    features: NDArray[np.float32]
+    frame_rate: float
+    axis: str
+    hertz: NDArray[np.float64] | None = None
+
+
+def read(path: Path, sample_rate: int) -> NDArray[np.float32]:
+    """Return a file's samples `(S,)`.
+
+    Raises:
+        SuiteError: it is no audio, or longer than `MOST_SECONDS`.
+    """
+    try:
+        return decode(path, sample_rate, MOST_SECONDS)
+    except AudioError as error:
+        raise SuiteError(str(error)) from error
+
+
+def listen(
+    waveform: NDArray[np.float32], sample_rate: int, names: Sequence[str] = ()
+) -> tuple[list[Panel], dict[str, str]]:
+    """Run front-ends on a clip.
+
+    Args:
+        waveform: samples `(S,)`.
+        sample_rate: in hertz.
+        names: of the catalogue; without, all that are fixed and take a waveform.
+
+    Returns:
+        What they make of it, and by name why others of the catalogue are left out.
+
+    Raises:
+        SuiteError: a name is unknown, or one that was asked for takes no such clip.
+    """
+    panels: list[Panel] = []
+    left_out: dict[str, str] = {}
+    for name in dict.fromkeys(names or catalog.FRONTENDS):
+        entry = catalog.frontend(name)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                frontend: Frontend = catalog.load(entry.target)(sample_rate, **entry.arguments).eval()
+            if not names and not frontend.fixed:
+                left_out[name] = f"its filters are learned; draw them untrained with --frontend {name}"
+                continue
+            with torch.inference_mode():
+                features = frontend(torch.from_numpy(waveform)[None])[0].float().numpy()
+        except ModelError as error:
+            if names:
+                raise SuiteError(str(error)) from error
+            left_out[name] = str(error)
+        else:
+            panels.append(Panel(name, features, frontend.frame_rate, *_axis(frontend)))
+    return panels, left_out
+
+
+def _axis(frontend: Frontend) -> tuple[str, NDArray[np.float64] | None]:
+    """Say what a front-end's channels are, and where their bands lie."""
+    if isinstance(frontend, LogMel):
+        power = frontend.power
+        filters = power.filters.double().numpy()  # (F, n_fft / 2 + 1)
+        points = np.arange(filters.shape[1]) * power.sample_rate / power.n_fft
+        return "Hz", filters @ points / filters.sum(1)
+    return ("coefficient" if isinstance(frontend, MFCC) else "channel"), None
+
+
+def figure(waveform: NDArray[np.float32], sample_rate: int, panels: Sequence[Panel], title: str) -> "Figure":
+    """Return the picture: the waveform, then a panel each, over one axis of seconds.
+
+    Args:
+        waveform: samples `(S,)`.
+        sample_rate: in hertz.
+        panels: below it, in order.
+        title: above it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = 1 + len(panels)
+    drawn = Figure(figsize=(PANEL_INCHES[0], PANEL_INCHES[1] * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(drawn)
+    axes: Any = drawn.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    drawn.suptitle(title.encode("utf-8", "replace").decode(), parse_math=False)  # file names hold what they like
+    _line(axes[0], waveform, sample_rate, "waveform")
+    for ax, panel in zip(axes[1:], panels, strict=True):
+        if len(panel.features) == 1:
+            _line(ax, panel.features[0], panel.frame_rate, panel.name)
+        else:
+            _image(ax, panel)
+    axes[0].set_xlim(0, len(waveform) / sample_rate)
+    axes[-1].set_xlabel("seconds")
+    return drawn
+
+
+def _line(ax: "Axes", values: NDArray[np.float32], rate: float, title: str) -> None:
+    """Draw `(T,)` values, `rate` a second, each column of the picture from its least to its greatest."""
+    step = max(1, len(values) // COLUMNS)
+    padded = np.pad(values, (0, -len(values) % step), "edge").reshape(-1, step)
+    seconds = np.arange(len(padded)) * step / rate
+    if step == 1:
+        ax.plot(seconds, values, linewidth=0.6)
+    else:
+        ax.fill_between(seconds, padded.min(1), padded.max(1), linewidth=0.6, edgecolor="C0")
+    ax.set_title(title, loc="left", fontsize="medium")
+    ax.set_ylabel("amplitude")
+
+
+def _image(ax: "Axes", panel: Panel) -> None:
+    """Draw `(F, T)` features, the first channel at the bottom."""
+    channels, frames = panel.features.shape
+    extent = (0.0, frames / panel.frame_rate, -0.5, channels - 0.5)
+    ax.imshow(panel.features, aspect="auto", origin="lower", extent=extent, interpolation="nearest")
+    ax.set_title(f"{panel.name}  {channels} x {frames}", loc="left", fontsize="medium")
+    ax.set_ylabel(panel.axis)
+    if panel.hertz is not None:
+        ticks = np.linspace(0, channels - 1, min(channels, 5)).round().astype(int)
+        ax.set_yticks(ticks, [f"{panel.hertz[tick]:,.0f}" for tick in ticks])
+
+
+def save(drawn: "Figure", path: Path) -> None:
+    """Write a picture as PNG, whole or not at all.
+
+    Raises:
+        SuiteError: the file cannot be written.
+    """
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
+        drawn.savefig(content, format="png", dpi=100)
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise SuiteError(f"{str(path)!r} cannot be written ({error.strerror}): name another file with --out") from error

@@ -1,0 +1,281 @@
+"""The cache of features: the same bits, never another setting's, and whole whatever happens to it."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench import build, catalog, features, training
+from bench.features import Cache
+from bench.records import Recipe, Run
+from datamodules.clips import WaveformClips
+from datamodules.synthetic import Synthetic
+from models.frontends.logmel import LogMel, PooledLogMel
+from models.frontends.mfcc import MFCC, MFCCDeltas
+from models.frontends.waveform import Waveform
+
+
+@pytest.fixture(scope="module")
+def data():
+    return dataset()
+
+
+def dataset(**arguments):
+    data = Synthetic(clips_per_class=10, clip_seconds=0.5, **arguments)
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Count the batches that log-mel front-ends compute."""
+    seen = []
+    original = LogMel.forward
+    monkeypatch.setattr(LogMel, "forward", lambda self, x: (seen.append(len(x)), original(self, x))[1])
+    return seen
+
+
+def whole(frontend, clips):
+    """Return the features as they were computed before there was a cache."""
+    with torch.inference_mode():
+        parts = [frontend(clips.load(range(i, min(i + 64, len(clips))))) for i in range(0, len(clips), 64)]
+        return torch.cat(parts).clone()
+
+
+@pytest.mark.parametrize("name", ["logmel", "logmel-panns", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"])
+def test_features_are_the_same_bits_with_and_without_the_cache(tmp_path, data, name):
+    entry = catalog.frontend(name)
+    frontend = catalog.load(entry.target)(data.sample_rate, **entry.arguments)
+    clips = data.splits.train
+    expected = whole(frontend, clips)
+    for folder in (None, tmp_path, tmp_path):  # without, written, read
+        found = Cache(folder).features(frontend, data, clips, "cpu")
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)
+        assert torch.equal(found[[3, 1]], expected[[3, 1]])
+
+
+def test_the_second_reader_computes_nothing(tmp_path, data, calls):
+    first = Cache(tmp_path).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
+    assert sum(calls) == len(data.splits.train)
+    second = Cache(tmp_path).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
+    assert sum(calls) == len(data.splits.train)
+    assert torch.equal(first, second)
+    assert len(list(tmp_path.iterdir())) == 2
+    Cache(tmp_path).features(LogMel(data.sample_rate), data, data.splits.val, "cpu")
+    assert sum(calls) == len(data.splits.train) + len(data.splits.val)
+
+
+def test_what_computes_nothing_is_not_written(tmp_path, data):
+    Cache(tmp_path).features(Waveform(data.sample_rate), data, data.splits.train, "cpu")
+    assert not any(tmp_path.iterdir())
+
+
+def test_training_reads_what_another_training_wrote(tmp_path, calls):
+    curves, computed = [], []
+    for cache in (None, tmp_path / "cache", tmp_path / "cache"):
+        calls.clear()
+        run = Run(model="fc", frontend="logmel-1s", dataset="synthetic", recipe=Recipe(epochs=2, batch_size=16))
+        data = dataset(cache=cache, batch_size=16)
+        torch.manual_seed(0)
+        model = build.model(run, data)
+        calls.clear()
+        curves.append(training.train(model, data, run.recipe, tmp_path, "cpu", lambda *_: None).curves)
+        computed.append(sum(calls))
+    clips = len(data.splits.train) + len(data.splits.val)
+    assert computed == [clips, clips, 0]
+    assert curves[0] == curves[1] == curves[2]
+
+
+MEL = "models.frontends.mel"
+
+
+class Scaled(LogMel):
+    """A front-end with state of every kind, each changed by one of SETTINGS."""
+
+    def __init__(self, sample_rate, scale=1.0, label="a", names=("x", "y"), table=0.0, weight=1.0, where=None):
+        super().__init__(sample_rate)
+        self.scale = scale
+        self._label = label
+        self.names = {"names": list(names)}
+        self.inner = nn.Module()
+        self.inner.register_buffer("table", torch.full((3,), table), persistent=False)
+        self.weight = nn.Parameter(torch.tensor(weight), requires_grad=False)
+        self.plain = np.full(2, where)
+
+
+SETTINGS = [
+    {}, {"scale": 2.0}, {"scale": 1}, {"label": "b"}, {"names": ("xy",)}, {"names": ("y", "x")}, {"table": 1e-30},
+    {"weight": 2.0}, {"where": 1.0},
+]  # fmt: skip
+
+
+def test_two_settings_never_share(data):
+    clips, rate = data.splits.train, data.sample_rate
+    fronts = [Scaled(rate, **{"where": 0.0} | setting) for setting in SETTINGS]
+    fronts += [
+        LogMel(rate), LogMel(rate, 32), LogMel(rate, f_min=51), LogMel(rate, frames_per_second=50),
+        LogMel(rate, closing_frame=True), LogMel(rate // 2), PooledLogMel(rate), PooledLogMel(rate, 64), MFCC(rate),
+        MFCC(rate, lifter=0), MFCC(rate, preemphasis=0.9), MFCC(rate, append_energy=True), MFCCDeltas(rate),
+        MFCCDeltas(rate, reach=3),
+    ]  # fmt: skip
+    keys = [features.key(front, data, clips, "cpu") for front in fronts]
+    assert None not in keys
+    assert len(set(keys)) == len(keys)
+    again = Scaled(rate, where=0.0)
+    assert features.key(again, data, clips, "cpu") == keys[0]
+    again.eval().requires_grad_(False)
+    assert features.key(again, data, clips, "cpu") == keys[0]
+
+
+def test_other_data_code_and_arithmetic_are_other_entries(data, monkeypatch):
+    front, clips = LogMel(data.sample_rate), data.splits.train
+
+    def key(data=data, clips=clips):
+        return features.key(front, data, clips, "cpu")
+
+    keys = [key()]
+    keys.append(key(clips=data.splits.val))
+    keys.append(key(clips=clips.select([1, 0, *range(2, len(clips))])))  # another order
+    keys.append(key(clips=clips.select(range(1, len(clips)))))
+    for other in (dataset(fold=1), dataset(data_seed=7)):
+        keys.append(key(other, other.splits.train))
+    hashes = ("0" * 64, *clips.hashes[1:])
+    changed = WaveformClips(clips.array, clips.ids, clips.groups, hashes, clips.targets, clips.rows)
+    keys.append(key(clips=changed))  # a changed sample
+    relabelled = dataset()
+    relabelled.classes = relabelled.classes[::-1]
+    keys.append(key(relabelled))
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "CODE_VERSION", features.CODE_VERSION + 1)
+        keys.append(key())
+    with monkeypatch.context() as patch:
+        source = features.inspect.getsource
+        patch.setattr(features.inspect, "getsource", lambda module: source(module) + "#" * (module.__name__ == MEL))
+        keys.append(key())
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "9.9")
+        keys.append(key())
+    assert len(set(keys)) == len(keys)
+    assert key() == keys[0]
+
+
+def test_a_front_end_that_holds_what_has_no_digest_is_not_kept(tmp_path, data, calls):
+    front = LogMel(data.sample_rate)
+    front.window_of = lambda: None
+    for _ in range(2):
+        Cache(tmp_path).features(front, data, data.splits.val, "cpu")
+    assert sum(calls) == 2 * len(data.splits.val)
+    assert not any(tmp_path.iterdir())
+
+
+def damage(array, index, how):
+    content = bytearray(array.read_bytes())
+    if how == "no index":
+        index.unlink()
+    elif how == "no array":
+        array.unlink()
+    elif how == "empty":
+        array.write_bytes(b"")
+    elif how == "cut off":
+        array.write_bytes(content[:-1])
+    elif how == "another dtype":
+        array.write_bytes(content.replace(b"<f4", b"<i4"))
+    elif how == "a flipped bit":
+        content[-1000] ^= 1
+        array.write_bytes(content)
+    elif how == "a bad header":
+        content[120] = ord("[")
+        array.write_bytes(content)
+    elif how == "another shape":
+        about = json.loads(index.read_text())
+        index.write_text(json.dumps(about | {"shape": [1, 2, 3]}))
+    else:
+        index.write_text(how)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "no index", "no array", "empty", "cut off", "another dtype", "a flipped bit", "a bad header", "another shape",
+        "", "[]", "{}", "null", "\0", '{"dtype": "?", "shape": null, "crc32": 0}',
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_computed_again(tmp_path, data, calls, how):
+    front, clips = LogMel(data.sample_rate), data.splits.val
+    expected = Cache(tmp_path).features(front, data, clips, "cpu").clone()
+    array, index = sorted(tmp_path.iterdir(), key=lambda path: path.suffix, reverse=True)
+    damage(array, index, how)
+    calls.clear()
+    assert torch.equal(Cache(tmp_path).features(front, data, clips, "cpu"), expected)
+    assert sum(calls) == len(clips)
+    assert torch.equal(Cache(tmp_path).features(front, data, clips, "cpu"), expected)
+    assert sum(calls) == len(clips)  # mended
+
+
+def test_nothing_that_is_done_to_features_reaches_the_disk(tmp_path, data):
+    front, clips = LogMel(data.sample_rate), data.splits.val
+    first = Cache(tmp_path).features(front, data, clips, "cpu")
+    expected = first.clone()
+    first.zero_()
+    assert torch.equal(Cache(tmp_path).features(front, data, clips, "cpu"), expected)
+
+
+@pytest.mark.parametrize("how", ["no space before", "no space while writing", "no folder"])
+def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, how):
+    front = LogMel(data.sample_rate)
+    folder = tmp_path / "cache"
+    if how == "no space before":
+        monkeypatch.setattr(features.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    elif how == "no space while writing":
+        error = OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(error))
+    else:
+        folder.write_text("a file stands here")
+    cache = Cache(folder)
+    with pytest.warns(RuntimeWarning, match="free space or choose another folder with --store") as caught:
+        found = [cache.features(front, data, clips, "cpu") for clips in (data.splits.train, data.splits.val)]
+    assert len(caught) == 1
+    assert torch.equal(found[0], whole(front, data.splits.train))
+    assert torch.equal(found[1], whole(front, data.splits.val))
+    assert how == "no folder" or not any(folder.iterdir())
+
+
+WRITER = """
+import sys, zlib
+from pathlib import Path
+from bench.features import Cache
+from datamodules.synthetic import Synthetic
+from models.frontends.logmel import LogMel
+data = Synthetic(clips_per_class=10, clip_seconds=0.5)
+data.setup()
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(20):
+    found = Cache(Path(sys.argv[1])).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
+    print(zlib.crc32(found.numpy().data))
+    for path in Path(sys.argv[1]).glob("features-*.json"):
+        path.unlink(missing_ok=True)
+"""
+
+
+def test_several_writers_do_not_harm_each_other(tmp_path, data):
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    sums = [set(writer.communicate()[0].split()) for writer in writers]
+    expected = features.zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
+    assert sums == [{str(expected)}] * 2
+    assert [writer.returncode for writer in writers] == [0] * 2
+    assert not list(tmp_path.glob(".tmp-*"))
