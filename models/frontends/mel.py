@@ -4,8 +4,6 @@ import warnings
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from models.base import ModelError
 from models.frontends._torchaudio import functional
@@ -70,12 +68,6 @@ class MelPower(FilterbankPower):
         """Return T for a clip of `samples` samples."""
         return max(1, round(self.frames_per_second * samples / self.sample_rate)) + self.closing_frame
 
-    def fill(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to the samples of all frames, the ends reflected."""
-        samples = waveform.shape[1]
-        before = self.n_fft // 2
-        after = (self.frames(samples) - 1) * self.hop + self.n_fft - before - samples
-        if after < 0:
-            waveform, after = waveform[:, :after], 0
-        reflects = max(before, after) < waveform.shape[1]
-        return F.pad(waveform, (before, after), "reflect" if reflects else "constant")
+    def before(self) -> int:
+        """Return half a transform: the first frame is centred on the clip's first sample."""
+        return self.n_fft // 2
