@@ -140,7 +140,8 @@ class FilterbankPower(nn.Module):
         power = waveform.new_empty(len(windowed), bands)
         filled = waveform.new_zeros(self._ends(waveform.shape[1])[0])
         framed = filled.unfold(0, self.n_fft, self.hop)
-        result: Tensor | None = None
+        features = tail(power[:0]).shape[1] if tail else bands
+        result = waveform.new_empty(len(waveform), features, frames)
         for index, clip in enumerate(waveform):
             self._fill(clip, filled)
             for start in range(0, frames, piece):
@@ -152,10 +153,8 @@ class FilterbankPower(nn.Module):
                 for (first, end, low, high), weight in zip(self.groups, weights, strict=True):
                     torch.mm(squares[:, 2 * low : 2 * high], weight, out=power[:n, first:end])
                 rows = tail(power[:n]) if tail else power[:n]
-                if result is None:
-                    result = rows.new_empty(len(waveform), rows.shape[1], frames)
                 result[index, :, start : start + n] = rows.T
-        return waveform.new_empty(0, bands, frames) if result is None else result
+        return result
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip.
