@@ -163,12 +163,21 @@ def spafe_gfcc(clip: np.ndarray) -> np.ndarray:
     return spafe.features.gfcc.gfcc(clip, RATE, nfft=1024).T
 
 
-DECIBELS = Measure("greatest error, dB", max_error, 1e-3)
+def audible_error(ours: Tensor, theirs: Tensor) -> float:
+    """Return the greatest difference of bands that are within 60 dB of their frame's loudest."""
+    return float((ours - theirs).abs()[theirs.amax(0) - theirs <= 60].max())
+
+
+LOGMEL = (
+    Measure("dB, to 60 below the loudest", audible_error, 1e-3),
+    # Below that the references differ from each other: float32 has 7 digits, and bands go to 120 dB below the loudest.
+    Measure("dB, all bands", max_error, 3e-2),
+)
 
 ENTRIES = (
-    Entry("logmel-panns / torchlibrosa", ours("logmel-panns"), torchlibrosa_logmel, (DECIBELS,), 6.0, (1024, 320, 64)),
+    Entry("logmel-panns / torchlibrosa", ours("logmel-panns"), torchlibrosa_logmel, LOGMEL, 6.0, (1024, 320, 64)),
     Entry("logmel-panns / torchaudio", ours("logmel-panns"), torchaudio_logmel, (), 3.0, (1024, 320, 64)),
-    Entry("logmel-panns / librosa", ours("logmel-panns"), librosa_logmel, (DECIBELS,)),
+    Entry("logmel-panns / librosa", ours("logmel-panns"), librosa_logmel, LOGMEL),
     Entry(
         "mfcc-librosa / librosa",
         ours("mfcc-librosa"),
