@@ -4,17 +4,21 @@ The paper takes the first 20 coefficients of 32 mel bands from python_speech_fea
 every 10 ms, HTK mel scale over the whole spectrum, power / n_fft, natural logarithm, orthonormal DCT-II, sine lifter
 22. Different here: frames are centred, weighted by a Hann window and exactly 100 a second; band edges are not rounded
 to points of the transform; the first coefficient stays the cepstrum's unless `append_energy`.
+
+`LibrosaMFCC` takes librosa's conventions instead.
 """
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.mel import MelPower, full_precision, next_power_of_two
+from models.frontends.deltas import Deltas
+from models.frontends.filterbank import full_precision, next_power_of_two
+from models.frontends.logmel import decibels
+from models.frontends.mel import MelPower
 
 FLOOR = 1e-7
 """Least power of a band (-70 dB): digital silence, which ends many clips, must not outweigh what is heard."""
@@ -51,11 +55,13 @@ class MFCC(Frontend):
         if not 1 <= coefficients <= bands:
             raise ModelError(f"{bands} mel bands have 1 to {bands} coefficients, not {coefficients}")
         self.frame_rate = frames_per_second
-        self.preemphasis = preemphasis
         self.append_energy = append_energy
         window = round(window_seconds * sample_rate)
         n_fft = next_power_of_two(window)
-        self.power = MelPower(sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk")
+        self.power = MelPower(
+            sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk", preemphasis=preemphasis
+        )
+        self.power.filters /= n_fft  # a power of two, so nothing is rounded
         dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
         if lifter:
             dct = dct * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(coefficients) / lifter))[:, None]
@@ -63,30 +69,86 @@ class MFCC(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        if self.preemphasis:
-            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
-            waveform = torch.cat([waveform[:, :1], rest], 1)
-        power: Tensor = self.power(waveform) / self.power.n_fft  # (B, bands, T)
-        with full_precision(waveform.device.type):
-            cepstrum = self.dct @ power.clamp(min=FLOOR).log()  # (B, F, T)
+        cepstrum: Tensor = self.power(waveform, self.cepstrum)
+        return cepstrum
+
+    def cepstrum(self, power: Tensor) -> Tensor:
+        """Map power in bands `(..., bands)` to cepstral coefficients `(..., F)`."""
+        cepstrum = power.clamp(min=FLOOR).log() @ self.dct.T
         if self.append_energy:
-            energy = power.sum(1, keepdim=True).clamp(min=FLOOR).log()
-            cepstrum = torch.cat([energy, cepstrum[:, 1:]], 1)
+            energy = power.sum(-1, keepdim=True).clamp(min=FLOOR).log()
+            cepstrum = torch.cat([energy, cepstrum[..., 1:]], -1)
         return cepstrum
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
-        emphasis = samples if self.preemphasis else 0
+        emphasis = samples if self.power.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
 
-class MFCCDeltas(MFCC):
-    """MFCC, their slopes (delta) and the slopes of these `(B, 3F, T)`, as the paper's frame-wise baselines take them.
+class LibrosaMFCC(Frontend):
+    """Waveform `(B, S)` to the coefficients of `librosa.feature.mfcc(y, sr, n_mfcc=F)`: `(B, F, T)`.
 
-    The slope of a coefficient c at frame t is that of the least-squares line through the `reach` frames on either side,
-    Σ n (c[t + n] - c[t - n]) / (2 Σ n²), the first and the last frame repeated beyond the ends: the convention of HTK
-    and python_speech_features (`delta(feat, 2)`), and librosa's `delta(width=5, mode="nearest")`. The second one is the
-    slope of slopes, not librosa's `order=2`.
+    Slaney mel scale with filters of equal area over the whole spectrum, periodic Hann window as long as the transform,
+    frames centred on the multiples of the hop, zeros beyond the clip's ends (T = floor(S / hop) + 1), decibels, at most
+    `range_decibels` below the clip's loudest band, orthonormal DCT-II, no lifter (librosa 0.10 and 0.11). librosa takes
+    that loudest band from all clips that it is given together; here every clip has its own.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        coefficients: F.
+        bands: number of mel bands.
+        n_fft: points of the Fourier transform, and samples of its window.
+        hop: samples between frames.
+        range_decibels: how far below the clip's loudest band another may be.
+
+    Raises:
+        ModelError: more coefficients than bands, or bands so narrow that one holds no point of the transform.
+    """
+
+    dct: Tensor
+    constant: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        coefficients: int = 20,
+        bands: int = 128,
+        n_fft: int = 2048,
+        hop: int = 512,
+        range_decibels: float = 80,
+    ) -> None:
+        super().__init__()
+        if not 1 <= coefficients <= bands:
+            raise ModelError(f"{bands} mel bands have 1 to {bands} coefficients, not {coefficients}")
+        self.frame_rate = sample_rate / hop
+        self.range_decibels = range_decibels
+        self.power = MelPower(
+            sample_rate, bands, n_fft, n_fft, self.frame_rate, 0, sample_rate / 2, "slaney",
+            reflect=False, whole_hops=True,
+        )  # fmt: skip
+        dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
+        self.register_buffer("dct", dct.contiguous(), persistent=False)
+        constant = torch.zeros(coefficients, 1)  # coefficients of a band level of 1 everywhere
+        constant[0] = math.sqrt(bands)
+        self.register_buffer("constant", constant, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`."""
+        level: Tensor = self.power(waveform, decibels)  # (B, bands, T)
+        with full_precision(waveform.device.type):
+            loudest = level.amax((1, 2), keepdim=True)
+            floor = loudest - self.range_decibels
+            # From the floor up: sums of many values about -65 would lose digits, in silence all in one direction.
+            return self.dct @ (level - floor).clamp(min=0) + floor * self.constant
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples."""
+        return self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
+
+
+class MFCCDeltas(Deltas):
+    """MFCC with slopes and slopes of slopes `(B, 3F, T)`, as the paper's frame-wise baselines take them.
 
     Args:
         sample_rate: of the waveform, in hertz.
@@ -94,28 +156,5 @@ class MFCCDeltas(MFCC):
         reach: frames on either side.
     """
 
-    weights: Tensor
-
     def __init__(self, sample_rate: int, coefficients: int = 20, reach: int = 2) -> None:
-        super().__init__(sample_rate, coefficients)
-        if reach < 1:
-            raise ModelError(f"reach must be ≥ 1 frame, got {reach}")
-        n = torch.arange(-reach, reach + 1.0)
-        self.register_buffer("weights", (n / n.square().sum())[None, None], persistent=False)  # (1, 1, 2 reach + 1)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to `(B, 3F, T)`."""
-        cepstrum = super().forward(waveform)  # (B, F, T)
-        delta = self.slope(cepstrum)
-        return torch.cat([cepstrum, delta, self.slope(delta)], 1)
-
-    def slope(self, x: Tensor) -> Tensor:
-        """Map `(B, F, T)` to its slope `(B, F, T)`."""
-        reach = self.weights.shape[2] // 2
-        rows = F.pad(x, (reach, reach), "replicate").flatten(0, 1)[:, None]  # (B F, 1, T + 2 reach)
-        with full_precision(x.device.type):
-            return F.conv1d(rows, self.weights).view_as(x)
-
-    def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
-        return super().macs(samples) + 2 * self.power.frames(samples) * len(self.dct) * self.weights.numel()
+        super().__init__(MFCC(sample_rate, coefficients), reach)

@@ -1,0 +1,197 @@
+"""Power in the bands of any filterbank: the common part of the log-mel spectrogram and of the cepstral coefficients.
+
+On a CPU without gradients a batch is taken clip by clip and in pieces of frames that stay in the cache: window, real
+Fourier transform, squares, filters and what follows them frame by frame (logarithm, cosine transform) before the next
+piece is touched. Elsewhere the same mathematics is done in bulk, where it is differentiable and can be exported.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.base import ModelError
+
+PIECE = 128
+"""Frames of a piece on one thread: 1,024 points and their spectrum are 1 MB, about the second-level cache."""
+GROUP = 16
+"""Bands of one matrix product: fewer waste the product's width, more take in points that are zero in most of them."""
+
+Tail = Callable[[Tensor], Tensor]
+"""What follows the filters, frame by frame: `(..., F)` to `(..., F')`."""
+
+
+class FilterbankPower(nn.Module):
+    """Waveform `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it `(B, F', T)`.
+
+    Subclasses say how many frames a clip has and where the first one begins.
+
+    Args:
+        window: the window `(W,)`, which is centred in the transform.
+        filters: weights of the power at every point of the transform `(F, n_fft / 2 + 1)`.
+        n_fft: points of the Fourier transform.
+        hop: samples between frames.
+        preemphasis: share of the sample before that is taken off each sample; 0 for none.
+        reflect: whether the clip is reflected at its ends, where it is long enough; otherwise zeros go on.
+
+    Raises:
+        ModelError: the window is longer than the transform.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(
+        self, window: Tensor, filters: Tensor, n_fft: int, hop: int, preemphasis: float = 0, reflect: bool = True
+    ) -> None:
+        super().__init__()
+        if not 0 < len(window) <= n_fft:
+            raise ModelError(f"the window ({len(window)} samples) must fit into the transform ({n_fft} points)")
+        self.n_fft = n_fft
+        self.hop = hop
+        self.preemphasis = preemphasis
+        self.reflect = reflect
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", filters.contiguous(), persistent=False)
+        self.groups = [
+            (first, min(first + GROUP, len(filters)), *_points(filters[first : first + GROUP]))
+            for first in range(0, len(filters), GROUP)
+        ]  # (first band, end of bands, first point, end of points)
+
+    def frames(self, samples: int) -> int:
+        """Return T for a clip of `samples` samples."""
+        raise NotImplementedError
+
+    def before(self) -> int:
+        """Return the samples that the first frame begins before the clip does."""
+        raise NotImplementedError
+
+    def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail."""
+        # Half precision would overflow where a clip is loud and lose it where it is quiet.
+        with full_precision(waveform.device.type):
+            waveform = waveform.to(self.window)
+            return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
+
+    def _ends(self, samples: int) -> tuple[int, int, int]:
+        """Return how many samples the frames take, how many of these are before the clip and how many after it."""
+        length = (self.frames(samples) - 1) * self.hop + self.n_fft
+        before = self.before()
+        return length, before, max(0, length - before - samples)
+
+    def _reflects(self, samples: int) -> bool:
+        """Whether the ends are reflected: what a clip is too short for is filled with zeros."""
+        length, before, after = self._ends(samples)
+        return self.reflect and max(before, after) < length - before - after
+
+    def _filled(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to the samples of all frames, with emphasis `(B, L)`."""
+        samples = waveform.shape[1]
+        length, before, after = self._ends(samples)
+        if self.preemphasis:
+            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
+            waveform = torch.cat([waveform[:, :1], rest], 1)
+        mode = "reflect" if self._reflects(samples) else "constant"
+        return F.pad(waveform[:, : length - before - after], (before, after), mode)
+
+    def _fill(self, clip: Tensor, out: Tensor) -> None:
+        """Write the samples of all frames of one clip `(S,)`, with emphasis, to `out (L,)`, zeros where nothing is."""
+        samples = len(clip)
+        length, before, after = self._ends(samples)
+        end = length - after
+        clip = clip[: end - before]
+        inner = out[before:end]
+        if self.preemphasis:
+            inner[:1] = clip[:1]
+            torch.sub(clip[1:], clip[:-1], alpha=self.preemphasis, out=inner[1:])
+        else:
+            inner.copy_(clip)
+        if self._reflects(samples):
+            out[:before] = inner[1 : before + 1].flip(0)
+            out[end:] = inner[len(inner) - 1 - after : len(inner) - 1].flip(0)
+
+    def _in_bulk(self, waveform: Tensor, tail: Tail | None) -> Tensor:
+        spectrum = torch.stft(
+            self._filled(waveform),
+            self.n_fft,
+            self.hop,
+            len(self.window),
+            self.window,
+            center=False,
+            return_complex=True,
+        ).transpose(1, 2)  # (B, T, n_fft / 2 + 1)
+        power = (spectrum.real.square() + spectrum.imag.square()) @ self.filters.T  # (B, T, F)
+        return (tail(power) if tail else power).transpose(1, 2).contiguous()
+
+    def _in_pieces(self, waveform: Tensor, tail: Tail | None) -> Tensor:
+        bands, points = self.filters.shape
+        piece = PIECE * torch.get_num_threads()
+        frames = self.frames(waveform.shape[1])
+        before = (self.n_fft - len(self.window)) // 2
+        window = F.pad(self.window, (before, self.n_fft - len(self.window) - before))
+        # A real and an imaginary part have the same weight, so their squares need not be added first.
+        weights = [
+            self.filters[first:end, low:high].repeat_interleave(2, 1).T.contiguous()
+            for first, end, low, high in self.groups
+        ]
+        windowed = waveform.new_empty(min(piece, frames), self.n_fft)
+        power = waveform.new_empty(len(windowed), bands)
+        filled = waveform.new_zeros(self._ends(waveform.shape[1])[0])
+        framed = filled.unfold(0, self.n_fft, self.hop)
+        features = tail(power[:0]).shape[1] if tail else bands
+        result = waveform.new_empty(len(waveform), features, frames)
+        for index, clip in enumerate(waveform):
+            self._fill(clip, filled)
+            for start in range(0, frames, piece):
+                n = min(piece, frames - start)
+                torch.mul(framed[start : start + n], window, out=windowed[:n])
+                spectrum = torch.fft.rfft(windowed[:n])  # with `out` it would be copied there
+                squares = torch.view_as_real(spectrum).view(n, 2 * points)
+                squares.mul_(squares)
+                for (first, end, low, high), weight in zip(self.groups, weights, strict=True):
+                    torch.mm(squares[:, 2 * low : 2 * high], weight, out=power[:n, first:end])
+                rows = tail(power[:n]) if tail else power[:n]
+                result[index, :, start : start + n] = rows.T
+        return result
+
+    def macs(self, samples: int) -> int:
+        """Return the multiply-adds for one clip.
+
+        A frame takes N for the window, N/2 log2 N complex products (four multiply-adds each) for the transform, two a
+        point for the power, and the full matrix of the filters.
+        """
+        n = self.n_fft
+        bands, bins = self.filters.shape
+        transform = 4 * (n // 2) * (n.bit_length() - 1)
+        return self.frames(samples) * (len(self.window) + transform + 2 * bins + bands * bins)
+
+
+def _points(filters: Tensor) -> tuple[int, int]:
+    """Return the first point that has weight in any of the filters, and the one after the last."""
+    used = filters.amax(0).nonzero()
+    return int(used[0]), int(used[-1]) + 1
+
+
+def _in_bulk(waveform: Tensor) -> bool:
+    """Whether buffers that are written over are out of the question, or of no use."""
+    return (
+        waveform.device.type != "cpu"
+        or (torch.is_grad_enabled() and waveform.requires_grad)
+        or torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
+
+
+def full_precision(device: str) -> AbstractContextManager[object]:
+    """Leave mixed precision for a while: half precision overflows on loud clips and loses quiet ones."""
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
+
+
+def next_power_of_two(samples: float) -> int:
+    """Return the smallest power of two that is not less than `samples`."""
+    n = 1
+    while n < samples:
+        n *= 2
+    return n
