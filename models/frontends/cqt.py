@@ -120,16 +120,13 @@ class CQT(Frontend):
         return rows[..., first : first + answers.shape[1]] @ answers
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples: the transforms of its blocks, and four a complex product.
-
-        Of a real transform, half is counted, as it is computed.
-        """
+        """Multiply-adds for one clip of `samples` samples: the transforms of its blocks, and four a complex product."""
         frames = 1 + samples // self.hop
         blocks = -(-frames // (self.points - 2 * self.lead))
         n = self.points * self.hop
         answers = [self.get_buffer(f"answers{index}") for index in range(self.groups)]
         bins = sum(part.shape[2] for part in answers)
-        forwards = 4 * round(n / 4 * math.log2(n))
+        forwards = 4 * round(n / 2 * math.log2(n))
         backwards = 4 * round(bins * self.points / 2 * math.log2(self.points))
         products = 4 * sum(part.numel() // 2 for part in answers)
         return blocks * (forwards + products + backwards) + 2 * bins * frames
@@ -146,9 +143,7 @@ def _round_points(least: int) -> int:
     return n
 
 
-def _answers(
-    frequencies: list[float], sample_rate: int, quality: float, hop: int, points: int
-) -> tuple[int, Tensor]:
+def _answers(frequencies: list[float], sample_rate: int, quality: float, hop: int, points: int) -> tuple[int, Tensor]:
     """Return the first row of `points` points in which the filters answer, and their answers `(points, rows, bins)`.
 
     They are in complex64, times 1 / hop: the inverse transform divides by its own points, not by the block's.

@@ -24,7 +24,7 @@ class FilteredPower(nn.Module):
         hop: samples from frame to frame.
 
     Raises:
-        ModelError: the transform has an odd number of points, or there is no hop.
+        ModelError: there is no hop.
     """
 
     window: Tensor
