@@ -143,7 +143,7 @@ def torchaudio_mfcc(device: str) -> Features:
 
 @clip_by_clip
 def librosa_logmel(clip: np.ndarray) -> np.ndarray:
-    """melspectrogram and power_to_db with PANNs' settings."""
+    """Mel spectrogram and power_to_db with PANNs' settings."""
     power = librosa.feature.melspectrogram(
         y=clip, sr=RATE, n_fft=1024, hop_length=320, n_mels=64, fmin=50, fmax=14000, pad_mode="reflect"
     )
@@ -236,7 +236,9 @@ def speed(entries: list[Entry], device: str) -> None:
     torch.manual_seed(0)
     x = 0.1 * torch.randn(BATCH, SECONDS * RATE, device=device)
     audio = BATCH * SECONDS
-    print(f"{'front-end / reference':34} {'ratio (least – greatest)':>26} {'wanted':>7} {'audio s/s':>10} {'limit':>6}")
+    print(
+        f"{'front-end / reference':34} {'ratio (least to greatest)':>26} {'wanted':>7} {'audio s/s':>10} {'limit':>6}"
+    )
     for entry in entries:
         if entry.ratio is None:
             continue
@@ -248,7 +250,7 @@ def speed(entries: list[Entry], device: str) -> None:
             times = np.array([[seconds_of(turn, device) for turn in turns] for _ in range(ROUNDS)])
         ratios = times[:, 1] / times[:, 0]
         shares = f"{np.median(times[:, 2] / times[:, 0]):.0%}" if entry.transform else ""
-        spread = f"{np.median(ratios):.2f} ({ratios.min():.2f} – {ratios.max():.2f})"
+        spread = f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
         print(f"{entry.name:34} {spread:>26} {entry.ratio:>6g}× {audio / np.median(times[:, 0]):>10.0f} {shares:>6}")
 
 

@@ -10,10 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend
-from models.frontends.mel import MelPower, next_power_of_two
+from models.frontends.filterbank import next_power_of_two
+from models.frontends.mel import MelPower
 
 FLOOR = 1e-10
 """Power below which a band counts as silent: -100 dB."""
+
+
+def decibels(power: Tensor) -> Tensor:
+    """Map power to decibels."""
+    return 10 * power.clamp(min=FLOOR).log10()
 
 
 class LogMel(Frontend):
@@ -49,8 +55,8 @@ class LogMel(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, T = round(frames_per_second · S / sample_rate)."""
-        power: Tensor = self.power(waveform)
-        return 10 * power.clamp(min=FLOOR).log10()
+        features: Tensor = self.power(waveform, decibels)
+        return features
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
@@ -75,10 +81,10 @@ class PooledLogMel(LogMel):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, ceil(S / sample_rate))`."""
-        decibels = super().forward(waveform)
+        level = super().forward(waveform)
         a_second = round(self.power.frames_per_second)
         seconds = -(-waveform.shape[1] // self.power.sample_rate)
-        short = (seconds - 1) * a_second + 1 - decibels.shape[2]
+        short = (seconds - 1) * a_second + 1 - level.shape[2]
         if short > 0:  # a last second of less than half a hop has no frame of its own
-            decibels = F.pad(decibels, (0, short), "replicate")
-        return F.avg_pool1d(decibels, a_second, ceil_mode=True) / 100 + 1  # (B, F, seconds)
+            level = F.pad(level, (0, short), "replicate")
+        return F.avg_pool1d(level, a_second, ceil_mode=True) / 100 + 1  # (B, F, seconds)

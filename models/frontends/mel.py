@@ -1,18 +1,18 @@
-"""Power in mel bands, the common part of the log-mel spectrogram and of the cepstral coefficients."""
+"""Power in mel bands, the common part of the log-mel spectrogram and of the mel-frequency cepstral coefficients."""
 
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.base import ModelError
 from models.frontends._torchaudio import functional
+from models.frontends.filterbank import FilterbankPower
 
 
-class MelPower(nn.Module):
+class MelPower(FilterbankPower):
     """Waveform `(B, S)` to power in mel bands `(B, F, T)`, T = round(frames_per_second · S / sample_rate).
 
     Frames are centred on multiples of the hop, `round(sample_rate / frames_per_second)`, and the clip is reflected at
@@ -29,13 +29,12 @@ class MelPower(nn.Module):
         f_max: upper edge of the last band, in hertz.
         scale: "slaney" has filters of equal area, as librosa and PANNs; "htk" has filters of equal height.
         closing_frame: whether one more frame is centred on the clip's end.
+        preemphasis: share of the sample before that is taken off each sample; 0 for none.
 
     Raises:
-        ModelError: bands outside of the spectrum, or so narrow that one holds no point of the transform.
+        ModelError: bands outside of the spectrum, or so narrow that one holds no point of the transform; a window
+            longer than the transform.
     """
-
-    window: Tensor
-    filters: Tensor
 
     def __init__(
         self,
@@ -48,17 +47,10 @@ class MelPower(nn.Module):
         f_max: float,
         scale: Literal["slaney", "htk"],
         closing_frame: bool = False,
+        preemphasis: float = 0,
     ) -> None:
-        super().__init__()
         if not 0 <= f_min < f_max <= sample_rate / 2:
             raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
-        if not 0 < window <= n_fft:
-            raise ModelError(f"the window ({window} samples) must fit into the transform ({n_fft} points)")
-        self.sample_rate = sample_rate
-        self.n_fft = n_fft
-        self.frames_per_second = frames_per_second
-        self.closing_frame = closing_frame
-        self.hop = max(1, round(sample_rate / frames_per_second))
         norm = "slaney" if scale == "slaney" else None
         with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
             filters = functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale)
@@ -68,56 +60,22 @@ class MelPower(nn.Module):
                 f"{empty} of {bands} mel bands hold no point of a {n_fft}-point transform at {sample_rate} Hz: "
                 f"use fewer bands or a larger n_fft"
             )
-        self.register_buffer("window", torch.hann_window(window), persistent=False)
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)  # (F, n_fft / 2 + 1)
+        hop = max(1, round(sample_rate / frames_per_second))
+        super().__init__(torch.hann_window(window), filters.T, n_fft, hop, preemphasis)
+        self.sample_rate = sample_rate
+        self.frames_per_second = frames_per_second
+        self.closing_frame = closing_frame
 
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""
         return max(1, round(self.frames_per_second * samples / self.sample_rate)) + self.closing_frame
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to `(B, F, T)`."""
+    def fill(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to the samples of all frames, the ends reflected."""
         samples = waveform.shape[1]
         before = self.n_fft // 2
         after = (self.frames(samples) - 1) * self.hop + self.n_fft - before - samples
         if after < 0:
             waveform, after = waveform[:, :after], 0
         reflects = max(before, after) < waveform.shape[1]
-        waveform = F.pad(waveform, (before, after), "reflect" if reflects else "constant")
-        kind = waveform.device.type
-        # Half precision would overflow where a clip is loud and lose it where it is quiet.
-        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else torch.no_grad():
-            spectrum = torch.stft(
-                waveform.to(self.window),
-                self.n_fft,
-                self.hop,
-                len(self.window),
-                self.window,
-                center=False,
-                return_complex=True,
-            )  # (B, n_fft / 2 + 1, T)
-            return self.filters @ (spectrum.real.square() + spectrum.imag.square())  # (B, F, T)
-
-    def macs(self, samples: int) -> int:
-        """Return the multiply-adds for one clip.
-
-        A frame takes N for the window, N/2 log2 N complex products (four multiply-adds each) for the transform, two a
-        point for the power, and the full matrix of the filters.
-        """
-        n = self.n_fft
-        bands, bins = self.filters.shape
-        transform = 4 * (n // 2) * (n.bit_length() - 1)
-        return self.frames(samples) * (len(self.window) + transform + 2 * bins + bands * bins)
-
-
-def full_precision(device: str) -> AbstractContextManager[object]:
-    """Leave mixed precision for a while: half precision overflows on loud clips and loses quiet ones."""
-    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
-
-
-def next_power_of_two(samples: float) -> int:
-    """Return the smallest power of two that is not less than `samples`."""
-    n = 1
-    while n < samples:
-        n *= 2
-    return n
+        return F.pad(waveform, (before, after), "reflect" if reflects else "constant")

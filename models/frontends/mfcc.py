@@ -14,7 +14,8 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.mel import MelPower, full_precision, next_power_of_two
+from models.frontends.filterbank import full_precision, next_power_of_two
+from models.frontends.mel import MelPower
 
 FLOOR = 1e-7
 """Least power of a band (-70 dB): digital silence, which ends many clips, must not outweigh what is heard."""
@@ -51,11 +52,12 @@ class MFCC(Frontend):
         if not 1 <= coefficients <= bands:
             raise ModelError(f"{bands} mel bands have 1 to {bands} coefficients, not {coefficients}")
         self.frame_rate = frames_per_second
-        self.preemphasis = preemphasis
         self.append_energy = append_energy
         window = round(window_seconds * sample_rate)
         n_fft = next_power_of_two(window)
-        self.power = MelPower(sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk")
+        self.power = MelPower(
+            sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk", preemphasis=preemphasis
+        )
         dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
         if lifter:
             dct = dct * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(coefficients) / lifter))[:, None]
@@ -63,20 +65,21 @@ class MFCC(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        if self.preemphasis:
-            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
-            waveform = torch.cat([waveform[:, :1], rest], 1)
-        power: Tensor = self.power(waveform) / self.power.n_fft  # (B, bands, T)
-        with full_precision(waveform.device.type):
-            cepstrum = self.dct @ power.clamp(min=FLOOR).log()  # (B, F, T)
+        cepstrum: Tensor = self.power(waveform, self.cepstrum)
+        return cepstrum
+
+    def cepstrum(self, power: Tensor) -> Tensor:
+        """Map power in bands `(..., bands)` to cepstral coefficients `(..., F)`."""
+        power = power / self.power.n_fft
+        cepstrum = power.clamp(min=FLOOR).log() @ self.dct.T
         if self.append_energy:
-            energy = power.sum(1, keepdim=True).clamp(min=FLOOR).log()
-            cepstrum = torch.cat([energy, cepstrum[:, 1:]], 1)
+            energy = power.sum(-1, keepdim=True).clamp(min=FLOOR).log()
+            cepstrum = torch.cat([energy, cepstrum[..., 1:]], -1)
         return cepstrum
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
-        emphasis = samples if self.preemphasis else 0
+        emphasis = samples if self.power.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
 
