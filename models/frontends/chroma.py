@@ -1,8 +1,8 @@
 """Chroma: power of the spectrum in the twelve pitch classes, all octaves together (Ellis 2007, `librosa.chroma_stft`).
 
 Each point of the transform falls to the classes near its pitch by a Gaussian (sum of squares 1), and octaves near
-880 Hz weigh most (a Gaussian of two octaves). A frame is divided by its greatest class. The tuning is fixed at A = 440 Hz,
-librosa's with `tuning=0`, and never estimated: an estimate would hang on the whole clip.
+880 Hz weigh most (a Gaussian of two octaves). A frame is divided by its greatest class. The tuning is fixed at
+A = 440 Hz, librosa's with `tuning=0`, and never estimated: an estimate would hang on the whole clip.
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from models.base import Frontend, ModelError
-from models.frontends.filtered_power import FilteredPower, transform_points
+from models.frontends.centred import CentredPower, transform_points
 
 CENTRE = 5.0
 """Octave that weighs most, counted from A0 = 27.5 Hz: 880 Hz."""
@@ -35,26 +35,32 @@ class Chroma(Frontend):
         hop: samples from frame to frame.
 
     Raises:
-        ModelError: `classes` is no multiple of 12, without which there is no C to begin at, or `n_fft` is odd.
+        ModelError: `classes` is no multiple of 12, without which there is no C to begin at, or `n_fft` is no power of
+            two.
     """
 
     def __init__(self, sample_rate: int, classes: int = 12, n_fft: int = 2048, hop: int = 512) -> None:
         super().__init__()
         if classes < 12 or classes % 12:
             raise ModelError(f"classes must be a multiple of 12, to begin at C, got {classes}: use 12, 24 or 36")
-        self.power = FilteredPower(chroma_filters(sample_rate, classes, transform_points(n_fft)), hop)
+        self.power = CentredPower(chroma_filters(sample_rate, classes, transform_points(n_fft)), hop)
         self.frame_rate = sample_rate / hop
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        power: Tensor = self.power(waveform)  # (B, T, F)
-        greatest = power.amax(2, keepdim=True)
-        silent = greatest < TINY
-        return (power / greatest.masked_fill(silent, 1)).transpose(1, 2)
+        chroma: Tensor = self.power(waveform, by_greatest)
+        return chroma
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
+
+
+def by_greatest(power: Tensor) -> Tensor:
+    """Divide `(..., F)` by its greatest of the last axis, but leave silence as it is."""
+    greatest = power.amax(-1, keepdim=True)
+    divided: Tensor = power / greatest.masked_fill(greatest < TINY, 1)
+    return divided
 
 
 def chroma_filters(sample_rate: int, classes: int, n_fft: int) -> Tensor:

@@ -1,9 +1,9 @@
 """Constant-Q transform: a note a bin, each heard through a window of the same number of periods (Brown 1991).
 
-The filters are librosa's (`librosa.filters.wavelet`, Hann window, L1 norm, times the root of their length), and bin k of
-frame t is |Σ_q g_k[q] x[512 t + q]| at the clip's own sample rate. librosa takes the same sum octave by octave from a
-clip that it halves again and again, and leaves out the weakest hundredth of each filter; ours does neither and is
-nearer to the definition. Tuning is not estimated: `f_min` is what it says.
+The filters are librosa's (`librosa.filters.wavelet`, Hann window, L1 norm, times the root of their length), and bin k
+of frame t is |Σ_q g_k[q] x[hop · t + q]| at the clip's own sample rate. librosa takes the same sum octave by octave
+from a clip that it halves again and again, and leaves out the weakest hundredth of each filter; ours does neither and
+is nearer to the definition. Tuning is not estimated: `f_min` is what it says.
 
 The sum is taken in the frequency domain. A block of N = hop · M samples has a spectrum of N points; a filter's answer
 there is a product, and of the product's inverse transform only every hop-th value is wanted. That is the inverse
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend, ModelError
-from models.frontends.mel import full_precision
+from models.frontends.filterbank import full_precision
 
 C1 = 440 * 2 ** (-45 / 12)
 """Lowest note, 32.70 Hz: 45 semitones below the concert pitch."""
@@ -109,9 +109,10 @@ class CQT(Frontend):
             values = torch.fft.ifft(folded.permute(1, 2, 0))[..., self.lead : self.lead + whole]
             values = values.unflatten(0, (-1, blocks)).transpose(1, 2).flatten(2)[..., :frames]  # (B, F, T)
             if not self.decibels:
-                return values.abs()
+                return torch.abs(values)
             power = torch.view_as_real(values).square().sum(3)
-            return 10 * power.clamp(min=FLOOR).log10()
+            decibels: Tensor = 10 * power.clamp(min=FLOOR).log10()
+            return decibels
 
     def _octave(self, rows: Tensor, index: int) -> Tensor:
         """Map the blocks' spectrum `(M, B, rows)` to an octave's folded products `(M, B, bins)`."""
@@ -159,10 +160,10 @@ def _answers(frequencies: list[float], sample_rate: int, quality: float, hop: in
         filtered[q.long() % n] = g
         answers.append(torch.fft.fft(filtered)[: n // 2])
     stacked = torch.stack(answers)  # (bins, N / 2)
-    energy = stacked.abs().square().unflatten(1, (-1, points)).sum(2)  # (bins, rows)
+    energy = stacked.abs().square().view(len(stacked), -1, points).sum(2)  # (bins, rows)
     share = energy / energy.sum(1, keepdim=True)
     inside = (share.cumsum(1) > LEFT_OUT / 2) & (share.flip(1).cumsum(1).flip(1) > LEFT_OUT / 2)
     rows = inside.any(0).nonzero()[:, 0]
     first, last = int(rows[0]), int(rows[-1]) + 1
-    kept = stacked.unflatten(1, (-1, points))[:, first:last].permute(2, 1, 0) / hop
+    kept = stacked.view(len(stacked), -1, points)[:, first:last].permute(2, 1, 0) / hop
     return first, kept.to(torch.complex64).contiguous()

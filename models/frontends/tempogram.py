@@ -14,14 +14,17 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.filtered_power import CHUNK, FilteredPower, transform_points
-from models.frontends.mel import full_precision
+from models.frontends.centred import CentredPower, transform_points
+from models.frontends.filterbank import full_precision
 
 FLOOR = 1e-10
 """Power below which a band counts as silent: -100 dB."""
 
 RANGE = 80.0
 """Decibels below the clip's greatest at which a band counts as silent."""
+
+CHUNK = 64
+"""Windows at a time on a CPU: with their spectra they stay in the second-level cache."""
 
 TINY = torch.finfo(torch.float32).tiny
 """Greatest correlation of a frame below which it counts as silent."""
@@ -40,7 +43,7 @@ class Tempogram(Frontend):
         hop: samples from frame to frame.
 
     Raises:
-        ModelError: fewer than two lags, an odd `n_fft`, or no band.
+        ModelError: fewer than two lags, no band, or `n_fft` no power of two.
     """
 
     weights: Tensor
@@ -52,7 +55,7 @@ class Tempogram(Frontend):
         points = transform_points(n_fft) // 2 + 1
         with warnings.catch_warnings(action="ignore"):  # about empty bands, which never rise; librosa has them, too
             mel = functional.melscale_fbanks(points, 0.0, sample_rate / 2, bands, sample_rate, "slaney", "slaney")
-        self.power = FilteredPower(mel.T, hop)
+        self.power = CentredPower(mel.T, hop)
         self.frame_rate = sample_rate / hop
         self.lags = lags
         self.late = 1 + n_fft // (2 * hop)  # frames: a rise is heard once its window is half in
@@ -66,14 +69,14 @@ class Tempogram(Frontend):
             if waveform.device.type != "cpu":
                 return self._correlated(onsets)
             count = max(1, CHUNK // max(1, len(waveform)))
-            return torch.cat([self._correlated(chunk) for chunk in onsets.split(count, 1)], 2)
+            return torch.cat([self._correlated(chunk) for chunk in torch.split(onsets, count, 1)], 2)
 
     def onset_strength(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to the mean rise of the mel bands since the last frame `(B, T)`, in dB."""
-        decibels = 10 * self.power(waveform).clamp(min=FLOOR).log10()  # (B, T, bands)
+        decibels: Tensor = self.power(waveform, to_decibels)  # (B, bands, T)
         decibels = decibels.maximum(decibels.amax((1, 2), keepdim=True) - RANGE)
-        rise = decibels.diff(dim=1).relu().mean(2)
-        return F.pad(rise, (self.late, 0))[:, : decibels.shape[1]]
+        rise = decibels.diff(dim=2).relu().mean(1)
+        return F.pad(rise, (self.late, 0))[:, : decibels.shape[2]]
 
     def _framed(self, onsets: Tensor) -> Tensor:
         """Map `(B, T)` to windows about each frame `(B, T, F)`; beyond the ends onsets fall to 0 on a straight line."""
@@ -88,13 +91,19 @@ class Tempogram(Frontend):
         power = spectrum.real.square() + spectrum.imag.square()
         correlation = torch.fft.irfft(power, self.points)[..., : self.lags]
         greatest = correlation.abs().amax(2, keepdim=True)
-        return (correlation / greatest.masked_fill(greatest < TINY, 1)).transpose(1, 2)
+        normalised: Tensor = correlation / greatest.masked_fill(greatest < TINY, 1)
+        return normalised.transpose(1, 2)
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip: the mel power, and for each frame its window, two transforms and the squares."""
         n = self.points
         transform = round(4 * (n / 2) * math.log2(n))
         return self.power.macs(samples) + self.power.frames(samples) * (self.lags + 2 * transform + n + 2)
+
+
+def to_decibels(power: Tensor) -> Tensor:
+    """Map power to dB, silence to -100."""
+    return 10 * power.clamp(min=FLOOR).log10()
 
 
 def _fast_points(least: int) -> int:

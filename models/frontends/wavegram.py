@@ -5,9 +5,9 @@ then three blocks of two convolutions (the second dilated) that pool time by 4; 
 paper's models then look at them as 32 bands in 4 channels through a two-dimensional block, which stays theirs.
 
 `StridedWavegram` goes before a RANN, whose talk ("multiple features") names a learned front-end and whose published
-counts hold none. Its layers could not be recovered; these are our choice, and arguments: four strided convolutions, each
-with batch norm and leaky ReLU as in RANN's blocks, one channel to 128, the mel bands' number; strides 5, 4, 4, 4, so
-320 samples as in RANN's spectrogram at 44.1 kHz; each kernel twice its stride and one more, so that windows overlap.
+counts hold none. Its layers could not be recovered; these are our choice, and arguments: four strided convolutions,
+each with batch norm and leaky ReLU as in RANN's blocks, up to 128 channels, the mel bands' number; strides 5, 4, 4, 4,
+so 320 samples as in RANN's spectrogram at 44.1 kHz; each kernel twice its stride and one more, so that windows overlap.
 """
 
 import math
@@ -55,7 +55,8 @@ class Wavegram(Frontend):
         super().__init__()
         if len(channels) < 2 or min(channels) < 1 or kernel % 2 == 0 or stride < 1:
             raise ModelError(
-                f"need two or more channels ≥ 1, an odd kernel and stride ≥ 1, got {tuple(channels)}, {kernel}, {stride}"
+                f"need two or more channels ≥ 1, an odd kernel and stride ≥ 1, "
+                f"got {tuple(channels)}, {kernel}, {stride}"
             )
         self.hop = stride * 4 ** (len(channels) - 1)
         self.frame_rate = sample_rate / self.hop
@@ -76,6 +77,7 @@ class Wavegram(Frontend):
         frames = _outputs(self.conv, samples)
         total = frames * self.conv.weight.numel()
         for block in self.blocks:
+            assert isinstance(block, WaveBlock)
             total += frames * (block.conv1.weight.numel() + block.conv2.weight.numel())
             frames //= 4
         return total
