@@ -74,4 +74,5 @@ def chroma_filters(sample_rate: int, classes: int, n_fft: int) -> Tensor:
     bumps = torch.exp(-0.5 * (2 * away / width).square())  # (classes, n_fft)
     bumps = bumps / bumps.norm(dim=0)
     bumps = bumps * torch.exp(-0.5 * ((pitch / classes - CENTRE) / WIDTH).square())
-    return bumps.roll(-3 * (classes // 12), 0)[:, : n_fft // 2 + 1]
+    filters: Tensor = bumps.roll(-3 * (classes // 12), 0)[:, : n_fft // 2 + 1]
+    return filters
