@@ -193,6 +193,12 @@ FRONTENDS = {
     "mfcc": Frontend(
         target="models.frontends.mfcc:MFCC", line="20 mel-frequency cepstral coefficients, 25 ms frames, 10 ms hop"
     ),
+    "mfcc-librosa": Frontend(
+        target="models.frontends.mfcc:LibrosaMFCC", line="20 coefficients as librosa.feature.mfcc"
+    ),
+    "gfcc": Frontend(
+        target="models.frontends.gfcc:GFCC", line="13 gammatone cepstral coefficients as spafe, 10 ms hop"
+    ),
     "mfcc-deltas": Frontend(
         target="models.frontends.mfcc:MFCCDeltas", line="mfcc with first and second differences, 60 coefficients"
     ),

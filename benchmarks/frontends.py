@@ -32,6 +32,7 @@ from models.frontends._torchaudio import transforms
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported
     import librosa
+    import spafe.features.gfcc
     from torchlibrosa.stft import LogmelFilterBank, Spectrogram
 
 RATE = 32_000
@@ -150,12 +151,40 @@ def librosa_logmel(clip: np.ndarray) -> np.ndarray:
     return librosa.power_to_db(power, top_db=None)
 
 
+@clip_by_clip
+def librosa_mfcc(clip: np.ndarray) -> np.ndarray:
+    """The coefficients of librosa.feature.mfcc with its defaults."""
+    return librosa.feature.mfcc(y=clip, sr=RATE, n_mfcc=20)
+
+
+@clip_by_clip
+def spafe_gfcc(clip: np.ndarray) -> np.ndarray:
+    """The coefficients with spafe's defaults, but for a transform that holds a whole frame at 32 kHz."""
+    return spafe.features.gfcc.gfcc(clip, RATE, nfft=1024).T
+
+
 DECIBELS = Measure("greatest error, dB", max_error, 1e-3)
 
 ENTRIES = (
     Entry("logmel-panns / torchlibrosa", ours("logmel-panns"), torchlibrosa_logmel, (DECIBELS,), 6.0, (1024, 320, 64)),
     Entry("logmel-panns / torchaudio", ours("logmel-panns"), torchaudio_logmel, (), 3.0, (1024, 320, 64)),
     Entry("logmel-panns / librosa", ours("logmel-panns"), librosa_logmel, (DECIBELS,)),
+    Entry(
+        "mfcc-librosa / librosa",
+        ours("mfcc-librosa"),
+        librosa_mfcc,
+        (Measure("greatest error, dB", max_error, 1e-3),),
+        4.0,
+        (2048, 512, 128),
+    ),
+    Entry(
+        "gfcc / spafe",
+        ours("gfcc"),
+        spafe_gfcc,
+        (Measure("greatest error", max_error, 1e-3), Measure("least correlation", correlation, 0.999, least=True)),
+        5.0,
+        (1024, 320, 24),
+    ),
     Entry("mfcc / torchaudio", ours("mfcc"), torchaudio_mfcc, (), 4.0, (1024, 320, 32)),
 )
 
@@ -195,9 +224,8 @@ def agreement(entries: list[Entry], clips: Tensor, device: str) -> bool:
             holds = measure.holds(value)
             good &= holds
             sign = "≥" if measure.least else "≤"
-            print(
-                f"{entry.name:34} {measure.name:28} {value:12.3g} {sign} {measure.bound:<6g} {'' if holds else 'BEYOND'}"
-            )
+            verdict = "" if holds else "BEYOND"
+            print(f"{entry.name:34} {measure.name:28} {value:12.3g} {sign} {measure.bound:<6g} {verdict}")
     return good
 
 
@@ -251,7 +279,7 @@ def speed(entries: list[Entry], device: str) -> None:
         ratios = times[:, 1] / times[:, 0]
         shares = f"{np.median(times[:, 2] / times[:, 0]):.0%}" if entry.transform else ""
         spread = f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
-        print(f"{entry.name:34} {spread:>26} {entry.ratio:>6g}× {audio / np.median(times[:, 0]):>10.0f} {shares:>6}")
+        print(f"{entry.name:34} {spread:>26} {entry.ratio:>7g} {audio / np.median(times[:, 0]):>10.0f} {shares:>6}")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ Tail = Callable[[Tensor], Tensor]
 class FilterbankPower(nn.Module):
     """Waveform `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it `(B, F', T)`.
 
-    Subclasses say how many frames a clip has and how its ends are filled.
+    Subclasses say how many frames a clip has and where the first one begins.
 
     Args:
         window: the window `(W,)`, which is centred in the transform.
@@ -34,6 +34,7 @@ class FilterbankPower(nn.Module):
         n_fft: points of the Fourier transform.
         hop: samples between frames.
         preemphasis: share of the sample before that is taken off each sample; 0 for none.
+        reflect: whether the clip is reflected at its ends, where it is long enough; otherwise zeros go on.
 
     Raises:
         ModelError: the window is longer than the transform.
@@ -42,13 +43,16 @@ class FilterbankPower(nn.Module):
     window: Tensor
     filters: Tensor
 
-    def __init__(self, window: Tensor, filters: Tensor, n_fft: int, hop: int, preemphasis: float = 0) -> None:
+    def __init__(
+        self, window: Tensor, filters: Tensor, n_fft: int, hop: int, preemphasis: float = 0, reflect: bool = True
+    ) -> None:
         super().__init__()
         if not 0 < len(window) <= n_fft:
             raise ModelError(f"the window ({len(window)} samples) must fit into the transform ({n_fft} points)")
         self.n_fft = n_fft
         self.hop = hop
         self.preemphasis = preemphasis
+        self.reflect = reflect
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("filters", filters.contiguous(), persistent=False)
         self.groups = [
@@ -60,8 +64,8 @@ class FilterbankPower(nn.Module):
         """Return T for a clip of `samples` samples."""
         raise NotImplementedError
 
-    def fill(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to the samples of all frames `(B, (T - 1) · hop + n_fft)`."""
+    def before(self) -> int:
+        """Return the samples that the first frame begins before the clip does."""
         raise NotImplementedError
 
     def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
@@ -71,16 +75,46 @@ class FilterbankPower(nn.Module):
             waveform = waveform.to(self.window)
             return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
 
-    def emphasise(self, waveform: Tensor) -> Tensor:
-        """Take off each sample of `(B, S)` its share of the one before."""
-        if not self.preemphasis:
-            return waveform
-        rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
-        return torch.cat([waveform[:, :1], rest], 1)
+    def _ends(self, samples: int) -> tuple[int, int, int]:
+        """Return how many samples the frames take, how many of these are before the clip and how many after it."""
+        length = (self.frames(samples) - 1) * self.hop + self.n_fft
+        before = self.before()
+        return length, before, max(0, length - before - samples)
+
+    def _reflects(self, samples: int) -> bool:
+        """Whether the ends are reflected: what a clip is too short for is filled with zeros."""
+        length, before, after = self._ends(samples)
+        return self.reflect and max(before, after) < length - before - after
+
+    def _filled(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to the samples of all frames, with emphasis `(B, L)`."""
+        samples = waveform.shape[1]
+        length, before, after = self._ends(samples)
+        if self.preemphasis:
+            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
+            waveform = torch.cat([waveform[:, :1], rest], 1)
+        mode = "reflect" if self._reflects(samples) else "constant"
+        return F.pad(waveform[:, : length - before - after], (before, after), mode)
+
+    def _fill(self, clip: Tensor, out: Tensor) -> None:
+        """Write the samples of all frames of one clip `(S,)`, with emphasis, to `out (L,)`, zeros where nothing is."""
+        samples = len(clip)
+        length, before, after = self._ends(samples)
+        end = length - after
+        clip = clip[: end - before]
+        inner = out[before:end]
+        if self.preemphasis:
+            inner[:1] = clip[:1]
+            torch.sub(clip[1:], clip[:-1], alpha=self.preemphasis, out=inner[1:])
+        else:
+            inner.copy_(clip)
+        if self._reflects(samples):
+            out[:before] = inner[1 : before + 1].flip(0)
+            out[end:] = inner[len(inner) - 1 - after : len(inner) - 1].flip(0)
 
     def _in_bulk(self, waveform: Tensor, tail: Tail | None) -> Tensor:
         spectrum = torch.stft(
-            self.fill(self.emphasise(waveform)),
+            self._filled(waveform),
             self.n_fft,
             self.hop,
             len(self.window),
@@ -103,24 +137,24 @@ class FilterbankPower(nn.Module):
             for first, end, low, high in self.groups
         ]
         windowed = waveform.new_empty(min(piece, frames), self.n_fft)
-        spectrum = torch.empty(len(windowed), points, dtype=self.window.dtype.to_complex())
         power = waveform.new_empty(len(windowed), bands)
-        result: Tensor | None = None
-        for clip in range(len(waveform)):
-            framed = self.fill(self.emphasise(waveform[clip : clip + 1]))[0].unfold(0, self.n_fft, self.hop)
+        filled = waveform.new_zeros(self._ends(waveform.shape[1])[0])
+        framed = filled.unfold(0, self.n_fft, self.hop)
+        features = tail(power[:0]).shape[1] if tail else bands
+        result = waveform.new_empty(len(waveform), features, frames)
+        for index, clip in enumerate(waveform):
+            self._fill(clip, filled)
             for start in range(0, frames, piece):
                 n = min(piece, frames - start)
                 torch.mul(framed[start : start + n], window, out=windowed[:n])
-                torch.fft.rfft(windowed[:n], out=spectrum[:n])
-                squares = torch.view_as_real(spectrum[:n]).view(n, 2 * points)
+                spectrum = torch.fft.rfft(windowed[:n])  # with `out` it would be copied there
+                squares = torch.view_as_real(spectrum).view(n, 2 * points)
                 squares.mul_(squares)
                 for (first, end, low, high), weight in zip(self.groups, weights, strict=True):
                     torch.mm(squares[:, 2 * low : 2 * high], weight, out=power[:n, first:end])
                 rows = tail(power[:n]) if tail else power[:n]
-                if result is None:
-                    result = rows.new_empty(len(waveform), rows.shape[1], frames)
-                result[clip, :, start : start + n] = rows.T
-        return waveform.new_empty(0, bands, frames) if result is None else result
+                result[index, :, start : start + n] = rows.T
+        return result
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip.

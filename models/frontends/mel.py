@@ -4,8 +4,6 @@ import warnings
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from models.base import ModelError
 from models.frontends._torchaudio import functional
@@ -30,6 +28,9 @@ class MelPower(FilterbankPower):
         scale: "slaney" has filters of equal area, as librosa and PANNs; "htk" has filters of equal height.
         closing_frame: whether one more frame is centred on the clip's end.
         preemphasis: share of the sample before that is taken off each sample; 0 for none.
+        reflect: whether the clip is reflected at its ends; otherwise zeros go on.
+        whole_hops: whether frames are centred on all multiples of the hop within the clip, its ends included, as in
+            librosa: T = floor(S / hop) + 1 instead.
 
     Raises:
         ModelError: bands outside of the spectrum, or so narrow that one holds no point of the transform; a window
@@ -48,6 +49,8 @@ class MelPower(FilterbankPower):
         scale: Literal["slaney", "htk"],
         closing_frame: bool = False,
         preemphasis: float = 0,
+        reflect: bool = True,
+        whole_hops: bool = False,
     ) -> None:
         if not 0 <= f_min < f_max <= sample_rate / 2:
             raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
@@ -61,21 +64,18 @@ class MelPower(FilterbankPower):
                 f"use fewer bands or a larger n_fft"
             )
         hop = max(1, round(sample_rate / frames_per_second))
-        super().__init__(torch.hann_window(window), filters.T, n_fft, hop, preemphasis)
+        super().__init__(torch.hann_window(window), filters.T, n_fft, hop, preemphasis, reflect)
         self.sample_rate = sample_rate
         self.frames_per_second = frames_per_second
         self.closing_frame = closing_frame
+        self.whole_hops = whole_hops
 
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""
+        if self.whole_hops:
+            return samples // self.hop + 1
         return max(1, round(self.frames_per_second * samples / self.sample_rate)) + self.closing_frame
 
-    def fill(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to the samples of all frames, the ends reflected."""
-        samples = waveform.shape[1]
-        before = self.n_fft // 2
-        after = (self.frames(samples) - 1) * self.hop + self.n_fft - before - samples
-        if after < 0:
-            waveform, after = waveform[:, :after], 0
-        reflects = max(before, after) < waveform.shape[1]
-        return F.pad(waveform, (before, after), "reflect" if reflects else "constant")
+    def before(self) -> int:
+        """Return half a transform: the first frame is centred on the clip's first sample."""
+        return self.n_fft // 2

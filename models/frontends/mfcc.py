@@ -4,6 +4,8 @@ The paper takes the first 20 coefficients of 32 mel bands from python_speech_fea
 every 10 ms, HTK mel scale over the whole spectrum, power / n_fft, natural logarithm, orthonormal DCT-II, sine lifter
 22. Different here: frames are centred, weighted by a Hann window and exactly 100 a second; band edges are not rounded
 to points of the transform; the first coefficient stays the cepstrum's unless `append_energy`.
+
+`LibrosaMFCC` takes librosa's conventions instead.
 """
 
 import math
@@ -15,6 +17,7 @@ from torch import Tensor
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.filterbank import full_precision, next_power_of_two
+from models.frontends.logmel import decibels
 from models.frontends.mel import MelPower
 
 FLOOR = 1e-7
@@ -81,6 +84,61 @@ class MFCC(Frontend):
         """Multiply-adds for one clip of `samples` samples."""
         emphasis = samples if self.power.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
+
+
+class LibrosaMFCC(Frontend):
+    """Waveform `(B, S)` to the coefficients of `librosa.feature.mfcc(y, sr, n_mfcc=F)`: `(B, F, T)`.
+
+    Slaney mel scale with filters of equal area over the whole spectrum, periodic Hann window as long as the transform,
+    frames centred on the multiples of the hop, zeros beyond the clip's ends (T = floor(S / hop) + 1), decibels, at most
+    `range_decibels` below the clip's loudest band, orthonormal DCT-II, no lifter (librosa 0.10 and 0.11). librosa takes
+    that loudest band from all clips that it is given together; here every clip has its own.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        coefficients: F.
+        bands: number of mel bands.
+        n_fft: points of the Fourier transform, and samples of its window.
+        hop: samples between frames.
+        range_decibels: how far below the clip's loudest band another may be.
+
+    Raises:
+        ModelError: more coefficients than bands, or bands so narrow that one holds no point of the transform.
+    """
+
+    dct: Tensor
+
+    def __init__(
+        self,
+        sample_rate: int,
+        coefficients: int = 20,
+        bands: int = 128,
+        n_fft: int = 2048,
+        hop: int = 512,
+        range_decibels: float = 80,
+    ) -> None:
+        super().__init__()
+        if not 1 <= coefficients <= bands:
+            raise ModelError(f"{bands} mel bands have 1 to {bands} coefficients, not {coefficients}")
+        self.frame_rate = sample_rate / hop
+        self.range_decibels = range_decibels
+        self.power = MelPower(
+            sample_rate, bands, n_fft, n_fft, self.frame_rate, 0, sample_rate / 2, "slaney",
+            reflect=False, whole_hops=True,
+        )  # fmt: skip
+        dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
+        self.register_buffer("dct", dct.contiguous(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`."""
+        level: Tensor = self.power(waveform, decibels)  # (B, bands, T)
+        with full_precision(waveform.device.type):
+            loudest = level.amax((1, 2), keepdim=True)
+            return self.dct @ level.maximum(loudest - self.range_decibels)
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip of `samples` samples."""
+        return self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
 
 class MFCCDeltas(MFCC):
