@@ -23,6 +23,8 @@ with warnings.catch_warnings():
 
 FIXED = ["cqt", "chroma", "tempogram"]
 LEARNED = ["wavegram", "wavegram-rann"]
+TOLERANCE = {"cqt": 1e-2}
+"""In dB: a bin 90 dB below its neighbours holds their rounding in float32. The others are ratios and near 1."""
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:librosa", "ignore:n_fft=.* is too large")
 
 
@@ -181,7 +183,7 @@ def test_a_clip_alone_equals_the_clip_in_a_batch(name: str) -> None:
     frontend = build(name)
     with torch.inference_mode():
         alone = torch.cat([frontend(clip[None]) for clip in x])
-        torch.testing.assert_close(frontend(x), alone, atol=1e-3 if name == "cqt" else 1e-5, rtol=1e-5)
+        torch.testing.assert_close(frontend(x), alone, atol=TOLERANCE.get(name, 1e-5), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FIXED + LEARNED)
@@ -191,7 +193,7 @@ def test_gradients_pass_to_the_waveform_and_leave_the_numbers(name: str) -> None
     with torch.inference_mode():
         expected = frontend(x)
     features = frontend(x.requires_grad_())
-    torch.testing.assert_close(features.detach(), expected, atol=1e-3 if name == "cqt" else 1e-5, rtol=1e-5)
+    torch.testing.assert_close(features.detach(), expected, atol=TOLERANCE.get(name, 1e-5), rtol=1e-5)
     features.square().sum().backward()
     assert x.grad is not None
     assert x.grad.isfinite().all()
@@ -215,8 +217,8 @@ def test_the_exported_program_gives_the_same(name: str) -> None:
     program = torch.export.export(frontend, (notes(16000, 0.5),))
     other = notes(16000, 0.5).flip(0)
     with torch.inference_mode():
-        tolerance = 1e-3 if name == "cqt" else 1e-5
-        torch.testing.assert_close(program.module()(other), frontend(other), atol=tolerance, rtol=1e-5)
+        expected = frontend(other)
+        torch.testing.assert_close(program.module()(other), expected, atol=TOLERANCE.get(name, 1e-5), rtol=1e-5)
 
 
 def test_wavegram_is_that_of_panns() -> None:
