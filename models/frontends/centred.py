@@ -1,7 +1,6 @@
 """Power in bands with librosa's framing: the common part of chroma and tempogram."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import ModelError
@@ -26,16 +25,16 @@ class CentredPower(FilterbankPower):
         if hop < 1:
             raise ModelError(f"hop must be ≥ 1 sample, got {hop}")
         n_fft = 2 * (filters.shape[1] - 1)
-        super().__init__(torch.hann_window(n_fft), filters.float(), n_fft, hop)
+        window = torch.hann_window(n_fft, dtype=torch.float64).float()  # rounded once
+        super().__init__(window, filters.float(), n_fft, hop, reflect=False)
 
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""
         return 1 + samples // self.hop
 
-    def fill(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to the samples of all frames, zeros beyond the ends."""
-        half = self.n_fft // 2
-        return F.pad(waveform, (half, half))
+    def before(self) -> int:
+        """Return the samples that the first frame begins before the clip does."""
+        return self.n_fft // 2
 
 
 def transform_points(n_fft: int) -> int:

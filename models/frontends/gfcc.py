@@ -76,7 +76,7 @@ class GammatonePower(FilterbankPower):
         if not 0 <= f_min < f_max <= sample_rate / 2:
             raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
         filters = gammatone_filters(sample_rate, bands, n_fft, f_min, f_max) / n_fft
-        hamming = torch.hamming_window(window, periodic=False)
+        hamming = torch.hamming_window(window, periodic=False, dtype=torch.float64).float()
         super().__init__(hamming, filters.float(), n_fft, hop, preemphasis, reflect=False)
 
     def frames(self, samples: int) -> int:

@@ -64,7 +64,10 @@ class MelPower(FilterbankPower):
                 f"use fewer bands or a larger n_fft"
             )
         hop = max(1, round(sample_rate / frames_per_second))
-        super().__init__(torch.hann_window(window), filters.T, n_fft, hop, preemphasis, reflect)
+        hann = torch.hann_window(
+            window, dtype=torch.float64
+        ).float()  # in float32 its cosine shows in the third decimal
+        super().__init__(hann, filters.T, n_fft, hop, preemphasis, reflect)
         self.sample_rate = sample_rate
         self.frames_per_second = frames_per_second
         self.closing_frame = closing_frame

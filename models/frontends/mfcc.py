@@ -11,11 +11,11 @@ to points of the transform; the first coefficient stays the cepstrum's unless `a
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
+from models.frontends.deltas import Deltas
 from models.frontends.filterbank import full_precision, next_power_of_two
 from models.frontends.logmel import decibels
 from models.frontends.mel import MelPower
@@ -61,6 +61,7 @@ class MFCC(Frontend):
         self.power = MelPower(
             sample_rate, bands, window, n_fft, frames_per_second, 0, sample_rate / 2, "htk", preemphasis=preemphasis
         )
+        self.power.filters /= n_fft  # a power of two, so nothing is rounded
         dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
         if lifter:
             dct = dct * (1 + lifter / 2 * torch.sin(math.pi * torch.arange(coefficients) / lifter))[:, None]
@@ -73,7 +74,6 @@ class MFCC(Frontend):
 
     def cepstrum(self, power: Tensor) -> Tensor:
         """Map power in bands `(..., bands)` to cepstral coefficients `(..., F)`."""
-        power = power / self.power.n_fft
         cepstrum = power.clamp(min=FLOOR).log() @ self.dct.T
         if self.append_energy:
             energy = power.sum(-1, keepdim=True).clamp(min=FLOOR).log()
@@ -107,6 +107,7 @@ class LibrosaMFCC(Frontend):
     """
 
     dct: Tensor
+    constant: Tensor
 
     def __init__(
         self,
@@ -128,26 +129,26 @@ class LibrosaMFCC(Frontend):
         )  # fmt: skip
         dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
         self.register_buffer("dct", dct.contiguous(), persistent=False)
+        constant = torch.zeros(coefficients, 1)  # coefficients of a band level of 1 everywhere
+        constant[0] = math.sqrt(bands)
+        self.register_buffer("constant", constant, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
         level: Tensor = self.power(waveform, decibels)  # (B, bands, T)
         with full_precision(waveform.device.type):
             loudest = level.amax((1, 2), keepdim=True)
-            return self.dct @ level.maximum(loudest - self.range_decibels)
+            floor = loudest - self.range_decibels
+            # From the floor up: sums of many values about -65 would lose digits, in silence all in one direction.
+            return self.dct @ (level - floor).clamp(min=0) + floor * self.constant
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
 
-class MFCCDeltas(MFCC):
-    """MFCC, their slopes (delta) and the slopes of these `(B, 3F, T)`, as the paper's frame-wise baselines take them.
-
-    The slope of a coefficient c at frame t is that of the least-squares line through the `reach` frames on either side,
-    Σ n (c[t + n] - c[t - n]) / (2 Σ n²), the first and the last frame repeated beyond the ends: the convention of HTK
-    and python_speech_features (`delta(feat, 2)`), and librosa's `delta(width=5, mode="nearest")`. The second one is the
-    slope of slopes, not librosa's `order=2`.
+class MFCCDeltas(Deltas):
+    """MFCC with slopes and slopes of slopes `(B, 3F, T)`, as the paper's frame-wise baselines take them.
 
     Args:
         sample_rate: of the waveform, in hertz.
@@ -155,28 +156,5 @@ class MFCCDeltas(MFCC):
         reach: frames on either side.
     """
 
-    weights: Tensor
-
     def __init__(self, sample_rate: int, coefficients: int = 20, reach: int = 2) -> None:
-        super().__init__(sample_rate, coefficients)
-        if reach < 1:
-            raise ModelError(f"reach must be ≥ 1 frame, got {reach}")
-        n = torch.arange(-reach, reach + 1.0)
-        self.register_buffer("weights", (n / n.square().sum())[None, None], persistent=False)  # (1, 1, 2 reach + 1)
-
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Map `(B, S)` to `(B, 3F, T)`."""
-        cepstrum = super().forward(waveform)  # (B, F, T)
-        delta = self.slope(cepstrum)
-        return torch.cat([cepstrum, delta, self.slope(delta)], 1)
-
-    def slope(self, x: Tensor) -> Tensor:
-        """Map `(B, F, T)` to its slope `(B, F, T)`."""
-        reach = self.weights.shape[2] // 2
-        rows = F.pad(x, (reach, reach), "replicate").flatten(0, 1)[:, None]  # (B F, 1, T + 2 reach)
-        with full_precision(x.device.type):
-            return F.conv1d(rows, self.weights).view_as(x)
-
-    def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
-        return super().macs(samples) + 2 * self.power.frames(samples) * len(self.dct) * self.weights.numel()
+        super().__init__(MFCC(sample_rate, coefficients), reach)
