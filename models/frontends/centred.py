@@ -27,6 +27,7 @@ class CentredPower(FilterbankPower):
         n_fft = 2 * (filters.shape[1] - 1)
         window = torch.hann_window(n_fft, dtype=torch.float64).float()  # rounded once
         super().__init__(window, filters.float(), n_fft, hop, reflect=False)
+        self.filters = self.filters.T.contiguous().T  # point by point, as the product takes them
 
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""

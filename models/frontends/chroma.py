@@ -48,19 +48,14 @@ class Chroma(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        chroma: Tensor = self.power(waveform, by_greatest)
+        power: Tensor = self.power(waveform)  # (B, F, T)
+        greatest = power.amax(1, keepdim=True)
+        chroma: Tensor = power / greatest.masked_fill(greatest < TINY, 1)
         return chroma
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
-
-
-def by_greatest(power: Tensor) -> Tensor:
-    """Divide `(..., F)` by its greatest of the last axis, but leave silence as it is."""
-    greatest = power.amax(-1, keepdim=True)
-    divided: Tensor = power / greatest.masked_fill(greatest < TINY, 1)
-    return divided
 
 
 def chroma_filters(sample_rate: int, classes: int, n_fft: int) -> Tensor:
