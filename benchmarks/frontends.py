@@ -345,15 +345,13 @@ def limit(entry: Entry, device: str) -> Callable[[], None]:
     frames = entry.clips * SECONDS * RATE // hop
     chunk = 128 if device == "cpu" else frames  # stays in the cache
     x = torch.randn(chunk, n_fft, device=device)
-    spectrum = torch.fft.rfft(x)
     power = torch.rand(frames, n_fft // 2 + 1, device=device)
     bank = torch.rand(n_fft // 2 + 1, filters, device=device)
     product = torch.empty(frames, filters, device=device)
 
     def run() -> None:
         for start in range(0, frames, chunk):
-            n = min(chunk, frames - start)
-            torch.fft.rfft(x[:n], out=spectrum[:n])
+            torch.fft.rfft(x[: min(chunk, frames - start)])
         torch.mm(power, bank, out=product)
 
     return run

@@ -54,5 +54,6 @@ class Deltas(Frontend):
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
         twin = copy.deepcopy(self.frontend).to("meta")  # only shapes are wanted
-        values = twin(torch.empty(1, samples, device="meta")).numel()
-        return self.frontend.macs(samples) + 2 * values * self.weights.numel()
+        values: int = twin(torch.empty(1, samples, device="meta")).numel()
+        own: int = 2 * values * self.weights.numel()
+        return self.frontend.macs(samples) + own

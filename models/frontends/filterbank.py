@@ -180,7 +180,7 @@ def _in_bulk(waveform: Tensor) -> bool:
         waveform.device.type != "cpu"
         or (torch.is_grad_enabled() and waveform.requires_grad)
         or torch.compiler.is_compiling()
-        or torch.jit.is_tracing()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
 
 
