@@ -207,6 +207,26 @@ FRONTENDS = {
         line="log-mel spectrogram of PANNs: as logmel, with a frame on the clip's end",
         arguments={"closing_frame": True},
     ),
+    "vggish-like": Frontend(  # logmel-1s by the name of what it stands for; models keep the older name, and their keys
+        target="models.frontends.logmel:PooledLogMel",
+        line="as logmel-1s: in the place of VGGish, 128 values a second in about [0, 1]",
+    ),
+    "cqt": Frontend(
+        target="models.frontends.cqt:CQT", line="constant-Q transform in dB, 84 bins of a semitone from C1, hop 512"
+    ),
+    "chroma": Frontend(
+        target="models.frontends.chroma:Chroma", line="power of the 12 pitch classes, frame's greatest 1, hop 512"
+    ),
+    "tempogram": Frontend(
+        target="models.frontends.tempogram:Tempogram", line="autocorrelation of onset strength, 384 lags, hop 512"
+    ),
+    "wavegram": Frontend(
+        target="models.frontends.wavegram:Wavegram", line="learned: PANNs' convolutions on samples, 128 bands, hop 320"
+    ),
+    "wavegram-rann": Frontend(
+        target="models.frontends.wavegram:StridedWavegram",
+        line="learned: four strided convolutions on samples, 128 bands, hop 320",
+    ),
     "waveform": Frontend(target="models.frontends.waveform:Waveform", line="the samples themselves"),
     "none": Frontend(target="models.frontends.none:NoFrontend", line="embeddings as they are"),
 }

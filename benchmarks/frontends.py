@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from bench import catalog
 from datamodules.audio import decode
 from models.frontends._torchaudio import transforms
+from models.frontends.cqt import CQT
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported
@@ -83,6 +85,8 @@ class Entry:
         measures: what `--agreement` prints; none where the reference is one of speed only.
         ratio: the least that `--speed` should show, in times the reference; none where agreement is all that is wanted.
         transform: points of the Fourier transform, hop in samples and number of filters, for the limit of `--speed`.
+        clips: in the batch of `--speed`.
+        bare: builds the limit of `--speed` for a device where it is not one kind of frames and one product.
     """
 
     name: str
@@ -91,6 +95,8 @@ class Entry:
     measures: tuple[Measure, ...] = ()
     ratio: float | None = None
     transform: tuple[int, int, int] | None = None
+    clips: int = BATCH
+    bare: Callable[[str], Callable[[], None]] | None = None
 
 
 def max_error(ours: Tensor, theirs: Tensor) -> float:
@@ -163,6 +169,78 @@ def spafe_gfcc(clip: np.ndarray) -> np.ndarray:
     return spafe.features.gfcc.gfcc(clip, RATE, nfft=1024).T
 
 
+def in_single(function: Callable[[np.ndarray], np.ndarray]) -> Callable[[str], Features]:
+    """Make a reference of a numpy function of one clip `(S,)`, in float32 as ours, to `(F, T)`."""
+
+    def features(waveform: Tensor) -> Tensor:
+        return torch.stack([torch.from_numpy(function(clip)) for clip in waveform.cpu().numpy()])
+
+    return lambda device: features
+
+
+@in_single
+def librosa_cqt(clip: np.ndarray) -> np.ndarray:
+    """Magnitude of the constant-Q transform with its defaults, but no estimate of the tuning."""
+    return np.abs(librosa.cqt(clip, sr=RATE, tuning=0.0))
+
+
+@in_single
+def librosa_chroma(clip: np.ndarray) -> np.ndarray:
+    """Chroma with its defaults, but no estimate of the tuning."""
+    return librosa.feature.chroma_stft(y=clip, sr=RATE, tuning=0.0)
+
+
+@in_single
+def librosa_tempogram(clip: np.ndarray) -> np.ndarray:
+    """Tempogram with its defaults."""
+    return librosa.feature.tempogram(y=clip, sr=RATE)
+
+
+def defined_cqt(device: str) -> Features:
+    """The sum over librosa's filters itself, in float64, without their spectra or a second sample rate."""
+    frequencies = librosa.cqt_frequencies(n_bins=84, fmin=librosa.note_to_hz("C1"))
+    filters, lengths = librosa.filters.wavelet(freqs=frequencies, sr=RATE, dtype=np.complex128)
+    scaled = torch.from_numpy(filters * np.sqrt(lengths)[:, None]).flip(1)  # the product of spectra turns them round
+    half = scaled.shape[1] // 2
+
+    def features(waveform: Tensor) -> Tensor:
+        padded = nn.functional.pad(waveform.cpu().double(), (half - 1, half + 1))
+        clips = [clip.unfold(0, 2 * half, 512) for clip in padded]
+        return torch.stack([torch.complex(x @ scaled.real.T, x @ scaled.imag.T).abs().T for x in clips])
+
+    return features
+
+
+def bare_cqt(device: str) -> Callable[[], None]:
+    """Return what only transforms a clip's blocks and multiplies them with the filters' answers."""
+    frontend = CQT(RATE).to(device)
+    blocks = -(-(1 + SECONDS * RATE // frontend.hop) // (frontend.points - 2 * frontend.lead))
+    x = torch.randn(blocks, frontend.points * frontend.hop, device=device)
+    answers = [torch.view_as_complex(part) for part in frontend.buffers()]
+    rows = [part.new_ones(len(part), blocks, part.shape[1]) for part in answers]
+
+    def run() -> None:
+        torch.fft.rfft(x)
+        for left, right in zip(rows, answers, strict=True):
+            torch.bmm(left, right)
+
+    return run
+
+
+def bare_tempogram(device: str) -> Callable[[], None]:
+    """Return what only transforms a clip's frames, multiplies with the mel filters, and transforms windows twice."""
+    mel = limit(Entry("", nn.Identity, lambda device: nn.Identity(), transform=(2048, 512, 128), clips=1), device)
+    windows = torch.randn(64 if device == "cpu" else 1 + SECONDS * RATE // 512, 768, device=device)
+    count = max(1, (1 + SECONDS * RATE // 512) // len(windows))
+
+    def run() -> None:
+        mel()
+        for _ in range(count):
+            torch.fft.irfft(torch.fft.rfft(windows))
+
+    return run
+
+
 def audible_error(ours: Tensor, theirs: Tensor) -> float:
     """Return the greatest difference of bands that are within 60 dB of their frame's loudest."""
     return float((ours - theirs).abs()[theirs.amax(0) - theirs <= 60].max())
@@ -174,7 +252,17 @@ LOGMEL = (
     Measure("dB, all bands", max_error, 3e-2),
 )
 
+SAME = Measure("correlation", correlation, 0.999, least=True)
+RATIO = Measure("greatest error, of 1", max_error, 1e-4)
+SHARE = Measure("error / clip's greatest", lambda a, b: max_error(a, b) / max(float(b.max()), 1e-30), 1e-3)
+
 ENTRIES = (
+    Entry("cqt / librosa", partial(CQT, RATE, decibels=False), librosa_cqt, (SAME,), 9.0, clips=1, bare=bare_cqt),
+    Entry("cqt / definition", partial(CQT, RATE, decibels=False), defined_cqt, (SAME, SHARE)),
+    Entry("chroma / librosa", ours("chroma"), librosa_chroma, (SAME, RATIO), 5.5, (2048, 512, 12), clips=1),
+    Entry(
+        "tempogram / librosa", ours("tempogram"), librosa_tempogram, (SAME, RATIO), 2.5, clips=1, bare=bare_tempogram
+    ),
     Entry("logmel-panns / torchlibrosa", ours("logmel-panns"), torchlibrosa_logmel, LOGMEL, 6.0, (1024, 320, 64)),
     Entry("logmel-panns / torchaudio", ours("logmel-panns"), torchaudio_logmel, (), 3.0, (1024, 320, 64)),
     Entry("logmel-panns / librosa", ours("logmel-panns"), librosa_logmel, LOGMEL),
@@ -249,10 +337,12 @@ def seconds_of(function: Callable[[], object], device: str) -> float:
 
 def limit(entry: Entry, device: str) -> Callable[[], None]:
     """Return what only transforms the frames of a batch, and multiplies their power with the filters once."""
+    if entry.bare is not None:
+        return entry.bare(device)
     if entry.transform is None:
         return lambda: None
     n_fft, hop, filters = entry.transform
-    frames = BATCH * SECONDS * RATE // hop
+    frames = entry.clips * SECONDS * RATE // hop
     chunk = 128 if device == "cpu" else frames  # stays in the cache
     x = torch.randn(chunk, n_fft, device=device)
     power = torch.rand(frames, n_fft // 2 + 1, device=device)
@@ -260,8 +350,8 @@ def limit(entry: Entry, device: str) -> Callable[[], None]:
     product = torch.empty(frames, filters, device=device)
 
     def run() -> None:
-        for _ in range(frames // chunk):
-            torch.fft.rfft(x)
+        for start in range(0, frames, chunk):
+            torch.fft.rfft(x[: min(chunk, frames - start)])
         torch.mm(power, bank, out=product)
 
     return run
@@ -271,7 +361,6 @@ def speed(entries: list[Entry], device: str) -> None:
     """Print the ratios."""
     torch.manual_seed(0)
     x = 0.1 * torch.randn(BATCH, SECONDS * RATE, device=device)
-    audio = BATCH * SECONDS
     print(
         f"{'front-end / reference':34} {'ratio (least to greatest)':>26} {'wanted':>7} {'audio s/s':>10} {'limit':>6}"
     )
@@ -279,15 +368,17 @@ def speed(entries: list[Entry], device: str) -> None:
         if entry.ratio is None:
             continue
         frontend, reference, bare = entry.ours().to(device), entry.reference(device), limit(entry, device)
-        turns = (lambda f=frontend: f(x)), (lambda f=reference: f(x)), bare
+        clips = x[: entry.clips]
+        turns = (lambda f=frontend, x=clips: f(x)), (lambda f=reference, x=clips: f(x)), bare
         with torch.inference_mode():
             for turn in turns:  # libraries load and tables are made
                 turn()
             times = np.array([[seconds_of(turn, device) for turn in turns] for _ in range(ROUNDS)])
         ratios = times[:, 1] / times[:, 0]
-        shares = f"{np.median(times[:, 2] / times[:, 0]):.0%}" if entry.transform else ""
+        shares = f"{np.median(times[:, 2] / times[:, 0]):.0%}" if entry.transform or entry.bare else ""
         spread = f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
-        print(f"{entry.name:34} {spread:>26} {entry.ratio:>7g} {audio / np.median(times[:, 0]):>10.0f} {shares:>6}")
+        rate = len(clips) * SECONDS / np.median(times[:, 0])
+        print(f"{entry.name:34} {spread:>26} {entry.ratio:>7g} {rate:>10.0f} {shares:>6}")
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, Frontend, ModelError
 from models.frontends.logmel import LogMel
+from models.frontends.wavegram import WaveBlock
 
 
 class ConvBlock(nn.Module):
@@ -385,23 +386,6 @@ class MobileNetV2(PANN):
         return maps
 
 
-class _WaveBlock(nn.Module):
-    """Two dilated convolutions over time, then maximum pooling by 4."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv1d(inputs, outputs, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm1d(outputs)
-        self.conv2 = nn.Conv1d(outputs, outputs, 3, padding=2, dilation=2, bias=False)
-        self.bn2 = nn.BatchNorm1d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, C, S)` to `(B, C', S / 4)`."""
-        x = F.relu_(self.bn1(self.conv1(x)))
-        x = F.relu_(self.bn2(self.conv2(x)))
-        return F.max_pool1d(x, 4)
-
-
 class WavegramCNN(CNN14):
     """CNN14 whose first block is the Wavegram, a spectrogram of 32 learned bands in 4 channels.
 
@@ -420,9 +404,9 @@ class WavegramCNN(CNN14):
         first, second = self.channels(64), 32 * max(1, self.channels(128) // 32)
         self.pre_conv0 = nn.Conv1d(1, first, 11, stride=5, padding=5, bias=False)
         self.pre_bn0 = nn.BatchNorm1d(first)
-        self.pre_block1 = _WaveBlock(first, first)
-        self.pre_block2 = _WaveBlock(first, second)
-        self.pre_block3 = _WaveBlock(second, second)
+        self.pre_block1 = WaveBlock(first, first)
+        self.pre_block2 = WaveBlock(first, second)
+        self.pre_block3 = WaveBlock(second, second)
         self.pre_block4 = ConvBlock(second // 32, first)
 
     def wavegram(self, waveform: Tensor) -> Tensor:

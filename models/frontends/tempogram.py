@@ -1,0 +1,119 @@
+"""Tempogram: how alike the onsets of a clip are to themselves a while later (Grosche et al. 2010, `librosa.tempogram`).
+
+The onset strength of a frame is the mean rise in dB over 128 mel bands since the frame before (spectral flux); decibels
+end 80 dB below the clip's own greatest, never another's. Windows of 384 frames about each frame are weighted by a Hann
+window and correlated with themselves by way of their power spectrum, each divided by its greatest, that of lag 0.
+"""
+
+import math
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.base import Frontend, ModelError
+from models.frontends._torchaudio import functional
+from models.frontends.centred import CentredPower, transform_points
+from models.frontends.filterbank import full_precision
+
+FLOOR = 1e-10
+"""Power below which a band counts as silent: -100 dB."""
+
+RANGE = 80.0
+"""Decibels below the clip's greatest at which a band counts as silent."""
+
+CHUNK = 64
+"""Windows at a time on a CPU: with their spectra they stay in the second-level cache."""
+
+TINY = torch.finfo(torch.float32).tiny
+"""Greatest correlation of a frame below which it counts as silent."""
+
+
+class Tempogram(Frontend):
+    """Waveform `(B, S)` to autocorrelation of onsets at each lag `(B, F, T)`, lag 0 being 1, T = 1 + floor(S / hop).
+
+    Frames without an onset in their window are 0.
+
+    Args:
+        sample_rate: of the waveform, in hertz.
+        lags: F, and frames of the window.
+        bands: mel bands whose rise is an onset.
+        n_fft: points of the Fourier transform, and samples of its window.
+        hop: samples from frame to frame.
+
+    Raises:
+        ModelError: fewer than two lags, no band, or `n_fft` no power of two.
+    """
+
+    weights: Tensor
+
+    def __init__(self, sample_rate: int, lags: int = 384, bands: int = 128, n_fft: int = 2048, hop: int = 512) -> None:
+        super().__init__()
+        if lags < 2 or bands < 1:
+            raise ModelError(f"need lags ≥ 2 and bands ≥ 1, got {lags}, {bands}")
+        points = transform_points(n_fft) // 2 + 1
+        with warnings.catch_warnings(action="ignore"):  # about empty bands, which never rise; librosa has them, too
+            mel = functional.melscale_fbanks(points, 0.0, sample_rate / 2, bands, sample_rate, "slaney", "slaney")
+        self.power = CentredPower(mel.T, hop)
+        self.frame_rate = sample_rate / hop
+        self.lags = lags
+        self.late = 1 + n_fft // (2 * hop)  # frames: a rise is heard once its window is half in
+        self.points = _fast_points(2 * lags - 1)
+        self.register_buffer("weights", torch.hann_window(lags), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`."""
+        with full_precision(waveform.device.type):
+            onsets = self._framed(self.onset_strength(waveform))  # (B, T, F)
+            if waveform.device.type != "cpu":
+                return self._correlated(onsets)
+            count = max(1, CHUNK // max(1, len(waveform)))
+            return torch.cat([self._correlated(chunk) for chunk in torch.split(onsets, count, 1)], 2)
+
+    def onset_strength(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to the mean rise of the mel bands since the last frame `(B, T)`, in dB."""
+        decibels: Tensor = self.power(waveform, to_decibels)  # (B, bands, T)
+        decibels = decibels.maximum(decibels.amax((1, 2), keepdim=True) - RANGE)
+        rise = decibels.diff(dim=2).relu().mean(1)
+        return F.pad(rise, (self.late, 0))[:, : decibels.shape[2]]
+
+    def _framed(self, onsets: Tensor) -> Tensor:
+        """Map `(B, T)` to windows about each frame `(B, T, F)`; beyond the ends onsets fall to 0 on a straight line."""
+        half = self.lags // 2
+        ramp = torch.arange(half, dtype=onsets.dtype, device=onsets.device) / half
+        padded = torch.cat([onsets[:, :1] * ramp, onsets, onsets[:, -1:] * ramp.flip(0)], 1)
+        return padded.unfold(1, self.lags, 1)[:, : onsets.shape[1]]
+
+    def _correlated(self, windows: Tensor) -> Tensor:
+        """Map windows `(B, T, F)` to their normalised autocorrelation `(B, F, T)`."""
+        spectrum = torch.fft.rfft(windows * self.weights, self.points)
+        power = spectrum.real.square() + spectrum.imag.square()
+        correlation = torch.fft.irfft(power, self.points)[..., : self.lags]
+        greatest = correlation.abs().amax(2, keepdim=True)
+        normalised: Tensor = correlation / greatest.masked_fill(greatest < TINY, 1)
+        return normalised.transpose(1, 2)
+
+    def macs(self, samples: int) -> int:
+        """Multiply-adds for one clip: the mel power, and for each frame its window, two transforms and the squares."""
+        n = self.points
+        transform = round(4 * (n / 2) * math.log2(n))
+        return self.power.macs(samples) + self.power.frames(samples) * (self.lags + 2 * transform + n + 2)
+
+
+def to_decibels(power: Tensor) -> Tensor:
+    """Map power to dB, silence to -100."""
+    return 10 * power.clamp(min=FLOOR).log10()
+
+
+def _fast_points(least: int) -> int:
+    """Return the smallest even number with no prime factor above 5 that is not less: its transform is fast."""
+    n = least + least % 2
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 2
