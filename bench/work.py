@@ -79,13 +79,14 @@ def _do(run: Run, place: Place, force: bool, work: Callable[[Store], Record]) ->
         if run in store and not force:
             return "done"
         started = datetime.now(UTC).isoformat(timespec="seconds")
+        on_gpu = place.device != "cpu" and torch.cuda.is_available()
+        # Now, as the code may be another when the run ends.
+        where = replace(environment(place.threads, "cuda" if on_gpu else "cpu"), workers=place.workers)
         with store.machine(alone=False):
             try:
                 record = work(store)
             except Exception as error:
                 record = Record(run=run, status="failed", error=Failure.of(error))
-        on_gpu = place.device != "cpu" and torch.cuda.is_available()
-        where = replace(environment(place.threads, "cuda" if on_gpu else "cpu"), workers=place.workers)
         store.write(replace(record, started=started, environment=where))
         return record.error or "done"
 
