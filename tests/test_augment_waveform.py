@@ -58,7 +58,7 @@ def function(request: pytest.FixtureRequest, background: Background) -> Callable
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request: pytest.FixtureRequest) -> str:
     if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no GPU")
+        pytest.skip("torch sees no GPU here; on the CPU the same test is run")
     return request.param
 
 

@@ -5,6 +5,7 @@ Fourier transform, squares, filters and what follows them frame by frame (logari
 piece is touched. Elsewhere the same mathematics is done in bulk, where it is differentiable and can be exported.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -27,7 +28,7 @@ Tail = Callable[[Tensor], Tensor]
 """What follows the filters, frame by frame: `(..., F)` to `(..., F')`."""
 
 
-class FilterbankPower(nn.Module):
+class FilterbankPower(nn.Module, ABC):
     """Waveform `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it `(B, F', T)`.
 
     Subclasses say how many frames a clip has and where the first one begins.
@@ -64,13 +65,13 @@ class FilterbankPower(nn.Module):
             for first in range(0, len(filters), GROUP)
         ]  # (first band, end of bands, first point, end of points)
 
+    @abstractmethod
     def frames(self, samples: int) -> int:
         """Return T for a clip of `samples` samples."""
-        raise NotImplementedError
 
+    @abstractmethod
     def before(self) -> int:
         """Return the samples that the first frame begins before the clip does."""
-        raise NotImplementedError
 
     def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail."""
@@ -198,6 +199,12 @@ def _in_bulk(waveform: Tensor) -> bool:
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
+
+
+def check_range(f_min: float, f_max: float, sample_rate: int) -> None:
+    """Raise `ModelError` for bands outside of the spectrum; all in hertz."""
+    if not 0 <= f_min < f_max <= sample_rate / 2:
+        raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
 
 
 def full_precision(device: str) -> AbstractContextManager[object]:

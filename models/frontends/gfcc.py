@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.filterbank import FilterbankPower, next_power_of_two
+from models.frontends.filterbank import FilterbankPower, check_range, next_power_of_two
 
 EAR_Q = 9.26449
 """Centre frequency per bandwidth, far from 0 Hz (Glasberg & Moore)."""
@@ -73,8 +73,7 @@ class GammatonePower(FilterbankPower):
         f_max: float,
         preemphasis: float,
     ) -> None:
-        if not 0 <= f_min < f_max <= sample_rate / 2:
-            raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
+        check_range(f_min, f_max, sample_rate)
         filters = gammatone_filters(sample_rate, bands, n_fft, f_min, f_max) / n_fft
         hamming = torch.hamming_window(window, periodic=False, dtype=torch.float64).float()
         super().__init__(hamming, filters.float(), n_fft, hop, preemphasis, reflect=False)

@@ -7,7 +7,7 @@ import torch
 
 from models.base import ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.filterbank import FilterbankPower
+from models.frontends.filterbank import FilterbankPower, check_range
 
 
 class MelPower(FilterbankPower):
@@ -52,8 +52,7 @@ class MelPower(FilterbankPower):
         reflect: bool = True,
         whole_hops: bool = False,
     ) -> None:
-        if not 0 <= f_min < f_max <= sample_rate / 2:
-            raise ModelError(f"need 0 ≤ f_min < f_max ≤ sample_rate / 2, got {f_min}, {f_max} at {sample_rate} Hz")
+        check_range(f_min, f_max, sample_rate)
         norm = "slaney" if scale == "slaney" else None
         with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
             filters = functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale)
@@ -64,9 +63,8 @@ class MelPower(FilterbankPower):
                 f"use fewer bands or a larger n_fft"
             )
         hop = max(1, round(sample_rate / frames_per_second))
-        hann = torch.hann_window(
-            window, dtype=torch.float64
-        ).float()  # in float32 its cosine shows in the third decimal
+        # Rounded once: a cosine in float32 shows in the third decimal.
+        hann = torch.hann_window(window, dtype=torch.float64).float()
         super().__init__(hann, filters.T, n_fft, hop, preemphasis, reflect)
         self.sample_rate = sample_rate
         self.frames_per_second = frames_per_second
