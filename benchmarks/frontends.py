@@ -42,6 +42,8 @@ CLIPS = 50
 SECONDS = 5
 BATCH = 16
 ROUNDS = 11
+TURN = 0.05
+"""Seconds of a turn. A single call between two of the other library would be measured with cold caches."""
 
 Features = Callable[[Tensor], Tensor]
 """Waveforms `(B, S)` to features `(B, F, T)`."""
@@ -327,12 +329,14 @@ def agreement(entries: list[Entry], clips: Tensor, device: str) -> bool:
 
 
 def seconds_of(function: Callable[[], object], device: str) -> float:
-    """Return the seconds that one call takes, until the device is done."""
-    start = time.perf_counter()
-    function()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    """Return the seconds that one call takes, the mean of as many as take `TURN` seconds, until the device is done."""
+    calls, start = 0, time.perf_counter()
+    while calls == 0 or time.perf_counter() - start < TURN:
+        function()
+        calls += 1
+        if device == "cuda":
+            torch.cuda.synchronize()
+    return (time.perf_counter() - start) / calls
 
 
 def limit(entry: Entry, device: str) -> Callable[[], None]:

@@ -49,9 +49,7 @@ class Chroma(Frontend):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
         power: Tensor = self.power(waveform)  # (B, F, T)
-        greatest = power.amax(1, keepdim=True)
-        chroma: Tensor = power / greatest.masked_fill(greatest < TINY, 1)
-        return chroma
+        return power / power.amax(1, keepdim=True).clamp(min=TINY)
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
