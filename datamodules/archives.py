@@ -221,7 +221,7 @@ def _parts(archive: Path, name: str, limits: Limits) -> tuple[str, ...]:
         encoded = name.encode()
     except UnicodeEncodeError as error:
         raise ArchiveError(f"{shown} is not UTF-8") from error
-    if any(unicodedata.category(letter) == "Cc" for letter in name):
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", name):
         raise ArchiveError(f"{shown} has a control character")
     if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name):
         raise ArchiveError(f"{shown} is an absolute path, or one of Windows")
