@@ -141,7 +141,7 @@ def _files(root: Path) -> tuple[list[_File], Counter[str]]:
     files: dict[str, _File] = {}
     left_out: Counter[str] = Counter()
     problems: list[str] = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name.startswith("Actor")):
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("actor_")):
         actor = folder.name.removeprefix("Actor_")
         if not re.fullmatch("[0-9]{2}", actor) or not 1 <= int(actor) <= ACTORS:
             problems.append(f"{safe(folder.name)} is none of Actor_01 to Actor_{ACTORS}")

@@ -32,9 +32,9 @@ _NAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav", re.ASCII)  # fsID-classID-occurr
 class UrbanSound8K(AudioDataModule):
     """UrbanSound8K: 8,732 clips of up to 4 s, 10 classes, 10 folds; group = the Freesound recording (fsID).
 
-    Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Where some folds
-    have no audio, validation is the next one that has; three are needed, and `note` names them. So it does with clips
-    of the table whose audio is not there.
+    Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Clips of the table
+    whose audio is not there are left out. Where a whole fold has none, validation is the next one that has; three are
+    needed. `note` says which fold is tested and what there is.
 
     Args:
         root: folder with `metadata/` and `audio/`.
@@ -122,12 +122,13 @@ class UrbanSound8K(AudioDataModule):
         test = self.fold + 1
         if test not in here or len(here) < 3:
             have = ", ".join(map(str, here)) or "none"
-            use = ", ".join(str(fold - 1) for fold in here)
+            remedy = f"three are needed: fetch the others from {SOURCE}"
+            if len(here) >= 3:
+                use = ", ".join(str(fold - 1) for fold in here)
+                remedy = f"ask for `folds` among {use}, or fetch the others from {SOURCE}"
             raise DatasetMissing(
-                f"UrbanSound8K's official fold {test} (`fold` {self.fold}) cannot be tested: in "
-                f"{str(self.root)!r} the folds with audio are {have}, and three are needed. "
-                + (f"Ask for `folds` among {use}, or fetch" if len(here) >= 3 else "Fetch")
-                + f" the others from {SOURCE}"
+                f"UrbanSound8K's official fold {test} (`fold` {self.fold}) cannot be tested: in {str(self.root)!r} "
+                f"the folds with audio are {have}; {remedy}"
             )
         return test, here[(here.index(test) + 1) % len(here)]
 

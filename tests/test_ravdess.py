@@ -149,8 +149,11 @@ def test_all_wrong_names_at_once(tmp_path: Path) -> None:
     fake.write(tmp_path, [2])
     (tmp_path / "Actor_25").mkdir()
     (tmp_path / "Actor_7").mkdir()
+    (tmp_path / "actor_08").mkdir()
     (tmp_path / "Actor_02" / "copy.wav").touch()
-    with pytest.raises(DataError, match=r"3 entries.*Actor_02/copy\.wav.*Actor_25 is none of.*Actor_7 is none of"):
+    with pytest.raises(
+        DataError, match=r"4 entries.*Actor_02/copy\.wav.*Actor_25 is none of.*Actor_7 is none of.*actor_08 is none"
+    ):
         read(tmp_path)
 
 

@@ -136,7 +136,7 @@ def test_folds_keep_their_numbers_where_others_are_missing(
 def test_a_fold_without_audio_is_missing(tmp_path: Path) -> None:
     fake.write(tmp_path, folds=(1, 2, 10))
     with pytest.raises(
-        DatasetMissing, match=r"official fold 5 \(`fold` 4\).*folds with audio are 1, 2, 10.*among 0, 1, 9.*zenodo"
+        DatasetMissing, match=r"official fold 5 \(`fold` 4\).*folds with audio are 1, 2, 10; ask.*among 0, 1, 9.*zenodo"
     ):
         read(tmp_path, fold=4)
     with pytest.raises(DataError, match="folds 0 to 9"):
@@ -144,7 +144,7 @@ def test_a_fold_without_audio_is_missing(tmp_path: Path) -> None:
 
 
 def test_two_folds_are_too_few(tmp_path: Path) -> None:
-    with pytest.raises(DatasetMissing, match=r"folds with audio are 3, 4, and three are needed\. Fetch"):
+    with pytest.raises(DatasetMissing, match=r"folds with audio are 3, 4; three are needed: fetch"):
         read(fake.write(tmp_path, folds=(3, 4)), fold=2)
 
 
