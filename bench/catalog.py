@@ -247,6 +247,18 @@ DATASETS = {
     ),
     "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
     "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "urbansound8k": Dataset(
+        target="datamodules.urbansound8k:UrbanSound8K",
+        line="UrbanSound8K: 8,732 clips, 10 classes",
+        folder="urbansound8k",
+        folds=10,
+    ),
+    "ravdess": Dataset(
+        target="datamodules.ravdess:RAVDESS",
+        line="RAVDESS speech: 1,440 clips, 8 emotions, split by actor",
+        folder="ravdess",
+        folds=4,
+    ),
     "audioset-embeddings": Dataset(
         target="datamodules.audioset_embeddings:AudioSetEmbeddings",
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",

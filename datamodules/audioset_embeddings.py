@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import EmbeddingClips, state, write_whole
+from datamodules.folds import apart
 from datamodules.tables import rows
 from datamodules.tfrecord import WIDTH, records, segment
 
@@ -61,14 +62,14 @@ class AudioSetEmbeddings(AudioDataModule):
         self.classes = _class_names(self.root / "class_labels_indices.csv")
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([_is_validation(video) for video in balanced.groups])
-        val, twice_in_val = _without(balanced.select(np.flatnonzero(chosen)), test)
-        train, twice_in_train = _without(balanced.select(np.flatnonzero(~chosen)), test, val)
+        train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
+        splits, from_train, from_val = apart(train, val, test)
         self.note = (
             f"eval coverage {len(test):,} of {OFFICIAL['eval']:,} segments, "
             f"bal_train {len(balanced):,} of {OFFICIAL['bal_train']:,}; left out because the same embedding or video "
-            f"stands in a later split: {twice_in_train} training and {twice_in_val} validation clips"
+            f"stands in a later split: {len(from_train)} training and {len(from_val)} validation clips"
         )
-        return Splits(train, val, test)
+        return splits
 
     def _clips(self, part: str) -> EmbeddingClips:
         assert self.root is not None
@@ -167,10 +168,3 @@ def _class_names(table: Path) -> tuple[str, ...]:
 def _is_validation(video: str) -> bool:
     """Decide by the video's name alone, so that a video stays where it is while others vanish from YouTube."""
     return int.from_bytes(hashlib.sha256(f"validation {video}".encode()).digest()[:4]) % 100 < VALIDATION_PERCENT
-
-
-def _without(clips: EmbeddingClips, *others: EmbeddingClips) -> tuple[EmbeddingClips, int]:
-    """Return the clips that share neither video nor embedding with the others, and how many do."""
-    taken = {value for other in others for value in (*other.groups, *other.hashes)}
-    kept = [i for i in range(len(clips)) if clips.groups[i] not in taken and clips.hashes[i] not in taken]
-    return clips.select(kept), len(clips) - len(kept)

@@ -32,6 +32,26 @@ def rotated(clips: ArrayClips, folds: Sequence[int], test: int) -> Splits:
     return Splits(clips.select(train), clips.select(val), clips.select(held_out))
 
 
+def apart(train: ArrayClips, val: ArrayClips, test: ArrayClips) -> tuple[Splits, list[str], list[str]]:
+    """Leave out of training what also stands in validation or test, and of validation what also stands in test.
+
+    For datasets whose official parts tear sources or hold copies; the test part stays as it was published.
+
+    Returns:
+        Splits that share neither group nor content hash, and the ids of the training and the validation clips left out.
+    """
+    own_val, from_val = _without(val, test)
+    own_train, from_train = _without(train, own_val, test)
+    return Splits(own_train, own_val, test), from_train, from_val
+
+
+def _without(clips: ArrayClips, *others: ArrayClips) -> tuple[ArrayClips, list[str]]:
+    taken = {value for other in others for value in (*other.groups, *other.hashes)}
+    shared = [not taken.isdisjoint(pair) for pair in zip(clips.groups, clips.hashes, strict=True)]
+    left_out = [clip for clip, out in zip(clips.ids, shared, strict=True) if out]
+    return clips.select(np.flatnonzero(~np.array(shared, bool))), left_out
+
+
 def grouped_folds(groups: Sequence[str], labels: Sequence[int], n: int, seed: int = 0) -> list[int]:
     """Divide clips into `n` folds so that no group is torn and each class is spread as evenly as that allows.
 
