@@ -259,6 +259,15 @@ DATASETS = {
         folder="ravdess",
         folds=4,
     ),
+    "musan": Dataset(
+        target="datamodules.musan:MUSAN", line="MUSAN: pieces of music, speech and noise", folder="musan", folds=1
+    ),
+    "gtzan-music-speech": Dataset(
+        target="datamodules.gtzan:GTZANMusicSpeech",
+        line="GTZAN's music and speech: pieces of 128 tracks",
+        folder="gtzan_music_speech",
+        folds=1,
+    ),
     "audioset-embeddings": Dataset(
         target="datamodules.audioset_embeddings:AudioSetEmbeddings",
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",
@@ -279,6 +288,9 @@ METRICS = {
     "macro_recall": Metric(line="recall averaged over classes", tasks=("single",)),
     "top5_accuracy": Metric(
         line="share of clips with the right class among five (more than 10 classes)", tasks=("single",)
+    ),
+    "sns": Metric(
+        line='share of clips rightly told to be speech or not (a class "speech" among three or more)', tasks=("single",)
     ),
     "mAP": Metric(line="average precision, mean over classes (one versus rest)"),
     "mAUC": Metric(line="area under the ROC curve, mean over classes (one versus rest)"),

@@ -106,6 +106,6 @@ def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
 def scores(predictions: Predictions, data: AudioDataModule) -> tuple[metrics.Scores, dict[str, tuple[float, float]]]:
     """Return every metric that fits the task, and the primary one's interval over the test groups."""
     test, primary = data.splits.test, PRIMARY[data.task]
-    found = metrics.score(predictions.test, test.targets.numpy(), data.task)
+    found = metrics.score(predictions.test, test.targets.numpy(), data.task, data.classes)
     interval = metrics.bootstrap_interval(predictions.test, test.targets.numpy(), test.groups, data.task, primary)
     return found, {primary: interval} if interval else {}

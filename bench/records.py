@@ -201,8 +201,8 @@ class Data:
         labels: digest over the class names in order.
         split: how the split is made, in words.
         clips: numbers of training, validation and test clips.
-        clips_available: clips on disk.
-        clips_official: clips of the complete dataset; None where there is no such number.
+        clips_available: clips on disk; of a dataset whose recordings are cut to clips, recordings.
+        clips_official: as many of the complete dataset; None where there is no such number.
         test_groups: number of independent sources among the test clips.
         note: coverage or omissions a reader has to know of.
     """

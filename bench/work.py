@@ -162,7 +162,7 @@ def describe(data: AudioDataModule) -> Data:
         labels=hashlib.sha256("\n".join(data.classes).encode()).hexdigest(),
         split=data.split,
         clips=dict(clips),
-        clips_available=sum(clips.values()),
+        clips_available=sum(clips.values()) if data.clips_available is None else data.clips_available,
         clips_official=data.clips_official,
         test_groups=len(set(data.splits.test.groups)),
         note=data.note,

@@ -45,6 +45,17 @@ def test_hand_worked_single_label():
     assert "top5_accuracy" not in scores.values
 
 
+def test_speech_or_not():
+    # Predicted are music, noise, music, speech, speech; so two of five are right, and in four of five speech or not is.
+    logits = np.eye(3)[[0, 2, 0, 1, 1]]
+    targets = np.array([0, 0, 2, 1, 2])
+    scores = score(logits, targets, "single", ("music", "speech", "noise"))
+    assert scores.values["accuracy"] == 0.4
+    assert scores.values["sns"] == 0.8
+    assert "sns" not in score(logits, targets, "single", ("music", "song", "noise")).values
+    assert "sns" not in score(logits[:, :2], targets.clip(max=1), "single", ("music", "speech")).values
+
+
 def test_hand_worked_multi_label():
     logits = np.array([[3.0, 0.0, 1.0], [2.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
     targets = np.array([[1, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]])
@@ -81,7 +92,8 @@ def test_perfect_ranking_has_no_finite_d_prime():
 @pytest.mark.parametrize("task", ["single", "multi"])
 def test_every_metric_of_the_catalogue_and_no_other(task):
     logits, targets = toy(60, 12) if task == "single" else tags(60, 12)
-    assert set(score(logits, targets, task).values) == {name for name, m in METRICS.items() if task in m.tasks}
+    classes = ["speech", *(f"class{i}" for i in range(11))]
+    assert set(score(logits, targets, task, classes).values) == {name for name, m in METRICS.items() if task in m.tasks}
 
 
 def test_against_scikit_learn():

@@ -41,13 +41,14 @@ class Scores:
     confusion: tuple[tuple[int, ...], ...] | None = None
 
 
-def score(logits: Array, targets: Array, task: Task) -> Scores:
+def score(logits: Array, targets: Array, task: Task, classes: Sequence[str] = ()) -> Scores:
     """Compute every metric that fits the task.
 
     Args:
         logits: `(N, C)`.
         targets: `(N,)` class indices for "single", `(N, C)` zeros and ones for "multi".
         task: "single" or "multi" label.
+        classes: their names, for the metric that is about one of them.
 
     Raises:
         RunError: there are no clips, or a logit is NaN or infinite.
@@ -59,6 +60,8 @@ def score(logits: Array, targets: Array, task: Task) -> Scores:
     confusion = None
     if task == "single":
         values |= single_label.plain(x, y)
+        if "speech" in classes and len(classes) > 2:  # of two classes it is the accuracy
+            values["sns"] = single_label.one_or_other(x, y, classes.index("speech"))
         per_class |= single_label.per_class(x, y)
         confusion = single_label.confusion(x, y)
     ranks, positive = _one_versus_rest(x, y, task)
