@@ -72,6 +72,7 @@ class Row:
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
         cells: (fold, seed) to the run's score and bootstrap draws; empty where a run has none.
+        keys: (fold, seed) to the run's key.
     """
 
     rank: int | None
@@ -94,6 +95,7 @@ class Row:
     conflict: float | None
     flags: tuple[str, ...]
     cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
+    keys: dict[Cell, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +302,7 @@ def _row(
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
         cells=cells,
+        keys={(run.fold, run.seed): run.key for run in runs},
     )
 
 
