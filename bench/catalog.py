@@ -244,6 +244,19 @@ DATASETS = {
     ),
     "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
     "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "vggsound": Dataset(
+        target="datamodules.vggsound:VGGSound",
+        line="VGGSound: YouTube clips, 309 classes, a folder or tar shards",
+        folder="vggsound",
+        folds=1,
+    ),
+    "audioset": Dataset(
+        target="datamodules.audioset:AudioSet",
+        line="AudioSet's audio, balanced or full to eval, 527 labels, a folder or tar shards",
+        folder="audioset",
+        folds=1,
+        task="multi",
+    ),
     "audioset-embeddings": Dataset(
         target="datamodules.audioset_embeddings:AudioSetEmbeddings",
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",
