@@ -138,7 +138,7 @@ def test_a_state_of_another_stream_is_refused(tmp_path: Path) -> None:
         made.stream(8, 3, weights=torch.ones(37)),
         StreamLoader(Stream(made, 8, 3, ranks=2)),
     ):
-        with pytest.raises(DataError, match="another (seed|batch_size|list of clips|ranks)"):
+        with pytest.raises(DataError, match=r"another (seed|batch_size|list of clips|ranks)"):
             other.load_state_dict(state)
 
 
@@ -328,7 +328,7 @@ def test_a_shard_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
         end = max(info.offset_data + -(-info.size // 512) * 512 for info in tar)
     for cut in range(0, end + 512, 128):
         path.write_bytes(content[:cut])
-        with pytest.raises(DataError, match="000000.tar"):
+        with pytest.raises(DataError, match=r"000000\.tar"):
             index([path], None)
 
 

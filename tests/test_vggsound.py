@@ -1,11 +1,13 @@
 """VGGSound on small trees in the real layout, as a folder and as shards, and on the authors' lists."""
 
+import io
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from fakes import vggsound as fake
 from fakes.shards import RATE, pack, sound
@@ -132,7 +134,6 @@ def test_leaks_are_refused(tmp_path: Path, shards: int) -> None:
 
     root = fake.write(tmp_path / "b", shards=shards)
     table = root / "vggsound.csv"
-    table.write_text(table.read_text().replace("-v_00000007,30,pigeon", "-v_00000007,30,pigeon"))
     lines = table.read_text().splitlines()
     torn = next(i for i, line in enumerate(lines) if line.startswith("-v_00000007,70"))
     lines[torn] = lines[torn].replace(",train", ",test")
@@ -143,11 +144,6 @@ def test_leaks_are_refused(tmp_path: Path, shards: int) -> None:
 
 @pytest.mark.parametrize("shards", [0, 2])
 def test_silence_is_no_leak(tmp_path: Path, shards: int) -> None:
-    import io
-
-    import numpy as np
-    import soundfile
-
     quiet = io.BytesIO()
     soundfile.write(quiet, np.zeros(1600), RATE, format="WAV")
     root = fake.write(tmp_path / "a")
@@ -187,7 +183,9 @@ def test_a_bad_list_is_refused(tmp_path: Path, old: str, new: str, said: str) ->
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     root = fake.write(tmp_path / "a")
     (root / "audio" / f"{fake.video(0)}_30.flac").write_bytes(sound(0))
-    with pytest.raises(DataError, match=r"1 clips are there twice: audio/-v_00000000_0000?30?.*remove"):
+    with pytest.raises(
+        DataError, match=r"1 clips are there twice: audio/-v_00000000_000030.wav and .*_30.flac: remove"
+    ):
         VGGSound(root, **BRIEF).setup()
     root = fake.write(tmp_path / "b")
     pack(root / "shards", {"a.flac": sound(0)})
@@ -251,27 +249,3 @@ def test_the_real_lists() -> None:
     assert [lookup(name) for name in names] == list(range(15_446))
     assert [cut.name for cut in cuts] == names
     assert "missing" in (VGGSound.find(DATA / "vggsound") or "")
-
-
-@pytest.mark.parametrize("shards", [0, 2])
-def test_a_run(tmp_path: Path, shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`bench run` on both forms, with class-balanced sampling."""
-    fake.write(tmp_path / "data" / "vggsound", shards=shards)
-    (tmp_path / "suite.toml").write_text(
-        tomllib.loads("x = '''" + SUITE + "'''")["x"],
-    )
-    arguments = ["run", "--suite", str(tmp_path / "suite.toml"), "--data-dir", str(tmp_path / "data"), "--device", "cpu"]
-    result = CliRunner().invoke(app, [*arguments, "--store", str(tmp_path / "store")], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-
-
-SUITE = """
-models = ["fc"]
-datasets = ["vggsound"]
-[recipe]
-epochs = 1
-balanced = true
-[dataset.vggsound]
-sample_rate = 16000
-clip_seconds = 1.0
-"""
