@@ -201,8 +201,8 @@ class Data:
         labels: digest over the class names in order.
         split: how the split is made, in words.
         clips: numbers of training, validation and test clips.
-        clips_available: clips on disk.
-        clips_official: clips of the complete dataset; None where there is no such number.
+        clips_available: clips on disk; of a dataset whose recordings are cut to clips, recordings.
+        clips_official: as many of the complete dataset; None where there is no such number.
         test_groups: number of independent sources among the test clips.
         note: coverage or omissions a reader has to know of.
     """
@@ -356,6 +356,8 @@ class Record:
         status: "ok", or "failed" with `error`.
         scores: metric name to value; None where no class has a value.
         intervals: 95 % bootstrap interval over the test groups, for the metrics that have one.
+        draws: the primary score over 1,000 draws of the test groups, the same for all systems tested on these clips;
+            their differences compare two systems.
         defined: metric name to (classes it was averaged over, classes).
         per_class: metric name to one value per class; None where the class has none.
         classes: class names in the order of `per_class` and `confusion`.
@@ -377,6 +379,7 @@ class Record:
     status: Literal["ok", "failed"]
     scores: dict[str, float | None] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    draws: tuple[float, ...] = ()
     defined: dict[str, tuple[int, int]] = field(default_factory=dict)
     per_class: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()

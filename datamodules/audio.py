@@ -4,13 +4,15 @@ libsndfile opens by content, so wav, flac, ogg, opus and mp3 are read whatever t
 header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all refused here.
 """
 
+import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -96,8 +98,7 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
     Raises:
         AudioError: as from `decode`.
     """
-    binary = _Memory(content)
-    with _sound(binary, binary, len(content), name) as file:
+    with _unnamed(content) as binary, _sound(binary, name) as file:
         return _mono(file, name, sample_rate, max_seconds)
 
 
@@ -127,22 +128,14 @@ def length(path: Path) -> float:
         return float(file.frames / file.samplerate)
 
 
-class _Memory(BytesIO):
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Stay in place where a damaged header points before the start, as a file does, instead of raising."""
-        origin = (0, self.tell(), len(self.getbuffer()))[whence]
-        return super().seek(origin + offset) if origin + offset >= 0 else self.tell()
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
-    with _regular(path) as binary, _sound(binary, binary.fileno(), path.stat().st_size, path.name) as file:
+    with _regular(path) as binary, _sound(binary, path.name) as file:
         yield file
 
 
 @contextmanager
-def _regular(path: Path) -> Iterator[BinaryIO]:
+def _regular(path: Path) -> Iterator[FileIO]:
     name, folder = path.name, str(path.parent)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
@@ -154,12 +147,22 @@ def _regular(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _sound(binary: BinaryIO, source: Any, size: int, name: str) -> Iterator[Any]:
-    """Open audio that `binary` reads and libsndfile is given as `source`."""
-    if cut := _cut_short(binary, size):
+def _unnamed(content: bytes) -> Iterator[FileIO]:
+    """Put content into a file without a name, so that it is read by descriptor as any other; in memory on Linux."""
+    memory = FileIO(os.memfd_create("clip"), "r+b") if hasattr(os, "memfd_create") else None
+    with memory or tempfile.TemporaryFile(buffering=0) as binary:
+        binary.write(content)
+        binary.seek(0)
+        yield binary
+
+
+@contextmanager
+def _sound(binary: FileIO, name: str) -> Iterator[Any]:
+    if cut := _cut_short(binary, os.fstat(binary.fileno()).st_size):
         raise AudioError(f"{name!r} is cut off ({cut}): fetch or export it again")
     try:
-        with soundfile.SoundFile(source, closefd=False) as file:
+        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
             yield file
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1]
@@ -209,7 +212,7 @@ def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
         yield block
 
 
-def _cut_short(binary: BinaryIO, size: int) -> str | None:
+def _cut_short(binary: FileIO, size: int) -> str | None:
     """Say what a container itself shows to be missing, where libsndfile quietly makes do with the rest."""
     head = binary.read(12)
     verdict = None

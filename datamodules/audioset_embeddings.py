@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from datamodules.audioset_lists import LABELS, SOURCE, class_names
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import EmbeddingClips, state, write_whole
+from datamodules.folds import apart
 from datamodules.tfrecord import WIDTH, records, segment
 from datamodules.youtube import is_validation
 
@@ -60,14 +61,14 @@ class AudioSetEmbeddings(AudioDataModule):
         self.classes = tuple(class_names(self.root / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([is_validation(video) for video in balanced.groups])
-        val, twice_in_val = _without(balanced.select(np.flatnonzero(chosen)), test)
-        train, twice_in_train = _without(balanced.select(np.flatnonzero(~chosen)), test, val)
+        train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
+        splits, from_train, from_val = apart(train, val, test)
         self.note = (
             f"eval coverage {len(test):,} of {OFFICIAL['eval']:,} segments, "
             f"bal_train {len(balanced):,} of {OFFICIAL['bal_train']:,}; left out because the same embedding or video "
-            f"stands in a later split: {twice_in_train} training and {twice_in_val} validation clips"
+            f"stands in a later split: {len(from_train)} training and {len(from_val)} validation clips"
         )
-        return Splits(train, val, test)
+        return splits
 
     def _clips(self, part: str) -> EmbeddingClips:
         assert self.root is not None
@@ -152,10 +153,3 @@ def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
     arrays = {name: np.asarray(value) for name, value in vars(parsed).items()}
     write_whole(stored, lambda file: np.savez(file, allow_pickle=False, **arrays))
     return parsed
-
-
-def _without(clips: EmbeddingClips, *others: EmbeddingClips) -> tuple[EmbeddingClips, int]:
-    """Return the clips that share neither video nor embedding with the others, and how many do."""
-    taken = {value for other in others for value in (*other.groups, *other.hashes)}
-    kept = [i for i in range(len(clips)) if clips.groups[i] not in taken and clips.hashes[i] not in taken]
-    return clips.select(kept), len(clips) - len(kept)

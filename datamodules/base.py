@@ -114,6 +114,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clip_seconds: length of one clip.
         split: how the split is made, in words, for the record.
         clips_official: number of clips in the complete official dataset; None where there is no such number.
+        clips_available: how many of those are here, where they are cut to shorter ones; None where they are the clips
+            of the splits (after `setup`).
         note: coverage or omissions a reader of the record has to know of (after `setup`).
         workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
         splits: the clips of this fold (after `setup`).
@@ -124,6 +126,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     folds: int = 1
     split: str
     clips_official: int | None = None
+    clips_available: int | None = None
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]
