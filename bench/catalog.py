@@ -214,6 +214,9 @@ FRONTENDS = {
     "cqt": Frontend(
         target="models.frontends.cqt:CQT", line="constant-Q transform in dB, 84 bins of a semitone from C1, hop 512"
     ),
+    "logmel-cqt": Frontend(
+        target="models.frontends.logmel_cqt:LogMelCQT", line="log-mel bands and constant-Q notes, 148 rows, 20 ms hop"
+    ),
     "chroma": Frontend(
         target="models.frontends.chroma:Chroma", line="power of the 12 pitch classes, frame's greatest 1, hop 512"
     ),
@@ -244,6 +247,40 @@ DATASETS = {
     ),
     "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
     "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "urbansound8k": Dataset(
+        target="datamodules.urbansound8k:UrbanSound8K",
+        line="UrbanSound8K: 8,732 clips, 10 classes",
+        folder="urbansound8k",
+        folds=10,
+    ),
+    "ravdess": Dataset(
+        target="datamodules.ravdess:RAVDESS",
+        line="RAVDESS speech: 1,440 clips, 8 emotions, split by actor",
+        folder="ravdess",
+        folds=4,
+    ),
+    "musan": Dataset(
+        target="datamodules.musan:MUSAN", line="MUSAN: pieces of music, speech and noise", folder="musan", folds=1
+    ),
+    "gtzan-music-speech": Dataset(
+        target="datamodules.gtzan:GTZANMusicSpeech",
+        line="GTZAN's music and speech: pieces of 128 tracks",
+        folder="gtzan_music_speech",
+        folds=1,
+    ),
+    "vggsound": Dataset(
+        target="datamodules.vggsound:VGGSound",
+        line="VGGSound: YouTube clips, 309 classes, a folder or tar shards",
+        folder="vggsound",
+        folds=1,
+    ),
+    "audioset": Dataset(
+        target="datamodules.audioset:AudioSet",
+        line="AudioSet's audio, balanced or full to eval, 527 labels, a folder or tar shards",
+        folder="audioset",
+        folds=1,
+        task="multi",
+    ),
     "audioset-embeddings": Dataset(
         target="datamodules.audioset_embeddings:AudioSetEmbeddings",
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",
@@ -264,6 +301,9 @@ METRICS = {
     "macro_recall": Metric(line="recall averaged over classes", tasks=("single",)),
     "top5_accuracy": Metric(
         line="share of clips with the right class among five (more than 10 classes)", tasks=("single",)
+    ),
+    "sns": Metric(
+        line='share of clips rightly told to be speech or not (a class "speech" among three or more)', tasks=("single",)
     ),
     "mAP": Metric(line="average precision, mean over classes (one versus rest)"),
     "mAUC": Metric(line="area under the ROC curve, mean over classes (one versus rest)"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bench import costs, tables
 from bench.catalog import DATASETS, PRIMARY
@@ -11,7 +12,7 @@ from bench.executors import Event, Executor, Job, executor
 from bench.leaderboard import Leaderboard
 from bench.place import Place
 from bench.progress import Progress
-from bench.records import Failure, Record, Run
+from bench.records import Failure, Record, Run, canonical
 from bench.store import Store
 from bench.suite import Suite, is_fusion
 from bench.tracking import Mirror
@@ -102,18 +103,32 @@ class Runner:
         return self.outcome
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
-        """Check every argument and read every dataset once; returns the runs that can go on."""
+        """Check every argument and read every dataset; returns the runs that can go on."""
         if not todo:
             return []
-        first = {(run.dataset, repr(run.data)): run for run in reversed(todo)}
+        self._check(todo)
+        problems = self._read({_data(run): run for run in reversed(todo)})
+        # What is missing may be one fold's only.
+        missing = {data for data, failure in problems.items() if failure.kind == "DatasetMissing"}
+        by_fold = self._read({(*_data(run), run.fold): run for run in reversed(todo) if _data(run) in missing})
+        ready = []
+        for run in todo:
+            failure = by_fold.get((*_data(run), run.fold)) if _data(run) in missing else problems.get(_data(run))
+            if failure is None:
+                ready.append(run)
+            elif failure.kind == "DatasetMissing":
+                self.outcome.missing.setdefault(run.dataset, failure.message)
+            else:
+                self._fail(run, failure)
+        return ready
+
+    def _check(self, todo: list[Run]) -> None:
+        """Bind every argument."""
         checked: list[Failure] = []
-        problems: dict[str, Failure] = {}
 
         def listen(event: Event) -> None:
             if event.kind == "started":
-                self.progress.note(f"reading {event.key}" if event.key in DATASETS else "checking the suite")
-            elif event.failure and event.key in DATASETS:
-                problems[event.key] = event.failure
+                self.progress.note("checking the suite")
             elif event.failure:
                 checked.append(event.failure)
 
@@ -121,17 +136,21 @@ class Runner:
         if checked:
             known = checked[0].kind in ("SuiteError", "RunError")
             raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback or checked[0].message)
-        self.execute([Job(run.dataset, "bench.work:prepare", (run, self.place)) for run in first.values()], 1, listen)
-        ready = []
-        for run in todo:
-            failure = problems.get(run.dataset)
-            if failure is None:
-                ready.append(run)
-            elif failure.kind == "DatasetMissing":
-                self.outcome.missing[run.dataset] = failure.message
-            else:
-                self._fail(run, failure)
-        return ready
+
+    def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failure]:
+        """Read the data of these runs; returns what went wrong, by the same keys."""
+        problems: dict[tuple[Any, ...], Failure] = {}
+        keys = {run.key: data for data, run in first.items()}
+
+        def listen(event: Event) -> None:
+            run = first[keys[event.key]]
+            if event.kind == "started":
+                self.progress.note(f"reading {run.dataset}")
+            elif event.failure:
+                problems[keys[event.key]] = event.failure
+
+        self.execute([Job(run.key, "bench.work:prepare", (run, self.place)) for run in first.values()], 1, listen)
+        return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
         """Train and combine these runs, each after those of them that it needs."""
@@ -294,6 +313,10 @@ class Runner:
         if self.mirror:
             logits = self.store.artifacts(record.key) / "logits.npz"
             self.mirror.send(record, logits if record.status == "ok" and logits.exists() else None)
+
+
+def _data(run: Run) -> tuple[str, str]:
+    return run.dataset, canonical(run.data)
 
 
 def plan(suite: Suite, store: Store, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:

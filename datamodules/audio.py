@@ -1,12 +1,15 @@
-"""The one guarded decoder: every audio file of every dataset is read by `decode`.
+"""The one guarded decoder: all audio of every dataset is read by `decode`, or by `decode_bytes` where it streams.
 
 libsndfile opens by content, so wav, flac, ogg, opus and mp3 are read whatever the file is called. It also accepts a
 header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all refused here.
 """
 
+import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,14 @@ import soxr
 from numpy.typing import NDArray
 
 from datamodules.base import DataError
+from datamodules.tables import safe
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 MOST_CHANNELS = 8
 LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
 BLOCK = 1 << 16
 LARGEST_OGG_PAGE = 65_307  # bytes
+LARGEST_MEMBER = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
 _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
 
 
@@ -30,14 +35,38 @@ class AudioError(DataError):
     """An audio file cannot be used; the message names it and says what to do."""
 
 
-def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Member:
+    """An audio file inside a file that holds many, such as a shard.
+
+    Attributes:
+        file: the file that holds it.
+        start: where it starts there, in bytes.
+        size: its length in bytes.
+        name: its own name there.
+    """
+
+    file: Path
+    start: int
+    size: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{safe(self.file.name)}: {safe(self.name)}"
+
+
+Source = Path | Member
+"""Where an encoded clip is."""
+
+
+def decode(path: Source, sample_rate: int, max_seconds: float = 600.0) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
     Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory grows with what was decoded and
     never with what a header claims.
 
     Args:
-        path: a regular file.
+        path: a regular file, or a member of one.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
 
@@ -48,8 +77,45 @@ def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[
         AudioError: not a regular file, not audio, out of bounds, cut off, empty, not finite, or silent once
             mixed to mono.
     """
+    if isinstance(path, Member):
+        return decode_bytes(encoded(path), str(path), sample_rate, max_seconds)
     with _opened(path) as file:
         return _mono(file, path.name, sample_rate, max_seconds)
+
+
+def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = 600.0) -> NDArray[np.float32]:
+    """Decode the content of a file to mono, as `decode` does.
+
+    Args:
+        content: the whole file.
+        name: what messages call it.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+
+    Returns:
+        Samples `(S,)`, about in [-1, 1].
+
+    Raises:
+        AudioError: as from `decode`.
+    """
+    with _unnamed(content) as binary, _sound(binary, name) as file:
+        return _mono(file, name, sample_rate, max_seconds)
+
+
+def encoded(member: Member) -> bytes:
+    """Return the content of a member.
+
+    Raises:
+        AudioError: its file is no regular file or too short, or it is larger than any clip.
+    """
+    if member.size > LARGEST_MEMBER:
+        raise AudioError(f"{str(member)!r} has {member.size:,} bytes, no clip has more than {LARGEST_MEMBER:,}: cut it")
+    with _regular(member.file) as binary:
+        binary.seek(member.start)
+        content = binary.read(member.size)
+    if len(content) != member.size:
+        raise AudioError(f"{str(member)!r} is cut off ({len(content)} of {member.size} bytes): fetch the file again")
+    return content
 
 
 def length(path: Path) -> float:
@@ -64,18 +130,40 @@ def length(path: Path) -> float:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    with _regular(path) as binary, _sound(binary, path.name) as file:
+        yield file
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[FileIO]:
     name, folder = path.name, str(path.parent)
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
             raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
         with path.open("rb", buffering=0) as binary:
-            if cut := _cut_short(binary, path.stat().st_size):
-                raise AudioError(f"{name!r} is cut off ({cut}): fetch or export it again")
-            # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
-            with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
-                yield file
+            yield binary
     except OSError as error:
         raise AudioError(f"{name!r} cannot be opened ({error.strerror}): looked in {folder!r}") from error
+
+
+@contextmanager
+def _unnamed(content: bytes) -> Iterator[FileIO]:
+    """Put content into a file without a name, so that it is read by descriptor as any other; in memory on Linux."""
+    memory = FileIO(os.memfd_create("clip"), "r+b") if hasattr(os, "memfd_create") else None
+    with memory or tempfile.TemporaryFile(buffering=0) as binary:
+        binary.write(content)
+        binary.seek(0)
+        yield binary
+
+
+@contextmanager
+def _sound(binary: FileIO, name: str) -> Iterator[Any]:
+    if cut := _cut_short(binary, os.fstat(binary.fileno()).st_size):
+        raise AudioError(f"{name!r} is cut off ({cut}): fetch or export it again")
+    try:
+        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
+            yield file
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1]
         raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error

@@ -50,6 +50,25 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return `x` of these clips, `(B, S)` or `(B, T, F)` float32."""
 
+    def stream(
+        self,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        weights: Tensor | None = None,
+        beside: Tensor | None = None,
+    ) -> DataLoader[Any] | None:
+        """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
+
+        Args:
+            batch_size: clips of the largest batch.
+            seed: of the order; every epoch has its own.
+            workers: processes that read ahead; the order is the same.
+            weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
+            beside: `(N, ...)` a third part of the batch.
+        """
+        return None
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -95,6 +114,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clip_seconds: length of one clip.
         split: how the split is made, in words, for the record.
         clips_official: number of clips in the complete official dataset; None where there is no such number.
+        clips_available: how many of those are here, where they are cut to shorter ones; None where they are the clips
+            of the splits (after `setup`).
         note: coverage or omissions a reader of the record has to know of (after `setup`).
         workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
         splits: the clips of this fold (after `setup`).
@@ -103,8 +124,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     task: ClassVar[Literal["single", "multi"]] = "single"
     kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
     folds: int = 1
-    split: ClassVar[str]
-    clips_official: ClassVar[int | None] = None
+    split: str
+    clips_official: int | None = None
+    clips_available: int | None = None
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]
@@ -161,6 +183,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled by the seed."""
+        if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
+            return streamed
         order = torch.Generator().manual_seed(self.seed)
         clips = len(self.splits.train)
         single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip

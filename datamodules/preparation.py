@@ -6,7 +6,7 @@ noise first. Each step takes and returns mono samples `(S,)` float32, about in [
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from datamodules.base import DataError
 
 Samples = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Sample = TypeVar("Sample", bound=np.generic)
 
 QUIETEST = 1e-10
 """Least mean square of a frame (-100 dB), as in librosa: all that is below counts as equally loud."""
@@ -25,6 +26,10 @@ NOISE_FLOOR = 1e-12
 
 MOST_POSTERIOR = 40.0
 """Most that a frame's power counts for, in noise powers (16 dB), as in Loizou's book."""
+
+BLOCK = 1 << 20
+"""Samples that are worked on at once in double precision, so that a recording of an hour takes little more memory than
+its samples."""
 
 
 def sound_intervals(
@@ -53,16 +58,21 @@ def sound_intervals(
     Raises:
         DataError: no samples, not mono, not finite, or an argument that is not above 0.
     """
-    x = _checked(waveform)
+    _check(waveform)
     frame, hop = _length(frame_seconds, sample_rate, "frame_seconds"), _length(hop_seconds, sample_rate, "hop_seconds")
     if not top_db > 0:
         raise DataError(f"top_db is {top_db}: give the decibels below the loudest frame as a number above 0")
-    padded = np.pad(x, frame // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]  # (T, frame)
-    power = np.maximum(np.einsum("tn,tn->t", frames, frames) / frame, QUIETEST)
+    padded = np.pad(waveform, frame // 2)
+    step = max(1, BLOCK // hop) * hop
+    powers = []
+    for start in range(0, len(padded) - frame + 1, step):
+        x = padded[start : start + step - hop + frame].astype(np.float64)
+        frames = np.lib.stride_tricks.sliding_window_view(x, frame)[::hop]  # (T, frame)
+        powers.append(np.einsum("tn,tn->t", frames, frames) / frame)
+    power = np.maximum(np.concatenate(powers), QUIETEST)
     sounds = 10 * np.log10(power / power.max()) > -top_db
     edges = np.flatnonzero(np.diff(np.concatenate([[False], sounds, [False]])))  # starts and ends in turn
-    return np.minimum(edges.reshape(-1, 2) * hop, len(x)).astype(np.int64)
+    return np.minimum(edges.reshape(-1, 2) * hop, len(waveform)).astype(np.int64)
 
 
 def cut_silence(
@@ -115,13 +125,28 @@ def equalise_loudness(
     Raises:
         DataError: no samples, not mono, not finite, or an argument out of range.
     """
-    x = _checked(waveform)
+    _check(waveform)
     window = _length(window_seconds, sample_rate, "window_seconds")
     hop = _length(hop_seconds, sample_rate, "hop_seconds")
     if hop > window:
         raise DataError(f"windows of {window_seconds} s every {hop_seconds} s leave gaps: make the hop shorter")
     if not (level > 0 and floor > 0):
         raise DataError(f"level and floor are shares of full scale above 0, got {level} and {floor}")
+    around = -(-window // hop) * hop  # windows that a block's end cuts off reach no further than this
+    step = max(1, BLOCK // hop) * hop
+    even = np.empty(len(waveform), np.float32)
+    for start in range(0, len(waveform), step):
+        before = min(start, around)
+        x = waveform[start - before : start + step + around].astype(np.float64)
+        part = _equalised(x, window, hop, by, level, floor)[before : before + step]
+        even[start : start + step] = part
+    return even
+
+
+def _equalised(
+    x: Doubles, window: int, hop: int, by: Literal["rms", "deviation"], level: float, floor: float
+) -> Doubles:
+    """Return a recording, or a part of it that starts at a multiple of the hop, made equally loud."""
     first = np.arange(-(window // 2), len(x) + window - window // 2, hop)
     start, end = np.clip(first, 0, len(x)), np.clip(first + window, 0, len(x))
     start, end = start[start < end], end[start < end]
@@ -130,7 +155,8 @@ def equalise_loudness(
         square = square - (_sums(x, start, end) / (end - start)) ** 2
     gains = level / np.sqrt(np.maximum(square, floor * floor))
     total, windows = _spread(gains, start, end, len(x)), _spread(np.ones(len(gains)), start, end, len(x))
-    return (x * total / windows).astype(np.float32)
+    even: Doubles = x * total / windows
+    return even
 
 
 def segments(
@@ -175,11 +201,11 @@ def segments(
     return np.array(rows, np.int64).reshape(-1, 2)
 
 
-def piece(waveform: Samples, start: int, samples: int) -> Samples:
+def piece(waveform: NDArray[Sample], start: int, samples: int) -> NDArray[Sample]:
     """Return `samples` samples from `start` on; a start below 0 is filled from the recording's end, again and again.
 
     Args:
-        waveform: samples `(S,)`.
+        waveform: samples `(S,)` of any type; the piece may be a view of them.
         start: as `segments` gives it.
         samples: length of the piece.
 
@@ -191,6 +217,8 @@ def piece(waveform: Samples, start: int, samples: int) -> Samples:
             f"a piece of {samples} samples from {start} on is beyond a recording of {len(waveform)}: "
             f"cut it where `segments` says for this length"
         )
+    if start >= 0:
+        return waveform[start : start + samples]
     return waveform[np.arange(start, start + samples) % len(waveform)]
 
 
@@ -230,7 +258,8 @@ def log_mmse(
     Raises:
         DataError: no samples, not mono, not finite, or an argument out of range.
     """
-    x = _checked(waveform)
+    _check(waveform)
+    x = waveform.astype(np.float64)
     if not (0 <= memory < 1 and 0 <= noise_memory < 1):
         raise DataError(f"memory and noise_memory are shares in [0, 1), got {memory} and {noise_memory}")
     half = max(1, _length(window_seconds, sample_rate, "window_seconds") // 2)
@@ -284,14 +313,13 @@ def _gains(
     return gains
 
 
-def _checked(waveform: Samples) -> Doubles:
+def _check(waveform: Samples) -> None:
     if waveform.ndim != 1:
         raise DataError(f"a waveform has one dimension, this one {waveform.ndim}: average its channels first")
     if not len(waveform):
         raise DataError("a waveform has no samples: leave the recording out")
     if not np.isfinite(waveform).all():
         raise DataError("a waveform holds NaN or infinity: decode the recording again or leave it out")
-    return waveform.astype(np.float64)
 
 
 def _length(seconds: float, sample_rate: int, name: str) -> int:

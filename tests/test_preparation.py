@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expn
 
+from datamodules import preparation
 from datamodules.base import DataError
 from datamodules.preparation import (
     cut_silence,
@@ -108,6 +109,17 @@ def test_a_sine_gets_the_level_and_silence_stays():
     np.testing.assert_allclose(equalise_loudness(x / 4, RATE), even, rtol=1e-4, atol=1e-6)
     assert not equalise_loudness(np.zeros(100, np.float32), RATE).any()
     assert np.abs(equalise_loudness(noise(RATE, 1e-6), RATE)).max() < 1e-3  # 100 times at most
+
+
+@pytest.mark.parametrize("block", [100, 777, 5000])
+@pytest.mark.parametrize("samples", [5, 401, 48123])
+def test_long_recordings_are_prepared_in_blocks_that_leave_no_seam(monkeypatch, block, samples):
+    x = phrases(4.0)[:samples] + noise(samples, 1e-3)
+    whole = [sound_intervals(x, RATE), equalise_loudness(x, RATE), equalise_loudness(x, RATE, by="deviation")]
+    monkeypatch.setattr(preparation, "BLOCK", block)
+    np.testing.assert_array_equal(sound_intervals(x, RATE), whole[0])
+    np.testing.assert_allclose(equalise_loudness(x, RATE), whole[1], rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(equalise_loudness(x, RATE, by="deviation"), whole[2], rtol=1e-5, atol=1e-7)
 
 
 def test_pieces_by_hand():

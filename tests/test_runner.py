@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from fakes import urbansound8k
 from rich.console import Console
 
 from bench import suite as suites
@@ -184,6 +185,15 @@ def test_a_run_that_diverges_fails_alone(tmp_path):
     assert Store(tmp_path / "runs").get(cnn).status == "failed"
     assert "FAILED" in output
     assert "cnn" in (tmp_path / "runs" / "small.md").read_text()
+
+
+def test_a_missing_fold_stops_only_its_own_runs(tmp_path):
+    urbansound8k.write(tmp_path / "urbansound8k", folds=(2, 3, 4))
+    text = 'models = ["fc"]\ndatasets = ["urbansound8k"]\nfolds = [0, 1, 2]\n[recipe]\nepochs = 1\n'
+    outcome, _ = run(write(tmp_path / "small.toml", text), tmp_path / "runs", data_dir=tmp_path, executor="serial")
+    assert [key.split("-")[-3] for key in outcome.done] == ["f1", "f2"]
+    assert not outcome.failed
+    assert "official fold 1 (`fold` 0) cannot be tested" in outcome.missing["urbansound8k"]
 
 
 def test_a_missing_dataset_and_a_corrupt_file_stop_only_their_own_runs(tmp_path):

@@ -40,6 +40,17 @@ def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
     return values
 
 
+def one_or_other(logits: Matrix, targets: Indices, of: int) -> float:
+    """Return the share of clips that are rightly put into one class, or rightly not into it.
+
+    Args:
+        logits: `(N, C)`.
+        targets: `(N,)` class indices.
+        of: the class.
+    """
+    return float(((logits.argmax(1) == of) == (targets == of)).mean())
+
+
 def per_class(logits: Matrix, targets: Indices) -> dict[str, Floats]:
     """Return precision, recall and F1 `(C,)` of each class under the names of their macro means.
 

@@ -1,0 +1,65 @@
+"""GTZAN's music and speech collection, as SwishNet is carried over to it.
+
+Tzanetakis & Cook, https://marsyas.info/downloads/datasets.html, `music_speech.tar.gz`; no licence is stated. 128 tracks
+of 30 s at 22,050 Hz. Layout: `music_wav/*.wav` and `speech_wav/*.wav`, in `music_speech/` or directly in the root.
+
+SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149) is trained on MUSAN, frees these tracks of noise by
+log-MMSE, prepares them as MUSAN, and learns further from 25 % of the files to be tested on 75 %. Here a quarter of the
+25 % is for validation. The division is by file; `acomic2` is of one source with `acomic`, where both are there.
+"""
+
+from pathlib import Path
+
+from datamodules.preparation import Samples, cut_silence, equalise_loudness, log_mmse
+from datamodules.segments import Recording, SegmentedRecordings, files_of
+
+FOLDERS = {"music": "music_wav", "speech": "speech_wav"}
+SOURCE = "music_speech.tar.gz of https://marsyas.info/downloads/datasets.html"
+
+
+class GTZANMusicSpeech(SegmentedRecordings):
+    """GTZAN music/speech: 128 tracks, 2 classes, one seeded split; freed of noise, then prepared and cut as MUSAN.
+
+    Arguments as for `SegmentedRecordings`; the root holds `music_speech/`, or `music_wav/` and `speech_wav/`.
+    """
+
+    split = "one seeded split by file, 18.75/6.25/75 % of each class"
+    shares = (0.1875, 0.0625, 0.75)
+    official = {"music": 64, "speech": 64}  # noqa: RUF012 - a ClassVar in the base
+    clips_official = 128
+    longest_seconds = 120.0
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the two folders."""
+        missing = [str(path) for path in (_base(root) / name for name in FOLDERS.values()) if not path.is_dir()]
+        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+
+    @staticmethod
+    def prepare(waveform: Samples, sample_rate: int) -> Samples:
+        """Take noise out, cut silence, make loudness even.
+
+        Tracks begin in the middle of a sound, so the noise is learnt from their quietest moments.
+        """
+        quiet = log_mmse(waveform, sample_rate, noise_from="quietest")
+        return equalise_loudness(cut_silence(quiet, sample_rate), sample_rate)
+
+    def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
+        """List the wav files of each class."""
+        base = _base(root)
+        found: list[Recording] = []
+        left_out = 0
+        for label, folder in FOLDERS.items():
+            files, others = files_of(base, base / folder, ())
+            left_out += others
+            stems = {path.stem for _, path in files}
+            for name, path in files:
+                plain = path.stem.rstrip("0123456789")
+                group = plain if plain in stems else path.stem
+                found.append(Recording(name, path, label, f"{label}/{group}"))
+        return found, [f"{left_out} entries that are no wav files left out"] if left_out else []
+
+
+def _base(root: Path) -> Path:
+    """Return the folder that holds the two."""
+    return root / "music_speech" if (root / "music_speech").is_dir() else root

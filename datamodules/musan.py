@@ -1,0 +1,119 @@
+"""MUSAN: music, speech and noise, as SwishNet is trained on it.
+
+Snyder, Chen & Povey, "MUSAN: A Music, Speech, and Noise Corpus", 2015, https://arxiv.org/abs/1510.08484; 109 hours at
+16 kHz, https://www.openslr.org/17, CC BY 4.0. Layout: `{music,speech,noise}/<source>/*.wav`, each source with a LICENSE
+and most with ANNOTATIONS.
+
+Preparation and split are those of SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149), which divides
+files at random, 65/10/25 % of each class. Here files of one source stay together:
+
+* where an `index.csv` (`file,label,source_group`) lies beside the folder, its `source_group`;
+* else the artist of a piece of music, the fourth word and what follows of its line in ANNOTATIONS
+  (`music-fma-0026 blues Y Cullah`);
+* else the file. Of speech, ANNOTATIONS tell sex and language and no reader; of noise they tell no source.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from datamodules.base import DataError
+from datamodules.preparation import Samples, cut_silence, equalise_loudness
+from datamodules.segments import Recording, SegmentedRecordings, files_of
+from datamodules.tables import rows
+
+SOURCE = "https://www.openslr.org/17"
+NO_CLIPS = ("ANNOTATIONS", "LICENSE", "README", "README.md")
+
+
+class MUSAN(SegmentedRecordings):
+    """MUSAN: 2,016 files, 3 classes, one seeded split; silence is cut, loudness is made even, pieces of 0.5, 1 or 2 s.
+
+    Arguments as for `SegmentedRecordings`; the root is `musan/` or the folder that holds it.
+    """
+
+    split = "one seeded split by file, 65/10/25 % of each class; files of one source stay together"
+    shares = (0.65, 0.10, 0.25)
+    official = {"music": 660, "speech": 426, "noise": 930}  # noqa: RUF012 - a ClassVar in the base
+    clips_official = 2016
+    longest_seconds = 4000.0
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for a folder of each class."""
+        missing = [str(path) for path in (_base(root) / label for label in cls.official) if not path.is_dir()]
+        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+
+    @staticmethod
+    def prepare(waveform: Samples, sample_rate: int) -> Samples:
+        """Cut silence (40 dB below the loudest of 25 ms, every 10 ms) and make every 250 ms equally loud."""
+        waveform = cut_silence(waveform, sample_rate)  # the longer one can go: a file may last an hour
+        return equalise_loudness(waveform, sample_rate)
+
+    def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
+        """List the wav files of each class, with the source that is known of each."""
+        base = _base(root)
+        listed = _indexed(base) if (base.parent / "index.csv").is_file() else None
+        artists = _artists(base / "music") if listed is None else {}
+        found: list[Recording] = []
+        left_out = unknown = 0
+        for label in self.official:
+            files, others = files_of(base, base / label, NO_CLIPS)
+            left_out += others
+            for name, path in files:
+                if listed is not None:
+                    group = _group(listed, name, label)
+                else:
+                    group = artists.get(path.stem, name) if label == "music" else name
+                    unknown += label == "music" and group == name
+                found.append(Recording(name, path, label, group))
+        remarks = [f"sources: {'index.csv' if listed is not None else 'the artist of music, else the file'}"]
+        if listed is not None and (absent := len(listed.keys() - {file.name for file in found})):
+            remarks.append(f"{absent} files of index.csv are not there")
+        if unknown:
+            remarks.append(f"{unknown} pieces of music without an artist in ANNOTATIONS")
+        if left_out:
+            remarks.append(f"{left_out} entries that are no wav files left out")
+        return found, remarks
+
+
+def _base(root: Path) -> Path:
+    """Return the folder that holds the classes."""
+    return root / "musan" if (root / "musan").is_dir() else root
+
+
+def _indexed(base: Path) -> dict[str, tuple[int, str, str]]:
+    """Return line, label and source group of each file that the index beside the corpus lists."""
+    table = base.parent / "index.csv"
+    listed: dict[str, tuple[int, str, str]] = {}
+    for line, row in rows(table, ("file", "label", "source_group"), ("seconds", "license")):
+        if row["file"] in listed:
+            raise DataError(
+                f"{table.name!r} line {line}: {row['file']!r} stands in line {listed[row['file']][0]} already: "
+                f"remove one of them"
+            )
+        listed[row["file"]] = line, row["label"], row["source_group"]
+    return listed
+
+
+def _group(listed: Mapping[str, tuple[int, str, str]], name: str, label: str) -> str:
+    """Return the source group of a file, which has to be listed under its own class."""
+    if name not in listed:
+        raise DataError(f"{name!r} is not in index.csv: add its row, or take index.csv away")
+    line, listed_label, group = listed[name]
+    if listed_label != label:
+        raise DataError(f"'index.csv' line {line}: {name!r} is {listed_label!r} and lies in {label!r}: mend the row")
+    return group
+
+
+def _artists(music: Path) -> dict[str, str]:
+    """Return the artist of each file that a source's ANNOTATIONS tell one of."""
+    return {words[0]: " ".join(words[3:]).casefold() for words in _annotations(music) if words[2] in ("Y", "N")}
+
+
+def _annotations(folder: Path) -> Iterator[list[str]]:
+    """Yield the words of each line of four or more in the sources' ANNOTATIONS."""
+    for path in sorted(folder.glob("*/ANNOTATIONS")):
+        if path.is_file():
+            for line in path.read_text(encoding="utf-8", errors="backslashreplace").splitlines():
+                if len(words := line.split()) >= 4:
+                    yield words

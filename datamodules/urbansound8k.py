@@ -1,0 +1,203 @@
+"""UrbanSound8K: city sounds of up to four seconds in ten official folds.
+
+Salamon, Jacoby & Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014,
+https://doi.org/10.1145/2647868.2655045. CC BY-NC 3.0. Layout: `metadata/UrbanSound8K.csv` and `audio/fold1` to
+`audio/fold10`, files as uploaded to Freesound: 8 to 192 kHz, 4 bits (ADPCM) to 32, mono or stereo.
+
+The official folds tear five of the 1,297 recordings (fsID 77751, 106905, 132016, 176638, 180937), partly the same
+seconds under two labels. The test fold stays as it is; training and validation do without what they share with it.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.clips import WaveformClips, decode_all, silent
+from datamodules.folds import apart, rotate
+from datamodules.tables import inside, rows
+
+COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
+CLASSES = (
+    "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling",
+    "engine_idling", "gun_shot", "jackhammer", "siren", "street_music",
+)  # fmt: skip
+SOURCE = "https://zenodo.org/records/1203745"
+_NAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav", re.ASCII)  # fsID-classID-occurrence-slice
+
+
+class UrbanSound8K(AudioDataModule):
+    """UrbanSound8K: 8,732 clips of up to 4 s, 10 classes, 10 folds; group = the Freesound recording (fsID).
+
+    Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Clips of the table
+    whose audio is not there are left out. Where a whole fold has none, validation is the next one that has; three are
+    needed. `note` says which fold is tested and what there is.
+
+    Args:
+        root: folder with `metadata/` and `audio/`.
+        cache: as in `AudioDataModule`.
+        fold: 0 to 9, for the official folds 1 to 10.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        sample_rate: to resample to, in hertz.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    """
+
+    folds = 10
+    split = (
+        "official folds: test = k, validation = k + 1 (or the next that has audio), training = the rest, "
+        "each without recordings and audio of a later one"
+    )
+    clips_official = 8732
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        cache: Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        sample_rate: int = 32_000,
+        clip_seconds: float = 4.0,
+    ) -> None:
+        super().__init__(root, cache, fold, seed, batch_size)
+        self.sample_rate: int = sample_rate
+        self.clip_seconds = clip_seconds
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the table and the audio folder."""
+        wanted = (root / "metadata" / "UrbanSound8K.csv", root / "audio")
+        missing = [str(path) for path in wanted if not path.exists()]
+        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+
+    def read(self) -> Splits:
+        """Decode the clips whose audio is here, rotate the official folds, and take apart what they tear."""
+        if self.root is None:
+            raise DatasetMissing("UrbanSound8K needs a folder: give `root`")
+        if problem := self.find(self.root):
+            raise DatasetMissing(problem)
+        audio = self.root / "audio"
+        listed = list(_listed(self.root / "metadata" / "UrbanSound8K.csv"))
+        here = _on_disk(audio)
+        unnamed = _unnamed(here, listed)
+        clips = [clip for clip in listed if (clip.fold, clip.name) in here]
+        test, val = self._folds(sorted({clip.fold for clip in clips}))
+
+        paths = [inside(audio, f"fold{clip.fold}/{clip.name}", "the table") for clip in clips]
+        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "urbansound8k")
+        self.classes = CLASSES
+        self.clip_shape = (samples.shape[1],)
+        every = WaveformClips(
+            samples,
+            [clip.name for clip in clips],
+            [clip.recording for clip in clips],
+            hashes,
+            torch.tensor([clip.target for clip in clips]),
+        )
+        official = [clip.fold for clip in clips]
+        numbers = sorted(set(official))
+        splits, *left_out = apart(*(every.select(part) for part in rotate(official, numbers.index(test))))
+
+        remarks = [f"official fold {test} tested, {val} validates"]
+        if len(clips) < len(listed):
+            folds = ", ".join(map(str, numbers))
+            remarks.append(f"{len(clips):,} of the table's {len(listed):,} clips have audio, in folds {folds}")
+        remarks += _left_out(listed, *left_out)
+        if untaught := sorted(set(range(len(CLASSES))) - set(splits.train.targets.tolist())):
+            remarks.append(f"no training clips of {', '.join(CLASSES[target] for target in untaught)}")
+        if quiet := silent(hashes, samples.shape[1]):
+            remarks.append(f"{quiet} clips are silent")
+        if unnamed:
+            remarks.append(f"{unnamed} files that the table does not name left out")
+        self.note = "; ".join(remarks)
+        return splits
+
+    def _folds(self, here: list[int]) -> tuple[int, int]:
+        """Return the official numbers of the test and the validation fold, of those that have audio."""
+        test = self.fold + 1
+        if test not in here or len(here) < 3:
+            have = ", ".join(map(str, here)) or "none"
+            remedy = f"three are needed: fetch the others from {SOURCE}"
+            if len(here) >= 3:
+                use = ", ".join(str(fold - 1) for fold in here)
+                remedy = f"ask for `folds` among {use}, or fetch the others from {SOURCE}"
+            raise DatasetMissing(
+                f"UrbanSound8K's official fold {test} (`fold` {self.fold}) cannot be tested: in {str(self.root)!r} "
+                f"the folds with audio are {have}; {remedy}"
+            )
+        return test, here[(here.index(test) + 1) % len(here)]
+
+
+@dataclass(frozen=True)
+class _Clip:
+    name: str
+    recording: str
+    fold: int
+    target: int
+
+
+def _listed(table: Path) -> Iterator[_Clip]:
+    """Yield the table's rows; one that contradicts itself, or the official classes, is an error."""
+    first: dict[str, int] = {}
+    for line, row in rows(table, COLUMNS):
+        where = f"{table.name!r} line {line}"
+        name = _NAME.fullmatch(row["slice_file_name"])
+        if not name or name.groups() != (row["fsID"], row["classID"]):
+            raise DataError(
+                f"{where}: {row['slice_file_name']!r} is not named after fsID {row['fsID']} and classID "
+                f"{row['classID']} (fsID-classID-occurrence-slice.wav): restore the table from {SOURCE}"
+            )
+        number = int(row["classID"])
+        if number >= len(CLASSES) or CLASSES[number] != row["class"]:
+            raise DataError(f"{where}: class {number} is not called {row['class']!r}: restore the table from {SOURCE}")
+        if row["fold"] not in map(str, range(1, UrbanSound8K.folds + 1)):
+            raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
+        if (earlier := first.setdefault(name[0], line)) != line:
+            raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
+        yield _Clip(name[0], row["fsID"], int(row["fold"]), number)
+
+
+def _left_out(listed: list[_Clip], from_train: list[str], from_val: list[str]) -> Iterator[str]:
+    """Say how many clips are left out for another split's sake; copies, which no fsID shows, are named."""
+    if not from_train and not from_val:
+        return
+    yield (
+        f"left out because the same recording or audio stands in a later split: {len(from_train)} training and "
+        f"{len(from_val)} validation clips"
+    )
+    folds_of: dict[str, set[int]] = {}
+    for clip in listed:
+        folds_of.setdefault(clip.recording, set()).add(clip.fold)
+    copies = [name for name in (*from_train, *from_val) if len(folds_of[name.split("-")[0]]) == 1]
+    if copies:
+        more = f" and {len(copies) - 10} more" if len(copies) > 10 else ""
+        yield f"of these, copies of another recording's audio: {', '.join(copies[:10])}{more}"
+
+
+def _on_disk(audio: Path) -> set[tuple[int, str]]:
+    """Return (fold, name) of what lies in the fold folders."""
+    folders = [(fold, audio / f"fold{fold}") for fold in range(1, UrbanSound8K.folds + 1)]
+    return {
+        (fold, path.name)
+        for fold, folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if not path.name.startswith(".")  # the archive has a .DS_Store in each
+    }
+
+
+def _unnamed(here: set[tuple[int, str]], listed: list[_Clip]) -> int:
+    """Return how many files the table does not name; refuse those that it has in another fold."""
+    fold_of = {clip.name: clip.fold for clip in listed}
+    others = sorted((fold, name) for fold, name in here if fold_of.get(name) != fold)
+    if moved := [f"fold{fold}/{name} (fold {fold_of[name]})" for fold, name in others if name in fold_of]:
+        raise DataError(
+            f"{len(moved)} files are in another fold's folder than the table says, and folds are never made anew: "
+            f"{', '.join(moved[:10])}. Move them back"
+        )
+    return len(others)
