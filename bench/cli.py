@@ -1,6 +1,5 @@
 """The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
-import json
 import shutil
 import signal
 import sys
@@ -8,12 +7,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
-import platformdirs
 import typer
 from rich.console import Console
 
-from bench import catalog, recipes
+from bench import catalog, cli_data, recipes
 from bench import suite as suites
+from bench.console import AsJson, DataDir, data_folder, err, out, print_json
 from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
@@ -25,18 +24,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(no_args_is_help=True, help="Where the datasets are.")
-app.add_typer(data_app, name="data")
-
-_WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
-out = Console(soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
+app.add_typer(cli_data.app, name="data")
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
-]
 ModelName = Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")]
 Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
@@ -47,7 +37,6 @@ FrontendName = Annotated[
 Embedding = Annotated[
     str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Convention = StrEnum("Convention", ["macs", "panns"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
@@ -76,14 +65,6 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def _stop(error: object, code: int) -> NoReturn:
     err.print(f"error: {error}", markup=False, highlight=False)
     sys.exit(code)
-
-
-def _data_dir(given: Path | None) -> Path:
-    return (given or Path(platformdirs.user_data_dir("audio-classification-bench"))).expanduser().resolve()
-
-
-def _print_json(content: Any) -> None:
-    out.print(json.dumps(content, indent=1, allow_nan=False), markup=False, highlight=False)
 
 
 @app.command()
@@ -122,11 +103,11 @@ def run(
         "fold": tuple(fold or ()),
         "seed": tuple(seed or ()),
     }
-    here = suites.at_hand(grid, grid.runs(), _data_dir(data_dir), dataset or ())
+    here = suites.at_hand(grid, grid.runs(), data_folder(data_dir), dataset or ())
     runs = suites.select(here, grid.names(), **narrow)
     place = Place(
         store=store.resolve(),
-        data_dir=_data_dir(data_dir),
+        data_dir=data_folder(data_dir),
         device=device.value,
         threads=threads,
         workers=workers or _workers(device, threads),
@@ -151,7 +132,7 @@ def run(
         outcome.warnings.append(closing)
     _report(outcome, grid, place, console)
     if as_json:
-        _print_json({
+        print_json({
             "done": outcome.done,
             "kept": outcome.kept,
             "failed": {key: failure.message for key, failure in outcome.failed.items()},
@@ -179,7 +160,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], store: Store, force: boo
     todo, every = plan(grid, store, runs, force)
     states = {run.key: "to do" if run.key in todo else "done" for run in every}
     if as_json:
-        _print_json([{"key": key, "state": state} for key, state in states.items()])
+        print_json([{"key": key, "state": state} for key, state in states.items()])
         return
     names = grid.names()
     for run in every:
@@ -230,7 +211,7 @@ def list_(
                 "line": entry.line,
                 "task": entry.task,
                 "folds": entry.folds,
-                "here": _here(entry, _data_dir(data_dir)),
+                "here": _here(entry, data_folder(data_dir)),
             }
             for name, entry in catalog.DATASETS.items()
         },
@@ -243,7 +224,7 @@ def list_(
     }
     wanted = {kind.value: everything[kind.value]} if kind else everything
     if as_json:
-        _print_json(wanted)
+        print_json(wanted)
         return
     for title, entries in wanted.items():
         out.print(title, style="bold")
@@ -254,33 +235,6 @@ def list_(
 
 def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
     return entry.folder is None or (data_dir / entry.folder).is_dir()
-
-
-@data_app.command("status")
-def data_status(
-    name: Annotated[str | None, typer.Argument(help="A dataset; all without.")] = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Say where each dataset is looked for, and what is missing of it."""
-    from datamodules.base import AudioDataModule
-
-    base = _data_dir(data_dir)
-    names = [name] if name else [n for n, entry in catalog.DATASETS.items() if entry.folder is not None]
-    status: dict[str, dict[str, Any]] = {}
-    for each in names:
-        entry = catalog.dataset(each)
-        target: type[AudioDataModule] = catalog.load(entry.target)
-        problem = target.find(base / entry.folder) if entry.folder else None
-        where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
-        status[each] = {"where": where, "problem": problem}
-    if as_json:
-        _print_json(status)
-    else:
-        for each, about in status.items():
-            out.print(f"{each:22} {about['where']}: {about['problem'] or 'here'}", markup=False, highlight=False)
-    if name and status[name]["problem"]:
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -319,7 +273,7 @@ def leaderboard(
         orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
         wrong += [f"{key} is a record of no suite that has tables here; delete it" for key in orphans]
     if as_json:
-        _print_json({"suites": names, "wrong": wrong, "csv": result})
+        print_json({"suites": names, "wrong": wrong, "csv": result})
     for line in wrong:
         err.print(f"{'differs: ' if check else 'damaged: '}{line}", markup=False, highlight=False)
     if wrong:
@@ -384,7 +338,7 @@ def complexity(
             raise SuiteError("the convention panns is for waveforms; leave --embedding out")
         parameters, multi_adds = counting.trainable(built), counting.panns_multiply_adds(built, shape[0])
         if as_json:
-            _print_json({"model": model, "classes": classes, "parameters": parameters, "multi_adds": multi_adds})
+            print_json({"model": model, "classes": classes, "parameters": parameters, "multi_adds": multi_adds})
             return
         out.print(f"{model}, {classes} classes, a clip of {length:g} s, as PANNs count", highlight=False)
         out.print(f"  parameters       {parameters:,}", highlight=False)
@@ -392,7 +346,7 @@ def complexity(
         return
     size = counting.measure(built, shape, length)
     if as_json:
-        _print_json({"model": model, "classes": classes, **asdict(size)})
+        print_json({"model": model, "classes": classes, **asdict(size)})
         return
     out.print(f"{model}, {classes} classes, a clip of {length:g} s", highlight=False)
     out.print(f"  parameters       {size.parameters:,}", highlight=False)
@@ -433,7 +387,7 @@ def latency(
     clip = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
     timed = timing.measure(built, clip, length, device=where, threads=threads, tier="full")
     if as_json:
-        _print_json({"model": model, "classes": classes, **asdict(timed)})
+        print_json({"model": model, "classes": classes, **asdict(timed)})
         return
     out.print(f"{model}, {classes} classes, a clip of {length:g} s, {timed.backend}", highlight=False)
     out.print(f"  {timed.device}, {timed.threads} thread(s)", highlight=False)

@@ -1,0 +1,30 @@
+"""What the commands of several files share: the consoles, options, and where the data is."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+import typer
+from rich.console import Console
+
+_WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
+out = Console(soft_wrap=True, width=_WIDTH)
+err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def data_folder(given: Path | None) -> Path:
+    """Return the folder with one folder per dataset: the given one, or the user's."""
+    return (given or Path(platformdirs.user_data_dir("audio-classification-bench"))).expanduser().resolve()
+
+
+def print_json(content: Any) -> None:
+    """Print JSON to standard output; NaN is an error."""
+    out.print(json.dumps(content, indent=1, allow_nan=False), markup=False, highlight=False)
