@@ -1,12 +1,17 @@
 """The one guarded decoder: every audio file of every dataset is read by `decode`.
 
-libsndfile opens by content, so wav, flac, ogg, opus and mp3 are read whatever the file is called. It also accepts a
-header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all refused here.
+libsndfile opens by content, so wav, flac, ogg, opus, mp3, aiff and caf are read whatever the file is called. It also
+accepts a header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all
+refused here, the first two by `datamodules.containers`. What no decoder can see, a bit that has flipped in plain
+samples, `bench data verify` finds against its manifest.
 """
 
+import hashlib
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -16,13 +21,16 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from datamodules.base import DataError
+from datamodules import containers
+from datamodules.errors import DataError
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 MOST_CHANNELS = 8
+MOST_SECONDS = 600.0
+MOST_VALUES = 1 << 28  # samples times channels: ten minutes of eight channels at 48 kHz are 230 million
+MOST_BYTES = 1 << 31
 LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
 BLOCK = 1 << 16
-LARGEST_OGG_PAGE = 65_307  # bytes
 _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
 
 
@@ -30,7 +38,32 @@ class AudioError(DataError):
     """An audio file cannot be used; the message names it and says what to do."""
 
 
-def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Sound:
+    """What an audio file holds, once it was decoded from end to end.
+
+    Attributes:
+        sha256: of the file's bytes (hex).
+        samples: per channel, at the file's own rate.
+        sample_rate: in hertz.
+        channels: number of channels.
+        container: "WAV", "FLAC", "OGG", "MP3", ...
+        subtype: how samples are coded, "PCM_16", "VORBIS", ...
+        silent: whether every sample is 0 once mixed to mono.
+    """
+
+    sha256: str
+    samples: int
+    sample_rate: int
+    channels: int
+    container: str
+    subtype: str
+    silent: bool
+
+
+def decode(
+    path: Path, sample_rate: int, max_seconds: float = MOST_SECONDS, root: Path | None = None
+) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
     Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory grows with what was decoded and
@@ -40,16 +73,41 @@ def decode(path: Path, sample_rate: int, max_seconds: float = 600.0) -> NDArray[
         path: a regular file.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
+        root: folder that the file must lie in, links followed; None leaves that to whoever named the file, as
+            `datamodules.tables.inside` does.
 
     Returns:
         Samples `(S,)`, about in [-1, 1].
 
     Raises:
-        AudioError: not a regular file, not audio, out of bounds, cut off, empty, not finite, or silent once
+        AudioError: not a regular file, not audio, out of bounds, cut off, damaged, empty, not finite, or silent once
             mixed to mono.
     """
-    with _opened(path) as file:
-        return _mono(file, path.name, sample_rate, max_seconds)
+    with _opened(path, root) as (file, binary):
+        resampler = None
+        parts: list[NDArray[np.float32]] = []
+        for mono in _mono(file, binary.fileno(), path.name, max_seconds):
+            if file.samplerate == sample_rate:
+                parts.append(mono)
+                continue
+            if resampler is None:  # not before the first block: by then the rate is known to be in bounds
+                resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+            parts.append(resampler.resample_chunk(mono))
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    return np.concatenate(parts)
+
+
+def inspect(path: Path, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
+    """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
+    with _opened(path, root) as (file, binary):
+        samples, silent = 0, True
+        for mono in _mono(file, binary.fileno(), path.name, max_seconds):
+            samples += len(mono)
+            silent = silent and not mono.any()
+        binary.seek(0)  # where libsndfile has left it, which is done
+        digest = hashlib.file_digest(binary, "sha256").hexdigest()
+        return Sound(digest, samples, file.samplerate, file.channels, file.format, file.subtype, silent)
 
 
 def length(path: Path) -> float:
@@ -58,87 +116,80 @@ def length(path: Path) -> float:
     Raises:
         AudioError: not a regular file, not audio, or cut off.
     """
-    with _opened(path) as file:
-        return float(file.frames / file.samplerate)
+    with _opened(path) as (file, binary):
+        samples = _examined(file, binary.fileno(), path.name, MOST_SECONDS)
+        return float((file.frames if samples is None else samples) / file.samplerate)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, root: Path | None = None) -> Iterator[tuple[Any, FileIO]]:
     name, folder = path.name, str(path.parent)
     try:
+        if root is not None and not path.resolve().is_relative_to(root.resolve()):
+            raise AudioError(f"{name!r} is a link to outside {str(root)!r}: put the file itself there")
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
             raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
         with path.open("rb", buffering=0) as binary:
-            if cut := _cut_short(binary, path.stat().st_size):
-                raise AudioError(f"{name!r} is cut off ({cut}): fetch or export it again")
             # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
             with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
-                yield file
-    except OSError as error:
-        raise AudioError(f"{name!r} cannot be opened ({error.strerror}): looked in {folder!r}") from error
-    except soundfile.SoundFileError as error:
-        problem = str(error).split(": ", 1)[-1]
-        raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+                yield file, binary
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        if isinstance(error, soundfile.SoundFileError):
+            problem = str(error).split(": ", 1)[-1] or "damaged"
+            raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+        words = getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{name!r} cannot be opened ({words}): looked in {folder!r}") from error
 
 
-def _mono(file: Any, name: str, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+def _examined(file: Any, descriptor: int, name: str, max_seconds: float) -> int | None:
+    """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
+    size = os.fstat(descriptor).st_size
+    if size > MOST_BYTES:
+        raise AudioError(f"{name!r} has {size / 2**30:.1f} GiB: cut it or compress it to at most {MOST_BYTES >> 30} GiB")
+    if file.format not in containers.READ:
+        raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
     if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
         raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     if file.channels > MOST_CHANNELS:
         raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MOST_CHANNELS}")
-    declared = file.frames
-    if _UNKNOWN > declared > max_seconds * file.samplerate:
-        seconds = declared / file.samplerate
-        raise AudioError(f"{name!r} says it lasts {seconds:,.0f} s: cut it to at most {max_seconds:g} s")
+    most = min(max_seconds * file.samplerate, MOST_VALUES / file.channels)
+    if _UNKNOWN > file.frames > most:
+        seconds = file.frames / file.samplerate
+        raise AudioError(
+            f"{name!r} says it lasts {seconds:,.0f} s: cut it to at most {most / file.samplerate:g} s, "
+            f"for it has {file.channels} channels at {file.samplerate} Hz"
+        )
+    try:
+        counted = containers.examine(descriptor, size, file.format, most)
+    except containers.Damaged as damage:
+        raise AudioError(f"{name!r} {damage}: fetch or export it again") from damage
+    return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
 
-    resampler = None
-    if file.samplerate != sample_rate:
-        resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
-    parts: list[NDArray[np.float32]] = []
+
+def _mono(file: Any, descriptor: int, name: str, max_seconds: float) -> Iterator[NDArray[np.float32]]:
+    """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are not what they should be."""
+    expected = _examined(file, descriptor, name, max_seconds)
     decoded = 0
     channel_energy = mono_energy = 0.0
-    for block in _blocks(file):
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # (S, C)
         decoded += len(block)
-        if decoded > max_seconds * file.samplerate:
-            raise AudioError(f"{name!r} lasts longer than {max_seconds:g} s: cut it")
-        peak = np.abs(block).max()
-        if not peak <= LARGEST_SAMPLE:  # NaN compares false
+        if decoded > max_seconds * file.samplerate or decoded * file.channels > MOST_VALUES:
+            raise AudioError(f"{name!r} lasts longer than {decoded / file.samplerate:g} s and does not say so: cut it")
+        if not max(block.max(), -block.min()) <= LARGEST_SAMPLE:  # NaN compares false
             raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
+        if file.channels == 1:
+            yield block[:, 0]
+            continue
         mono = block.mean(axis=1, dtype=np.float32)  # (S,)
         channel_energy += float(np.square(block).mean(axis=1).sum(dtype=np.float64))
         mono_energy += float(np.square(mono).sum(dtype=np.float64))
-        parts.append(mono if resampler is None else resampler.resample_chunk(mono))
+        yield mono
     if decoded == 0:
         raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
-    if declared < _UNKNOWN and decoded != declared:
-        raise AudioError(f"{name!r} is cut off (says {declared} samples, has {decoded}): fetch it again")
+    # Of an MP3 without a Xing header libsndfile reads what it guesses, up to a frame or two beside the truth.
+    guessed = file.format == "MP3" and expected != file.frames
+    if expected is not None and abs(decoded - expected) > (2 * containers.LONGEST_FRAME if guessed else 0):
+        remedy = "write it anew, so that it has a Xing header" if guessed else "fetch it again"
+        raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:
         raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
-    if resampler is not None:
-        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    return np.concatenate(parts)
-
-
-def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
-        yield block
-
-
-def _cut_short(binary: FileIO, size: int) -> str | None:
-    """Say what a container itself shows to be missing, where libsndfile quietly makes do with the rest."""
-    head = binary.read(12)
-    verdict = None
-    if head[:4] in (b"RIFF", b"FORM") and len(head) == 12:
-        whole = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big") + 8
-        streamed = whole in (8, 0xFFFFFFFF + 8)  # length not known when the header was written
-        if not streamed and whole > size + 1:  # + 1: a pad byte many leave out
-            verdict = f"{size} of {whole} bytes"
-    elif head[:4] == b"OggS":
-        binary.seek(max(0, size - LARGEST_OGG_PAGE))
-        tail = binary.read(LARGEST_OGG_PAGE)
-        page = tail[tail.rfind(b"OggS") :]
-        lengths = page[27 : 27 + page[26]] if len(page) > 26 else b""
-        if not lengths or len(page) < 27 + page[26] + sum(lengths) or not page[5] & 4:  # 4: end of stream
-            verdict = "its last page is not whole"
-    binary.seek(0)
-    return verdict

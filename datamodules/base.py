@@ -19,13 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-
-class DataError(Exception):
-    """Data is damaged or does not fit; the message names the files and the remedy."""
-
-
-class DatasetMissing(DataError):  # noqa: N818 - it is a state of the disk more than a fault
-    """A dataset is not on disk; the message says where it was looked for and how to get it."""
+from datamodules.errors import DataError as DataError
+from datamodules.errors import DatasetMissing as DatasetMissing
 
 
 class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
