@@ -27,7 +27,7 @@ from datamodules.errors import DataError
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 MOST_CHANNELS = 8
 MOST_SECONDS = 600.0
-MOST_VALUES = 1 << 28  # samples times channels: ten minutes of eight channels at 48 kHz are 230 million
+MOST_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
 MOST_BYTES = 1 << 31
 LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
 BLOCK = 1 << 16
@@ -44,6 +44,7 @@ class Sound:
 
     Attributes:
         sha256: of the file's bytes (hex).
+        content: SHA-256 of the samples, mixed to mono, float32 (hex): the same for copies in other containers.
         samples: per channel, at the file's own rate.
         sample_rate: in hertz.
         channels: number of channels.
@@ -53,6 +54,7 @@ class Sound:
     """
 
     sha256: str
+    content: str
     samples: int
     sample_rate: int
     channels: int
@@ -101,13 +103,16 @@ def decode(
 def inspect(path: Path, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
     """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
     with _opened(path, root) as (file, binary):
-        samples, silent = 0, True
+        samples, silent, content = 0, True, hashlib.sha256()
         for mono in _mono(file, binary.fileno(), path.name, max_seconds):
             samples += len(mono)
             silent = silent and not mono.any()
+            content.update(mono.astype("<f4", copy=False).tobytes())
         binary.seek(0)  # where libsndfile has left it, which is done
         digest = hashlib.file_digest(binary, "sha256").hexdigest()
-        return Sound(digest, samples, file.samplerate, file.channels, file.format, file.subtype, silent)
+        return Sound(
+            digest, content.hexdigest(), samples, file.samplerate, file.channels, file.format, file.subtype, silent
+        )
 
 
 def length(path: Path) -> float:
@@ -136,7 +141,9 @@ def _opened(path: Path, root: Path | None = None) -> Iterator[tuple[Any, FileIO]
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
         if isinstance(error, soundfile.SoundFileError):
             problem = str(error).split(": ", 1)[-1] or "damaged"
-            raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+            raise AudioError(
+                f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3"
+            ) from error
         words = getattr(error, "strerror", None) or str(error)
         raise AudioError(f"{name!r} cannot be opened ({words}): looked in {folder!r}") from error
 
@@ -145,14 +152,16 @@ def _examined(file: Any, descriptor: int, name: str, max_seconds: float) -> int 
     """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
     size = os.fstat(descriptor).st_size
     if size > MOST_BYTES:
-        raise AudioError(f"{name!r} has {size / 2**30:.1f} GiB: cut it or compress it to at most {MOST_BYTES >> 30} GiB")
+        raise AudioError(
+            f"{name!r} has {size / 2**30:.1f} GiB: cut it or compress it to at most {MOST_BYTES >> 30} GiB"
+        )
     if file.format not in containers.READ:
         raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
     if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
         raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     if file.channels > MOST_CHANNELS:
         raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MOST_CHANNELS}")
-    most = min(max_seconds * file.samplerate, MOST_VALUES / file.channels)
+    most = _most(file, max_seconds)
     if _UNKNOWN > file.frames > most:
         seconds = file.frames / file.samplerate
         raise AudioError(
@@ -166,26 +175,34 @@ def _examined(file: Any, descriptor: int, name: str, max_seconds: float) -> int 
     return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
 
 
+def _most(file: Any, max_seconds: float) -> float:
+    """Return how many samples of each channel are accepted."""
+    return max_seconds * min(float(file.samplerate), MOST_VALUES_PER_SECOND / file.channels)
+
+
 def _mono(file: Any, descriptor: int, name: str, max_seconds: float) -> Iterator[NDArray[np.float32]]:
     """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are not what they should be."""
     expected = _examined(file, descriptor, name, max_seconds)
-    decoded = 0
+    most, decoded = _most(file, max_seconds), 0
     channel_energy = mono_energy = 0.0
-    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # (S, C)
+    blocks = _Checksummed(file, descriptor) if file.format == "FLAC" else _blocks(file)
+    for block in blocks:  # (S, C)
         decoded += len(block)
-        if decoded > max_seconds * file.samplerate or decoded * file.channels > MOST_VALUES:
-            raise AudioError(f"{name!r} lasts longer than {decoded / file.samplerate:g} s and does not say so: cut it")
+        if decoded > most:
+            raise AudioError(f"{name!r} lasts longer than {most / file.samplerate:g} s: cut it")
         if not max(block.max(), -block.min()) <= LARGEST_SAMPLE:  # NaN compares false
             raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
         if file.channels == 1:
             yield block[:, 0]
             continue
         mono = block.mean(axis=1, dtype=np.float32)  # (S,)
-        channel_energy += float(np.square(block).mean(axis=1).sum(dtype=np.float64))
-        mono_energy += float(np.square(mono).sum(dtype=np.float64))
+        channel_energy += float(np.vdot(block, block)) / file.channels
+        mono_energy += float(np.vdot(mono, mono))
         yield mono
     if decoded == 0:
         raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
+    if isinstance(blocks, _Checksummed) and not blocks.matches():
+        raise AudioError(f"{name!r} is damaged (its samples do not match their MD5): fetch it again")
     # Of an MP3 without a Xing header libsndfile reads what it guesses, up to a frame or two beside the truth.
     guessed = file.format == "MP3" and expected != file.frames
     if expected is not None and abs(decoded - expected) > (2 * containers.LONGEST_FRAME if guessed else 0):
@@ -193,3 +210,31 @@ def _mono(file: Any, descriptor: int, name: str, max_seconds: float) -> Iterator
         raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:
         raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
+
+
+def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        yield block
+
+
+class _Checksummed:
+    """The blocks of a FLAC file, and whether they are the samples that its encoder was given."""
+
+    def __init__(self, file: Any, descriptor: int) -> None:
+        self.file = file
+        self.stated = containers.flac_digest(descriptor)
+        self.found = hashlib.md5(usedforsecurity=False)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        if self.stated is None:
+            yield from _blocks(self.file)
+            return
+        bits = self.stated[0]
+        while len(block := self.file.read(BLOCK, dtype="int32", always_2d=True)):
+            samples = (block >> (32 - bits)).astype("<i4", copy=False)  # libsndfile moves them to the top
+            self.found.update(samples.view(np.uint8).reshape(-1, 4)[:, : -(-bits // 8)].tobytes())
+            yield block.astype(np.float32) / np.float32(2**31)
+
+    def matches(self) -> bool:
+        """Say whether all that was read is all there is."""
+        return self.stated is None or self.found.digest() == self.stated[1]

@@ -33,7 +33,7 @@ def examine(file: int, size: int, container: str, most_samples: float) -> int | 
         file: descriptor of the file; it stays where it is, for libsndfile reads from there.
         size: of the file, in bytes.
         container: libsndfile's name of it.
-        most_samples: after so many an MP3 is not looked through any further.
+        most_samples: longest that is accepted; only an MP3 is held to it here.
 
     Returns:
         How many samples there are, where the container says it better than libsndfile does.
@@ -170,20 +170,19 @@ _RATES = (44_100, 48_000, 32_000)
 
 def _mpeg(file: int, size: int, most_samples: float) -> int | None:
     """Walk over all frames of an MP3, and return how many samples they hold where no Xing header says so."""
-    at = 0
-    while len(tag := _at(file, at, 10)) == 10 and tag[:3] == b"ID3":  # its size has seven bits a byte
-        at += 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) + (10 if tag[5] & 0x10 else 0)
-    first = at
+    first = at = _after_tags(file)
     stated: int | None = None
     frames = samples = 0
-    while (frame := _frame(_at(file, at, 4))) and samples <= most_samples:
+    while frame := _frame(_at(file, at, 4)):
         length, per_frame = frame
+        if samples > most_samples:
+            raise Damaged("lasts longer than it says, and than is accepted")
         if at + length > size:
             raise Damaged(f"is cut off (its last frame has {size - at} of {length} bytes)")
         if at == first:
             stated = _xing(_at(file, at, min(length, 200)))
         frames, samples, at = frames + 1, samples + per_frame, at + length
-    if not frames or samples > most_samples:  # of free format, or too long anyway: libsndfile shall say
+    if not frames:  # perhaps of free format: libsndfile shall say
         return None
     if stated is not None:
         if stated not in (0, frames - 1, frames):  # the header is a frame too, which some count
@@ -221,6 +220,21 @@ def _xing(frame: bytes) -> int | None:
     return int.from_bytes(frame[50:54]) if frame[36:40] == b"VBRI" else None
 
 
+def flac_digest(file: int) -> tuple[int, bytes] | None:
+    """Return the bits of a sample and the MD5 of all samples that a FLAC file states; None where it states none."""
+    info = _at(file, _after_tags(file), 42)
+    if info[:4] != b"fLaC" or len(info) < 42 or not any(info[26:]):
+        return None
+    return (int.from_bytes(info[20:22]) >> 4 & 31) + 1, info[26:]
+
+
+def _after_tags(file: int) -> int:
+    """Return where the ID3 tags at a file's start end; their sizes have seven bits a byte."""
+    at = 0
+    while len(tag := _at(file, at, 10)) == 10 and tag[:3] == b"ID3":
+        at += 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) + (10 if tag[5] & 0x10 else 0)
+    return at
+
+
 def _at(file: int, place: int, length: int) -> bytes:
     return os.pread(file, length, place)
-
