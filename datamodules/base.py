@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
+from datamodules.listing import Listing
 
 
 class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
@@ -132,6 +133,17 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def read(self) -> Splits:
         """Read the dataset, set `classes`, `clip_shape`, `clip_seconds`, `sample_rate`; return this fold's splits."""
 
+    def listing(self) -> Listing | None:
+        """Return the audio files by name, each with its labels, group and fold, and decode none of them.
+
+        None where the clips are no files, or where there is no telling before `read`; `datamodules.verify` then goes by
+        the clips that were read.
+
+        Raises:
+            DataError: not even a list can be made.
+        """
+        return None
+
     def setup(self, stage: str | None = None) -> None:
         """Read the dataset once and refuse a split that leaks."""
         if not hasattr(self, "splits"):
@@ -147,7 +159,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
 
     def manifest(self) -> str:
-        """Return a digest of every clip's id, group, content and target; another value means other data."""
+        """Return a digest of every clip's id, group, content and target; another value means other data.
+
+        It stands in every record, and in the name of cached features. It is of clips as a run hears them, decoded and
+        resampled; the manifest that `datamodules.verify` writes is of the files as they lie on disk, and names them.
+        """
         digest = hashlib.sha256("\n".join(self.classes).encode())
         rows: list[tuple[str, str, str, bytes]] = []
         for clips in (self.splits.train, self.splits.val, self.splits.test):
