@@ -12,7 +12,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +84,16 @@ def decode(
         AudioError: not a regular file, not audio, out of bounds, cut off, damaged, empty, not finite, or silent once
             mixed to mono.
     """
-    with _opened(path, root) as (file, binary):
+    with _opened(path, root) as sound:
+        rate = sound.file.samplerate
         resampler = None
         parts: list[NDArray[np.float32]] = []
-        for mono in _mono(file, binary.fileno(), path.name, max_seconds):
-            if file.samplerate == sample_rate:
+        for mono in _mono(sound, max_seconds):
+            if rate == sample_rate:
                 parts.append(mono)
                 continue
             if resampler is None:  # not before the first block: by then the rate is known to be in bounds
-                resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+                resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
             parts.append(resampler.resample_chunk(mono))
     if resampler is not None:
         parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
@@ -102,16 +102,25 @@ def decode(
 
 def inspect(path: Path, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
     """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
-    with _opened(path, root) as (file, binary):
+    with _opened(path, root) as sound:
         samples, silent, content = 0, True, hashlib.sha256()
-        for mono in _mono(file, binary.fileno(), path.name, max_seconds):
+        for mono in _mono(sound, max_seconds):
             samples += len(mono)
             silent = silent and not mono.any()
             content.update(mono.astype("<f4", copy=False).tobytes())
-        binary.seek(0)  # where libsndfile has left it, which is done
-        digest = hashlib.file_digest(binary, "sha256").hexdigest()
+        encoded = hashlib.sha256()
+        for at in range(0, sound.size, 1 << 20):
+            encoded.update(sound.read(at, 1 << 20))
+        file = sound.file
         return Sound(
-            digest, content.hexdigest(), samples, file.samplerate, file.channels, file.format, file.subtype, silent
+            sha256=encoded.hexdigest(),
+            content=content.hexdigest(),
+            samples=samples,
+            sample_rate=file.samplerate,
+            channels=file.channels,
+            container=file.format,
+            subtype=file.subtype,
+            silent=silent,
         )
 
 
@@ -119,25 +128,37 @@ def length(path: Path) -> float:
     """Return how many seconds a file says it lasts.
 
     Raises:
-        AudioError: not a regular file, not audio, or cut off.
+        AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
-    with _opened(path) as (file, binary):
-        samples = _examined(file, binary.fileno(), path.name, MOST_SECONDS)
-        return float((file.frames if samples is None else samples) / file.samplerate)
+    with _opened(path) as sound:
+        samples = _examined(sound, MOST_SECONDS)
+        return (sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that libsndfile has opened: what messages call it, its size in bytes, and what reads it besides."""
+
+    file: Any
+    name: str
+    size: int
+    read: containers.Read
 
 
 @contextmanager
-def _opened(path: Path, root: Path | None = None) -> Iterator[tuple[Any, FileIO]]:
+def _opened(path: Path, root: Path | None = None) -> Iterator[_Opened]:
     name, folder = path.name, str(path.parent)
     try:
         if root is not None and not path.resolve().is_relative_to(root.resolve()):
             raise AudioError(f"{name!r} is a link to outside {str(root)!r}: put the file itself there")
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
             raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
-        with path.open("rb", buffering=0) as binary:
-            # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
-            with soundfile.SoundFile(binary.fileno(), closefd=False) as file:
-                yield file, binary
+        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        with path.open("rb", buffering=0) as binary, soundfile.SoundFile(binary.fileno(), closefd=False) as file:
+            descriptor = binary.fileno()
+            size = os.fstat(descriptor).st_size
+            # With `pread`, for libsndfile must find the descriptor where it left it.
+            yield _Opened(file, name, size, lambda place, length: os.pread(descriptor, length, place))
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
         if isinstance(error, soundfile.SoundFileError):
             problem = str(error).split(": ", 1)[-1] or "damaged"
@@ -148,13 +169,11 @@ def _opened(path: Path, root: Path | None = None) -> Iterator[tuple[Any, FileIO]
         raise AudioError(f"{name!r} cannot be opened ({words}): looked in {folder!r}") from error
 
 
-def _examined(file: Any, descriptor: int, name: str, max_seconds: float) -> int | None:
+def _examined(sound: _Opened, max_seconds: float) -> int | None:
     """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
-    size = os.fstat(descriptor).st_size
-    if size > MOST_BYTES:
-        raise AudioError(
-            f"{name!r} has {size / 2**30:.1f} GiB: cut it or compress it to at most {MOST_BYTES >> 30} GiB"
-        )
+    file, name = sound.file, sound.name
+    if sound.size > MOST_BYTES:
+        raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MOST_BYTES >> 30} GiB")
     if file.format not in containers.READ:
         raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
     if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
@@ -169,7 +188,7 @@ def _examined(file: Any, descriptor: int, name: str, max_seconds: float) -> int 
             f"for it has {file.channels} channels at {file.samplerate} Hz"
         )
     try:
-        counted = containers.examine(descriptor, size, file.format, most)
+        counted = containers.examine(sound.read, sound.size, file.format, most)
     except containers.Damaged as damage:
         raise AudioError(f"{name!r} {damage}: fetch or export it again") from damage
     return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
@@ -180,12 +199,13 @@ def _most(file: Any, max_seconds: float) -> float:
     return max_seconds * min(float(file.samplerate), MOST_VALUES_PER_SECOND / file.channels)
 
 
-def _mono(file: Any, descriptor: int, name: str, max_seconds: float) -> Iterator[NDArray[np.float32]]:
+def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
     """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are not what they should be."""
-    expected = _examined(file, descriptor, name, max_seconds)
+    expected = _examined(sound, max_seconds)
+    file, name = sound.file, sound.name
     most, decoded = _most(file, max_seconds), 0
     channel_energy = mono_energy = 0.0
-    blocks = _Checksummed(file, descriptor) if file.format == "FLAC" else _blocks(file)
+    blocks = _Checksummed(sound) if file.format == "FLAC" else _blocks(file)
     for block in blocks:  # (S, C)
         decoded += len(block)
         if decoded > most:
@@ -220,9 +240,9 @@ def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
 class _Checksummed:
     """The blocks of a FLAC file, and whether they are the samples that its encoder was given."""
 
-    def __init__(self, file: Any, descriptor: int) -> None:
-        self.file = file
-        self.stated = containers.flac_digest(descriptor)
+    def __init__(self, sound: _Opened) -> None:
+        self.file = sound.file
+        self.stated = containers.flac_digest(sound.read)
         self.found = hashlib.md5(usedforsecurity=False)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:

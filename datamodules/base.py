@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.audio import MOST_SECONDS
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.listing import Listing
@@ -93,6 +94,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clips_official: number of clips in the complete official dataset; None where there is no such number.
         clips_available: how many of those are here, where they are cut to shorter ones; None where they are the clips
             of the splits (after `setup`).
+        longest_seconds: longest file that is accepted.
         note: coverage or omissions a reader of the record has to know of (after `setup`).
         workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
         splits: the clips of this fold (after `setup`).
@@ -104,6 +106,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     split: ClassVar[str]
     clips_official: ClassVar[int | None] = None
     clips_available: int | None = None
+    longest_seconds: ClassVar[float] = MOST_SECONDS
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]

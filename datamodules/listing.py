@@ -1,6 +1,6 @@
 """What a dataset consists of before anything is decoded: its files, and what is wrong with its tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ class File:
         path: where it is.
         labels: names of its classes.
         group: its source.
-        fold: the official fold or part that it belongs to.
+        fold: the official fold or part that it belongs to; empty where that follows from what it holds.
         where: the row that names it, such as "'esc50.csv' line 7"; empty where no table does.
     """
 
@@ -50,8 +50,13 @@ class Listing:
         Raises:
             DataError: there are problems; the message lists all of them.
         """
-        if len(self.problems) == 1:
-            raise DataError(self.problems[0])
-        if self.problems:
-            raise DataError(f"{len(self.problems)} problems:\n" + "\n".join(f"  {each}" for each in self.problems))
+        refuse(self.problems)
         return self.files
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise one `DataError` that lists all problems, if there are any."""
+    if len(problems) == 1:
+        raise DataError(problems[0])
+    if problems:
+        raise DataError(f"{len(problems)} problems:\n" + "\n".join(f"  {each}" for each in problems))

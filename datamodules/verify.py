@@ -113,7 +113,7 @@ def verify(
     verdict.clips_official = data.clips_official
     if listing is not None:
         verdict.problems += listing.problems
-        _decode(listing.files, data.root, verdict, workers or len(os.sched_getaffinity(0)), report)
+        _decode(listing.files, data, verdict, workers or len(os.sched_getaffinity(0)), report)
     if not verdict.problems:  # else reading it would only say the same again
         read = _read(make, data, verdict)
         if listing is None:
@@ -127,13 +127,13 @@ def verify(
 
 
 def _decode(
-    files: Sequence[File], root: Path | None, verdict: Verdict, workers: int, report: Callable[[int, int], None]
+    files: Sequence[File], data: AudioDataModule, verdict: Verdict, workers: int, report: Callable[[int, int], None]
 ) -> None:
     """Decode all files once; what they hold, and what is wrong with them, goes into the verdict."""
 
     def one(file: File) -> Sound | AudioError:
         try:
-            return inspect(file.path, root=root)
+            return inspect(file.path, data.longest_seconds, data.root)
         except AudioError as error:
             return error
 

@@ -47,13 +47,15 @@ def test_each_malformed_file_comes_to_what_it_must(corpus: tuple[Path, list[Case
     assert silent == {"silence.wav"}
 
 
-HIDDEN = """
-cut-0.5.wav cut-0.99.wav cut-0.99.mp3 cut-0.5.aiff cut-by-2.wav cut-adpcm.wav cut-without-xing.mp3 half-of-it-read.mp3
-riff-says-more.wav data-says-more.wav data-says-gigabytes.wav data-says-less.wav data-says-none.wav seven-bit.wav
-one-hertz.wav two-gigahertz.wav rate-low.wav nine-channels.wav channels-1024.wav aiff-says-more.aiff form-says-more.aiff
-flac-says-less.flac xing-says-more.mp3 zeros-inside.mp3 nan.wav inf.wav huge.wav integers.wav no-samples.wav
-opposite.wav eleven-minutes.flac two-streams.ogg outside.wav half.voc half.au half.w64
-""".split()
+HIDDEN = [
+    "cut-0.5.wav", "cut-0.99.wav", "cut-0.99.mp3", "cut-0.5.aiff", "cut-by-2.wav", "cut-adpcm.wav",
+    "cut-without-xing.mp3", "half-of-it-read.mp3", "riff-says-more.wav", "data-says-more.wav",
+    "data-says-gigabytes.wav", "data-says-less.wav", "data-says-none.wav", "seven-bit.wav", "one-hertz.wav",
+    "two-gigahertz.wav", "rate-low.wav", "nine-channels.wav", "channels-1024.wav", "aiff-says-more.aiff",
+    "form-says-more.aiff", "flac-says-less.flac", "xing-says-more.mp3", "zeros-inside.mp3", "nan.wav", "inf.wav",
+    "huge.wav", "integers.wav", "no-samples.wav", "opposite.wav", "eleven-minutes.flac", "two-streams.ogg",
+    "outside.wav", "half.voc", "half.au", "half.w64",
+]  # fmt: skip
 
 
 def test_soundfile_alone_hides_these_faults(corpus: tuple[Path, list[Case]]) -> None:
@@ -86,7 +88,7 @@ def test_a_bit_in_plain_samples_is_only_seen_in_the_digest(tmp_path: Path) -> No
 def test_links_stay_inside(corpus: tuple[Path, list[Case]]) -> None:
     folder, _ = corpus
     inspect(folder / "outside.wav")  # whoever names no root checks names himself, by `datamodules.tables.inside`
-    with pytest.raises(AudioError, match="'outside.wav' is a link to outside"):
+    with pytest.raises(AudioError, match=r"'outside\.wav' is a link to outside"):
         inspect(folder / "outside.wav", root=folder)
     assert inspect(folder / "link.wav", root=folder).samples == malformed.SAMPLES
 

@@ -62,12 +62,9 @@ def terabytes_wav(path: Path) -> None:
 
 def sparse_wav(path: Path) -> None:
     """Two gigabytes of zeros that take no room on the disk."""
-    path.write_bytes(
-        malformed.put(
-            malformed.put(malformed.encoded("WAV", "PCM_16", malformed.noise(10, 8), 192_000), 4, malformed.le32(2**31 - 9)),
-            40, malformed.le32(2**31 - 45),
-        )
-    )  # fmt: skip
+    wav = malformed.encoded("WAV", "PCM_16", malformed.noise(10, 8), 192_000)
+    whole = malformed.put(wav, 4, malformed.le32(2**31 - 9))
+    path.write_bytes(malformed.put(whole, 40, malformed.le32(2**31 - 45)))
     with path.open("r+b") as file:
         file.truncate(2**31 - 1)
 
