@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from rich.console import Console
 
-from bench import catalog, cli_data, recipes
+from bench import catalog, cli_data, cli_results, recipes
 from bench import suite as suites
-from bench.console import AsJson, DataDir, data_folder, err, out, print_json
+from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
@@ -25,8 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_results.app)
 
-SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 ModelName = Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")]
 Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
 Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]

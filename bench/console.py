@@ -13,6 +13,7 @@ _WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no 
 out = Console(soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
 
+SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),

@@ -1,7 +1,8 @@
 """The test fold, read once: logits of a trained model or of a fusion, and everything computed from them."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from bench import build, catalog, metrics
 from bench.catalog import PRIMARY
 from bench.errors import RunError
-from bench.records import Run
+from bench.records import Record, Run
+from bench.stats import Cell, nested_interval
 from bench.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
@@ -28,6 +30,27 @@ class Predictions:
     test: NDArray[np.float32]
     weights: NDArray[np.float64] | None = None
     conflict: float | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a record keeps of the test logits: scores, and of the primary one its interval and bootstrap draws."""
+
+    found: metrics.Scores
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    draws: tuple[float, ...] = ()
+
+    def into(self, record: Record) -> Record:
+        """Return the record with these scores in place of its own."""
+        return replace(
+            record,
+            scores=self.found.values,
+            intervals=self.intervals,
+            draws=self.draws,
+            defined=self.found.defined,
+            per_class=self.found.per_class,
+            confusion=self.found.confusion,
+        )
 
 
 def predict(model: AudioModel, data: AudioDataModule, device: str) -> Predictions:
@@ -103,9 +126,24 @@ def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
     write_whole(folder / "logits.npz", content.getvalue())
 
 
-def scores(predictions: Predictions, data: AudioDataModule) -> tuple[metrics.Scores, dict[str, tuple[float, float]]]:
-    """Return every metric that fits the task, and the primary one's interval over the test groups."""
-    test, primary = data.splits.test, PRIMARY[data.task]
-    found = metrics.score(predictions.test, test.targets.numpy(), data.task, data.classes)
-    interval = metrics.bootstrap_interval(predictions.test, test.targets.numpy(), test.groups, data.task, primary)
-    return found, {primary: interval} if interval else {}
+def scores(
+    logits: metrics.Array,
+    targets: metrics.Array,
+    groups: Sequence[str],
+    classes: Sequence[str],
+    task: metrics.Task,
+    fold: int,
+) -> Scored:
+    """Return every metric that fits the task, and the primary one's draws over the test groups.
+
+    The fold seeds the draws: those of two folds are independent, those of two systems on one fold the same.
+    """
+    found = metrics.score(logits, targets, task, classes)
+    draws = metrics.bootstrap_draws(logits, targets, groups, task, seed=fold)
+    if draws is None:
+        return Scored(found)
+    primary = found.values[PRIMARY[task]]
+    assert primary is not None  # else there were no draws
+    cell = Cell(primary, draws, len(set(groups)))
+    interval = nested_interval({(fold, 0): cell}, proportion=task == "single")
+    return Scored(found, {PRIMARY[task]: interval}, tuple(round(value, 5) for value in draws.tolist()))

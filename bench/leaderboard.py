@@ -3,14 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from statistics import fmean
+from dataclasses import asdict, dataclass, field, replace
+from statistics import fmean, median
 from typing import Any, Literal
 
-from bench import catalog
+import numpy as np
+
+from bench import catalog, stats
 from bench.catalog import METRICS, PRIMARY
 from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
-from bench.stats import mean_interval
 
 Cell = tuple[int, int]
 """(fold, seed)."""
@@ -49,14 +50,16 @@ class Row:
     """One system on one dataset.
 
     Attributes:
-        rank: 1 is best; None for a row that cannot be compared. Equal scores share a rank.
+        rank: 1 is best; None for a row that cannot be compared. A row shares the rank of the best row that its score is
+            not significantly different from.
         label: the model's name, with what tells it from another system of that name.
         model: name in the catalogue.
         frontend: name in the catalogue.
         members: labels of the systems a fusion combines.
         scores: metric name to mean over the cells done; None where a cell has no value.
         interval: 95 % interval of the primary score.
-        interval_over: "cells" (Student's t over folds and seeds) or "groups" (bootstrap over one cell's test groups).
+        interval_over: "groups" (bootstrap over the test groups and over seeds) or "cells" (Student's t over folds
+            and seeds, for records without draws).
         done: cells with a finished run.
         expected: cells the suite asks for.
         failed: kinds of error of its failed runs.
@@ -68,6 +71,8 @@ class Row:
         train_seconds: mean over the cells.
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
+        cells: (fold, seed) to the run's score and bootstrap draws; empty where a run has none.
+        keys: (fold, seed) to the run's key.
     """
 
     rank: int | None
@@ -89,6 +94,8 @@ class Row:
     train_seconds: float | None
     conflict: float | None
     flags: tuple[str, ...]
+    cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
+    keys: dict[Cell, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +113,8 @@ class Leaderboard:
         seeds: the seeds that are run.
         rows: one per system.
         data: what the ranked systems were trained and tested on, one per differing fold.
+        detectable: difference from the best row that would be found, at the 5 % level, four times out of five; None
+            where no two rows can be compared.
         failures: failed runs, by key.
         missing: number of runs without a record.
         notes: what a reader has to know of the whole table.
@@ -122,6 +131,7 @@ class Leaderboard:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     data: tuple[Data, ...]
+    detectable: float | None
     failures: tuple[tuple[str, Failure], ...]
     missing: int
     notes: tuple[str, ...]
@@ -214,6 +224,7 @@ def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[
     reference = _reference_data(list(done.values()))
     labels = _labels(_with_needs(groups))
     rows = [_row(s, group, folds, labels, records, reference, entry.task) for s, group in groups.items()]
+    ranked, detectable = _ranked(list(_flag_devices(rows)), primary)
     environments = {canonical(asdict(r.environment)): r.environment for r in done.values() if r.environment}
     failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
     return Leaderboard(
@@ -225,10 +236,11 @@ def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[
         folds=tuple(folds),
         folds_official=entry.folds,
         seeds=tuple(seeds),
-        rows=tuple(_ranked(list(_flag_devices(rows)), primary)),
+        rows=ranked,
         data=tuple(
             {canonical(asdict(data)): data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()
         ),
+        detectable=detectable,
         failures=tuple(sorted((key, error or _UNKNOWN) for key, error in failures.items())),
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
@@ -256,7 +268,8 @@ def _row(
     own_folds = {run.fold for run in runs}
     expected = len(runs) + sum(fold not in own_folds for fold in folds)
     scores = {name: _mean([r.scores.get(name) for r in done]) for name, m in METRICS.items() if task in m.tasks}
-    interval, over = _interval(done, primary)
+    cells = _cells(done, primary)
+    interval, over = _interval(done, cells, primary, task)
     other_data = [r for r in done if r.data and _identity(r.data) != _identity(reference[r.run.fold, r.run.seed])]
     flags = []
     if other_data:
@@ -288,6 +301,8 @@ def _row(
         train_seconds=fmean(train) if train else None,
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
+        cells=cells,
+        keys={(run.fold, run.seed): run.key for run in runs},
     )
 
 
@@ -297,13 +312,25 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(defined) if defined and len(defined) == len(values) else None
 
 
+def _cells(done: Sequence[Record], primary: str) -> dict[Cell, stats.Cell]:
+    """Return each run's score and draws; empty where one has none."""
+    cells = {
+        (r.run.fold, r.run.seed): stats.Cell(score, np.array(r.draws), r.data.test_groups)
+        for r in done
+        if r.draws and r.data and (score := r.scores.get(primary)) is not None
+    }
+    return cells if len(cells) == len(done) and len({len(cell.draws) for cell in cells.values()}) == 1 else {}
+
+
 def _interval(
-    done: Sequence[Record], primary: str
+    done: Sequence[Record], cells: Mapping[Cell, stats.Cell], primary: str, task: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
     """Return the primary score's interval, within [0, 1] as the primary scores are, and over what it was taken."""
+    if cells:
+        return stats.nested_interval(cells, proportion=task == "single"), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
-        _, low, high = mean_interval(values)
+        _, low, high = stats.mean_interval(values)
         return (max(low, 0.0), min(high, 1.0)), "cells"
     if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:
         return done[0].intervals[primary], "groups"
@@ -345,22 +372,40 @@ def _identity(data: Data) -> str:
     return canonical([data.manifest, data.labels, data.split, data.clips])
 
 
-def _ranked(rows: Sequence[Row], primary: str) -> Iterator[Row]:
-    """Yield the rows, best first, then those that are not ranked; equal scores share a rank."""
+def _ranked(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | None]:
+    """Return the rows, best first, then those that are not ranked; and the detectable difference.
+
+    From the best row down, a row whose paired difference from the first of its group is not significant shares that
+    one's rank; the next row begins a group. Rows without draws share a rank only with an equal score.
+    """
     sign = -1 if METRICS[primary].higher_is_better else 1
 
     def order(row: Row) -> tuple[bool, bool, float, str, str]:
         score = row.scores[primary]
         return row.rank is None, score is None, sign * (score or 0.0), row.label, row.frontend
 
-    rank, last = 0, None
+    placed: list[Row] = []
+    deviations: list[float] = []
+    first: Row | None = None
     for place, row in enumerate(sorted(rows, key=order), 1):
         if row.rank is None:
-            yield row
+            placed.append(row)
             continue
-        if row.scores[primary] != last:
-            rank, last = place, row.scores[primary]
-        yield replace(row, rank=rank)
+        if placed and (found := _difference(placed[0], row)):
+            deviations.append(found.deviation)
+        if first is None or not _tied(first, row, primary):
+            first = replace(row, rank=place)
+        placed.append(replace(row, rank=first.rank))
+    return tuple(placed), stats.DETECTABLE * median(deviations) if deviations else None
+
+
+def _difference(a: Row, b: Row) -> stats.Difference | None:
+    return stats.difference(a.cells, b.cells) if a.cells and b.cells else None
+
+
+def _tied(first: Row, row: Row, primary: str) -> bool:
+    found = _difference(first, row)
+    return first.scores[primary] == row.scores[primary] if found is None else not found.significant
 
 
 def _with_needs(systems: Iterable[System]) -> set[System]:

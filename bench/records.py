@@ -44,6 +44,7 @@ class Recipe:
         time_crop: share of a clip's frames that a training step sees, at a random place; the whole clip is tested.
         time_stretch: largest change of a clip's speed in training, as a share of it.
         channel_noise: deviation of the constant added to each channel of a clip, as a share of the channel's own.
+        style_mix: probability that a clip's channels get mean and deviation mixed with another clip's (Freq-MixStyle).
         time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
         frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
         waveform_shift: largest circular shift of a clip's samples, as a share of its length.
@@ -87,6 +88,7 @@ class Recipe:
     time_crop: float = 1.0
     time_stretch: float = 0.0
     channel_noise: float = 0.0
+    style_mix: float = 0.0
     time_masks: int = 0
     frequency_masks: int = 0
     waveform_shift: float = 0.0
@@ -119,6 +121,8 @@ class Recipe:
             raise ValueError("learning_rate must be > 0")
         if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
             raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
+        if not 0 <= self.style_mix <= 1:
+            raise ValueError(f"style_mix is a probability, not {self.style_mix}")
         if not (0 < self.waveform_crop <= 1 and 0 <= self.waveform_shift <= 1 and 0 <= self.augmented <= 1):
             raise ValueError("waveform_crop must be in (0, 1], waveform_shift and augmented in [0, 1]")
         if not (0 <= self.speed < 1 and 0 <= self.tempo < 1 and self.pitch_semitones >= 0 and self.gain_db >= 0):
@@ -356,6 +360,8 @@ class Record:
         status: "ok", or "failed" with `error`.
         scores: metric name to value; None where no class has a value.
         intervals: 95 % bootstrap interval over the test groups, for the metrics that have one.
+        draws: the primary score over 1,000 draws of the test groups, the same for all systems tested on these clips;
+            their differences compare two systems.
         defined: metric name to (classes it was averaged over, classes).
         per_class: metric name to one value per class; None where the class has none.
         classes: class names in the order of `per_class` and `confusion`.
@@ -377,6 +383,7 @@ class Record:
     status: Literal["ok", "failed"]
     scores: dict[str, float | None] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    draws: tuple[float, ...] = ()
     defined: dict[str, tuple[int, int]] = field(default_factory=dict)
     per_class: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()

@@ -260,11 +260,17 @@ def _remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """Yield what stands below a table: how to read it, what went wrong, where it was measured, as (head, text)."""
     over = {row.interval_over for row in board.rows}
     if "cells" in over:
-        yield "Interval", "Student's t over the runs, where there are at least two"
+        yield "Interval", "Student's t over the runs, where there are at least two and not all have bootstrap draws"
     if "groups" in over:
         yield (
             "Interval",
-            "over the sources of the test clips where there is one run: bootstrap, Wilson near 0 and 100 %",
+            "bootstrap over the sources of the test clips (and over seeds), 1,000 draws; Wilson near 0 and 100 %",
+        )
+    if board.detectable is not None:
+        yield (
+            "Rank",
+            "rows share a rank where their paired difference from the first of them is not significant (5 %); a "
+            f"difference of {100 * board.detectable:.1f} points from the best row is found four times out of five",
         )
     for note in board.notes:
         yield "Note", note

@@ -137,20 +137,11 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, store: Store) -> Record:
 def _scored(
     run: Run, predictions: evaluate.Predictions, data: AudioDataModule, about: Data, folder: Path, size: Complexity
 ) -> Record:
-    found, intervals = evaluate.scores(predictions, data)
     evaluate.keep(predictions, data, folder)
-    return Record(
-        run=run,
-        status="ok",
-        scores=found.values,
-        intervals=intervals,
-        defined=found.defined,
-        per_class=found.per_class,
-        classes=data.classes,
-        confusion=found.confusion,
-        complexity=size,
-        data=about,
-    )
+    test = data.splits.test
+    targets = test.targets.numpy()
+    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold)
+    return scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
 
 
 def describe(data: AudioDataModule) -> Data:

@@ -1,4 +1,4 @@
-"""The one guarded decoder: every audio file of every dataset is read by `decode`.
+"""The one guarded decoder: all audio of every dataset is read by `decode`, or by `decode_bytes` where it streams.
 
 libsndfile opens by content, so wav, flac, ogg, opus, mp3, aiff and caf are read whatever the file is called. It also
 accepts a header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all
@@ -9,9 +9,11 @@ samples, `bench data verify` finds against its manifest.
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,14 @@ from numpy.typing import NDArray
 
 from datamodules import containers
 from datamodules.errors import DataError
+from datamodules.tables import safe
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 MOST_CHANNELS = 8
 MOST_SECONDS = 600.0
 MOST_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
 MOST_BYTES = 1 << 31
+LARGEST_MEMBER = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
 LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
 BLOCK = 1 << 16
 _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
@@ -35,6 +39,30 @@ _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
 
 class AudioError(DataError):
     """An audio file cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """An audio file inside a file that holds many, such as a shard.
+
+    Attributes:
+        file: the file that holds it.
+        start: where it starts there, in bytes.
+        size: its length in bytes.
+        name: its own name there.
+    """
+
+    file: Path
+    start: int
+    size: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{safe(self.file.name)}: {safe(self.name)}"
+
+
+Source = Path | Member
+"""Where an encoded clip is."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +91,7 @@ class Sound:
 
 
 def decode(
-    path: Path, sample_rate: int, max_seconds: float = MOST_SECONDS, root: Path | None = None
+    path: Source, sample_rate: int, max_seconds: float = MOST_SECONDS, root: Path | None = None
 ) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
@@ -71,7 +99,7 @@ def decode(
     never with what a header claims.
 
     Args:
-        path: a regular file.
+        path: a regular file, or a member of one.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
         root: folder that the file must lie in, links followed; None leaves that to whoever named the file, as
@@ -85,22 +113,45 @@ def decode(
             mixed to mono.
     """
     with _opened(path, root) as sound:
-        rate = sound.file.samplerate
-        resampler = None
-        parts: list[NDArray[np.float32]] = []
-        for mono in _mono(sound, max_seconds):
-            if rate == sample_rate:
-                parts.append(mono)
-                continue
-            if resampler is None:  # not before the first block: by then the rate is known to be in bounds
-                resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-            parts.append(resampler.resample_chunk(mono))
-    if resampler is not None:
-        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    return np.concatenate(parts)
+        return _resampled(sound, sample_rate, max_seconds)
 
 
-def inspect(path: Path, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
+def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MOST_SECONDS) -> NDArray[np.float32]:
+    """Decode the content of a file to mono, as `decode` does.
+
+    Args:
+        content: the whole file.
+        name: what messages call it.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+
+    Returns:
+        Samples `(S,)`, about in [-1, 1].
+
+    Raises:
+        AudioError: as from `decode`.
+    """
+    with _unnamed(content) as binary, _sound(binary, name) as sound:
+        return _resampled(sound, sample_rate, max_seconds)
+
+
+def encoded(member: Member, root: Path | None = None) -> bytes:
+    """Return the content of a member; `root` as for `decode`.
+
+    Raises:
+        AudioError: its file is no regular file or too short, or it is larger than any clip.
+    """
+    if member.size > LARGEST_MEMBER:
+        raise AudioError(f"{str(member)!r} has {member.size:,} bytes, no clip has more than {LARGEST_MEMBER:,}: cut it")
+    with _regular(member.file, root) as binary:
+        binary.seek(member.start)
+        content = binary.read(member.size)
+    if len(content) != member.size:
+        raise AudioError(f"{str(member)!r} is cut off ({len(content)} of {member.size} bytes): fetch the file again")
+    return content
+
+
+def inspect(path: Source, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
     """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
     with _opened(path, root) as sound:
         samples, silent, content = 0, True, hashlib.sha256()
@@ -124,7 +175,7 @@ def inspect(path: Path, max_seconds: float = MOST_SECONDS, root: Path | None = N
         )
 
 
-def length(path: Path) -> float:
+def length(path: Source) -> float:
     """Return how many seconds a file says it lasts.
 
     Raises:
@@ -132,7 +183,7 @@ def length(path: Path) -> float:
     """
     with _opened(path) as sound:
         samples = _examined(sound, MOST_SECONDS)
-        return (sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+        return float((sound.file.frames if samples is None else samples) / sound.file.samplerate)
 
 
 @dataclass(frozen=True)
@@ -146,27 +197,52 @@ class _Opened:
 
 
 @contextmanager
-def _opened(path: Path, root: Path | None = None) -> Iterator[_Opened]:
+def _opened(path: Source, root: Path | None = None) -> Iterator[_Opened]:
+    if isinstance(path, Member):
+        with _unnamed(encoded(path, root)) as binary, _sound(binary, str(path)) as sound:
+            yield sound
+    else:
+        with _regular(path, root) as binary, _sound(binary, path.name) as sound:
+            yield sound
+
+
+@contextmanager
+def _regular(path: Path, root: Path | None = None) -> Iterator[FileIO]:
     name, folder = path.name, str(path.parent)
     try:
         if root is not None and not path.resolve().is_relative_to(root.resolve()):
             raise AudioError(f"{name!r} is a link to outside {str(root)!r}: put the file itself there")
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
             raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
-        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
-        with path.open("rb", buffering=0) as binary, soundfile.SoundFile(binary.fileno(), closefd=False) as file:
-            descriptor = binary.fileno()
-            size = os.fstat(descriptor).st_size
-            # With `pread`, for libsndfile must find the descriptor where it left it.
-            yield _Opened(file, name, size, lambda place, length: os.pread(descriptor, length, place))
+        with path.open("rb", buffering=0) as binary:
+            yield binary
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
-        if isinstance(error, soundfile.SoundFileError):
-            problem = str(error).split(": ", 1)[-1] or "damaged"
-            raise AudioError(
-                f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3"
-            ) from error
         words = getattr(error, "strerror", None) or str(error)
         raise AudioError(f"{name!r} cannot be opened ({words}): looked in {folder!r}") from error
+
+
+@contextmanager
+def _unnamed(content: bytes) -> Iterator[FileIO]:
+    """Put content into a file without a name, so that it is read by descriptor as any other; in memory on Linux."""
+    memory = FileIO(os.memfd_create("clip"), "r+b") if hasattr(os, "memfd_create") else None
+    with memory or tempfile.TemporaryFile(buffering=0) as binary:
+        binary.write(content)
+        binary.seek(0)
+        yield binary
+
+
+@contextmanager
+def _sound(binary: FileIO, name: str) -> Iterator[_Opened]:
+    descriptor = binary.fileno()
+    size = os.fstat(descriptor).st_size
+    try:
+        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        with soundfile.SoundFile(descriptor, closefd=False) as file:
+            # With `pread`, for libsndfile must find the descriptor where it left it.
+            yield _Opened(file, name, size, lambda place, length: os.pread(descriptor, length, place))
+    except soundfile.SoundFileError as error:
+        problem = str(error).split(": ", 1)[-1] or "damaged"
+        raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
 
 
 def _examined(sound: _Opened, max_seconds: float) -> int | None:
@@ -230,6 +306,22 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:
         raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
+
+
+def _resampled(sound: _Opened, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+    rate = sound.file.samplerate
+    resampler = None
+    parts: list[NDArray[np.float32]] = []
+    for mono in _mono(sound, max_seconds):
+        if rate == sample_rate:
+            parts.append(mono)
+            continue
+        if resampler is None:  # not before the first block: by then the rate is known to be in bounds
+            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        parts.append(resampler.resample_chunk(mono))
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    return np.concatenate(parts)
 
 
 def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:

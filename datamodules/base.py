@@ -47,6 +47,25 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return `x` of these clips, `(B, S)` or `(B, T, F)` float32."""
 
+    def stream(
+        self,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        weights: Tensor | None = None,
+        beside: Tensor | None = None,
+    ) -> DataLoader[Any] | None:
+        """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
+
+        Args:
+            batch_size: clips of the largest batch.
+            seed: of the order; every epoch has its own.
+            workers: processes that read ahead; the order is the same.
+            weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
+            beside: `(N, ...)` a third part of the batch.
+        """
+        return None
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -103,8 +122,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     task: ClassVar[Literal["single", "multi"]] = "single"
     kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
     folds: int = 1
-    split: ClassVar[str]
-    clips_official: ClassVar[int | None] = None
+    split: str
+    clips_official: int | None = None
     clips_available: int | None = None
     longest_seconds: ClassVar[float] = MOST_SECONDS
     note: str = ""
@@ -178,6 +197,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled by the seed."""
+        if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
+            return streamed
         order = torch.Generator().manual_seed(self.seed)
         clips = len(self.splits.train)
         single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip

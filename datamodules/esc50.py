@@ -103,12 +103,10 @@ class ESC50(AudioDataModule):
     def read(self) -> Splits:
         """Decode the clips and rotate the official folds."""
         files = self.listing().whole()
-        paths = [file.path for file in files]
-        if absent := [path.name for path in paths if not path.exists()]:
+        paths = [file.source for file in files]
+        if absent := [file.id for file in files if isinstance(file.source, Path) and not file.source.exists()]:
             some = ", ".join(absent[:10])
-            raise DatasetMissing(
-                f"{len(absent)} of {len(paths)} files are not in {str(paths[0].parent)!r} ({some}): see {SOURCE}"
-            )
+            raise DatasetMissing(f"{len(absent)} of {len(paths)} files are not in audio/ ({some}): see {SOURCE}")
         samples, hashes = decode_all(
             paths, self.sample_rate, self.clip_seconds, self.cache, type(self).__name__.lower()
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.audio import AudioError, length
+from datamodules.audio import AudioError, Source, length
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import grouped_folds, rotate, rotated
@@ -96,7 +96,7 @@ class Folder(AudioDataModule):
         folds = [int(file.fold) for file in files]
         absent = self._check(targets, folds, official=any(file.fold for file in self._listing.files))
 
-        paths = [file.path for file in files]
+        paths = [file.source for file in files]
         self.clip_seconds = self._clip_seconds or _default_seconds(paths)
         samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "folder")
         self.clip_shape = (samples.shape[1],)
@@ -166,7 +166,7 @@ def _from_table(table: Path) -> Listing:
     return found
 
 
-def _default_seconds(paths: Sequence[Path]) -> float:
+def _default_seconds(paths: Sequence[Source]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
     longest = 0.1
     for path in paths:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from datamodules.audio import Source
 from datamodules.errors import DataError
 
 
@@ -14,7 +14,7 @@ class File:
 
     Attributes:
         id: its name, unique in the dataset.
-        path: where it is.
+        source: where it is: a file, or a member of a shard.
         labels: names of its classes.
         group: its source.
         fold: the official fold or part that it belongs to; empty where that follows from what it holds.
@@ -22,7 +22,7 @@ class File:
     """
 
     id: str
-    path: Path
+    source: Source
     labels: tuple[str, ...]
     group: str
     fold: str

@@ -50,6 +50,30 @@ def rows(
         raise DataError(f"{str(path)!r} cannot be read as a UTF-8 table ({error})") from error
 
 
+def headless(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield `(line number, column → cell)` of each row of a comma-separated UTF-8 table without a header.
+
+    Lines that start with "#" are comments; blanks after a comma do not count.
+
+    Raises:
+        DataError: not UTF-8, a row with too many or too few cells, or an empty cell.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            for cells in reader:
+                if not cells or cells[0].startswith("#"):
+                    continue
+                if len(cells) != len(columns) or "" in cells:
+                    raise DataError(
+                        f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
+                        f"needed are {len(columns)} ({', '.join(columns)}): mend the row"
+                    )
+                yield reader.line_num, dict(zip(columns, cells, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a UTF-8 table ({error})") from error
+
+
 def inside(root: Path, name: str, where: str) -> Path:
     """Return the file `name` under `root`.
 

@@ -133,7 +133,7 @@ def _decode(
 
     def one(file: File) -> Sound | AudioError:
         try:
-            return inspect(file.path, data.longest_seconds, data.root)
+            return inspect(file.source, data.longest_seconds, data.root)
         except AudioError as error:
             return error
 
@@ -141,7 +141,9 @@ def _decode(
     with ThreadPoolExecutor(workers) as pool:  # decoding and hashing release the interpreter lock
         for done, (file, found) in enumerate(zip(files, pool.map(one, files), strict=True), 1):
             if (other := first.setdefault(file.id, file)) is not file:
-                verdict.problems.append(f"{_where(file)}{file.id!r} is there twice (also {other.where or other.path})")
+                verdict.problems.append(
+                    f"{_where(file)}{file.id!r} is there twice (also {other.where or other.source})"
+                )
             if isinstance(found, AudioError):
                 verdict.problems.append(f"{_where(file)}{found}")
             else:

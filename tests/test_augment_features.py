@@ -1,7 +1,7 @@
 import torch
 
 from bench.augment import augment, mixup
-from bench.augment.features import colour, excerpt, mask, shift
+from bench.augment.features import colour, excerpt, mask, restyle, shift
 from bench.records import Recipe
 
 
@@ -51,6 +51,30 @@ def test_colour_adds_a_constant_to_each_channel_of_a_clip():
     assert torch.allclose(added, added[..., :1].expand_as(added), atol=1e-5)
     assert torch.allclose(added[..., 0].std(0), torch.tensor([0.5, 5.0]), rtol=0.1)
     assert abs(torch.corrcoef(added[..., 0].T)[0, 1]) < 0.15
+
+
+def test_restyle_moves_each_channels_mean_and_deviation_towards_another_clips():
+    torch.manual_seed(0)
+    shape = torch.randn(1, 3, 200)
+    shape = (shape - shape.mean(2, keepdim=True)) / shape.std(2, keepdim=True)
+    mean, deviation = 10 * torch.randn(64, 3, 1), torch.rand(64, 3, 1) + 0.5
+    clips = mean + deviation * shape
+    moved = restyle(clips, 0.5)
+    changed = (moved - clips).abs().amax((1, 2)) > 1e-3
+    assert 0.2 < changed.float().mean() < 0.8
+    torch.testing.assert_close(restyle(clips, 0.0), clips)
+    new_mean, new_deviation = moved.mean(2), moved.std(2)  # (B, F)
+    torch.testing.assert_close((moved - new_mean[..., None]) / new_deviation[..., None], shape.expand_as(moved))
+    for clip in changed.nonzero()[:, 0].tolist():  # one weight and one other clip explain all six numbers
+        own, new = (
+            torch.cat([x[clip], y[clip]]) for x, y in ((mean[..., 0], deviation[..., 0]), (new_mean, new_deviation))
+        )
+        others = torch.cat([mean[..., 0], deviation[..., 0]], 1) - own  # (B, 6)
+        weight = ((new - own) * others).sum(1) / others.square().sum(1).clamp(min=1e-9)
+        left = (weight[:, None] * others - (new - own)).abs().amax(1)
+        best = int(left.argmin())
+        assert left[best] < 1e-3
+        assert 0 <= weight[best] <= 1
 
 
 def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():

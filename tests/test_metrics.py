@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from bench.catalog import METRICS
 from bench.errors import RunError
-from bench.metrics import bootstrap, bootstrap_interval, d_prime, primary, ranking, score, single_label
+from bench.metrics import bootstrap, bootstrap_draws, d_prime, primary, ranking, score, single_label
 
 
 def toy(clips, classes, seed=0):
@@ -255,50 +255,47 @@ def test_a_draw_without_any_positive_is_left_out():
     assert np.isnan(none).all()
 
 
-def test_accuracy_interval_is_the_binomial_one_and_wider_with_fewer_groups():
+def test_accuracy_draws_are_binomial_and_wider_with_fewer_groups():
     targets = np.zeros(1000, int)
     logits = np.where(np.arange(1000)[:, None] % 10 < 3, [[0.0, 1.0]], [[1.0, 0.0]])  # 70 % right
-    low, high = bootstrap_interval(logits, targets, [str(i) for i in range(1000)], "single", "accuracy")
-    half = 1.96 * math.sqrt(0.7 * 0.3 / 1000)
-    assert (low, high) == pytest.approx((0.7 - half, 0.7 + half), abs=0.004)
+    draws = bootstrap_draws(logits, targets, [str(i) for i in range(1000)], "single")
+    deviation = math.sqrt(0.7 * 0.3 / 1000)
+    assert (draws.mean(), draws.std()) == pytest.approx((0.7, deviation), rel=0.05)
     order = np.argsort(np.arange(1000) % 10 < 3, kind="stable")  # each group all right or all wrong
-    low, high = bootstrap_interval(logits[order], targets, [str(i // 10) for i in range(1000)], "single", "accuracy")
-    assert high - low == pytest.approx(2 * half * math.sqrt(10), rel=0.1)
+    draws = bootstrap_draws(logits[order], targets, [str(i // 10) for i in range(1000)], "single")
+    assert draws.std() == pytest.approx(deviation * math.sqrt(10), rel=0.1)
 
 
-def test_interval_of_a_perfect_score_is_not_a_point():
-    logits, groups = np.array([[1.0, 0.0]] * 100), [str(i // 4) for i in range(100)]
-    low, high = bootstrap_interval(logits, np.zeros(100, int), groups, "single", "accuracy")
-    assert high == 1
-    assert low == pytest.approx(1 / (1 + 1.959964**2 / 25))  # Wilson of 25 out of 25 groups
-
-
-def test_interval_of_map_holds_the_score():
+def test_draws_of_map_lie_about_the_score():
     logits, targets = tags(5000, 200, share=0.002)
     logits += targets  # ten positives a class: all draws' mAP lies above the score
     groups = [f"{i:04}" for i in range(5000)]  # in order
-    low, high = bootstrap_interval(logits, targets, groups, "multi", "mAP", draws=100)
+    draws = bootstrap_draws(logits, targets, groups, "multi", draws=100)
     point = primary(logits, targets, "multi")
-    assert low < point < high
-    draws = bootstrap.mean_average_precisions(
+    assert draws.mean() == pytest.approx(point)
+    plain = bootstrap.mean_average_precisions(
         logits, targets.astype(bool), np.arange(5000), bootstrap.group_counts(5000, 100, 0)
     )
-    assert np.quantile(draws, 0.025) > point  # so the shift is needed
-    assert high - low == pytest.approx(np.quantile(draws, 0.975) - np.quantile(draws, 0.025))
+    assert np.quantile(plain, 0.025) > point  # so the shift is needed
+    assert np.ptp(draws) == pytest.approx(np.ptp(plain))
 
 
-def test_interval_is_repeatable_and_refuses():
+def test_draws_are_paired_and_repeatable_and_refuse():
     logits, targets = toy(60, 3)
     groups = [str(i // 2) for i in range(60)]
-    assert bootstrap_interval(logits, targets, groups, "single", "accuracy", seed=4) == bootstrap_interval(
-        logits, targets, groups, "single", "accuracy", seed=4
-    )
-    assert bootstrap_interval(logits, targets, ["one"] * 60, "single", "accuracy") is None
-    assert bootstrap_interval(np.ones((3, 2)), np.zeros((3, 2)), ["a", "b", "c"], "multi", "mAP") is None
-    with pytest.raises(ValueError, match="primary"):
-        bootstrap_interval(logits, targets, groups, "single", "mAP")
+    one, other = (bootstrap_draws(x, targets, groups, "single", seed=4) for x in (logits, -logits))
+    assert (one == bootstrap_draws(logits, targets, groups, "single", seed=4)).all()
+    always = bootstrap_draws(np.eye(3)[targets], targets, groups, "single", seed=4)
+    assert (always == 1).all()
+    wrong = np.where(np.arange(60)[:, None] < 30, np.eye(3)[targets], -np.eye(3)[targets])
+    right = bootstrap_draws(-wrong, targets, groups, "single", seed=4)
+    half = bootstrap_draws(wrong, targets, groups, "single", seed=4)
+    np.testing.assert_allclose(half + right, 1)  # each draw has the same clips for both
+    assert len(one) == len(other) == 1000
+    assert bootstrap_draws(logits, targets, ["one"] * 60, "single") is None
+    assert bootstrap_draws(np.ones((3, 2)), np.zeros((3, 2)), ["a", "b", "c"], "multi") is None
     with pytest.raises(ValueError, match="3 groups for 60"):
-        bootstrap_interval(logits, targets, ["a", "b", "c"], "single", "accuracy")
+        bootstrap_draws(logits, targets, ["a", "b", "c"], "single")
 
 
 def test_audioset_sized_data_takes_seconds():
@@ -306,5 +303,5 @@ def test_audioset_sized_data_takes_seconds():
     logits = logits.astype(np.float32)
     begun = time.process_time()
     score(logits, targets, "multi")
-    bootstrap_interval(logits, targets, [str(i) for i in range(5197)], "multi", "mAP", draws=100)
+    bootstrap_draws(logits, targets, [str(i) for i in range(5197)], "multi", draws=100)
     assert time.process_time() - begun < 5  # 0.3 s on an idle core

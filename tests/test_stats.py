@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
+from fakes.worlds import World, rates
 from scipy import stats
 
-from bench.stats import mean_interval, wilson_interval
+from bench.stats import Cell, difference, mean_interval, nested, nested_interval, wilson_interval
 
 
 def test_mean_interval_hand_worked():
@@ -27,3 +29,72 @@ def test_equal_values_have_no_width_and_one_value_has_no_interval():
 def test_wilson_against_scipy(successes, trials):
     truth = stats.binomtest(successes, trials).proportion_ci(method="wilson")
     assert wilson_interval(successes, trials) == pytest.approx((truth.low, truth.high), abs=1e-12)
+
+
+def cells(*folds, groups=10):
+    """One seed: each fold a (score, draws)."""
+    return {(fold, 0): Cell(score, np.array(draws), groups) for fold, (score, draws) in enumerate(folds)}
+
+
+def test_nested_draws_hand_worked():
+    # 10 groups a fold: deviations grow by the root of 10/9, and by t(18)/z = 2.100922/1.959964
+    score, values = nested(cells((0.8, [0.7, 0.8, 0.9]), (0.6, [0.6, 0.5, 0.7])))
+    assert score == pytest.approx(0.7)
+    wider = (10 / 9) ** 0.5 * 2.100922 / 1.959964
+    assert values == pytest.approx([0.7 + wider * x for x in (-0.05, -0.05, 0.1)], abs=1e-6)
+
+
+def test_seeds_widen_an_interval_and_a_single_seed_does_not():
+    draws = 0.8 + 0.01 * np.random.default_rng(0).standard_normal(2000)
+    one = {(0, 0): Cell(0.8, draws, 50)}
+    three = {(0, s): Cell(score, draws - 0.8 + score, 50) for s, score in enumerate((0.7, 0.8, 0.9))}
+    narrow, wide = (np.ptp(nested(x)[1]) for x in (one, three))
+    assert nested(three)[0] == pytest.approx(0.8)
+    # Three seeds' mean has a standard error of 0.1 / sqrt(3); the groups' deviation is 0.01.
+    expected = (0.01**2 + 0.1**2 / 3) ** 0.5 * stats.t.ppf(0.975, 49) / 1.959964
+    assert nested(three)[1].std() == pytest.approx(expected, rel=0.05)
+    assert wide > 3 * narrow
+
+
+def test_a_proportion_near_1_has_wilsons_interval_on_its_groups():
+    perfect = cells(*[(1.0, [1.0] * 100)] * 5, groups=20)
+    truth = stats.binomtest(100, 100).proportion_ci(method="wilson")
+    assert nested_interval(perfect, proportion=True) == pytest.approx((truth.low, truth.high))
+    assert nested_interval(perfect, proportion=False) == (1.0, 1.0)
+
+
+def test_a_difference_is_paired():
+    rng = np.random.default_rng(0)
+    shared = 0.05 * rng.standard_normal(1000)
+    a = {(0, 0): Cell(0.82, 0.82 + shared, 60)}
+    b = {(0, 0): Cell(0.80, 0.80 + shared + 0.004 * rng.standard_normal(1000), 60)}
+    found = difference(a, b)
+    assert found.mean == pytest.approx(0.02)
+    assert found.deviation == pytest.approx(0.004 * (60 / 59) ** 0.5 * stats.t.ppf(0.975, 59) / 1.959964, rel=0.1)
+    assert found.significant
+    assert found.p < 0.01
+    unpaired = {(0, 0): Cell(0.80, 0.80 + 0.05 * rng.standard_normal(1000), 60)}
+    assert not difference(a, unpaired).significant
+    same = difference(a, a)
+    assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
+
+
+def test_cells_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match="two groups"):
+        nested({(0, 0): Cell(0.5, np.ones(3), 1)})
+    with pytest.raises(ValueError, match="other folds"):
+        difference(cells((0.5, [0.5])), cells((0.5, [0.5]), (0.5, [0.5])))
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(folds=5, groups=58, seeds=1, truth=0.88, alike=0.4),  # as ESC-10
+        World(folds=1, groups=300, seeds=1, truth=0.7, alike=0.3),
+        World(folds=12, groups=2, seeds=1, truth=0.6, alike=0.3),  # speakers two by two
+    ],
+)
+def test_intervals_hold_the_truth_and_equal_systems_are_rarely_told_apart(world):
+    held, found = rates(world, trials=1000)
+    assert 0.93 <= held <= 0.97
+    assert found <= 0.06

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from bench.records import Recipe
 
+STYLE = 0.3
+"""Of the Beta distribution of another clip's weight in `restyle`."""
+
 
 def augment(features: Tensor, recipe: Recipe) -> Tensor:
     """Shift, crop, stretch, colour and mask, as the recipe says: `(B, F, T)` to `(B, F, T')`."""
@@ -14,6 +17,8 @@ def augment(features: Tensor, recipe: Recipe) -> Tensor:
         features = excerpt(features, recipe.time_crop, recipe.time_stretch)
     if recipe.channel_noise > 0:
         features = colour(features, recipe.channel_noise)
+    if recipe.style_mix > 0:
+        features = restyle(features, recipe.style_mix)
     if recipe.time_masks or recipe.frequency_masks:
         features = mask(features, recipe.time_masks, recipe.frequency_masks)
     return features
@@ -53,6 +58,24 @@ def colour(features: Tensor, share: float) -> Tensor:
     """
     deviation = features.std((0, 2), keepdim=True)  # (1, F, 1)
     return features + share * deviation * torch.randn(features.shape[:2], device=features.device)[..., None]
+
+
+def restyle(features: Tensor, share: float) -> Tensor:
+    """Give some clips each channel's mean and deviation mixed with another clip's, as if recorded elsewhere.
+
+    MixStyle (Zhou et al. 2021, arXiv 2104.02008) on frequencies (Kim et al. 2022, arXiv 2206.12513): the weight of the
+    other's is from Beta(0.3, 0.3). There a coin is thrown for the batch, here for each clip.
+
+    Args:
+        features: `(B, F, T)`.
+        share: probability that a clip is changed.
+    """
+    mean, deviation = features.mean(2, keepdim=True), features.std(2, keepdim=True).clamp(min=1e-5)  # (B, F, 1)
+    other = torch.randperm(len(features), device=features.device)
+    weight = torch.distributions.Beta(STYLE, STYLE).sample((len(features), 1, 1)).to(features)
+    weight = weight * (torch.rand_like(weight) < share)
+    new_mean, new_deviation = (torch.lerp(own, own[other], weight) for own in (mean, deviation))
+    return (features - mean) / deviation * new_deviation + new_mean
 
 
 def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:

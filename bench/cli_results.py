@@ -1,0 +1,118 @@
+"""Commands on what is in a store: compare two systems, score again, run a published cell again."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench import suite as suites
+from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.errors import BenchError, RecordError
+from bench.place import Place
+from bench.store import Store
+
+app = typer.Typer()
+FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A row's name in the suite's table, or its beginning.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+    suite: SuiteName,
+    dataset: Annotated[str | None, typer.Option(help="Only on this dataset.")] = None,
+    store: FromStore = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Say by how much system A is better than B, and whether that may be chance: paired on the same clips."""
+    from bench import tables
+    from bench.compare import compare as compared
+
+    here = Store(store)
+    boards, damaged = tables.boards(here, suites.read(suite))
+    for error in damaged:
+        err.print(f"warning: {error}", markup=False, highlight=False)
+    wanted = [board for board in boards if dataset in (None, board.dataset)]
+    if not wanted:
+        raise BenchError(f"{suite} has no table of {dataset}: leave --dataset out, or name one of the suite's")
+    found = [compared(board, a, b, here) for board in wanted]
+    if as_json:
+        print_json([dataclasses.asdict(each) | {"significant": each.difference.significant} for each in found])
+        return
+    for each in found:
+        d = each.difference
+        points = f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}] points"
+        verdict = "a difference" if d.significant else "may be chance"
+        out.print(
+            f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
+            f"difference {points}, p = {d.p:.3f}: {verdict}",
+            markup=False, highlight=False,
+        )  # fmt: skip
+        if each.mcnemar_p is not None:
+            out.print(
+                f"  clips that one alone has right: {each.only_a} and {each.only_b}; "
+                f"exact McNemar p = {each.mcnemar_p:.3f} (takes clips for independent)",
+                markup=False, highlight=False,
+            )  # fmt: skip
+
+
+@app.command()
+def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson = False) -> None:
+    """Compute a suite's scores again from the logits of its runs, without training, and redraw the tables."""
+    from bench import tables
+    from bench.rescore import rescore as rescored
+
+    here, grid = Store(store), suites.read(suite)
+    changed: list[str] = []
+    left: dict[str, str] = {}
+    found, damaged = here.records(grid.runs())
+    for record in here.finished(found):
+        try:
+            new = rescored(here, record)
+        except RecordError as error:
+            left[record.key] = str(error)
+            continue
+        if new != record:
+            here.write(new)
+            changed.append(record.key)
+    tables.draw(here, grid)
+    left |= {f"damaged {i}": str(error) for i, error in enumerate(damaged, 1)}
+    if as_json:
+        print_json({"changed": changed, "left": left})
+    for message in left.values():
+        err.print(f"warning: {message}", markup=False, highlight=False)
+    if not as_json:
+        out.print(f"{len(changed)} of {len(found)} records changed, {len(left)} left as they were", highlight=False)
+    if left:
+        raise typer.Exit(1)
+
+
+@app.command()
+def reproduce(
+    key: Annotated[str, typer.Argument(help="Key of a record: the name of its file.")],
+    store: Annotated[Path, typer.Option("--store", help="Where the record is.")] = Path("leaderboards"),
+    data_dir: DataDir = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the run.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Do a published run again, from nothing, and say whether its score lies in the record's interval."""
+    from bench.reproduce import reproduce as reproduced
+
+    with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
+        place = Place(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
+        found = reproduced(Store(store), key, place)
+    content: dict[str, Any] = dataclasses.asdict(found) | {"within": found.within, "identical": found.identical}
+    if as_json:
+        print_json(content)
+    else:
+        low, high = found.interval
+        verdict = "the same" if found.identical else "within the interval" if found.within else "OUTSIDE the interval"
+        out.print(
+            f"{key}: {found.metric} {found.published:.4f} [{low:.4f}, {high:.4f}] published, {found.again:.4f} now: "
+            f"{verdict}. {found.seconds:.0f} s. {found.differences}",
+            markup=False, highlight=False,
+        )  # fmt: skip
+    if not found.within:
+        raise typer.Exit(1)

@@ -1,0 +1,111 @@
+"""Two systems compared on the clips that both were tested on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from bench import stats
+from bench.errors import BenchError, SuiteError
+from bench.leaderboard import Leaderboard, Row
+from bench.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """System A less system B on one dataset.
+
+    Attributes:
+        dataset: its name.
+        metric: the primary metric.
+        a: label of A.
+        b: label of B.
+        score_a: A's score.
+        score_b: B's.
+        difference: of the scores, with its interval and p-value: paired bootstrap over the test clips' sources (and
+            over seeds).
+        only_a: clips that A alone has right, over all folds and seeds; None where logits are not at hand, or clips have
+            several labels.
+        only_b: clips that B alone has right.
+        mcnemar_p: exact two-sided McNemar test on them, which takes every clip for independent.
+    """
+
+    dataset: str
+    metric: str
+    a: str
+    b: str
+    score_a: float
+    score_b: float
+    difference: stats.Difference
+    only_a: int | None = None
+    only_b: int | None = None
+    mcnemar_p: float | None = None
+
+
+def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
+    """Compare two rows of a leaderboard.
+
+    Args:
+        board: of one dataset.
+        a: a row's label, with " on FRONTEND" where two rows have the same one, or its beginning.
+        b: likewise.
+        store: where the runs' logits are, for the McNemar test.
+
+    Raises:
+        SuiteError: no row, or several, are called so.
+        BenchError: a row's runs are not all done on the same clips, or have no bootstrap draws.
+    """
+    one, other = _find(board, a), _find(board, b)
+    for row in (one, other):
+        if not row.cells:
+            raise BenchError(
+                f"{_name(row)} has runs that are missing or have no bootstrap draws: `bench run` and `bench rescore` "
+                "make them"
+            )
+        if row.rank is None:
+            raise BenchError(f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all its runs are done'}")
+    found = stats.difference(one.cells, other.cells)
+    only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
+    p = None
+    if only_a is not None and only_b is not None:
+        p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    score_a, score_b = one.scores[board.primary], other.scores[board.primary]
+    assert score_a is not None  # it has a rank
+    assert score_b is not None
+    return Comparison(
+        dataset=board.name, metric=board.primary, a=_name(one), b=_name(other), score_a=score_a, score_b=score_b,
+        difference=found, only_a=only_a, only_b=only_b, mcnemar_p=p,
+    )  # fmt: skip
+
+
+def _name(row: Row) -> str:
+    return row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
+
+
+def _find(board: Leaderboard, wanted: str) -> Row:
+    """Return the row of that name; else the one whose name begins so."""
+    names = {_name(row): row for row in board.rows}
+    exact = [row for name, row in names.items() if wanted in (name, row.label)]
+    alike = exact or [row for name, row in names.items() if name.startswith(wanted)]
+    if len(alike) != 1:
+        which = " | ".join(map(_name, alike)) if alike else " | ".join(names)
+        problem = "several rows are" if alike else "no row is"
+        raise SuiteError(f"{problem} called {wanted!r} in the table of {board.name}. Name one of: {which}")
+    return alike[0]
+
+
+def _discordant(one: Row, other: Row, store: Store) -> tuple[int, int] | tuple[None, None]:
+    """Return how many clips one has right alone, and the other, over the cells that both have logits of."""
+    only = [0, 0]
+    for cell in one.cells.keys() & other.cells.keys():
+        right = []
+        for row in (one, other):
+            path = store.artifacts(row.keys[cell]) / "logits.npz"
+            if not path.exists():
+                return None, None
+            with np.load(path) as saved:
+                order = np.argsort(saved["test_ids"])
+                right.append((saved["logits"].argmax(1) == saved["targets"])[order])
+        only[0] += int((right[0] & ~right[1]).sum())
+        only[1] += int((right[1] & ~right[0]).sum())
+    return only[0], only[1]

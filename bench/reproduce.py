@@ -1,0 +1,111 @@
+"""A published run done again from nothing, and its score held against the record's interval."""
+
+from dataclasses import dataclass
+
+from bench import work
+from bench.catalog import PRIMARY, dataset
+from bench.errors import BenchError
+from bench.place import Place
+from bench.records import Environment, Failure, Record
+from bench.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduction:
+    """What came of it.
+
+    Attributes:
+        metric: the primary metric.
+        published: the record's score.
+        interval: its 95 % interval.
+        again: the new score.
+        seconds: the new run's training time.
+        differences: how this place differs from the record's, in words.
+    """
+
+    metric: str
+    published: float
+    interval: tuple[float, float]
+    again: float
+    seconds: float
+    differences: str
+
+    @property
+    def within(self) -> bool:
+        """Whether the new score lies in the record's interval."""
+        low, high = self.interval
+        return low <= self.again <= high
+
+    @property
+    def identical(self) -> bool:
+        """Whether the score is the same to the last digit, as it is on the same machine with the same versions."""
+        return self.again == self.published
+
+
+def reproduce(store: Store, key: str, place: Place) -> Reproduction:
+    """Do the run of a record again in an empty store, with those it needs (members, teacher, origin) before it.
+
+    Args:
+        store: where the record is, and those of the runs it needs.
+        key: the record's.
+        place: whose store is empty.
+
+    Raises:
+        BenchError: there is no such finished record, or the run fails now.
+    """
+    record = store.get(key)
+    if record is None or record.status != "ok":
+        raise BenchError(f"{store.root} has no finished record {key!r}: `bench run --dry-run` shows a suite's keys")
+    metric = PRIMARY[dataset(record.run.dataset).task]
+    score, interval = record.scores[metric], record.intervals.get(metric)
+    if score is None or interval is None:
+        raise BenchError(f"{key} has no {metric} with an interval to hold a new run against")
+    again = _again(store, record, place)
+    value = again.scores[metric]
+    if value is None:
+        raise BenchError(f"the new run's {metric} is undefined, the record's is {score}")
+    return Reproduction(
+        metric=metric, published=score, interval=interval, again=value, seconds=again.seconds["train"],
+        differences=_differences(record, again),
+    )  # fmt: skip
+
+
+def _again(store: Store, record: Record, place: Place) -> Record:
+    for need in record.run.needs:
+        needed = store.get(need)
+        if needed is None:
+            raise BenchError(f"{record.key} needs {need}, whose record is not in {store.root}: add it there")
+        if Store(place.store).get(need) is None:
+            _again(store, needed, place)
+    if record.run.members:
+        results: list[str | Failure] = []
+        work.fuse((record.run,), place, frozenset(), lambda told: results.append(told[1]))
+        result = results[0]
+    else:
+        result = work.execute(record.run, place, False, lambda news: None)
+    if isinstance(result, Failure):
+        raise BenchError(f"{record.key} fails now: {result.kind}: {result.message}")
+    found = Store(place.store).get(record.key)
+    assert found is not None  # it has just been written
+    return found
+
+
+def _differences(old: Record, new: Record) -> str:
+    """Say what may change a number: the commit, the machine, versions, threads, data."""
+    a, b = old.environment, new.environment
+    words = [] if old.data and new.data and old.data.manifest == new.data.manifest else ["other data"]
+    if a and b:
+        fields = ("commit", "processor", "gpu", "threads", "python")
+        words += [
+            f"{name} {_short(a, name)} then, {_short(b, name)} now"
+            for name in fields
+            if _short(a, name) != _short(b, name)
+        ]
+        packages = {p for p in a.packages.keys() & b.packages.keys() if a.packages[p] != b.packages[p]}
+        words += [f"{p} {a.packages[p]} then, {b.packages[p]} now" for p in sorted(packages)]
+    return f"Differs: {'; '.join(words)}." if words else "Same commit, data, machine and versions."
+
+
+def _short(place: Environment, name: str) -> str:
+    value = str(getattr(place, name))
+    return value[:10] if name == "commit" else value

@@ -1,0 +1,169 @@
+"""What is made of finished runs: comparison, scores again from logits, a run again from nothing; ties in the table."""
+
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats as scipy_stats
+from test_leaderboard import DATA, record, run
+
+from bench import render, stats
+from bench import suite as suites
+from bench.cli import main
+from bench.compare import compare
+from bench.errors import BenchError, RecordError, SuiteError
+from bench.leaderboard import leaderboards
+from bench.place import Place
+from bench.progress import Progress
+from bench.rescore import rescore
+from bench.runner import Runner
+from bench.store import Store
+
+SUITE = """
+models = ["fc", "lstm-skip", "fusion-average"]
+datasets = ["synthetic"]
+folds = [0, 1]
+[recipe]
+epochs = 2
+[dataset.synthetic]
+clips_per_class = 10
+clip_seconds = 0.5
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("finished")
+    path = folder / "small.toml"
+    path.write_text(SUITE)
+    suite = suites.read(str(path))
+    place = Place(store=folder / "runs", data_dir=folder, device="cpu")
+    outcome = Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").run(suite.runs())
+    assert not outcome.failed
+    return path, folder / "runs"
+
+
+def drawn(model: str, accuracy: float, noise: float, fold: int = 0, seed: int = 0):
+    """A record whose draws share most of their variation with the other systems'."""
+    shared = 0.05 * np.random.default_rng(fold).standard_normal(1000)
+    own = noise * np.random.default_rng(seed).standard_normal(1000)
+    return record(run(model, fold), accuracy, draws=tuple((accuracy + shared + own).tolist()))
+
+
+def test_rows_share_a_rank_where_their_paired_difference_may_be_chance():
+    # "lstm-skip" is 1 point below the best with a paired deviation of 2, "fc" 10 points below.
+    records = [drawn("cnn", 0.9, 0, seed=1), drawn("lstm-skip", 0.89, 0.02, seed=2), drawn("fc", 0.8, 0.02, seed=3)]
+    (board,) = leaderboards([r.run for r in records], {r.key: r for r in records})
+    assert [(row.label, row.rank) for row in board.rows] == [("cnn", 1), ("lstm-skip", 1), ("fc", 3)]
+    assert all(row.interval_over == "groups" for row in board.rows)
+    wider = scipy_stats.t.ppf(0.975, DATA.test_groups - 1) / 1.959964
+    expected = stats.DETECTABLE * 0.02 * (DATA.test_groups / (DATA.test_groups - 1)) ** 0.5 * wider
+    assert board.detectable == pytest.approx(expected, rel=0.1)
+    text = render.markdown("t", (board,), "c")
+    assert "rows share a rank where their paired difference" in text
+    assert f"{100 * board.detectable:.1f} points" in text
+
+
+def test_without_draws_only_equal_scores_share_a_rank():
+    records = [record(run("cnn"), 0.9), record(run("fc"), 0.9), record(run("ltc"), 0.899)]
+    (board,) = leaderboards([r.run for r in records], {r.key: r for r in records})
+    assert [row.rank for row in board.rows] == [1, 1, 3]
+    assert board.detectable is None
+
+
+def test_compare_counts_the_clips_that_one_alone_has_right(finished):
+    path, folder = finished
+    suite, store = suites.read(str(path)), Store(folder)
+    records, _ = store.records(suite.runs())
+    (board,) = leaderboards(suite.runs(), records)
+    found = compare(board, "fc", "lstm-skip", store)
+    alone = [0, 0]
+    for fold in (0, 1):
+        right = []
+        for model in ("fc", "lstm-skip"):
+            key = next(r.key for r in suite.runs() if (r.model, r.fold) == (model, fold))
+            saved = np.load(store.artifacts(key) / "logits.npz")
+            right.append(saved["logits"].argmax(1) == saved["targets"])
+        alone[0] += int((right[0] & ~right[1]).sum())
+        alone[1] += int((~right[0] & right[1]).sum())
+    assert [found.only_a, found.only_b] == alone
+    clips = sum(len(np.load(store.artifacts(r.key) / "logits.npz")["targets"]) for r in suite.runs() if r.model == "fc")
+    assert found.difference.mean == pytest.approx((alone[0] - alone[1]) / clips)
+    assert found.mcnemar_p == pytest.approx(scipy_stats.binomtest(alone[0], sum(alone)).pvalue)
+    assert compare(board, "lstm-skip", "fc", store).difference.mean == pytest.approx(-found.difference.mean)
+
+
+def test_compare_names_the_rows_there_are(finished):
+    path, folder = finished
+    store = Store(folder)
+    suite = suites.read(str(path))
+    (board,) = leaderboards(suite.runs(), store.records(suite.runs())[0])
+    with pytest.raises(SuiteError, match=r"no row is called 'cnn'.*Name one of: .*fc on logmel-1s"):
+        compare(board, "cnn", "fc", store)
+    with pytest.raises(SuiteError, match="several rows are called ''"):
+        compare(board, "", "fc", store)
+    bare = {r.key: dataclasses.replace(r, draws=()) for r in store.records(suite.runs())[0].values()}
+    (undrawn,) = leaderboards(suite.runs(), bare)
+    with pytest.raises(BenchError, match="bench rescore"):
+        compare(undrawn, "fc", "lstm-skip", store)
+
+
+def test_scores_computed_again_from_logits_are_the_same(finished, tmp_path):
+    path, folder = finished
+    store = Store(folder)
+    for of in suites.read(str(path)).runs():
+        kept = store.get(of.key)
+        assert kept is not None
+        emptied = dataclasses.replace(kept, scores={}, intervals={}, draws=(), per_class={}, confusion=None, defined={})
+        assert rescore(store, emptied) == kept
+        assert len(kept.draws) == 1000
+    with pytest.raises(RecordError, match="has no logits"):
+        rescore(Store(tmp_path), kept)
+
+
+def test_systems_on_one_fold_have_the_same_draws_and_folds_have_others(finished):
+    path, folder = finished
+    store = Store(folder)
+    for of in suites.read(str(path)).runs():
+        kept, saved = store.get(of.key), np.load(store.artifacts(of.key) / "logits.npz")
+        names, group = np.unique(saved["test_groups"], return_inverse=True)
+        counts = np.random.default_rng(of.fold).multinomial(len(names), np.full(len(names), 1 / len(names)), size=1000)
+        right = saved["logits"].argmax(1) == saved["targets"]
+        weight = counts[:, group]
+        assert kept is not None
+        np.testing.assert_allclose(kept.draws, (weight @ right) / weight.sum(1), atol=1e-5)
+
+
+def command(*arguments: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return int(stopped.value.code or 0), capsys.readouterr().out
+
+
+def test_the_commands(finished, capsys, monkeypatch):
+    path, folder = finished
+    suite = ("--suite", str(path), "--store", str(folder))
+    code, text = command("compare", "fc", "fusion", *suite, "--json", capsys=capsys, monkeypatch=monkeypatch)
+    (found,) = json.loads(text)
+    assert code == 0
+    assert {"difference", "mcnemar_p", "significant"} <= found.keys()
+    code, text = command("rescore", *suite, capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, text) == (0, "0 of 6 records changed, 0 left as they were\n")
+
+
+@pytest.mark.parametrize("model", ["fc", "fusion-average"])
+def test_a_run_done_again_gives_the_same_score(finished, model, capsys, monkeypatch):
+    path, folder = finished
+    key = next(r.key for r in suites.read(str(path)).runs() if r.model == model)
+    arguments = ("reproduce", key, "--store", str(folder), "--json")
+    code, text = command(*arguments, capsys=capsys, monkeypatch=monkeypatch)
+    found = json.loads(text)
+    assert (code, found["identical"], found["within"]) == (0, True, True)
+    assert found["again"] == Store(folder).get(key).scores["accuracy"]
+    code, _ = command("reproduce", "no-such-key", "--store", str(folder), capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 1
