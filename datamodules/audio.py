@@ -183,7 +183,7 @@ def length(path: Source) -> float:
     """
     with _opened(path) as sound:
         samples = _examined(sound, MOST_SECONDS)
-        return float((sound.file.frames if samples is None else samples) / sound.file.samplerate)
+        return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
 
 def _most(file: Any, max_seconds: float) -> float:
     """Return how many samples of each channel are accepted."""
-    return max_seconds * min(float(file.samplerate), MOST_VALUES_PER_SECOND / file.channels)
+    return max_seconds * min(float(file.samplerate), MOST_VALUES_PER_SECOND / int(file.channels))
 
 
 def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:

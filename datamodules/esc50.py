@@ -106,7 +106,8 @@ class ESC50(AudioDataModule):
         paths = [file.source for file in files]
         if absent := [file.id for file in files if isinstance(file.source, Path) and not file.source.exists()]:
             some = ", ".join(absent[:10])
-            raise DatasetMissing(f"{len(absent)} of {len(paths)} files are not in audio/ ({some}): see {SOURCE}")
+            folder = str(Path(self.root or "") / "audio")
+            raise DatasetMissing(f"{len(absent)} of {len(paths)} files are not in {folder!r} ({some}): see {SOURCE}")
         samples, hashes = decode_all(
             paths, self.sample_rate, self.clip_seconds, self.cache, type(self).__name__.lower()
         )

@@ -25,9 +25,9 @@ sys.path.insert(0, str(HERE.parents[1]))
 import numpy as np  # noqa: E402
 from fakes import malformed, reading  # noqa: E402
 
-SLOW = 2.0  # seconds
+SLOW = 2.0  # seconds of the processor
 CHUNK = 500  # mutants a child reads
-PATIENCE = 10.0  # seconds without a word from a child
+PATIENCE = 30.0  # seconds without a word from a child
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
