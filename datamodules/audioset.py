@@ -10,14 +10,17 @@ AudioSet has no official validation part: it is the 5 % of the balanced part's v
 part trains.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from datamodules import youtube
-from datamodules.audioset_lists import LABELS, OFFICIAL, SOURCE, class_names, segments
+from datamodules.audio import Source
+from datamodules.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.listing import File, Listing
 
 PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
 
@@ -73,19 +76,36 @@ class AudioSet(AudioDataModule):
             problems.append(problem)
         return "; ".join(problems) or None
 
-    def read(self) -> Splits:
-        """Find the clips that are here and divide them as the lists do."""
+    def listing(self) -> Listing:
+        """Find the clips that are here."""
+        root, listed = self._listed()
+        cuts = [segment.cut for segment, _ in listed]
+        found = youtube.find(root, cuts, self.cache)
+        files = Listing()
+        sources: Sequence[Source] = found.sources
+        for row, source in zip(found.rows, sources, strict=True):
+            segment, part = listed[row]
+            labels = tuple(self.classes[label] for label in segment.labels)
+            files.files.append(File(segment.cut.name, source, labels, segment.cut.video, part))
+        return files
+
+    def _listed(self) -> tuple[Path, list[tuple[Segment, str]]]:
+        """Return the root, and each listed segment with its part; set `classes`."""
         if self.root is None:
             raise DatasetMissing("AudioSet needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
         names = class_names(_table(self.root, LABELS))
         self.classes = tuple(names.values())
-        listed = [
+        return self.root, [
             (segment, part)
             for part in self.parts
             for segment in segments(_table(self.root, f"{part}_segments.csv"), names)
         ]
+
+    def read(self) -> Splits:
+        """Find the clips that are here and divide them as the lists do."""
+        root, listed = self._listed()
         cuts = [segment.cut for segment, _ in listed]
         first: dict[str, str] = {}
         for segment, part in listed:
@@ -94,7 +114,7 @@ class AudioSet(AudioDataModule):
                     f"video {segment.cut.video!r} is listed in {other} and in {part}, so the test would leak"
                 )
 
-        found = youtube.find(self.root, cuts, self.cache)
+        found = youtube.find(root, cuts, self.cache)
         targets = torch.zeros(len(found.rows), len(self.classes))
         for i, row in enumerate(found.rows):
             targets[i, list(listed[row][0].labels)] = 1

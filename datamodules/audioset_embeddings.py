@@ -19,6 +19,7 @@ from datamodules.audioset_lists import LABELS, SOURCE, class_names
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import EmbeddingClips, state, write_whole
 from datamodules.folds import apart
+from datamodules.listing import refuse
 from datamodules.tfrecord import WIDTH, records, segment
 from datamodules.youtube import is_validation
 
@@ -110,22 +111,24 @@ def parse(paths: Sequence[Path]) -> Parsed:
     """Read all records of these files.
 
     Raises:
-        DataError: a record is damaged or does not hold such a segment; the message names file and offset.
+        DataError: records are damaged or hold no such segment; the message names file and offset of each.
     """
     frames: list[NDArray[np.uint8]] = []
     videos: list[str] = []
     starts: list[float] = []
     labelled: list[int] = []
     label: list[int] = []
-    for path, offset, data in records(paths):
+    problems: list[str] = []
+    for path, offset, data in records(paths, problems):
         try:
             found = segment(data)
             if not 1 <= len(found.frames) <= FRAMES:
                 raise ValueError(f"it has {len(found.frames)} frames, not 1 to {FRAMES}")
         except ValueError as error:
-            raise DataError(
+            problems.append(
                 f"{str(path)!r}: the record at byte {offset} is no AudioSet segment ({error}): fetch the file again"
-            ) from error
+            )
+            continue
         clip = np.zeros((FRAMES, WIDTH), np.uint8)
         clip[: len(found.frames)] = found.frames
         labelled.extend([len(frames)] * len(found.labels))
@@ -133,6 +136,7 @@ def parse(paths: Sequence[Path]) -> Parsed:
         frames.append(clip)
         videos.append(found.video_id)
         starts.append(found.start_seconds)
+    refuse(problems)
     if not frames:
         raise DataError(f"{len(paths)} files hold no records: fetch them again")
     return Parsed(np.stack(frames), videos, starts, np.array(labelled, np.int64), np.array(label, np.int64))

@@ -9,12 +9,15 @@ The official split has a training and a test part; validation is the 5 % of the 
 draw. A video can have several clips; they stay together.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from datamodules import youtube
+from datamodules.audio import Source
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.listing import File, Listing
 from datamodules.tables import headless
 
 LIST = "vggsound.csv"
@@ -61,15 +64,30 @@ class VGGSound(AudioDataModule):
             absent.append(problem)
         return "; ".join(absent) or None
 
-    def read(self) -> Splits:
-        """Find the clips that are here and divide them as the list does."""
+    def listing(self) -> Listing:
+        """Find the clips that are here."""
+        root = self._root()
+        cuts, labels, parts = _read(_list(root))
+        found = youtube.find(root, cuts, self.cache)
+        sources: Sequence[Source] = found.sources
+        here = zip(found.rows, sources, strict=True)
+        return Listing([
+            File(cuts[row].name, source, (labels[row],), cuts[row].video, parts[row]) for row, source in here
+        ])  # fmt: skip
+
+    def _root(self) -> Path:
         if self.root is None:
             raise DatasetMissing("VGGSound needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
-        cuts, labels, parts = _read(_list(self.root))
-        self.classes = _classes(self.root / "data" / "stat.csv", labels)
-        found = youtube.find(self.root, cuts, self.cache)
+        return self.root
+
+    def read(self) -> Splits:
+        """Find the clips that are here and divide them as the list does."""
+        root = self._root()
+        cuts, labels, parts = _read(_list(root))
+        self.classes = _classes(root / "data" / "stat.csv", labels)
+        found = youtube.find(root, cuts, self.cache)
         number = {label: i for i, label in enumerate(self.classes)}
         targets = torch.tensor([number[labels[row]] for row in found.rows])
         clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound")
