@@ -62,6 +62,14 @@ class Dataset:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A backend's entry: "module:Class", and what it is."""
+
+    target: str
+    line: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """A metric's entry: what it is, the tasks it fits, and whether more is better."""
 
@@ -310,6 +318,25 @@ METRICS = {
     "d_prime": Metric(line="sensitivity index of the mean AUC", tasks=("multi",)),
     "ece": Metric(line="expected calibration error, 15 bins", tasks=("single",), higher_is_better=False),
     "nll": Metric(line="negative log-likelihood per clip", tasks=("single",), higher_is_better=False),
+}
+
+BACKENDS = {
+    "eager": Backend(target="bench.backends.eager:Eager", line="PyTorch as it trains"),
+    "compile": Backend(target="bench.backends.compiled:Compile", line="torch.compile; needs a C++ compiler"),
+    "channels-last": Backend(
+        target="bench.backends.channels_last:ChannelsLast",
+        line="PyTorch, 2-D convolutions with channels last",
+    ),
+    "onnxruntime": Backend(
+        target="bench.backends.onnx_runtime:OnnxRuntime", line="exported to ONNX Runtime, on the CPU; needs [export]"
+    ),
+    "int8": Backend(
+        target="bench.backends.int8:Int8", line="ONNX Runtime in 8 bits, ranges from training clips; needs [export]"
+    ),
+    "cuda-graphs": Backend(target="bench.backends.cuda_graphs:CudaGraphs", line="a GPU's kernels played back at once"),
+    "cuda-graphs-bf16": Backend(
+        target="bench.backends.cuda_graphs:CudaGraphsBf16", line="the same in bfloat16 from the features on"
+    ),
 }
 
 PRIMARY = {"single": "accuracy", "multi": "mAP"}

@@ -5,14 +5,29 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
-from bench import catalog, cli_data, cli_results, recipes
+from bench import catalog, cli_data, cli_latency, cli_results, recipes
 from bench import suite as suites
-from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.console import (
+    MODEL,
+    AsJson,
+    Classes,
+    DataDir,
+    Device,
+    Embedding,
+    FrontendName,
+    SampleRate,
+    Seconds,
+    SuiteName,
+    data_folder,
+    err,
+    out,
+    print_json,
+)  # fmt: skip
 from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
@@ -26,21 +41,11 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_results.app)
+app.add_typer(cli_latency.app)
 
-ModelName = Annotated[str, typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")]
-Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
-SampleRate = Annotated[int, typer.Option(min=4000, help="In hertz.")]
-FrontendName = Annotated[
-    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. [default: the model's own]")
-]
-Embedding = Annotated[
-    str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
-]
-Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 Convention = StrEnum("Convention", ["macs", "panns"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
-Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics"])
+Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
 
 
 def main() -> None:
@@ -87,6 +92,9 @@ def run(
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
+    time_again: Annotated[
+        bool, typer.Option("--time-again", help="Train nothing; time anew the runs that are done.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -96,6 +104,8 @@ def run(
     from bench.runner import Runner
     from bench.tracking import Mirror, choose_mode
 
+    if force and time_again:
+        raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     grid = suites.read(suite)
     narrow = {
         "model": tuple(model or ()),
@@ -123,7 +133,8 @@ def run(
     if warning:
         progress.note(warning)
     try:
-        outcome = Runner(grid, place, progress, executor, mirror).run(runs, force)
+        runner = Runner(grid, place, progress, executor, mirror)
+        outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
         if mirror and (outcome.done or outcome.failed):
             mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
     finally:
@@ -202,7 +213,7 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, front-ends, datasets (and whether they are here), the papers' recipes, suites and metrics."""
+    """List models, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
     everything: dict[str, dict[str, dict[str, Any]]] = {
         "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
@@ -221,6 +232,7 @@ def list_(
         },
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
         "metrics": {name: {"line": entry.line, "tasks": entry.tasks} for name, entry in catalog.METRICS.items()},
+        "backends": {name: {"line": entry.line} for name, entry in catalog.BACKENDS.items()},
     }
     wanted = {kind.value: everything[kind.value]} if kind else everything
     if as_json:
@@ -315,7 +327,7 @@ def publish(
 
 @app.command()
 def complexity(
-    model: ModelName,
+    model: Annotated[str, MODEL],
     classes: Classes = 10,
     seconds: Seconds = None,
     sample_rate: SampleRate = 32000,
@@ -355,45 +367,6 @@ def complexity(
     if size.elementwise:
         out.print(f"  sigmoids         {size.elementwise:,}", highlight=False)
     out.print(f"  size             {size.bytes:,} bytes, the front-end's tables included", highlight=False)
-
-
-@app.command()
-def latency(
-    model: ModelName,
-    classes: Classes = 10,
-    seconds: Seconds = None,
-    sample_rate: SampleRate = 32000,
-    frontend: FrontendName = None,
-    embedding: Embedding = None,
-    device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
-    threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads.")] = 1,
-    backend: Annotated[str, typer.Option(help="eager.")] = "eager",
-    as_json: AsJson = False,
-) -> None:
-    """Time an untrained model on one clip, from the waveform in host memory to the logits."""
-    from dataclasses import asdict
-
-    import torch
-
-    from bench import build
-    from bench import latency as timing
-
-    if backend != "eager":
-        raise SuiteError(f"no backend is called {backend!r}; there is eager")
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise BenchError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
-    built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
-    where: Literal["cpu", "cuda"] = "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
-    clip = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
-    timed = timing.measure(built, clip, length, device=where, threads=threads, tier="full")
-    if as_json:
-        print_json({"model": model, "classes": classes, **asdict(timed)})
-        return
-    out.print(f"{model}, {classes} classes, a clip of {length:g} s, {timed.backend}", highlight=False)
-    out.print(f"  {timed.device}, {timed.threads} thread(s)", highlight=False)
-    spread = f"IQR {timed.iqr_share:.1%} of p50, {timed.samples} calls, grade {timed.grade}"
-    out.print(f"  p50 {timed.p50_ms:.3f} ms, p90 {timed.p90_ms:.3f} ms, {spread}", highlight=False)
-    out.print(f"  {timed.throughput:.1f} clips/s, real-time factor {timed.real_time_factor:.5f}", highlight=False)
 
 
 @app.command()

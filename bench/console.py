@@ -2,6 +2,7 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,17 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
 ]
+MODEL = typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")
+Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
+SampleRate = Annotated[int, typer.Option(min=4000, help="In hertz.")]
+FrontendName = Annotated[
+    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. [default: the model's own]")
+]
+Embedding = Annotated[
+    str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
+]
+Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -22,7 +22,7 @@ def size(members: Sequence[Record]) -> Complexity:
 def latencies(members: Sequence[Record]) -> tuple[Latency, ...]:
     """Return the fusion's latencies, the sum and the parallel one of each kind that all members were timed in."""
     found: list[Latency] = []
-    for first in members[0].latencies:
+    for first in members[0].latencies if members else ():
         alike = [next((x for x in m.latencies if x.conditions == first.conditions), None) for m in members]
         timings = [x for x in alike if x]
         if len(timings) == len(members):
@@ -69,4 +69,9 @@ def _together(timings: Sequence[Latency]) -> Latency:
         load=max(x.load for x in timings),
         sentinel_drift=max((x.sentinel_drift for x in timings), key=abs),
         grade=max(x.grade for x in timings),
+        processes=min(x.processes for x in timings),
+        spread=max((x.spread for x in timings if x.spread is not None), default=None),
+        peak_bytes=None,  # two members may share their weights' memory or not
+        deviation=None,  # a member's is none of the fusion
+        agreement=None,
     )

@@ -1,23 +1,29 @@
-"""Speed of a model for one clip at batch 1. A fresh process for each measurement is the caller's business."""
+"""Speed of a model, measured in this process; `bench.timing` does it in fresh ones."""
 
+import contextlib
 import copy
+import ctypes
 import gc
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import environment
+from bench import catalog, environment
+from bench.backends import Backend, Classify, backend
 from bench.errors import ProfileError
-from bench.records import Latency
-from models.base import AudioModel
+from bench.records import Latency, Scope
+from models.base import AudioModel, ModelError
 
+Device = Literal["cpu", "cuda"]
 Grade = Literal["A", "B", "C"]
 
 
@@ -30,22 +36,25 @@ class Tier:
         warm_limit_seconds: ... but, after ten calls, no longer than this.
         seconds: measure at least so long, and 50 calls ...
         limit_seconds: ... but no longer than this; nor does the warm-up last longer.
+        processes: how many processes measure anew.
     """
 
     warm_seconds: float
     warm_limit_seconds: float
     seconds: float
     limit_seconds: float
+    processes: int = 1
 
 
 TIERS = {
     "quick": Tier(warm_seconds=0.25, warm_limit_seconds=0.8, seconds=1.0, limit_seconds=4.0),
-    "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0),
+    "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 WARM_CALLS = 10
 CALLS = 50
 P99_CALLS = 1000
 SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a drift
+TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
 
 def measure(
@@ -53,18 +62,25 @@ def measure(
     x: Tensor,
     clip_seconds: float,
     *,
-    device: Literal["cpu", "cuda"] = "cpu",
+    device: Device = "cpu",
     threads: int = 1,
-    scope: Literal["end-to-end", "model"] = "end-to-end",
-    tier: Literal["quick", "full"] = "quick",
+    scope: Scope = "end-to-end",
+    tier: Tier | None = None,
+    backend_name: str = "eager",
+    batch: int = 1,
+    logits: Tensor | None = None,
+    folder: Path | None = None,
 ) -> Latency:
-    """Time single calls on one clip, in eval and inference mode with the garbage collector off.
+    """Time calls on one clip, in eval and inference mode with the garbage collector off.
 
     On the CPU the clock is `perf_counter_ns`. On a GPU "end-to-end" is the wall clock from the clip in host memory to
-    the logits in host memory, both copies included, and "model" is the time between two CUDA events around the call.
-    The grade is by interquartile range / median: A below 10 %, B below 25 %, else C. It is at best B where a fixed
-    workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted into the
-    time; C where the sentinel moved by more than 25 %.
+    the logits in host memory, both copies included, and the others are the time between two CUDA events around the
+    call. The grade is by interquartile range / median: A below 10 %, B below 25 %, else C. It is at best B where a
+    fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
+    into the time; C where the sentinel moved by more than 25 %.
+
+    Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
+    before, code read from files left out; on a GPU, what torch allocated.
 
     Args:
         model: maps `x` to logits `(1, C)`; a copy of it is timed.
@@ -72,59 +88,240 @@ def measure(
         clip_seconds: length of the clip.
         device: where to run.
         threads: intra-operator threads; the number set before is set again at the end.
-        scope: from the clip, or from the front-end's features, which are then ready on the device.
-        tier: how long to measure.
+        scope: from the clip, or from the front-end's features, which are then ready on the device, or one step.
+        tier: how long to measure; None for the quick one.
+        backend_name: of the catalogue; runs the model from the features on.
+        batch: clips at once, all of them `x`.
+        logits: the trained model's `(1, C)` for `x`; computed where None.
+        folder: where the backend's `prepare` wrote; done here where None.
 
     Raises:
-        ProfileError: not one clip, only zeros, no GPU, no front-end to leave out, or logits that are not finite.
+        ProfileError: not one clip, only zeros, no GPU, no front-end to leave out, logits that are not finite or not the
+            trained model's, or a backend that cannot run this model.
     """
+    tier = tier or TIERS["quick"]
+    runs = backend(backend_name, device)
     if x.shape[0] != 1:
         raise ProfileError(f"latency is of one clip, got a batch of {x.shape[0]}: pass x[:1]")
     if not x.any():
         raise ProfileError("latency of a clip of zeros says nothing of real ones: pass a clip with sound")
     if device == "cuda" and not torch.cuda.is_available():
         raise ProfileError("there is no GPU here that torch can use: measure with device cpu")
+    if not isinstance(model, AudioModel) and (scope, backend_name) != ("end-to-end", "eager"):
+        raise ProfileError(f"{type(model).__name__} has no front-end to leave out: use eager and scope end-to-end")
+    if scope == "step" and (backend_name, batch) != ("eager", 1):
+        raise ProfileError("a step is timed for one clip in eager: leave the backend and the batch out")
     load = os.getloadavg()[0]
-    with _threads(threads), torch.inference_mode(), _no_garbage_collection():
-        timed = copy.deepcopy(model).to(device).eval()
-        clip = x.cpu()
-        if scope == "model":
-            if not isinstance(timed, AudioModel):
-                raise ProfileError(f"{type(model).__name__} has no front-end to leave out: use scope end-to-end")
-            features = timed.frontend(clip.to(device))
-            call = _timer(lambda: timed.classify(features), device, events=device == "cuda")
-        elif device == "cuda":
-            call = _timer(lambda: timed(clip.to(device)).cpu(), device)
-        else:
-            call = _timer(lambda: timed(clip), device)
-        if not timed(clip.to(device)).isfinite().all():
-            raise ProfileError(f"{type(model).__name__} gives logits that are not finite for this clip: train it anew")
+    with contextlib.ExitStack() as stack:
+        if folder is None and isinstance(model, AudioModel):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-latency-")))
+            prepare(model, x, backend_name, [x], folder, batch)
+        for context in (_threads(threads), torch.inference_mode(), _no_garbage_collection()):
+            stack.enter_context(context)
+        expected = copy.deepcopy(model).eval()(x.cpu()) if logits is None else logits
+        memory = _Memory(device)
+        clips = x.cpu().expand(batch, *x.shape[1:]).contiguous()
+        work = _work(model, clips, device, threads, scope, runs, folder)
+        deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
+        call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
         sentinel = _sentinel(device)
-        _warm_up(call, TIERS[tier])
+        _warm_up(call, tier)
         before = sentinel()
         call()  # fills the caches again
-        times = _sample(call, TIERS[tier])
+        times = _sample(call, tier)
         drift = sentinel() / before - 1
+        peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
     return Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
         threads=threads,
-        dtype=str(next((p.dtype for p in model.parameters()), x.dtype)).removeprefix("torch."),
+        dtype=runs.dtype or str(next((p.dtype for p in model.parameters()), x.dtype)).removeprefix("torch."),
+        backend=backend_name,
         scope=scope,
+        batch=batch,
         clip_seconds=clip_seconds,
         p50_ms=p50 * 1e3,
         p90_ms=p90 * 1e3,
         p99_ms=p99 * 1e3 if len(times) >= P99_CALLS else None,
         iqr_share=iqr_share,
         samples=len(times),
-        throughput=len(times) / sum(times),
-        real_time_factor=p50 / clip_seconds,
+        throughput=batch * len(times) / sum(times),
+        real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
         sentinel_drift=drift,
         grade=grade(iqr_share, drift, len(times)),
+        peak_bytes=peak,
+        deviation=deviation,
+        agreement=_agreement(work.logits, expected),
+        software=runs.software(),
     )
+
+
+def prepare(
+    model: AudioModel, x: Tensor, backend_name: str, calibration: Sequence[Tensor], folder: Path, batch: int = 1
+) -> None:
+    """Let a backend write to `folder` what it needs to run a model.
+
+    Args:
+        model: trained; left as it is.
+        x: one clip in host memory.
+        backend_name: of the catalogue.
+        calibration: other clips, like `x`.
+        folder: is made.
+        batch: clips at once.
+
+    Raises:
+        ProfileError: the backend cannot run this model.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    runs: Backend = catalog.load(catalog.find(catalog.BACKENDS, backend_name, "backend").target)()
+    if not runs.prepares:
+        return
+    with torch.no_grad():
+        own = copy.deepcopy(model).cpu().eval()
+        features = own.frontend(x.expand(batch, *x.shape[1:]))
+        runs.prepare(own, features, [own.frontend(clip) for clip in calibration], folder)
+
+
+def compare(
+    model: AudioModel, clips: Sequence[Tensor], backend_name: str, device: Device, threads: int, folder: Path
+) -> tuple[float, float]:
+    """Return the greatest deviation of a backend's logits from the model's, and the share of clips with the same top.
+
+    Args:
+        model: trained; left as it is.
+        clips: each one clip in host memory.
+        backend_name: of the catalogue.
+        device: where the backend runs; the model runs on the CPU.
+        threads: intra-operator threads of the backend.
+        folder: where the backend's `prepare` wrote.
+
+    Raises:
+        ProfileError: the logits are not the model's, or not finite.
+    """
+    runs = backend(backend_name, device)
+    with _threads(threads), torch.inference_mode():
+        own = copy.deepcopy(model).cpu().eval()
+        expected = torch.cat([own(clip) for clip in clips])
+        moved = copy.deepcopy(own).to(device)
+        classify = runs.ready(moved, moved.frontend(clips[0].to(device)), folder, threads)
+        found = torch.cat([classify(moved.frontend(clip.to(device))).cpu() for clip in clips])
+    return _deviation(found, expected, runs.exact, device, type(model).__name__), _agreement(found, expected)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is timed, the logits it gives, and how many calls one clip (or batch) takes."""
+
+    call: Callable[[], object]
+    logits: Tensor
+    calls: int = 1
+
+
+def _work(
+    model: nn.Module, clips: Tensor, device: Device, threads: int, scope: Scope, runs: Backend, folder: Path | None
+) -> _Work:
+    """Put a copy of the model on the device, ready to be called."""
+    if not isinstance(model, AudioModel) or folder is None:
+        whole = copy.deepcopy(model).to(device).eval()
+        return _Work(lambda: whole(clips.to(device)).cpu(), whole(clips.to(device)).cpu())
+    timed = model if runs.prepares else copy.deepcopy(model).to(device).eval()
+    ears = copy.deepcopy(model.frontend).to(device).eval() if runs.prepares else timed.frontend
+    features = ears(clips.to(device))
+    classify: Classify = runs.ready(timed, features, folder, threads)
+    if scope == "step":
+        return _steps(timed, features)
+    logits = classify(features).cpu().clone()
+    if scope == "model":
+        return _Work(lambda: classify(features), logits)
+    if device == "cuda":
+        return _Work(lambda: classify(ears(clips.to(device))).cpu(), logits)
+    return _Work(lambda: classify(ears(clips)), logits)
+
+
+def _steps(model: AudioModel, features: Tensor) -> _Work:
+    """Return a step in the middle of the clip, and the logits after the last one."""
+    try:
+        frames = model.stream(features).unbind(2)  # each (1, I)
+        state = middle = None
+        for i, frame in enumerate(frames):
+            middle = state if i == len(frames) // 2 else middle
+            logits, state = model.step(frame, state)
+    except ModelError as error:
+        raise ProfileError(f"there is no time per step of {type(model).__name__}: {error}") from error
+    return _Work(lambda: model.step(frames[len(frames) // 2], middle), logits.cpu(), len(frames))
+
+
+def _deviation(found: Tensor, expected: Tensor, exact: bool, device: str, name: str) -> float:
+    """Return the greatest difference of a logit.
+
+    Raises:
+        ProfileError: a logit is not finite, or they should be the same and are not.
+    """
+    if not found.isfinite().all():
+        raise ProfileError(f"{name} gives logits that are not finite for this clip: train it anew")
+    deviation = float((found - expected).abs().max())
+    limit = TOLERANCE[device] * max(1.0, float(expected.abs().max()))
+    if exact and not deviation <= limit:
+        raise ProfileError(
+            f"the logits of {name} differ by {deviation:.2g} from the trained model's, more than {limit:.2g}: this "
+            f"backend computes something else, so it is not timed; use eager"
+        )
+    return deviation
+
+
+def _agreement(found: Tensor, expected: Tensor) -> float:
+    """Return the share of clips with the same top class."""
+    return float((found.argmax(1) == expected.argmax(1)).double().mean())
+
+
+class _Memory:
+    """Memory taken from now on, beyond what is taken now."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed would be used again and not be seen
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
+        self.before = _status()
+
+    def peak(self) -> int | None:
+        """Return the peak in bytes; None where the system does not tell."""
+        if self.device == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        now = _status()
+        if not now or not self.before:
+            return None
+        files = now["RssFile"] + now["RssShmem"]  # libraries' code, read when first called
+        return max(0, now["VmHWM"] - files - self.before["RssAnon"])
+
+
+def _status() -> dict[str, int]:
+    """Return this process's memory in bytes, by Linux's names."""
+    with contextlib.suppress(OSError):
+        lines = [line.split() for line in Path("/proc/self/status").read_text().splitlines()]
+        return {words[0].rstrip(":"): 1024 * int(words[1]) for words in lines if words[-1] == "kB"}
+    return {}
+
+
+def together(timings: Sequence[Latency]) -> Latency:
+    """Return the timing of the process in the middle, graded by how far the processes are apart, too.
+
+    It is at best B where the slowest process was more than 5 % slower than the fastest, and C above 10 %.
+    """
+    chosen = sorted(timings, key=lambda timing: timing.p50_ms)[(len(timings) - 1) // 2]
+    if len(timings) == 1:
+        return chosen
+    medians = [timing.p50_ms for timing in timings]
+    spread = max(medians) / min(medians) - 1
+    apart: Grade = "C" if spread > 0.10 else "B" if spread > 0.05 else "A"
+    worst = max(apart, *(timing.grade for timing in timings))
+    return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=max(t.load for t in timings))
 
 
 def grade(iqr_share: float, sentinel_drift: float, samples: int) -> Grade:

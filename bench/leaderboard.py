@@ -338,9 +338,17 @@ def _interval(
 
 
 def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
-    """Return the measurement to show: end to end, fewest threads, best grade, and of those the one in the middle."""
-    kind = device_type, "end-to-end", parallel
-    found = [x for r in done for x in r.latencies if (x.device_type, x.scope, x.combined == "parallel") == kind]
+    """Return the measurement to show: of one clip end to end in eager, at the fewest threads, of the best grade.
+
+    Of several such the one in the middle. Other backends' are in the records; they are never mixed with these.
+    """
+    kind = device_type, "end-to-end", "eager", 1, parallel
+    found = [
+        x
+        for r in done
+        for x in r.latencies
+        if (x.device_type, x.scope, x.backend, x.batch, x.combined == "parallel") == kind
+    ]
     if not found:
         return None
     best = min((x.threads, x.grade) for x in found)
@@ -467,7 +475,8 @@ def _flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
 def _device(latency: Latency) -> str:
     """Return what must be the same for two timings to be comparable."""
     threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
-    return f"{latency.device}, {threads}, {latency.dtype}, {latency.backend}, clips of {latency.clip_seconds:g} s"
+    how = ", ".join(filter(None, (threads, latency.dtype, latency.backend, latency.software)))
+    return f"{latency.device}, {how}, clips of {latency.clip_seconds:g} s"
 
 
 def _notes(done: Sequence[Record]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal
@@ -243,10 +244,13 @@ class Complexity:
     clip_seconds: float
 
 
+Scope = Literal["end-to-end", "model", "step"]
+
+
 @with_config(_STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Speed for one clip on one device at batch 1, from a waveform (or embedding) in host memory to logits.
+    """Speed on one device, of single clips or of several at once.
 
     A fusion's is not measured but follows from its members' (`combined`): their sum, one after another, or the slowest
     of them, side by side. What adds up are the members' medians and deciles, which the median and decile of the sum
@@ -256,21 +260,29 @@ class Latency:
         device: name of processor or GPU.
         device_type: "cpu" or "cuda".
         threads: intra-operator threads.
-        dtype: of the weights.
-        backend: "eager" here.
-        scope: "end-to-end" from the waveform, or "model" from the features.
+        dtype: of the weights, or what the backend makes of them.
+        backend: name in the catalogue; what runs the model from the features on.
+        scope: "end-to-end" from the waveform (or embedding) in host memory to the logits there, "model" from the
+            features, or "step" for one frame of a recurrent model that remembers the frames before.
+        batch: clips at once; only 1 is ranked.
         clip_seconds: length of the clip.
-        p50_ms: median.
+        p50_ms: median of a call.
         p90_ms: ninth decile.
         p99_ms: 99th percentile; None below 1,000 samples.
         iqr_share: interquartile range / median.
         samples: number of timed calls.
-        throughput: clips per second at batch 1.
-        real_time_factor: p50 / clip seconds.
+        throughput: clips per second; frames per second in the scope "step".
+        real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload timed before and after.
         grade: A, B or C; C is not ranked.
         combined: how a fusion's members were put together; None where it was measured.
+        processes: processes that measured it, each anew; the numbers are of the one in the middle.
+        spread: how much slower the slowest process was than the fastest; None for one.
+        peak_bytes: memory that model and runtime took while they were timed, beyond what the process had before.
+        deviation: greatest difference of a logit from the trained model's, over the clips it was compared on.
+        agreement: share of those clips whose top class is the same.
+        software: packages of the backend, with versions; empty in early records, see their environment.
     """
 
     device: str
@@ -278,7 +290,8 @@ class Latency:
     threads: int
     dtype: str = "float32"
     backend: str = "eager"
-    scope: Literal["end-to-end", "model"] = "end-to-end"
+    scope: Scope = "end-to-end"
+    batch: int = 1
     clip_seconds: float
     p50_ms: float
     p90_ms: float
@@ -291,11 +304,23 @@ class Latency:
     sentinel_drift: float
     grade: Literal["A", "B", "C"]
     combined: Literal["sum", "parallel"] | None = None
+    processes: int = 1
+    spread: float | None = None
+    peak_bytes: int | None = None
+    deviation: float | None = None
+    agreement: float | None = None
+    software: str = ""
 
     @property
     def conditions(self) -> tuple[Any, ...]:
         """What two timings must have in common to be put together."""
-        return self.device, self.device_type, self.threads, self.dtype, self.backend, self.scope, self.clip_seconds
+        where = self.device, self.device_type, self.threads, self.dtype, self.software
+        return *where, self.backend, self.scope, self.batch, self.clip_seconds
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it is steady enough to be compared with others."""
+        return self.grade != "C"
 
 
 @with_config(_STRICT)
@@ -371,6 +396,7 @@ class Record:
         conflict: mean conflict mass between a fusion's members; None for any other model.
         complexity: size.
         latencies: speeds.
+        not_timed: backend to why it cannot run this model.
         seconds: time of each phase.
         data: what it was trained and tested on.
         environment: where it ran.
@@ -393,6 +419,7 @@ class Record:
     conflict: float | None = None
     complexity: Complexity | None = None
     latencies: tuple[Latency, ...] = ()
+    not_timed: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     data: Data | None = None
     environment: Environment | None = None
@@ -405,9 +432,13 @@ class Record:
         """Key of the run, and name of the record's file."""
         return self.run.key
 
-    def with_latencies(self, latencies: tuple[Latency, ...]) -> "Record":
+    def timed_on(self, backend: str) -> bool:
+        """Whether it has a timing on a backend, or the reason why it cannot have one."""
+        return backend in self.not_timed or any(latency.backend == backend for latency in self.latencies)
+
+    def with_latencies(self, latencies: tuple[Latency, ...], not_timed: Mapping[str, str] | None = None) -> "Record":
         """Return the record with these timings in place of its own."""
-        return replace(self, latencies=latencies)
+        return replace(self, latencies=latencies, not_timed=dict(not_timed or {}))
 
     def to_json(self) -> str:
         """Return strict JSON with the record's own digest, the same bytes for the same record.

@@ -256,36 +256,82 @@ class Runner:
             return failure
         return replace(failure, message=f"{failure.message}. (The earlier result stays in the table.)")
 
+    def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
+        """Time those of these runs that are trained and lack a timing, train nothing, and redraw the tables.
+
+        Args:
+            runs: all runs of the suite, or a selection.
+            again: time also those that have been timed. New timings take the place of all the old ones, and those of
+                the suite's fusions of these runs follow.
+        """
+        chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
+        if again:
+            chosen |= {run.key: run for run in self.suite.runs() if not chosen.keys().isdisjoint(run.members)}
+        self.outcome.kept = [run.key for run in runs if run.key not in chosen]
+        try:
+            self.progress.start(len(chosen))
+            self._time(list(chosen.values()), again)
+        except KeyboardInterrupt:
+            self.outcome.interrupted = True
+        finally:
+            self.progress.stop()
+            self.outcome.boards, damaged = tables.draw(self.store, self.suite)
+            self.outcome.warnings += [str(error) for error in damaged]
+        return self.outcome
+
+    def _weights(self, run: Run) -> bool:
+        """Whether a run has a result that can be timed."""
+        return run in self.store and bool(run.members or (self.store.artifacts(run.key) / "model.pt").exists())
+
     def _untimed(self, run: Run) -> bool:
         try:
             record = self.store.get(run.key)
         except RecordError:
             return False
-        weights = run.members or (self.store.artifacts(run.key) / "model.pt").exists()
-        return record is not None and record.status == "ok" and not record.latencies and bool(weights)
+        if record is None or not self._weights(run):
+            return False
+        if not run.members:
+            return not all(record.timed_on(name) for name in self.suite.backends)
+        return bool(set(costs.latencies(self._members(run))) - set(record.latencies)) or not record.latencies
 
-    def _time(self, runs: list[Run]) -> None:
+    def _members(self, run: Run) -> list[Record]:
+        """Return the records of a fusion's members; none where one is missing."""
+        members = self.store.finished(run.members)
+        return members if len(members) == len(run.members) else []
+
+    def _time(self, runs: list[Run], again: bool = False) -> None:
         """Time these runs one by one, on a machine that trains nothing meanwhile; fusions follow from their members."""
         fusions = [run for run in runs if run.members]
         runs = [run for run in runs if not run.members]
-        by_key = {run.key: run for run in runs}
+        left = {run.key: run for run in runs}
         ended: list[Run] = []
 
-        def listen(event: Event) -> None:
-            run = by_key[event.key]
-            if event.kind == "started":
-                self.progress.show(run.key, "timing")
-            elif event.failure:
-                self.outcome.warnings.append(f"{run.key} was not timed: {event.failure.message}")
-                ended.append(run)
-                self.progress.end(run.key, f"{run.key}: not timed, {event.failure.message}")
-            elif event.kind == "done" and (record := self.store.get(run.key)):
+        def end(run: Run, failure: Failure | None) -> None:
+            del left[run.key]
+            ended.append(run)
+            if failure:
+                self.outcome.warnings.append(f"{run.key} was not timed: {failure.message}")
+                self.progress.end(run.key, f"{run.key}: not timed, {failure.message}")
+            elif record := self.store.get(run.key):
                 self.progress.end(run.key, f"{run.key}: {_times(record)}")
-                ended.append(run)
+                for name, reason in record.not_timed.items():
+                    self.outcome.warnings.append(f"{run.key} was not timed on {name}: {reason}")
+
+        def listen(event: Event) -> None:
+            if event.kind == "progress":
+                key, news = event.value
+                if news == "timing":
+                    self.progress.show(key, "timing")
+                else:
+                    end(left[key], news)
+            elif event.failure:
+                for run in list(left.values()):
+                    end(run, event.failure)
 
         place = replace(self.place, workers=1)
+        timed = tuple(runs), place, self.suite.backends, again
         try:
-            self.execute([Job(run.key, "bench.work:time_run", (run, place)) for run in runs], 1, listen)
+            self.execute([Job("timings", "bench.work:time_runs", timed)] if runs else [], 1, listen)
             ended += self._add_up(fusions)
         finally:
             for run in ended:  # only now, lest the mirror works while another run is timed
@@ -297,8 +343,7 @@ class Runner:
         timed: list[Run] = []
         for run in fusions:
             record = self.store.get(run.key)
-            members = self.store.finished(run.members)
-            latencies = costs.latencies(members) if len(members) == len(run.members) else ()
+            latencies = costs.latencies(self._members(run))
             if record and latencies:
                 record = record.with_latencies(latencies)
                 self.store.write(record)
@@ -329,7 +374,10 @@ def plan(suite: Suite, store: Store, runs: Sequence[Run], force: bool) -> tuple[
 
 
 def _times(record: Record) -> str:
+    """Say what single clips take, end to end."""
+    found = [t for t in record.latencies if t.scope == "end-to-end" and t.batch == 1]
     return ", ".join(
-        f"{t.device_type} p50 {t.p50_ms:.2f} ms{f' {t.combined}' if t.combined else ''} ({t.grade})"
-        for t in record.latencies
+        f"{' '.join(filter(None, (t.device_type, t.backend if t.backend != 'eager' else '')))} p50 {t.p50_ms:.2f} ms"
+        f"{f' {t.combined}' if t.combined else ''} ({t.grade})"
+        for t in found
     )

@@ -37,6 +37,7 @@ class Suite:
         fusion_members: what a fusion combines: names of models above, where "cnn@1" is cnn with seed 1, or keys of
             finished runs; empty takes all models that are trained.
         fusion_combinations: whether every fusion is done on every two or more of its members.
+        backends: what every model is timed on, of `bench list backends`; one that cannot run a model says so.
         recipe: how every run may train; its `teacher`, and `init`, is a name of a model above, or the key of a finished
             run. `like = "rann"` takes a paper's recipe (`bench list recipes`), from which the other values differ.
         model: by name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe` what
@@ -55,6 +56,7 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     fusion_members: tuple[str, ...] = ()
     fusion_combinations: bool = False
+    backends: tuple[str, ...] = ("eager",)
     recipe: Recipe = field(default_factory=Recipe)
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
@@ -303,6 +305,8 @@ def _check_names(suite: Suite, path: Path) -> None:
         catalog.frontend(name)
     for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
         catalog.dataset(name)
+    for name in suite.backends:
+        catalog.find(catalog.BACKENDS, name, "backend")
     if not suite.datasets and not suite.datasets_if_here:
         raise SuiteError(f"{path} names no dataset: add `datasets = [...]`")
     for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):

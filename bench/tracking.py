@@ -220,7 +220,8 @@ def summary(record: Record) -> Json:
     if record.complexity:
         values |= {f"complexity/{name}": value for name, value in asdict(record.complexity).items()}
     for speed in record.latencies:
-        values[f"latency/{speed.device_type}-{speed.threads}-{speed.scope}/p50_ms"] = speed.p50_ms
+        backend = "" if speed.backend == "eager" else f"-{speed.backend}"
+        values[f"latency/{speed.device_type}-{speed.threads}-{speed.scope}{backend}/p50_ms"] = speed.p50_ms
     if record.error:
         values |= {"error/kind": record.error.kind, "error/message": record.error.message}
     return {name: value for name, value in values.items() if value is not None}

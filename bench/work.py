@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench import build, complexity, costs, evaluate, latency, training
+from bench import build, catalog, complexity, costs, evaluate, latency, timing, training
 from bench.environment import environment, set_threads
-from bench.errors import RunError
+from bench.errors import ProfileError, RunError
 from bench.place import Place
 from bench.records import Complexity, Data, Failure, Latency, Record, Run
 from bench.store import Store, write_whole
-from datamodules.base import AudioDataModule
+from datamodules.base import AudioDataModule, ClipSet
 from models.base import AudioModel
 
 Report = Callable[[Any], None]
+
+CLIPS = 32
+"""Training clips that show int8 what values to expect, and test clips that backends are compared on."""
 
 
 def device_of(place: Place) -> str:
@@ -166,23 +170,77 @@ def _save(model: AudioModel, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
-def time_run(run: Run, place: Place, report: Report) -> None:
-    """Time a trained run's model on one clip, on the CPU and on the GPU where there is one, for its record."""
+def time_runs(runs: tuple[Run, ...], place: Place, backends: tuple[str, ...], again: bool, report: Report) -> None:
+    """Time trained runs' models on one clip, on the CPU and on the GPU where there is one, for their records.
+
+    Reports (key, "timing"), and then (key, None) or (key, failure), for each. What a backend cannot run is no failure:
+    its reason goes to the record.
+
+    Args:
+        runs: none of them a fusion.
+        place: where.
+        backends: of the catalogue.
+        again: measure also what has been measured; the new timings take the place of all the old ones.
+        report: is told.
+    """
     store = Store(place.store)
-    with store.machine(alone=True):
-        record = store.get(run.key)
-        if record is None:
-            raise RunError(f"{run.key} has no record to add timings to")
-        if not record.latencies:  # another process may just have added them
-            store.write(record.with_latencies(_timings(run, store, place)))
+    set_threads(place.threads)
+    for run in runs:
+        report((run.key, "timing"))
+        try:
+            with store.machine(alone=True):
+                record = build.finished(store, run.key, "the run to time")
+                # Another process may just have added them.
+                wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
+                if wanted:
+                    latencies, refused = _timings(run, store, place, wanted)
+                    if not again:
+                        latencies, refused = record.latencies + latencies, record.not_timed | refused
+                    store.write(record.with_latencies(latencies, refused))
+        except Exception as error:
+            report((run.key, Failure.of(error)))
+        else:
+            report((run.key, None))
 
 
-def _timings(run: Run, store: Store, place: Place) -> tuple[Latency, ...]:
+def _timings(
+    run: Run, store: Store, place: Place, backends: tuple[str, ...]
+) -> tuple[tuple[Latency, ...], dict[str, str]]:
+    """Return the timings, and for each backend that cannot run the model why."""
     data = build.dataset(run, place.data_dir, store.cache, place.loaders)
     data.setup()
     model = build.load(run, store, data)
-    x = next(x for i in range(len(data.splits.test)) if (x := data.splits.test.load([i])).any())  # not a silent clip
-    timings: list[Latency] = [latency.measure(model, x, data.clip_seconds, device="cpu", threads=place.threads)]
-    if device_of(place) == "cuda":
-        timings.append(latency.measure(model, x, data.clip_seconds, device="cuda", threads=place.threads))
-    return tuple(timings)
+    timings: list[Latency] = []
+    refused: dict[str, str] = {}
+    for device in dict.fromkeys(("cpu", device_of(place))):
+        with subject(model, data, device, place.threads) as laid_down:
+            for name in backends:
+                if device not in catalog.load(catalog.BACKENDS[name].target).devices:
+                    continue
+                try:
+                    timings += [laid_down.latency(name, scope) for scope in timing.SCOPES]
+                except ProfileError as error:
+                    if name == "eager":
+                        raise
+                    refused[name] = str(error)
+    found = {one.backend for one in timings}
+    for name in backends:
+        if name not in found:
+            refused.setdefault(name, "no device here that it runs on")
+    return tuple(timings), refused
+
+
+def subject(model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: latency.Tier | None = None) -> timing.Subject:
+    """Return a trained model ready to be timed on a test clip that is not silent."""
+    splits = data.splits
+    x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
+    return timing.Subject(
+        model, x, data.clip_seconds, calibration=_some(splits.train), clips=_some(splits.test),
+        device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
+    )  # fmt: skip
+
+
+def _some(part: ClipSet) -> list[Tensor]:
+    """Return up to `CLIPS` clips, evenly spaced, each `(1, ...)`."""
+    places = np.linspace(0, len(part) - 1, min(CLIPS, len(part))).round().astype(int)
+    return [part.load([int(i)]) for i in places]

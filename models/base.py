@@ -11,7 +11,7 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,29 @@ class AudioModel(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Map the batch's `x` to logits `(B, C)`."""
         return self.classify(self.frontend(x))
+
+    def stream(self, features: Tensor) -> Tensor:
+        """Return the frames `(B, I, N)` of features `(B, F, T)` that `step` takes one after another.
+
+        Raises:
+            ModelError: the model does not answer step by step; most do not.
+        """
+        raise ModelError("it hears a clip as a whole")
+
+    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Hear one more frame, in eval mode.
+
+        Args:
+            frame: `(B, I)`.
+            state: what the step before returned; None at a clip's beginning.
+
+        Returns:
+            Logits `(B, C)` of all frames so far, after the last one the clip's, and the state for the next step.
+
+        Raises:
+            ModelError: the model does not answer step by step; most do not.
+        """
+        raise ModelError("it hears a clip as a whole")
 
     def start_at_prior(self, prior: Tensor) -> None:
         """Set the output bias to the logit of each class's share `prior (C,)` of the training clips.

@@ -5,7 +5,7 @@ outputs of the motor neurons are averaged over time and normalised, as they move
 mapped to logits. Longer clips are averaged to `steps` steps first, since the work grows with them.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -44,11 +44,20 @@ class _Liquid(AudioModel):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
-        x = self.encoder(features)  # (B, I, T')
-        if x.shape[-1] > self.steps:
-            x = F.adaptive_avg_pool1d(x, self.steps)  # (B, I, steps)
-        y, _ = self.layer(x.transpose(1, 2))  # (B, steps, O)
+        y, _ = self.layer(self.stream(features).transpose(1, 2))  # (B, steps, O)
         return self.head(self.norm(y.mean(1)))  # type: ignore[no-any-return]  # (B, C)
+
+    def stream(self, features: Tensor) -> Tensor:
+        """Return what the recurrent layer hears of features `(B, F, T)`, encoded and averaged: `(B, I, steps)`."""
+        x: Tensor = self.encoder(features)  # (B, I, T')
+        return F.adaptive_avg_pool1d(x, self.steps) if x.shape[-1] > self.steps else x
+
+    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map one more of `stream`'s frames `(B, I)` to the logits so far `(B, C)`, and the state."""
+        memory, total, count = (None, 0, 0) if state is None else state
+        y, memory = self.layer(frame[:, None], memory)  # (B, 1, O)
+        total, count = total + y[:, 0], count + 1
+        return self.head(self.norm(total / count)), (memory, total, count)
 
     @property
     def output(self) -> nn.Linear:

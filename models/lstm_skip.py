@@ -10,7 +10,7 @@ like the others. A clip of zeros alone counts as one frame. The statistics that 
 of all frames, padding included.
 """
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +128,37 @@ class LSTMSkip(AudioModel):
             x = self.dropout(self.hidden(x).relu())  # (B, head_units)
         logits: Tensor = self.logits(x)  # (B, C)
         return logits
+
+    def stream(self, features: Tensor) -> Tensor:
+        """Return the frames of features `(B, F, T)` as they are.
+
+        Raises:
+            ModelError: the model hears the clip's end first, or all frames side by side.
+        """
+        if self.pooling == "flatten" or any(layer.backwards is not None for layer in self._skips()):
+            raise ModelError("it hears a clip from its end, too, or as a whole: use bidirectional=False and pool")
+        return features
+
+    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map one more frame `(B, F)` that is not padding to the logits so far `(B, C)`, and the state."""
+        memories, pooled, count = ([None] * len(self.layers), None, 0) if state is None else state
+        x = self.standardise(frame)[:, None]  # (B, 1, F)
+        after = []
+        for layer, memory in zip(self._skips(), memories, strict=True):
+            y, memory = layer.forwards(x, memory)
+            x = torch.cat([x, y], 2)  # (B, 1, D)
+            after.append(memory)
+        x = x[:, 0]
+        if pooled is not None and self.pooling != "last":
+            x = torch.maximum(pooled, x) if self.pooling == "max" else pooled + x
+        pooled, count = x, count + 1
+        x = x / count if self.pooling == "mean" else x
+        if self.hidden is not None:
+            x = self.hidden(x).relu()
+        return self.logits(x), (after, pooled, count)
+
+    def _skips(self) -> list[SkipLayer]:
+        return [layer for layer in self.layers if isinstance(layer, SkipLayer)]
 
     def pool(self, x: Tensor, real: Tensor, last: Tensor) -> Tensor:
         """Reduce `(B, T, D)` to `(B, D)`, or `(B, T D)`, by the frames that are `real (B, T)`; the `last (B, 1)`."""

@@ -1,0 +1,57 @@
+"""PyTorch's compiler: operators fused to C++ for the processor, or to Triton kernels for a GPU."""
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.backends import Backend, Classify
+from bench.errors import ProfileError
+from models.base import AudioModel
+from models.ltc import LTCLayer
+
+
+class Compile(Backend):
+    """`torch.compile` for one shape, with the weights frozen, as they are no longer trained."""
+
+    devices = frozenset({"cpu", "cuda"})
+
+    def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
+        """Return the compiled `classify`, compiled already.
+
+        Raises:
+            ProfileError: there is no C++ compiler, or the model has kernels of its own.
+        """
+        refuse_own_kernels(model, "compile")
+        if features.device.type == "cpu" and compiler() is None:
+            raise ProfileError(
+                "the backend compile writes C++, and there is no compiler here: install g++, or name one with CXX"
+            )
+        classify: Classify = torch.compile(model.classify, dynamic=False, options={"freezing": True})
+        try:
+            classify(features)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            first = str(error).strip().partition("\n")[0]
+            raise ProfileError(f"torch.compile cannot compile {type(model).__name__} ({first}): use eager") from error
+        return classify
+
+
+def compiler() -> str | None:
+    """Return the path of the C++ compiler that torch would call; None without one."""
+    return next(filter(None, map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))), None)
+
+
+def refuse_own_kernels(model: AudioModel, name: str) -> None:
+    """Refuse a model whose solver has kernels that are no operators of torch.
+
+    Raises:
+        ProfileError: the model has one.
+    """
+    for module in model.modules():
+        if isinstance(module, LTCLayer):
+            raise ProfileError(
+                f"the liquid layer of {type(model).__name__} has kernels of its own, which {name} cannot take over; it "
+                f"would unroll every sub-step of every frame to operators: use eager, which runs those kernels"
+            )

@@ -1,0 +1,18 @@
+"""PyTorch as it trains: one operator after another."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from bench.backends import Backend, Classify
+from models.base import AudioModel
+
+
+class Eager(Backend):
+    """The model itself."""
+
+    devices = frozenset({"cpu", "cuda"})
+
+    def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
+        """Return the model's own `classify`."""
+        return model.classify

@@ -1,0 +1,72 @@
+"""ONNX Runtime in 8-bit integers: static quantisation, its ranges from real clips, weights by channel."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from bench.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
+from bench.errors import ProfileError
+from models.base import AudioModel
+
+
+class Int8(OnnxRuntime):
+    """Activations in unsigned, weights in signed 8 bits; recurrent layers stay in 32-bit floats, as in the library."""
+
+    exact = False
+    dtype = "int8"
+    file = "model-int8.onnx"
+
+    def prepare(self, model: AudioModel, features: Tensor, calibration: Sequence[Tensor], folder: Path) -> None:
+        """Write the quantised graph.
+
+        Raises:
+            ProfileError: the packages are missing, the model cannot be exported, or nothing in it can be quantised.
+        """
+        if not calibration:
+            raise ProfileError("int8 takes its ranges from clips, and there are none: time a trained run, with --run")
+        try:
+            from onnxruntime import quantization
+            from onnxruntime.quantization.shape_inference import quant_pre_process
+        except ImportError as error:
+            raise ProfileError(_MISSING.format(name="int8", error=error)) from error
+        plain, cleaned, target = folder / OnnxRuntime.file, folder / "cleaned.onnx", folder / self.file
+        export(model, features, plain)
+
+        class Clips(quantization.CalibrationDataReader):  # type: ignore[misc]
+            """Hands the calibration clips out, as many at once as the graph takes."""
+
+            def __init__(self) -> None:
+                self.left = list(calibration)
+
+            def get_next(self) -> dict[str, object] | None:
+                if not self.left:
+                    return None
+                clip = self.left.pop()
+                return {"features": clip.expand(len(features), -1, -1).contiguous().numpy()}
+
+        with _in_silence():
+            quant_pre_process(str(plain), str(cleaned), skip_symbolic_shape=True)
+            quantization.quantize_static(
+                str(cleaned),
+                str(target),
+                Clips(),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                reduce_range=not _sums_in_32_bits(),
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
+        import onnx
+
+        graph = onnx.load(str(target), load_external_data=False).graph
+        if not any(node.op_type == "DequantizeLinear" for node in graph.node):
+            raise ProfileError(f"nothing in {type(model).__name__} can be quantised: use onnxruntime")
+
+
+def _sums_in_32_bits() -> bool:
+    """Return whether the processor adds 8-bit products in 32 bits; others overflow 16 unless weights keep to 7."""
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return False

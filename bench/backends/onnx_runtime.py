@@ -1,0 +1,118 @@
+"""ONNX Runtime: the model exported to an ONNX graph for one shape, run without torch."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.backends import Backend, Classify
+from bench.backends.compiled import refuse_own_kernels
+from bench.errors import ProfileError
+from models.base import AudioModel
+
+_MISSING = 'the backend {name} needs onnx, onnxscript and onnxruntime ({error}): pip install -e ".[export]"'
+
+
+class OnnxRuntime(Backend):
+    """The exported graph, optimised by ONNX Runtime for this processor."""
+
+    prepares = True
+    packages = ("torch", "onnxruntime")
+    file = "model.onnx"
+
+    def prepare(self, model: AudioModel, features: Tensor, calibration: Sequence[Tensor], folder: Path) -> None:
+        """Write the graph.
+
+        Raises:
+            ProfileError: the packages are not installed, or the model cannot be exported.
+        """
+        export(model, features, folder / OnnxRuntime.file)
+
+    def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
+        """Return what runs the graph.
+
+        Raises:
+            ProfileError: ONNX Runtime is not installed.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ProfileError(_MISSING.format(name="onnxruntime", error=error)) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # what it says of nodes it could not fold is no news to a reader
+        session: Any = onnxruntime.InferenceSession(
+            str(folder / self.file), options, providers=["CPUExecutionProvider"]
+        )
+
+        def classify(features: Tensor) -> Tensor:
+            (logits,) = session.run(None, {"features": np.ascontiguousarray(features.numpy())})
+            return torch.from_numpy(logits)
+
+        return classify
+
+
+class _FromFeatures(nn.Module):
+    """`classify` as a module, without the front-end."""
+
+    def __init__(self, model: AudioModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.model.classify(features)
+
+
+def export(model: AudioModel, features: Tensor, path: Path) -> None:
+    """Write the ONNX graph of `model.classify` for features of this shape.
+
+    Raises:
+        ProfileError: the packages are not installed, or the model cannot be exported.
+    """
+    refuse_own_kernels(model, "ONNX")
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ProfileError(_MISSING.format(name="onnxruntime", error=error)) from error
+    ears, model.frontend = model.frontend, nn.Identity()
+    try:
+        with _in_silence():
+            program = torch.onnx.export(
+                _FromFeatures(model).eval(),
+                (features,),
+                dynamo=True,
+                input_names=["features"],
+                output_names=["logits"],
+                verbose=False,
+            )
+        assert program is not None
+        program.save(path)
+    except Exception as error:  # the exporter raises what the operator it stumbles over raises
+        first = str(error).strip().partition("\n")[0]
+        raise ProfileError(
+            f"{type(model).__name__} cannot be exported to ONNX ({type(error).__name__}: {first}): use eager or compile"
+        ) from error
+    finally:
+        model.frontend = ears
+
+
+@contextlib.contextmanager
+def _in_silence() -> Any:
+    """Keep the exporter's progress, and what it says of packages that we don't need, from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,195 @@
+"""`bench latency`: the speed of one model, untrained by name or trained from a store, on the backends asked for."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from bench import catalog
+from bench.console import (
+    MODEL,
+    AsJson,
+    Classes,
+    DataDir,
+    Device,
+    Embedding,
+    FrontendName,
+    SampleRate,
+    Seconds,
+    data_folder,
+    err,
+    out,
+    print_json,
+)  # fmt: skip
+from bench.errors import BenchError, ProfileError, SuiteError
+from bench.records import Latency, Scope
+from bench.render import NONE
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.latency import Tier
+    from bench.timing import Subject
+
+app = typer.Typer()
+TierName = StrEnum("TierName", ["quick", "full"])
+ScopeName = StrEnum("ScopeName", {scope: scope for scope in ("end-to-end", "model", "step")})
+DeviceName = Literal["cpu", "cuda"]
+
+
+@app.command()
+def latency(
+    model: Annotated[str | None, MODEL] = None,
+    run: Annotated[str | None, typer.Option(help="Instead of MODEL: key of a trained run, on a test clip.")] = None,
+    store: Annotated[Path, typer.Option(help="Where that run's record and weights are.")] = Path("runs"),
+    data_dir: DataDir = None,
+    classes: Classes = 10,
+    seconds: Seconds = None,
+    sample_rate: SampleRate = 32000,
+    frontend: FrontendName = None,
+    embedding: Embedding = None,
+    device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
+    threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads, each pinned to a core.")] = 1,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Of `bench list backends`, or all (repeatable). [default: eager]")
+    ] = None,
+    scope: Annotated[
+        list[ScopeName] | None,
+        typer.Option(
+            help="end-to-end, model (from the features), step (of a recurrent model); repeatable. "
+            "[default: the first two]"
+        ),
+    ] = None,
+    batch_sizes: Annotated[
+        int | None, typer.Option(min=1, help="Also 2, 4, 8, ... clips at once, up to so many: the best throughput.")
+    ] = None,
+    tier: Annotated[TierName, typer.Option(help="1 s in one process, or 5 s in each of three.")] = TierName.full,
+    as_json: AsJson = False,
+) -> None:
+    """Time a model on single clips, every measurement in a fresh process pinned to its cores."""
+    from bench import timing
+    from bench.latency import TIERS
+
+    if (model is None) == (run is None):
+        raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
+    names = list(catalog.BACKENDS) if "all" in (backend or ()) else list(dict.fromkeys(backend or ["eager"]))
+    for name in names:
+        catalog.find(catalog.BACKENDS, name, "backend")
+    where = _device(device)
+    if run is not None:
+        subject = _trained(run, store, data_folder(data_dir), where, threads, TIERS[tier.value])
+    else:
+        assert model is not None
+        subject = _untrained(
+            (model, classes, seconds, sample_rate, frontend, embedding), where, threads, TIERS[tier.value]
+        )
+    scopes: list[Scope] = [each.value for each in scope] if scope else list(timing.SCOPES)  # type: ignore[misc]
+    found: list[Latency] = []
+    refused: dict[str, str] = {}
+    with subject:
+        for name in names:
+            for each in scopes:
+                if each == "step" and name != "eager":
+                    continue
+                try:
+                    if batch_sizes and each != "step":
+                        found += subject.sweep(name, each, batch_sizes)
+                    else:
+                        found.append(subject.latency(name, each))
+                except ProfileError as error:
+                    refused[name if each != "step" else "step"] = str(error)
+    if as_json:
+        print_json({
+            "model": model or run, "clip_seconds": subject.clip_seconds,
+            "timings": [asdict(one) for one in found], "not_timed": refused,
+        })  # fmt: skip
+    elif found:
+        out.print(_table(f"{model or run}, a clip of {subject.clip_seconds:g} s", found))
+        _say_best(found)
+        first = found[0]
+        software = max((one.software for one in found), key=len)
+        out.print(
+            f"{first.device}, {first.threads} thread(s), {software}; load {first.load:.1f} before. C is too noisy to "
+            f"compare.", markup=False, highlight=False,
+        )  # fmt: skip
+    for name, reason in refused.items():
+        err.print(f"not timed: {name}: {reason}", markup=False, highlight=False)
+    if not found:
+        raise typer.Exit(1)
+
+
+def _device(asked: Device) -> DeviceName:
+    import torch
+
+    if asked is Device.cuda and not torch.cuda.is_available():
+        raise BenchError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
+    return "cuda" if asked is not Device.cpu and torch.cuda.is_available() else "cpu"
+
+
+def _untrained(
+    asked: tuple[str, int, float | None, int, str | None, str | None], device: DeviceName, threads: int, tier: "Tier"
+) -> "Subject":
+    """Return a model with weights as drawn, and noise for clips."""
+    import torch
+
+    from bench import build, timing
+
+    built, shape, length = build.untrained(*asked)
+    noise = torch.Generator().manual_seed(0)
+    low = 0.0 if asked[5] else -1.0
+    clips = [torch.rand(1, *shape, generator=noise) * (1 - low) + low for _ in range(8)]
+    return timing.Subject(
+        built, clips[0], length, calibration=clips[1:5], clips=clips[5:], device=device, threads=threads, tier=tier
+    )
+
+
+def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "Subject":
+    """Return a run's trained model, and clips of its dataset."""
+    from bench import build, work
+
+    store = Store(folder.resolve())
+    record = build.finished(store, key, "the run to time")
+    data = build.dataset(record.run, data_dir, store.cache)
+    data.setup()
+    return work.subject(build.load(record.run, store, data), data, device, threads, tier)
+
+
+def _table(title: str, found: list[Latency]) -> Table:
+    """Lay the timings out; those too noisy to compare in grey."""
+    table = Table(title=title, title_justify="left")
+    for head in ("backend", "scope"):
+        table.add_column(head)
+    for head in (
+        "clips", "p50 ms", "p90 ms", "p99 ms", "IQR/p50", "calls", "grade", "a second", "real-time", "peak MB",
+        "deviation", "same top",
+    ):  # fmt: skip
+        table.add_column(head, justify="right")
+    for one in found:
+        table.add_row(
+            one.backend, one.scope, str(one.batch), f"{one.p50_ms:.3f}", f"{one.p90_ms:.3f}",
+            NONE if one.p99_ms is None else f"{one.p99_ms:.3f}", f"{one.iqr_share:.0%}", str(one.samples), one.grade,
+            f"{one.throughput:.4g}", f"{one.real_time_factor:.2g}",
+            NONE if one.peak_bytes is None else f"{one.peak_bytes / 1e6:.0f}",
+            NONE if one.deviation is None else f"{one.deviation:.1g}",
+            NONE if one.agreement is None else f"{one.agreement:.0%}",
+            style=None if one.ranked else "grey50",
+        )  # fmt: skip
+    return table
+
+
+def _say_best(found: list[Latency]) -> None:
+    """Name the batch with the highest throughput, for each backend and scope that more than one was tried of."""
+    from bench.timing import best
+
+    groups: dict[tuple[str, str], list[Latency]] = {}
+    for one in found:
+        groups.setdefault((one.backend, one.scope), []).append(one)
+    for (name, scope), group in groups.items():
+        if len(group) > 1:
+            top = best(group)
+            out.print(
+                f"best throughput, {name}, {scope}: {top.throughput:.4g} clips/s, {top.batch} at once ({top.grade})",
+                markup=False, highlight=False,
+            )  # fmt: skip

@@ -1,0 +1,230 @@
+"""Timing a model in fresh processes, each pinned to as many cores as it has threads."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench import latency
+from bench.backends import backend
+from bench.environment import set_threads
+from bench.errors import BenchError, ProfileError
+from bench.latency import Device, Tier
+from bench.records import Latency, Scope
+from models.base import AudioModel
+
+SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
+"""What `bench run` times."""
+
+
+class Subject:
+    """A model laid down in a temporary folder, to be timed by processes that have done nothing else.
+
+    Args:
+        model: trained, or not; a fusion's module is timed end to end and in eager only.
+        x: one clip in host memory, `(1, S)` or `(1, T, F)`, not all zeros.
+        clip_seconds: its length.
+        calibration: clips that show what values to expect, for int8; `x` where there are none.
+        clips: other clips, on which a backend's logits are compared with the model's; `x` where there are none.
+        device: "cpu" or "cuda".
+        threads: intra-operator threads.
+        tier: how long to measure; None for the quick one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        clip_seconds: float,
+        *,
+        calibration: Sequence[Tensor] = (),
+        clips: Sequence[Tensor] = (),
+        device: Device = "cpu",
+        threads: int = 1,
+        tier: Tier | None = None,
+    ) -> None:
+        self.model = model
+        self.x = x
+        self.clip_seconds = clip_seconds
+        self.calibration = list(calibration) or [x]
+        self.clips = list(clips) or [x]
+        self.device = device
+        self.threads = threads
+        self.tier = tier or latency.TIERS["quick"]
+        self.compared: dict[str, tuple[float, float]] = {}
+
+    def __enter__(self) -> "Subject":
+        self._folder = tempfile.TemporaryDirectory(prefix="bench-timing-")
+        self.folder = Path(self._folder.name)
+        try:
+            with torch.inference_mode():
+                was = self.model.training
+                logits = self.model.eval()(self.x).clone()
+                self.model.train(was)
+            torch.save((self.model, self.x, logits), self.folder / "model.pt")
+            torch.save((self.calibration, self.clips), self.folder / "clips.pt")
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._folder.cleanup()
+
+    def latency(self, name: str = "eager", scope: Scope = "end-to-end", batch: int = 1) -> Latency:
+        """Time a backend, in as many processes as the tier asks for.
+
+        Raises:
+            ProfileError: the backend cannot run the model, does not give the model's logits, or a process died.
+        """
+        prepares = backend(name, self.device).prepares
+        if name not in self.compared and isinstance(self.model, AudioModel):
+            self.compared[name] = self._fresh("compare", name)
+        if prepares and batch > 1 and not (self.folder / f"{name}-{batch}").exists():
+            self._fresh("prepare", name, batch)
+        found = latency.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
+        deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
+        return replace(found, deviation=deviation, agreement=agreement)
+
+    def sweep(self, name: str = "eager", scope: Scope = "end-to-end", largest: int = 256) -> list[Latency]:
+        """Time powers of two of clips at once; the one with the highest throughput is the best batch.
+
+        Raises:
+            ProfileError: as `latency`.
+        """
+        return grow(lambda batch: self.latency(name, scope, batch), largest)
+
+    def _fresh(self, task: Literal["compare", "prepare", "time"], *arguments: Any) -> Any:
+        """Do a task in a process of its own."""
+        place = self.folder, self.clip_seconds, self.device, self.threads, self.tier
+        return fresh(_TASKS[task], self.threads, place, *arguments)
+
+
+def grow(time: Callable[[int], Latency], largest: int) -> list[Latency]:
+    """Return the timings of 1, 2, 4, ... clips at once up to `largest`, ended by two that bring nothing.
+
+    Args:
+        time: times so many clips.
+        largest: most of them.
+    """
+    found: list[Latency] = []
+    best, vain, batch = 0.0, 0, 1
+    while batch <= largest and vain < 2:
+        found.append(time(batch))
+        vain = 0 if found[-1].throughput > best else vain + 1
+        best = max(best, found[-1].throughput)
+        batch *= 2
+    return found
+
+
+def best(timings: Sequence[Latency]) -> Latency:
+    """Return the timing with the highest throughput; of those with a steady one where there are such."""
+    return max(timings, key=lambda timing: (timing.ranked, timing.throughput))
+
+
+def cores(threads: int) -> frozenset[int]:
+    """Return the logical processors to pin to: the last ones, on as many cores as there are; the first has interrupts.
+
+    Raises:
+        ProfileError: this process may use fewer.
+    """
+    usable = sorted(os.sched_getaffinity(0), reverse=True)
+    if threads > len(usable):
+        raise ProfileError(f"{threads} threads cannot be pinned to {len(usable)} processors: use --threads 1")
+    rank: dict[str, int] = {}
+    places = []
+    for processor in usable:
+        siblings = str(processor)
+        with suppress(OSError):
+            file = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+            siblings = file.read_text().strip()
+        rank[siblings] = rank.get(siblings, 0) + 1
+        places.append((rank[siblings], len(places), processor))
+    return frozenset(processor for _, _, processor in sorted(places)[:threads])
+
+
+def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
+    """Call a function in a process that has done nothing else, pinned, and return what it returns.
+
+    A fork server imports torch once; every process is forked from it, with no thread started yet.
+
+    Raises:
+        BenchError: what the function raises.
+        ProfileError: the process died.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["bench.latency"])
+    here, there = context.Pipe()
+    pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
+    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))  # type: ignore[attr-defined]
+    process.start()
+    there.close()
+    try:
+        result = here.recv()
+    except (EOFError, ConnectionResetError):
+        process.join()
+        raise ProfileError(
+            f"the process that was timed ended with exit code {process.exitcode}; out of memory?"
+        ) from None
+    finally:
+        process.kill()
+        process.join()
+    if isinstance(result, BenchError):
+        raise result
+    return result
+
+
+def _child(
+    connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    """Do a task and send what comes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    if pinned:
+        os.sched_setaffinity(0, pinned)
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    set_threads(threads)
+    try:
+        connection.send(task(*arguments))
+    except BenchError as error:
+        connection.send(error)
+    except Exception as error:
+        connection.send(ProfileError(f"{type(error).__name__}: {error}"))
+
+
+_Place = tuple[Path, float, Device, int, Tier]
+
+
+def _compare(place: _Place, name: str) -> tuple[float, float]:
+    folder, _, device, threads, _ = place
+    model, x, _ = torch.load(folder / "model.pt", weights_only=False)
+    calibration, clips = torch.load(folder / "clips.pt")
+    latency.prepare(model, x, name, calibration, folder / f"{name}-1")
+    return latency.compare(model, clips, name, device, threads, folder / f"{name}-1")
+
+
+def _prepare(place: _Place, name: str, batch: int) -> None:
+    folder = place[0]
+    model, x, _ = torch.load(folder / "model.pt", weights_only=False)
+    calibration, _ = torch.load(folder / "clips.pt")
+    latency.prepare(model, x, name, calibration, folder / f"{name}-{batch}", batch)
+
+
+def _time(place: _Place, name: str, scope: Scope, batch: int) -> Latency:
+    folder, clip_seconds, device, threads, tier = place
+    model, x, logits = torch.load(folder / "model.pt", weights_only=False)
+    return latency.measure(
+        model, x, clip_seconds, device=device, threads=threads, scope=scope, tier=tier, backend_name=name, batch=batch,
+        logits=logits, folder=folder / f"{name}-{batch}" if isinstance(model, AudioModel) else None,
+    )  # fmt: skip
+
+
+_TASKS: dict[str, Callable[..., Any]] = {"compare": _compare, "prepare": _prepare, "time": _time}
