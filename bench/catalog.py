@@ -276,6 +276,19 @@ DATASETS = {
         folder="gtzan_music_speech",
         folds=1,
     ),
+    "vggsound": Dataset(
+        target="datamodules.vggsound:VGGSound",
+        line="VGGSound: YouTube clips, 309 classes, a folder or tar shards",
+        folder="vggsound",
+        folds=1,
+    ),
+    "audioset": Dataset(
+        target="datamodules.audioset:AudioSet",
+        line="AudioSet's audio, balanced or full to eval, 527 labels, a folder or tar shards",
+        folder="audioset",
+        folds=1,
+        task="multi",
+    ),
     "audioset-embeddings": Dataset(
         target="datamodules.audioset_embeddings:AudioSetEmbeddings",
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",

@@ -1,13 +1,21 @@
-"""`bench data`: where the datasets are. Commands import what they need themselves."""
+"""`bench data`: where the datasets are, and getting them. Commands import what they need themselves."""
 
+import hashlib
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
+import platformdirs
 import typer
+from rich.progress import Progress
 
 from bench import catalog
-from bench.console import AsJson, DataDir, data_folder, out, print_json
+from bench.console import AsJson, DataDir, data_folder, err, out, print_json
+from bench.errors import BenchError, SuiteError
+from bench.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="Where the datasets are.")
+app = typer.Typer(no_args_is_help=True, help="Where the datasets are, and getting them.")
 
 
 @app.command("status")
@@ -35,3 +43,185 @@ def data_status(
             out.print(f"{each:22} {about['where']}: {about['problem'] or 'here'}", markup=False, highlight=False)
     if name and status[name]["problem"]:
         raise typer.Exit(1)
+
+
+@app.command("download")
+def data_download(
+    name: Annotated[str, typer.Argument(help="A dataset.")],
+    data_dir: DataDir = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(envvar="BENCH_MIRROR", help="Address of a folder that has the files, in the place of their own."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the licence without being asked.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a dataset, verify and unpack it; what has arrived is kept when interrupted, and gone on from."""
+    from datamodules.sources import SOURCES
+
+    entry = catalog.DATASETS.get(name)
+    if name not in SOURCES:
+        entry = catalog.dataset(name)  # an unknown name stops here
+        raise SuiteError(f"{name} is not downloaded: {entry.line}")
+    source = SOURCES[name]
+    target = data_folder(data_dir) / ((entry.folder if entry else None) or name)
+    if not source.files:
+        _not_downloaded(name, target, source.instructions, as_json)
+        return
+    size = sum(file.size or 0 for file in source.files)
+    about = (
+        f"{name}, {size / 1e6:,.0f} MB, to {target}\nhomepage: {source.homepage}\n"
+        f"cite:     {source.citation}\nlicence:  {source.licence}"
+    )
+    err.print("\n".join(filter(None, (about, source.instructions))), markup=False, highlight=False)
+    if not yes and not sys.stdin.isatty():
+        raise SuiteError("nobody is there to accept the licence: add --yes if you do")
+    if not yes and not typer.confirm("Download it under this licence?", err=True):
+        raise typer.Exit(1)
+
+    from bench.progress import Bytes
+    from datamodules.base import DataError
+    from datamodules.download import download
+
+    try:
+        with Bytes(err) as bar:
+            outcome = download(source, target, mirror, bar.report)
+    except DataError as error:
+        raise BenchError(str(error)) from error
+    if as_json:
+        print_json({
+            "dataset": name,
+            "where": str(outcome.where),
+            "state": outcome.state,
+            "files": outcome.files,
+            "licence": source.licence,
+        })  # fmt: skip
+    else:
+        words = "is there and whole" if outcome.state == "here" else "downloaded, verified and unpacked"
+        out.print(f"{name}: {words}: {outcome.where}", markup=False, highlight=False)
+
+
+def _not_downloaded(name: str, target: Path, instructions: str, as_json: bool) -> None:
+    """Say how to get a dataset that has no direct source, and what is missing of it; exit 1 if anything is."""
+    problem: str | None = f"{name} is not in this version's catalogue"
+    if name in catalog.DATASETS:
+        problem = catalog.load(catalog.DATASETS[name].target).find(target)
+    if as_json:
+        print_json({
+            "dataset": name,
+            "where": str(target),
+            "state": "by hand" if problem else "here",
+            "problem": problem,
+            "instructions": instructions,
+        })  # fmt: skip
+    else:
+        out.print(instructions, markup=False, highlight=False)
+        out.print(f"{target}: {problem or 'here'}", markup=False, highlight=False)
+    if problem:
+        raise typer.Exit(1)
+
+
+@app.command("verify")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="A dataset.")],
+    data_dir: DataDir = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="Where the data is, if not under the data directory; for `folder` also a table (.csv)."),
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Its cache takes the decoded clips, for later runs.")] = Path("runs"),
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="Manifest to hold the clips against. [default: a file of the user's data folder]"),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Write the manifest anew: the data changed on purpose.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Decode every clip once, list all that is wrong, and write the manifest or hold the clips against it."""
+    from datamodules import verify
+
+    target, given = _dataset(name, data_folder(data_dir), clips)
+    where = manifest or _manifest(name, given)
+    cache = Store(store.resolve()).cache
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("decoding", total=None)
+        verdict = verify.verify(
+            lambda fold: target(cache=cache, fold=fold, **given),
+            None if accept else where,
+            report=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    if not verdict.problems and verdict.changes is None:
+        verify.save(where, name, verdict)
+    counts: dict[str, Any] = {what: verdict.count(what) for what in ("fold", "labels", "container")}
+    if as_json:
+        print_json({
+            "dataset": name,
+            "clips": [asdict(clip) for clip in verdict.clips],
+            "clips_official": verdict.clips_official,
+            "counts": counts,
+            "silent": verdict.silent,
+            "notes": verdict.notes,
+            "digest": verdict.digest,
+            "manifest": str(where),
+            "problems": verdict.problems,
+            "changes": verdict.changes,
+        })  # fmt: skip
+    else:
+        _print(name, verdict, counts, where)
+    if not verdict.sound:
+        raise typer.Exit(1)
+
+
+def _dataset(name: str, base: Path, clips: Path | None) -> tuple[Any, dict[str, Any]]:
+    """Return a dataset's class, and the arguments that say where it is."""
+    entry = catalog.dataset(name)
+    if clips is None and name == "folder":
+        raise SuiteError("--clips says where your own clips are: `bench data verify folder --clips FOLDER`")
+    if entry.folder is None and name != "folder":
+        raise SuiteError(f"{name} is made by code: there is nothing on disk to verify")
+    if clips is not None:
+        table = name == "folder" and clips.suffix.lower() == ".csv"
+        return catalog.load(entry.target), {"csv" if table else "root": clips}
+    assert entry.folder is not None
+    return catalog.load(entry.target), {"root": base / entry.folder}
+
+
+def _manifest(name: str, given: dict[str, Any]) -> Path:
+    """Return the manifest's place: not in the dataset's folder, which may be read-only, but a file for that folder."""
+    (where,) = (str(Path(path).expanduser().resolve()) for path in given.values())
+    folder = Path(platformdirs.user_data_dir("audio-classification-bench")) / "manifests"
+    return folder / f"{name}-{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.json"
+
+
+def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None:
+    """Print what was found: counts first, what is wrong last."""
+
+    def line(words: str, console: Any = out) -> None:
+        console.print(words, markup=False, highlight=False)
+
+    of = f" of {verdict.clips_official:,}" if verdict.clips_official else ""
+    silent = f", {verdict.silent} of them silent" if verdict.silent else ""
+    line(f"{name}: {len(verdict.clips):,}{of} clips{silent}, {len(counts['labels'])} classes")
+    for what, words in (("fold", "folds"), ("labels", "classes"), ("container", "files")):
+        if set(counts[what]) <= {"None"}:  # clips that are no files
+            continue
+        some = list(counts[what].items())
+        more = f" and {len(some) - 12} more" if len(some) > 12 else ""
+        line(f"  {words}: " + ", ".join(f"{key or 'by content'} {count:,}" for key, count in some[:12]) + more)
+    for note in verdict.notes:
+        line(f"  note: {note}")
+    if verdict.digest:
+        line(f"  digest in records, at the default settings: {verdict.digest}")
+    for problem in verdict.problems:
+        line(f"problem: {problem}", err)
+    for change in verdict.changes or ():
+        line(f"changed: {change}", err)
+    if verdict.sound:
+        state = "written" if verdict.changes is None else "the same"
+        line(f"  nothing is wrong; manifest {state}: {where}")
+    elif not verdict.problems:
+        line(f"changed: {len(verdict.changes)} clips differ from {where}; --accept if that is meant", err)
+    else:
+        line(f"problem: {len(verdict.problems)} in all; no manifest is written", err)

@@ -1,10 +1,18 @@
-"""What a suite shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""What a suite, or a download, shows while it runs: a bar on a terminal, plain lines elsewhere."""
 
 import time
+from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Bar
 
 
@@ -70,3 +78,42 @@ class Progress:
     def _describe(self) -> None:
         words = [f"{key} {news}" for key, news in sorted(self.now.items())]
         self.bar.update(self.task, description=escape("  ".join(words)))
+
+
+class Bytes:
+    """What is being downloaded, verified or unpacked, how many bytes of it, how fast, and the time left.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.what = ""
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def report(self, what: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` bytes are done; another `what` is another step."""
+        if what != self.what:
+            self.what = what
+            self.bar.reset(self.task, completed=done, total=total, description=escape(what))
+            if not self.console.is_terminal:
+                self.console.print(what, markup=False, highlight=False, soft_wrap=True)
+        self.bar.update(self.task, completed=done, total=total)

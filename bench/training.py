@@ -85,9 +85,10 @@ def train(
         model.start_at_prior(data.prior())
     frozen = freeze(model, recipe.frozen)
     heard = _heard(recipe, data, data_dir)
-    features = None if recipe.changes_waveforms else Features.of(model, data, device)
-    clips, validation = features or (data.train_dataloader(), data.val_dataloader())
-    if taught is not None or recipe.balanced:
+    streamed = _streamed(data, recipe, taught)
+    features = None if recipe.changes_waveforms or streamed is not None else Features.of(model, data, device)
+    clips, validation = features or (streamed or data.train_dataloader(), data.val_dataloader())
+    if streamed is None and (taught is not None or recipe.balanced):
         drawn = clips.dataset if taught is None else Taught(clips.dataset, taught)
         clips = _shuffled(drawn, data, recipe.balanced)
     fit = Fit(
@@ -96,6 +97,7 @@ def train(
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
+        warnings.filterwarnings("ignore", ".*IterableDataset.* has .__len__. defined.*")  # ours is right with workers
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
         warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
@@ -197,6 +199,13 @@ def _shuffled(clips: Dataset[Batch], data: AudioDataModule, balanced: bool = Fal
     return DataLoader(
         clips, data.batch_size, sampler=sampler, generator=order, collate_fn=whole, drop_last=drop, num_workers=workers
     )
+
+
+def _streamed(data: AudioDataModule, recipe: Recipe, taught: Tensor | None) -> DataLoader[Batch] | None:
+    """Return a loader of training clips that are read as they come, in place of `_shuffled`; None for others."""
+    train = data.splits.train
+    weights = rarity(train.targets, data.task, len(data.classes)) if recipe.balanced else None
+    return train.stream(data.batch_size, data.seed, data.workers, weights, taught)
 
 
 def rarity(targets: Tensor, task: metrics.Task, classes: int) -> Tensor:

@@ -15,16 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from datamodules.audioset_lists import LABELS, SOURCE, class_names
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import EmbeddingClips, state, write_whole
 from datamodules.folds import apart
-from datamodules.tables import rows
+from datamodules.listing import refuse
 from datamodules.tfrecord import WIDTH, records, segment
+from datamodules.youtube import is_validation
 
 FRAMES = 10
-VALIDATION_PERCENT = 5
 OFFICIAL = {"bal_train": 22_160, "eval": 20_371}
-SOURCE = "https://research.google.com/audioset/download.html"
 _CODE_VERSION = 1
 
 
@@ -46,8 +46,8 @@ class AudioSetEmbeddings(AudioDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the label table and for records of both parts."""
-        if not (root / "class_labels_indices.csv").is_file():
-            return f"missing {root / 'class_labels_indices.csv'}: fetch it from {SOURCE}"
+        if not (root / LABELS).is_file():
+            return f"missing {root / LABELS}: fetch it from {SOURCE}"
         for part in OFFICIAL:
             if next((root / "audioset_v1_embeddings" / part).glob("*.tfrecord"), None) is None:
                 return f"missing {root}/audioset_v1_embeddings/{part}/*.tfrecord: fetch features.tar.gz from {SOURCE}"
@@ -59,9 +59,9 @@ class AudioSetEmbeddings(AudioDataModule):
             raise DatasetMissing("AudioSetEmbeddings needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
-        self.classes = _class_names(self.root / "class_labels_indices.csv")
+        self.classes = tuple(class_names(self.root / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
-        chosen = np.array([_is_validation(video) for video in balanced.groups])
+        chosen = np.array([is_validation(video) for video in balanced.groups])
         train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
         splits, from_train, from_val = apart(train, val, test)
         self.note = (
@@ -111,22 +111,24 @@ def parse(paths: Sequence[Path]) -> Parsed:
     """Read all records of these files.
 
     Raises:
-        DataError: a record is damaged or does not hold such a segment; the message names file and offset.
+        DataError: records are damaged or hold no such segment; the message names file and offset of each.
     """
     frames: list[NDArray[np.uint8]] = []
     videos: list[str] = []
     starts: list[float] = []
     labelled: list[int] = []
     label: list[int] = []
-    for path, offset, data in records(paths):
+    problems: list[str] = []
+    for path, offset, data in records(paths, problems):
         try:
             found = segment(data)
             if not 1 <= len(found.frames) <= FRAMES:
                 raise ValueError(f"it has {len(found.frames)} frames, not 1 to {FRAMES}")
         except ValueError as error:
-            raise DataError(
+            problems.append(
                 f"{str(path)!r}: the record at byte {offset} is no AudioSet segment ({error}): fetch the file again"
-            ) from error
+            )
+            continue
         clip = np.zeros((FRAMES, WIDTH), np.uint8)
         clip[: len(found.frames)] = found.frames
         labelled.extend([len(frames)] * len(found.labels))
@@ -134,6 +136,7 @@ def parse(paths: Sequence[Path]) -> Parsed:
         frames.append(clip)
         videos.append(found.video_id)
         starts.append(found.start_seconds)
+    refuse(problems)
     if not frames:
         raise DataError(f"{len(paths)} files hold no records: fetch them again")
     return Parsed(np.stack(frames), videos, starts, np.array(labelled, np.int64), np.array(label, np.int64))
@@ -154,17 +157,3 @@ def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
     arrays = {name: np.asarray(value) for name, value in vars(parsed).items()}
     write_whole(stored, lambda file: np.savez(file, allow_pickle=False, **arrays))
     return parsed
-
-
-def _class_names(table: Path) -> tuple[str, ...]:
-    names: list[str] = []
-    for line, row in rows(table, ("index", "mid", "display_name")):
-        if row["index"] != str(len(names)):
-            raise DataError(f"{table.name!r} line {line} has index {row['index']}, not {len(names)}: restore the file")
-        names.append(row["display_name"])
-    return tuple(names)
-
-
-def _is_validation(video: str) -> bool:
-    """Decide by the video's name alone, so that a video stays where it is while others vanish from YouTube."""
-    return int.from_bytes(hashlib.sha256(f"validation {video}".encode()).digest()[:4]) % 100 < VALIDATION_PERCENT

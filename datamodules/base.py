@@ -19,13 +19,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-
-class DataError(Exception):
-    """Data is damaged or does not fit; the message names the files and the remedy."""
-
-
-class DatasetMissing(DataError):  # noqa: N818 - it is a state of the disk more than a fault
-    """A dataset is not on disk; the message says where it was looked for and how to get it."""
+from datamodules.audio import MOST_SECONDS
+from datamodules.errors import DataError as DataError
+from datamodules.errors import DatasetMissing as DatasetMissing
+from datamodules.listing import Listing
 
 
 class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
@@ -49,6 +46,25 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
     @abstractmethod
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return `x` of these clips, `(B, S)` or `(B, T, F)` float32."""
+
+    def stream(
+        self,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        weights: Tensor | None = None,
+        beside: Tensor | None = None,
+    ) -> DataLoader[Any] | None:
+        """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
+
+        Args:
+            batch_size: clips of the largest batch.
+            seed: of the order; every epoch has its own.
+            workers: processes that read ahead; the order is the same.
+            weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
+            beside: `(N, ...)` a third part of the batch.
+        """
+        return None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,6 +113,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clips_official: number of clips in the complete official dataset; None where there is no such number.
         clips_available: how many of those are here, where they are cut to shorter ones; None where they are the clips
             of the splits (after `setup`).
+        longest_seconds: longest file that is accepted.
         note: coverage or omissions a reader of the record has to know of (after `setup`).
         workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
         splits: the clips of this fold (after `setup`).
@@ -105,9 +122,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     task: ClassVar[Literal["single", "multi"]] = "single"
     kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
     folds: int = 1
-    split: ClassVar[str]
-    clips_official: ClassVar[int | None] = None
+    split: str
+    clips_official: int | None = None
     clips_available: int | None = None
+    longest_seconds: ClassVar[float] = MOST_SECONDS
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]
@@ -137,6 +155,17 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def read(self) -> Splits:
         """Read the dataset, set `classes`, `clip_shape`, `clip_seconds`, `sample_rate`; return this fold's splits."""
 
+    def listing(self) -> Listing | None:
+        """Return the audio files by name, each with its labels, group and fold, and decode none of them.
+
+        None where the clips are no files, or where there is no telling before `read`; `datamodules.verify` then goes by
+        the clips that were read.
+
+        Raises:
+            DataError: not even a list can be made.
+        """
+        return None
+
     def setup(self, stage: str | None = None) -> None:
         """Read the dataset once and refuse a split that leaks."""
         if not hasattr(self, "splits"):
@@ -152,7 +181,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
 
     def manifest(self) -> str:
-        """Return a digest of every clip's id, group, content and target; another value means other data."""
+        """Return a digest of every clip's id, group, content and target; another value means other data.
+
+        It stands in every record, and in the name of cached features. It is of clips as a run hears them, decoded and
+        resampled; the manifest that `datamodules.verify` writes is of the files as they lie on disk, and names them.
+        """
         digest = hashlib.sha256("\n".join(self.classes).encode())
         rows: list[tuple[str, str, str, bytes]] = []
         for clips in (self.splits.train, self.splits.val, self.splits.test):
@@ -164,6 +197,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Shuffled by the seed."""
+        if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
+            return streamed
         order = torch.Generator().manual_seed(self.seed)
         clips = len(self.splits.train)
         single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, decode
+from datamodules.audio import AudioError, Member, Source, decode
 from datamodules.base import ClipSet, DataError
 
 CODE_VERSION = 1
@@ -77,14 +77,14 @@ class EmbeddingClips(ArrayClips):
 
 
 def decode_all(
-    paths: Sequence[Path], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
+    paths: Sequence[Source], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
 ) -> tuple[NDArray[np.int16], list[str]]:
     """Decode every file once to clips of one length.
 
     Shorter files are padded with zeros, longer ones cropped at the end.
 
     Args:
-        paths: audio files.
+        paths: audio files, or members of shards.
         sample_rate: of the clips, in hertz.
         clip_seconds: length of the clips.
         cache: folder for the decoded clips, shared by any number of processes; None keeps them in memory.
@@ -137,16 +137,25 @@ def write_whole(path: Path, write: Callable[["tempfile._TemporaryFileWrapper[byt
             raise
 
 
-def state(paths: Sequence[Path]) -> str:
+def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
+    """Return a clip as it is kept: 16 bits, padded with zeros or cropped at the end to `samples`."""
+    row = np.zeros(samples, np.int16)
+    waveform = waveform[:samples]
+    row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
+    return row
+
+
+def state(paths: Sequence[Source]) -> str:
     """Return a digest of the names, sizes and modification times of files, for a cache's key."""
     digest = hashlib.sha256()
-    for path in paths:
+    for source in paths:
+        path, part = (source.file, f"{source.start} {source.size}\n") if isinstance(source, Member) else (source, "")
         try:
             found = path.stat()
             seen = f"{found.st_size} {found.st_mtime_ns}"
         except OSError:  # whoever reads the file says what is wrong with it
             seen = "unreadable"
-        digest.update(os.fsencode(path) + f"\0{seen}\n".encode())
+        digest.update(os.fsencode(path) + f"\0{seen}\n{part}".encode())
     return digest.hexdigest()
 
 
@@ -155,14 +164,12 @@ def silent(hashes: Sequence[str], samples: int) -> int:
     return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
 
 
-def _decode_each(paths: Sequence[Path], sample_rate: int, samples: int) -> Iterator[tuple[NDArray[np.int16], str]]:
-    def one(path: Path) -> tuple[NDArray[np.int16], str] | AudioError:
+def _decode_each(paths: Sequence[Source], sample_rate: int, samples: int) -> Iterator[tuple[NDArray[np.int16], str]]:
+    def one(path: Source) -> tuple[NDArray[np.int16], str] | AudioError:
         try:
-            waveform = decode(path, sample_rate)[:samples]
+            row = quantised(decode(path, sample_rate), samples)
         except AudioError as error:
             return error
-        row = np.zeros(samples, np.int16)
-        row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
         return row, hashlib.sha256(row.astype("<i2", copy=False).tobytes()).hexdigest()
 
     bad: list[AudioError] = []
@@ -178,7 +185,7 @@ def _decode_each(paths: Sequence[Path], sample_rate: int, samples: int) -> Itera
         )
 
 
-def _key(paths: Sequence[Path], sample_rate: int, samples: int) -> str:
+def _key(paths: Sequence[Source], sample_rate: int, samples: int) -> str:
     return hashlib.sha256(f"{state(paths)} {sample_rate} {samples} {CODE_VERSION}".encode()).hexdigest()[:16]
 
 

@@ -4,6 +4,7 @@ Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 20
 Layout: `meta/esc50.csv` and `audio/`. ESC-10 is the rows with `esc10` True, in a folder of its own or inside ESC-50's.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import torch
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import rotated
+from datamodules.listing import File, Listing
 from datamodules.tables import inside, rows
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
@@ -58,58 +60,63 @@ class ESC50(AudioDataModule):
         missing = [str(path) for path in wanted if not path.exists()]
         return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
 
-    def read(self) -> Splits:
-        """Decode the clips and rotate the official folds."""
+    def listing(self) -> Listing:
+        """Read the table."""
         if self.root is None:
             raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
         table = self.root / "meta" / "esc50.csv"
-        audio = self.root / "audio"
-
-        paths: list[Path] = []
-        fold_of: list[int] = []
-        official: list[int] = []
-        groups: list[str] = []
+        found = Listing()
         names: dict[int, str] = {}
-        for line, row in rows(table, COLUMNS):
-            where = f"{table.name!r} line {line}"
-            if row["esc10"] not in ("True", "False"):
-                raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
-            if self.only_esc10 and row["esc10"] == "False":
-                continue
-            try:
-                fold, target = int(row["fold"]), int(row["target"])
-            except ValueError as error:
-                raise DataError(f"{where}: fold and target must be whole numbers ({error})") from error
-            if not 1 <= fold <= self.folds:
-                raise DataError(f"{where}: fold {fold} is not one of 1 to {self.folds}")
-            if names.setdefault(target, row["category"]) != row["category"]:
-                raise DataError(f"{where}: target {target} is {row['category']!r} here and {names[target]!r} above")
-            paths.append(inside(audio, row["filename"], where))
-            fold_of.append(fold)
-            official.append(target)
-            groups.append(row["src_file"])
-        if len(set(paths)) != len(paths):
-            twice = sorted({path.name for path in paths if paths.count(path) > 1})
-            raise DataError(f"{table.name!r} names files twice: {', '.join(twice[:10])}: remove the second rows")
-        if absent := [path.name for path in paths if not path.exists()]:
-            some = ", ".join(absent[:10])
-            raise DatasetMissing(
-                f"{len(absent)} of {len(paths)} files are not in {str(audio)!r} ({some}): see {SOURCE}"
-            )
+        first: dict[str, str] = {}
+        for line, row in rows(table, COLUMNS, problems=found.problems):
+            with found.noting():
+                file = self._file(row, f"{table.name!r} line {line}", names)
+                if file and first.setdefault(file.id, file.where) != file.where:
+                    raise DataError(f"{table.name!r} names files twice: {file.id}: remove line {line}")
+                if file:
+                    found.files.append(file)
+        self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's numbers have gaps
+        return found
 
-        numbers = sorted(names)  # ESC-10's targets have gaps
-        self.classes = tuple(names[number] for number in numbers)
+    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> File | None:
+        """Return a row's file; None where it is not of this dataset. `names` are the classes met so far, by number."""
+        if row["esc10"] not in ("True", "False"):
+            raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
+        if self.only_esc10 and row["esc10"] == "False":
+            return None
+        try:
+            fold, target = int(row["fold"]), int(row["target"])
+        except ValueError as error:
+            raise DataError(f"{where}: fold and target must be whole numbers ({error})") from error
+        if not 1 <= fold <= self.folds:
+            raise DataError(f"{where}: fold {fold} is not one of 1 to {self.folds}")
+        if names.setdefault(target, row["category"]) != row["category"]:
+            raise DataError(f"{where}: target {target} is {row['category']!r} here and {names[target]!r} above")
+        if (other := next(number for number, name in names.items() if name == row["category"])) != target:
+            raise DataError(f"{where}: {row['category']!r} has the target {target} here and {other} above")
+        assert self.root is not None
+        path = inside(self.root / "audio", row["filename"], where)
+        return File(path.name, path, (row["category"],), row["src_file"], str(fold), where)
+
+    def read(self) -> Splits:
+        """Decode the clips and rotate the official folds."""
+        files = self.listing().whole()
+        paths = [file.source for file in files]
+        if absent := [file.id for file in files if isinstance(file.source, Path) and not file.source.exists()]:
+            some = ", ".join(absent[:10])
+            folder = str(Path(self.root or "") / "audio")
+            raise DatasetMissing(f"{len(absent)} of {len(paths)} files are not in {folder!r} ({some}): see {SOURCE}")
         samples, hashes = decode_all(
             paths, self.sample_rate, self.clip_seconds, self.cache, type(self).__name__.lower()
         )
         self.clip_shape = (samples.shape[1],)
         if quiet := silent(hashes, samples.shape[1]):
             self.note = f"{quiet} clips are silent"
-        targets = torch.tensor([numbers.index(target) for target in official])
-        clips = WaveformClips(samples, [path.name for path in paths], groups, hashes, targets)
-        return rotated(clips, fold_of, self.fold)
+        targets = torch.tensor([self.classes.index(file.labels[0]) for file in files])
+        clips = WaveformClips(samples, [file.id for file in files], [file.group for file in files], hashes, targets)
+        return rotated(clips, [int(file.fold) for file in files], self.fold)
 
 
 class ESC10(ESC50):

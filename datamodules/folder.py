@@ -4,15 +4,16 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from datamodules.audio import AudioError, length
+from datamodules.audio import AudioError, Source, length
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import grouped_folds, rotate, rotated
+from datamodules.listing import File, Listing
 from datamodules.tables import inside, rows, safe
 
 ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
@@ -60,12 +61,11 @@ class Folder(AudioDataModule):
         self._left_out = 0
         if csv is not None:
             folder = Path(csv).expanduser().parent
-            self._files = _from_table(Path(csv).expanduser())
+            self._listing = _from_table(Path(csv).expanduser())
         else:
             folder = Path(root or "").expanduser()
-            self._files, self._left_out = _from_folders(folder)
-        given = {file.fold for file in self._files if file.fold is not None}
-        if given:
+            self._listing, self._left_out = _from_folders(folder)
+        if given := {file.fold for file in self._listing.files if file.fold}:
             self.folds = len(given)
         super().__init__(folder, cache, fold, seed, batch_size)
         self.sample_rate: int = sample_rate
@@ -76,17 +76,27 @@ class Folder(AudioDataModule):
         """Look for the folder."""
         return None if root.is_dir() else f"missing {root}: make one folder per class there"
 
+    def listing(self) -> Listing:
+        """Return the files; those without a fold of their own are divided by source."""
+        files = self._listing.files
+        self.classes = tuple(sorted({file.labels[0] for file in files}))
+        if any(file.fold for file in files):
+            return self._listing
+        targets = [self.classes.index(file.labels[0]) for file in files]
+        folds = grouped_folds([file.group for file in files], targets, self.folds, FOLD_SEED)
+        dealt = [replace(file, fold=str(fold)) for file, fold in zip(files, folds, strict=True)]
+        return Listing(dealt, self._listing.problems)
+
     def read(self) -> Splits:
         """Decode the clips and rotate the folds."""
-        files = self._files
-        self.classes = tuple(sorted({file.label for file in files}))
-        targets = [self.classes.index(file.label) for file in files]
+        self._listing.whole()  # what is wrong with single rows, before what is wrong with their division
+        files = self.listing().files
+        targets = [self.classes.index(file.labels[0]) for file in files]
         groups = [file.group for file in files]
-        official = [file.fold for file in files if file.fold is not None]
-        folds = official or grouped_folds(groups, targets, self.folds, FOLD_SEED)
-        absent = self._check(targets, folds, official=bool(official))
+        folds = [int(file.fold) for file in files]
+        absent = self._check(targets, folds, official=any(file.fold for file in self._listing.files))
 
-        paths = [file.path for file in files]
+        paths = [file.source for file in files]
         self.clip_seconds = self._clip_seconds or _default_seconds(paths)
         samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "folder")
         self.clip_shape = (samples.shape[1],)
@@ -116,55 +126,47 @@ class Folder(AudioDataModule):
         return absent
 
 
-@dataclass(frozen=True)
-class _File:
-    id: str
-    path: Path
-    label: str
-    group: str
-    fold: int | None = None
-
-
-def _from_folders(root: Path) -> tuple[list[_File], int]:
+def _from_folders(root: Path) -> tuple[Listing, int]:
     """Return the audio files of `root/<class>/` and how many other entries there are."""
     if not root.is_dir():
         raise DatasetMissing(f"{str(root)!r} is no folder: put your clips in one folder per class there")
-    files: list[_File] = []
+    found = Listing()
     left_out = 0
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
             if path.suffix.lower() in ENDINGS:
                 name = str(path.relative_to(root))
-                path = inside(root, name, f"{folder.name!r}")
-                files.append(_File(safe(name), path, safe(folder.name), safe(path.stem)))
+                with found.noting():
+                    path = inside(root, name, f"{folder.name!r}")
+                    found.files.append(File(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
             else:
                 left_out += 1
-    if not files:
+    if not found.files and not found.problems:
         raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({' '.join(ENDINGS)}) in one folder per class")
-    return files, left_out
+    return found, left_out
 
 
-def _from_table(table: Path) -> list[_File]:
+def _from_table(table: Path) -> Listing:
     if not table.is_file():
         raise DatasetMissing(f"{str(table)!r} is not there: write a table with the columns path,label[,fold,group]")
-    files: list[_File] = []
+    found = Listing()
     first: dict[Path, int] = {}
-    for line, row in rows(table, ("path", "label"), ("fold", "group")):
+    for line, row in rows(table, ("path", "label"), ("fold", "group"), found.problems):
         where = f"{table.name!r} line {line}"
-        path = inside(table.parent, row["path"], where)
-        if (earlier := first.setdefault(path.resolve(), line)) != line:
-            raise DataError(f"{where}: {row['path']!r} stands in line {earlier} already: remove one of them")
-        try:
-            fold = int(row["fold"]) if "fold" in row else None
-        except ValueError as error:
-            raise DataError(f"{where}: fold {row['fold']!r} is no whole number") from error
-        files.append(_File(row["path"], path, row["label"], row.get("group", path.stem), fold))
-    if not files:
+        with found.noting():
+            path = inside(table.parent, row["path"], where)
+            if (earlier := first.setdefault(path.resolve(), line)) != line:
+                raise DataError(f"{where}: {row['path']!r} stands in line {earlier} already: remove one of them")
+            if "fold" in row and not row["fold"].removeprefix("-").isdecimal():
+                raise DataError(f"{where}: fold {row['fold']!r} is no whole number")
+            fold = str(int(row["fold"])) if "fold" in row else ""
+            found.files.append(File(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
+    if not found.files and not found.problems:
         raise DatasetMissing(f"{str(table)!r} has no rows: write one per clip, path,label[,fold,group]")
-    return files
+    return found
 
 
-def _default_seconds(paths: Sequence[Path]) -> float:
+def _default_seconds(paths: Sequence[Source]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
     longest = 0.1
     for path in paths:

@@ -19,6 +19,7 @@ import torch
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import rotated
+from datamodules.listing import File, Listing
 from datamodules.tables import inside, safe
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
@@ -76,13 +77,39 @@ class RAVDESS(AudioDataModule):
             return f"missing {root / 'Actor_01'} and so on: unpack Audio_Speech_Actors_01-24.zip of {SOURCE} there"
         return None
 
-    def read(self) -> Splits:
-        """Decode the speech of the actors that are here and rotate the folds of actors."""
+    def listing(self) -> Listing:
+        """Read the names of the speech that is here."""
+        files, _, problems = self._files()
+        fold_of = self._deal(sorted({file.actor for file in files}))
+        return Listing(
+            [
+                File(
+                    file.path.name,
+                    file.path,
+                    (CLASSES[file.emotion - 1],),
+                    f"Actor_{file.actor:02}",
+                    str(fold_of[file.actor]),
+                )
+                for file in files
+            ],
+            problems,
+        )
+
+    def _files(self) -> tuple[list["_File"], Counter[str], list[str]]:
         if self.root is None:
             raise DatasetMissing("RAVDESS needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
-        files, left_out = _files(self.root)
+        return _files(self.root)
+
+    def read(self) -> Splits:
+        """Decode the speech of the actors that are here and rotate the folds of actors."""
+        files, left_out, problems = self._files()
+        if problems:
+            raise DataError(
+                f"{len(problems)} entries are not RAVDESS's: {'; '.join(problems[:10])}. "
+                "Mend the names (modality-channel-emotion-intensity-statement-repetition-actor.wav) or remove them"
+            )
         actors = sorted({file.actor for file in files})
         fold_of = self._deal(actors)
         test, val = self.fold, (self.fold + 1) % self.folds
@@ -136,8 +163,8 @@ class _File:
     actor: int
 
 
-def _files(root: Path) -> tuple[list[_File], Counter[str]]:
-    """Return the spoken clips, and how many songs and videos lie beside them; any other name is an error."""
+def _files(root: Path) -> tuple[list[_File], Counter[str], list[str]]:
+    """Return the spoken clips, how many songs and videos lie beside them, and what is wrong with other names."""
     files: dict[str, _File] = {}
     left_out: Counter[str] = Counter()
     problems: list[str] = []
@@ -165,12 +192,7 @@ def _files(root: Path) -> tuple[list[_File], Counter[str]]:
                 problems.append(f"{shown} stands there as {other.path.name} too: remove one of them")
             else:
                 files[path.stem] = _File(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
-    if problems:
-        raise DataError(
-            f"{len(problems)} entries are not RAVDESS's: {'; '.join(problems[:10])}. "
-            "Mend the names (modality-channel-emotion-intensity-statement-repetition-actor.wav) or remove them"
-        )
-    return list(files.values()), left_out
+    return list(files.values()), left_out, problems
 
 
 def _parts(name: str) -> tuple[int, int, int, int]:

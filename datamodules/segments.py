@@ -25,6 +25,7 @@ from datamodules.audio import AudioError, decode
 from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips import state, write_whole
 from datamodules.folds import grouped_shares, merged
+from datamodules.listing import File, Listing
 from datamodules.preparation import Samples, piece, segments
 from datamodules.tables import inside, safe
 
@@ -129,12 +130,10 @@ class SegmentedRecordings(AudioDataModule):
     Attributes:
         shares: of the recordings that train, validate and test.
         official: number of recordings of each class in the complete dataset.
-        longest_seconds: longest file that is accepted.
     """
 
     shares: ClassVar[tuple[float, float, float]]
     official: ClassVar[dict[str, int]]
-    longest_seconds: ClassVar[float]
 
     def __init__(
         self,
@@ -159,6 +158,15 @@ class SegmentedRecordings(AudioDataModule):
     @abstractmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
         """Return a recording as it is to be cut."""
+
+    def listing(self) -> Listing:
+        """Return the recordings; their division follows from what they hold, for copies stay together."""
+        if self.root is None:
+            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
+        if problem := self.find(self.root):
+            raise DatasetMissing(problem)
+        files, _ = self.recordings(self.root)
+        return Listing([File(file.name, file.path, (file.label,), file.group, "") for file in files])
 
     def read(self) -> Splits:
         """Prepare the recordings, divide them and cut them."""

@@ -4,11 +4,19 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from datamodules.base import DataError
+from datamodules.errors import DataError
 
 
-def rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, str]]]:
+def rows(
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), problems: list[str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield `(line number, column → cell)` of each row of a comma-separated UTF-8 table with a header.
+
+    Args:
+        path: the table.
+        required: columns that it must have.
+        optional: columns that it may have.
+        problems: takes what is wrong with single rows, which are then passed over; without it they raise.
 
     Raises:
         DataError: not UTF-8, an unknown or missing column, a row with too many or too few cells, or an empty cell.
@@ -29,11 +37,39 @@ def rows(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> I
                 if not cells:  # a blank line, such as the last
                     continue
                 if len(cells) != len(header) or "" in cells:
-                    raise DataError(
+                    problem = (
                         f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
                         f"the header {len(header)}: mend the row"
                     )
+                    if problems is None:
+                        raise DataError(problem)
+                    problems.append(problem)
+                    continue
                 yield reader.line_num, dict(zip(header, cells, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{str(path)!r} cannot be read as a UTF-8 table ({error})") from error
+
+
+def headless(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield `(line number, column → cell)` of each row of a comma-separated UTF-8 table without a header.
+
+    Lines that start with "#" are comments; blanks after a comma do not count.
+
+    Raises:
+        DataError: not UTF-8, a row with too many or too few cells, or an empty cell.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True, skipinitialspace=True)
+            for cells in reader:
+                if not cells or cells[0].startswith("#"):
+                    continue
+                if len(cells) != len(columns) or "" in cells:
+                    raise DataError(
+                        f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
+                        f"needed are {len(columns)} ({', '.join(columns)}): mend the row"
+                    )
+                yield reader.line_num, dict(zip(columns, cells, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{str(path)!r} cannot be read as a UTF-8 table ({error})") from error
 

@@ -19,49 +19,81 @@ LARGEST_RECORD = 1 << 20  # bytes; a record of ten frames has 1,600
 _CHUNK = 8192  # records whose checksums are computed together
 
 
-def records(paths: Sequence[Path]) -> Iterator[tuple[Path, int, bytes]]:
+def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterator[tuple[Path, int, bytes]]:
     """Yield file, offset and data of each record of these files.
+
+    Args:
+        paths: the files.
+        problems: takes what is wrong, and reading goes on: after a record that does not match its checksum with the
+            next, after a wrong length, which hides where that starts, with the next file. Without it the first raises.
 
     Raises:
         DataError: a file is cut off, or a record does not match its checksum; the message names file and offset.
     """
+    found: list[str] = []
+    lost: set[Path] = set()
     pending: list[tuple[Path, int, bytes, bytes]] = []
+
+    def done() -> Iterator[tuple[Path, int, bytes]]:
+        yield from _verified(pending, found, lost)
+        pending.clear()
+
     for path in paths:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{str(path)!r} cannot be read ({error.strerror})") from error
+            found.append(f"{str(path)!r} cannot be read ({error.strerror})")
+            content = b""
         offset = 0
         while offset < len(content):
             header, start = content[offset : offset + 12], offset + 12
             length = int.from_bytes(header[:8], "little")
             end = start + length
             if len(header) < 12 or length > LARGEST_RECORD or end + 4 > len(content):
-                yield from _verified(pending)  # a wrong length before this one may be what led here
-                raise _damaged(path, offset, "is cut off or has a wrong length")
+                yield from done()  # a wrong length before this one may be what led here
+                if path not in lost:
+                    found.append(_damaged(path, offset, "is cut off or has a wrong length"))
+                break
             pending.append((path, offset, header, content[start : end + 4]))
             offset = end + 4
             if len(pending) == _CHUNK:
-                yield from _verified(pending)
-                pending = []
-    yield from _verified(pending)
+                yield from done()
+        if found:
+            if problems is None:
+                raise DataError(found[0])
+            problems += found
+            found.clear()
+    yield from done()
+    if found and problems is None:
+        raise DataError(found[0])
+    if problems is not None:
+        problems += found
 
 
-def _verified(pending: list[tuple[Path, int, bytes, bytes]]) -> Iterator[tuple[Path, int, bytes]]:
+def _verified(
+    pending: list[tuple[Path, int, bytes, bytes]], problems: list[str], lost: set[Path]
+) -> Iterator[tuple[Path, int, bytes]]:
+    """Yield those that match both their checksums, and note the others; `lost` are files with a wrong length."""
     if not pending:
         return
-    for checked in ([header for _, _, header, _ in pending], [body for _, _, _, body in pending]):
-        stated = np.array([int.from_bytes(each[-4:], "little") for each in checked], np.uint32)
-        wrong = np.flatnonzero(masked_crc32c([each[:-4] for each in checked]) != stated)
-        if len(wrong):
-            path, offset, _, _ = pending[wrong[0]]
-            raise _damaged(path, offset, "does not match its checksum")
-    for path, offset, _, body in pending:
-        yield path, offset, body[:-4]
+    wrong_length, wrong = (
+        masked_crc32c([each[:-4] for each in checked])
+        != np.array([int.from_bytes(each[-4:], "little") for each in checked], np.uint32)
+        for checked in ([header for _, _, header, _ in pending], [body for _, _, _, body in pending])
+    )
+    for i, (path, offset, _, body) in enumerate(pending):
+        if path in lost:
+            continue
+        if wrong_length[i] or wrong[i]:
+            problems.append(_damaged(path, offset, "does not match its checksum"))
+            if wrong_length[i]:
+                lost.add(path)
+        else:
+            yield path, offset, body[:-4]
 
 
-def _damaged(path: Path, offset: int, problem: str) -> DataError:
-    return DataError(f"{str(path)!r}: the record at byte {offset} {problem}: fetch the file again")
+def _damaged(path: Path, offset: int, problem: str) -> str:
+    return f"{str(path)!r}: the record at byte {offset} {problem}: fetch the file again"
 
 
 def _crc_table() -> NDArray[np.uint32]:

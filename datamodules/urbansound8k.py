@@ -9,7 +9,7 @@ seconds under two labels. The test fold stays as it is; training and validation 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import apart, rotate
+from datamodules.listing import File, Listing, refuse
 from datamodules.tables import inside, rows
 
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
@@ -75,14 +76,37 @@ class UrbanSound8K(AudioDataModule):
         missing = [str(path) for path in wanted if not path.exists()]
         return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
 
-    def read(self) -> Splits:
-        """Decode the clips whose audio is here, rotate the official folds, and take apart what they tear."""
+    def listing(self) -> Listing:
+        """Read the table, and return the clips whose audio is here."""
+        table, audio = self._places()
+        found = Listing()
+        here = _on_disk(audio)
+        listed = list(_listed(table, found.problems))
+        with found.noting():
+            _unnamed(here, listed)
+        for clip in listed:
+            if (clip.fold, clip.name) in here:
+                where = f"{table.name!r} line {clip.line}"
+                with found.noting():
+                    path = inside(audio, f"fold{clip.fold}/{clip.name}", where)
+                    labels = (CLASSES[clip.target],)
+                    found.files.append(File(clip.name, path, labels, clip.recording, str(clip.fold), where))
+        return found
+
+    def _places(self) -> tuple[Path, Path]:
+        """Return the table and the folder of audio."""
         if self.root is None:
             raise DatasetMissing("UrbanSound8K needs a folder: give `root`")
         if problem := self.find(self.root):
             raise DatasetMissing(problem)
-        audio = self.root / "audio"
-        listed = list(_listed(self.root / "metadata" / "UrbanSound8K.csv"))
+        return self.root / "metadata" / "UrbanSound8K.csv", self.root / "audio"
+
+    def read(self) -> Splits:
+        """Decode the clips whose audio is here, rotate the official folds, and take apart what they tear."""
+        table, audio = self._places()
+        problems: list[str] = []
+        listed = list(_listed(table, problems))
+        refuse(problems)
         here = _on_disk(audio)
         unnamed = _unnamed(here, listed)
         clips = [clip for clip in listed if (clip.fold, clip.name) in here]
@@ -139,27 +163,35 @@ class _Clip:
     recording: str
     fold: int
     target: int
+    line: int
 
 
-def _listed(table: Path) -> Iterator[_Clip]:
-    """Yield the table's rows; one that contradicts itself, or the official classes, is an error."""
+def _listed(table: Path, problems: list[str]) -> Iterator[_Clip]:
+    """Yield the table's rows; what contradicts itself, or the official classes, is a problem and passed over."""
     first: dict[str, int] = {}
-    for line, row in rows(table, COLUMNS):
-        where = f"{table.name!r} line {line}"
-        name = _NAME.fullmatch(row["slice_file_name"])
-        if not name or name.groups() != (row["fsID"], row["classID"]):
-            raise DataError(
-                f"{where}: {row['slice_file_name']!r} is not named after fsID {row['fsID']} and classID "
-                f"{row['classID']} (fsID-classID-occurrence-slice.wav): restore the table from {SOURCE}"
-            )
-        number = int(row["classID"])
-        if number >= len(CLASSES) or CLASSES[number] != row["class"]:
-            raise DataError(f"{where}: class {number} is not called {row['class']!r}: restore the table from {SOURCE}")
-        if row["fold"] not in map(str, range(1, UrbanSound8K.folds + 1)):
-            raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
-        if (earlier := first.setdefault(name[0], line)) != line:
-            raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
-        yield _Clip(name[0], row["fsID"], int(row["fold"]), number)
+    for line, row in rows(table, COLUMNS, problems=problems):
+        try:
+            yield _clip(row, line, f"{table.name!r} line {line}", first)
+        except DataError as error:
+            problems.append(str(error))
+
+
+def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) -> _Clip:
+    """Return a row's clip; `first` has the line in which each name was met."""
+    name = _NAME.fullmatch(row["slice_file_name"])
+    if not name or name.groups() != (row["fsID"], row["classID"]):
+        raise DataError(
+            f"{where}: {row['slice_file_name']!r} is not named after fsID {row['fsID']} and classID "
+            f"{row['classID']} (fsID-classID-occurrence-slice.wav): restore the table from {SOURCE}"
+        )
+    number = int(row["classID"])
+    if number >= len(CLASSES) or CLASSES[number] != row["class"]:
+        raise DataError(f"{where}: class {number} is not called {row['class']!r}: restore the table from {SOURCE}")
+    if row["fold"] not in map(str, range(1, UrbanSound8K.folds + 1)):
+        raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
+    if (earlier := first.setdefault(name[0], line)) != line:
+        raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
+    return _Clip(name[0], row["fsID"], int(row["fold"]), number, line)
 
 
 def _left_out(listed: list[_Clip], from_train: list[str], from_val: list[str]) -> Iterator[str]:

@@ -426,7 +426,7 @@ def test_folder_follows_no_link_outside(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "secret.wav", np.zeros(80), 8_000)
     (tmp_path / "clips" / "cat" / "link.wav").symlink_to(tmp_path / "secret.wav")
     with pytest.raises(DataError, match=r"link.wav.*outside"):
-        Folder(root=tmp_path / "clips")
+        Folder(root=tmp_path / "clips").setup()
 
 
 def test_folder_reads_names_that_are_no_utf8(tmp_path: Path) -> None:

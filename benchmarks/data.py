@@ -1,0 +1,131 @@
+"""How fast data comes: ESC-10 from the cache against decoding it each epoch, and AudioSet's embeddings.
+
+    .venv/bin/python benchmarks/data.py --data-dir FOLDER [--threads 2] [--only esc10|embeddings]
+
+ESC-10 at 32 kHz, one process: clips a second of a whole epoch through the loader from the cache, and of decoding and
+resampling some clips of it, in turns; the ratio is the median over the turns. Then the memory of this process after
+each of 20 epochs: what it holds of its own, and what it maps of the cache, which the system may take back.
+
+The embeddings: seconds to parse and check all 22,160 balanced segments, and of epochs of `fc` as the suite of that name
+trains it, with validation, beside the same steps in a loop of plain PyTorch without it.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench import build, suite
+from bench.training import train
+from datamodules.audio import decode
+from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
+from datamodules.esc50 import ESC10
+
+ROUNDS = 7
+DECODED = 40  # clips decoded in a turn
+EPOCHS = 20
+RATE = 32_000
+
+
+def memory() -> tuple[float, float]:
+    """Return the MiB that this process holds of its own, and those of files that it maps."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    own, files = (int(status[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile"))
+    return own, files
+
+
+def epoch(data: ESC10) -> float:
+    """Return the seconds of an epoch through the training loader."""
+    began = time.perf_counter()
+    clips = sum(len(x) for x, _ in data.train_dataloader())
+    assert clips == len(data.splits.train)
+    return time.perf_counter() - began
+
+
+def esc10(root: Path) -> None:
+    """Print the ratio of the cache to decoding, and the memory of each epoch."""
+    with tempfile.TemporaryDirectory() as cache:
+        began = time.perf_counter()
+        data = ESC10(root, Path(cache), sample_rate=RATE)
+        data.setup()
+        print(f"ESC-10 at {RATE} Hz: decoded to the cache once in {time.perf_counter() - began:.1f} s")
+        clips = len(data.splits.train)
+        paths = [root / "audio" / name for name in data.splits.train.ids]
+        rng = np.random.default_rng(0)
+        epoch(data)
+        turns = []
+        for _ in range(ROUNDS):
+            chosen = rng.choice(clips, DECODED, replace=False)
+            began = time.perf_counter()
+            for i in chosen:
+                decode(paths[i], RATE)
+            decoding = DECODED / (time.perf_counter() - began)
+            turns.append((decoding, clips / epoch(data)))
+        decoding, cached = np.median(turns, 0)
+        low, ratio, high = np.quantile([b / a for a, b in turns], (0, 0.5, 1))
+        print(f"  decoding {decoding:,.0f} clips/s, cache {cached:,.0f} clips/s: {ratio:.0f} times", end="")
+        print(f" ({low:.0f} to {high:.0f})")
+        for number in range(1, EPOCHS + 1):
+            epoch(data)
+            own, files = memory()
+            print(f"  epoch {number:2}: {own:7.1f} MiB of its own, {files:7.1f} MiB mapped")
+
+
+def embeddings(root: Path) -> None:
+    """Print the seconds of parsing and of an epoch of `fc`."""
+    paths = sorted((root / "audioset_v1_embeddings" / "bal_train").iterdir())
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        segments = len(parse(paths).frames)
+        taken.append(time.perf_counter() - began)
+    print(f"AudioSet: {segments:,} segments parsed and checked in {np.median(taken):.2f} s")
+
+    run = next(run for run in suite.read("audioset-embeddings").runs() if run.model == "fc")
+    with tempfile.TemporaryDirectory() as folder:
+        data = AudioSetEmbeddings(root, Path(folder), batch_size=run.recipe.batch_size)
+        data.setup()
+        model = build.model(run, data)
+        ends: list[float] = [time.perf_counter()]
+        train(model, data, run.recipe, Path(folder), "cpu", lambda *news: ends.append(time.perf_counter()))
+        seconds = np.diff(ends)[1:]
+        plain = [bare(build.model(run, data), data) for _ in range(3)]
+    batch, threads = run.recipe.batch_size, torch.get_num_threads()
+    print(
+        f"  `fc`, {len(data.splits.train):,} clips in batches of {batch}, {threads} threads: an epoch with validation "
+        f"{np.median(seconds):.2f} s ({seconds.min():.2f} to {seconds.max():.2f}); plain steps {np.median(plain):.2f} s"
+    )
+
+
+def bare(model: nn.Module, data: AudioSetEmbeddings) -> float:
+    """Return the seconds of an epoch's steps on batches that are there already."""
+    batches = list(data.train_dataloader())
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    began = time.perf_counter()
+    for x, target in batches:
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(model(x), target).backward()
+        optimizer.step()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only", choices=("esc10", "embeddings"))
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.only != "embeddings":
+        esc10(given.data_dir / "esc10")
+    if given.only != "esc10":
+        embeddings(given.data_dir / "audioset_vggish")
+
+
+if __name__ == "__main__":
+    main()

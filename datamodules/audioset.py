@@ -1,0 +1,139 @@
+"""AudioSet's audio: 10 s of YouTube videos, 527 labels, several a clip.
+
+Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017,
+https://research.google.com/audioset/download.html. Layout: Google's `class_labels_indices.csv`,
+`balanced_train_segments.csv`, `eval_segments.csv` and, for the full training part, `unbalanced_train_segments.csv`, in
+the root or in `metadata/` as PANNs have it; the audio where and under the names that `youtube.py` says. A video is in
+one list only, so its name says to which part it belongs, whatever its folder or shard is called.
+
+AudioSet has no official validation part: it is the 5 % of the balanced part's videos that their names draw, whichever
+part trains.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from datamodules import youtube
+from datamodules.audio import Source
+from datamodules.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
+from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.listing import File, Listing
+
+PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
+
+
+class AudioSet(AudioDataModule):
+    """Balanced or full training part to evaluation part; group = the video.
+
+    Args:
+        root: folder with the lists and the audio.
+        cache: as in `AudioDataModule`.
+        fold: as in `AudioDataModule`.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        train: "balanced" (22,160 segments) or "full", with the 2,041,789 of the unbalanced part too, which want shards
+            and a recipe with `balanced`.
+        sample_rate: to resample to, in hertz.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    """
+
+    task = "multi"
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        cache: Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        train: Literal["balanced", "full"] = "balanced",
+        sample_rate: int = 32_000,
+        clip_seconds: float = 10.0,
+    ) -> None:
+        super().__init__(root, cache, fold, seed, batch_size)
+        if train not in PARTS:
+            raise DataError(f"train is {train!r}: AudioSet's training parts are {' and '.join(PARTS)}")
+        self.parts = PARTS[train]
+        self.clips_official = sum(OFFICIAL[part] for part in self.parts)
+        whole = " + ".join(self.parts[:-1])
+        self.split = (
+            f"official: train = {whole} less the 5 % of balanced_train's videos that are validation, test = eval"
+        )
+        self.sample_rate: int = sample_rate
+        self.clip_seconds = clip_seconds
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the labels, the lists of the balanced and the evaluation part, and for audio."""
+        wanted = [LABELS, *(f"{part}_segments.csv" for part in PARTS["balanced"])]
+        absent = [name for name in wanted if not _table(root, name).is_file()]
+        problems = [f"missing {', '.join(absent)} in {root}: fetch from {SOURCE}"] if absent else []
+        if problem := youtube.missing(root):
+            problems.append(problem)
+        return "; ".join(problems) or None
+
+    def listing(self) -> Listing:
+        """Find the clips that are here."""
+        root, listed = self._listed()
+        cuts = [segment.cut for segment, _ in listed]
+        found = youtube.find(root, cuts, self.cache)
+        files = Listing()
+        sources: Sequence[Source] = found.sources
+        for row, source in zip(found.rows, sources, strict=True):
+            segment, part = listed[row]
+            labels = tuple(self.classes[label] for label in segment.labels)
+            files.files.append(File(segment.cut.name, source, labels, segment.cut.video, part))
+        return files
+
+    def _listed(self) -> tuple[Path, list[tuple[Segment, str]]]:
+        """Return the root, and each listed segment with its part; set `classes`."""
+        if self.root is None:
+            raise DatasetMissing("AudioSet needs a folder: give `root`")
+        if problem := self.find(self.root):
+            raise DatasetMissing(problem)
+        names = class_names(_table(self.root, LABELS))
+        self.classes = tuple(names.values())
+        return self.root, [
+            (segment, part)
+            for part in self.parts
+            for segment in segments(_table(self.root, f"{part}_segments.csv"), names)
+        ]
+
+    def read(self) -> Splits:
+        """Find the clips that are here and divide them as the lists do."""
+        root, listed = self._listed()
+        cuts = [segment.cut for segment, _ in listed]
+        first: dict[str, str] = {}
+        for segment, part in listed:
+            if (other := first.setdefault(segment.cut.video, part)) != part:
+                raise DataError(
+                    f"video {segment.cut.video!r} is listed in {other} and in {part}, so the test would leak"
+                )
+
+        found = youtube.find(root, cuts, self.cache)
+        targets = torch.zeros(len(found.rows), len(self.classes))
+        for i, row in enumerate(found.rows):
+            targets[i, list(listed[row][0].labels)] = 1
+        clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
+        self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
+
+        rows: dict[str, list[int]] = {part: [] for part in self.parts}
+        for i, row in enumerate(found.rows):
+            rows[listed[row][1]].append(i)
+        held_out = youtube.validation(clips.groups[i] for i in rows["balanced_train"])
+        val = [i for i in rows["balanced_train"] if clips.groups[i] in held_out]
+        train = [i for part in self.parts[:-1] for i in rows[part] if clips.groups[i] not in held_out]
+        splits, notes = youtube.splits(clips, train, val, rows["eval"], self.cache, "audioset")
+        here = ", ".join(f"{part} {len(rows[part]):,} of {OFFICIAL[part]:,}" for part in self.parts)
+        unlisted = [f"{found.unlisted} audio files that no list names left out"] if found.unlisted else []
+        self.note = "; ".join([f"coverage {here} segments", *notes, *unlisted])
+        return splits
+
+
+def _table(root: Path, name: str) -> Path:
+    here = root / name
+    return here if here.is_file() else root / "metadata" / name

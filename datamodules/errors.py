@@ -1,0 +1,9 @@
+"""What goes wrong with data. On its own, so that the decoder runs in a small process without torch."""
+
+
+class DataError(Exception):
+    """Data is damaged or does not fit; the message names the files and the remedy."""
+
+
+class DatasetMissing(DataError):  # noqa: N818 - it is a state of the disk more than a fault
+    """A dataset is not on disk; the message says where it was looked for and how to get it."""

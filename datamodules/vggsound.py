@@ -1,0 +1,146 @@
+"""VGGSound: 10 s of YouTube videos, 309 classes, one label a clip.
+
+Chen, Xie, Vedaldi, Zisserman, "VGGSound: A Large-scale Audio-Visual Dataset", ICASSP 2020,
+https://arxiv.org/abs/2004.14368. Layout: the official `vggsound.csv` (video, start second, label, split; no header), in
+the root or in `data/` as in the authors' repository, `data/stat.csv` (class, count, super-class) and the audio, where
+and under the names that `youtube.py` says.
+
+The official split has a training and a test part; validation is the 5 % of the training part's videos that their names
+draw. A video can have several clips; they stay together.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from datamodules import youtube
+from datamodules.audio import Source
+from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.listing import File, Listing
+from datamodules.tables import headless
+
+LIST = "vggsound.csv"
+COLUMNS = ("video", "start", "label", "split")
+SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/vggsound/"
+
+
+class VGGSound(AudioDataModule):
+    """VGGSound: 199,176 clips of 10 s listed, 309 classes; group = the video.
+
+    Args:
+        root: folder with the list and the audio.
+        cache: as in `AudioDataModule`.
+        fold: as in `AudioDataModule`.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        sample_rate: to resample to, in hertz.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    """
+
+    split = "official: train = train less the 5 % of its videos that are validation, test = test"
+    clips_official = 199_176
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        cache: Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        sample_rate: int = 32_000,
+        clip_seconds: float = 10.0,
+    ) -> None:
+        super().__init__(root, cache, fold, seed, batch_size)
+        self.sample_rate: int = sample_rate
+        self.clip_seconds = clip_seconds
+
+    @classmethod
+    def find(cls, root: Path) -> str | None:
+        """Look for the list and for audio."""
+        absent = [] if _list(root).is_file() else [f"missing {root / LIST}: fetch it from {SOURCE}"]
+        if problem := youtube.missing(root):
+            absent.append(problem)
+        return "; ".join(absent) or None
+
+    def listing(self) -> Listing:
+        """Find the clips that are here."""
+        root = self._root()
+        cuts, labels, parts = _read(_list(root))
+        found = youtube.find(root, cuts, self.cache)
+        sources: Sequence[Source] = found.sources
+        here = zip(found.rows, sources, strict=True)
+        return Listing([
+            File(cuts[row].name, source, (labels[row],), cuts[row].video, parts[row]) for row, source in here
+        ])  # fmt: skip
+
+    def _root(self) -> Path:
+        if self.root is None:
+            raise DatasetMissing("VGGSound needs a folder: give `root`")
+        if problem := self.find(self.root):
+            raise DatasetMissing(problem)
+        return self.root
+
+    def read(self) -> Splits:
+        """Find the clips that are here and divide them as the list does."""
+        root = self._root()
+        cuts, labels, parts = _read(_list(root))
+        self.classes = _classes(root / "data" / "stat.csv", labels)
+        found = youtube.find(root, cuts, self.cache)
+        number = {label: i for i, label in enumerate(self.classes)}
+        targets = torch.tensor([number[labels[row]] for row in found.rows])
+        clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound")
+        self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
+
+        part_of = [parts[row] for row in found.rows]
+        trains = [i for i, part in enumerate(part_of) if part == "train"]
+        test = [i for i, part in enumerate(part_of) if part == "test"]
+        held_out = youtube.validation(clips.groups[i] for i in trains)
+        val = [i for i in trains if clips.groups[i] in held_out]
+        train = [i for i in trains if clips.groups[i] not in held_out]
+        splits, notes = youtube.splits(clips, train, val, test, self.cache, "vggsound")
+        here = f"{len(trains):,} of {parts.count('train'):,} listed training clips are here, {len(test):,} of "
+        unlisted = [f"{found.unlisted} audio files that the list does not name left out"] if found.unlisted else []
+        self.note = "; ".join([f"{here}{parts.count('test'):,} test clips", *notes, *unlisted])
+        return splits
+
+
+def _list(root: Path) -> Path:
+    here = root / LIST
+    return here if here.is_file() else root / "data" / LIST
+
+
+def _read(table: Path) -> tuple[list[youtube.Cut], list[str], list[str]]:
+    """Return each listed clip, its label and its part.
+
+    Raises:
+        DataError: a start that is none, another part than train or test, or a clip twice; the message names the line.
+    """
+    first: dict[youtube.Cut, int] = {}
+    labels: list[str] = []
+    parts: list[str] = []
+    for line, row in headless(table, COLUMNS):
+        where = f"{table.name!r} line {line}"
+        if not row["start"].isdecimal():
+            raise DataError(f"{where}: start {row['start']!r} is no whole number of seconds")
+        if row["split"] not in ("train", "test"):
+            raise DataError(f"{where}: split {row['split']!r} is neither train nor test")
+        cut = youtube.Cut(row["video"], int(row["start"]))
+        if (earlier := first.setdefault(cut, line)) != line:
+            raise DataError(f"{where}: the clip {cut.name} stands in line {earlier} already: remove one of the rows")
+        labels.append(row["label"])
+        parts.append(row["split"])
+    if not labels:
+        raise DataError(f"{table.name!r} has no rows: fetch it again from {SOURCE}")
+    return list(first), labels, parts
+
+
+def _classes(stat: Path, labels: list[str]) -> tuple[str, ...]:
+    """Return the classes in alphabetical order, as the authors number them: of `stat.csv`, or without it the list's."""
+    if not stat.is_file():
+        return tuple(sorted(set(labels)))
+    classes = {row["class"] for _, row in headless(stat, ("class", "clips", "kind"))}
+    if unknown := sorted(set(labels) - classes):
+        raise DataError(f"the label {unknown[0]!r} of {LIST} is no class of {stat.name!r}: fetch both from {SOURCE}")
+    return tuple(sorted(classes))

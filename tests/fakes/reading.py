@@ -1,0 +1,112 @@
+"""Reads audio files in a process of its own, which may die, hang or grow.
+
+As a program: reads paths from standard input, each ended by a zero byte, and writes a line of JSON for each.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve()
+
+
+def outcome(path: Path, root: Path | None = None) -> dict[str, Any]:
+    """Inspect and decode one file; return what came of it."""
+    from datamodules.audio import AudioError, decode, inspect
+
+    began = time.process_time()  # of this process alone, whatever else the machine does
+    try:
+        sound = inspect(path, root=root)
+        waveform = decode(path, sound.sample_rate, root=root)
+        resampled = decode(path, 16_000, root=root)
+        wanted = sound.samples * 16_000 / sound.sample_rate
+        said: dict[str, Any] = {
+            "result": "accepted",
+            "samples": sound.samples,
+            "rate": sound.sample_rate,
+            "container": sound.container,
+            "subtype": sound.subtype,
+            "silent": sound.silent,
+            "whole": len(waveform) == sound.samples and abs(len(resampled) - wanted) <= 1,
+        }
+    except AudioError as error:
+        said = {"result": "refused", "error": str(error)}
+    except Exception as error:
+        said = {"result": "untyped", "error": repr(error)}
+    return said | {"seconds": time.process_time() - began}
+
+
+def naive(path: Path) -> dict[str, Any]:
+    """Read one file as if nothing could be wrong."""
+    import soundfile
+
+    try:
+        samples, _ = soundfile.read(path)
+    except Exception as error:
+        return {"result": "refused", "error": repr(error), "seconds": 0.0}
+    return {"result": "accepted", "samples": len(samples), "seconds": 0.0}
+
+
+def peak_memory() -> int:
+    """Return this process' peak resident bytes.
+
+    From the kernel's count for its own memory: getrusage's begins with that of the process that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def read(
+    paths: Sequence[Path], timeout: float, root: Path | None = None, how: str = "guarded"
+) -> tuple[list[dict[str, Any]], int]:
+    """Return the outcome of each file, read in one child process, and the child's peak memory in bytes.
+
+    Args:
+        paths: the files.
+        timeout: seconds for all of them.
+        root: folder that they must lie in.
+        how: "guarded", by our decoder, or "naive", by soundfile alone.
+
+    A file at which the child dies or hangs has the result "died" or "hung"; the next child goes on after it.
+    """
+    results: list[dict[str, Any]] = []
+    peak = 0
+    while len(results) < len(paths):
+        command = [sys.executable, str(HERE), how, *([str(root)] if root else [])]
+        child = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, env=environment())
+        try:
+            printed, _ = child.communicate(b"".join(os.fsencode(p) + b"\0" for p in paths[len(results) :]), timeout)
+            stop = "died"
+        except subprocess.TimeoutExpired:
+            child.kill()
+            printed, _ = child.communicate()
+            stop = "hung"
+        lines = [json.loads(line) for line in printed.decode().split("\n")[:-1]]
+        results += lines
+        peak = max(peak, *(line["peak"] for line in lines), 0)
+        if len(results) < len(paths):
+            results.append({"result": stop, "error": f"exit code {child.returncode}", "seconds": timeout})
+    return results, peak
+
+
+def environment() -> dict[str, str]:
+    """Return the surroundings of a child: our code, one thread."""
+    return os.environ | {"PYTHONPATH": str(HERE.parents[2]), "OMP_NUM_THREADS": "1"}
+
+
+def main() -> None:
+    """Read the files that standard input names."""
+    root = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    for name in sys.stdin.buffer.read().split(b"\0")[:-1]:
+        path = Path(os.fsdecode(name))
+        said = naive(path) if sys.argv[1] == "naive" else outcome(path, root)
+        print(json.dumps(said | {"peak": peak_memory()}), flush=True)  # noqa: T201 - it is the answer
+
+
+if __name__ == "__main__":
+    main()
