@@ -265,5 +265,5 @@ def test_backends_are_asked_for_by_name_and_change_no_key(tmp_path):
     more = read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\nbackends = ["eager", "int8"]\n')
     assert (plain.backends, more.backends) == (("eager",), ("eager", "int8"))
     assert plain.runs() == more.runs()
-    with pytest.raises(SuiteError, match="no backend is called 'int9'. Did you mean 'int8'"):
+    with pytest.raises(SuiteError, match=r"no backend is called 'int9'. Did you mean 'int8'"):
         read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\nbackends = ["int9"]\n')
