@@ -230,7 +230,9 @@ def _timings(
     return tuple(timings), refused
 
 
-def subject(model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: latency.Tier | None = None) -> timing.Subject:
+def subject(
+    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: latency.Tier | None = None
+) -> timing.Subject:
     """Return a trained model ready to be timed on a test clip that is not silent."""
     splits = data.splits
     x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())

@@ -343,6 +343,12 @@ def test_latency_is_the_middle_one_of_the_best_grade_at_the_fewest_threads():
     assert row.gpu == gpu
 
 
+def test_only_single_clips_in_eager_are_shown():
+    others = (timing(1.0, backend="onnxruntime"), timing(1.5, batch=8), timing(0.1, scope="step"))
+    (board,) = boards(record(run(), latencies=(*others, timing(9.0))), record(run("fc"), latencies=others))
+    assert {row.label: row.cpu for row in board.rows} == {"cnn": timing(9.0), "fc": None}
+
+
 def test_latencies_of_another_device_are_flagged():
     cells = [record(run(m)) for m in ("fc", "ltc")] + [record(run(), latencies=(timing(device="Old"),))]
     (board,) = boards(*cells)

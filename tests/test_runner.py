@@ -71,7 +71,10 @@ def test_every_run_has_a_record_and_a_row(finished):
         assert low <= record.scores["accuracy"] <= high
         assert record.complexity.parameters > 0
         assert record.complexity.macs > 0
-        assert [t.combined for t in record.latencies] == (["sum", "parallel"] if run_.members else [None])
+        scopes = [(scope, how) for scope in ("end-to-end", "model") for how in ("sum", "parallel")]
+        if not run_.members:
+            scopes = [("end-to-end", None), ("model", None)]
+        assert [(t.scope, t.combined) for t in record.latencies] == scopes
         assert record.latencies[0].device_type == "cpu"
         assert record.latencies[0].threads == 1
         assert record.environment.threads == 1
@@ -92,7 +95,39 @@ def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
     assert fused.complexity.macs == fc.complexity.macs + cnn.complexity.macs
     assert 0 <= fused.conflict <= 1
     slow, quick = sorted((fc.latencies[0].p50_ms, cnn.latencies[0].p50_ms), reverse=True)
-    assert [t.p50_ms for t in fused.latencies] == pytest.approx([slow + quick, slow])
+    assert [t.p50_ms for t in fused.latencies[:2]] == pytest.approx([slow + quick, slow])
+
+
+def test_timings_are_measured_again_without_training(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    before = {r.key: Store(store).get(r.key) for r in suite.runs()}
+    suite = write(tmp_path / "small.toml", 'backends = ["eager", "channels-last"]\n' + SMALL)
+    outcome, _ = run(suite, store)  # asks for one backend more
+    fc, cnn, fused = (Store(store).get(r.key) for r in suite.runs())
+    assert not outcome.done
+    assert fc.latencies == before[fc.key].latencies  # has no convolution, and says so
+    assert "FC has no 2-D convolution" in fc.not_timed["channels-last"]
+    assert any("was not timed on channels-last: FC has" in words for words in outcome.warnings)
+    assert cnn.latencies[:2] == before[cnn.key].latencies
+    assert [(t.backend, t.scope) for t in cnn.latencies[2:]] == [
+        ("channels-last", "end-to-end"),
+        ("channels-last", "model"),
+    ]
+    assert fused.latencies == before[fused.key].latencies  # one member has no such timing
+    assert not run(suite, store)[0].warnings  # nothing is tried twice
+    runs = suites.select(suite.runs(), model=("cnn",))
+    place = Place(store=store, data_dir=Path("nowhere"), device="cpu")
+    Runner(suite, place, Progress(Console(file=io.StringIO()))).time(runs, again=True)
+    again = [Store(store).get(r.key) for r in suite.runs()]
+    assert again[0] == fc
+    assert [t.backend for t in again[1].latencies] == [t.backend for t in cnn.latencies]
+    assert again[1].latencies[0].p50_ms != cnn.latencies[0].p50_ms
+    assert again[1].scores == cnn.scores
+    assert again[1].started == cnn.started
+    slow, quick = sorted((fc.latencies[0].p50_ms, again[1].latencies[0].p50_ms), reverse=True)
+    assert [t.p50_ms for t in again[2].latencies[:2]] == pytest.approx([slow + quick, slow])
 
 
 def test_every_combination_is_fused_from_one_reading_of_the_data(finished, tmp_path, monkeypatch):
@@ -143,7 +178,7 @@ def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_resu
     fc, cnn, fused = (r.key for r in suite.runs())
     outcome, _ = run(suite, store, force=True, model=("cnn",))
     assert outcome.done == [cnn, fused]
-    assert [t.combined for t in Store(store).get(fused).latencies] == ["sum", "parallel"]
+    assert [t.combined for t in Store(store).get(fused).latencies] == 2 * ["sum", "parallel"]
     before = Store(store).get(cnn).to_json()
     monkeypatch.setattr("bench.work._train", failing)
     outcome, _ = run(suite, store, force=True, model=("cnn",), executor="serial")

@@ -258,3 +258,12 @@ def test_suites_and_records_import_no_torch():
 def test_a_fusion_or_a_teacher_that_says_nothing_is_refused(tmp_path, text, message):
     with pytest.raises(SuiteError, match=message):
         read(tmp_path, text.replace("\n", '\ndatasets = ["synthetic"]\n', 1)).runs()
+
+
+def test_backends_are_asked_for_by_name_and_change_no_key(tmp_path):
+    plain = read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\n')
+    more = read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\nbackends = ["eager", "int8"]\n')
+    assert (plain.backends, more.backends) == (("eager",), ("eager", "int8"))
+    assert plain.runs() == more.runs()
+    with pytest.raises(SuiteError, match=r"no backend is called 'int9'. Did you mean 'int8'"):
+        read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\nbackends = ["int9"]\n')

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from bench.backends.compiled import refuse_own_kernels
 from bench.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
 from bench.errors import ProfileError
 from models.base import AudioModel
@@ -23,6 +24,7 @@ class Int8(OnnxRuntime):
         Raises:
             ProfileError: the packages are missing, the model cannot be exported, or nothing in it can be quantised.
         """
+        refuse_own_kernels(model, "int8")
         if not calibration:
             raise ProfileError("int8 takes its ranges from clips, and there are none: time a trained run, with --run")
         try:

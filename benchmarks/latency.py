@@ -1,0 +1,66 @@
+"""CNN14's body and a SwishNet on every backend of the processor, one thread, side by side.
+
+    .venv/bin/python benchmarks/latency.py [REPETITIONS] [SECONDS]
+
+From the features of a clip of 10 s (CNN14) and of 2 s (SwishNet); weights as drawn, as speed does not depend on them.
+Each measurement in a fresh, pinned process. A repetition goes through all backends before the next one begins, so that
+a change of the machine's speed meets all of them; the ratio is eager's median over the backend's, the median over the
+repetitions. "Apart" is how much slower the slowest repetition was than the fastest: rows of grade A or B should stay
+below 10 % on a quiet machine.
+"""
+
+import sys
+from dataclasses import replace
+from statistics import median
+
+import torch
+
+from bench import build, timing
+from bench.errors import ProfileError
+from bench.latency import TIERS
+from bench.records import Latency
+
+BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
+CASES = (("cnn14", 10.0), ("swishnet", 2.0))
+
+
+def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -> dict[str, list[Latency]]:
+    """Return each backend's timings, one for each repetition."""
+    torch.manual_seed(0)
+    model, shape, length = build.untrained(name, 10, seconds, 32000, None, None)
+    clips = list((2 * torch.rand(5, *shape) - 1).split(1))
+    tier = replace(TIERS["quick"], seconds=tier_seconds, limit_seconds=60.0)
+    found: dict[str, list[Latency]] = {}
+    with timing.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
+        for _ in range(repetitions):
+            for backend in BACKENDS:
+                try:
+                    found.setdefault(backend, []).append(subject.latency(backend, "model"))
+                except ProfileError as error:
+                    print(f"{name} on {backend}: {error}", flush=True)
+    return {backend: timings for backend, timings in found.items() if timings}
+
+
+def main() -> None:
+    """Measure and print a table for each model."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    tier_seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
+    for name, seconds in CASES:
+        found = measured(name, seconds, repetitions, tier_seconds)
+        eager = [one.p50_ms for one in found["eager"]]
+        print(f"\n{name}, {seconds:g} s, one thread, {repetitions} repetitions; load {found['eager'][0].load:.1f}")
+        print(f"{'backend':14} {'p50 ms':>9} {'eager / it':>10} {'apart':>7} {'grades':>8} {'deviation':>10} same top")
+        for backend, timings in found.items():
+            medians = [one.p50_ms for one in timings]
+            ratio = median(a / b for a, b in zip(eager, medians, strict=False))
+            apart = max(medians) / min(medians) - 1
+            grades = "".join(one.grade for one in timings)
+            print(
+                f"{backend:14} {median(medians):9.3f} {ratio:10.2f} {apart:7.1%} {grades:>8} "
+                f"{timings[0].deviation or 0:10.1e} {timings[0].agreement:.0%}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
