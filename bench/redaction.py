@@ -7,6 +7,7 @@ of well-known services' keys), or because an environment variable with such a na
 import os
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -79,4 +80,4 @@ def find(content: Any, where: str = "") -> str | None:
 def names_secret(name: str) -> bool:
     """Say whether a variable or an argument of this name holds a secret."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-    return not _WORDS.isdisjoint(words) or any(pair in _PAIRS for pair in zip(words, words[1:], strict=False))
+    return not _WORDS.isdisjoint(words) or any(pair in _PAIRS for pair in pairwise(words))

@@ -1,4 +1,4 @@
-"""The worst mistakes among the test clips, kept with what is needed to look and listen: `worst.npz`, at most some MB."""
+"""The worst mistakes among the test clips, kept in `worst.npz` with what is needed to look and listen: a few MB."""
 
 import io
 from collections.abc import Sequence

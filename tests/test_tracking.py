@@ -23,8 +23,8 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from bench.records import Complexity, Failure, Latency, Recipe, Record, Run
 from bench.tracking import Mirror, charts, choose_mode
-from bench.tracking.mirror import _child_variables
 from bench.tracking.charts import precision_recall, precision_recall_rows, roc, roc_rows
+from bench.tracking.mirror import _child_variables
 
 PROJECT = Path(__file__).parents[1]
 CANARIES = {
@@ -69,9 +69,7 @@ FAILED = Record(
     status="failed",
     error=Failure(kind="RunError", message="the loss is not finite in epoch 3"),
 )
-TELLING = Record(
-    run=Run(model="cnn", frontend="logmel", dataset="esc10", arguments=SECRET_ARGUMENTS), status="ok"
-)
+TELLING = Record(run=Run(model="cnn", frontend="logmel", dataset="esc10", arguments=SECRET_ARGUMENTS), status="ok")
 LOGITS = np.array([[3.0, 1.0, 0.0], [2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, 2.0]])
 TARGETS = np.array([0, 0, 1, 1])
 
@@ -254,7 +252,10 @@ def test_worst_mistakes_are_seen_and_heard(runs: dict[str, WandbRun]) -> None:
 
 def test_record_and_checkpoint_are_linked(runs: dict[str, WandbRun]) -> None:
     linked = {name: about for name, about in runs[OK.key].artifacts.items() if about[0] != "run_table"}
-    assert {name: kind for name, (kind, _) in linked.items()} == {f"record-{OK.key}": "record", f"model-{OK.key}": "model"}
+    assert {name: kind for name, (kind, _) in linked.items()} == {
+        f"record-{OK.key}": "record",
+        f"model-{OK.key}": "model",
+    }
     record = linked[f"record-{OK.key}"][1][f"{OK.key}.json"]
     assert Record.from_json(record.read_text(), OK.key) == OK
     weights = linked[f"model-{OK.key}"][1]["model.pt"]
@@ -406,7 +407,8 @@ def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
     def install(body: str) -> Path:
         code = (
-            f"import os, pathlib, time\nSettings = dict\nteardown = lambda: None\ndef init(**arguments):\n    {body}\n"
+            "import os, pathlib, time\nfrom unittest.mock import MagicMock\nSettings = dict\nArtifact = MagicMock()\n"
+            f"teardown = lambda: None\ndef init(**arguments):\n    {body}\n"
         )
         (tmp_path / "wandb.py").write_text(code)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -431,6 +433,20 @@ def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(fake_wandb: Ca
     assert child.returncode == -signal.SIGKILL
     mirror.send(OK)  # nothing more happens
     assert mirror.close() is None
+
+
+def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(fake_wandb: Callable[[str], Path]) -> None:
+    folder = fake_wandb("(pathlib.Path(__file__).parent / 'started').touch(); time.sleep(1); return MagicMock()")
+    warnings = {}
+    for mode in ("offline", "online"):
+        mirror = Mirror(mode, "quick", folder / mode)
+        for _ in range(5):
+            mirror.send(FAILED)
+        until(lambda: (folder / "started").exists(), seconds=60)
+        (folder / "started").unlink()
+        warnings[mode] = mirror.close(3.0)
+    assert warnings["offline"] is None
+    assert "did not finish within 3 s" in (warnings["online"] or "")
 
 
 def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:

@@ -123,9 +123,7 @@ def precision_recall_rows(
             yield from _rows(name, *precision_recall(scores, positive))
 
 
-def roc_rows(
-    logits: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]
-) -> Iterator[tuple[str, float, float]]:
+def roc_rows(logits: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     """Yield (class, false positive rate, true positive rate), of the same as `precision_recall_rows`."""
     for name, scores, positive in _one_versus_rest(logits, targets, classes):
         if positive.any() and not positive.all():
