@@ -18,7 +18,7 @@ from bench.records import Json, Record
 from bench.redaction import clean, redacted
 from bench.tracking import charts, media
 from bench.tracking.charts import CHARTS, Chart
-from bench.tracking.mirror import MIRRORED, Mode, Table
+from bench.tracking.mirror import TAKEN, Mode, Table
 
 ORPHAN_SECONDS = 3.0
 """That the child may go on after its parent died."""
@@ -35,15 +35,13 @@ def main() -> int:
         try:
             if "start" in message:
                 begin = _settings(**message["start"])
+                clock.counts = begin["mode"] == "offline"
             elif "record" in message:
                 record = Record.from_json(message["record"], message["key"])
-                _mirror_record(begin, record, Path(message["artifacts"]) if message["artifacts"] else None)
+                _mirror_record(begin, clock, record, Path(message["artifacts"]) if message["artifacts"] else None)
             elif "tables" in message:
-                _mirror_tables(begin, message["tables"])
-            if begin["mode"] == "offline":
-                clock.tick()
-                with contextlib.suppress(OSError):  # the parent is dead
-                    print(MIRRORED, flush=True)  # noqa: T201
+                _mirror_tables(begin, clock, message["tables"])
+            clock.tick()
         except Exception as error:  # one record less in the mirror; the next may do
             print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
             code = 1
@@ -54,20 +52,24 @@ def main() -> int:
 
 
 class Clock:
-    """When a run was last whole on disk."""
+    """When W&B last took something, as far as that counts: `counts` is set offline only."""
 
     def __init__(self) -> None:
         self.latest = time.monotonic()
+        self.counts = False
 
     def tick(self) -> None:
-        """Take note that one is now."""
-        self.latest = time.monotonic()
+        """Take note that it took something now, and tell the parent."""
+        if self.counts:
+            self.latest = time.monotonic()
+            with contextlib.suppress(OSError):  # the parent is dead
+                print(TAKEN, flush=True)  # noqa: T201
 
 
 def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", clock: Clock) -> None:
     """Pass the lines on; once they end, end the process within the time the parent gave, whatever it hangs in.
 
-    The time is counted from the latest run that was written, as the parent counts it. Without a time the parent is
+    The time is counted from the clock's latest tick, as the parent counts it. Without a time the parent is
     dead, and the count begins at once.
     """
     seconds: float | None = None
@@ -124,7 +126,7 @@ def _settings(mode: Mode, suite: str, folder: str, project: str) -> Json:
     return {"project": project, "group": suite, "dir": folder, "mode": mode, "settings": settings, **resume}
 
 
-def _mirror_record(begin: Json, record: Record, artifacts: Path | None) -> None:
+def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | None) -> None:
     """Write one record as a W&B run."""
     run = record.run
     tags = [run.dataset, run.model, run.frontend]
@@ -136,11 +138,19 @@ def _mirror_record(begin: Json, record: Record, artifacts: Path | None) -> None:
             values = {name: curve[epoch] for name, curve in record.curves.items() if epoch < len(curve)}
             mirrored.log({"epoch": epoch, **values})
         mirrored.summary.update(clean(summary(record)))
+        clock.tick()
         if record.status == "ok":
-            mirrored.log(dict(_drawn(record, artifacts)))
+            drawn = {}
+            for name, chart in _drawn(record, artifacts):
+                drawn[name] = chart
+                clock.tick()
+            mirrored.log(drawn)
+            clock.tick()
         if artifacts and (artifacts / "worst.npz").exists():
             mirrored.log(media.worst(artifacts / "worst.npz"))
+            clock.tick()
         media.link(mirrored, record, artifacts, begin["mode"])
+        clock.tick()
 
 
 def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
@@ -162,11 +172,12 @@ def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
         yield name, _chart(CHARTS[name], list(rows))
 
 
-def _mirror_tables(begin: Json, tables: Sequence[Table]) -> None:
+def _mirror_tables(begin: Json, clock: Clock, tables: Sequence[Table]) -> None:
     """Write the leaderboards, and each one's scores against its costs, as one W&B run of the suite."""
     with _wandb_run(begin, f"{begin['group']}-summary", "summary", [], {}, failed=False) as mirrored:
         for dataset, columns, rows in tables:
             mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
+            clock.tick()
             for cost in charts.COSTS:
                 points = charts.pareto_rows(columns, rows, cost)
                 if points and (score := charts.score_of(columns)):

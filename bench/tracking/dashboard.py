@@ -99,7 +99,7 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=100),
         runset_settings=ws.RunsetSettings(
-            filters=[ws.Metric("Group") == suite],
+            filters=ws.And(ws.Metric("Group") == suite),
             groupby=[ws.Metric("Group"), ws.Metric("JobType")],
         ),
     )

@@ -33,8 +33,8 @@ Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 
 PROJECT = "audio-classification-bench"
 PROBE_SECONDS = 5.0
-MIRRORED = "mirrored"
-"""What the child says on standard output each time that a run is whole on disk. Online it never does: there an outage
+TAKEN = "taken"
+"""What the child says on standard output each time that W&B has taken something. Online it never does: there an outage
 would look like slow progress."""
 
 _MODES: dict[str, Mode] = {
@@ -126,7 +126,7 @@ class Mirror:
         """Let the child end, or kill it; return a line of warning if not everything was mirrored.
 
         Args:
-            timeout_seconds: how long it may take online; offline, how long nothing may be written. (A suite's timings
+            timeout_seconds: how long it may take online; offline, how long W&B may take nothing. (A suite's timings
                 are sent at its end, all at once: a long queue that moves is no reason to lose it.)
         """
         child, self._child = self._child, None
@@ -173,7 +173,7 @@ class Mirror:
     def _listen(self, child: subprocess.Popen[bytes]) -> None:
         with cast(IO[bytes], child.stdout) as pipe:
             for line in pipe:
-                if line.decode(errors="replace").strip() == MIRRORED:
+                if line.decode(errors="replace").strip() == TAKEN:
                     self._latest = time.monotonic()
 
 
