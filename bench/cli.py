@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -128,6 +129,7 @@ def run(
         return
     console = err if as_json else out
     mode, warning = choose_mode(wandb.value if wandb else None)
+    place = replace(place, worst=0 if mode == "disabled" else 8)
     mirror = None if mode == "disabled" else Mirror(mode, grid.name, place.store / "wandb")
     progress = Progress(console)
     if warning:

@@ -1,4 +1,4 @@
-"""Commands on what is in a store: compare two systems, score again, run a published cell again."""
+"""Commands on what is in a store: compare two systems, score again, run a published cell again, show it in W&B."""
 
 import dataclasses
 import tempfile
@@ -116,3 +116,39 @@ def reproduce(
         )  # fmt: skip
     if not found.within:
         raise typer.Exit(1)
+
+
+@app.command()
+def dashboard(
+    suite: SuiteName,
+    store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
+    entity: Annotated[
+        str, typer.Option(envvar="WANDB_ENTITY", help="User or team. [default: the account's]", show_default=False)
+    ] = "",
+    project: Annotated[str, typer.Option(help="W&B project.")] = "audio-classification-bench",
+    offline: Annotated[bool, typer.Option("--offline", help="Write the definition and send nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Build a suite's workspace in W&B, whose panels show what its runs have logged; exit 1 where it was not sent."""
+    from bench import tables
+    from bench.tracking import choose_mode
+    from bench.tracking.dashboard import build
+
+    grid = suites.read(suite)
+    boards, damaged = tables.boards(Store(store), grid)
+    for error in damaged:
+        err.print(f"warning: {error}", markup=False, highlight=False)
+    mode, trouble = ("offline", None) if offline else choose_mode("online")
+    made = build(grid.name, boards, store / "wandb", online=mode == "online", entity=entity, project=project)
+    if as_json:
+        print_json({"definition": str(made.path), "url": made.url})
+    elif made.url:
+        out.print(f"{made.url} (definition: {made.path})", markup=False, highlight=False)
+    else:
+        out.print(f"Not sent. Definition: {made.path}", markup=False, highlight=False)
+    if trouble:
+        reason = trouble.split(": logging offline")[0]
+        raise BenchError(
+            f"no dashboard was made: {reason}. When W&B is there (WANDB_API_KEY or `wandb login`), upload the runs "
+            f"with `wandb sync {store / 'wandb' / 'wandb'}/offline-run-*` and repeat this command"
+        )

@@ -15,6 +15,7 @@ class Place:
         threads: intra-operator threads of each process.
         workers: runs trained at the same time.
         loaders: processes of each training that read clips ahead.
+        worst: how many of a run's worst mistakes are kept to look at and listen to.
     """
 
     store: Path
@@ -23,3 +24,4 @@ class Place:
     threads: int = 1
     workers: int = 1
     loaders: int = 0
+    worst: int = 0

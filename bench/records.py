@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from bench.errors import RecordError
+from bench.redaction import redacted
 
 SCHEMA = 1
 """Version of the record file; a record of another version is refused by name."""
@@ -370,9 +371,9 @@ class Failure:
 
     @staticmethod
     def of(error: BaseException) -> "Failure":
-        """Return what a record keeps of an exception."""
-        last = "".join(traceback.format_exception(error))[-4000:]
-        return Failure(kind=type(error).__name__, message=str(error) or repr(error), traceback=last)
+        """Return what a record keeps of an exception: a message may quote a URL with its password."""
+        last = redacted("".join(traceback.format_exception(error)))[-4000:]
+        return Failure(kind=type(error).__name__, message=redacted(str(error) or repr(error)), traceback=last)
 
 
 @with_config(_STRICT)

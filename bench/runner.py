@@ -356,8 +356,7 @@ class Runner:
 
     def _send(self, record: Record) -> None:
         if self.mirror:
-            logits = self.store.artifacts(record.key) / "logits.npz"
-            self.mirror.send(record, logits if record.status == "ok" and logits.exists() else None)
+            self.mirror.send(record, self.store.artifacts(record.key) if record.status == "ok" else None)
 
 
 def _data(run: Run) -> tuple[str, str]:

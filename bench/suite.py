@@ -16,6 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from bench import catalog, recipes
 from bench.errors import SuiteError
 from bench.records import Json, Recipe, Run
+from bench.redaction import find as find_secret
 
 _KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 
@@ -223,6 +224,11 @@ def read(name: str) -> Suite:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SuiteError(f"{path} is not TOML: {error}") from error
+    if where := find_secret(content):
+        raise SuiteError(
+            f"{path}: {where} looks like a secret, and all that a suite says is published with its records: take it "
+            f"out, and keep keys in the environment or in ~/.netrc"
+        )
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:

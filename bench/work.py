@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog, complexity, costs, evaluate, latency, timing, training
+from bench import build, catalog, complexity, costs, evaluate, latency, timing, training, worst
 from bench.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
 from bench.place import Place
@@ -72,7 +72,7 @@ def fuse(runs: tuple[Run, ...], place: Place, force: frozenset[str], report: Rep
     data.setup()
     about = describe(data)
     for run in runs:
-        report((run.key, _do(run, place, run.key in force, partial(_fuse, run, data, about))))
+        report((run.key, _do(run, place, run.key in force, partial(_fuse, run, data, about, place))))
 
 
 def _do(run: Run, place: Place, force: bool, work: Callable[[Store], Record]) -> str | Failure:
@@ -116,6 +116,7 @@ def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     record = _scored(run, predictions, data, describe(data), folder, size)
+    worst.keep(predictions.test, data, folder, place.worst)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
 
@@ -127,11 +128,13 @@ def _lessons(run: Run, store: Store, data: AudioDataModule, device: str) -> Tens
     return evaluate.logits(teacher, data.splits.train, data.batch_size, device)
 
 
-def _fuse(run: Run, data: AudioDataModule, about: Data, store: Store) -> Record:
+def _fuse(run: Run, data: AudioDataModule, about: Data, place: Place, store: Store) -> Record:
     clock = time.perf_counter()
     predictions = evaluate.fuse(run, store, data)
     members = store.finished(run.members)
-    record = _scored(run, predictions, data, about, store.artifacts(run.key), costs.size(members))
+    folder = store.artifacts(run.key)
+    record = _scored(run, predictions, data, about, folder, costs.size(members))
+    worst.keep(predictions.test, data, folder, place.worst)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
         record, conflict=predictions.conflict, seconds={"train": train_seconds, "evaluate": time.perf_counter() - clock}

@@ -14,12 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+import torch
 from fakes.wandb_file import WandbRun, frames, read_runs
-from sklearn.metrics import precision_recall_curve
+from PIL import Image
+from sklearn.metrics import precision_recall_curve, roc_curve
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from bench import tracking
 from bench.records import Complexity, Failure, Latency, Recipe, Record, Run
-from bench.tracking import Mirror, choose_mode, precision_recall, precision_recall_rows
+from bench.tracking import Mirror, charts, choose_mode
+from bench.tracking.charts import precision_recall, precision_recall_rows, roc, roc_rows
+from bench.tracking.mirror import _child_variables
 
 PROJECT = Path(__file__).parents[1]
 CANARIES = {
@@ -27,6 +32,7 @@ CANARIES = {
     "MY_SECRET_TOKEN": "canary-token-in-environment",
     "HTTPS_PROXY": "http://user:canary-proxy@127.0.0.1:9",
 }
+SECRET_ARGUMENTS = {"width": 8, "hub_token": "canary-token-in-arguments", "weights": "https://me:canary-url@host/w.pt"}
 ARGV_CANARY = "canary-password-in-argv"
 NETRC_CANARY = "canary2b" * 5
 
@@ -37,6 +43,7 @@ OK = Record(
     classes=("dog", "rain", "sea"),
     confusion=((2, 0, 0), (0, 1, 1), (0, 0, 0)),
     curves={"train_loss": (2.0, 1.0, 0.5), "val_accuracy": (0.25, 0.5, 0.75)},
+    per_class={"mAP": (1.0, 0.75, None), "mAUC": (1.0, 0.5, None), "macro_f1": (1.0, 0.5, None)},
     best_epoch=2,
     complexity=Complexity(parameters=10, macs=20, frontend_macs=30, bytes=40, clip_seconds=5.0),
     latencies=(
@@ -62,6 +69,7 @@ FAILED = Record(
     status="failed",
     error=Failure(kind="RunError", message="the loss is not finite in epoch 3"),
 )
+TELLING = Record(run=Run(model="cnn", frontend="logmel", dataset="esc10", arguments=SECRET_ARGUMENTS), status="ok")
 LOGITS = np.array([[3.0, 1.0, 0.0], [2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, 2.0]])
 TARGETS = np.array([0, 0, 1, 1])
 
@@ -70,11 +78,21 @@ import pathlib, sys
 from bench.records import Record
 from bench.tracking import Mirror
 folder = pathlib.Path(sys.argv[1])
-OK, FAILED = (Record.from_json(path.read_text(), path.stem) for path in sorted(folder.glob("*.json")))
+OK, FAILED, TELLING = (
+    Record.from_json((folder / f"{key}.json").read_text(), key) for key in (folder / "keys").read_text().split()
+)
 mirror = Mirror("offline", "quick", folder / "wandb")
-mirror.send(OK, folder / "logits.npz")
+mirror.send(OK, folder)
 mirror.send(FAILED)
-mirror.summary([("esc10", ("model", "accuracy", "folds"), [("cnn", 0.75, "4/5"), ("ltc", None, 5)])])
+mirror.send(TELLING, folder / "nothing")
+columns = ("rank", "model", "frontend", "accuracy", "low", "high", "parameters", "macs", "cpu_p50_ms", "runs")
+rows = [
+    (1, "cnn", "logmel", 0.75, 0.7, 0.8, 1000, 20000, 4.0, "5/5"),
+    (2, "fc", "logmel", 0.6, 0.5, 0.7, 100, 3000, 0.5, "5/5"),
+    (3, "ltc", "logmel", 0.5, None, None, 100, 40000, 9.0, "5/5"),
+    (None, "rann", "logmel", 0.9, None, None, 10, 10, 0.1, "4/5"),
+]
+mirror.summary([("esc10", columns, rows)])
 sys.exit(mirror.close(60))
 """
 
@@ -84,8 +102,20 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that a whole process with secrets in its environment, netrc and arguments has mirrored to."""
     folder = tmp_path_factory.mktemp("mirrored")
     np.savez(folder / "logits.npz", logits=LOGITS, targets=TARGETS)
-    for record in (OK, FAILED):
+    np.savez(
+        folder / "worst.npz",
+        ids=np.array(["1-2-A-3.wav", "4-5-B-6.wav"]),
+        truth=np.array(["dog", "sea"]),
+        predicted=np.array(["rain 93 %, sea 5 %", "dog 60 %, sea 30 %"]),
+        loss=np.array([2.5, 1.2]),
+        spectrograms=np.stack([np.zeros((64, 50), np.uint8), np.full((64, 50), 255, np.uint8)]),
+        audio=np.stack([np.arange(-800, 800, dtype=np.int16), np.zeros(1600, np.int16)]),
+        sample_rate=np.array(16000),
+    )
+    (folder / "model.pt").write_bytes(b"weights")
+    for record in (OK, FAILED, TELLING):
         (folder / f"{record.key}.json").write_text(record.to_json())
+    (folder / "keys").write_text(f"{OK.key} {FAILED.key} {TELLING.key}")
     home = folder / "home"
     home.mkdir()
     (home / ".netrc").write_text(f"machine api.wandb.ai login user password {NETRC_CANARY}\n")
@@ -103,7 +133,7 @@ def runs(offline: Path) -> dict[str, WandbRun]:
 
 
 def test_one_wandb_run_per_record_and_one_summary(runs: dict[str, WandbRun]) -> None:
-    assert set(runs) == {OK.key, FAILED.key, "quick-summary"}
+    assert set(runs) == {OK.key, FAILED.key, TELLING.key, "quick-summary"}
     run = runs[OK.key]
     assert (run.name, run.group, run.job_type) == (OK.key, "quick", "cnn")
     assert set(run.tags) == {"esc10", "cnn", "logmel"}
@@ -163,10 +193,97 @@ def test_precision_recall_curves_are_logged(runs: dict[str, WandbRun]) -> None:
     assert curves["dog"] == [(0.5, 1.0), (1.0, 1.0), (1.0, 0.5)]  # the last two clips are tied
 
 
+def test_roc_curves_are_logged(runs: dict[str, WandbRun]) -> None:
+    table = runs[OK.key].tables["roc_table"]
+    assert table["columns"] == ["class", "fpr", "tpr"]
+    curves = {name: [(x, y) for n, x, y in table["data"] if n == name] for name, _, _ in table["data"]}
+    assert set(curves) == {"micro-average", "dog", "rain"}  # nothing of "sea", which has no clip
+    assert curves["dog"] == [(0.0, 0.0), (0.0, 0.5), (0.0, 1.0), (1.0, 1.0)]
+
+
+def test_classes_are_a_table_and_bars(runs: dict[str, WandbRun]) -> None:
+    table = runs[OK.key].tables["per-class"]
+    assert table["columns"] == ["class", "F1", "AP", "AUC"]
+    assert table["data"] == [["dog", 1.0, 1.0, 1.0], ["rain", 0.5, 0.75, 0.5], ["sea", None, None, None]]
+    bars = runs[OK.key].tables["average-precision_table"]
+    assert (bars["columns"], bars["data"]) == (["class", "AP"], [["rain", 0.75], ["dog", 1.0]])
+
+
+def test_calibration_is_logged(runs: dict[str, WandbRun]) -> None:
+    rows = runs[OK.key].tables["calibration_table"]["data"]
+    assert [row for row in rows if row[1] == "perfect"] == [[0.0, "perfect", 0.0, 0], [1.0, "perfect", 1.0, 0]]
+    measured = [row for row in rows if row[1] == "measured"]
+    assert sum(row[3] for row in measured) == 4
+    # exp(2) / (exp(2) + exp(0) + exp(1)) = 0.665 twice right and once wrong, exp(3) / (...) = 0.844 right
+    assert measured == [[pytest.approx(0.6652, abs=1e-4), "measured", pytest.approx(2 / 3), 3],
+                        [pytest.approx(0.8438, abs=1e-4), "measured", 1.0, 1]]  # fmt: skip
+
+
+def test_every_chart_says_how_it_is_drawn(runs: dict[str, WandbRun]) -> None:
+    drawn = runs[OK.key].config
+    for name, chart in charts.CHARTS.items():
+        settings = drawn[f"_wandb.visualize.{name}"]["panel_config"]
+        assert settings["panelDefId"] == chart.spec
+        assert set(settings["fieldSettings"].values()) <= set(runs[OK.key].tables[f"{name}_table"]["columns"])
+
+
+def test_worst_mistakes_are_seen_and_heard(runs: dict[str, WandbRun]) -> None:
+    run = runs[OK.key]
+    assert run.tables["worst/clips"]["columns"] == ["clip", "truth", "predicted", "loss"]
+    assert run.tables["worst/clips"]["data"] == [
+        ["1-2-A-3.wav", "dog", "rain 93 %, sea 5 %", 2.5],
+        ["4-5-B-6.wav", "sea", "dog 60 %, sea 30 %", 1.2],
+    ]
+    captions = [
+        "dog, taken for rain 93 %, sea 5 % (loss 2.50): 1-2-A-3.wav",
+        "sea, taken for dog 60 %, sea 30 % (loss 1.20): 4-5-B-6.wav",
+    ]
+    pictures, sounds = run.media["worst/spectrograms"], run.media["worst/audio"]
+    assert [caption for _, caption in pictures] == captions
+    assert [caption for _, caption in sounds] == captions
+    with Image.open(pictures[0][0]) as dark, Image.open(pictures[1][0]) as bright:
+        assert dark.size == bright.size == (50, 256)
+        assert dark.convert("L").getextrema()[1] < 20
+        assert bright.convert("L").getextrema()[0] > 200
+    heard, sample_rate = soundfile.read(sounds[0][0], dtype="int16")
+    assert sample_rate == 16000
+    assert heard.tolist() == list(range(-800, 800))
+
+
+def test_record_and_checkpoint_are_linked(runs: dict[str, WandbRun]) -> None:
+    linked = {name: about for name, about in runs[OK.key].artifacts.items() if about[0] != "run_table"}
+    assert {name: kind for name, (kind, _) in linked.items()} == {
+        f"record-{OK.key}": "record",
+        f"model-{OK.key}": "model",
+    }
+    record = linked[f"record-{OK.key}"][1][f"{OK.key}.json"]
+    assert Record.from_json(record.read_text(), OK.key) == OK
+    weights = linked[f"model-{OK.key}"][1]["model.pt"]
+    assert weights.read_bytes() == b"weights"
+    assert "staging" not in weights.parts  # a checkpoint is not copied
+    assert f"record-{FAILED.key}" in runs[FAILED.key].artifacts
+    assert f"model-{FAILED.key}" not in runs[FAILED.key].artifacts
+
+
 def test_leaderboard_is_a_table(runs: dict[str, WandbRun]) -> None:
     table = runs["quick-summary"].tables["leaderboard/esc10"]
-    assert table["columns"] == ["model", "accuracy", "folds"]
-    assert table["data"] == [["cnn", 0.75, "4/5"], ["ltc", None, 5]]
+    assert table["columns"][:4] == ["rank", "model", "frontend", "accuracy"]
+    assert [row[1] for row in table["data"]] == ["cnn", "fc", "ltc", "rann"]
+    assert table["data"][0] == [1, "cnn", "logmel", 0.75, 0.7, 0.8, 1000, 20000, 4.0, "5/5"]
+
+
+def test_scores_are_set_against_costs(runs: dict[str, WandbRun]) -> None:
+    run = runs["quick-summary"]
+    scatter = {cost: run.tables[f"pareto/esc10/{cost}_table"] for cost in ("macs", "parameters", "cpu_p50_ms")}
+    assert scatter["macs"]["columns"] == ["system", "frontend", "macs", "log10 macs", "accuracy", "best at its cost"]
+    assert scatter["macs"]["data"] == [  # nothing of rann, which has no rank
+        ["fc", "logmel", 3000, 3.4771, 0.6, "yes"],
+        ["cnn", "logmel", 20000, 4.301, 0.75, "yes"],
+        ["ltc", "logmel", 40000, 4.6021, 0.5, "no"],
+    ]
+    assert [row[0] for row in scatter["parameters"]["data"]] == ["fc", "ltc", "cnn"]
+    assert [row[-1] for row in scatter["parameters"]["data"]] == ["yes", "no", "yes"]
+    assert run.config["_wandb.visualize.pareto/esc10/macs"]["panel_config"]["panelDefId"] == "wandb/scatter/v0"
 
 
 def test_failed_record_is_a_failed_wandb_run(runs: dict[str, WandbRun]) -> None:
@@ -180,6 +297,10 @@ def test_failed_record_is_a_failed_wandb_run(runs: dict[str, WandbRun]) -> None:
 def test_no_secret_and_nothing_of_the_machine_is_kept(offline: Path, runs: dict[str, WandbRun]) -> None:
     needles = [*CANARIES.values(), ARGV_CANARY, NETRC_CANARY, "canary"]
     assert hits(offline, needles) == []
+    config = runs[TELLING.key].config["arguments"]
+    assert config == {"width": 8, "hub_token": "[redacted]", "weights": "https://[redacted]@host/w.pt"}
+    assert f"record-{TELLING.key}" not in runs[TELLING.key].artifacts
+    assert "secret" in runs[TELLING.key].summary["left out"]
     assert {run.host for run in runs.values()} == {""}
     assert not [path for path in offline.rglob("*") if path.name in ("wandb-metadata.json", "requirements.txt")]
 
@@ -214,6 +335,36 @@ def test_precision_recall_equals_scikit_learn() -> None:
     np.testing.assert_allclose(recall, expected_recall[-2::-1])
 
 
+def test_roc_equals_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    scores, positive = random.integers(0, 20, 150) / 20, random.random(150) < 0.3  # many ties
+    expected = roc_curve(positive, scores, drop_intermediate=False)
+    np.testing.assert_allclose(roc(scores, positive), expected[:2])
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+def test_calibration_sums_up_to_the_calibration_error(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    logits, targets = 2 * random.normal(size=(300, classes)), random.integers(0, classes, 300)
+    rows = [row for row in charts.calibration_rows(logits, targets) if row[1] == "measured"]
+    error = sum(clips * abs(right - confidence) for confidence, _, right, clips in rows) / 300
+    shares = torch.from_numpy(logits).softmax(1)
+    expected = multiclass_calibration_error(shares, torch.from_numpy(targets), num_classes=classes, n_bins=15)
+    assert error == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_calibration_of_several_labels_is_over_every_label_of_every_clip() -> None:
+    logits = np.log(np.array([[0.9, 0.1], [0.9, 0.1]]) / np.array([[0.1, 0.9], [0.1, 0.9]]))
+    rows = charts.calibration_rows(logits, np.array([[1.0, 0.0], [0.0, 0.0]]))
+    assert rows[0] == (pytest.approx(0.1), "measured", 0.0, 2)
+    assert rows[1] == (pytest.approx(0.9), "measured", 0.5, 2)
+
+
+def test_a_leaderboard_without_a_cost_or_a_score_has_no_scatter() -> None:
+    assert charts.pareto_rows(("model", "accuracy"), [("cnn", 0.5)], "macs") == []
+    assert charts.pareto_rows(("model", "macs"), [("cnn", 5)], "macs") == []
+
+
 def test_precision_recall_is_thinned_to_200_points_and_keeps_the_ends() -> None:
     random = np.random.default_rng(0)
     scores, positive = random.random(5000), random.random(5000) < 0.3
@@ -230,6 +381,8 @@ def test_many_classes_give_the_ten_most_frequent_and_the_micro_average() -> None
     assert {row[0] for row in rows} == {"micro-average"} | {f"c{i}" for i in range(2, 12)}
     multi = list(precision_recall_rows(random.normal(size=(30, 3)), random.integers(0, 2, (30, 3)), ["a", "b", "c"]))
     assert {row[0] for row in multi} == {"micro-average", "a", "b", "c"}
+    one = np.array([[1.0, 0.0], [1.0, 0.0]])  # a label that all clips have, one that none has
+    assert {row[0] for row in roc_rows(random.normal(size=(2, 2)), one, ["a", "b"])} == {"micro-average"}
 
 
 def test_micro_average_does_not_depend_on_a_clips_offset() -> None:
@@ -242,7 +395,7 @@ def test_large_confusion_matrices_leave_out_empty_cells() -> None:
     names = tuple(f"c{i}" for i in range(120))
     confusion = tuple(tuple(int(i == j) for j in range(120)) for i in range(120))
     record = Record(run=OK.run, status="ok", classes=names, confusion=confusion)
-    assert tracking.confusion_rows(record) == [(name, name, 1) for name in names]
+    assert charts.confusion_rows(record) == [(name, name, 1) for name in names]
 
 
 # Failures
@@ -254,7 +407,8 @@ def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
     def install(body: str) -> Path:
         code = (
-            f"import os, pathlib, time\nSettings = dict\nteardown = lambda: None\ndef init(**arguments):\n    {body}\n"
+            "import os, pathlib, time\nfrom unittest.mock import MagicMock\nSettings = dict\nArtifact = MagicMock()\n"
+            f"teardown = lambda: None\ndef init(**arguments):\n    {body}\n"
         )
         (tmp_path / "wandb.py").write_text(code)
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -279,6 +433,20 @@ def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(fake_wandb: Ca
     assert child.returncode == -signal.SIGKILL
     mirror.send(OK)  # nothing more happens
     assert mirror.close() is None
+
+
+def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(fake_wandb: Callable[[str], Path]) -> None:
+    folder = fake_wandb("(pathlib.Path(__file__).parent / 'started').touch(); time.sleep(1); return MagicMock()")
+    warnings = {}
+    for mode in ("offline", "online"):
+        mirror = Mirror(mode, "quick", folder / mode)
+        for _ in range(5):
+            mirror.send(FAILED)
+        until(lambda: (folder / "started").exists(), seconds=60)
+        (folder / "started").unlink()
+        warnings[mode] = mirror.close(3.0)
+    assert warnings["offline"] is None
+    assert "did not finish within 3 s" in (warnings["online"] or "")
 
 
 def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:
@@ -483,7 +651,7 @@ def test_refused_and_silent_servers_mean_offline_within_six_seconds(
 def test_child_environment_is_an_allow_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in CANARIES.items():
         monkeypatch.setenv(name, value)
-    assert "canary" not in json.dumps(tracking._child_variables("offline", tmp_path))
-    online = tracking._child_variables("online", tmp_path)
+    assert "canary" not in json.dumps(_child_variables("offline", tmp_path))
+    online = _child_variables("online", tmp_path)
     assert online["WANDB_API_KEY"] == CANARIES["WANDB_API_KEY"]
     assert "MY_SECRET_TOKEN" not in online

@@ -26,6 +26,8 @@ class WandbRun:
         summary: name to value; nested names are joined by a dot.
         exit_code: None where the file has no exit record, and so is not whole.
         tables: logged name to the JSON of its table file.
+        media: logged name to its files and captions, as (path, caption).
+        artifacts: name to type and files, a file being its name in the artifact to its path on disk.
         kinds: kinds of all records, to see what else was kept.
     """
 
@@ -41,6 +43,8 @@ class WandbRun:
     summary: dict[str, Any] = field(default_factory=dict)
     exit_code: int | None = None
     tables: dict[str, Any] = field(default_factory=dict)
+    media: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
+    artifacts: dict[str, tuple[str, dict[str, Path]]] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
 
     def curve(self, name: str) -> list[float]:
@@ -77,14 +81,34 @@ def read_run(path: Path) -> WandbRun:
             run.history.append(_items(record.history.item))
         elif kind == "summary":
             run.summary |= _items(record.summary.update)
+        elif kind == "artifact":
+            files = {entry.path: Path(entry.local_path) for entry in record.artifact.manifest.contents}
+            run.artifacts[record.artifact.name] = (record.artifact.type, files)
         elif kind == "exit":
             run.exit_code = record.exit.exit_code
     for step in run.history:
+        for name, value in _media(step).items():
+            files = [path.parent / "files" / file for file in value["filenames"]]
+            run.media[name] = list(zip(files, value["captions"], strict=True))
         for name, value in step.items():
             if name.endswith("._type") and value == "table-file":
                 table = name.removesuffix("._type")
                 run.tables[table] = json.loads((path.parent / "files" / step[f"{table}.path"]).read_text())
     return run
+
+
+def _media(step: dict[str, Any]) -> dict[str, Any]:
+    """Return what a step says of lists of pictures and sounds, by name."""
+    lists = {name.removesuffix("._type"): value for name, value in step.items() if name.endswith("._type")}
+    found = {}
+    for name, kind in lists.items():
+        if kind == "images/separated":
+            found[name] = {"filenames": step[f"{name}.filenames"], "captions": step[f"{name}.captions"]}
+        elif kind == "audio":
+            sounds = step[f"{name}.audio"]
+            captions = [sound["caption"] for sound in sounds]
+            found[name] = {"filenames": [sound["path"] for sound in sounds], "captions": captions}
+    return found
 
 
 def frames(content: bytes) -> Iterator[bytes]:

@@ -1,0 +1,83 @@
+"""Secrets stay out of what is written: a suite that holds one is refused, a message that quotes one loses it.
+
+What is a secret is told by the name it stands under (`api_key = ...`), by its shape (credentials in a URL, the prefixes
+of well-known services' keys), or because an environment variable with such a name holds it.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+REDACTED = "[redacted]"
+
+_SHORTEST = 8
+"""Characters below which an environment variable's value is a word like any other, not a secret to look for."""
+
+_WORDS = frozenset(
+    {"token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "authorization", "apikey"}
+)
+_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("secret", "key"), ("auth", "key")})
+_NAMED = re.compile(
+    r"(?i)\b((?:[\w-]*[_-])?(?:token|secret|password|passwd|passphrase|credentials?|apikey|(?:api|access|private|secret|"
+    r"auth)[_-]?key)[\"']?\s*[=:]\s*[\"']?)([^\s\"'&;,]+)"
+)
+_BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}")
+_URL = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"']+@")
+_SHAPES = re.compile(
+    r"\b(?:hf_\w{16,}|gh[opsur]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|sk-[\w-]{16,}|xox[abprs]-[\w-]{8,}|"
+    r"AKIA[0-9A-Z]{12,}|AIza[\w-]{20,}|wandb_v\d_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+)
+
+
+def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return a text without the secrets in it.
+
+    Args:
+        text: any.
+        environment: whose variables with a secret's name are looked for in it; None is this process's own.
+    """
+    held = os.environ if environment is None else environment
+    values = {value for name, value in held.items() if len(value) >= _SHORTEST and names_secret(name)}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, REDACTED)
+    text = _URL.sub(rf"\1{REDACTED}@", text)
+    text = _NAMED.sub(rf"\1{REDACTED}", text)
+    return _SHAPES.sub(REDACTED, _BEARER.sub(rf"\1{REDACTED}", text))
+
+
+def clean(content: Any) -> Any:
+    """Return JSON-like content with its texts `redacted`, and a text under a secret's name replaced."""
+    if isinstance(content, str):
+        return redacted(content)
+    if isinstance(content, Mapping):
+        return {
+            name: REDACTED if isinstance(value, str) and value and names_secret(str(name)) else clean(value)
+            for name, value in content.items()
+        }
+    if isinstance(content, list | tuple):
+        return [clean(value) for value in content]
+    return content
+
+
+def find(content: Any, where: str = "") -> str | None:
+    """Return the name of the first value that `clean` would change, such as "model.cnn.api_key", or None."""
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            path = f"{where}.{name}" if where else str(name)
+            if (isinstance(value, str) and value and names_secret(str(name))) or redacted(str(name)) != str(name):
+                return path
+            if found := find(value, path):
+                return found
+    elif isinstance(content, list | tuple):
+        return next((found for value in content if (found := find(value, where))), None)
+    elif isinstance(content, str) and redacted(content) != content:
+        return where
+    return None
+
+
+def names_secret(name: str) -> bool:
+    """Say whether a variable or an argument of this name holds a secret."""
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return not _WORDS.isdisjoint(words) or any(pair in _PAIRS for pair in pairwise(words))

@@ -1,0 +1,216 @@
+"""The mirror's own process: it takes JSON lines on standard input and writes W&B runs."""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.records import Json, Record
+from bench.redaction import clean, redacted
+from bench.tracking import charts, media
+from bench.tracking.charts import CHARTS, Chart
+from bench.tracking.mirror import TAKEN, Mode, Table
+
+ORPHAN_SECONDS = 3.0
+"""That the child may go on after its parent died."""
+
+
+def main() -> int:
+    """Mirror what comes on standard input; return 1 if something could not be mirrored."""
+    messages: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
+    clock = Clock()
+    threading.Thread(target=receive, args=(sys.stdin, messages, clock), daemon=True).start()
+    code = 0
+    begin: Json = {}
+    while (message := messages.get()) is not None:
+        try:
+            if "start" in message:
+                begin = _settings(**message["start"])
+                clock.counts = begin["mode"] == "offline"
+            elif "record" in message:
+                record = Record.from_json(message["record"], message["key"])
+                _mirror_record(begin, clock, record, Path(message["artifacts"]) if message["artifacts"] else None)
+            elif "tables" in message:
+                _mirror_tables(begin, clock, message["tables"])
+            clock.tick()
+        except Exception as error:  # one record less in the mirror; the next may do
+            print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
+            code = 1
+    if "wandb" in sys.modules:
+        # Offline, `finish` returns before the file is whole; this waits for the service.
+        sys.modules["wandb"].teardown()
+    return code
+
+
+class Clock:
+    """When W&B last took something, as far as that counts: `counts` is set offline only."""
+
+    def __init__(self) -> None:
+        self.latest = time.monotonic()
+        self.counts = False
+
+    def tick(self) -> None:
+        """Take note that it took something now, and tell the parent."""
+        if self.counts:
+            self.latest = time.monotonic()
+            with contextlib.suppress(OSError):  # the parent is dead
+                print(TAKEN, flush=True)  # noqa: T201
+
+
+def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", clock: Clock) -> None:
+    """Pass the lines on; once they end, end the process within the time the parent gave, whatever it hangs in.
+
+    The time is counted from the clock's latest tick, as the parent counts it. Without a time the parent is
+    dead, and the count begins at once.
+    """
+    seconds: float | None = None
+    for line in lines:
+        message = json.loads(line)
+        seconds = message.get("close", seconds)
+        messages.put(message)
+    messages.put(None)
+    parent = os.getppid()
+    end = time.monotonic()
+    while True:
+        if seconds is None or os.getppid() != parent:
+            time.sleep(ORPHAN_SECONDS)
+            os._exit(1)
+        if time.monotonic() > max(end, clock.latest) + seconds:
+            os._exit(1)
+        time.sleep(0.1)
+
+
+def summary(record: Record) -> Json:
+    """Return the final numbers of a record by name; what has no value is left out."""
+    values: Json = {f"test/{name}": value for name, value in record.scores.items()}
+    values |= {f"seconds/{name}": value for name, value in record.seconds.items()}
+    values |= {"status": record.status, "best_epoch": record.best_epoch, "conflict": record.conflict}
+    if record.complexity:
+        values |= {f"complexity/{name}": value for name, value in asdict(record.complexity).items()}
+    for speed in record.latencies:
+        backend = "" if speed.backend == "eager" else f"-{speed.backend}"
+        values[f"latency/{speed.device_type}-{speed.threads}-{speed.scope}{backend}/p50_ms"] = speed.p50_ms
+    if record.error:
+        values |= {"error/kind": record.error.kind, "error/message": record.error.message}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _settings(mode: Mode, suite: str, folder: str, project: str) -> Json:
+    """Return the arguments of every `wandb.init` here: nothing of machine, code, console or command line is kept."""
+    import wandb
+
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        host="",
+        program="",
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+        init_timeout=10,
+        finish_timeout=10,
+    )
+    resume = {"resume": "allow"} if mode == "online" else {}  # offline it would make a second run
+    return {"project": project, "group": suite, "dir": folder, "mode": mode, "settings": settings, **resume}
+
+
+def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | None) -> None:
+    """Write one record as a W&B run."""
+    run = record.run
+    tags = [run.dataset, run.model, run.frontend]
+    config = clean(asdict(run))
+    with _wandb_run(begin, record.key, run.model, tags, config, failed=record.status == "failed") as mirrored:
+        mirrored.define_metric("epoch")
+        mirrored.define_metric("*", step_metric="epoch")
+        for epoch in range(max(map(len, record.curves.values()), default=0)):
+            values = {name: curve[epoch] for name, curve in record.curves.items() if epoch < len(curve)}
+            mirrored.log({"epoch": epoch, **values})
+        mirrored.summary.update(clean(summary(record)))
+        clock.tick()
+        if record.status == "ok":
+            drawn = {}
+            for name, chart in _drawn(record, artifacts):
+                drawn[name] = chart
+                clock.tick()
+            mirrored.log(drawn)
+            clock.tick()
+        if artifacts and (artifacts / "worst.npz").exists():
+            mirrored.log(media.worst(artifacts / "worst.npz"))
+            clock.tick()
+        media.link(mirrored, record, artifacts, begin["mode"])
+        clock.tick()
+
+
+def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
+    """Yield the charts of a record and of its logits, by name."""
+    if record.confusion is not None:
+        yield "confusion", _chart(CHARTS["confusion"], charts.confusion_rows(record))
+    if record.per_class:
+        yield "per-class", _table(*charts.per_class(record))
+        yield "average-precision", _chart(CHARTS["average-precision"], charts.average_precision_rows(record))
+    if artifacts is None or not (artifacts / "logits.npz").exists():
+        return
+    with np.load(artifacts / "logits.npz", allow_pickle=False) as arrays:
+        logits, targets = arrays["logits"], arrays["targets"]
+    for name, rows in (
+        ("precision-recall", charts.precision_recall_rows(logits, targets, record.classes)),
+        ("roc", charts.roc_rows(logits, targets, record.classes)),
+        ("calibration", charts.calibration_rows(logits, targets)),
+    ):
+        yield name, _chart(CHARTS[name], list(rows))
+
+
+def _mirror_tables(begin: Json, clock: Clock, tables: Sequence[Table]) -> None:
+    """Write the leaderboards, and each one's scores against its costs, as one W&B run of the suite."""
+    with _wandb_run(begin, f"{begin['group']}-summary", "summary", [], {}, failed=False) as mirrored:
+        for dataset, columns, rows in tables:
+            mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
+            clock.tick()
+            for cost in charts.COSTS:
+                points = charts.pareto_rows(columns, rows, cost)
+                if points and (score := charts.score_of(columns)):
+                    mirrored.log({f"pareto/{dataset}/{cost}": _chart(charts.pareto_chart(cost, score), points)})
+
+
+@contextlib.contextmanager
+def _wandb_run(begin: Json, name: str, job: str, tags: list[str], config: Json, *, failed: bool) -> Iterator[Any]:
+    """Open the W&B run whose id is `name`, and finish it."""
+    import wandb
+
+    run = wandb.init(**begin, id=name, name=name, job_type=job, tags=tags, config=config)
+    try:
+        yield run
+    except BaseException:
+        run.finish(exit_code=1)
+        raise
+    run.finish(exit_code=int(failed))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
+    import wandb
+
+    return wandb.Table(columns=[*columns], data=[[*row] for row in rows], allow_mixed_types=True)
+
+
+def _chart(chart: Chart, rows: Sequence[Sequence[Any]]) -> Any:
+    """Return one of W&B's own charts over a table."""
+    import wandb
+
+    return wandb.plot_table(chart.spec, _table(chart.columns, rows), chart.fields, chart.words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

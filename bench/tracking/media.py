@@ -1,0 +1,80 @@
+"""What of a run is looked at, listened to and taken away: its worst mistakes, its record and its checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.records import Record
+from bench.redaction import clean, redacted
+
+ONLINE_BYTES = 100 * 2**20
+"""Largest checkpoint that is uploaded when a run ends; a larger one is left to `wandb sync`."""
+
+_HEIGHT = 256
+
+
+def worst(path: Path) -> dict[str, Any]:
+    """Return what `bench.worst` kept, as things to log: a table, and captioned spectrograms and sounds.
+
+    Args:
+        path: of `worst.npz`.
+    """
+    import wandb
+
+    with np.load(path, allow_pickle=False) as arrays:
+        kept = {name: arrays[name] for name in arrays.files}
+    table = wandb.Table(columns=["clip", "truth", "predicted", "loss"])
+    pictures, sounds = [], []
+    for i, levels in enumerate(kept["spectrograms"]):
+        clip, truth, predicted = (redacted(str(kept[name][i])) for name in ("ids", "truth", "predicted"))
+        loss = round(float(kept["loss"][i]), 4)
+        table.add_data(clip, truth, predicted, loss)  # W&B would store what a table shows three times
+        caption = f"{truth}, taken for {predicted} (loss {loss:.2f}): {clip}"
+        pictures.append(wandb.Image(coloured(levels), caption=caption, file_type="png"))
+        if kept["audio"].shape[1]:
+            sounds.append(wandb.Audio(kept["audio"][i], sample_rate=int(kept["sample_rate"]), caption=caption))
+    logged: dict[str, Any] = {"worst/clips": table, "worst/spectrograms": pictures}
+    return logged | ({"worst/audio": sounds} if sounds else {})
+
+
+def coloured(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `(F, T)` levels as a picture `(H, T, 3)`, the lowest band at the bottom, the loudest yellow."""
+    from matplotlib import colormaps
+
+    tall = levels[::-1].repeat(max(1, _HEIGHT // len(levels)), axis=0)
+    return np.asarray(255 * colormaps["magma"](tall)[..., :3]).round().astype(np.uint8)
+
+
+def link(run: Any, record: Record, folder: Path | None, mode: str) -> None:
+    """Link the run's artifacts to it: the record, and its checkpoint where there is one.
+
+    The checkpoint is not copied: offline, `wandb sync` reads it where it is.
+    """
+    import wandb
+
+    text = record.to_json()
+    content = wandb.Artifact(f"record-{record.key}"[-128:], "record", metadata=clean(_about(record)))
+    if redacted(text) == text:  # what is redacted is no record any more
+        with content.new_file(f"{record.key}.json", mode="w", encoding="utf-8") as file:
+            file.write(text)
+        run.log_artifact(content)
+    else:
+        run.summary["left out"] = "the record: something in it looks like a secret"
+    checkpoint = folder / "model.pt" if folder else None
+    if checkpoint is None or not checkpoint.exists():
+        return
+    size = checkpoint.stat().st_size
+    if mode == "online" and size > ONLINE_BYTES:
+        run.summary["left out"] = f"the checkpoint: {size / 2**20:.0f} MiB"
+        return
+    weights = wandb.Artifact(f"model-{record.key}"[-128:], "model", metadata=clean(_about(record)))
+    weights.add_file(str(checkpoint), "model.pt", policy="immutable", skip_cache=True)
+    run.log_artifact(weights)
+
+
+def _about(record: Record) -> dict[str, Any]:
+    run = record.run
+    about = {"model": run.model, "frontend": run.frontend, "dataset": run.dataset, "fold": run.fold, "seed": run.seed}
+    return about | {name: value for name, value in record.scores.items() if value is not None}
