@@ -262,7 +262,7 @@ def leaderboard(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Redraw the tables of a store from its records."""
+    """Redraw the pages of a store from its records."""
     from bench import tables
     from bench.render import csv_text
 
@@ -277,19 +277,25 @@ def leaderboard(
     for name in names:
         grid = suites.read(name)
         if check:
-            wrong += [str(path) for path in tables.stale(here, grid)]
+            wrong += [f"{store}/records/{key}.json is gone: restore it" for key in tables.dropped(here, grid)]
+            wrong += [f"{path} differs from its records" for path in tables.stale(here, grid)]
             continue
         boards, damaged = tables.draw(here, grid)
         result[name] = csv_text(boards)
-        wrong += [str(error) for error in damaged]
+        wrong += [f"damaged: {error}" for error in damaged]
     if check:
-        known = {r.key for name in {*drawn, *names} for r in suites.read(name).runs()}
+        present = [suites.read(name) for name in {*drawn, *names}]
+        known = {r.key for grid in present for r in grid.runs()}
         orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
         wrong += [f"{key} is a record of no suite that has tables here; delete it" for key in orphans]
+        wrong += [
+            f"{path} is drawn by no suite that has tables here; delete it" for path in tables.orphans(here, present)
+        ]
+        wrong += [f"{path} differs from what is counted" for path in cli_results.stale_complexity(store)]
     if as_json:
         print_json({"suites": names, "wrong": wrong, "csv": result})
     for line in wrong:
-        err.print(f"{'differs: ' if check else 'damaged: '}{line}", markup=False, highlight=False)
+        err.print(line, markup=False, highlight=False)
     if wrong:
         raise typer.Exit(1)
     if not as_json:

@@ -11,7 +11,7 @@ from bench import suite as suites
 from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError
 from bench.place import Place
-from bench.store import Store
+from bench.store import Store, write_whole
 
 app = typer.Typer()
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
@@ -152,3 +152,25 @@ def dashboard(
             f"no dashboard was made: {reason}. When W&B is there (WANDB_API_KEY or `wandb login`), upload the runs "
             f"with `wandb sync {store / 'wandb' / 'wandb'}/offline-run-*` and repeat this command"
         )
+
+
+@app.command("complexity-page")
+def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
+    """Count the models of the papers' complexity tables again and draw `complexity.md` beside the tables."""
+    from bench import sizes, tables
+
+    write_whole(store / tables.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
+    out.print(f"{store / tables.COMPLEXITY} redrawn", markup=False, highlight=False)
+
+
+_PAGE_COMMAND = "bench complexity-page"
+
+
+def stale_complexity(store: Path) -> list[Path]:
+    """Return the complexity page of a store if it is there and differs from what is counted now."""
+    from bench import sizes, tables
+
+    path = store / tables.COMPLEXITY
+    if not path.exists() or path.read_bytes() == sizes.page(_PAGE_COMMAND).encode():
+        return []
+    return [path]

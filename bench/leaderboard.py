@@ -12,6 +12,7 @@ import numpy as np
 from bench import catalog, stats
 from bench.catalog import METRICS, PRIMARY
 from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
+from bench.winner import Winner, winner
 
 Cell = tuple[int, int]
 """(fold, seed)."""
@@ -73,6 +74,7 @@ class Row:
         flags: what a reader has to know before comparing this row.
         cells: (fold, seed) to the run's score and bootstrap draws; empty where a run has none.
         keys: (fold, seed) to the run's key.
+        finished: keys of the runs that have a result.
     """
 
     rank: int | None
@@ -96,6 +98,7 @@ class Row:
     flags: tuple[str, ...]
     cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
     keys: dict[Cell, str] = field(default_factory=dict)
+    finished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,7 @@ class Leaderboard:
         missing: number of runs without a record.
         notes: what a reader has to know of the whole table.
         environments: where the runs ran, each once.
+        winner: the first row's classes; None where no row is ranked.
     """
 
     dataset: str
@@ -136,6 +140,7 @@ class Leaderboard:
     missing: int
     notes: tuple[str, ...]
     environments: tuple[Environment, ...]
+    winner: Winner | None = None
 
     @property
     def name(self) -> str:
@@ -245,6 +250,9 @@ def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
         environments=tuple(environments[key] for key in sorted(environments)),
+        winner=winner(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
+        if ranked and ranked[0].rank
+        else None,
     )
 
 
@@ -303,6 +311,7 @@ def _row(
         flags=tuple(flags),
         cells=cells,
         keys={(run.fold, run.seed): run.key for run in runs},
+        finished=tuple(r.key for r in done),
     )
 
 
@@ -464,16 +473,16 @@ def _flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
     """Yield the rows; one whose latency was measured on another device than most says so."""
     usual = {}
     for kind in ("cpu", "gpu"):
-        votes = Counter(_device(latency) for row in rows if (latency := getattr(row, kind)))
+        votes = Counter(device(latency) for row in rows if (latency := getattr(row, kind)))
         usual[kind] = max(votes, key=lambda device: (votes[device], device), default="")
     for row in rows:
-        found = [(kind, _device(x)) for kind in usual if (x := getattr(row, kind))]
+        found = [(kind, device(x)) for kind in usual if (x := getattr(row, kind))]
         flags = tuple(f"{kind.upper()} latency on {device}" for kind, device in found if device != usual[kind])
         yield replace(row, flags=(*row.flags, *flags)) if flags else row
 
 
-def _device(latency: Latency) -> str:
-    """Return what must be the same for two timings to be comparable."""
+def device(latency: Latency) -> str:
+    """Return in words what must be the same for two timings to be comparable."""
     threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
     how = ", ".join(filter(None, (threads, latency.dtype, latency.backend, latency.software)))
     return f"{latency.device}, {how}, clips of {latency.clip_seconds:g} s"

@@ -1,0 +1,160 @@
+"""Which systems are on the Pareto front: none that is as good costs less, none that costs as little is better."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.catalog import METRICS
+from bench.leaderboard import Leaderboard, Row, device
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a system costs.
+
+    Attributes:
+        name: in file names.
+        head: in words.
+        unit: what stands behind its numbers; empty for a count.
+    """
+
+    name: str
+    head: str
+    unit: str
+
+
+AXES = (
+    Axis("macs", "MACs a clip, front-end included", ""),
+    Axis("parameters", "Parameters", ""),
+    Axis("latency", "CPU latency p50, end to end", "ms"),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One ranked system.
+
+    Attributes:
+        label: short, unlike the others'.
+        full: as in the table, with its front-end.
+        cost: on the axis, > 0.
+        score: primary score.
+        interval: of the score.
+        front: whether it is on the front.
+    """
+
+    label: str
+    full: str
+    cost: float
+    score: float
+    interval: tuple[float, float] | None
+    front: bool
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A leaderboard's points on one axis.
+
+    Attributes:
+        dataset: the leaderboard's name.
+        metric: the primary one.
+        axis: the cost.
+        points: in the order of the table.
+        left_out: ranked systems without a comparable cost, and why, in words; empty where there are none.
+    """
+
+    dataset: str
+    metric: str
+    axis: Axis
+    points: tuple[Point, ...]
+    left_out: str
+
+
+def plots(board: Leaderboard) -> tuple[Plot, ...]:
+    """Return a leaderboard's plot on each axis that at least one ranked system has a cost on.
+
+    Timings count where their grade is A or B and they were taken as most of the table's were.
+    """
+    found = (_plot(board, axis) for axis in AXES)
+    return tuple(plot for plot in found if plot.points)
+
+
+def front(points: Sequence[tuple[float, float]], *, higher_is_better: bool = True) -> list[bool]:
+    """Return for each (cost, score) whether no other costs as little and scores as well, and one of both better."""
+    sign = 1 if higher_is_better else -1
+    signed = [(cost, sign * score) for cost, score in points]
+    return [
+        not any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in signed) for cost, score in signed
+    ]  # fmt: skip
+
+
+def _plot(board: Leaderboard, axis: Axis) -> Plot:
+    ranked = [row for row in board.rows if row.rank is not None]
+    usual = _usual(ranked)
+    costs = [_cost(row, axis, usual) for row in ranked]
+    placed = [
+        (row, cost, score)
+        for row, cost in zip(ranked, costs, strict=True)
+        if isinstance(cost, float) and (score := row.scores[board.primary]) is not None
+    ]
+    on_front = front([(c, s) for _, c, s in placed], higher_is_better=METRICS[board.primary].higher_is_better)
+    labels = _labels([row for row, _, _ in placed])
+    why = Counter(cost for cost in costs if isinstance(cost, str))
+    return Plot(
+        dataset=board.name,
+        metric=board.primary,
+        axis=axis,
+        points=tuple(
+            Point(label, _full(row), cost, score, row.interval, on)
+            for label, (row, cost, score), on in zip(labels, placed, on_front, strict=True)
+        ),
+        left_out=", ".join(f"{number} {reason}" for reason, number in sorted(why.items())),
+    )
+
+
+def _cost(row: Row, axis: Axis, usual: str) -> float | str:
+    """Return what a row costs, or why it has no place on the axis."""
+    if axis.name == "latency":
+        if row.cpu is None:
+            return "not timed"
+        if row.cpu.grade == "C":
+            return "timed too unsteadily (grade C)"
+        return row.cpu.p50_ms if device(row.cpu) == usual else "timed otherwise"
+    if row.complexity is None:
+        return "not counted"
+    size = row.complexity
+    cost = size.parameters if axis.name == "parameters" else size.macs + size.frontend_macs
+    return float(cost) if cost > 0 else "without any"
+
+
+def _usual(rows: Sequence[Row]) -> str:
+    votes = Counter(device(row.cpu) for row in rows if row.cpu and row.cpu.grade != "C")
+    return max(votes, key=lambda name: (votes[name], name), default="")
+
+
+def _full(row: Row) -> str:
+    return row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
+
+
+_LONGEST = 26
+
+
+def _labels(rows: Sequence[Row]) -> list[str]:
+    """Return short labels: the model's name, of several systems of one name the beginning of what tells them apart."""
+    alike = Counter(row.model for row in rows)
+    seen: Counter[str] = Counter()
+    labels = []
+    for row in rows:
+        label = _cut(row.model, _LONGEST)
+        if alike[row.model] > 1:
+            own = row.label.removeprefix(row.model).strip(" ()")
+            ears = len({other.frontend for other in rows if other.model == row.model}) > 1
+            details = [row.frontend] * (ears and row.frontend != "none") + [own] * bool(own)
+            label = _cut(" ".join([row.model, *details]), _LONGEST)
+        seen[label] += 1
+        labels.append(label if seen[label] == 1 else f"{_cut(label, _LONGEST - 4)} #{seen[label]}")
+    return labels
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip(' ,=[(')}…"

@@ -1,0 +1,167 @@
+"""Figures that papers publish, to stand beside what is measured here, never ranked among it: `results.json`.
+
+Each has its citation and its protocol, which is not the protocol of the tables here: other training data, splits, crops
+or pre-training. `sizes.toml` has the papers' tables of parameters and multiply-adds.
+"""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A published figure.
+
+    Attributes:
+        model: as the paper calls it.
+        dataset: as the paper calls it.
+        protocol: training data, split and the like, in words.
+        metric: as in our tables, where it is one of ours.
+        value: a share of 1, except d′.
+        params: parameters; None where the paper does not say.
+        macs: multiply-adds as that paper counts them; None likewise.
+        citation: where it is from.
+        verified: whether the figure was read in the source itself.
+    """
+
+    model: str
+    dataset: str
+    protocol: str
+    metric: str
+    value: float
+    params: int | None
+    macs: int | None
+    citation: str
+    verified: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """One system on one protocol: all figures that its source gives.
+
+    Attributes:
+        model: as the paper calls it.
+        protocol: training data, split and the like, in words.
+        scores: metric name to value.
+        params: parameters, if published.
+        macs: multiply-adds as published, if so.
+        citation: where it is from.
+        verified: whether every figure was read in the source itself.
+    """
+
+    model: str
+    protocol: str
+    scores: dict[str, float]
+    params: int | None
+    macs: int | None
+    citation: str
+    verified: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A row of a paper's complexity table.
+
+    Attributes:
+        model: name in the catalogue.
+        name: as the paper calls it.
+        parameters: as published.
+        multiply_adds: as published, in units of 1e9; None where the paper has none.
+        mAP: on AudioSet, as published; None where the source at hand has none.
+    """
+
+    model: str
+    name: str
+    parameters: int
+    multiply_adds: float | None = None
+    mAP: float | None = None  # noqa: N815  the metric's own name
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeTable:
+    """A paper's complexity table.
+
+    Attributes:
+        title: in one line.
+        paper: citation.
+        convention: how the paper counts: "macs" (products of convolutions and linear layers) or "panns".
+        classes: number of classes of the models.
+        seconds: length of the clip.
+        note: what a reader has to know.
+        rows: one per model.
+    """
+
+    title: str
+    paper: str
+    convention: str
+    classes: int
+    seconds: float
+    note: str
+    rows: tuple[Size, ...]
+
+
+_NAMES = {
+    "esc10": "ESC-10",
+    "esc50": "ESC-50",
+    "urbansound8k": "UrbanSound8K",
+    "ravdess": "RAVDESS",
+    "musan": "MUSAN",
+    "gtzan": "GTZAN genre",
+    "gtzan-music-speech": "GTZAN music/speech",
+    "audioset": "AudioSet",
+    "audioset-embeddings": "AudioSet VGGish embeddings",
+    "vggsound": "VGGSound",
+}
+"""Dataset in the catalogue to its name among the published figures."""
+
+_METRICS = {
+    "top-1 accuracy": "accuracy",
+    "macro F1": "macro_f1",
+    "F1": "macro_f1",
+    "speech/non-speech accuracy": "sns",
+    "d-prime": "d_prime",
+}
+"""Published metric to our name for it, where they differ."""
+
+
+def systems(dataset: str, primary: str) -> tuple[System, ...]:
+    """Return what is published on a dataset, best first; what lacks the primary metric comes last.
+
+    Args:
+        dataset: name in the catalogue; one that nothing is published on gives nothing.
+        primary: the metric to sort by.
+    """
+    found: dict[tuple[str, str, str], list[Figure]] = {}
+    for figure in _figures():
+        if figure.dataset == _NAMES.get(dataset):
+            found.setdefault((figure.model, figure.protocol, figure.citation), []).append(figure)
+    merged = [
+        System(
+            model=model,
+            protocol=protocol,
+            scores={figure.metric: figure.value for figure in figures},
+            params=next((figure.params for figure in figures if figure.params), None),
+            macs=next((figure.macs for figure in figures if figure.macs), None),
+            citation=citation,
+            verified=all(figure.verified for figure in figures),
+        )
+        for (model, protocol, citation), figures in found.items()
+    ]
+    return tuple(sorted(merged, key=lambda s: (-s.scores.get(primary, -1.0), s.model, s.protocol, s.citation)))
+
+
+def sizes() -> tuple[SizeTable, ...]:
+    """Return the papers' complexity tables."""
+    text = (resources.files("bench.published") / "sizes.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)["table"]
+    return tuple(SizeTable(**{**table, "rows": tuple(Size(**row) for row in table["rows"])}) for table in tables)
+
+
+@cache
+def _figures() -> tuple[Figure, ...]:
+    text = (resources.files("bench.published") / "results.json").read_text(encoding="utf-8")
+    figures = (Figure(**each) for each in json.loads(text))
+    return tuple(Figure(**{**vars(f), "metric": _METRICS.get(f.metric, f.metric)}) for f in figures)

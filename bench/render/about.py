@@ -1,0 +1,99 @@
+"""What stands above and below a leaderboard's table, in words."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from bench import catalog
+from bench.leaderboard import Leaderboard, Row
+from bench.records import Environment
+from bench.render import columns
+from bench.render.text import plural, shortened, span
+
+
+def about(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    """Yield what stands above a table: what the data are, as (head, text)."""
+    yield "Data", catalog.dataset(board.dataset).line
+    if splits := sorted({data.split for data in board.data}):
+        yield "Split", "; ".join(splits)
+    if board.data:
+        parts = [f"{span(data.clips[name] for data in board.data)} {word}" for name, word in _SPLITS]
+        lengths = sorted({row.complexity.clip_seconds for row in board.rows if row.complexity})
+        each = f" of {' or '.join(f'{seconds:g}' for seconds in lengths)} s" if lengths else ""
+        sources = span(data.test_groups for data in board.data)
+        yield "Clips", f"{', '.join(parts)}{each}; the test clips come from {sources} sources"
+        available = span(data.clips_available for data in board.data)
+        official = sorted({data.clips_official for data in board.data if data.clips_official is not None})
+        yield "Coverage", f"{available} of {span(official)} official clips" if official else f"{available} clips"
+    if remarks := sorted({data.note for data in board.data if data.note}):
+        yield "Note", "; ".join(remarks)
+    folds, seeds = (", ".join(map(str, numbers)) for numbers in (board.folds, board.seeds))
+    yield "Runs", f"{len(board.folds)} of {board.folds_official} folds ({folds}), seeds {seeds}"
+
+
+_SPLITS: tuple[tuple[Literal["train", "val", "test"], str], ...] = (
+    ("train", "training"),
+    ("val", "validation"),
+    ("test", "test"),
+)
+
+
+def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    """Yield what stands below a table: how to read it, what went wrong, where it was measured, as (head, text)."""
+    over = {row.interval_over for row in board.rows}
+    if "cells" in over:
+        yield "Interval", "Student's t over the runs, where there are at least two and not all have bootstrap draws"
+    if "groups" in over:
+        yield (
+            "Interval",
+            "bootstrap over the sources of the test clips (and over seeds), 1,000 draws; Wilson near 0 and 100 %",
+        )
+    if board.detectable is not None:
+        yield (
+            "Rank",
+            "rows share a rank where their paired difference from the first of them is not significant (5 %); a "
+            f"difference of {100 * board.detectable:.1f} points from the best row is found four times out of five",
+        )
+    for note in board.notes:
+        yield "Note", note
+    told: dict[str, list[str]] = {}
+    for row in board.rows:
+        for words in _about_row(row):
+            told.setdefault(words, []).append(row.label if row.frontend == "none" else f"{row.label} on {row.frontend}")
+    for words, rows in told.items():
+        yield "all rows" if 1 < len(rows) == len(board.rows) else ", ".join(rows), words
+    for key, failure in board.failures:
+        yield "Failed", f"{key}: {failure.kind}: {shortened(failure.message)}"
+    if board.missing:
+        yield "Missing", f"{plural(board.missing, 'run')} without a record"
+    machines: dict[str, set[str]] = {}
+    for environment in board.environments:
+        machines.setdefault(_machine(environment), set()).add(_commit(environment))
+    for machine, commits in sorted(machines.items()):
+        yield "Measured on", f"{machine}; commit {', '.join(sorted(commits))}"
+
+
+def _about_row(row: Row) -> Iterator[str]:
+    """Yield what a reader has to know of a row."""
+    if row.members:
+        yield f"combines {', '.join(row.members)}"
+    for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
+        if latency:
+            yield f"{kind} ms are its members' sum, one after another; side by side: {columns.latency(latency).text}"
+    if row.done < row.expected:
+        yield f"not ranked: {row.done} of {row.expected} runs are done"
+    unlike = row.rank is None and row.done == row.expected
+    for flag in row.flags:
+        yield f"not ranked: {flag}" if unlike and flag == row.flags[0] else flag
+
+
+def _machine(environment: Environment) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
+    load = f"{plural(environment.workers, 'run')} at a time, {plural(environment.threads, 'thread')} each"
+    return (
+        f"{environment.processor}, {plural(environment.cores, 'core')}, {environment.gpu or 'no GPU'}; {load}; "
+        f"{environment.platform}; Python {environment.python}, {packages}"
+    )
+
+
+def _commit(environment: Environment) -> str:
+    return f"{(environment.commit or 'unknown')[:10]}{' (with uncommitted changes)' if environment.dirty else ''}"

@@ -1,0 +1,139 @@
+"""Tables beside a leaderboard: what others published, what the winner confuses, how it does on each class."""
+
+from collections.abc import Iterator, Sequence
+
+from bench import published
+from bench.catalog import METRICS
+from bench.leaderboard import Leaderboard
+from bench.render.columns import head, score
+from bench.render.table import Cell, Head, Table
+from bench.render.text import NONE, plural, prefixed
+from bench.winner import Winner
+
+_MATRIX = 12
+"""Classes up to which a confusion matrix is shown whole."""
+_PAIRS = 15
+_SHOWN_CLASSES = 50
+_ENDS = 10
+"""Of more classes than are shown, as many of the best and of the worst are."""
+_WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
+
+
+def beside(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
+    """Yield the tables that stand below a leaderboard's own.
+
+    Args:
+        board: the leaderboard.
+        all_classes: whether the per-class table shows every class of hundreds, where a page can filter them.
+    """
+    if systems := published.systems(board.dataset, board.primary):
+        yield _published(board, systems)
+    if board.winner:
+        if board.winner.confusion and len(board.winner.classes) <= _MATRIX:
+            yield _matrix(board.winner)
+        elif board.winner.confusion and board.winner.confused():
+            yield _pairs(board.winner)
+        if board.winner.per_class:
+            yield _classes(board.winner, all_classes=all_classes)
+
+
+def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table:
+    metrics = [name for name in METRICS if any(name in system.scores for system in systems)]
+    metrics.sort(key=lambda name: name != board.primary)
+    rows = tuple(
+        (
+            Cell(system.model),
+            *(score(system.scores.get(name), name) for name in metrics),
+            _count(system.params),
+            _count(system.macs),
+            Cell(system.protocol),
+            Cell(system.citation),
+            Cell("yes" if system.verified else "no", grey=not system.verified),
+        )
+        for system in systems
+    )
+    return Table(
+        title="Published, on other protocols: not ranked",
+        heads=(
+            Head("published system", is_text=True),
+            *(Head(head(name)) for name in metrics),
+            Head("parameters"),
+            Head("multiply-adds as published"),
+            Head("protocol", is_text=True),
+            Head("from", is_text=True),
+            Head("checked", is_text=True),
+        ),
+        rows=rows,
+        remark="None of these was measured here, and none was trained and tested as the rows above were. Papers count "
+        'multiply-adds in their own ways. A figure that was not read in its source itself is "checked: no".',
+    )
+
+
+def _count(number: int | None) -> Cell:
+    return Cell(NONE) if number is None else Cell(prefixed(number), number)
+
+
+def _matrix(winner: Winner) -> Table:
+    rows = tuple(
+        (Cell(name), *(Cell(str(clips) if clips else "·", clips) for clips in row))
+        for name, row in zip(winner.classes, winner.confusion or (), strict=True)
+    )
+    return Table(
+        title=f"Confusion matrix of {winner.label}",
+        heads=(Head("true class", is_text=True), *(Head(name) for name in winner.classes)),
+        rows=rows,
+        remark="Test clips, summed over the runs; columns are the predicted classes.",
+    )
+
+
+def _pairs(winner: Winner) -> Table:
+    pairs = winner.confused()
+    confusion = winner.confusion or ()
+    rows = tuple(
+        (
+            Cell(winner.classes[i]),
+            Cell(winner.classes[j]),
+            Cell(str(confusion[i][j]), confusion[i][j]),
+            Cell(f"{100 * confusion[i][j] / winner.support(i):.0f}", confusion[i][j] / winner.support(i)),
+        )
+        for i, j in pairs[:_PAIRS]
+    )
+    return Table(
+        title=f"Most confused classes of {winner.label}",
+        heads=(
+            Head("true class", is_text=True),
+            Head("predicted", is_text=True),
+            Head("clips"),
+            Head("of the class, %"),
+        ),
+        rows=rows,
+        remark=f"Test clips, summed over the runs; {len(rows)} of {plural(len(pairs), 'pair')} that were confused.",
+    )
+
+
+def _classes(winner: Winner, *, all_classes: bool) -> Table:
+    first = next(iter(winner.per_class))
+    values = winner.per_class[first]
+    order = sorted(
+        range(len(values)), key=lambda i: (values[i] is None, -(values[i] or 0.0), winner.classes[i], i)
+    )  # fmt: skip
+    cut = not all_classes and len(order) > _SHOWN_CLASSES
+    defined = [i for i in order if values[i] is not None]
+    shown = [*defined[:_ENDS], *defined[-_ENDS:]] if cut else order
+    rows = tuple(
+        (
+            Cell(winner.classes[i]),
+            *(
+                Cell(NONE) if (v := each[i]) is None else Cell(f"{100 * v:.1f}", v)
+                for each in winner.per_class.values()
+            ),
+        )
+        for i in shown
+    )
+    left = f"; the best and the worst {_ENDS} of {len(order)}" if cut else ""
+    return Table(
+        title=f"Classes of {winner.label}",
+        heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in winner.per_class)),
+        rows=rows,
+        remark=f"Means over the runs whose test clips have the class{left}.",
+    )

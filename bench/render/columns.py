@@ -1,0 +1,132 @@
+"""What the readable tables show of a row: columns of cells."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from bench.leaderboard import Leaderboard, Row
+from bench.records import Latency
+from bench.render.table import Cell, Head, Table
+from bench.render.text import NONE, prefixed, three
+
+_SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), "multi": ("mAUC", "d_prime")}
+"""Metrics beside the primary one that the readable tables show; the CSV has all."""
+_NOT_A_SHARE = frozenset({"d_prime", "nll"})
+LEGEND = (
+    "Scores are means over folds and seeds, with a 95 % interval in brackets. Only rows with all their runs, on the "
+    "same data, are ranked. MACs are multiply-adds for one clip (FLOPs are twice as many). Latency is end to end for "
+    "one clip at batch 1; A, B and C grade how steady it was, and C is too noisy to compare. Real-time factor is CPU "
+    f"latency by clip length. A fusion's size and training time are its members' sums. {NONE} means not measured."
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, what it shows of a row, and whether that is text."""
+
+    head: str
+    cell: Callable[[Row], Cell]
+    is_text: bool = False
+
+
+def columns(board: Leaderboard) -> list[Column]:
+    """Return the columns of the readable tables."""
+    shown = [name for name in _SHOWN[board.task] if name in board.metrics]
+    found = [
+        Column("rank", lambda row: Cell(NONE if row.rank is None else str(row.rank), row.rank)),
+        Column("model", lambda row: Cell(row.label), is_text=True),
+        Column("front-end", lambda row: Cell(NONE if row.frontend == "none" else row.frontend), is_text=True),
+        Column(head(board.primary), partial(_primary, metric=board.primary)),
+        *(Column(head(name), partial(_score, metric=name)) for name in shown),
+        Column("parameters", lambda row: _size(row, "parameters")),
+        Column("MACs", lambda row: _size(row, "macs")),
+        Column("front-end MACs", lambda row: _size(row, "frontend_macs")),
+        Column("CPU ms, p50 / p90", lambda row: latency(row.cpu)),
+        Column("GPU ms, p50 / p90", lambda row: latency(row.gpu)),
+        Column("real-time factor", _real_time),
+        Column("train s", lambda row: number(row.train_seconds)),
+    ]
+    if any(row.conflict is not None for row in board.rows):
+        found.append(Column("conflict", lambda row: number(row.conflict)))
+    return [*found, Column("runs", _runs)]
+
+
+def main(board: Leaderboard) -> Table:
+    """Return a leaderboard's main table."""
+    return _table(board, columns(board))
+
+
+def brief(board: Leaderboard) -> Table:
+    """Return a leaderboard's short table: what the terminal shows."""
+    return _table(board, short(board))
+
+
+def _table(board: Leaderboard, shown: list[Column]) -> Table:
+    return Table(
+        title=board.name,
+        heads=tuple(Head(column.head, is_text=column.is_text) for column in shown),
+        rows=tuple(tuple(column.cell(row) for column in shown) for row in board.rows),
+    )
+
+
+_IN_SHORT = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
+
+
+def short(board: Leaderboard) -> list[Column]:
+    """Return the columns of the terminal's table."""
+    return [c for c in columns(board) if c.head in _IN_SHORT or c.head == head(board.primary)]
+
+
+def head(metric: str) -> str:
+    """Return the head of a metric's column."""
+    return metric if metric in _NOT_A_SHARE else f"{metric}, %"
+
+
+def score(value: float | None, metric: str) -> Cell:
+    """Return a metric's value as the tables show it."""
+    if value is None:
+        return Cell(NONE)
+    return Cell(f"{value:.3f}" if metric in _NOT_A_SHARE else f"{100 * value:.1f}", value)
+
+
+def latency(found: Latency | None) -> Cell:
+    """Return a timing as the tables show it."""
+    if found is None:
+        return Cell(NONE)
+    text = f"{three(found.p50_ms)} / {three(found.p90_ms)} ({found.grade})"
+    return Cell(text, found.p50_ms, grey=found.grade == "C")
+
+
+def number(value: float | None) -> Cell:
+    """Return a number with three digits."""
+    return Cell(NONE) if value is None else Cell(three(value), value)
+
+
+def _score(row: Row, metric: str) -> Cell:
+    return score(row.scores.get(metric), metric)
+
+
+def _primary(row: Row, metric: str) -> Cell:
+    cell = _score(row, metric)
+    if row.interval is None or cell.number is None:
+        return cell
+    low, high = row.interval
+    return Cell(f"{cell.text} [{100 * low:.1f}, {100 * high:.1f}]", cell.number)
+
+
+def _real_time(row: Row) -> Cell:
+    if row.cpu is None:
+        return Cell(NONE)
+    return Cell(three(row.cpu.real_time_factor), row.cpu.real_time_factor, grey=row.cpu.grade == "C")
+
+
+def _runs(row: Row) -> Cell:
+    failed = f", {len(row.failed)} failed ({', '.join(sorted(set(row.failed)))})" if row.failed else ""
+    return Cell(f"{row.done}/{row.expected}{failed}", row.done)
+
+
+def _size(row: Row, name: str) -> Cell:
+    if row.complexity is None:
+        return Cell(NONE)
+    count: int = getattr(row.complexity, name)
+    return Cell(prefixed(count), count)

@@ -1,0 +1,48 @@
+"""The index of a store's suites, from their JSON tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.render.columns import head, score
+from bench.render.markdown import table
+from bench.render.table import Cell, Head, Table
+from bench.render.text import NONE, md
+
+
+def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:
+    """Return the index page as GitHub Markdown.
+
+    Args:
+        suites: name to content of its JSON table.
+        complexity: whether the store has `complexity.md`.
+    """
+    lines = ["# Leaderboards", "", "Each page is drawn from the records beside it, and from nothing else.", ""]
+    for name, content in sorted(suites.items()):
+        lines += [f"## {md(content['title'])}", ""]
+        forms = {"all columns": "md", "to sort and filter": "html", "CSV": "csv", "JSON": "json"}
+        lines += [" · ".join(f"[{words}]({name}.{suffix})" for words, suffix in forms.items()), ""]
+        lines += [*table(_best(content)), ""]
+    if complexity:
+        lines += ["## Sizes", "", "[Parameters and multiply-adds beside the papers' own](complexity.md)", ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _best(content: Mapping[str, Any]) -> Table:
+    """Return the first ranked row of each of a suite's leaderboards."""
+    heads = ("dataset", "best model", "front-end", "score", "ranked rows")
+    return Table(
+        title="",
+        heads=tuple(Head(words, is_text=words != "ranked rows") for words in heads),
+        rows=tuple(_row(board) for board in content["leaderboards"]),
+    )
+
+
+def _row(board: Mapping[str, Any]) -> tuple[Cell, ...]:
+    ranked = [row for row in board["rows"] if row["rank"] is not None]
+    if not ranked:
+        return (Cell(board["dataset"]), Cell(NONE), Cell(NONE), Cell(NONE), Cell("0"))
+    best, metric = ranked[0], board["primary"]
+    interval = "" if best["low"] is None else f" [{100 * best['low']:.1f}, {100 * best['high']:.1f}]"
+    frontend = NONE if best["frontend"] == "none" else best["frontend"]
+    written = f"{head(metric)}: {score(best[metric], metric).text}{interval}"
+    return Cell(board["dataset"]), Cell(best["model"]), Cell(frontend), Cell(written), Cell(str(len(ranked)))

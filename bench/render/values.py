@@ -1,0 +1,98 @@
+"""Leaderboards as plain values: CSV and JSON with every metric, shares as fractions of 1.
+
+Six digits of a float: the last bits differ between builds of the same libraries.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.catalog import METRICS
+from bench.leaderboard import Leaderboard, Row
+from bench.render.text import plain
+
+_SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
+_TIMES = ("device", "threads", "p50_ms", "p90_ms", "grade", "real_time_factor")
+_HEADS = (
+    *("dataset", "rank", "model", "frontend", "primary", "low", "high", "interval_over", *METRICS),
+    *("runs_done", "runs_expected", "runs_failed", *_SIZES),
+    *(f"{kind}_{name}" for kind in ("cpu", "gpu") for name in _TIMES),
+    *("cpu_parallel_p50_ms", "gpu_parallel_p50_ms"),
+    *("train_seconds", "conflict", "members", "flags"),
+)
+
+
+def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
+    """Return all rows of all leaderboards as one CSV."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(_HEADS)
+    for board in leaderboards:
+        for row in board.rows:
+            writer.writerow(_csv_cell(value) for value in _values(board, row))
+    return content.getvalue()
+
+
+def json_text(title: str, leaderboards: Sequence[Leaderboard]) -> str:
+    """Return the same rows as strict JSON, with the keys of the records they are drawn from.
+
+    Args:
+        title: of the page.
+        leaderboards: one object each.
+    """
+    content = {"title": plain(title), "leaderboards": [_board(board) for board in leaderboards]}
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _board(board: Leaderboard) -> dict[str, Any]:
+    rows = [
+        {name: _json_value(value) for name, value in zip(_HEADS, _values(board, row), strict=True)}
+        | {"records": sorted(map(plain, row.finished))}
+        for row in board.rows
+    ]
+    winner = board.winner
+    return {
+        "dataset": plain(board.name),
+        "primary": board.primary,
+        "detectable": _json_value(board.detectable),
+        "rows": rows,
+        "winner": winner
+        and {
+            "model": plain(winner.label),
+            "classes": [plain(name) for name in winner.classes],
+            "per_class": {name: [_json_value(v) for v in values] for name, values in winner.per_class.items()},
+            "confusion": winner.confusion,
+        },
+    }
+
+
+def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
+    """Yield a row's values in the order of `_HEADS`."""
+    yield from (board.name, row.rank, row.label, row.frontend, board.primary, *(row.interval or (None, None)))
+    yield row.interval_over
+    yield from (row.scores.get(name) for name in METRICS)
+    yield from (row.done, row.expected, len(row.failed))
+    yield from (getattr(row.complexity, name, None) for name in _SIZES)
+    yield from (getattr(latency, name, None) for latency in (row.cpu, row.gpu) for name in _TIMES)
+    yield from (getattr(latency, "p50_ms", None) for latency in (row.cpu_parallel, row.gpu_parallel))
+    yield from (row.train_seconds, row.conflict, " + ".join(row.members), "; ".join(row.flags))
+
+
+def _csv_cell(value: str | int | float | None) -> str:
+    """Write a value; text that a spreadsheet would take for a formula gets a quote before it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int):
+        return str(value)
+    text = plain(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _json_value(value: str | int | float | None) -> str | int | float | None:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return plain(value) if isinstance(value, str) else value

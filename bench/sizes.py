@@ -1,0 +1,90 @@
+"""The papers' complexity tables beside what is counted here: `complexity.md`. Nothing is trained.
+
+No weights are drawn and nothing is computed: the page takes seconds.
+"""
+
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench import build, complexity, published
+from bench.published import Size, SizeTable
+from bench.render.markdown import table
+from bench.render.table import Cell, Head, Table
+from bench.render.text import NONE, md
+
+_SAMPLE_RATE = 32_000
+_HEADS = ("model", "published as")
+_NUMBERS = ("parameters", "published", "MACs, 1e9", "front-end MACs, 1e9", "multiply-adds, 1e9", "published", "mAP, %")
+
+
+def page(command: str) -> str:
+    """Count every model of the papers' tables and return the page as GitHub Markdown.
+
+    Args:
+        command: shell command that makes the page anew.
+    """
+    lines = [
+        "# Sizes: counted here, and published",
+        "",
+        "Parameters and multiply-adds are counted here, in models built by this code; beside each stands the paper's "
+        "own number. mAP is the papers', on AudioSet's evaluation set: nothing here was trained on it. MACs are "
+        "multiply-adds of products and convolutions in our tables' convention, front-end apart; the next column counts "
+        "in the paper's own, which is why it can be compared with the published one.",
+        "",
+        "To regenerate:",
+        "",
+        f"    {command}",
+        "",
+    ]
+    for paper in published.sizes():
+        counted = _table(paper)
+        lines += [f"## {md(counted.title)}", "", md(f"{paper.paper}. {_CONVENTION[paper.convention]} {paper.note}"), ""]
+        lines += [*table(counted), "", md(counted.remark), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+_CONVENTION = {
+    "macs": "The paper counts products of convolutions and linear layers once, without the front-end.",
+    "panns": "The paper counts products twice (multiplications and additions), and also biases, batch norms, ReLUs, "
+    "pooling and the Fourier transform.",
+}
+
+
+def _table(paper: SizeTable) -> Table:
+    rows = [_row(paper, size) for size in paper.rows]
+    same = sum(cells[2].text == cells[3].text and cells[6].text == cells[7].text for cells in rows)
+    return Table(
+        title=f"{paper.title}: {paper.classes} classes, clips of {paper.seconds:g} s",
+        heads=(*(Head(words, is_text=True) for words in _HEADS), *map(Head, _NUMBERS)),
+        rows=tuple(rows),
+        remark=f"Parameters and multiply-adds as published in {same} of {len(rows)} rows.",
+    )
+
+
+def _row(paper: SizeTable, size: Size) -> tuple[Cell, ...]:
+    with _Undrawn():
+        model, shape, seconds = build.untrained(size.model, paper.classes, paper.seconds, _SAMPLE_RATE, None, None)
+    counted = complexity.measure(model, shape, seconds)
+    panns = paper.convention == "panns"
+    own = complexity.panns_multiply_adds(model.to("meta"), shape[0]) if panns else counted.macs
+    texts = (
+        f"{counted.parameters:,}",
+        f"{size.parameters:,}",
+        f"{counted.macs / 1e9:.3f}",
+        f"{counted.frontend_macs / 1e9:.3f}",
+        f"{own / 1e9:.3f}",
+        NONE if size.multiply_adds is None else f"{size.multiply_adds:.3f}",
+        NONE if size.mAP is None else f"{100 * size.mAP:.1f}",
+    )
+    return Cell(size.model), Cell(size.name), *map(Cell, texts)
+
+
+class _Undrawn(TorchDispatchMode):
+    """Leaves weights as they are allocated: drawing hundreds of millions of them would take most of the time."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.ops.aten.uniform_.default, torch.ops.aten.normal_.default):
+            return args[0]
+        return func(*args, **(kwargs or {}))

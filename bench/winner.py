@@ -1,0 +1,69 @@
+"""What the best system of a leaderboard confuses and how it does on each class, summed up over its runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.records import Record
+
+PER_CLASS = {"single": ("macro_f1", "macro_precision", "macro_recall"), "multi": ("mAP", "mAUC")}
+"""The metrics of the per-class table, by task; the first one sorts."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The first row's classes.
+
+    Attributes:
+        label: of the row.
+        classes: names.
+        per_class: metric name to one value per class: the mean over the runs that have one, None where none has.
+        confusion: clips summed over the runs, rows true, columns predicted; None for multi-label.
+    """
+
+    label: str
+    classes: tuple[str, ...]
+    per_class: dict[str, tuple[float | None, ...]]
+    confusion: tuple[tuple[int, ...], ...] | None
+
+    def confused(self) -> list[tuple[int, int]]:
+        """Return the pairs (true, predicted) that were ever confused, the most clips first."""
+        pairs = [
+            (i, j)
+            for i, row in enumerate(self.confusion or ())
+            for j, clips in enumerate(row)
+            if i != j and clips
+        ]  # fmt: skip
+        return sorted(pairs, key=lambda pair: (-(self.confusion or ())[pair[0]][pair[1]], pair))
+
+    def support(self, label: int) -> int:
+        """Return how many test clips are of a class."""
+        return sum((self.confusion or ())[label])
+
+
+def winner(label: str, records: Sequence[Record], task: str) -> Winner | None:
+    """Sum up the finished runs of one system; None where they do not have the same classes, or none of them any."""
+    classes = {r.classes for r in records}
+    if len(classes) != 1 or not (names := classes.pop()):
+        return None
+    tables = [r.confusion for r in records if r.confusion is not None]
+    whole = len(tables) == len(records)
+    return Winner(
+        label=label,
+        classes=names,
+        per_class={
+            metric: tuple(_mean([r.per_class[metric][i] for r in records]) for i in range(len(names)))
+            for metric in PER_CLASS[task]
+            if all(metric in r.per_class for r in records)
+        },
+        confusion=tuple(
+            tuple(sum(table[i][j] for table in tables) for j in range(len(names))) for i in range(len(names))
+        )
+        if whole
+        else None,
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    found = [value for value in values if value is not None]
+    return fmean(found) if found else None

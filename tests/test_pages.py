@@ -1,0 +1,386 @@
+"""The pages of a store: plots, published figures, the winner's classes, index, and what `--check` finds."""
+
+import contextlib
+import csv
+import io
+import json
+import random
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
+
+from bench import pareto, published, render, sizes, tables
+from bench import suite as suites
+from bench.cli import main
+from bench.pareto import AXES, Plot, Point
+from bench.render import svg
+from bench.render.svg import WIDTH, text_width
+from bench.store import Store
+from bench.winner import winner
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def sized(macs, **changes):
+    return replace(SIZE, macs=macs, frontend_macs=1000, **changes)
+
+
+def test_the_front_hand_worked():
+    # cost 1 scores 5; 2 scores 4 (worse and dearer); 2 scores 7; 3 scores 7 (dearer); 9 scores 9
+    assert pareto.front([(1, 5), (2, 4), (2, 7), (3, 7), (9, 9)]) == [True, False, True, False, True]
+    assert pareto.front([(1, 5), (1, 5)]) == [True, True]
+    assert pareto.front([(1, 5), (2, 4)], higher_is_better=False) == [True, True]
+
+
+def test_a_plot_has_the_ranked_rows_with_the_front_ends_macs():
+    (board,) = boards(
+        record(run("cnn"), 0.9, complexity=sized(5000)),
+        record(run("fc"), 0.8, complexity=sized(100)),
+        record(run("ltc"), 0.7, complexity=sized(9000)),
+        missing=[run("snn")],
+    )
+    macs, parameters, latency = pareto.plots(board)
+    assert [plot.axis for plot in (macs, parameters, latency)] == list(AXES)
+    assert [(p.label, p.cost, p.score, p.front) for p in macs.points] == [
+        ("cnn", 6000, 0.9, True),
+        ("fc", 1100, 0.8, True),
+        ("ltc", 10000, 0.7, False),
+    ]
+    assert macs.points[0].interval == pytest.approx((0.8, 1.0))
+    assert macs.points[0].full == "cnn on logmel"
+
+
+def test_latencies_that_cannot_be_compared_are_left_out_and_counted():
+    (board,) = boards(
+        record(run("cnn"), 0.9),
+        record(run("fc"), 0.8),
+        record(run("ltc"), 0.95, latencies=(timing(1.0, "C"),)),
+        record(run("snn"), 0.97, latencies=(timing(1.0, device="another"),)),
+        record(run("cfc"), 0.99, latencies=()),
+    )
+    plot = pareto.plots(board)[-1]
+    assert sorted(p.label for p in plot.points) == ["cnn", "fc"]
+    assert plot.left_out == "1 not timed, 1 timed otherwise, 1 timed too unsteadily (grade C)"
+    assert "not shown: 1 not timed" in svg(plot, "light")
+
+
+def test_systems_of_one_model_have_labels_of_their_own():
+    (board,) = boards(
+        *(record(run(arguments={"channels": [24, 48, 96, 192], "width": w}), 0.5 + w / 100) for w in range(3)),
+        record(run("fc"), 0.5),
+    )
+    labels = [p.label for p in pareto.plots(board)[0].points]
+    assert len(set(labels)) == 4
+    assert "fc" in labels
+    assert all(len(label) <= 26 for label in labels)
+
+
+point = st.builds(
+    Point,
+    label=st.text(st.characters(codec="utf-8"), min_size=1, max_size=26),
+    full=st.text(max_size=40),
+    cost=st.floats(1e-3, 1e12),
+    score=st.floats(0, 1),
+    interval=st.none(),
+    front=st.booleans(),
+)
+plots = st.builds(
+    Plot,
+    dataset=st.text(max_size=60),
+    metric=st.just("accuracy"),
+    axis=st.sampled_from(AXES),
+    points=st.lists(point, min_size=1, max_size=12).map(lambda ps: (replace(ps[0], front=True), *ps[1:])),
+    left_out=st.sampled_from(["", "3 not timed"]),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(plots)
+def test_no_label_is_cut_nor_lies_on_another(plot):
+    picture = ET.fromstring(svg(plot, "dark"))
+    height = float(picture.get("height"))
+    boxes = []
+    for text in picture.iter(f"{SVG}text"):
+        if text.get("class", "").startswith("label"):
+            wide = text_width(text.text or "", bold="on" in text.get("class"))
+            x, y = float(text.get("x")), float(text.get("y"))
+            boxes.append((x, y - 11, x + wide, y + 3))
+    assert len(boxes) == len(plot.points)
+    for i, (left, top, right, bottom) in enumerate(boxes):
+        assert left >= 0
+        assert top >= 0
+        assert right <= WIDTH
+        assert bottom <= height
+        for other in boxes[:i]:
+            apart = other[2] <= left + 0.2 or other[0] >= right - 0.2
+            assert apart or other[3] <= top + 0.2 or other[1] >= bottom - 0.2
+
+
+def test_forty_systems_at_one_place_are_all_labelled():
+    points = tuple(Point(f"system-{i}", f"system-{i}", 1e6, 0.5, (0.4, 0.6), i == 0) for i in range(40))
+    picture = svg(Plot("esc10", "accuracy", AXES[0], points, ""), "light")
+    assert len(re.findall(r'class="label', picture)) == 40
+
+
+def test_an_svg_is_text_only_and_says_what_a_point_is():
+    _, records = nasty()
+    (board,) = boards(*records)
+    for plot in pareto.plots(board):
+        for theme in ("light", "dark"):
+            picture = ET.fromstring(svg(plot, theme))
+            kinds = {each.tag.removeprefix(SVG) for each in picture.iter()}
+            assert kinds <= {"svg", "style", "rect", "path", "text", "g", "title", "circle"}
+            titles = [each.text for each in picture.iter(f"{SVG}title")]
+            assert any(title.startswith("<script>alert(1)</script> on <script>") for title in titles)
+            assert "script" not in kinds
+    colours = {theme: set(re.findall(r"#[0-9a-f]{6}", svg(plot, theme))) for theme in ("light", "dark")}
+    assert not colours["light"] & colours["dark"]
+
+
+def test_published_figures_stand_below_with_their_source_and_have_no_rank():
+    text = render.markdown("t", boards(record(run())), "c")
+    before, _, after = text.partition("### Published, on other protocols: not ranked")
+    assert "| 1 | cnn |" in before
+    assert "EnvNet" not in before
+    line = next(line for line in after.splitlines() if line.startswith("| EnvNet-v2 + strong aug + BC |"))
+    assert "| 91.4 |" in line  # Tokozume et al., table 2: 8.6 % error on ESC-10
+    assert "arXiv:1711.10282" in line
+    assert "| yes |" in line
+    assert next(line for line in after.splitlines() if line.startswith("| SVM (MFCC+ZCR) |")).endswith("| no |")
+
+
+def test_published_figures_of_one_system_share_a_row_and_are_sorted():
+    found = published.systems("audioset", "mAP")
+    cnn14 = [s for s in found if s.model == "PANNs CNN14" and s.protocol.startswith("train on full")]
+    assert [s.scores for s in cnn14] == [{"mAP": 0.431, "mAUC": 0.973, "d_prime": 2.732}]
+    assert cnn14[0].params == 80_753_615
+    scores = [s.scores["mAP"] for s in found if "mAP" in s.scores]
+    assert scores == sorted(scores, reverse=True)
+    assert all(
+        s.citation.strip("- ") and s.protocol for name in ("esc50", "musan") for s in published.systems(name, "x")
+    )
+    assert published.systems("synthetic", "accuracy") == ()
+
+
+def confused(fold, table, names=("a", "b"), f1=(0.5, None)):
+    return replace(record(run(fold=fold)), confusion=table, classes=names, per_class={"macro_f1": f1})
+
+
+def test_the_winners_confusions_are_summed_and_classes_averaged_where_defined():
+    records = [confused(0, ((3, 1), (0, 4))), confused(1, ((2, 2), (1, 3)), f1=(0.7, 0.9))]
+    found = winner("cnn", records, "single")
+    assert found.confusion == ((5, 3), (1, 7))
+    assert found.per_class["macro_f1"] == (pytest.approx(0.6), 0.9)
+    assert found.confused() == [(0, 1), (1, 0)]
+    text = render.markdown("t", boards(*records), "c")
+    assert (
+        "### Confusion matrix of cnn\n\n| true class | a | b |\n| :-- | --: | --: |\n| a | 5 | 3 |\n| b | 1 | 7 |"
+        in text
+    )
+    assert "| b | 90.0 |\n| a | 60.0 |" in text
+
+
+def test_many_classes_show_the_most_confused_pairs():
+    names = tuple(f"c{i}" for i in range(60))
+    table = [[0] * 60 for _ in names]
+    for i in range(60):
+        table[i][i] = 8
+    table[3][4], table[5][6] = 8, 2
+    rare = confused(0, tuple(map(tuple, table)), names, tuple(i / 100 for i in range(60)))
+    text = render.markdown("t", boards(rare), "c")
+    assert "| c3 | c4 | 8 | 50 |\n| c5 | c6 | 2 | 20 |" in text
+    assert "2 of 2 pairs" in text
+    assert "the best and the worst 10 of 60" in text
+    assert "| c59 | 59.0 |" in text
+    assert "| c30 | 30.0 |" not in text
+    assert ">c30</td>" in render.html("t", boards(rare), "c")  # the page can filter, and shows all
+
+
+def test_json_holds_what_csv_does():
+    _, records = nasty()
+    found = boards(*records)
+
+    def refuse(name):
+        raise ValueError(name)
+
+    content = json.loads(render.json_text("t", found), parse_constant=refuse)
+    rows = list(csv.DictReader(io.StringIO(render.csv_text(found))))
+    assert len(content["leaderboards"][0]["rows"]) == len(rows)
+    for one, other in zip(content["leaderboards"][0]["rows"], rows, strict=True):
+        keys = one.pop("records")
+        assert len(keys) == one["runs_done"]
+        for name, text in other.items():
+            value = one[name]
+            plain = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+            assert text.removeprefix("'") == plain.removeprefix("'")
+
+
+SUITE = 'models = ["cnn", "fc"]\ndatasets = ["esc10"]\nfolds = [0, 1]\n'
+README = """a
+<!-- table few esc10 -->
+<!-- end -->
+<!-- plot few esc10 -->
+<!-- end -->
+<!-- plot few esc10 macs --><!-- end -->
+z
+"""
+
+
+@pytest.fixture
+def published_store(tmp_path: Path) -> Path:
+    root = tmp_path / "leaderboards"
+    root.mkdir()
+    (root / "few.toml").write_text(SUITE)
+    (tmp_path / "README.md").write_text(README)
+    store, grid = Store(root), suites.read(str(root / "few.toml"))
+    for i, of in enumerate(grid.runs()):
+        store.write(record(of, 0.6 + i / 20, complexity=sized(10**i), environment=PLACE))
+    tables.draw(store, grid)
+    return root
+
+
+def check(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """What `--check` says is wrong; empty where nothing is."""
+    monkeypatch.setattr("sys.argv", ["bench", "leaderboard", "--check", "--store", str(root)])
+    with contextlib.suppress(SystemExit):
+        main()
+    return " ".join(capsys.readouterr().err.split())
+
+
+PAGES = [
+    *("few.md", "few.csv", "few.json", "few.html", "README.md", "../README.md"),
+    *(f"plots/few-pareto-{axis.name}-{theme}.svg" for axis in AXES for theme in ("light", "dark")),
+]
+
+
+def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_store, monkeypatch, capsys):
+    root = published_store
+    said = lambda: check(root, monkeypatch, capsys).replace(" ", "")  # noqa: E731  a terminal breaks long paths
+    assert {p.relative_to(root).as_posix() for p in root.rglob("*.*") if "records" not in p.parts} == {
+        "few.toml",
+        *(page for page in PAGES if not page.startswith("..")),
+    }
+    assert said() == ""
+    for page in PAGES:
+        path = root / page
+        before = path.read_text()
+        number = re.search(r"\d", before[before.index("<!-- table") + 20 :] if page == "../README.md" else before)
+        at = number.start() + (before.index("<!-- table") + 20 if page == "../README.md" else 0)
+        path.write_text(before[:at] + str((int(before[at]) + 1) % 10) + before[at + 1 :])
+        assert Path(page).name in said(), page
+        path.write_text(before)
+    for path in (root / "old.csv", root / "plots/old-pareto-macs-light.svg"):
+        path.write_text("x")
+        assert f"{path.name}isdrawnbynosuite" in said()
+        path.unlink()
+    assert said() == ""
+    gone = sorted((root / "records").iterdir())[0]
+    gone.unlink()
+    assert f"{gone.name}isgone:restoreit" in said()
+
+
+def test_a_readme_gets_the_table_and_the_plots_between_its_marks(published_store):
+    text = (published_store.parent / "README.md").read_text()
+    assert text.startswith("a\n<!-- table few esc10 -->\n\n| rank |")
+    assert text.endswith("<!-- end -->\nz\n")
+    addresses = re.findall(r'(?:src|srcset)="([^"]*)"', text)
+    assert len(addresses) == 2 * 4  # three plots, and one of them again
+    assert all((published_store.parent / address).exists() for address in addresses)
+    page = (published_store / "few.md").read_text()
+    assert all((published_store / a).exists() for a in re.findall(r'(?:src|srcset)="([^"]*)"', page))
+
+
+def test_the_index_names_every_suite_with_its_best_row(published_store):
+    store = Store(published_store)
+    (published_store / "other.toml").write_text(SUITE)
+    tables.draw(store, suites.read(str(published_store / "other.toml")))
+    text = (published_store / "README.md").read_text()
+    assert text.index("[all columns](few.md)") < text.index("[all columns](other.md)")
+    assert "| esc10 | fc | logmel-1s | accuracy, %: 70.0" in text  # (0.65 + 0.75) / 2
+    assert tables.stale(store, suites.read(str(published_store / "few.toml"))) == []
+
+
+def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
+    path = tmp_path / "few.toml"
+    path.write_text(SUITE.replace('["cnn", "fc"]', '["cnn", "fc", "ltc", "snn"]'))
+    grid = suites.read(str(path))
+    records = [
+        replace(
+            record(of, 0.5 + i / 30, complexity=sized(10 ** (i // 2 + 1))),
+            confusion=((i, 1), (2, 3)),
+            classes=("a", "b"),
+            per_class={"macro_f1": (0.1 * i / 8, 1 / 3)},
+        )
+        for i, of in enumerate(grid.runs())
+    ]
+    seen = set()
+    for seed in range(20):
+        shuffled = records.copy()
+        random.Random(seed).shuffle(shuffled)
+        root = tmp_path / "leaderboards"
+        shutil.rmtree(root, ignore_errors=True)
+        for each in shuffled:
+            Store(root).write(each)
+        tables.draw(Store(root), grid)
+        content = {p.name: p.read_bytes() for p in root.rglob("*") if p.is_file() and p.suffix != ".toml"}
+        seen.add(tuple(sorted((name, text) for name, text in content.items())))
+    assert len(seen) == 1
+
+
+def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
+    small = [replace(table, rows=table.rows[-1:]) for table in published.sizes()[:1]]
+    small += [replace(table, rows=(table.rows[6],)) for table in published.sizes()[1:]]
+    monkeypatch.setattr(published, "sizes", lambda: tuple(small))
+    text = sizes.page("bench complexity-page")
+    assert "| rann-8x4-4 | RANN-8x4-4 | 24,504,849 | 24,504,849 | 20.964 | 0.090 | 20.964 | 20.964 |" in text
+    assert "| mobilenet-v1 | MobileNetV1 | 4,796,303 | 4,796,303 | 0.740 | 0.055 | 3.614 | 3.614 | 38.9 |" in text
+    assert text.count("as published in 1 of 1 rows") == 2
+
+
+@pytest.fixture
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright to look at the pages with")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium on the path to look at the pages with")
+    with playwright.sync_playwright() as session:
+        opened = session.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_sorts_filters_hides_and_cuts_nothing(published_store, browser, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    said = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"file://{published_store}/few.html")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("svg")].flatMap(svg => {
+          const all = svg.getBoundingClientRect();
+          return [...svg.querySelectorAll("text")].map(text => [text.textContent, text.getBoundingClientRect()])
+            .filter(([_, b]) => b.left < all.left || b.right > all.right || b.top < all.top || b.bottom > all.bottom)
+            .map(([words]) => words);
+        })"""
+    )
+    assert cut == []
+    table = page.locator("table").nth(1)  # the published figures
+    total = table.locator("tbody tr").count()
+    page.locator("input[type=search]").first.fill("EnvNet 2018")
+    shown = table.locator("tbody tr:visible").count()
+    assert 0 < shown < total
+    assert page.get_by_text(f"{shown} of {total} rows").is_visible()
+    page.locator("summary").first.click()
+    page.get_by_label("accuracy, %").first.uncheck()
+    assert not table.locator("th").nth(1).is_visible()
+    assert said == []
