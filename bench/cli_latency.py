@@ -26,7 +26,7 @@ from bench.console import (
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
 from bench.records import Latency, Scope
-from bench.render import NONE
+from bench.render.text import NONE
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 TierName = StrEnum("TierName", ["quick", "full"])
-ScopeName = StrEnum("ScopeName", {scope: scope for scope in ("end-to-end", "model", "step")})
+ScopeName = StrEnum("ScopeName", [("end_to_end", "end-to-end"), ("model", "model"), ("step", "step")])
 DeviceName = Literal["cpu", "cuda"]
 
 

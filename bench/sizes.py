@@ -64,7 +64,7 @@ def _table(paper: SizeTable) -> Table:
 
 
 def _row(paper: SizeTable, size: Size) -> tuple[Cell, ...]:
-    with _Undrawn():
+    with _Undrawn():  # type: ignore[no-untyped-call]
         model, shape, seconds = build.untrained(size.model, paper.classes, paper.seconds, _SAMPLE_RATE, None, None)
     counted = complexity.measure(model, shape, seconds)
     panns = paper.convention == "panns"
@@ -81,7 +81,7 @@ def _row(paper: SizeTable, size: Size) -> tuple[Cell, ...]:
     return Cell(size.model), Cell(size.name), *map(Cell, texts)
 
 
-class _Undrawn(TorchDispatchMode):
+class _Undrawn(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Leaves weights as they are allocated: drawing hundreds of millions of them would take most of the time."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -141,7 +141,7 @@ def cores(threads: int) -> frozenset[int]:
     if threads > len(usable):
         raise ProfileError(f"{threads} threads cannot be pinned to {len(usable)} processors: use --threads 1")
     rank: dict[str, int] = {}
-    places = []
+    places: list[tuple[int, int, int]] = []
     for processor in usable:
         siblings = str(processor)
         with suppress(OSError):
@@ -165,7 +165,7 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     context.set_forkserver_preload(["bench.latency"])
     here, there = context.Pipe()
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
-    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))  # type: ignore[attr-defined]
+    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
     process.start()
     there.close()
     try:

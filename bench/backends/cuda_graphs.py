@@ -28,7 +28,7 @@ class CudaGraphs(Backend):
         refuse_own_kernels(model, "a CUDA graph")
         model.to(self.precision)
         inside = features.to(self.precision, copy=True)
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
