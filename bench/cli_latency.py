@@ -85,7 +85,7 @@ def latency(
         subject = _untrained(
             (model, classes, seconds, sample_rate, frontend, embedding), where, threads, TIERS[tier.value]
         )
-    scopes: list[Scope] = [each.value for each in scope] if scope else list(timing.SCOPES)  # type: ignore[misc]
+    scopes: list[Scope] = [each.value for each in scope] if scope else list(timing.SCOPES)
     found: list[Latency] = []
     refused: dict[str, str] = {}
     with subject:

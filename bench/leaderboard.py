@@ -53,7 +53,8 @@ class Row:
     Attributes:
         rank: 1 is best; None for a row that cannot be compared. A row shares the rank of the best row that its score is
             not significantly different from.
-        label: the model's name, with what tells it from another system of that name.
+        label: what the suite calls the system; else the model's name, with what tells it from another system of that.
+        about: what the label leaves out of that.
         model: name in the catalogue.
         frontend: name in the catalogue.
         members: labels of the systems a fusion combines.
@@ -96,6 +97,7 @@ class Row:
     train_seconds: float | None
     conflict: float | None
     flags: tuple[str, ...]
+    about: str = ""
     cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
     keys: dict[Cell, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
@@ -161,12 +163,15 @@ class Summary:
         return self.dataset, self.columns, self.rows
 
 
-def leaderboards(runs: Sequence[Run], records: Mapping[str, Record]) -> tuple[Leaderboard, ...]:
+def leaderboards(
+    runs: Sequence[Run], records: Mapping[str, Record], names: Mapping[str, str] | None = None
+) -> tuple[Leaderboard, ...]:
     """Draw the leaderboards of these runs, one per dataset, in the order of the runs.
 
     Args:
         runs: a suite's runs.
         records: run key to record; keys of other runs are ignored, their order does not matter.
+        names: run key to what the suite calls its system, which is then the row's label.
 
     Raises:
         SuiteError: a name is not in the catalogue.
@@ -175,7 +180,7 @@ def leaderboards(runs: Sequence[Run], records: Mapping[str, Record]) -> tuple[Le
     datasets: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         datasets.setdefault((run.dataset, canonical(run.data)), []).append(run)
-    return tuple(_board(group, systems, records) for group in datasets.values())
+    return tuple(_board(group, systems, records, names or {}) for group in datasets.values())
 
 
 def summary(boards: Sequence[Leaderboard]) -> tuple[Summary, ...]:
@@ -217,7 +222,9 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[str, Record]) -> Leaderboard:
+def _board(
+    runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[str, Record], names: Mapping[str, str]
+) -> Leaderboard:
     first = runs[0]
     entry = catalog.dataset(first.dataset)
     primary = PRIMARY[entry.task]
@@ -227,8 +234,12 @@ def _board(runs: Sequence[Run], systems: Mapping[str, System], records: Mapping[
         groups.setdefault(systems[run.key], []).append(run)
     done = {run.key: r for run in runs if (r := records.get(run.key)) and r.status == "ok"}
     reference = _reference_data(list(done.values()))
-    labels = _labels(_with_needs(groups))
-    rows = [_row(s, group, folds, labels, records, reference, entry.task) for s, group in groups.items()]
+    full = _labels(_with_needs(groups))
+    labels = full | _named(groups, names)
+    rows = [
+        replace(_row(s, group, folds, labels, records, reference, entry.task), about=_about(full[s], labels[s]))
+        for s, group in groups.items()
+    ]
     ranked, detectable = _ranked(list(_flag_devices(rows)), primary)
     environments = {canonical(asdict(r.environment)): r.environment for r in done.values() if r.environment}
     failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
@@ -428,6 +439,20 @@ def _tied(first: Row, row: Row, primary: str) -> bool:
 def _with_needs(systems: Iterable[System]) -> set[System]:
     """Return systems, and those that stand in their names."""
     return {found for system in systems for found in (system, *_with_needs(system.needs))}
+
+
+def _named(groups: Mapping[System, Sequence[Run]], names: Mapping[str, str]) -> dict[System, str]:
+    """Return what the suite calls each system, where no other one on the same front-end is called so."""
+    called = {system: names[runs[0].key] for system, runs in groups.items() if runs[0].key in names}
+    count = Counter((name, system.frontend) for system, name in called.items())
+    return {system: name for system, name in called.items() if count[name, system.frontend] == 1}
+
+
+def _about(full: str, label: str) -> str:
+    """Return what a label leaves out of the full one."""
+    return (
+        "" if full == label else full.removeprefix(f"{label} ").strip("()") if full.startswith(f"{label} (") else full
+    )
 
 
 def _labels(systems: Iterable[System]) -> dict[System, str]:

@@ -140,17 +140,13 @@ _LONGEST = 26
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """Return short labels: the model's name, of several systems of one name the beginning of what tells them apart."""
-    alike = Counter(row.model for row in rows)
+    """Return short labels: the beginning of the row's, with the front-end where several rows have the same one."""
+    alike = Counter(row.label for row in rows)
     seen: Counter[str] = Counter()
     labels = []
     for row in rows:
-        label = _cut(row.model, _LONGEST)
-        if alike[row.model] > 1:
-            own = row.label.removeprefix(row.model).strip(" ()")
-            ears = len({other.frontend for other in rows if other.model == row.model}) > 1
-            details = [row.frontend] * (ears and row.frontend != "none") + [own] * bool(own)
-            label = _cut(" ".join([row.model, *details]), _LONGEST)
+        heard = f" {row.frontend}" if alike[row.label] > 1 and row.frontend != "none" else ""
+        label = _cut(row.label + heard, _LONGEST)
         seen[label] += 1
         labels.append(label if seen[label] == 1 else f"{_cut(label, _LONGEST - 4)} #{seen[label]}")
     return labels

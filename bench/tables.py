@@ -33,7 +33,7 @@ def boards(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[Re
     records, damaged = store.records(runs)
     present = {records[key].run.dataset for key in records}
     shown = tuple(run for run in runs if run.dataset in suite.datasets or run.dataset in present)
-    return leaderboard.leaderboards(shown, records), damaged
+    return leaderboard.leaderboards(shown, records, suite.names()), damaged
 
 
 def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Path, str]:

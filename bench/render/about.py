@@ -74,6 +74,8 @@ def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
 
 def _about_row(row: Row) -> Iterator[str]:
     """Yield what a reader has to know of a row."""
+    if row.about and not row.members:  # whose labels stand below
+        yield row.about
     if row.members:
         yield f"combines {', '.join(row.members)}"
     for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
