@@ -22,6 +22,7 @@ CODE_VERSION = 1
 """Raise it when `decode` or `decode_all` would give other samples; older caches are then not read."""
 
 DECODERS = 2
+_AT_ONCE = 1 << 16  # values that are read at the same time
 
 
 class ArrayClips(ClipSet):
@@ -55,7 +56,13 @@ class ArrayClips(ClipSet):
 
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return `x` of these clips, float32."""
-        return torch.from_numpy(self.array[self.rows[indices]].astype(np.float32)) / self.full_scale
+        rows = self.rows[indices]
+        x = np.empty((len(rows), *self.array.shape[1:]), np.float32)
+        step = max(1, _AT_ONCE // max(1, x[:1].size))
+        for i in range(0, len(rows), step):  # a few clips at a time, so that what is between stays in the cache
+            part = self.array[rows[i : i + step]]
+            np.divide(part, self.full_scale, out=x[i : i + step], dtype=np.float32)
+        return torch.from_numpy(x)
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
         """Return these clips as a set of their own over the same array."""
