@@ -90,7 +90,7 @@ def svg(plot: Plot, theme: str | None) -> str:
 
 def alternative(plot: Plot) -> str:
     """Return a plot in one sentence, for who cannot see it."""
-    best = [point.full for point in plot.points if point.front]
+    best = [point.label for point in plot.points if point.front]
     return f"{plot.dataset}: {plot.metric} against {plot.axis.head}; on the front: {', '.join(best)}"
 
 
@@ -229,7 +229,7 @@ def _nearest(box: Box, spot: _Spot) -> tuple[float, float]:
 def text_width(text: str, *, bold: bool = False) -> float:
     """Return how wide a text of 11 px is at most, in the wider of the usual fonts."""
     narrow, wide = "ijl.,:;|!'()[]ftr ", "mwMW@%—…"
-    total = sum(0.36 if c in narrow else 0.95 if c in wide or ord(c) > 0x2E7F else 0.66 for c in text)
+    total = sum(0.36 if c in narrow else 0.95 if c in wide or ord(c) > 0x2E7F else 0.66 for c in plain(text))
     return 11 * total * (1.09 if bold else 1.0)
 
 
