@@ -153,7 +153,8 @@ def test_teachers_come_before_students_and_students_before_their_fusions(suite, 
     curves = [store.get(run.key).curves["train_loss"] for run in (student, plain)]
     assert curves[0] != curves[1]
     table = (tmp_path / "small.md").read_text()
-    assert "| fc (teacher=swishnet) |" in table
+    assert "| student |" in table
+    assert "fc (teacher=swishnet)" in table
     assert "| fc |" in table
     assert do(suite, tmp_path).done == []
     forced = do(suite, tmp_path, teacher, force=True)
