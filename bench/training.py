@@ -353,7 +353,8 @@ class Fit(pl.LightningModule):
             optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay)
         else:
             kind = torch.optim.AdamW if r.optimizer == "adamw" else torch.optim.Adam
-            optimizer = kind(parameters, rate, weight_decay=decay, amsgrad=r.amsgrad)
+            fused = r.precision == "32-true"  # Lightning clips no gradients of a fused one in mixed precision
+            optimizer = kind(parameters, rate, weight_decay=decay, amsgrad=r.amsgrad, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule: lr_scheduler.LRScheduler
         if r.schedule == "constant":
