@@ -210,3 +210,22 @@ def test_the_real_embeddings() -> None:
     assert np.bincount(train.label, minlength=527).min() == 59
     assert np.bincount(held_out.label, minlength=527).min() == 4
     assert (train.frames.any(axis=(1, 2))).all()
+
+
+def test_all_damaged_files_are_named_at_once(tmp_path: Path, rng: np.random.Generator) -> None:
+    """A flipped byte, a file cut off, a wrong length: each named once, and what is whole beside them is read."""
+    fake.write(tmp_path, {"eval": [sounds(rng, prefix, 5) for prefix in "abcd"]})
+    paths = sorted((tmp_path / "audioset_v1_embeddings" / "eval").iterdir())
+    flipped = bytearray(paths[0].read_bytes())
+    flipped[100] ^= 1
+    paths[0].write_bytes(flipped)
+    paths[1].write_bytes(paths[1].read_bytes()[:-10])
+    longer = bytearray(paths[2].read_bytes())
+    longer[0] ^= 1
+    paths[2].write_bytes(longer)
+    problems: list[str] = []
+    whole = [path for path, _, _ in records(paths, problems)]
+    assert [whole.count(path) for path in paths] == [4, 4, 0, 5]
+    assert [f"{i}.tfrecord" in problem for i, problem in enumerate(problems)] == [True] * 3
+    with pytest.raises(DataError, match=r"3 problems:(?s:.*)0\.tfrecord(?s:.*)1\.tfrecord(?s:.*)2\.tfrecord"):
+        parse(paths)
