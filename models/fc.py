@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.dropout import CheapDropout
 from models.initialisation import Initialisation, initialise
 from models.padding import Padding, check, real_frames
 
@@ -47,10 +48,10 @@ class FC(AudioModel):
         check(padding)
         self.padding: Padding = padding
         self.standardise = nn.BatchNorm1d(features, affine=False)
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.input_dropout = CheapDropout(input_dropout)
         self.hidden = nn.Linear(features * frames, hidden)
         self.level = nn.BatchNorm1d(hidden, affine=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = CheapDropout(dropout)
         self.logits = nn.Linear(hidden, classes)
         initialise(self, initialisation)
 
@@ -66,9 +67,10 @@ class FC(AudioModel):
                 f"this FC was built for {self.features} features in {self.frames} frames, got "
                 f"{features.shape[1]} in {features.shape[2]}: cut or pad the clips to one length"
             )
-        x = self.input_dropout(self.standardise(features))  # (B, F, T)
+        x = features.mT.flatten(0, 1)  # (B·T, F), which is how embeddings lie in memory
+        x = self.input_dropout(self.standardise(x)).unflatten(0, (-1, self.frames))  # (B, T, F)
         if self.padding == "masked":
-            x = x * real_frames(features, self.padding)[:, None]
+            x = x * real_frames(features, self.padding)[:, :, None]
         x = self.dropout(self.level(self.hidden(x.flatten(1))).relu())  # (B, hidden)
         logits: Tensor = self.logits(x)  # (B, C)
         return logits

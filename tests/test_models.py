@@ -12,6 +12,7 @@ from bench import catalog
 from bench.complexity import measure
 from models.base import AudioModel, ModelError
 from models.cnn import CNN
+from models.dropout import CheapDropout
 from models.fc import FC
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip
@@ -412,3 +413,30 @@ def test_a_narrow_rann_learns(t_m: int) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 < 0.4 < losses[0]
+
+
+@pytest.mark.parametrize("p", [0.3, 0.5])
+def test_cheap_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    dropout, x = CheapDropout(p), torch.ones(1000, 1001, requires_grad=True)
+    y = dropout(x)
+    y.sum().backward()
+    dropped = (y == 0).double()
+    assert abs(dropped.mean().item() - p) < 4 * (p * (1 - p) / x.numel()) ** 0.5 + 0.5 / 65_536
+    torch.testing.assert_close(y[y != 0], torch.full_like(y[y != 0], 1 / (1 - p)), atol=0, rtol=1e-4)
+    torch.testing.assert_close(x.grad, y.detach(), atol=0, rtol=0)
+    neighbours = (dropped[:, 1:] * dropped[:, :-1]).mean().item()  # the draws of a word are independent
+    assert abs(neighbours - p * p) < 0.002
+
+
+def test_cheap_dropout_is_repeated_by_its_seed_and_silent_in_evaluation() -> None:
+    dropout, x = CheapDropout(0.5), torch.rand(3, 5, 7)
+    torch.manual_seed(1)
+    first = dropout(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(dropout(x), first, atol=0, rtol=0)
+    assert not torch.equal(dropout(x), first)
+    assert dropout.eval()(x) is x
+    assert CheapDropout(0.0)(x) is not None
+    assert not CheapDropout(1.0)(x).any()
+    assert CheapDropout(0.999999)(x).isfinite().all()
