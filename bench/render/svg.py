@@ -166,14 +166,17 @@ def place(spots: Sequence[_Spot], within: Box) -> list[Box] | None:
     order = sorted(range(len(spots)), key=lambda i: (not spots[i].point.front, spots[i].y, spots[i].x, i))
     found: dict[int, Box] = {}
     for i in order:
-        free = [
-            (_cost(spots[i], box, spots, found), n, box)
-            for n, box in enumerate(_candidates(spots[i], within))
-            if not any(box.meets(other) for other in found.values()) and not any(box.meets(s.dot) for s in spots)
-        ]
-        if not free:
+        best = math.inf
+        for box in _candidates(spots[i], within):
+            if _distance(spots[i], box) >= best:  # no cost is below the distance
+                continue
+            if any(box.meets(other) for other in found.values()) or any(box.meets(s.dot) for s in spots):
+                continue
+            if (cost := _cost(spots[i], box, spots, found)) < best:
+                best, nearest = cost, box
+        if best == math.inf:
             return None
-        found[i] = min(free, key=lambda each: each[:2])[2]
+        found[i] = nearest
     return [found[i] for i in range(len(spots))]
 
 
@@ -200,10 +203,15 @@ def _inside(box: Box, within: Box) -> bool:
     )
 
 
+def _distance(spot: _Spot, box: Box) -> float:
+    x, y = _nearest(box, spot)
+    return math.hypot(x - spot.x, y - spot.y)
+
+
 def _cost(spot: _Spot, box: Box, spots: Sequence[_Spot], found: Mapping[int, Box]) -> float:
     """Return how bad a place is: far away, on whiskers, its leader over labels and points."""
     x, y = _nearest(box, spot)
-    far = math.hypot(x - spot.x, y - spot.y)
+    far = _distance(spot, box)
     crossed = sum(box.meets(s.whisker) for s in spots)
     if far > _NEAR:
         steps = [(x + (spot.x - x) * k / 12, y + (spot.y - y) * k / 12) for k in range(1, 12)]
@@ -296,7 +304,7 @@ def _front(spots: Sequence[_Spot]) -> Iterator[str]:
 
 def _leader(spot: _Spot, box: Box) -> Iterator[str]:
     x, y = _nearest(box, spot)
-    if math.hypot(x - spot.x, y - spot.y) > _NEAR:
+    if _distance(spot, box) > _NEAR:
         yield f'<path class="leader" d="M{spot.x:.1f} {spot.y:.1f}L{x:.1f} {y:.1f}"/>'
 
 
