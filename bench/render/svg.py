@@ -80,7 +80,7 @@ def svg(plot: Plot, theme: str | None) -> str:
     lines += _front(spots)
     for spot, box in zip(spots, boxes, strict=True):
         lines += _leader(spot, box)
-    for spot in spots:
+    for spot in sorted(spots, key=lambda spot: spot.point.front):  # the front's own are on top
         lines += _mark(plot, spot)
     for spot, box in zip(spots, boxes, strict=True):
         kind = "label on" if spot.point.front else "label"
