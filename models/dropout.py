@@ -13,7 +13,7 @@ class CheapDropout(nn.Dropout):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        """Zero a share `p` of the values, of any shape, and scale the rest by 1 / (1 - p); in evaluation, do nothing."""
+        """Zero a share `p` of the values, of any shape, and scale the rest by 1 / (1 - p)."""
         if not self.training or input.device.type != "cpu" or not 0 < self.p < 1:
             return super().forward(input)
         words = torch.empty((input.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
