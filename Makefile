@@ -11,7 +11,7 @@ bench: .venv/installed
 	$(BIN)/bench run --suite all
 
 test: .venv/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

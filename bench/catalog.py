@@ -222,9 +222,6 @@ FRONTENDS = {
     "cqt": Frontend(
         target="models.frontends.cqt:CQT", line="constant-Q transform in dB, 84 bins of a semitone from C1, hop 512"
     ),
-    "logmel-cqt": Frontend(
-        target="models.frontends.logmel_cqt:LogMelCQT", line="log-mel bands and constant-Q notes, 148 rows, 20 ms hop"
-    ),
     "chroma": Frontend(
         target="models.frontends.chroma:Chroma", line="power of the 12 pitch classes, frame's greatest 1, hop 512"
     ),

@@ -1,10 +1,10 @@
 """CNN14's body and a SwishNet on every backend of the processor, one thread, side by side.
 
-    .venv/bin/python benchmarks/latency.py [REPETITIONS] [SECONDS]
+    .venv/bin/python benchmarks/latency.py [REPETITIONS] [SECONDS] [MODEL ...]
 
 From the features of a clip of 10 s (CNN14) and of 2 s (SwishNet); weights as drawn, as speed does not depend on them.
-Each measurement in a fresh, pinned process. A repetition goes through all backends before the next one begins, so that
-a change of the machine's speed meets all of them; the ratio is eager's median over the backend's, the median over the
+Each measurement is that of the middle one of three fresh, pinned processes. A repetition goes through all backends
+before the next one begins, so that a change of the machine's speed meets all of them; the ratio is eager's median over the backend's, the median over the
 repetitions. "Apart" is how much slower the slowest repetition was than the fastest: rows of grade A or B should stay
 below 10 % on a quiet machine.
 """
@@ -21,7 +21,8 @@ from bench.latency import TIERS
 from bench.records import Latency
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
-CASES = (("cnn14", 10.0), ("swishnet", 2.0))
+CASES = {"cnn14": 10.0, "swishnet": 2.0}
+"""Seconds of a clip."""
 
 
 def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -> dict[str, list[Latency]]:
@@ -29,7 +30,7 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
     torch.manual_seed(0)
     model, shape, length = build.untrained(name, 10, seconds, 32000, None, None)
     clips = list((2 * torch.rand(5, *shape) - 1).split(1))
-    tier = replace(TIERS["quick"], seconds=tier_seconds, limit_seconds=60.0)
+    tier = replace(TIERS["full"], seconds=tier_seconds)
     found: dict[str, list[Latency]] = {}
     with timing.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
         for _ in range(repetitions):
@@ -44,8 +45,9 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
 def main() -> None:
     """Measure and print a table for each model."""
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    tier_seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
-    for name, seconds in CASES:
+    tier_seconds = float(sys.argv[2]) if len(sys.argv) > 2 else TIERS["full"].seconds
+    for name in sys.argv[3:] or CASES:
+        seconds = CASES.get(name, 5.0)
         found = measured(name, seconds, repetitions, tier_seconds)
         eager = [one.p50_ms for one in found["eager"]]
         print(f"\n{name}, {seconds:g} s, one thread, {repetitions} repetitions; load {found['eager'][0].load:.1f}")

@@ -12,8 +12,7 @@ from bench import catalog
 from models.base import Frontend, ModelError
 from models.frontends.chroma import Chroma, chroma_filters
 from models.frontends.cqt import C1, CQT
-from models.frontends.logmel import LogMel, PooledLogMel
-from models.frontends.logmel_cqt import LogMelCQT
+from models.frontends.logmel import PooledLogMel
 from models.frontends.tempogram import Tempogram
 from models.frontends.wavegram import StridedWavegram, Wavegram
 from models.panns import WavegramCNN
@@ -281,13 +280,3 @@ def test_vggish_like_is_the_pooled_logmel() -> None:
 def test_impossible_settings_are_refused(build: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         build()
-
-
-@pytest.mark.parametrize("samples", [32000, 32320, 32639, 700])
-def test_logmel_and_cqt_in_one_image_are_the_two(samples: int) -> None:
-    x = 0.1 * torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
-    both = LogMelCQT(32000)(x)
-    frames = 1 + samples // 640
-    assert both.shape == (2, 64 + 84, frames)
-    torch.testing.assert_close(both[:, :64], LogMel(32000, frames_per_second=50, closing_frame=True)(x)[..., :frames])
-    torch.testing.assert_close(both[:, 64:], CQT(32000, hop=640)(x))

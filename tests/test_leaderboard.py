@@ -508,7 +508,7 @@ def test_section_says_what_the_data_are():
         assert line in text.split("\n")
     (cells,) = [line for line in text.split("\n") if line.startswith("| 1 |")]
     assert cells == (
-        "| 1 | cnn | logmel | 80.0 [70.0, 90.0] | 40.0 | 54.9 M | 47.1 G | 0 "
+        "| 1 | cnn | logmel | 80.0 [70.0, 90.0] | 40.0 | 54.9 M | 1 | 47.1 G | 0 "
         "| 12.3 / 24.7 (A) | \N{EN DASH} | 0.00247 | 30.0 | 1/1 |"
     )
 
@@ -527,7 +527,7 @@ def test_section_says_what_the_data_are():
 )
 def test_sizes_for_people(number, text):
     found = boards(record(run(), complexity=replace(SIZE, macs=number)))
-    assert f"| 54.9 M | {text} | 0 |" in render.markdown("t", found, "c")
+    assert f"| 54.9 M | 1 | {text} | 0 |" in render.markdown("t", found, "c")
 
 
 @given(st.floats(1e-6, 1e9))

@@ -110,7 +110,7 @@ def test_masked_fc_hears_no_padding() -> None:
         model.eval()
         before = model(x)
         with torch.no_grad():
-            model.hidden.weight.unflatten(1, (128, 10))[..., 6:] = 0
+            model.hidden.weight.unflatten(1, (10, 128))[:, 6:] = 0
         assert torch.allclose(before, model(x), atol=1e-6) == (padding == "masked")
 
 

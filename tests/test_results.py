@@ -29,6 +29,9 @@ datasets = ["synthetic"]
 folds = [0, 1]
 [recipe]
 epochs = 2
+[model.fc.recipe]
+epochs = 12
+learning_rate = 1e-2
 [dataset.synthetic]
 clips_per_class = 10
 clip_seconds = 0.5
@@ -91,6 +94,7 @@ def test_compare_counts_the_clips_that_one_alone_has_right(finished):
         alone[0] += int((right[0] & ~right[1]).sum())
         alone[1] += int((~right[0] & right[1]).sum())
     assert [found.only_a, found.only_b] == alone
+    assert sum(alone)
     clips = sum(len(np.load(store.artifacts(r.key) / "logits.npz")["targets"]) for r in suite.runs() if r.model == "fc")
     assert found.difference.mean == pytest.approx((alone[0] - alone[1]) / clips)
     assert found.mcnemar_p == pytest.approx(scipy_stats.binomtest(alone[0], sum(alone)).pvalue)

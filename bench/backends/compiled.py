@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,6 +12,9 @@ from bench.backends import Backend, Classify
 from bench.errors import ProfileError
 from models.base import AudioModel
 from models.ltc import LTCLayer
+
+OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"freezing": True, "layout_optimization": False}
+"""Of the compiler. Its own choice of channels-last costs CNN14 a quarter on a processor (`benchmarks/latency.py`)."""
 
 
 class Compile(Backend):
@@ -29,7 +33,7 @@ class Compile(Backend):
             raise ProfileError(
                 "the backend compile writes C++, and there is no compiler here: install g++, or name one with CXX"
             )
-        classify: Classify = torch.compile(model.classify, dynamic=False, options={"freezing": True})
+        classify: Classify = torch.compile(model.classify, dynamic=False, options=OPTIONS)
         try:
             classify(features)
         except torch._dynamo.exc.TorchDynamoException as error:

@@ -39,6 +39,7 @@ def columns(board: Leaderboard) -> list[Column]:
         Column(head(board.primary), partial(_primary, metric=board.primary)),
         *(Column(head(name), partial(_score, metric=name)) for name in shown),
         Column("parameters", lambda row: _size(row, "parameters")),
+        Column("weights, bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),
         Column("front-end MACs", lambda row: _size(row, "frontend_macs")),
         Column("CPU ms, p50 / p90", lambda row: latency(row.cpu)),
