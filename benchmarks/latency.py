@@ -4,9 +4,9 @@
 
 From the features of a clip of 10 s (CNN14) and of 2 s (SwishNet); weights as drawn, as speed does not depend on them.
 Each measurement is that of the middle one of three fresh, pinned processes. A repetition goes through all backends
-before the next one begins, so that a change of the machine's speed meets all of them; the ratio is eager's median over the backend's, the median over the
-repetitions. "Apart" is how much slower the slowest repetition was than the fastest: rows of grade A or B should stay
-below 10 % on a quiet machine.
+before the next one begins, so that a change of the machine's speed meets all of them; the ratio is eager's median over
+the backend's, the median over the repetitions. "Apart" is how much slower the slowest repetition was than the fastest:
+rows of grade A or B should stay below 10 % on a quiet machine.
 """
 
 import sys
