@@ -77,7 +77,8 @@ def measure(
     the logits in host memory, both copies included, and the others are the time between two CUDA events around the
     call. The grade is by interquartile range / median: A below 10 %, B below 25 %, else C. It is at best B where a
     fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
-    into the time; C where the sentinel moved by more than 25 %.
+    into the time; C where the sentinel moved by more than 25 %. A steady load slows the sentinel before and after by
+    as much: on the CPU it is at best B where the process had a processor for less than 95 % of the time, C below 80 %.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.
@@ -128,7 +129,9 @@ def measure(
         _warm_up(call, tier)
         before = sentinel()
         call()  # fills the caches again
+        wall, processor = time.perf_counter(), time.process_time()
         times = _sample(call, tier)
+        share = (time.process_time() - processor) / (time.perf_counter() - wall) if device == "cpu" else None
         drift = sentinel() / before - 1
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
@@ -151,7 +154,8 @@ def measure(
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
         sentinel_drift=drift,
-        grade=grade(iqr_share, drift, len(times)),
+        processor_share=share,
+        grade=grade(iqr_share, drift, len(times), share),
         peak_bytes=peak,
         deviation=deviation,
         agreement=_agreement(work.logits, expected),
@@ -324,11 +328,12 @@ def together(timings: Sequence[Latency]) -> Latency:
     return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=max(t.load for t in timings))
 
 
-def grade(iqr_share: float, sentinel_drift: float, samples: int) -> Grade:
+def grade(iqr_share: float, sentinel_drift: float, samples: int, processor_share: float | None = None) -> Grade:
     """Say how far a timing can be trusted; see `measure`."""
-    if iqr_share >= 0.25 or abs(sentinel_drift) > 0.25:
+    share = 1 if processor_share is None else processor_share
+    if iqr_share >= 0.25 or abs(sentinel_drift) > 0.25 or share < 0.80:
         return "C"
-    if iqr_share >= 0.10 or abs(sentinel_drift) > 0.05 or samples < CALLS:
+    if iqr_share >= 0.10 or abs(sentinel_drift) > 0.05 or samples < CALLS or share < 0.95:
         return "B"
     return "A"
 

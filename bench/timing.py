@@ -24,6 +24,8 @@ from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
 """What `bench run` times."""
+LEAVE_SECONDS = 5
+"""Time that a process has to end by itself."""
 
 
 class Subject:
@@ -170,6 +172,7 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     there.close()
     try:
         result = here.recv()
+        process.join(LEAVE_SECONDS)  # killed at once, it would leave its semaphores behind
     except (EOFError, ConnectionResetError):
         process.join()
         raise ProfileError(

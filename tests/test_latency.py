@@ -135,6 +135,24 @@ def test_grade(iqr_share: float, drift: float, samples: int, expected: str) -> N
     assert grade(iqr_share, drift, samples) == expected
 
 
+@pytest.mark.parametrize(("share", "expected"), [(1.9, "A"), (0.95, "A"), (0.94, "B"), (0.80, "B"), (0.79, "C")])
+def test_grade_of_a_process_that_had_to_wait_for_others(share: float, expected: str) -> None:
+    assert grade(0.01, 0.0, 50, share) == expected
+
+
+def test_a_call_that_waits_is_not_ranked() -> None:
+    class Waits(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            time.sleep(0.002)  # as if another process had the processor: steady, and no slower later on
+            return x[:, :2]
+
+    tier = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.1, limit_seconds=1.0)
+    found = measure(Waits(), torch.ones(1, 8), 1.0, tier=tier)
+    assert found.processor_share is not None
+    assert found.processor_share < 0.5
+    assert found.grade == "C"
+
+
 @pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))
