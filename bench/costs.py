@@ -68,7 +68,7 @@ def _together(timings: Sequence[Latency]) -> Latency:
         samples=min(x.samples for x in timings),
         load=max(x.load for x in timings),
         sentinel_drift=max((x.sentinel_drift for x in timings), key=abs),
-        processor_share=min((x.processor_share for x in timings if x.processor_share is not None), default=None),
+        others=max((x.others for x in timings if x.others is not None), default=None),
         grade=max(x.grade for x in timings),
         processes=min(x.processes for x in timings),
         spread=max((x.spread for x in timings if x.spread is not None), default=None),

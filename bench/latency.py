@@ -77,8 +77,8 @@ def measure(
     the logits in host memory, both copies included, and the others are the time between two CUDA events around the
     call. The grade is by interquartile range / median: A below 10 %, B below 25 %, else C. It is at best B where a
     fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
-    into the time; C where the sentinel moved by more than 25 %. A steady load slows the sentinel before and after by
-    as much: on the CPU it is at best B where the process had a processor for less than 95 % of the time, C below 80 %.
+    into the time; C where the sentinel moved by more than 25 %. A steady load slows all of that alike, were it only on
+    the other half of a core: it is at best B where others took 10 % of the machine's processors meanwhile, C from 25 %.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.
@@ -129,9 +129,9 @@ def measure(
         _warm_up(call, tier)
         before = sentinel()
         call()  # fills the caches again
-        wall, processor = time.perf_counter(), time.process_time()
+        others = _Others()
         times = _sample(call, tier)
-        share = (time.process_time() - processor) / (time.perf_counter() - wall) if device == "cpu" else None
+        busy = others.share()
         drift = sentinel() / before - 1
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
@@ -154,8 +154,8 @@ def measure(
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
         sentinel_drift=drift,
-        processor_share=share,
-        grade=grade(iqr_share, drift, len(times), share),
+        others=busy,
+        grade=grade(iqr_share, drift, len(times), busy),
         peak_bytes=peak,
         deviation=deviation,
         agreement=_agreement(work.logits, expected),
@@ -305,6 +305,30 @@ class _Memory:
         return max(0, now["VmHWM"] - files - self.before["RssAnon"])
 
 
+class _Others:
+    """What other processes, and other guests of the host, take of the machine's processors from now on."""
+
+    def __init__(self) -> None:
+        self.before = self._seconds()
+
+    def share(self) -> float | None:
+        """Return the share of all processors' time; None where the system does not tell."""
+        now = self._seconds()
+        if now is None or self.before is None:
+            return None
+        everything, busy, own = (a - b for a, b in zip(now, self.before, strict=True))
+        return min(1.0, max(0.0, (busy - own) / everything)) if everything > 0 else None
+
+    @staticmethod
+    def _seconds() -> tuple[float, float, float] | None:
+        """Return the seconds of all processors, those that were not idle, and this process's own."""
+        with contextlib.suppress(OSError):
+            first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+            ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in first.split()[1:9]]
+            return sum(ticks), sum(ticks) - ticks[3] - ticks[4], time.process_time()  # without idle and iowait
+        return None
+
+
 def _status() -> dict[str, int]:
     """Return this process's memory in bytes, by Linux's names."""
     with contextlib.suppress(OSError):
@@ -328,12 +352,12 @@ def together(timings: Sequence[Latency]) -> Latency:
     return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=max(t.load for t in timings))
 
 
-def grade(iqr_share: float, sentinel_drift: float, samples: int, processor_share: float | None = None) -> Grade:
+def grade(iqr_share: float, sentinel_drift: float, samples: int, others: float | None = None) -> Grade:
     """Say how far a timing can be trusted; see `measure`."""
-    share = 1 if processor_share is None else processor_share
-    if iqr_share >= 0.25 or abs(sentinel_drift) > 0.25 or share < 0.80:
+    busy = others or 0.0
+    if iqr_share >= 0.25 or abs(sentinel_drift) > 0.25 or busy >= 0.25:
         return "C"
-    if iqr_share >= 0.10 or abs(sentinel_drift) > 0.05 or samples < CALLS or share < 0.95:
+    if iqr_share >= 0.10 or abs(sentinel_drift) > 0.05 or samples < CALLS or busy >= 0.10:
         return "B"
     return "A"
 

@@ -276,8 +276,8 @@ class Latency:
         real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload timed before and after.
-        processor_share: processor's time per time on the wall, above 1 with several threads; below 1 other processes
-            took turns with this one. None on a GPU and in early records.
+        others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
+            and in early records.
         grade: A, B or C; C is not ranked.
         combined: how a fusion's members were put together; None where it was measured.
         processes: processes that measured it, each anew; the numbers are of the one in the middle.
@@ -305,7 +305,7 @@ class Latency:
     real_time_factor: float
     load: float
     sentinel_drift: float
-    processor_share: float | None = None
+    others: float | None = None
     grade: Literal["A", "B", "C"]
     combined: Literal["sum", "parallel"] | None = None
     processes: int = 1
