@@ -286,15 +286,19 @@ def leaderboard(
     if check:
         present = [suites.read(name) for name in {*drawn, *names}]
         known = {r.key for grid in present for r in grid.runs()}
-        orphans = sorted(p.stem for p in (store / "records").glob("*.json") if p.stem not in known)
-        wrong += [f"{key} is a record of no suite that has tables here; delete it" for key in orphans]
+        orphans = {p.stem for p in (store / "records").glob("*.json") if p.stem not in known}
+        for name in suites.suites():
+            if name not in drawn and (its := orphans & {run.key for run in suites.read(name).runs()}):
+                wrong.append(f"{store}/{name}.md is gone: `bench leaderboard --suite {name}` draws it")
+                orphans -= its
+        wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
         wrong += [
             f"{path} is drawn by no suite that has tables here; delete it" for path in tables.orphans(here, present)
         ]
         wrong += [f"{path} differs from what is counted" for path in cli_results.stale_complexity(store)]
     if as_json:
         print_json({"suites": names, "wrong": wrong, "csv": result})
-    for line in wrong:
+    for line in dict.fromkeys(wrong):
         err.print(line, markup=False, highlight=False)
     if wrong:
         raise typer.Exit(1)

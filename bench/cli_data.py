@@ -144,6 +144,8 @@ def data_verify(
 
     target, given = _dataset(name, data_folder(data_dir), clips)
     where = manifest or _manifest(name, given)
+    if manifest and not manifest.exists() and not accept:
+        raise SuiteError(f"{manifest} is not there to hold the clips against: --accept writes it")
     cache = Store(store.resolve()).cache
     with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("decoding", total=None)
@@ -224,4 +226,5 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     elif not verdict.problems:
         line(f"changed: {len(verdict.changes)} clips differ from {where}; --accept if that is meant", err)
     else:
-        line(f"problem: {len(verdict.problems)} in all; no manifest is written", err)
+        differ = f", and {len(verdict.changes)} clips differ from {where}" if verdict.changes else ""
+        line(f"problem: {len(verdict.problems)} in all{differ}; no manifest is written", err)

@@ -68,6 +68,8 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     changed: list[str] = []
     left: dict[str, str] = {}
     found, damaged = here.records(grid.runs())
+    if not found and not damaged:
+        raise BenchError(f"{store} has no records of {grid.name}: `bench run --suite {suite}` makes them")
     for record in here.finished(found):
         try:
             new = rescored(here, record)
@@ -84,7 +86,9 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     for message in left.values():
         err.print(f"warning: {message}", markup=False, highlight=False)
     if not as_json:
-        out.print(f"{len(changed)} of {len(found)} records changed, {len(left)} left as they were", highlight=False)
+        out.print(
+            f"{len(changed)} of {len(found)} records changed, {len(left)} could not be scored again", highlight=False
+        )
     if left:
         raise typer.Exit(1)
 
@@ -108,7 +112,11 @@ def reproduce(
         print_json(content)
     else:
         low, high = found.interval
-        verdict = "the same" if found.identical else "within the interval" if found.within else "OUTSIDE the interval"
+        verdict = "NOT the same, OUTSIDE the interval"
+        if found.identical:
+            verdict = "the same"
+        elif found.within:  # which is of other clips, and wide for the same ones
+            verdict = "NOT the same, though within the interval"
         out.print(
             f"{key}: {found.metric} {found.published:.4f} [{low:.4f}, {high:.4f}] published, {found.again:.4f} now: "
             f"{verdict}. {found.seconds:.0f} s. {found.differences}",

@@ -59,8 +59,8 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     for row in (one, other):
         if not row.cells:
             raise BenchError(
-                f"{_name(row)} has runs that are missing or have no bootstrap draws: `bench run` and `bench rescore` "
-                "make them"
+                f"{_name(row)} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "
+                "`bench rescore` make them; the published ones are in --store leaderboards"
             )
         if row.rank is None:
             raise BenchError(f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all its runs are done'}")

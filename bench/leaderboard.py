@@ -55,6 +55,7 @@ class Row:
             not significantly different from.
         label: what the suite calls the system; else the model's name, with what tells it from another system of that.
         about: what the label leaves out of that.
+        recipe: all that differs from the harness's own recipe.
         model: name in the catalogue.
         frontend: name in the catalogue.
         members: labels of the systems a fusion combines.
@@ -98,6 +99,7 @@ class Row:
     conflict: float | None
     flags: tuple[str, ...]
     about: str = ""
+    recipe: str = ""
     cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
     keys: dict[Cell, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
@@ -303,6 +305,7 @@ def _row(
     return Row(
         rank=0 if comparable else None,
         label=labels[system],
+        recipe=", ".join("=".join(pair) for pair in system.recipe),
         model=system.model,
         frontend=system.frontend,
         members=tuple(_member(member, labels[member]) for member in system.members),
@@ -358,9 +361,10 @@ def _interval(
 
 
 def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
-    """Return the measurement to show: of one clip end to end in eager, at the fewest threads, of the best grade.
+    """Return the measurement to show: of one clip end to end in eager, at the fewest threads, graded A or B if any is.
 
-    Of several such the one in the middle. Other backends' are in the records; they are never mixed with these.
+    Of several such the one in the middle: by the grade alone, each row would show another state of the machine's clock.
+    Other backends' are in the records; they are never mixed with these.
     """
     kind = device_type, "end-to-end", "eager", 1, parallel
     found = [
@@ -371,8 +375,9 @@ def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False
     ]
     if not found:
         return None
-    best = min((x.threads, x.grade) for x in found)
-    alike = sorted((x for x in found if (x.threads, x.grade) == best), key=lambda x: (x.p50_ms, canonical(asdict(x))))
+    best = min((x.threads, not x.ranked) for x in found)
+    alike = [x for x in found if (x.threads, not x.ranked) == best]
+    alike.sort(key=lambda x: (x.p50_ms, canonical(asdict(x))))
     return alike[(len(alike) - 1) // 2]
 
 

@@ -29,6 +29,7 @@ class Suite:
     Attributes:
         name: of the suite, and of its tables.
         title: one line for the head of the tables.
+        note: what a reader must know of all its results; stands below the title.
         models: names in the catalogue, or of tables below that say which `model` of it they are.
         frontends: names in the catalogue; empty gives each model its own.
         datasets: names in the catalogue; one that is not on disk is an error.
@@ -49,6 +50,7 @@ class Suite:
 
     name: str
     title: str = ""
+    note: str = ""
     models: tuple[str, ...]
     frontends: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()

@@ -43,10 +43,10 @@ def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Pa
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems),
+        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command),
+        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):

@@ -106,7 +106,10 @@ def download(source: Source, target: Path, mirror: str | None = None, report: Re
     """
     if not source.files:
         raise DownloadError(source.instructions)
-    target = target.resolve()  # a link may lead to a larger disk
+    try:
+        target = target.resolve()  # a link may lead to a larger disk
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        raise DownloadError(f"{str(target)!r} cannot be followed ({error}): remove that link") from error
     work = target.parent / ".downloads" / target.name
     try:
         if _is_whole(source, target):

@@ -81,7 +81,11 @@ def inside(root: Path, name: str, where: str) -> Path:
         DataError: it lies outside, by "..", an absolute path or a link; `where` says which row named it.
     """
     path = root / name
-    if "\0" in name or not path.resolve().is_relative_to(root.resolve()):
+    try:
+        lies_inside = "\0" not in name and path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        raise DataError(f"{where}: {name!r} cannot be followed ({error}): put the file itself there") from error
+    if not lies_inside:
         raise DataError(f"{where}: {name!r} is outside {str(root)!r}: only files inside it are read")
     return path
 

@@ -28,7 +28,8 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
             next, after a wrong length, which hides where that starts, with the next file. Without it the first raises.
 
     Raises:
-        DataError: a file is cut off, or a record does not match its checksum; the message names file and offset.
+        DataError: a file is empty or cut off, or a record does not match its checksum; the message names file and
+            offset.
     """
     found: list[str] = []
     lost: set[Path] = set()
@@ -44,6 +45,9 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
         except OSError as error:
             found.append(f"{str(path)!r} cannot be read ({error.strerror})")
             content = b""
+        else:
+            if not content:
+                found.append(f"{str(path)!r} is empty: fetch it again")
         offset = 0
         while offset < len(content):
             header, start = content[offset : offset + 12], offset + 12

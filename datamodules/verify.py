@@ -138,6 +138,7 @@ def _decode(
             return error
 
     first: dict[str, File] = {}
+    sounding: dict[str, File] = {}  # by the file's content
     with ThreadPoolExecutor(workers) as pool:  # decoding and hashing release the interpreter lock
         for done, (file, found) in enumerate(zip(files, pool.map(one, files), strict=True), 1):
             if (other := first.setdefault(file.id, file)) is not file:
@@ -148,6 +149,12 @@ def _decode(
                 verdict.problems.append(f"{_where(file)}{found}")
             else:
                 verdict.silent += found.silent
+                same = sounding.setdefault(found.sha256, file)
+                if same.labels != file.labels and data.task == "single" and not found.silent:
+                    verdict.problems.append(
+                        f"{_where(file)}{safe(file.id)!r} of {', '.join(file.labels)} is the same file as "
+                        f"{safe(same.id)!r} of {', '.join(same.labels)}: remove the one of the wrong class"
+                    )
                 verdict.clips.append(
                     Clip(
                         safe(file.id), found.sha256, found.samples, found.sample_rate, found.channels,

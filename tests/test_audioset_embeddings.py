@@ -81,6 +81,12 @@ def test_a_cut_file_is_refused(tmp_path: Path, rng: np.random.Generator, missing
         list(records([path]))
 
 
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tfrecord").write_bytes(b"")
+    with pytest.raises(DataError, match=r"'.*x.tfrecord' is empty: fetch it again"):
+        list(records([tmp_path / "x.tfrecord"]))
+
+
 @pytest.mark.parametrize(
     "data",
     [

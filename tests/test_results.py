@@ -157,7 +157,7 @@ def test_the_commands(finished, capsys, monkeypatch):
     assert code == 0
     assert {"difference", "mcnemar_p", "significant"} <= found.keys()
     code, text = command("rescore", *suite, capsys=capsys, monkeypatch=monkeypatch)
-    assert (code, text) == (0, "0 of 6 records changed, 0 left as they were\n")
+    assert (code, text) == (0, "0 of 6 records changed, 0 could not be scored again\n")
 
 
 @pytest.mark.parametrize("model", ["fc", "fusion-average"])

@@ -61,16 +61,33 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     (audio / named[22]).write_bytes((audio / named[22]).read_bytes()[:-100])
     (audio / named[23]).unlink()
     (audio / named[23]).symlink_to("/dev/zero")
+    (audio / named[24]).unlink()
+    (audio / named[24]).symlink_to(audio / named[24])
     verdict = verify(esc50(root))
-    assert len(verdict.problems) == 8
+    assert len(verdict.problems) == 9
     for line in (2, 5, 10, 13):
         assert any(problem.startswith(f"'esc50.csv' line {line}") for problem in verdict.problems)
-    for number, said in ((20, "cannot be opened"), (21, "cannot be decoded"), (22, "cut off"), (23, "outside")):
+    for number, said in (
+        (20, "cannot be opened"),
+        (21, "cannot be decoded"),
+        (22, "cut off"),
+        (23, "outside"),
+        (24, "followed"),
+    ):
         (problem,) = [problem for problem in verdict.problems if named[number] in problem]
         assert problem.startswith(f"'esc50.csv' line {number + 1}: ")
         assert said in problem
-    assert len(verdict.clips) == 42  # of 50, less four rows and four files
+    assert len(verdict.clips) == 41  # of 50, less four rows and five files
     assert not verdict.sound
+
+
+def test_one_file_under_two_classes_is_a_problem(tmp_path: Path) -> None:
+    root = fake_folder.write(tmp_path / "own")
+    one, other = (sorted(folder.iterdir())[0] for folder in sorted(root.iterdir())[:2])
+    copy = other.with_name(f"copy{one.suffix}")
+    copy.write_bytes(one.read_bytes())
+    verdict = verify(lambda fold: Folder(root=root, fold=fold, sample_rate=8_000))
+    assert any("is the same file as" in p and copy.name in p and one.name in p for p in verdict.problems)
 
 
 def test_what_has_changed_is_named(tmp_path: Path) -> None:
@@ -211,6 +228,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = call("esc10")
     assert code == 1
     assert "'1-1001-B-1.ogg'" in said
+    code, said = call("esc10", "--manifest", str(tmp_path / "typo.json"))
+    assert code == 2
+    assert "typo.json is not there" in said
     assert call("folder", "--clips", str(fake_folder.write(tmp_path / "own")))[0] == 0
 
 

@@ -43,9 +43,11 @@ def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
     if "cells" in over:
         yield "Interval", "Student's t over the runs, where there are at least two and not all have bootstrap draws"
     if "groups" in over:
+        seeds = " and over seeds" if len(board.seeds) > 1 else ""
+        unseen = "" if seeds else "; with one seed, what another training would change is not in it"
         yield (
             "Interval",
-            "bootstrap over the sources of the test clips (and over seeds), 1,000 draws; Wilson near 0 and 100 %",
+            f"bootstrap over the sources of the test clips{seeds}, 1,000 draws; Wilson near 0 and 100 %{unseen}",
         )
     if board.detectable is not None:
         yield (
@@ -76,6 +78,8 @@ def _about_row(row: Row) -> Iterator[str]:
     """Yield what a reader has to know of a row."""
     if row.about and not row.members:  # whose labels stand below
         yield row.about
+    if row.recipe and not row.members:
+        yield f"recipe {row.recipe}"
     if row.members:
         yield f"combines {', '.join(row.members)}"
     for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):

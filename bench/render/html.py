@@ -15,13 +15,14 @@ from bench.render.table import Cell, Head, Table
 from bench.render.text import html as text
 
 
-def html(title: str, leaderboards: Sequence[Leaderboard], command: str) -> str:
+def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "") -> str:
     """Return the leaderboards as one page: tables to sort and filter, plots, light or dark as the reader's system.
 
     Args:
         title: of the page.
         leaderboards: one section each.
         command: shell command that makes the records and the tables anew.
+        note: what stands below the title.
     """
     rules, script = _style(), page_file("page.js")
     policy = f"default-src 'none'; style-src '{_digest(rules)}'; script-src '{_digest(script)}'"
@@ -37,6 +38,7 @@ def html(title: str, leaderboards: Sequence[Leaderboard], command: str) -> str:
         "</head>",
         "<body>",
         f"<h1>{text(title)}</h1>",
+        *([f"<p>{text(note)}</p>"] if note else []),
         f"<p>{text(columns.LEGEND)} A click on a column's head sorts by it.</p>",
         f"<p>To regenerate: <code>{text(command)}</code></p>",
     ]

@@ -16,7 +16,12 @@ def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:
         suites: name to content of its JSON table.
         complexity: whether the store has `complexity.md`.
     """
-    lines = ["# Leaderboards", "", "Each page is drawn from the records beside it, and from nothing else.", ""]
+    lines = [
+        "# Leaderboards",
+        "",
+        "Each page is drawn from the records beside it; what is marked as published comes from the papers.",
+        "",
+    ]
     for name, content in sorted(suites.items()):
         lines += [f"## {md(content['title'])}", ""]
         forms = {"all columns": "md", "to sort and filter": "html", "CSV": "csv", "JSON": "json"}

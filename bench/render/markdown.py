@@ -12,7 +12,9 @@ from bench.render.table import Table
 from bench.render.text import html, md, plain
 
 
-def markdown(title: str, leaderboards: Sequence[Leaderboard], command: str, stems: Sequence[str] = ()) -> str:
+def markdown(
+    title: str, leaderboards: Sequence[Leaderboard], command: str, stems: Sequence[str] = (), note: str = ""
+) -> str:
     """Return the leaderboards as GitHub Markdown.
 
     Args:
@@ -20,8 +22,10 @@ def markdown(title: str, leaderboards: Sequence[Leaderboard], command: str, stem
         leaderboards: one section each.
         command: shell command that makes the records and the tables anew.
         stems: what the names of each leaderboard's plots begin with; without, the page shows none.
+        note: what stands below the title.
     """
-    lines = [f"# {md(title)}", "", md(columns.LEGEND), "", "To regenerate:", "", f"    {plain(command)}", ""]
+    lines = [f"# {md(title)}", "", *([md(note), ""] if note else []), md(columns.LEGEND), ""]
+    lines += ["To regenerate:", "", f"    {plain(command)}", ""]
     for n, board in enumerate(leaderboards):
         lines += [f"## {md(board.name)}", ""]
         lines += [f"- **{md(head)}**: {md(text)}" for head, text in about(board)]
