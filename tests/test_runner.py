@@ -242,7 +242,7 @@ def test_a_missing_dataset_and_a_corrupt_file_stop_only_their_own_runs(tmp_path)
     (tmp_path / "mine" / "high" / "7.wav").write_bytes(b"")
     text = SMALL.replace('["synthetic"]', '["synthetic", "esc10", "folder"]')
     suite = write(tmp_path / "small.toml", text + f'[dataset.folder]\nroot = "{tmp_path / "mine"}"\n')
-    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", model=("fc",))
+    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", executor="serial", model=("fc",))
     assert [key.split("-")[0] for key in outcome.done] == ["synthetic"]
     assert "--data-dir" in outcome.missing["esc10"]
     assert str(tmp_path / "data" / "esc10") in outcome.missing["esc10"]
@@ -251,7 +251,8 @@ def test_a_missing_dataset_and_a_corrupt_file_stop_only_their_own_runs(tmp_path)
     assert "7.wav" in failure.message
     (tmp_path / "mine" / "low" / "3.wav").unlink()
     (tmp_path / "mine" / "high" / "7.wav").unlink()
-    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", model=("fc",), dataset=("folder",))
+    only = {"model": ("fc",), "dataset": ("folder",)}
+    outcome, _ = run(suite, tmp_path / "runs", data_dir=tmp_path / "data", executor="serial", **only)
     assert len(outcome.done) == 1
 
 

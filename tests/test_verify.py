@@ -15,6 +15,7 @@ from fakes import ravdess as fake_ravdess
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.errors import SuiteError
 from datamodules.audioset_embeddings import AudioSetEmbeddings
 from datamodules.base import AudioDataModule
 from datamodules.esc50 import ESC10, ESC50
@@ -228,9 +229,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = call("esc10")
     assert code == 1
     assert "'1-1001-B-1.ogg'" in said
-    code, said = call("esc10", "--manifest", str(tmp_path / "typo.json"))
-    assert code == 2
-    assert "typo.json is not there" in said
+    typo = ["data", "verify", "esc10", "--data-dir", str(tmp_path / "data"), "--manifest", str(tmp_path / "typo.json")]
+    with pytest.raises(SuiteError, match=r"typo.json is not there"):
+        CliRunner().invoke(app, typo, catch_exceptions=False)
     assert call("folder", "--clips", str(fake_folder.write(tmp_path / "own")))[0] == 0
 
 
