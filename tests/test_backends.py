@@ -1,6 +1,7 @@
 """Backends give the trained model's logits, or say by how much they differ, or why they cannot run a model."""
 
 import shutil
+from typing import Any
 
 import pytest
 import torch
@@ -28,11 +29,11 @@ MODELS = {
 }
 
 
-def small(name: str) -> tuple[AudioModel, Tensor]:
+def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
     """Return a model with statistics and weights that are not as drawn, and clips of a second."""
     torch.manual_seed(0)
     frontend, arguments = MODELS.get(name, ("logmel", {}))
-    model = build.sized(name, frontend, arguments, (RATE,), RATE, 5)
+    model = build.sized(name, frontend, arguments | others, (RATE,), RATE, 5)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
             module.running_mean.normal_(0, 0.2)
@@ -42,7 +43,7 @@ def small(name: str) -> tuple[AudioModel, Tensor]:
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxscript", reason="needs the export extra")
     model, clips = small(name)
     latency.prepare(model, clips[:1], "onnxruntime", [], tmp_path)
     deviation, agreement = latency.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
@@ -65,7 +66,7 @@ def test_compile_gives_the_logits_of_eager(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     from bench import timing
 
-    model, clips = small("swishnet")
+    model, clips = small("cnn", channels=[4])  # to compile a convolution, not to compile for a minute
     quick = latency.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
     with timing.Subject(model, clips[:1], 1.0, clips=clips.split(1), tier=quick) as subject:
         found = subject.latency("compile", "model")
@@ -93,7 +94,7 @@ def trained() -> tuple[AudioModel, Synthetic]:
 
 
 def test_int8_finds_the_classes_of_eager(trained, tmp_path) -> None:
-    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxscript", reason="needs the export extra")
     model, data = trained
     train, test = data.splits.train, data.splits.test
     clips = [test.load([i]) for i in range(len(test))]
@@ -144,7 +145,7 @@ def test_other_logits_are_refused(tmp_path, monkeypatch) -> None:
 
 
 def test_names_and_devices() -> None:
-    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxruntime", reason="needs the export extra")
     for name in catalog.BACKENDS:
         assert backend(name, "cuda" if "cuda" in name else "cpu").software().startswith(f"torch {torch.__version__}")
     with pytest.raises(SuiteError, match="Did you mean 'onnxruntime'"):

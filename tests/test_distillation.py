@@ -10,10 +10,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import build, evaluate, latency, training, work
+from bench import build, evaluate, training, work
 from bench import suite as suites
 from bench.errors import RunError
-from bench.latency import Tier
 from bench.place import Place
 from bench.progress import Progress
 from bench.records import Recipe, Run
@@ -136,13 +135,6 @@ def test_a_student_follows_its_teacher_where_the_labels_are_wrong(tmp_path, monk
 def do(suite, store, *runs, force=False):
     place = Place(store=store, data_dir=Path("nowhere"), device="cpu")
     return Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").run(runs or suite.runs(), force)
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    """Take no time over latencies."""
-    tier = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1)
-    monkeypatch.setattr(latency, "TIERS", {"quick": tier})
 
 
 @pytest.fixture(scope="module")
