@@ -112,7 +112,7 @@ def latency(
         software = max((one.software for one in found), key=len)
         out.print(
             f"{first.device}, {first.threads} thread(s), {software}; load {first.load:.1f} before. C is too noisy to "
-            f"compare.", markup=False, highlight=False,
+            f"compare.{_slow(found)}", markup=False, highlight=False,
         )  # fmt: skip
     for name, reason in refused.items():
         err.print(f"not timed: {name}: {reason}", markup=False, highlight=False)
@@ -177,6 +177,14 @@ def _table(title: str, found: list[Latency]) -> Table:
             style=None if one.ranked else "grey50",
         )  # fmt: skip
     return table
+
+
+def _slow(found: list[Latency]) -> str:
+    """Say how slow the machine was, where that cost a timing its grade."""
+    from bench.pace import GRADE_B
+
+    slowdown = max((one.slowdown or 1.0 for one in found), default=1.0)
+    return f" The machine was up to {slowdown:.2f} times as slow as it was seen to be." if slowdown > GRADE_B else ""
 
 
 def _say_best(found: list[Latency]) -> None:

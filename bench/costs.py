@@ -68,6 +68,8 @@ def _together(timings: Sequence[Latency]) -> Latency:
         samples=min(x.samples for x in timings),
         load=max(x.load for x in timings),
         sentinel_drift=max((x.sentinel_drift for x in timings), key=abs),
+        sentinel_ms=None,
+        slowdown=max((x.slowdown for x in timings if x.slowdown is not None), default=None),
         others=max((x.others for x in timings if x.others is not None), default=None),
         grade=max(x.grade for x in timings),
         processes=min(x.processes for x in timings),

@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from bench import catalog, environment
 from bench.backends import Backend, Classify, backend
 from bench.errors import ProfileError
-from bench.records import Latency, Scope
+from bench.records import Grade, Latency, Scope
 from models.base import AudioModel, ModelError
 
 Device = Literal["cpu", "cuda"]
-Grade = Literal["A", "B", "C"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +78,7 @@ def measure(
     fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
     into the time; C where the sentinel moved by more than 25 %. A steady load slows all of that alike, were it only on
     the other half of a core: it is at best B where others took 10 % of the machine's processors meanwhile, C from 25 %.
+    What slows a machine for hours no process sees: `bench.timing` compares the sentinel with earlier ones.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.
@@ -132,10 +132,11 @@ def measure(
         others = _Others()
         times = _sample(call, tier)
         busy = others.share()
-        drift = sentinel() / before - 1
+        after = sentinel()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
+    drift = after / before - 1
     return Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
@@ -154,6 +155,7 @@ def measure(
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
         sentinel_drift=drift,
+        sentinel_ms=max(before, after) * 1e3,
         others=busy,
         grade=grade(iqr_share, drift, len(times), busy),
         peak_bytes=peak,
@@ -349,7 +351,9 @@ def together(timings: Sequence[Latency]) -> Latency:
     spread = max(medians) / min(medians) - 1
     apart: Grade = "C" if spread > 0.10 else "B" if spread > 0.05 else "A"
     worst = max(apart, *(timing.grade for timing in timings))
-    return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=max(t.load for t in timings))
+    load = max(timing.load for timing in timings)
+    slowdown = max((timing.slowdown for timing in timings if timing.slowdown is not None), default=None)
+    return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=load, slowdown=slowdown)
 
 
 def grade(iqr_share: float, sentinel_drift: float, samples: int, others: float | None = None) -> Grade:

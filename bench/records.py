@@ -246,6 +246,7 @@ class Complexity:
 
 
 Scope = Literal["end-to-end", "model", "step"]
+Grade = Literal["A", "B", "C"]
 
 
 @with_config(_STRICT)
@@ -275,7 +276,9 @@ class Latency:
         throughput: clips per second; frames per second in the scope "step".
         real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
-        sentinel_drift: relative change of a fixed workload timed before and after.
+        sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after.
+        sentinel_ms: the slower of those two times; None in early records.
+        slowdown: how many times as long that is as the least seen on this machine; None where it was not compared.
         others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
             and in early records.
         grade: A, B or C; C is not ranked.
@@ -305,8 +308,10 @@ class Latency:
     real_time_factor: float
     load: float
     sentinel_drift: float
+    sentinel_ms: float | None = None
+    slowdown: float | None = None
     others: float | None = None
-    grade: Literal["A", "B", "C"]
+    grade: Grade
     combined: Literal["sum", "parallel"] | None = None
     processes: int = 1
     spread: float | None = None

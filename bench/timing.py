@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench import latency
+from bench import latency, pace
 from bench.backends import backend
 from bench.environment import set_threads
 from bench.errors import BenchError, ProfileError
@@ -100,7 +100,8 @@ class Subject:
         if prepares and batch > 1 and not (self.folder / f"{name}-{batch}").exists():
             self._fresh("prepare", name, batch)
         for _ in range(attempts):
-            found = latency.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
+            timings = [pace.paced(self._fresh("time", name, scope, batch)) for _ in range(self.tier.processes)]
+            found = latency.together(timings)
             if found.ranked:
                 break
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
