@@ -14,7 +14,6 @@ from bench.render.markdown import table
 from bench.render.table import Cell, Head, Table
 from bench.render.text import NONE, md
 
-_SAMPLE_RATE = 32_000
 _HEADS = ("model", "published as")
 _NUMBERS = ("parameters", "published", "MACs, 1e9", "front-end MACs, 1e9", "multiply-adds, 1e9", "published", "mAP, %")
 
@@ -49,36 +48,43 @@ _CONVENTION = {
     "macs": "The paper counts products of convolutions and linear layers once, without the front-end.",
     "panns": "The paper counts products twice (multiplications and additions), and also biases, batch norms, ReLUs, "
     "pooling and the Fourier transform.",
+    "none": "The paper publishes parameters only.",
 }
 
 
 def _table(paper: SizeTable) -> Table:
     rows = [_row(paper, size) for size in paper.rows]
-    same = sum(cells[2].text == cells[3].text and cells[6].text == cells[7].text for cells in rows)
+    same = sum(cells[2].text == cells[3].text and cells[7].text in (NONE, cells[6].text) for cells in rows)
+    compared = "Parameters" if paper.convention == "none" else "Parameters and multiply-adds"
     return Table(
         title=f"{paper.title}: {paper.classes} classes, clips of {paper.seconds:g} s",
         heads=(*(Head(words, is_text=True) for words in _HEADS), *map(Head, _NUMBERS)),
         rows=tuple(rows),
-        remark=f"Parameters and multiply-adds as published in {same} of {len(rows)} rows.",
+        remark=f"{compared} as published in {same} of {len(rows)} rows.",
     )
 
 
 def _row(paper: SizeTable, size: Size) -> tuple[Cell, ...]:
     with _Undrawn():  # type: ignore[no-untyped-call]
-        model, shape, seconds = build.untrained(size.model, paper.classes, paper.seconds, _SAMPLE_RATE, None, None)
+        model, shape, seconds = build.untrained(size.model, paper.classes, paper.seconds, paper.sample_rate, None, None)
     counted = complexity.measure(model, shape, seconds)
     panns = paper.convention == "panns"
     own = complexity.panns_multiply_adds(model.to("meta"), shape[0]) if panns else counted.macs
     texts = (
         f"{counted.parameters:,}",
         f"{size.parameters:,}",
-        f"{counted.macs / 1e9:.3f}",
-        f"{counted.frontend_macs / 1e9:.3f}",
-        f"{own / 1e9:.3f}",
+        _billions(counted.macs),
+        _billions(counted.frontend_macs),
+        _billions(own),
         NONE if size.multiply_adds is None else f"{size.multiply_adds:.3f}",
         NONE if size.mAP is None else f"{100 * size.mAP:.1f}",
     )
     return Cell(size.model), Cell(size.name), *map(Cell, texts)
+
+
+def _billions(count: int) -> str:
+    """Return a count in units of 1e9, with the papers' three decimals; small ones with three digits."""
+    return f"{count / 1e9:.3f}" if count >= 1e8 or not count else f"{count / 1e9:#.3g}"
 
 
 class _Undrawn(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -87,9 +87,10 @@ class SizeTable:
     Attributes:
         title: in one line.
         paper: citation.
-        convention: how the paper counts: "macs" (products of convolutions and linear layers) or "panns".
+        convention: how the paper counts: "macs" (products of convolutions and linear layers), "panns", or "none".
         classes: number of classes of the models.
         seconds: length of the clip.
+        sample_rate: in Hz.
         note: what a reader has to know.
         rows: one per model.
     """
@@ -101,6 +102,7 @@ class SizeTable:
     seconds: float
     note: str
     rows: tuple[Size, ...]
+    sample_rate: int = 32_000
 
 
 _NAMES = {
