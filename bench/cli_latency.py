@@ -25,6 +25,7 @@ from bench.console import (
     print_json,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
+from bench.grades import graded
 from bench.records import Latency, Scope
 from bench.render.text import NONE
 from bench.store import Store
@@ -100,6 +101,7 @@ def latency(
                         found.append(subject.latency(name, each))
                 except ProfileError as error:
                     refused[name if each != "step" else "step"] = str(error)
+    found = graded(found)
     if as_json:
         print_json({
             "model": model or run, "clip_seconds": subject.clip_seconds,
@@ -112,7 +114,7 @@ def latency(
         software = max((one.software for one in found), key=len)
         out.print(
             f"{first.device}, {first.threads} thread(s), {software}; load {first.load:.1f} before. C is too noisy to "
-            f"compare.{_slow(found)}", markup=False, highlight=False,
+            f"compare, or was timed while the machine was slower.", markup=False, highlight=False,
         )  # fmt: skip
     for name, reason in refused.items():
         err.print(f"not timed: {name}: {reason}", markup=False, highlight=False)
@@ -177,14 +179,6 @@ def _table(title: str, found: list[Latency]) -> Table:
             style=None if one.ranked else "grey50",
         )  # fmt: skip
     return table
-
-
-def _slow(found: list[Latency]) -> str:
-    """Say how slow the machine was, where that cost a timing its grade."""
-    from bench.pace import GRADE_B
-
-    slowdown = max((one.slowdown or 1.0 for one in found), default=1.0)
-    return f" The machine was up to {slowdown:.2f} times as slow as it was seen to be." if slowdown > GRADE_B else ""
 
 
 def _say_best(found: list[Latency]) -> None:

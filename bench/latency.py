@@ -46,7 +46,8 @@ class Tier:
 
 
 TIERS = {
-    "quick": Tier(warm_seconds=0.25, warm_limit_seconds=0.8, seconds=1.0, limit_seconds=4.0),
+    "quick": Tier(warm_seconds=1.0, warm_limit_seconds=2.0, seconds=1.0, limit_seconds=4.0),
+    "steady": Tier(warm_seconds=1.0, warm_limit_seconds=2.0, seconds=1.0, limit_seconds=10.0, processes=3),
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 WARM_CALLS = 10
@@ -78,7 +79,7 @@ def measure(
     fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
     into the time; C where the sentinel moved by more than 25 %. A steady load slows all of that alike, were it only on
     the other half of a core: it is at best B where others took 10 % of the machine's processors meanwhile, C from 25 %.
-    What slows a machine for hours no process sees: `bench.timing` compares the sentinel with earlier ones.
+    What slows a machine for hours no process sees: `bench.grades` compares timings with each other.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.
@@ -342,6 +343,7 @@ def _status() -> dict[str, int]:
 def together(timings: Sequence[Latency]) -> Latency:
     """Return the timing of the process in the middle, graded by how far the processes are apart, too.
 
+    What disturbed it is the worst that any of them met.
     It is at best B where the slowest process was more than 5 % slower than the fastest, and C above 10 %.
     """
     chosen = sorted(timings, key=lambda timing: timing.p50_ms)[(len(timings) - 1) // 2]
@@ -351,9 +353,16 @@ def together(timings: Sequence[Latency]) -> Latency:
     spread = max(medians) / min(medians) - 1
     apart: Grade = "C" if spread > 0.10 else "B" if spread > 0.05 else "A"
     worst = max(apart, *(timing.grade for timing in timings))
-    load = max(timing.load for timing in timings)
-    slowdown = max((timing.slowdown for timing in timings if timing.slowdown is not None), default=None)
-    return replace(chosen, grade=worst, processes=len(timings), spread=spread, load=load, slowdown=slowdown)
+    return replace(
+        chosen,
+        grade=worst,
+        processes=len(timings),
+        spread=spread,
+        load=max(timing.load for timing in timings),
+        sentinel_drift=max((timing.sentinel_drift for timing in timings), key=abs),
+        sentinel_ms=max(timing.sentinel_ms or 0.0 for timing in timings) or None,
+        others=max((timing.others for timing in timings if timing.others is not None), default=None),
+    )
 
 
 def grade(iqr_share: float, sentinel_drift: float, samples: int, others: float | None = None) -> Grade:

@@ -277,8 +277,8 @@ class Latency:
         real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after.
-        sentinel_ms: the slower of those two times; None in early records.
-        slowdown: how many times as long that is as the least seen on this machine; None where it was not compared.
+        sentinel_ms: the slower of those two times, which `bench.grades` compares with other timings'; None in early
+            records.
         others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
             and in early records.
         grade: A, B or C; C is not ranked.
@@ -309,7 +309,6 @@ class Latency:
     load: float
     sentinel_drift: float
     sentinel_ms: float | None = None
-    slowdown: float | None = None
     others: float | None = None
     grade: Grade
     combined: Literal["sum", "parallel"] | None = None

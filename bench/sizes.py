@@ -29,8 +29,8 @@ def page(command: str) -> str:
         "",
         "Parameters and multiply-adds are counted here, in models built by this code; beside each stands the paper's "
         "own number. mAP is the papers', on AudioSet's evaluation set: nothing here was trained on it. MACs are "
-        "multiply-adds of products and convolutions in our tables' convention, front-end apart; the next column counts "
-        "in the paper's own, which is why it can be compared with the published one.",
+        "multiply-adds of products and convolutions in our tables' convention, front-end apart; the column "
+        "multiply-adds counts in the paper's own, which is why it can be compared with the published one.",
         "",
         "To regenerate:",
         "",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench import latency, pace
+from bench import latency
 from bench.backends import backend
 from bench.environment import set_threads
 from bench.errors import BenchError, ProfileError
@@ -82,14 +82,8 @@ class Subject:
     def __exit__(self, *error: object) -> None:
         self._folder.cleanup()
 
-    def latency(self, name: str = "eager", scope: Scope = "end-to-end", batch: int = 1, attempts: int = 1) -> Latency:
+    def latency(self, name: str = "eager", scope: Scope = "end-to-end", batch: int = 1) -> Latency:
         """Time a backend, in as many processes as the tier asks for.
-
-        Args:
-            name: of the backend.
-            scope: what is timed.
-            batch: clips at once.
-            attempts: how often at most; what was disturbed, of grade C, is done again.
 
         Raises:
             ProfileError: the backend cannot run the model, does not give the model's logits, or a process died.
@@ -99,11 +93,7 @@ class Subject:
             self.compared[name] = self._fresh("compare", name)
         if prepares and batch > 1 and not (self.folder / f"{name}-{batch}").exists():
             self._fresh("prepare", name, batch)
-        for _ in range(attempts):
-            timings = [pace.paced(self._fresh("time", name, scope, batch)) for _ in range(self.tier.processes)]
-            found = latency.together(timings)
-            if found.ranked:
-                break
+        found = latency.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
         return replace(found, deviation=deviation, agreement=agreement)
 

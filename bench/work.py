@@ -3,6 +3,7 @@
 import hashlib
 import io
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from bench import build, catalog, complexity, costs, evaluate, latency, timing, training, worst
 from bench.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
+from bench.grades import graded
 from bench.place import Place
 from bench.records import Complexity, Data, Failure, Latency, Record, Run
 from bench.store import Store, write_whole
@@ -187,31 +189,47 @@ def time_runs(runs: tuple[Run, ...], place: Place, backends: tuple[str, ...], ag
         runs: none of them a fusion.
         place: where.
         backends: of the catalogue.
-        again: measure also what has been measured; the new timings take the place of all the old ones.
+        again: measure also what has been measured, in three processes each, and anew what was disturbed; the new
+            timings take the place of all the old ones.
         report: is told.
     """
     store = Store(place.store)
     set_threads(place.threads)
-    for run in runs:
+    seen = [timing for record in store.finished([run.key for run in runs]) for timing in record.latencies]
+    left = deque((run, ATTEMPTS if again else 1) for run in runs)
+    while left:
+        run, attempts = left.popleft()
         report((run.key, "timing"))
         try:
             with store.machine(alone=True):
-                record = build.finished(store, run.key, "the run to time")
-                # Another process may just have added them.
-                wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
-                if wanted:
-                    latencies, refused = _timings(run, store, place, wanted, ATTEMPTS if again else 1)
-                    if not again:
-                        latencies, refused = record.latencies + latencies, record.not_timed | refused
-                    store.write(record.with_latencies(latencies, refused))
+                latencies = _time(run, store, place, backends, again)
         except Exception as error:
             report((run.key, Failure.of(error)))
+            continue
+        seen += latencies
+        if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
+            left.append((run, attempts - 1))  # when all others have had their turn: such times pass
         else:
             report((run.key, None))
 
 
+def _time(run: Run, store: Store, place: Place, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:
+    """Time a run for its record, and return the timings."""
+    record = build.finished(store, run.key, "the run to time")
+    # Another process may just have added them.
+    wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
+    if not wanted:
+        return ()
+    latencies, refused = _timings(run, store, place, wanted, latency.TIERS["steady" if again else "quick"])
+    if again:
+        store.write(record.with_latencies(latencies, refused))
+    else:
+        store.write(record.with_latencies(record.latencies + latencies, record.not_timed | refused))
+    return latencies
+
+
 def _timings(
-    run: Run, store: Store, place: Place, backends: tuple[str, ...], attempts: int
+    run: Run, store: Store, place: Place, backends: tuple[str, ...], tier: latency.Tier
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
     """Return the timings, and for each backend that cannot run the model why."""
     data = build.dataset(run, place.data_dir, store.cache, place.loaders)
@@ -220,12 +238,12 @@ def _timings(
     timings: list[Latency] = []
     refused: dict[str, str] = {}
     for device in dict.fromkeys(("cpu", device_of(place))):
-        with subject(model, data, device, place.threads) as laid_down:
+        with subject(model, data, device, place.threads, tier) as laid_down:
             for name in backends:
                 if device not in catalog.load(catalog.BACKENDS[name].target).devices:
                     continue
                 try:
-                    timings += [laid_down.latency(name, scope, attempts=attempts) for scope in timing.SCOPES]
+                    timings += [laid_down.latency(name, scope) for scope in timing.SCOPES]
                 except ProfileError as error:
                     if name == "eager":
                         raise

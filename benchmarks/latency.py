@@ -4,9 +4,9 @@
 
 From the features of a clip of 10 s (CNN14) and of 2 s (SwishNet); weights as drawn, as speed does not depend on them.
 Each measurement is that of the middle one of three fresh, pinned processes. A repetition goes through all backends
-before the next one begins, so that a change of the machine's speed meets all of them; the ratio is of the medians over
-the repetitions. "Apart" is how much slower the slowest repetition of grade A or B was than the fastest: below 10 %.
-What was disturbed, of grade C, is tried four times, and counts only where there is nothing better.
+before the next one begins, and what was disturbed or timed while the machine was slower, of grade C, is done anew, in
+up to four times as many repetitions. Medians and ratios are of those of grade A or B where there are any. "Apart" is
+how much slower the slowest of them was than the fastest; it should be below 10 %.
 """
 
 import sys
@@ -17,6 +17,7 @@ import torch
 
 from bench import build, timing
 from bench.errors import ProfileError
+from bench.grades import graded
 from bench.latency import TIERS
 from bench.records import Latency
 
@@ -32,14 +33,23 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
     clips = list((2 * torch.rand(5, *shape) - 1).split(1))
     tier = replace(TIERS["full"], seconds=tier_seconds)
     found: dict[str, list[Latency]] = {}
+    left = list(BACKENDS)
     with timing.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
-        for _ in range(repetitions):
-            for backend in BACKENDS:
+        for _ in range(4 * repetitions):
+            for backend in left:
                 try:
-                    found.setdefault(backend, []).append(subject.latency(backend, "model", attempts=4))
+                    found.setdefault(backend, []).append(subject.latency(backend, "model"))
                 except ProfileError as error:
                     print(f"{name} on {backend}: {error}", flush=True)
-    return {backend: timings for backend, timings in found.items() if timings}
+            found = regraded({backend: timings for backend, timings in found.items() if timings})
+            left = [backend for backend, timings in found.items() if sum(t.ranked for t in timings) < repetitions]
+    return found
+
+
+def regraded(found: dict[str, list[Latency]]) -> dict[str, list[Latency]]:
+    """Return each backend's timings, all of them graded beside each other."""
+    every = iter(graded([one for timings in found.values() for one in timings]))
+    return {backend: [next(every) for _ in timings] for backend, timings in found.items()}
 
 
 def steady(timings: list[Latency]) -> list[float]:
@@ -54,6 +64,8 @@ def main() -> None:
     for name in sys.argv[3:] or CASES:
         seconds = CASES.get(name, 5.0)
         found = measured(name, seconds, repetitions, tier_seconds)
+        if "eager" not in found:
+            continue
         eager = steady(found["eager"])
         print(f"\n{name}, {seconds:g} s, one thread, {repetitions} repetitions; load {found['eager'][0].load:.1f}")
         print(f"{'backend':14} {'p50 ms':>9} {'eager / it':>10} {'apart':>7} {'grades':>8} {'deviation':>10} same top")

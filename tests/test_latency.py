@@ -187,8 +187,8 @@ QUICK = latency.TIERS["quick"]
 
 @pytest.mark.parametrize(
     ("seconds", "calls"),
-    [(0.001, 250), (0.05, 16), (0.2, 10), (1.0, 4)],
-    ids=["a quarter second", "0.8 s at most", "but ten calls", "4 s at the very most"],
+    [(0.001, 1000), (0.05, 40), (0.25, 10), (1.0, 4)],
+    ids=["a second", "2 s at most", "but ten calls", "4 s at the very most"],
 )
 def test_length_of_the_warm_up(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     call, times = clocked(monkeypatch, lambda _: seconds)
@@ -197,9 +197,9 @@ def test_length_of_the_warm_up(monkeypatch: pytest.MonkeyPatch, seconds: float, 
 
 
 def test_warm_up_waits_until_the_times_have_settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    call, times = clocked(monkeypatch, lambda n: max(0.002 - n * 5e-6, 0.001))  # falls until call 200
+    call, times = clocked(monkeypatch, lambda n: max(0.012 - n * 6e-5, 0.006))  # falls until call 100
     latency._warm_up(call, QUICK)
-    assert len(times) == 240  # a quarter second has passed at 155; calls 190 to 199 are 3 % above the end
+    assert len(times) == 150  # a second has passed at 117; calls 90 to 99 are 5.5 % above the end
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.001, 1000), (0.05, 50), (0.2, 20), (5.0, 1)])

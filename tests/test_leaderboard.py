@@ -59,6 +59,7 @@ def timing(p50_ms=12.34, grade="A", **changes):
         "real_time_factor": p50_ms / 5000,
         "load": 0.1,
         "sentinel_drift": 0.0,
+        "processes": 3,
         "grade": grade,
     }
     return Latency(**values | changes)
@@ -310,7 +311,10 @@ def test_a_fusion_shows_the_sum_of_its_members_latencies_and_tells_what_they_tak
     assert (row.cpu, row.cpu_parallel) == both
     text = render.markdown("t", found, "c")
     assert "| 30.0 / 60.0 (A) |" in text
-    assert "CPU ms are its members' sum, one after another; side by side: 20.0 / 40.0 (B)" in text
+    assert (
+        "CPU ms are its members' sum, one after another, on the fold in the middle; side by side: 20.0 / 40.0 (B)"
+        in text
+    )
     line = next(line for line in csv_rows(found) if line["model"] == "fusion-ds")
     assert (line["cpu_p50_ms"], line["cpu_parallel_p50_ms"], line["gpu_parallel_p50_ms"]) == ("30", "20", "")
 
@@ -344,6 +348,22 @@ def test_latency_is_the_middle_one_that_is_ranked_at_the_fewest_threads():
     row = boards(*cells)[0].rows[0]
     assert row.cpu == timing(12.0)
     assert row.gpu == gpu
+
+
+def test_of_two_latencies_the_slower_is_shown():
+    (board,) = boards(record(run(fold=0), latencies=(timing(10.0),)), record(run(fold=1), latencies=(timing(11.0),)))
+    assert board.rows[0].cpu == timing(11.0)
+
+
+def test_what_was_timed_on_a_slower_machine_says_so():
+    fast, slow, unsure = timing(sentinel_ms=0.2), timing(sentinel_ms=0.3), timing(sentinel_drift=-0.2, sentinel_ms=0.2)
+    found = boards(*(record(run(m), latencies=(t,)) for m, t in (("cnn", fast), ("fc", slow), ("ltc", unsure))))
+    assert {row.label: row.cpu.grade for row in found[0].rows} == {"cnn": "A", "fc": "C", "ltc": "A"}
+    text = render.markdown("t", found, "c")
+    assert "- **ltc on logmel**: the machine's speed changed by more than 5 % while CPU ms were taken" in text
+    early = render.markdown("t", boards(record(run(), latencies=(timing(),))), "c")
+    assert "taken before the machine's pace was noted" in early
+    assert "taken before the machine's pace was noted" not in text
 
 
 def test_only_single_clips_in_eager_are_shown():

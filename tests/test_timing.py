@@ -76,16 +76,6 @@ def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
     assert not subject.folder.exists()
 
 
-@pytest.mark.parametrize(("attempts", "calls", "grade"), [(1, 1, "C"), (2, 2, "C"), (4, 3, "B")])
-def test_what_was_disturbed_is_timed_again_where_asked(monkeypatch, attempts: int, calls: int, grade: str) -> None:
-    given = [replace(TIMED, grade=each) for each in "CCBA"]
-    left = list(given)
-    with timing.Subject(Jumpy(), torch.ones(1, 8), 1.0, tier=SHORT) as subject:
-        monkeypatch.setattr(subject, "_fresh", lambda *arguments: left.pop(0))
-        found = subject.latency(attempts=attempts)
-    assert (len(given) - len(left), found.grade) == (calls, grade)
-
-
 def test_a_sweep_ends_where_more_clips_bring_nothing() -> None:
     clips_per_second = {1: 10.0, 2: 18.0, 4: 17.0, 8: 30.0, 16: 29.0, 32: 30.0, 64: 99.0}
 

@@ -9,6 +9,9 @@ from bench.records import Environment
 from bench.render import columns
 from bench.render.text import plural, shortened, span
 
+DRIFT = 0.05
+"""Change of the machine's speed while it timed a row, from which on the page says so."""
+
 
 def about(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """Yield what stands above a table: what the data are, as (head, text)."""
@@ -53,7 +56,8 @@ def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield (
             "Rank",
             "rows share a rank where their paired difference from the first of them is not significant (5 %); a "
-            f"difference of {100 * board.detectable:.1f} points from the best row is found four times out of five",
+            f"difference of {100 * board.detectable:.1f} points from the best row is found at least four times out of "
+            "five, whichever row it is of",
         )
     for note in board.notes:
         yield "Note", note
@@ -71,7 +75,7 @@ def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
     for environment in board.environments:
         machines.setdefault(_machine(environment), set()).add(_commit(environment))
     for machine, commits in sorted(machines.items()):
-        yield "Measured on", f"{machine}; commit {', '.join(sorted(commits))}"
+        yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
 
 
 def _about_row(row: Row) -> Iterator[str]:
@@ -84,7 +88,17 @@ def _about_row(row: Row) -> Iterator[str]:
         yield f"combines {', '.join(row.members)}"
     for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
         if latency:
-            yield f"{kind} ms are its members' sum, one after another; side by side: {columns.latency(latency).text}"
+            yield (
+                f"{kind} ms are its members' sum, one after another, on the fold in the middle; side by side: "
+                f"{columns.latency(latency).text}"
+            )
+    for kind, latency in (("CPU", row.cpu), ("GPU", row.gpu)):
+        if latency and latency.sentinel_ms is None:
+            yield f"{kind} ms were taken before the machine's pace was noted: other rows may have met a faster machine"
+        elif latency and abs(latency.sentinel_drift) > DRIFT:
+            yield f"the machine's speed changed by more than {100 * DRIFT:.0f} % while {kind} ms were taken"
+    if row.complexity and row.complexity.elementwise and not row.members:
+        yield f"beside the MACs, {row.complexity.elementwise:,} element-wise steps of its liquid layers for one clip"
     if row.done < row.expected:
         yield f"not ranked: {row.done} of {row.expected} runs are done"
     unlike = row.rank is None and row.done == row.expected

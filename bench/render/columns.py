@@ -14,9 +14,11 @@ _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), 
 _NOT_A_SHARE = frozenset({"d_prime", "nll"})
 LEGEND = (
     "Scores are means over folds and seeds, with a 95 % interval in brackets. Only rows with all their runs, on the "
-    "same data, are ranked. MACs are multiply-adds for one clip (FLOPs are twice as many). Latency is end to end for "
-    "one clip at batch 1; A, B and C grade how steady it was, and C is too noisy to compare. Real-time factor is CPU "
-    f"latency by clip length. A fusion's size and training time are its members' sums. {NONE} means not measured."
+    "same data, are ranked. MACs are the model's multiply-adds for one clip (FLOPs are twice as many); the front-end's "
+    "are apart in the tables, and added in the plots. Bytes are of weights and of fixed tables such as filter banks. "
+    "Latency is end to end for one clip at batch 1; A, B and C grade how steady it was and how slow the machine was "
+    "meanwhile, and C is not to be compared. Real-time factor is CPU latency by clip length. A fusion's size and "
+    f"training time are its members' sums. {NONE} means not measured."
 )
 
 
@@ -39,7 +41,7 @@ def columns(board: Leaderboard) -> list[Column]:
         Column(head(board.primary), partial(_primary, metric=board.primary)),
         *(Column(head(name), partial(_score, metric=name)) for name in shown),
         Column("parameters", lambda row: _size(row, "parameters")),
-        Column("weights, bytes", lambda row: _size(row, "bytes")),
+        Column("bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),
         Column("front-end MACs", lambda row: _size(row, "frontend_macs")),
         Column("CPU ms, p50 / p90", lambda row: latency(row.cpu)),

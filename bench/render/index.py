@@ -49,5 +49,7 @@ def _row(board: Mapping[str, Any]) -> tuple[Cell, ...]:
     best, metric = ranked[0], board["primary"]
     interval = "" if best["low"] is None else f" [{100 * best['low']:.1f}, {100 * best['high']:.1f}]"
     frontend = NONE if best["frontend"] == "none" else best["frontend"]
+    alike = sum(row["rank"] == best["rank"] for row in ranked)
+    model = best["model"] if alike == 1 else f"{best['model']}, first of {alike} that cannot be told apart"
     written = f"{head(metric)}: {score(best[metric], metric).text}{interval}"
-    return Cell(board["dataset"]), Cell(best["model"]), Cell(frontend), Cell(written), Cell(str(len(ranked)))
+    return Cell(board["dataset"]), Cell(model), Cell(frontend), Cell(written), Cell(str(len(ranked)))

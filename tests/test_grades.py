@@ -1,0 +1,81 @@
+"""Timings that were taken while the machine was slower, or by one process only, lose their grade."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_timing import TIMED
+
+from bench import work
+from bench.grades import graded, records
+from bench.latency import together
+from bench.place import Place
+from bench.records import Complexity, Record, Run
+from bench.store import Store
+
+STEADY = replace(TIMED, processes=3, sentinel_ms=0.2)
+
+
+@pytest.mark.parametrize(
+    ("sentinel_ms", "grade", "expected"),
+    [(0.2, "A", "A"), (0.209, "A", "A"), (0.212, "A", "B"), (0.219, "A", "B"), (0.222, "A", "C"), (0.21, "C", "C")],
+)
+def test_grade_beside_a_timing_from_when_the_machine_was_faster(sentinel_ms, grade, expected) -> None:
+    slow = replace(STEADY, sentinel_ms=sentinel_ms, grade=grade)
+    for timings in ([STEADY, slow], [slow, STEADY]):  # the order does not matter
+        assert {one.sentinel_ms: one.grade for one in graded(timings)}[sentinel_ms] == expected
+
+
+def test_machines_are_not_mixed_and_backends_are() -> None:
+    for other in ({"threads": 2}, {"device": "another"}):
+        assert [one.grade for one in graded([STEADY, replace(STEADY, sentinel_ms=0.4, **other)])] == ["A", "A"]
+    other = replace(STEADY, sentinel_ms=0.4, backend="int8", software="onnxruntime 1")
+    assert [one.grade for one in graded([STEADY, other])] == ["A", "C"]
+
+
+def test_of_one_process_and_of_early_records() -> None:
+    one = replace(STEADY, processes=1)
+    early = replace(STEADY, sentinel_ms=None)
+    assert [each.grade for each in graded([one, early, replace(one, grade="C")])] == ["B", "A", "C"]
+    assert graded([]) == []
+
+
+def test_records_are_graded_beside_each_other() -> None:
+    size = Complexity(parameters=1, macs=2, frontend_macs=3, bytes=4, clip_seconds=2.0)
+
+    def record(model, *latencies):
+        run = Run(model=model, frontend="logmel", dataset="esc10")
+        return Record(run=run, status="ok", complexity=size, latencies=latencies)
+
+    slow = replace(STEADY, sentinel_ms=0.3)
+    found = records({"a": record("cnn", STEADY, slow), "b": record("fc"), "c": record("ltc", slow)})
+    assert [[one.grade for one in each.latencies] for each in found.values()] == [["A", "C"], [], ["C"]]
+    assert found["c"].run.model == "ltc"
+
+
+def test_what_is_put_together_keeps_the_worst() -> None:
+    timings = [replace(TIMED, sentinel_ms=0.2 + d, sentinel_drift=-d, others=d) for d in (0.01, 0.03, 0.02)]
+    found = together(timings)
+    assert (found.sentinel_ms, found.sentinel_drift, found.others) == (0.23, -0.03, 0.03)
+    assert together([TIMED, TIMED]).sentinel_ms is None
+
+
+def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: Path, monkeypatch) -> None:
+    runs = tuple(Run(model=name, frontend="logmel", dataset="synthetic") for name in ("cnn", "ltc", "fc"))
+    store = Store(tmp_path)
+    for run in runs:
+        store.write(Record(run=run, status="ok"))
+    speeds = {"cnn": [0.2], "ltc": [0.4, 0.4, 0.4, 0.4, 0.2], "fc": [0.3, 0.19]}
+    asked: list[str] = []
+
+    def timings(run, *others):
+        asked.append(run.model)
+        return (replace(STEADY, sentinel_ms=speeds[run.model].pop(0)),), {}
+
+    monkeypatch.setattr(work, "_timings", timings)
+    monkeypatch.setattr(work.build, "finished", lambda store, key, what: store.get(key))
+    told: list[tuple[str, object]] = []
+    work.time_runs(runs, Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, told.append)
+    assert asked == ["cnn", "ltc", "fc", "ltc", "fc", "ltc", "ltc"]  # four times at most
+    assert [key for key, news in told if news is None] == [runs[i].key for i in (0, 2, 1)]
+    assert [store.get(run.key).latencies[0].sentinel_ms for run in runs] == [0.2, 0.4, 0.19]
