@@ -42,6 +42,10 @@ _SPLITS: tuple[tuple[Literal["train", "val", "test"], str], ...] = (
 
 def remarks(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """Yield what stands below a table: how to read it, what went wrong, where it was measured, as (head, text)."""
+    metrics = [board.primary, *columns.beside(board)]
+    yield "Scores", "; ".join(f"{name}: {catalog.METRICS[name].line}" for name in metrics)
+    if any(row.conflict is not None for row in board.rows):
+        yield "Conflict", "of a fusion's members: the mass that they give to different classes, mean over test clips"
     over = {row.interval_over for row in board.rows}
     if "cells" in over:
         yield "Interval", "Student's t over the runs, where there are at least two and not all have bootstrap draws"

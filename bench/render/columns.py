@@ -31,15 +31,19 @@ class Column:
     is_text: bool = False
 
 
+def beside(board: Leaderboard) -> list[str]:
+    """Return the metrics that the readable tables show beside the primary one."""
+    return [name for name in _SHOWN[board.task] if name in board.metrics]
+
+
 def columns(board: Leaderboard) -> list[Column]:
     """Return the columns of the readable tables."""
-    shown = [name for name in _SHOWN[board.task] if name in board.metrics]
     found = [
         Column("rank", lambda row: Cell(NONE if row.rank is None else str(row.rank), row.rank)),
         Column("model", lambda row: Cell(row.label), is_text=True),
         Column("front-end", lambda row: Cell(NONE if row.frontend == "none" else row.frontend), is_text=True),
         Column(head(board.primary), partial(_primary, metric=board.primary)),
-        *(Column(head(name), partial(_score, metric=name)) for name in shown),
+        *(Column(head(name), partial(_score, metric=name)) for name in beside(board)),
         Column("parameters", lambda row: _size(row, "parameters")),
         Column("bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),
