@@ -261,8 +261,8 @@ class Runner:
 
         Args:
             runs: all runs of the suite, or a selection.
-            again: time also those that have been timed. New timings take the place of all the old ones, and those of
-                the suite's fusions of these runs follow.
+            again: time also those that have been timed. New timings take the place of all the old ones (one of grade C
+                never that of a better one), and those of the suite's fusions of these runs follow.
         """
         chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
         if again:

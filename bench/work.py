@@ -190,7 +190,7 @@ def time_runs(runs: tuple[Run, ...], place: Place, backends: tuple[str, ...], ag
         place: where.
         backends: of the catalogue.
         again: measure also what has been measured, in three processes each, and anew what was disturbed; the new
-            timings take the place of all the old ones.
+            timings take the place of all the old ones, but one of grade C never that of a better one.
         report: is told.
     """
     store = Store(place.store)
@@ -222,7 +222,9 @@ def _time(run: Run, store: Store, place: Place, backends: tuple[str, ...], again
         return ()
     latencies, refused = _timings(run, store, place, wanted, latency.TIERS["steady" if again else "quick"])
     if again:
-        store.write(record.with_latencies(latencies, refused))
+        better = {old.conditions: old for old in record.latencies if old.ranked}
+        kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
+        store.write(record.with_latencies(kept, refused))
     else:
         store.write(record.with_latencies(record.latencies + latencies, record.not_timed | refused))
     return latencies

@@ -60,6 +60,29 @@ def test_what_is_put_together_keeps_the_worst() -> None:
     assert together([TIMED, TIMED]).sentinel_ms is None
 
 
+def test_a_disturbed_timing_takes_no_better_ones_place(tmp_path: Path, monkeypatch) -> None:
+    run = Run(model="cnn", frontend="logmel", dataset="synthetic")
+    store = Store(tmp_path)
+    old = (replace(STEADY, p50_ms=1.0), replace(STEADY, p50_ms=1.0, scope="model", grade="C"))
+    monkeypatch.setattr(work.build, "finished", lambda store, key, what: store.get(key))
+
+    def after(*grades: str) -> list[float]:
+        store.write(Record(run=run, status="ok", latencies=old))
+        new = tuple(replace(one, p50_ms=2.0, grade=grade) for one, grade in zip(old, grades, strict=True))
+        monkeypatch.setattr(work, "_timings", lambda *given: (new, {}))
+        work.time_runs((run,), Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None)
+        return [one.p50_ms for one in store.get(run.key).latencies]
+
+    assert after("C", "C") == [1.0, 2.0]
+    assert after("B", "A") == [2.0, 2.0]
+    old = (replace(old[0], threads=2), old[1])
+    new_conditions = replace(STEADY, p50_ms=3.0, grade="C")
+    store.write(Record(run=run, status="ok", latencies=old))
+    monkeypatch.setattr(work, "_timings", lambda *given: ((new_conditions,), {}))
+    work.time_runs((run,), Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None)
+    assert store.get(run.key).latencies == (new_conditions,)
+
+
 def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: Path, monkeypatch) -> None:
     runs = tuple(Run(model=name, frontend="logmel", dataset="synthetic") for name in ("cnn", "ltc", "fc"))
     store = Store(tmp_path)
