@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bench.grades import disturbance
 from bench.records import Complexity, Latency, Record
 
 
@@ -66,14 +67,11 @@ def _together(timings: Sequence[Latency]) -> Latency:
     return replace(
         timings[0],
         samples=min(x.samples for x in timings),
-        load=max(x.load for x in timings),
-        sentinel_drift=max((x.sentinel_drift for x in timings), key=abs),
-        sentinel_ms=max(x.sentinel_ms or 0.0 for x in timings) or None,
-        others=max((x.others for x in timings if x.others is not None), default=None),
         grade=max(x.grade for x in timings),
         processes=min(x.processes for x in timings),
         spread=max((x.spread for x in timings if x.spread is not None), default=None),
         peak_bytes=None,  # two members may share their weights' memory or not
         deviation=None,  # a member's is none of the fusion
         agreement=None,
+        **disturbance(timings),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from bench.records import Grade, Latency, Record
 
@@ -31,6 +32,16 @@ def _graded(timing: Latency, fastest: float | None) -> Latency:
         slower = timing.sentinel_ms / fastest
         found = "C" if slower > SLOWER_C else "B" if slower > SLOWER_B else found
     return replace(timing, grade=max(timing.grade, found))
+
+
+def disturbance(timings: Sequence[Latency]) -> dict[str, Any]:
+    """Return the worst of what disturbed any of these timings, by the names of `Latency`'s attributes."""
+    return {
+        "load": max(timing.load for timing in timings),
+        "sentinel_drift": max((timing.sentinel_drift for timing in timings), key=abs),
+        "sentinel_ms": max(timing.sentinel_ms or 0.0 for timing in timings) or None,
+        "others": max((timing.others for timing in timings if timing.others is not None), default=None),
+    }
 
 
 def records(found: Mapping[str, Record]) -> dict[str, Record]:

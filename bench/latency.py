@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bench import catalog, environment
 from bench.backends import Backend, Classify, backend
 from bench.errors import ProfileError
+from bench.grades import disturbance
 from bench.records import Grade, Latency, Scope
 from models.base import AudioModel, ModelError
 
@@ -353,16 +354,7 @@ def together(timings: Sequence[Latency]) -> Latency:
     spread = max(medians) / min(medians) - 1
     apart: Grade = "C" if spread > 0.10 else "B" if spread > 0.05 else "A"
     worst = max(apart, *(timing.grade for timing in timings))
-    return replace(
-        chosen,
-        grade=worst,
-        processes=len(timings),
-        spread=spread,
-        load=max(timing.load for timing in timings),
-        sentinel_drift=max((timing.sentinel_drift for timing in timings), key=abs),
-        sentinel_ms=max(timing.sentinel_ms or 0.0 for timing in timings) or None,
-        others=max((timing.others for timing in timings if timing.others is not None), default=None),
-    )
+    return replace(chosen, grade=worst, processes=len(timings), spread=spread, **disturbance(timings))
 
 
 def grade(iqr_share: float, sentinel_drift: float, samples: int, others: float | None = None) -> Grade:
