@@ -58,7 +58,7 @@ SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a dr
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
 
-def measure(
+def measure_latency(
     model: nn.Module,
     x: Tensor,
     clip_seconds: float,

@@ -224,7 +224,7 @@ def _prepare(place: _Place, name: str, batch: int) -> None:
 def _time(place: _Place, name: str, scope: Scope, batch: int) -> Latency:
     folder, clip_seconds, device, threads, tier = place
     model, x, logits = torch.load(folder / "model.pt", weights_only=False)
-    return latency.measure(
+    return latency.measure_latency(
         model, x, clip_seconds, device=device, threads=threads, scope=scope, tier=tier, backend_name=name, batch=batch,
         logits=logits, folder=folder / f"{name}-{batch}" if isinstance(model, AudioModel) else None,
     )  # fmt: skip

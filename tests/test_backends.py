@@ -115,7 +115,7 @@ def test_int8_needs_clips(tmp_path) -> None:
 def test_models_with_kernels_of_their_own_are_refused(name: str) -> None:
     model, clips = small("ltc")
     with pytest.raises(ProfileError, match=r"the liquid layer of LTC has kernels of its own.*use eager"):
-        latency.measure(model, clips[:1], 1.0, backend_name=name)
+        latency.measure_latency(model, clips[:1], 1.0, backend_name=name)
 
 
 def test_a_model_without_2d_convolutions_has_no_channels_last(tmp_path) -> None:
@@ -141,7 +141,7 @@ def test_other_logits_are_refused(tmp_path, monkeypatch) -> None:
     with pytest.raises(ProfileError, match=r"logits of FC differ by 0.0002 from the trained model's"):
         latency.compare(model, [clips[:1]], "eager", "cpu", 1, tmp_path)
     with pytest.raises(ProfileError, match="logits of FC differ"):
-        latency.measure(model, clips[:1], 1.0)
+        latency.measure_latency(model, clips[:1], 1.0)
 
 
 def test_names_and_devices() -> None:

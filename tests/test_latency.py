@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench import latency
 from bench.errors import ProfileError
-from bench.latency import Tier, grade, measure
+from bench.latency import Tier, grade, measure_latency
 from models.base import AudioModel
 
 
@@ -66,7 +66,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("short")
 def test_known_work_is_timed() -> None:
-    found = measure(Slow(0.002, 0.003), CLIP, 0.5)
+    found = measure_latency(Slow(0.002, 0.003), CLIP, 0.5)
     assert found.p50_ms >= 5.0  # and on a busy machine any more
     assert found.p50_ms <= found.p90_ms
     assert found.real_time_factor == pytest.approx(found.p50_ms / 500)
@@ -78,7 +78,7 @@ def test_known_work_is_timed() -> None:
 
 @pytest.mark.usefixtures("short")
 def test_scope_model_leaves_the_front_end_out() -> None:
-    found = measure(Slow(0.020, 0.002), CLIP, 0.5, scope="model")
+    found = measure_latency(Slow(0.020, 0.002), CLIP, 0.5, scope="model")
     assert found.p50_ms >= 2.0
     assert found.scope == "model"
 
@@ -87,7 +87,7 @@ def test_scope_model_leaves_the_front_end_out() -> None:
 def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> None:
     model = Slow().train()
     before = torch.get_num_threads()
-    found = measure(model, CLIP, 0.5, threads=2)
+    found = measure_latency(model, CLIP, 0.5, threads=2)
     assert set(model.seen) == {(False, True, False, 2)}
     assert found.threads == 2
     assert torch.get_num_threads() == before
@@ -99,7 +99,7 @@ def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> No
 def test_everything_is_restored_after_an_error() -> None:
     before = torch.get_num_threads()
     with pytest.raises(ProfileError, match="not finite"):
-        measure(Slow(logit=float("nan")), CLIP, 0.5, threads=2)
+        measure_latency(Slow(logit=float("nan")), CLIP, 0.5, threads=2)
     assert torch.get_num_threads() == before
     assert gc.isenabled()
 
@@ -109,7 +109,7 @@ def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow()
     for n, expected in ((999, False), (1000, True)):
         monkeypatch.setattr(latency, "_sample", lambda *_, n=n: [i / 1000 for i in range(1, n + 1)])
-        found = measure(model, CLIP, 1.0)
+        found = measure_latency(model, CLIP, 1.0)
         assert (found.p99_ms is not None) == expected
     assert found.p50_ms == pytest.approx(500.5)  # of 1, 2, ... 1000 ms, interpolated
     assert found.p90_ms == pytest.approx(900.1)
@@ -148,7 +148,7 @@ def test_a_steady_load_is_not_ranked() -> None:
     load = [subprocess.Popen(endless) for _ in range(os.cpu_count() or 1)]
     try:
         tier = Tier(warm_seconds=0.3, warm_limit_seconds=0.3, seconds=0.5, limit_seconds=1.0)
-        found = measure(Slow(), CLIP, 1.0, tier=tier)
+        found = measure_latency(Slow(), CLIP, 1.0, tier=tier)
     finally:
         for process in load:
             process.kill()
@@ -163,7 +163,7 @@ def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.Mo
     speeds = iter((0.001, 0.0013))
     monkeypatch.setattr(latency, "_sentinel", lambda _: lambda: next(speeds))
     monkeypatch.setattr(latency, "_sample", lambda *_: [0.001] * 60)
-    found = measure(Slow(), CLIP, 1.0)
+    found = measure_latency(Slow(), CLIP, 1.0)
     assert found.sentinel_drift == pytest.approx(0.3)
     assert found.grade == "C"
 
@@ -219,4 +219,4 @@ def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls:
 def test_refusals(monkeypatch: pytest.MonkeyPatch, x: Tensor, device: str, words: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ProfileError, match=words):
-        measure(Slow(), x, 1.0, device=device)  # type: ignore[arg-type]
+        measure_latency(Slow(), x, 1.0, device=device)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import nn
 
 from bench import build, latency, timing
 from bench.errors import ProfileError
-from bench.latency import Tier, measure, together
+from bench.latency import Tier, measure_latency, together
 from bench.records import Latency
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
@@ -120,7 +120,7 @@ class Jumpy(nn.Module):
 
 
 def test_calls_that_a_neighbour_interrupts_are_not_ranked() -> None:
-    found = measure(Jumpy(), torch.ones(1, 4), 1.0, tier=replace(SHORT, seconds=0.2, limit_seconds=1.0))
+    found = measure_latency(Jumpy(), torch.ones(1, 4), 1.0, tier=replace(SHORT, seconds=0.2, limit_seconds=1.0))
     assert found.grade == "C"
     assert not found.ranked
 
@@ -155,7 +155,7 @@ def check_steps(model: AudioModel, x: torch.Tensor, steps: int) -> None:
         for frame in frames.unbind(2):
             logits, state = model.step(frame, state)
         torch.testing.assert_close(logits, model(x), atol=1e-6, rtol=1e-5)
-    found = measure(model, x[:1], 1.0, scope="step", tier=SHORT)
+    found = measure_latency(model, x[:1], 1.0, scope="step", tier=SHORT)
     assert found.scope == "step"
     assert found.real_time_factor == pytest.approx(steps * found.p50_ms / 1000)
 
@@ -169,4 +169,4 @@ def test_what_hears_a_clip_as_a_whole_has_no_step() -> None:
         with pytest.raises(ModelError, match="as a whole"):
             model.stream(torch.rand(1, 8, 6))
         with pytest.raises(ProfileError, match=r"no time per step.*as a whole"):
-            measure(model, torch.rand(1, 6, 8), 6.0, scope="step", tier=SHORT)
+            measure_latency(model, torch.rand(1, 6, 8), 6.0, scope="step", tier=SHORT)
