@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from bench import stats
+from bench import statistics
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import Leaderboard, Row
 from bench.store import Store
@@ -36,7 +36,7 @@ class Comparison:
     b: str
     score_a: float
     score_b: float
-    difference: stats.Difference
+    difference: statistics.Difference
     only_a: int | None = None
     only_b: int | None = None
     mcnemar_p: float | None = None
@@ -64,7 +64,7 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
             )
         if row.rank is None:
             raise BenchError(f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all its runs are done'}")
-    found = stats.difference(one.cells, other.cells)
+    found = statistics.difference(one.cells, other.cells)
     only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
     p = None
     if only_a is not None and only_b is not None:

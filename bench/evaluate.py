@@ -15,7 +15,7 @@ from bench import build, catalog, metrics
 from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.records import Record, Run
-from bench.stats import Cell, nested_interval
+from bench.statistics import Cell, nested_interval
 from bench.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion

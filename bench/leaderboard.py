@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench import catalog, grades, stats
+from bench import catalog, grades
+from bench import statistics
 from bench.catalog import METRICS, PRIMARY
 from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
 from bench.winner import Winner, winner
@@ -100,7 +101,7 @@ class Row:
     flags: tuple[str, ...]
     about: str = ""
     recipe: str = ""
-    cells: dict[Cell, stats.Cell] = field(default_factory=dict, compare=False, repr=False)
+    cells: dict[Cell, statistics.Cell] = field(default_factory=dict, compare=False, repr=False)
     keys: dict[Cell, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
 
@@ -336,10 +337,10 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(defined) if defined and len(defined) == len(values) else None
 
 
-def _cells(done: Sequence[Record], primary: str) -> dict[Cell, stats.Cell]:
+def _cells(done: Sequence[Record], primary: str) -> dict[Cell, statistics.Cell]:
     """Return each run's score and draws; empty where one has none."""
     cells = {
-        (r.run.fold, r.run.seed): stats.Cell(score, np.array(r.draws), r.data.test_groups)
+        (r.run.fold, r.run.seed): statistics.Cell(score, np.array(r.draws), r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
     }
@@ -347,14 +348,14 @@ def _cells(done: Sequence[Record], primary: str) -> dict[Cell, stats.Cell]:
 
 
 def _interval(
-    done: Sequence[Record], cells: Mapping[Cell, stats.Cell], primary: str, task: str
+    done: Sequence[Record], cells: Mapping[Cell, statistics.Cell], primary: str, task: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
     """Return the primary score's interval, within [0, 1] as the primary scores are, and over what it was taken."""
     if cells:
-        return stats.nested_interval(cells, proportion=task == "single"), "groups"
+        return statistics.nested_interval(cells, proportion=task == "single"), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
-        _, low, high = stats.mean_interval(values)
+        _, low, high = statistics.mean_interval(values)
         return (max(low, 0.0), min(high, 1.0)), "cells"
     if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:
         return done[0].intervals[primary], "groups"
@@ -430,11 +431,11 @@ def _ranked(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float |
         if first is None or not _tied(first, row, primary):
             first = replace(row, rank=place)
         placed.append(replace(row, rank=first.rank))
-    return tuple(placed), stats.DETECTABLE * max(deviations) if deviations else None
+    return tuple(placed), statistics.DETECTABLE * max(deviations) if deviations else None
 
 
-def _difference(a: Row, b: Row) -> stats.Difference | None:
-    return stats.difference(a.cells, b.cells) if a.cells and b.cells else None
+def _difference(a: Row, b: Row) -> statistics.Difference | None:
+    return statistics.difference(a.cells, b.cells) if a.cells and b.cells else None
 
 
 def _tied(first: Row, row: Row, primary: str) -> bool:

@@ -585,7 +585,7 @@ def test_summary_and_terminal():
 
 
 def test_never_imports_torch():
-    code = "import sys, bench.render, bench.leaderboard, bench.stats; print('torch' in sys.modules)"
+    code = "import sys, bench.render, bench.leaderboard, bench.statistics; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 

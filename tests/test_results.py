@@ -11,7 +11,8 @@ from rich.console import Console
 from scipy import stats as scipy_stats
 from test_leaderboard import DATA, record, run
 
-from bench import render, stats
+from bench import render
+from bench import statistics
 from bench import suite as suites
 from bench.cli import main
 from bench.compare import compare
@@ -64,7 +65,7 @@ def test_rows_share_a_rank_where_their_paired_difference_may_be_chance():
     assert [(row.label, row.rank) for row in board.rows] == [("cnn", 1), ("lstm-skip", 1), ("fc", 3)]
     assert all(row.interval_over == "groups" for row in board.rows)
     wider = scipy_stats.t.ppf(0.975, DATA.test_groups - 1) / 1.959964
-    expected = stats.DETECTABLE * 0.02 * (DATA.test_groups / (DATA.test_groups - 1)) ** 0.5 * wider
+    expected = statistics.DETECTABLE * 0.02 * (DATA.test_groups / (DATA.test_groups - 1)) ** 0.5 * wider
     assert board.detectable == pytest.approx(expected, rel=0.1)
     text = render.markdown("t", (board,), "c")
     assert "rows share a rank where their paired difference" in text

@@ -3,7 +3,7 @@ import pytest
 from fakes.worlds import World, rates
 from scipy import stats
 
-from bench.stats import Cell, difference, mean_interval, nested, nested_interval, wilson_interval
+from bench.statistics import Cell, difference, mean_interval, nested, nested_interval, wilson_interval
 
 
 def test_mean_interval_hand_worked():

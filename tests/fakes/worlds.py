@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.metrics import bootstrap
-from bench.stats import Cell, difference, nested_interval
+from bench.statistics import Cell, difference, nested_interval
 
 DRAWS = 1000
 
