@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
-from bench.records import Json, Record, Run
-from bench.store import Store
+from bench.records.record import Json, Record, Run
+from bench.records.store import Store
 from bench.suite import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from models import fusion

@@ -32,7 +32,7 @@ from bench.console import (
 from bench.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
-from bench.store import Store, write_whole
+from bench.records.store import Store, write_whole
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -25,10 +25,10 @@ from bench.console import (
     print_json,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
-from bench.grades import graded
-from bench.records import Latency, Scope
+from bench.records.grades import graded
+from bench.records.record import Latency, Scope
 from bench.render.text import NONE
-from bench.store import Store
+from bench.records.store import Store
 
 if TYPE_CHECKING:
     from bench.latency import Tier

@@ -11,7 +11,7 @@ from bench import suite as suites
 from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError
 from bench.place import Place
-from bench.store import Store, write_whole
+from bench.records.store import Store, write_whole
 
 app = typer.Typer()
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]

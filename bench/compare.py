@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from bench import statistics
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import Leaderboard, Row
-from bench.store import Store
+from bench.records.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

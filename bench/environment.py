@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from bench.records import Environment
+from bench.records.record import Environment
 
 PACKAGES = ("torch", "torchaudio", "lightning", "numpy", "scipy", "soundfile", "soxr")
 """Packages whose version can change a number."""

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from bench import build, catalog, metrics
 from bench.catalog import PRIMARY
 from bench.errors import RunError
-from bench.records import Record, Run
+from bench.records.record import Record, Run
 from bench.statistics import Cell, nested_interval
-from bench.store import Store, write_whole
+from bench.records.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
 from models.base import AudioModel

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from bench import catalog, environment
 from bench.backends import Backend, Classify, backend
 from bench.errors import ProfileError
-from bench.grades import disturbance
-from bench.records import Grade, Latency, Scope
+from bench.records.grades import disturbance
+from bench.records.record import Grade, Latency, Scope
 from models.base import AudioModel, ModelError
 
 Device = Literal["cpu", "cuda"]
@@ -80,7 +80,7 @@ def measure_latency(
     fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
     into the time; C where the sentinel moved by more than 25 %. A steady load slows all of that alike, were it only on
     the other half of a core: it is at best B where others took 10 % of the machine's processors meanwhile, C from 25 %.
-    What slows a machine for hours no process sees: `bench.grades` compares timings with each other.
+    What slows a machine for hours no process sees: `bench.records.grades` compares timings with each other.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.

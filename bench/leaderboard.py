@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench import catalog, grades
+from bench import catalog
+from bench.records import grades
 from bench import statistics
 from bench.catalog import METRICS, PRIMARY
-from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
+from bench.records.record import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
 from bench.winner import Winner, winner
 
 Cell = tuple[int, int]

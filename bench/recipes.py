@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import catalog
 from bench.errors import SuiteError
-from bench.records import Json
+from bench.records.record import Json
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class PaperRecipe:
     Attributes:
         title: in one line.
         paper: where it is from.
-        values: of `bench.records.Recipe`'s fields; "none" stands for None, which TOML does not have.
+        values: of `bench.records.record.Recipe`'s fields; "none" stands for None, which TOML does not have.
         sources: where each value is from: the paper, its code, or a choice.
     """
 

@@ -6,8 +6,8 @@ from bench import work
 from bench.catalog import PRIMARY, dataset
 from bench.errors import BenchError
 from bench.place import Place
-from bench.records import Environment, Failure, Record
-from bench.store import Store
+from bench.records.record import Environment, Failure, Record
+from bench.records.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,8 +4,8 @@ import numpy as np
 
 from bench import catalog, evaluate, metrics
 from bench.errors import RecordError
-from bench.records import Record
-from bench.store import Store
+from bench.records.record import Record
+from bench.records.store import Store
 
 
 def rescore(store: Store, record: Record) -> Record:

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import costs, tables
+from bench import tables
+from bench.records import combined
 from bench.catalog import DATASETS, PRIMARY
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.executors import Event, Executor, Job, executor
 from bench.leaderboard import Leaderboard
 from bench.place import Place
 from bench.progress import Progress
-from bench.records import Failure, Record, Run, canonical
-from bench.store import Store
+from bench.records.record import Failure, Record, Run, canonical
+from bench.records.store import Store
 from bench.suite import Suite, is_fusion
 from bench.tracking import Mirror
 
@@ -292,7 +293,7 @@ class Runner:
             return False
         if not run.members:
             return not all(record.timed_on(name) for name in self.suite.backends)
-        return bool(set(costs.latencies(self._members(run))) - set(record.latencies)) or not record.latencies
+        return bool(set(combined.latencies(self._members(run))) - set(record.latencies)) or not record.latencies
 
     def _members(self, run: Run) -> list[Record]:
         """Return the records of a fusion's members; none where one is missing."""
@@ -343,7 +344,7 @@ class Runner:
         timed: list[Run] = []
         for run in fusions:
             record = self.store.get(run.key)
-            latencies = costs.latencies(self._members(run))
+            latencies = combined.latencies(self._members(run))
             if record and latencies:
                 record = record.with_latencies(latencies)
                 self.store.write(record)

@@ -15,8 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from bench import catalog, recipes
 from bench.errors import SuiteError
-from bench.records import Json, Recipe, Run
-from bench.redaction import find as find_secret
+from bench.records.record import Json, Recipe, Run
+from bench.records.redaction import find as find_secret
 
 _KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 

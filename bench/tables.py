@@ -17,7 +17,7 @@ from typing import Any
 from bench import leaderboard, pareto, render
 from bench.errors import RecordError
 from bench.leaderboard import Leaderboard
-from bench.store import Store, write_whole
+from bench.records.store import Store, write_whole
 from bench.suite import Suite
 
 COMPLEXITY = "complexity.md"

@@ -19,7 +19,7 @@ from bench.backends import backend
 from bench.environment import set_threads
 from bench.errors import BenchError, ProfileError
 from bench.latency import Device, Tier
-from bench.records import Latency, Scope
+from bench.records.record import Latency, Scope
 from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")

@@ -30,7 +30,7 @@ from bench.augment.heard import Heard
 from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.features import Cache
-from bench.records import Recipe
+from bench.records.record import Recipe
 from datamodules.base import AudioDataModule, whole
 from models.base import AudioModel
 

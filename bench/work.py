@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog, complexity, costs, evaluate, latency, timing, training, worst
+from bench import build, catalog, complexity, evaluate, latency, timing, training, worst
+from bench.records import combined
 from bench.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
-from bench.grades import graded
+from bench.records.grades import graded
 from bench.place import Place
-from bench.records import Complexity, Data, Failure, Latency, Record, Run
-from bench.store import Store, write_whole
+from bench.records.record import Complexity, Data, Failure, Latency, Record, Run
+from bench.records.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 from models.base import AudioModel
 
@@ -135,7 +136,7 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, place: Place, store: Sto
     predictions = evaluate.fuse(run, store, data)
     members = store.finished(run.members)
     folder = store.artifacts(run.key)
-    record = _scored(run, predictions, data, about, folder, costs.size(members))
+    record = _scored(run, predictions, data, about, folder, combined.size(members))
     worst.keep(predictions.test, data, folder, place.worst)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(

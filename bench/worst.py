@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench import plots
 from bench.errors import SuiteError
-from bench.store import write_whole
+from bench.records.store import write_whole
 from datamodules.base import AudioDataModule
 
 MOST_SECONDS = 10.0

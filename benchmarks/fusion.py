@@ -18,9 +18,9 @@ from rich.console import Console
 from bench import build, evaluate, work
 from bench.place import Place
 from bench.progress import Progress
-from bench.records import Complexity, Latency, Record
+from bench.records.record import Complexity, Latency, Record
 from bench.runner import Runner
-from bench.store import Store
+from bench.records.store import Store
 from bench.suite import Suite
 
 SUITE = Suite(

@@ -17,9 +17,9 @@ import torch
 
 from bench import build, timing
 from bench.errors import ProfileError
-from bench.grades import graded
+from bench.records.grades import graded
 from bench.latency import TIERS
-from bench.records import Latency
+from bench.records.record import Latency
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
 CASES = {"cnn14": 10.0, "swishnet": 2.0}

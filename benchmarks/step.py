@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from bench import build
-from bench.records import Recipe
+from bench.records.record import Recipe
 from bench.training import Batch, Fit
 
 ROUNDS = 9

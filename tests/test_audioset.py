@@ -15,8 +15,8 @@ from fakes.shards import RATE, pack, sound
 
 from bench import build, training
 from bench.place import Place
-from bench.records import Recipe, Record, Run
-from bench.store import Store
+from bench.records.record import Recipe, Record, Run
+from bench.records.store import Store
 from bench.work import execute
 from datamodules.audioset import AudioSet
 from datamodules.audioset_lists import OFFICIAL, class_names, segments

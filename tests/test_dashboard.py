@@ -19,8 +19,8 @@ from PIL import Image
 from bench import suite as suites
 from bench import tables
 from bench.errors import BenchError
-from bench.records import Record
-from bench.store import Store
+from bench.records.record import Record
+from bench.records.store import Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 

@@ -15,9 +15,9 @@ from bench import suite as suites
 from bench.errors import RunError
 from bench.place import Place
 from bench.progress import Progress
-from bench.records import Recipe, Run
+from bench.records.record import Recipe, Run
 from bench.runner import Runner
-from bench.store import Store
+from bench.records.store import Store
 from bench.training import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel

@@ -7,11 +7,11 @@ import pytest
 from test_timing import TIMED
 
 from bench import work
-from bench.grades import graded, records
+from bench.records.grades import graded, records
 from bench.latency import together
 from bench.place import Place
-from bench.records import Complexity, Record, Run
-from bench.store import Store
+from bench.records.record import Complexity, Record, Run
+from bench.records.store import Store
 
 STEADY = replace(TIMED, processes=3, sentinel_ms=0.2)
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench import render
 from bench.leaderboard import leaderboards, summary
-from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
+from bench.records.record import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 from bench.render.html import page_file
 from bench.render.text import html as html_text
 from bench.render.text import md, plain, three

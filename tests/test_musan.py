@@ -22,7 +22,7 @@ from bench import suite as suites
 from bench.place import Place
 from bench.progress import Progress
 from bench.runner import Runner
-from bench.store import Store
+from bench.records.store import Store
 from datamodules import segments
 from datamodules.base import DataError, DatasetMissing
 from datamodules.folds import grouped_shares, merged

@@ -22,7 +22,7 @@ from bench.cli import main
 from bench.pareto import AXES, Plot, Point
 from bench.render import svg
 from bench.render.svg import WIDTH, text_width
-from bench.store import Store
+from bench.records.store import Store
 from bench.winner import winner
 
 SVG = "{http://www.w3.org/2000/svg}"

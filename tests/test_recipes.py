@@ -13,8 +13,8 @@ from bench import build, recipes, suite, training
 from bench.cli import app
 from bench.errors import RunError, SuiteError
 from bench.place import Place
-from bench.records import Recipe, Record, Run
-from bench.store import Store
+from bench.records.record import Recipe, Record, Run
+from bench.records.store import Store
 from bench.work import execute
 from datamodules.synthetic import Synthetic, SyntheticTags
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bench import recipes, suite
-from bench.records import Failure
-from bench.redaction import clean, find, names_secret, redacted
+from bench.records.record import Failure
+from bench.records.redaction import clean, find, names_secret, redacted
 
 NOBODY: dict[str, str] = {}
 

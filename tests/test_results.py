@@ -22,7 +22,7 @@ from bench.place import Place
 from bench.progress import Progress
 from bench.rescore import rescore
 from bench.runner import Runner
-from bench.store import Store
+from bench.records.store import Store
 
 SUITE = """
 models = ["fc", "lstm-skip", "fusion-average"]

@@ -24,7 +24,7 @@ from bench.errors import RunError
 from bench.place import Place
 from bench.progress import Progress
 from bench.runner import Runner
-from bench.store import Store
+from bench.records.store import Store
 
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]

@@ -11,7 +11,7 @@ from torch import nn
 from bench import build, latency, timing
 from bench.errors import ProfileError
 from bench.latency import Tier, measure_latency, together
-from bench.records import Latency
+from bench.records.record import Latency
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip

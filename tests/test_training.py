@@ -7,7 +7,7 @@ import torch
 
 from bench import build, training
 from bench.errors import RunError
-from bench.records import Recipe, Run
+from bench.records.record import Recipe, Run
 from datamodules.synthetic import Synthetic, SyntheticTags
 
 

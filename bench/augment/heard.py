@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.augment import noise, speed, waveform
 from bench.augment.chance import some
-from bench.records import Recipe
+from bench.records.record import Recipe
 
 
 class Heard:

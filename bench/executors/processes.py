@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from bench.executors import Event, Job, Listener, perform
-from bench.records import Failure
+from bench.records.record import Failure
 
 _PRELOAD = ["bench.runner", "bench.work"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.executors import Event, Job, Listener, perform
-from bench.records import Failure
+from bench.records.record import Failure
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from bench import catalog
 from bench.leaderboard import Leaderboard, Row
-from bench.records import Environment
+from bench.records.record import Environment
 from bench.render import columns
 from bench.render.text import plural, shortened, span
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.leaderboard import Leaderboard, Row
-from bench.records import Latency
+from bench.records.record import Latency
 from bench.render.table import Cell, Head, Table
 from bench.render.text import NONE, prefixed, three
 

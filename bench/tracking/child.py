@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Json, Record
-from bench.redaction import clean, redacted
+from bench.records.record import Json, Record
+from bench.records.redaction import clean, redacted
 from bench.tracking import charts, media
 from bench.tracking.charts import CHARTS, Chart
 from bench.tracking.mirror import TAKEN, Mode, Table

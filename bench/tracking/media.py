@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records import Record
-from bench.redaction import clean, redacted
+from bench.records.record import Record
+from bench.records.redaction import clean, redacted
 
 ONLINE_BYTES = 100 * 2**20
 """Largest checkpoint that is uploaded when a run ends; a larger one is left to `wandb sync`."""

@@ -24,8 +24,8 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self, cast
 
 from bench.errors import RecordError
-from bench.records import Json, Record
-from bench.redaction import clean
+from bench.records.record import Json, Record
+from bench.records.redaction import clean
 
 Mode = Literal["offline", "online", "disabled"]
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from bench.errors import RecordError
-from bench.redaction import redacted
+from bench.records.redaction import redacted
 
 SCHEMA = 1
 """Version of the record file; a record of another version is refused by name."""
@@ -277,7 +277,7 @@ class Latency:
         real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after.
-        sentinel_ms: the slower of those two times, which `bench.grades` compares with other timings'; None in early
+        sentinel_ms: the slower of those two times, which `bench.records.grades` compares with other timings'; None in early
             records.
         others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
             and in early records.

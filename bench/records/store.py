@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.errors import RecordError
-from bench.records import Record, Run
+from bench.records.record import Record, Run
 
 
 class Store:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.grades import disturbance
-from bench.records import Complexity, Latency, Record
+from bench.records.grades import disturbance
+from bench.records.record import Complexity, Latency, Record
 
 
 def size(members: Sequence[Record]) -> Complexity:
