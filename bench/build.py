@@ -17,7 +17,7 @@ from bench import catalog
 from bench.errors import RunError, SuiteError
 from bench.records.record import Json, Record, Run
 from bench.records.store import Store
-from bench.suite import is_fusion
+from bench.suites.suite import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from models import fusion
 from models.base import AudioModel, ModelError

@@ -11,8 +11,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from bench import catalog, cli_data, cli_latency, cli_results, recipes
-from bench import suite as suites
+from bench import catalog, cli_data, cli_latency, cli_results
+from bench.suites import recipes
+from bench import suites
 from bench.console import (
     MODEL,
     AsJson,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import suite as suites
+from bench import suites
 from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError
 from bench.place import Place

@@ -15,7 +15,7 @@ from bench.place import Place
 from bench.progress import Progress
 from bench.records.record import Failure, Record, Run, canonical
 from bench.records.store import Store
-from bench.suite import Suite, is_fusion
+from bench.suites.suite import Suite, is_fusion
 from bench.tracking import Mirror
 
 

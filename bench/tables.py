@@ -18,7 +18,7 @@ from bench import leaderboard, pareto, render
 from bench.errors import RecordError
 from bench.leaderboard import Leaderboard
 from bench.records.store import Store, write_whole
-from bench.suite import Suite
+from bench.suites.suite import Suite
 
 COMPLEXITY = "complexity.md"
 """The page of sizes, which is drawn from the models and not from records."""

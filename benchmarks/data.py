@@ -23,7 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench import build, suite
+from bench import build
+from bench.suites import suite
 from bench.training import train
 from datamodules.audio import decode
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse

@@ -21,7 +21,7 @@ from bench.progress import Progress
 from bench.records.record import Complexity, Latency, Record
 from bench.runner import Runner
 from bench.records.store import Store
-from bench.suite import Suite
+from bench.suites.suite import Suite
 
 SUITE = Suite(
     name="fusions",

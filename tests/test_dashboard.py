@@ -16,7 +16,7 @@ import soundfile
 from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
 
-from bench import suite as suites
+from bench import suites
 from bench import tables
 from bench.errors import BenchError
 from bench.records.record import Record

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from bench import build, evaluate, training, work
-from bench import suite as suites
+from bench import suites
 from bench.errors import RunError
 from bench.place import Place
 from bench.progress import Progress

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench import suite as suites
+from bench import suites
 from bench.place import Place
 from bench.progress import Progress
 from bench.runner import Runner

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
 from bench import pareto, published, render, sizes, tables
-from bench import suite as suites
+from bench import suites
 from bench.cli import main
 from bench.pareto import AXES, Plot, Point
 from bench.render import svg

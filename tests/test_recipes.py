@@ -9,7 +9,9 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from bench import build, recipes, suite, training
+from bench import build, training
+from bench.suites import recipes
+from bench.suites import suite
 from bench.cli import app
 from bench.errors import RunError, SuiteError
 from bench.place import Place

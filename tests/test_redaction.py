@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench import recipes, suite
+from bench.suites import recipes
+from bench.suites import suite
 from bench.records.record import Failure
 from bench.records.redaction import clean, find, names_secret, redacted
 

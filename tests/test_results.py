@@ -13,7 +13,7 @@ from test_leaderboard import DATA, record, run
 
 from bench import render
 from bench import statistics
-from bench import suite as suites
+from bench import suites
 from bench.cli import main
 from bench.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError

@@ -17,7 +17,7 @@ import soundfile
 from fakes import urbansound8k
 from rich.console import Console
 
-from bench import suite as suites
+from bench import suites
 from bench import work
 from bench.cli import main
 from bench.errors import RunError

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from bench import suite as suites
+from bench import suites
 from bench.catalog import MODELS
 from bench.errors import SuiteError
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from bench import catalog, recipes
+from bench import catalog
+from bench.suites import recipes
 from bench.errors import SuiteError
 from bench.records.record import Json, Recipe, Run
 from bench.records.redaction import find as find_secret
