@@ -101,7 +101,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then redraw its tables."""
-    from bench.leaderboard import summary
+    from bench.leaderboard.board import summary
     from bench.progress import Progress
     from bench.runner import Runner
     from bench.tracking import Mirror, choose_mode
@@ -187,7 +187,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], store: Store, force: boo
 
 def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) -> None:
     """Print the summary tables, then everything that went wrong."""
-    from bench.render import terminal
+    from bench.leaderboard.render import terminal
 
     for table in terminal(outcome.boards):
         console.print(table)
@@ -264,8 +264,8 @@ def leaderboard(
     as_json: AsJson = False,
 ) -> None:
     """Redraw the pages of a store from its records."""
-    from bench import tables
-    from bench.render import csv_text
+    from bench.leaderboard import files
+    from bench.leaderboard.render import csv_text
 
     here = Store(store)
     drawn = [name for name in suites.suites() if (store / f"{name}.md").exists()]
@@ -278,10 +278,10 @@ def leaderboard(
     for name in names:
         grid = suites.read(name)
         if check:
-            wrong += [f"{store}/records/{key}.json is gone: restore it" for key in tables.dropped(here, grid)]
-            wrong += [f"{path} differs from its records" for path in tables.stale(here, grid)]
+            wrong += [f"{store}/records/{key}.json is gone: restore it" for key in files.dropped(here, grid)]
+            wrong += [f"{path} differs from its records" for path in files.stale(here, grid)]
             continue
-        boards, damaged = tables.draw(here, grid)
+        boards, damaged = files.draw(here, grid)
         result[name] = csv_text(boards)
         wrong += [f"damaged: {error}" for error in damaged]
     if check:
@@ -294,7 +294,7 @@ def leaderboard(
                 orphans -= its
         wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
         wrong += [
-            f"{path} is drawn by no suite that has tables here; delete it" for path in tables.orphans(here, present)
+            f"{path} is drawn by no suite that has tables here; delete it" for path in files.orphans(here, present)
         ]
         wrong += [f"{path} differs from what is counted" for path in cli_results.stale_complexity(store)]
     if as_json:
@@ -318,7 +318,7 @@ def publish(
     to: Annotated[Path, typer.Option(help="The published store.")] = Path("leaderboards"),
 ) -> None:
     """Copy a suite's finished records to the published store and redraw its tables."""
-    from bench import tables
+    from bench.leaderboard import files
 
     grid = suites.read(suite)
     source, target = Store(store), Store(to)
@@ -330,7 +330,7 @@ def publish(
         target.write(record)
     if suite.endswith(".toml"):
         write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
-    tables.draw(target, grid)
+    files.draw(target, grid)
     for error in damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     out.print(

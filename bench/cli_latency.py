@@ -27,7 +27,7 @@ from bench.console import (
 from bench.errors import BenchError, ProfileError, SuiteError
 from bench.records.grades import graded
 from bench.records.record import Latency, Scope
-from bench.render.text import NONE
+from bench.leaderboard.render.text import NONE
 from bench.records.store import Store
 
 if TYPE_CHECKING:

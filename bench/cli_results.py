@@ -27,11 +27,11 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Say by how much system A is better than B, and whether that may be chance: paired on the same clips."""
-    from bench import tables
-    from bench.compare import compare as compared
+    from bench.leaderboard import files
+    from bench.leaderboard.compare import compare as compared
 
     here = Store(store)
-    boards, damaged = tables.boards(here, suites.read(suite))
+    boards, damaged = files.boards(here, suites.read(suite))
     for error in damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     wanted = [board for board in boards if dataset in (None, board.dataset)]
@@ -61,7 +61,7 @@ def compare(
 @app.command()
 def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson = False) -> None:
     """Compute a suite's scores again from the logits of its runs, without training, and redraw the tables."""
-    from bench import tables
+    from bench.leaderboard import files
     from bench.rescore import rescore as rescored
 
     here, grid = Store(store), suites.read(suite)
@@ -79,7 +79,7 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
         if new != record:
             here.write(new)
             changed.append(record.key)
-    tables.draw(here, grid)
+    files.draw(here, grid)
     left |= {f"damaged {i}": str(error) for i, error in enumerate(damaged, 1)}
     if as_json:
         print_json({"changed": changed, "left": left})
@@ -138,12 +138,12 @@ def dashboard(
     as_json: AsJson = False,
 ) -> None:
     """Build a suite's workspace in W&B, whose panels show what its runs have logged; exit 1 where it was not sent."""
-    from bench import tables
+    from bench.leaderboard import files
     from bench.tracking import choose_mode
     from bench.tracking.dashboard import build
 
     grid = suites.read(suite)
-    boards, damaged = tables.boards(Store(store), grid)
+    boards, damaged = files.boards(Store(store), grid)
     for error in damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     mode, trouble = ("offline", None) if offline else choose_mode("online")
@@ -165,10 +165,11 @@ def dashboard(
 @app.command("complexity-page")
 def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
     """Count the models of the papers' complexity tables again and draw `complexity.md` beside the tables."""
-    from bench import sizes, tables
+    from bench import sizes
+    from bench.leaderboard import files
 
-    write_whole(store / tables.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
-    out.print(f"{store / tables.COMPLEXITY} redrawn", markup=False, highlight=False)
+    write_whole(store / files.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
+    out.print(f"{store / files.COMPLEXITY} redrawn", markup=False, highlight=False)
 
 
 _PAGE_COMMAND = "bench complexity-page"
@@ -176,9 +177,10 @@ _PAGE_COMMAND = "bench complexity-page"
 
 def stale_complexity(store: Path) -> list[Path]:
     """Return the complexity page of a store if it is there and differs from what is counted now."""
-    from bench import sizes, tables
+    from bench import sizes
+    from bench.leaderboard import files
 
-    path = store / tables.COMPLEXITY
+    path = store / files.COMPLEXITY
     if not path.exists() or path.read_bytes() == sizes.page(_PAGE_COMMAND).encode():
         return []
     return [path]

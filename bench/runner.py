@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench import tables
+from bench.leaderboard import files
 from bench.records import combined
 from bench.catalog import DATASETS, PRIMARY
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.executors import Event, Executor, Job, executor
-from bench.leaderboard import Leaderboard
+from bench.leaderboard.board import Leaderboard
 from bench.place import Place
 from bench.progress import Progress
 from bench.records.record import Failure, Record, Run, canonical
@@ -99,7 +99,7 @@ class Runner:
             self.outcome.interrupted = True
         finally:
             self.progress.stop()
-            self.outcome.boards, damaged = tables.draw(self.store, self.suite)
+            self.outcome.boards, damaged = files.draw(self.store, self.suite)
             self.outcome.warnings += [str(error) for error in damaged]
         return self.outcome
 
@@ -276,7 +276,7 @@ class Runner:
             self.outcome.interrupted = True
         finally:
             self.progress.stop()
-            self.outcome.boards, damaged = tables.draw(self.store, self.suite)
+            self.outcome.boards, damaged = files.draw(self.store, self.suite)
             self.outcome.warnings += [str(error) for error in damaged]
         return self.outcome
 

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import build, complexity, published
-from bench.published import Size, SizeTable
-from bench.render.markdown import table
-from bench.render.table import Cell, Head, Table
-from bench.render.text import NONE, md
+from bench import build, complexity
+from bench.leaderboard import published
+from bench.leaderboard.published import Size, SizeTable
+from bench.leaderboard.render.markdown import table
+from bench.leaderboard.render.table import Cell, Head, Table
+from bench.leaderboard.render.text import NONE, md
 
 _HEADS = ("model", "published as")
 _NUMBERS = ("parameters", "published", "MACs, 1e9", "front-end MACs, 1e9", "multiply-adds, 1e9", "published", "mAP, %")

@@ -17,7 +17,7 @@ from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
 
 from bench import suites
-from bench import tables
+from bench.leaderboard import files
 from bench.errors import BenchError
 from bench.records.record import Record
 from bench.records.store import Store
@@ -180,7 +180,7 @@ def record(store: Path, key: str) -> Record:
 @pytest.fixture
 def boards(store: Path, suite: Path) -> tuple[Any, ...]:
     pytest.importorskip("wandb_workspaces", reason="needs the dashboard extra: wandb-workspaces")
-    return tables.boards(Store(store), suites.read(str(suite)))[0]
+    return files.boards(Store(store), suites.read(str(suite)))[0]
 
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # wandb-workspaces' own

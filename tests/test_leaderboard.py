@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from bench import render
-from bench.leaderboard import leaderboards, summary
+from bench.leaderboard import render
+from bench.leaderboard.board import leaderboards, summary
 from bench.records.record import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
-from bench.render.html import page_file
-from bench.render.text import html as html_text
-from bench.render.text import md, plain, three
+from bench.leaderboard.render.html import page_file
+from bench.leaderboard.render.text import html as html_text
+from bench.leaderboard.render.text import md, plain, three
 
 DATA = Data(
     manifest="m1",
@@ -585,7 +585,7 @@ def test_summary_and_terminal():
 
 
 def test_never_imports_torch():
-    code = "import sys, bench.render, bench.leaderboard, bench.statistics; print('torch' in sys.modules)"
+    code = "import sys, bench.leaderboard.render, bench.leaderboard.board, bench.statistics; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 

@@ -16,14 +16,18 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
-from bench import pareto, published, render, sizes, tables
+from bench import sizes
+from bench.leaderboard import pareto
+from bench.leaderboard import published
+from bench.leaderboard import render
+from bench.leaderboard import files
 from bench import suites
 from bench.cli import main
-from bench.pareto import AXES, Plot, Point
-from bench.render import svg
-from bench.render.svg import WIDTH, text_width
+from bench.leaderboard.pareto import AXES, Plot, Point
+from bench.leaderboard.render import svg
+from bench.leaderboard.render.svg import WIDTH, text_width
 from bench.records.store import Store
-from bench.winner import winner
+from bench.leaderboard.confusions import winner
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -242,7 +246,7 @@ def published_store(tmp_path: Path) -> Path:
     store, grid = Store(root), suites.read(str(root / "few.toml"))
     for i, of in enumerate(grid.runs()):
         store.write(record(of, 0.6 + i / 20, complexity=sized(10**i), environment=PLACE))
-    tables.draw(store, grid)
+    files.draw(store, grid)
     return root
 
 
@@ -300,11 +304,11 @@ def test_a_readme_gets_the_table_and_the_plots_between_its_marks(published_store
 def test_the_index_names_every_suite_with_its_best_row(published_store):
     store = Store(published_store)
     (published_store / "other.toml").write_text(SUITE)
-    tables.draw(store, suites.read(str(published_store / "other.toml")))
+    files.draw(store, suites.read(str(published_store / "other.toml")))
     text = (published_store / "README.md").read_text()
     assert text.index("[all columns](few.md)") < text.index("[all columns](other.md)")
     assert "| esc10 | fc | logmel-1s | accuracy, %: 70.0" in text  # (0.65 + 0.75) / 2
-    assert tables.stale(store, suites.read(str(published_store / "few.toml"))) == []
+    assert files.stale(store, suites.read(str(published_store / "few.toml"))) == []
 
 
 def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
@@ -328,7 +332,7 @@ def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
         shutil.rmtree(root, ignore_errors=True)
         for each in shuffled:
             Store(root).write(each)
-        tables.draw(Store(root), grid)
+        files.draw(Store(root), grid)
         content = {p.name: p.read_bytes() for p in root.rglob("*") if p.is_file() and p.suffix != ".toml"}
         seen.add(tuple(sorted((name, text) for name, text in content.items())))
     assert len(seen) == 1

@@ -11,13 +11,13 @@ from rich.console import Console
 from scipy import stats as scipy_stats
 from test_leaderboard import DATA, record, run
 
-from bench import render
+from bench.leaderboard import render
 from bench import statistics
 from bench import suites
 from bench.cli import main
-from bench.compare import compare
+from bench.leaderboard.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.leaderboard import leaderboards
+from bench.leaderboard.board import leaderboards
 from bench.place import Place
 from bench.progress import Progress
 from bench.rescore import rescore

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.leaderboard import Leaderboard
+from bench.leaderboard.board import Leaderboard
 from bench.records.record import Json
 from bench.records.redaction import redacted
 from bench.records.store import write_whole

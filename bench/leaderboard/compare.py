@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 
 from bench import statistics
 from bench.errors import BenchError, SuiteError
-from bench.leaderboard import Leaderboard, Row
+from bench.leaderboard.board import Leaderboard, Row
 from bench.records.store import Store
 
 

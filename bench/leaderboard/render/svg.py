@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bench.pareto import Plot, Point
-from bench.render.text import html, plain, prefixed, three
+from bench.leaderboard.pareto import Plot, Point
+from bench.leaderboard.render.text import html, plain, prefixed, three
 
 WIDTH = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM, _NOTE = 46, 12, 48, 26, 20

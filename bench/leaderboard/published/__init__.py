@@ -157,13 +157,13 @@ def systems(dataset: str, primary: str) -> tuple[System, ...]:
 
 def sizes() -> tuple[SizeTable, ...]:
     """Return the papers' complexity tables."""
-    text = (resources.files("bench.published") / "sizes.toml").read_text(encoding="utf-8")
+    text = (resources.files("bench.leaderboard.published") / "sizes.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)["table"]
     return tuple(SizeTable(**{**table, "rows": tuple(Size(**row) for row in table["rows"])}) for table in tables)
 
 
 @cache
 def _figures() -> tuple[Figure, ...]:
-    text = (resources.files("bench.published") / "results.json").read_text(encoding="utf-8")
+    text = (resources.files("bench.leaderboard.published") / "results.json").read_text(encoding="utf-8")
     figures = (Figure(**each) for each in json.loads(text))
     return tuple(Figure(**{**vars(f), "metric": _METRICS.get(f.metric, f.metric)}) for f in figures)

@@ -4,11 +4,11 @@ The same records give the same bytes. Names and messages come from files that ot
 escapes them: Markdown, HTML and SVG so that they stay text, CSV so that a spreadsheet does not run them as a formula.
 """
 
-from bench.render.html import html
-from bench.render.index import index
-from bench.render.markdown import brief, markdown, pictures
-from bench.render.svg import THEMES, svg
-from bench.render.terminal import terminal
-from bench.render.values import csv_text, json_text
+from bench.leaderboard.render.html import html
+from bench.leaderboard.render.index import index
+from bench.leaderboard.render.markdown import brief, markdown, pictures
+from bench.leaderboard.render.svg import THEMES, svg
+from bench.leaderboard.render.terminal import terminal
+from bench.leaderboard.render.values import csv_text, json_text
 
 __all__ = ["THEMES", "brief", "csv_text", "html", "index", "json_text", "markdown", "pictures", "svg", "terminal"]

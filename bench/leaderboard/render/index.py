@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bench.render.columns import head, score
-from bench.render.markdown import table
-from bench.render.table import Cell, Head, Table
-from bench.render.text import NONE, md
+from bench.leaderboard.render.columns import head, score
+from bench.leaderboard.render.markdown import table
+from bench.leaderboard.render.table import Cell, Head, Table
+from bench.leaderboard.render.text import NONE, md
 
 
 def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:

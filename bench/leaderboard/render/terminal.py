@@ -7,9 +7,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from bench.leaderboard import Leaderboard
-from bench.render.columns import short
-from bench.render.text import plain
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render.columns import short
+from bench.leaderboard.render.text import plain
 
 
 def terminal(leaderboards: Sequence[Leaderboard]) -> Iterator[Table]:

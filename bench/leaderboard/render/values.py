@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.catalog import METRICS
-from bench.leaderboard import Leaderboard, Row
-from bench.render.text import plain
+from bench.leaderboard.board import Leaderboard, Row
+from bench.leaderboard.render.text import plain
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
 _TIMES = ("device", "threads", "p50_ms", "p90_ms", "grade", "real_time_factor")

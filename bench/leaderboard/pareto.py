@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.catalog import METRICS
-from bench.leaderboard import Leaderboard, Row, device
+from bench.leaderboard.board import Leaderboard, Row, device
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from bench.records import grades
 from bench import statistics
 from bench.catalog import METRICS, PRIMARY
 from bench.records.record import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
-from bench.winner import Winner, winner
+from bench.leaderboard.confusions import Winner, winner
 
 Cell = tuple[int, int]
 """(fold, seed)."""

@@ -5,14 +5,14 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 
-from bench import pareto
-from bench.leaderboard import Leaderboard
-from bench.render import columns
-from bench.render.about import about, remarks
-from bench.render.beside import beside
-from bench.render.svg import THEMES, style, svg
-from bench.render.table import Cell, Head, Table
-from bench.render.text import html as text
+from bench.leaderboard import pareto
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render import columns
+from bench.leaderboard.render.about import about, remarks
+from bench.leaderboard.render.beside import beside
+from bench.leaderboard.render.svg import THEMES, style, svg
+from bench.leaderboard.render.table import Cell, Head, Table
+from bench.leaderboard.render.text import html as text
 
 
 def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "") -> str:
@@ -48,7 +48,7 @@ def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: st
 
 def page_file(name: str) -> str:
     """Return one of the files that a page holds."""
-    return (resources.files("bench.render") / name).read_text(encoding="utf-8")
+    return (resources.files("bench.leaderboard.render") / name).read_text(encoding="utf-8")
 
 
 def _style() -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench import pareto
-from bench.leaderboard import Leaderboard
-from bench.render import columns
-from bench.render.about import about, remarks
-from bench.render.beside import beside
-from bench.render.svg import WIDTH, alternative
-from bench.render.table import Table
-from bench.render.text import html, md, plain
+from bench.leaderboard import pareto
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render import columns
+from bench.leaderboard.render.about import about, remarks
+from bench.leaderboard.render.beside import beside
+from bench.leaderboard.render.svg import WIDTH, alternative
+from bench.leaderboard.render.table import Table
+from bench.leaderboard.render.text import html, md, plain
 
 
 def markdown(
