@@ -395,7 +395,7 @@ def features(
     sample_rate: SampleRate = 32000,
 ) -> None:
     """Draw a clip and what each front-end makes of it."""
-    from bench import plots
+    from bench.evaluation import feature_plots
 
     target = picture or Path(f"{file.stem}-features.png")
     if target.suffix.lower() != ".png":
@@ -404,9 +404,9 @@ def features(
         raise SuiteError(f"--out would take the place of {str(file)!r}: name another file")
     for name in frontend or ():
         catalog.frontend(name)  # before the file is read
-    waveform = plots.read(file, sample_rate)
-    panels, left_out = plots.listen(waveform, sample_rate, tuple(frontend or ()))
-    plots.save(plots.figure(waveform, sample_rate, panels, file.name), target)
+    waveform = feature_plots.read(file, sample_rate)
+    panels, left_out = feature_plots.listen(waveform, sample_rate, tuple(frontend or ()))
+    feature_plots.save(feature_plots.figure(waveform, sample_rate, panels, file.name), target)
     for name, reason in left_out.items():
         out.print(f"left out {name}: {reason}", markup=False, highlight=False)
     names = ", ".join(panel.name for panel in panels)

@@ -62,7 +62,7 @@ def compare(
 def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson = False) -> None:
     """Compute a suite's scores again from the logits of its runs, without training, and redraw the tables."""
     from bench.leaderboard import files
-    from bench.rescore import rescore as rescored
+    from bench.evaluation.rescore import rescore as rescored
 
     here, grid = Store(store), suites.read(suite)
     changed: list[str] = []

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, WeightedRandomSampler
 
-from bench import metrics
+from bench.evaluation import metrics
 from bench.augment import augment, between_class, mixup
 from bench.augment.heard import Heard
 from bench.catalog import PRIMARY

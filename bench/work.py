@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog, complexity, evaluate, latency, timing, training, worst
+from bench import build, catalog, complexity, latency, timing, training
+from bench.evaluation import evaluate
+from bench.evaluation import mistakes
 from bench.records import combined
 from bench.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
@@ -119,7 +121,7 @@ def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     record = _scored(run, predictions, data, describe(data), folder, size)
-    worst.keep(predictions.test, data, folder, place.worst)
+    mistakes.keep(predictions.test, data, folder, place.worst)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
 
@@ -137,7 +139,7 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, place: Place, store: Sto
     members = store.finished(run.members)
     folder = store.artifacts(run.key)
     record = _scored(run, predictions, data, about, folder, combined.size(members))
-    worst.keep(predictions.test, data, folder, place.worst)
+    mistakes.keep(predictions.test, data, folder, place.worst)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
         record, conflict=predictions.conflict, seconds={"train": train_seconds, "evaluate": time.perf_counter() - clock}

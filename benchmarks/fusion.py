@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench import build, evaluate, work
+from bench import build, work
+from bench.evaluation import evaluate
 from bench.place import Place
 from bench.progress import Progress
 from bench.records.record import Complexity, Latency, Record

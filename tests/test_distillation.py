@@ -10,7 +10,8 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import build, evaluate, training, work
+from bench import build, training, work
+from bench.evaluation import evaluate
 from bench import suites
 from bench.errors import RunError
 from bench.place import Place

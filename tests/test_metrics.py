@@ -11,7 +11,7 @@ from sklearn import metrics as sk
 
 from bench.catalog import METRICS
 from bench.errors import RunError
-from bench.metrics import bootstrap, bootstrap_draws, d_prime, primary, ranking, score, single_label
+from bench.evaluation.metrics import bootstrap, bootstrap_draws, d_prime, primary, ranking, score, single_label
 
 
 def toy(clips, classes, seed=0):

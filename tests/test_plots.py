@@ -8,7 +8,8 @@ import soundfile
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from bench import catalog, plots
+from bench import catalog
+from bench.evaluation import feature_plots
 from bench.cli import app, main
 
 RATE = 16000
@@ -44,10 +45,10 @@ def refused(monkeypatch, capsys):
 
 
 def test_a_panel_for_the_waveform_and_for_each_front_end():
-    panels, left_out = plots.listen(tone(), RATE, FIXED)
+    panels, left_out = feature_plots.listen(tone(), RATE, FIXED)
     assert [panel.name for panel in panels] == FIXED
     assert left_out == {}
-    drawn = plots.figure(tone(), RATE, panels, "clip.wav")
+    drawn = feature_plots.figure(tone(), RATE, panels, "clip.wav")
     assert len(drawn.axes) == 1 + len(FIXED)
     assert [ax.get_title(loc="left").split("  ")[0] for ax in drawn.axes] == ["waveform", *FIXED]
     assert [ax.get_ylabel() for ax in drawn.axes] == ["amplitude", "Hz", "Hz", "coefficient", "Hz", "amplitude"]
@@ -59,12 +60,12 @@ def test_a_panel_for_the_waveform_and_for_each_front_end():
 
 @pytest.mark.parametrize("hertz", [200.0, 1000.0, 5000.0])
 def test_the_loudest_band_of_a_tone_is_labelled_with_its_pitch(hertz):
-    (panel,), _ = plots.listen(tone(hertz=hertz), RATE, ["logmel"])
+    (panel,), _ = feature_plots.listen(tone(hertz=hertz), RATE, ["logmel"])
     assert panel.hertz[panel.features.mean(1).argmax()] == pytest.approx(hertz, rel=0.15)
 
 
 def test_all_front_ends_that_take_a_waveform_are_drawn_and_the_others_named():
-    panels, left_out = plots.listen(tone(), RATE)
+    panels, left_out = feature_plots.listen(tone(), RATE)
     assert {*(panel.name for panel in panels), *left_out} == set(catalog.FRONTENDS)
     assert {panel.name for panel in panels} >= set(FIXED)
     assert "takes embeddings" in left_out["none"]
@@ -75,8 +76,8 @@ def test_a_learned_front_end_is_drawn_only_when_it_is_asked_for(monkeypatch):
     monkeypatch.setattr(
         catalog, "load", lambda target, load=catalog.load: Learned if "Learned" in target else load(target)
     )
-    assert "--frontend learned" in plots.listen(tone(), RATE)[1]["learned"]
-    assert [panel.name for panel in plots.listen(tone(), RATE, ["learned"])[0]] == ["learned"]
+    assert "--frontend learned" in feature_plots.listen(tone(), RATE)[1]["learned"]
+    assert [panel.name for panel in feature_plots.listen(tone(), RATE, ["learned"])[0]] == ["learned"]
 
 
 def Learned(sample_rate):  # noqa: N802 - stands for a class
@@ -92,15 +93,15 @@ def Learned(sample_rate):  # noqa: N802 - stands for a class
 @pytest.mark.parametrize("samples", [1, 100, 200_000])
 def test_clips_of_any_length_are_drawn(tmp_path, samples):
     x = np.resize(tone(), samples)
-    panels, _ = plots.listen(x, RATE, ["logmel", "mfcc", "waveform"])
-    plots.save(plots.figure(x, RATE, panels, "a $strange^ näme \udcff 音"), tmp_path / "a" / "x.png")
+    panels, _ = feature_plots.listen(x, RATE, ["logmel", "mfcc", "waveform"])
+    feature_plots.save(feature_plots.figure(x, RATE, panels, "a $strange^ näme \udcff 音"), tmp_path / "a" / "x.png")
     assert imread(tmp_path / "a" / "x.png").ndim == 3
 
 
 def test_long_waveforms_keep_their_peaks():
     x = np.zeros(100_000, np.float32)
     x[54_321] = 1
-    drawn = plots.figure(x, RATE, [], "")
+    drawn = feature_plots.figure(x, RATE, [], "")
     (area,) = drawn.axes[0].collections
     assert area.get_paths()[0].vertices[:, 1].max() == 1
 
@@ -139,5 +140,5 @@ def test_a_picture_that_cannot_be_written_is_a_line_with_a_remedy(clip, tmp_path
 
 def test_long_files_are_refused(tmp_path, refused):
     path = tmp_path / "long.wav"
-    soundfile.write(path, np.zeros(int(4000 * (plots.MOST_SECONDS + 1)), np.int16), 4000)
+    soundfile.write(path, np.zeros(int(4000 * (feature_plots.MOST_SECONDS + 1)), np.int16), 4000)
     assert "cut it to at most 120 s" in refused(path, "--out", tmp_path / "x.png")

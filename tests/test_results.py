@@ -20,7 +20,7 @@ from bench.errors import BenchError, RecordError, SuiteError
 from bench.leaderboard.board import leaderboards
 from bench.place import Place
 from bench.progress import Progress
-from bench.rescore import rescore
+from bench.evaluation.rescore import rescore
 from bench.runner import Runner
 from bench.records.store import Store
 

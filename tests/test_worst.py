@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench import worst
+from bench.evaluation import mistakes
 from datamodules.base import AudioDataModule, ClipSet, Splits
 
 
@@ -49,7 +49,7 @@ def kept(folder: Path) -> dict[str, np.ndarray]:
 
 def test_the_wrong_clips_with_the_highest_loss_are_kept_worst_first(tmp_path: Path) -> None:
     x = torch.sin(torch.arange(16000) * torch.arange(1, 6)[:, None] / 50)
-    worst.keep(LOGITS, Sounds(x, TARGETS), tmp_path, 2)
+    mistakes.keep(LOGITS, Sounds(x, TARGETS), tmp_path, 2)
     found = kept(tmp_path)
     assert found["ids"].tolist() == ["clip 4", "clip 2"]
     # By hand: the logarithms of e^5 + 2 and of e^3 + 2.
@@ -66,21 +66,21 @@ def test_the_wrong_clips_with_the_highest_loss_are_kept_worst_first(tmp_path: Pa
 
 
 def test_a_clip_that_is_right_is_no_mistake(tmp_path: Path) -> None:
-    worst.keep(LOGITS, Sounds(torch.zeros(5, 16000), TARGETS), tmp_path, 8)
+    mistakes.keep(LOGITS, Sounds(torch.zeros(5, 16000), TARGETS), tmp_path, 8)
     assert kept(tmp_path)["ids"].tolist() == ["clip 4", "clip 2", "clip 1"]
 
 
 def test_without_mistakes_nothing_is_kept_and_an_earlier_file_goes(tmp_path: Path) -> None:
     (tmp_path / "worst.npz").write_text("of an earlier training")
-    worst.keep(LOGITS[[0, 3]], Sounds(torch.zeros(2, 16000), TARGETS[[0, 3]]), tmp_path, 8)
+    mistakes.keep(LOGITS[[0, 3]], Sounds(torch.zeros(2, 16000), TARGETS[[0, 3]]), tmp_path, 8)
     assert not (tmp_path / "worst.npz").exists()
-    worst.keep(LOGITS, Sounds(torch.zeros(5, 16000), TARGETS), tmp_path, 0)
+    mistakes.keep(LOGITS, Sounds(torch.zeros(5, 16000), TARGETS), tmp_path, 0)
     assert not (tmp_path / "worst.npz").exists()
 
 
 def test_long_clips_are_cut_and_the_file_is_bounded(tmp_path: Path) -> None:
     noise = torch.rand(5, 30 * 16000, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    worst.keep(LOGITS, Sounds(noise, TARGETS), tmp_path, 8)
+    mistakes.keep(LOGITS, Sounds(noise, TARGETS), tmp_path, 8)
     found = kept(tmp_path)
     assert found["audio"].shape == (3, 160000)
     assert found["spectrograms"].shape[2] <= 500
@@ -88,7 +88,7 @@ def test_long_clips_are_cut_and_the_file_is_bounded(tmp_path: Path) -> None:
 
 
 def test_clips_too_short_for_a_spectrogram_are_still_heard(tmp_path: Path) -> None:
-    worst.keep(LOGITS, Sounds(torch.ones(5, 20), TARGETS), tmp_path, 1)
+    mistakes.keep(LOGITS, Sounds(torch.ones(5, 20), TARGETS), tmp_path, 1)
     assert kept(tmp_path)["audio"].shape == (1, 20)
 
 
@@ -96,7 +96,7 @@ def test_several_labels_are_named_and_embeddings_are_seen(tmp_path: Path) -> Non
     data = Sounds(torch.arange(5 * 10 * 4).reshape(5, 10, 4).float(), torch.eye(3)[TARGETS] + torch.eye(3)[1])
     data.task, data.sample_rate = "multi", None
     data.splits.test.targets[1] = 0
-    worst.keep(LOGITS, data, tmp_path, 5)
+    mistakes.keep(LOGITS, data, tmp_path, 5)
     found = kept(tmp_path)
     assert len(found["ids"]) == 5
     truths = dict(zip(found["ids"].tolist(), found["truth"].tolist(), strict=True))
@@ -109,5 +109,5 @@ def test_several_labels_are_named_and_embeddings_are_seen(tmp_path: Path) -> Non
 @pytest.mark.parametrize("targets", [TARGETS, torch.eye(3)[TARGETS]])
 def test_the_loss_is_a_clips_own(targets: Tensor) -> None:
     x = torch.from_numpy(LOGITS)
-    alone = [float(worst.loss(x[[i]], targets[[i]])) for i in range(5)]
-    np.testing.assert_allclose(worst.loss(x, targets), alone, rtol=1e-6)
+    alone = [float(mistakes.loss(x[[i]], targets[[i]])) for i in range(5)]
+    np.testing.assert_allclose(mistakes.loss(x, targets), alone, rtol=1e-6)

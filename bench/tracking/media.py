@@ -16,7 +16,7 @@ _HEIGHT = 256
 
 
 def worst(path: Path) -> dict[str, Any]:
-    """Return what `bench.worst` kept, as things to log: a table, and captioned spectrograms and sounds.
+    """Return what `bench.evaluation.mistakes` kept, as things to log: a table, and captioned spectrograms and sounds.
 
     Args:
         path: of `worst.npz`.

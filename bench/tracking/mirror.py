@@ -114,7 +114,7 @@ class Mirror:
         Args:
             record: "ok" or "failed"; it is on disk already.
             artifacts: folder that may hold `logits.npz` with `logits (N, C)` and `targets (N,)` or `(N, C)`, for the
-                curves; `worst.npz`, of `bench.worst`; and the checkpoint `model.pt`.
+                curves; `worst.npz`, of `bench.evaluation.mistakes`; and the checkpoint `model.pt`.
         """
         self._put(record=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics import bootstrap
+from bench.evaluation.metrics import bootstrap
 from bench.statistics import Cell, difference, nested_interval
 
 DRAWS = 1000

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from bench import catalog, evaluate, metrics
+from bench import catalog
+from bench.evaluation import evaluate
+from bench.evaluation import metrics
 from bench.errors import RecordError
 from bench.records.record import Record
 from bench.records.store import Store

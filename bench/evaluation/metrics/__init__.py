@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from bench.errors import RunError
-from bench.metrics import bootstrap, ranking, single_label
+from bench.evaluation.metrics import bootstrap, ranking, single_label
 
 Array = npt.NDArray[np.generic] | torch.Tensor
 Task = Literal["single", "multi"]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench import plots
+from bench.evaluation import feature_plots
 from bench.errors import SuiteError
 from bench.records.store import write_whole
 from datamodules.base import AudioDataModule
@@ -99,7 +99,7 @@ def _predicted(logits: Tensor, target: Tensor, classes: Sequence[str]) -> str:
 def _spectrogram(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
     """Return the log-mel spectrogram `(F, T)`; of a clip too short for one, one dark pixel."""
     try:
-        (panel,), _ = plots.listen(waveform, sample_rate, ("logmel",))
+        (panel,), _ = feature_plots.listen(waveform, sample_rate, ("logmel",))
     except SuiteError:
         return np.zeros((1, 1), np.uint8)
     return _levels(panel.features)
