@@ -354,7 +354,7 @@ def complexity(
     """Count a model's parameters and multiply-adds (MACs; FLOPs are twice as many) for one clip."""
     from dataclasses import asdict
 
-    from bench import build
+    from bench.training import build
     from bench import complexity as counting
 
     built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)

@@ -136,7 +136,8 @@ def _untrained(
     """Return a model with weights as drawn, and noise for clips."""
     import torch
 
-    from bench import build, timing
+    from bench import timing
+    from bench.training import build
 
     built, shape, length = build.untrained(*asked)
     noise = torch.Generator().manual_seed(0)
@@ -149,7 +150,8 @@ def _untrained(
 
 def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "Subject":
     """Return a run's trained model, and clips of its dataset."""
-    from bench import build, work
+    from bench import work
+    from bench.training import build
 
     store = Store(folder.resolve())
     record = build.finished(store, key, "the run to time")

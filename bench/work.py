@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog, complexity, latency, timing, training
+from bench import catalog, complexity, latency, timing
+from bench.training import build
+from bench.training import fit
 from bench.evaluation import evaluate
 from bench.evaluation import mistakes
 from bench.records import combined
@@ -113,7 +115,7 @@ def _train(run: Run, store: Store, place: Place, report: Report) -> Record:
         build.start_from(model, run, store)
     clock = time.perf_counter()
     taught = _lessons(run, store, data, device) if run.recipe.teacher else None
-    trained = training.train(
+    trained = fit.train(
         model, data, run.recipe, folder, device, lambda *news: report(news), taught, place.data_dir
     )
     train_seconds = time.perf_counter() - clock

@@ -17,10 +17,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from bench.augment.mixing import between_class, mixup
-from bench.augment.noise import Background, noise
-from bench.augment.speed import pitch_shift, speed, time_stretch
-from bench.augment.waveform import crop, gain, shift
+from bench.training.augment.mixing import between_class, mixup
+from bench.training.augment.noise import Background, noise
+from bench.training.augment.speed import pitch_shift, speed, time_stretch
+from bench.training.augment.waveform import crop, gain, shift
 
 CLIPS, SECONDS, RATE = 32, 5, 32_000
 CALLS = 5

@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench import build
+from bench.training import build
 from bench.suites import suite
-from bench.training import train
+from bench.training.fit import train
 from datamodules.audio import decode
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
 from datamodules.esc50 import ESC10

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench import build, work
+from bench import work
+from bench.training import build
 from bench.evaluation import evaluate
 from bench.place import Place
 from bench.progress import Progress

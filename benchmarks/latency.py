@@ -15,7 +15,8 @@ from statistics import median
 
 import torch
 
-from bench import build, timing
+from bench import timing
+from bench.training import build
 from bench.errors import ProfileError
 from bench.records.grades import graded
 from bench.latency import TIERS

@@ -22,9 +22,9 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from bench import build
+from bench.training import build
 from bench.records.record import Recipe
-from bench.training import Batch, Fit
+from bench.training.fit import Batch, Fit
 
 ROUNDS = 9
 CASES = (("2 s, batches of 128", 2.0, 128, 40), ("5 s, batches of 16", 5.0, 16, 150))

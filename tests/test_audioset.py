@@ -13,7 +13,8 @@ from fakes import audioset as fake
 from fakes import vggsound as fake_vggsound
 from fakes.shards import RATE, pack, sound
 
-from bench import build, training
+from bench.training import build
+from bench.training import fit
 from bench.place import Place
 from bench.records.record import Recipe, Record, Run
 from bench.records.store import Store
@@ -211,7 +212,7 @@ def test_workers_change_no_bit_of_what_is_learnt(tmp_path: Path) -> None:
     for workers in (0, 2):
         run, data, model = prepared(root)
         data.workers = workers
-        training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None)
+        fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None)
         weights.append(model.state_dict())
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
@@ -263,4 +264,4 @@ def test_a_bad_clip_in_a_shard_fails_the_run_and_is_named(tmp_path: Path) -> Non
     pack(root / "shards", files, 2)
     _, data, model = prepared(root)
     with pytest.raises(DataError, match=rf"00000[01]\.tar: Y{video}\.flac"):
-        training.train(model, data, Recipe(epochs=1, batch_size=8), tmp_path, "cpu", lambda *news: None)
+        fit.train(model, data, Recipe(epochs=1, batch_size=8), tmp_path, "cpu", lambda *news: None)

@@ -1,7 +1,7 @@
 import torch
 
-from bench.augment import augment, mixup
-from bench.augment.features import colour, excerpt, mask, restyle, shift
+from bench.training.augment import augment, mixup
+from bench.training.augment.features import colour, excerpt, mask, restyle, shift
 from bench.records.record import Recipe
 
 

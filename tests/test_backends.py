@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog, latency
+from bench import catalog, latency
+from bench.training import build
 from bench.backends import backend
 from bench.backends.compiled import compiler
 from bench.errors import ProfileError, SuiteError

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import build, catalog
+from bench import catalog
+from bench.training import build
 from bench.complexity import count, measure, trainable
 from models import panns
 from models.base import AudioModel

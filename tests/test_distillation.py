@@ -10,7 +10,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import build, training, work
+from bench import work
+from bench.training import build
+from bench.training import fit
 from bench.evaluation import evaluate
 from bench import suites
 from bench.errors import RunError
@@ -19,7 +21,7 @@ from bench.progress import Progress
 from bench.records.record import Recipe, Run
 from bench.runner import Runner
 from bench.records.store import Store
-from bench.training import Fit
+from bench.training.fit import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel
 
@@ -106,9 +108,9 @@ def test_mixup_mixes_the_teachers_distributions_as_it_mixes_the_clips(monkeypatc
 
 
 @pytest.mark.parametrize("dataset", ["synthetic", "synthetic-tags"])
-@pytest.mark.parametrize("most", [training.FEATURE_BYTES, 0])
+@pytest.mark.parametrize("most", [fit.FEATURE_BYTES, 0])
 def test_a_student_follows_its_teacher_where_the_labels_are_wrong(tmp_path, monkeypatch, dataset, most):
-    monkeypatch.setattr(training, "FEATURE_BYTES", most)
+    monkeypatch.setattr(fit, "FEATURE_BYTES", most)
     data = {"synthetic": Synthetic, "synthetic-tags": SyntheticTags}[dataset](clips_per_class=20, clip_seconds=0.5)
     data.setup()
     clips = data.splits.train
@@ -128,7 +130,7 @@ def test_a_student_follows_its_teacher_where_the_labels_are_wrong(tmp_path, monk
             ),
             data,
         )
-        curves = training.train(model, data, recipe, tmp_path, "cpu", lambda *news: None, 10 * shares - 5).curves
+        curves = fit.train(model, data, recipe, tmp_path, "cpu", lambda *news: None, 10 * shares - 5).curves
         scores.append(curves["val_accuracy" if data.task == "single" else "val_mAP"][-1])
     assert scores[0] > scores[1] + 0.15
 

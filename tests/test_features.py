@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench import build, catalog, features, training
-from bench.features import Cache
+from bench import catalog
+from bench.training import build
+from bench.training import feature_cache
+from bench.training import fit
+from bench.training.feature_cache import Cache
 from bench.records.record import Recipe, Run
 from datamodules.clips import WaveformClips
 from datamodules.synthetic import Synthetic
@@ -87,7 +90,7 @@ def test_training_reads_what_another_training_wrote(tmp_path, calls):
         torch.manual_seed(0)
         model = build.model(run, data)
         calls.clear()
-        curves.append(training.train(model, data, run.recipe, tmp_path, "cpu", lambda *_: None).curves)
+        curves.append(fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *_: None).curves)
         computed.append(sum(calls))
     clips = len(data.splits.train) + len(data.splits.val)
     assert computed == [clips, clips, 0]
@@ -126,20 +129,20 @@ def test_two_settings_never_share(data):
         MFCC(rate, lifter=0), MFCC(rate, preemphasis=0.9), MFCC(rate, append_energy=True), MFCCDeltas(rate),
         MFCCDeltas(rate, reach=3),
     ]  # fmt: skip
-    keys = [features.key(front, data, clips, "cpu") for front in fronts]
+    keys = [feature_cache.key(front, data, clips, "cpu") for front in fronts]
     assert None not in keys
     assert len(set(keys)) == len(keys)
     again = Scaled(rate, where=0.0)
-    assert features.key(again, data, clips, "cpu") == keys[0]
+    assert feature_cache.key(again, data, clips, "cpu") == keys[0]
     again.eval().requires_grad_(False)
-    assert features.key(again, data, clips, "cpu") == keys[0]
+    assert feature_cache.key(again, data, clips, "cpu") == keys[0]
 
 
 def test_other_data_code_and_arithmetic_are_other_entries(data, monkeypatch):
     front, clips = LogMel(data.sample_rate), data.splits.train
 
     def key(data=data, clips=clips):
-        return features.key(front, data, clips, "cpu")
+        return feature_cache.key(front, data, clips, "cpu")
 
     keys = [key()]
     keys.append(key(clips=data.splits.val))
@@ -154,11 +157,11 @@ def test_other_data_code_and_arithmetic_are_other_entries(data, monkeypatch):
     relabelled.classes = relabelled.classes[::-1]
     keys.append(key(relabelled))
     with monkeypatch.context() as patch:
-        patch.setattr(features, "CODE_VERSION", features.CODE_VERSION + 1)
+        patch.setattr(feature_cache, "CODE_VERSION", feature_cache.CODE_VERSION + 1)
         keys.append(key())
     with monkeypatch.context() as patch:
-        source = features.inspect.getsource
-        patch.setattr(features.inspect, "getsource", lambda module: source(module) + "#" * (module.__name__ == MEL))
+        source = feature_cache.inspect.getsource
+        patch.setattr(feature_cache.inspect, "getsource", lambda module: source(module) + "#" * (module.__name__ == MEL))
         keys.append(key())
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "9.9")
@@ -233,7 +236,7 @@ def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, h
     front = LogMel(data.sample_rate)
     folder = tmp_path / "cache"
     if how == "no space before":
-        monkeypatch.setattr(features.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+        monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     elif how == "no space while writing":
         error = OSError(errno.ENOSPC, "No space left on device")
         monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(error))
@@ -251,7 +254,7 @@ def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, h
 WRITER = """
 import sys, zlib
 from pathlib import Path
-from bench.features import Cache
+from bench.training.feature_cache import Cache
 from datamodules.synthetic import Synthetic
 from models.frontends.logmel import LogMel
 data = Synthetic(clips_per_class=10, clip_seconds=0.5)
@@ -275,7 +278,7 @@ def test_several_writers_do_not_harm_each_other(tmp_path, data):
         writer.stdin.write("go\n")
         writer.stdin.flush()
     sums = [set(writer.communicate()[0].split()) for writer in writers]
-    expected = features.zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
+    expected = feature_cache.zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
     assert sums == [{str(expected)}] * 2
     assert [writer.returncode for writer in writers] == [0] * 2
     assert not list(tmp_path.glob(".tmp-*"))

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import build, complexity
+from bench import complexity
+from bench.training import build
 from models import panns
 from models.base import ModelError
 from models.frontends.logmel import LogMel

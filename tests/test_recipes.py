@@ -9,7 +9,8 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from bench import build, training
+from bench.training import build
+from bench.training import fit
 from bench.suites import recipes
 from bench.suites import suite
 from bench.cli import app
@@ -69,10 +70,10 @@ def test_the_list_shows_values_and_sources():
 
 
 def test_a_balanced_draw_weighs_a_clip_by_its_rarest_class():
-    single = training.rarity(torch.tensor([0, 0, 0, 1]), "single", 2)
+    single = fit.rarity(torch.tensor([0, 0, 0, 1]), "single", 2)
     assert single.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
     labels = torch.tensor([[1.0, 0], [1, 1], [1, 0], [0, 0]])
-    assert training.rarity(labels, "multi", 2).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3])
+    assert fit.rarity(labels, "multi", 2).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3])
 
 
 def prepared(**recipe):
@@ -86,7 +87,7 @@ def prepared(**recipe):
 def trained(folder, workers=0, **recipe):
     run, data, model = prepared(**recipe)
     data.workers = workers
-    result = training.train(model, data, run.recipe, folder, "cpu", lambda *news: None)
+    result = fit.train(model, data, run.recipe, folder, "cpu", lambda *news: None)
     return result, model
 
 
@@ -94,7 +95,7 @@ def test_a_balanced_draw_shows_classes_alike():
     data = SyntheticTags(clips_per_class=40, clip_seconds=0.5)
     data.setup()
     data = copy.copy(data)
-    loader = training._shuffled(data.splits.train, data, balanced=True)
+    loader = fit._shuffled(data.splits.train, data, balanced=True)
     drawn = torch.cat([target for _ in range(20) for _, target in loader]).sum(0)
     plain = data.splits.train.targets.sum(0)
     assert drawn.max() / drawn.min() < plain.max() / plain.min()
@@ -128,7 +129,7 @@ def test_the_compiled_model_learns_what_the_plain_one_does(tmp_path, monkeypatch
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit_with_and_without_processes_that_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FEATURE_BYTES", 0)  # so that clips are read anew in each epoch
+    monkeypatch.setattr(fit, "FEATURE_BYTES", 0)  # so that clips are read anew in each epoch
     recipe = {"mixup": 0.3, "time_shift": 0.5, "time_masks": 1}
     models = [trained(tmp_path, workers, **recipe)[1] for workers in (0, 0, 2)]
     first = models[0].state_dict()
@@ -142,7 +143,7 @@ def test_frozen_modules_keep_weights_and_statistics(tmp_path):
     still = next(name for name, _ in model.named_children() if name != "frontend")
     before = copy.deepcopy(model.state_dict())
     recipe = replace(run.recipe, frozen=(still,))
-    training.train(model, data, recipe, tmp_path, "cpu", lambda *news: None)
+    fit.train(model, data, recipe, tmp_path, "cpu", lambda *news: None)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert not any(name.startswith(f"{still}.") for name in changed)
@@ -151,9 +152,9 @@ def test_frozen_modules_keep_weights_and_statistics(tmp_path):
 def test_an_unknown_module_and_nothing_left_to_learn_are_errors():
     _, _, model = prepared()
     with pytest.raises(RunError, match="no module 'body2'"):
-        training.freeze(model, ("body2",))
+        fit.freeze(model, ("body2",))
     with pytest.raises(RunError, match="nothing is left"):
-        training.freeze(model, ("",))
+        fit.freeze(model, ("",))
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_what_changes_waveforms_is_reproducible_and_learns(tmp_path, recipe):
     weights = []
     for _ in range(2):
         run, data, model = prepared(**{"epochs": 4, "learning_rate": 3e-3} | recipe)
-        result = training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+        result = fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
         weights.append(model.state_dict())
     assert result.curves["train_loss"][-1] < result.curves["train_loss"][0]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
@@ -259,10 +260,10 @@ def test_what_changes_waveforms_is_reproducible_and_learns(tmp_path, recipe):
 def test_a_background_that_is_not_there_and_waveforms_of_embeddings_are_errors(tmp_path):
     run, data, model = prepared(background="nowhere")
     with pytest.raises(RunError, match="nowhere"):
-        training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+        fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
     data.sample_rate = None
     with pytest.raises(RunError, match="has embeddings"):
-        training.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
+        fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 from fakes import processes
 from torch import nn
 
-from bench import build, latency, timing
+from bench import latency, timing
+from bench.training import build
 from bench.errors import ProfileError
 from bench.latency import Tier, measure_latency, together
 from bench.records.record import Latency

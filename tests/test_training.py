@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from bench import build, training
+from bench.training import build
+from bench.training import fit
 from bench.errors import RunError
 from bench.records.record import Recipe, Run
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -22,7 +23,7 @@ def prepared(dataset="synthetic", model="fc", **recipe):
 
 def train(run, data, model, folder):
     seen = []
-    trained = training.train(model, data, run.recipe, folder, "cpu", lambda *news: seen.append(news))
+    trained = fit.train(model, data, run.recipe, folder, "cpu", lambda *news: seen.append(news))
     return trained, seen
 
 
@@ -84,8 +85,8 @@ def test_a_training_that_diverges_is_an_error(tmp_path):
 
 def test_features_computed_once_train_as_the_waveforms_do(tmp_path, monkeypatch):
     curves = []
-    for most in (training.FEATURE_BYTES, 0):
-        monkeypatch.setattr(training, "FEATURE_BYTES", most)
+    for most in (fit.FEATURE_BYTES, 0):
+        monkeypatch.setattr(fit, "FEATURE_BYTES", most)
         run, data, model = prepared(epochs=2, batch_size=16)
         curves.append(train(run, data, model, tmp_path)[0].curves["val_loss"])
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)

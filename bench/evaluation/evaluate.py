@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench import build, catalog
+from bench import catalog
+from bench.training import build
 from bench.evaluation import metrics
 from bench.catalog import PRIMARY
 from bench.errors import RunError

@@ -7,7 +7,7 @@ the number of data workers changes nothing, and on one machine the same seed giv
 CPU. Nothing keeps state from one batch to the next.
 """
 
-from bench.augment.features import augment
-from bench.augment.mixing import between_class, mixup
+from bench.training.augment.features import augment
+from bench.training.augment.mixing import between_class, mixup
 
 __all__ = ["augment", "between_class", "mixup"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.augment.chance import uniform
+from bench.training.augment.chance import uniform
 from bench.errors import RunError
 from datamodules.audio import AudioError, decode
 from datamodules.folder import ENDINGS

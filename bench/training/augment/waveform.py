@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bench.augment import features
-from bench.augment.chance import uniform
+from bench.training.augment import features
+from bench.training.augment.chance import uniform
 
 
 def shift(waveform: Tensor, share: float) -> Tensor:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.augment import noise, speed, waveform
-from bench.augment.chance import some
+from bench.training.augment import noise, speed, waveform
+from bench.training.augment.chance import some
 from bench.records.record import Recipe
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.augment.chance import uniform
+from bench.training.augment.chance import uniform
 
 QUIETEST_DB = -80.0
 """Floor of the A-weighting and of a level, as in the authors' code."""

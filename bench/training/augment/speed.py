@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.augment.chance import uniform
+from bench.training.augment.chance import uniform
 
 OVERSAMPLING = 2
 """Samples between which the cubic interpolates, per sample of the clip."""
