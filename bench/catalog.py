@@ -318,21 +318,21 @@ METRICS = {
 }
 
 BACKENDS = {
-    "eager": Backend(target="bench.backends.eager:Eager", line="PyTorch as it trains"),
-    "compile": Backend(target="bench.backends.compiled:Compile", line="torch.compile; needs a C++ compiler"),
+    "eager": Backend(target="bench.profiling.backends.eager:Eager", line="PyTorch as it trains"),
+    "compile": Backend(target="bench.profiling.backends.compiled:Compile", line="torch.compile; needs a C++ compiler"),
     "channels-last": Backend(
-        target="bench.backends.channels_last:ChannelsLast",
+        target="bench.profiling.backends.channels_last:ChannelsLast",
         line="PyTorch, 2-D convolutions with channels last",
     ),
     "onnxruntime": Backend(
-        target="bench.backends.onnx_runtime:OnnxRuntime", line="exported to ONNX Runtime, on the CPU; needs [export]"
+        target="bench.profiling.backends.onnx_runtime:OnnxRuntime", line="exported to ONNX Runtime, on the CPU; needs [export]"
     ),
     "int8": Backend(
-        target="bench.backends.int8:Int8", line="ONNX Runtime in 8 bits, ranges from training clips; needs [export]"
+        target="bench.profiling.backends.int8:Int8", line="ONNX Runtime in 8 bits, ranges from training clips; needs [export]"
     ),
-    "cuda-graphs": Backend(target="bench.backends.cuda_graphs:CudaGraphs", line="a GPU's kernels played back at once"),
+    "cuda-graphs": Backend(target="bench.profiling.backends.cuda_graphs:CudaGraphs", line="a GPU's kernels played back at once"),
     "cuda-graphs-bf16": Backend(
-        target="bench.backends.cuda_graphs:CudaGraphsBf16", line="the same in bfloat16 from the features on"
+        target="bench.profiling.backends.cuda_graphs:CudaGraphsBf16", line="the same in bfloat16 from the features on"
     ),
 }
 

@@ -30,7 +30,7 @@ from bench.console import (
     out,
     print_json,
 )  # fmt: skip
-from bench.environment import usable_cores
+from bench.profiling.environment import usable_cores
 from bench.errors import BenchError, SuiteError
 from bench.place import Place
 from bench.records.store import Store, write_whole
@@ -355,7 +355,7 @@ def complexity(
     from dataclasses import asdict
 
     from bench.training import build
-    from bench import complexity as counting
+    from bench.profiling import complexity as counting
 
     built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
     if convention is Convention.panns:

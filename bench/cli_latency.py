@@ -31,8 +31,8 @@ from bench.leaderboard.render.text import NONE
 from bench.records.store import Store
 
 if TYPE_CHECKING:
-    from bench.latency import Tier
-    from bench.timing import Subject
+    from bench.profiling.measure import Tier
+    from bench.profiling.isolated import Subject
 
 app = typer.Typer()
 TierName = StrEnum("TierName", ["quick", "full"])
@@ -70,8 +70,8 @@ def latency(
     as_json: AsJson = False,
 ) -> None:
     """Time a model on single clips, every measurement in a fresh process pinned to its cores."""
-    from bench import timing
-    from bench.latency import TIERS
+    from bench.profiling import isolated
+    from bench.profiling.measure import TIERS
 
     if (model is None) == (run is None):
         raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
@@ -86,7 +86,7 @@ def latency(
         subject = _untrained(
             (model, classes, seconds, sample_rate, frontend, embedding), where, threads, TIERS[tier.value]
         )
-    scopes: list[Scope] = [each.value for each in scope] if scope else list(timing.SCOPES)
+    scopes: list[Scope] = [each.value for each in scope] if scope else list(isolated.SCOPES)
     found: list[Latency] = []
     refused: dict[str, str] = {}
     with subject:
@@ -136,14 +136,14 @@ def _untrained(
     """Return a model with weights as drawn, and noise for clips."""
     import torch
 
-    from bench import timing
+    from bench.profiling import isolated
     from bench.training import build
 
     built, shape, length = build.untrained(*asked)
     noise = torch.Generator().manual_seed(0)
     low = 0.0 if asked[5] else -1.0
     clips = [torch.rand(1, *shape, generator=noise) * (1 - low) + low for _ in range(8)]
-    return timing.Subject(
+    return isolated.Subject(
         built, clips[0], length, calibration=clips[1:5], clips=clips[5:], device=device, threads=threads, tier=tier
     )
 
@@ -185,7 +185,7 @@ def _table(title: str, found: list[Latency]) -> Table:
 
 def _say_best(found: list[Latency]) -> None:
     """Name the batch with the highest throughput, for each backend and scope that more than one was tried of."""
-    from bench.timing import best
+    from bench.profiling.isolated import best
 
     groups: dict[tuple[str, str], list[Latency]] = {}
     for one in found:

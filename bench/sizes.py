@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench import complexity
+from bench.profiling import complexity
 from bench.training import build
 from bench.leaderboard import published
 from bench.leaderboard.published import Size, SizeTable

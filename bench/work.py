@@ -16,13 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import catalog, complexity, latency, timing
+from bench import catalog
+from bench.profiling import complexity
+from bench.profiling import measure
+from bench.profiling import isolated
 from bench.training import build
 from bench.training import fit
 from bench.evaluation import evaluate
 from bench.evaluation import mistakes
 from bench.records import combined
-from bench.environment import environment, set_threads
+from bench.profiling.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
 from bench.records.grades import graded
 from bench.place import Place
@@ -212,7 +215,7 @@ def time_runs(runs: tuple[Run, ...], place: Place, backends: tuple[str, ...], ag
             report((run.key, Failure.of(error)))
             continue
         seen += latencies
-        if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
+        if attempts > 1 and not all(isolated.ranked for timing in graded(seen)[-len(latencies) :]):
             left.append((run, attempts - 1))  # when all others have had their turn: such times pass
         else:
             report((run.key, None))
@@ -225,7 +228,7 @@ def _time(run: Run, store: Store, place: Place, backends: tuple[str, ...], again
     wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
     if not wanted:
         return ()
-    latencies, refused = _timings(run, store, place, wanted, latency.TIERS["steady" if again else "quick"])
+    latencies, refused = _timings(run, store, place, wanted, measure.TIERS["steady" if again else "quick"])
     if again:
         better = {old.conditions: old for old in record.latencies if old.ranked}
         kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
@@ -236,7 +239,7 @@ def _time(run: Run, store: Store, place: Place, backends: tuple[str, ...], again
 
 
 def _timings(
-    run: Run, store: Store, place: Place, backends: tuple[str, ...], tier: latency.Tier
+    run: Run, store: Store, place: Place, backends: tuple[str, ...], tier: measure.Tier
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
     """Return the timings, and for each backend that cannot run the model why."""
     data = build.dataset(run, place.data_dir, store.cache, place.loaders)
@@ -250,7 +253,7 @@ def _timings(
                 if device not in catalog.load(catalog.BACKENDS[name].target).devices:
                     continue
                 try:
-                    timings += [laid_down.latency(name, scope) for scope in timing.SCOPES]
+                    timings += [laid_down.latency(name, scope) for scope in isolated.SCOPES]
                 except ProfileError as error:
                     if name == "eager":
                         raise
@@ -263,12 +266,12 @@ def _timings(
 
 
 def subject(
-    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: latency.Tier | None = None
-) -> timing.Subject:
+    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: measure.Tier | None = None
+) -> isolated.Subject:
     """Return a trained model ready to be timed on a test clip that is not silent."""
     splits = data.splits
     x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
-    return timing.Subject(
+    return isolated.Subject(
         model, x, data.clip_seconds, calibration=_some(splits.train), clips=_some(splits.test),
         device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
     )  # fmt: skip

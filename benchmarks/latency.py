@@ -15,11 +15,11 @@ from statistics import median
 
 import torch
 
-from bench import timing
+from bench.profiling import isolated
 from bench.training import build
 from bench.errors import ProfileError
 from bench.records.grades import graded
-from bench.latency import TIERS
+from bench.profiling.measure import TIERS
 from bench.records.record import Latency
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
@@ -35,7 +35,7 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
     tier = replace(TIERS["full"], seconds=tier_seconds)
     found: dict[str, list[Latency]] = {}
     left = list(BACKENDS)
-    with timing.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
+    with isolated.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
         for _ in range(4 * repetitions):
             for backend in left:
                 try:

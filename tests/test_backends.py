@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import catalog, latency
+from bench import catalog
+from bench.profiling import measure
 from bench.training import build
-from bench.backends import backend
-from bench.backends.compiled import compiler
+from bench.profiling.backends import backend
+from bench.profiling.backends.compiled import compiler
 from bench.errors import ProfileError, SuiteError
 from datamodules.synthetic import Synthetic
 from models.base import AudioModel
@@ -46,8 +47,8 @@ def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
 def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     pytest.importorskip("onnxscript", reason="needs the export extra")
     model, clips = small(name)
-    latency.prepare(model, clips[:1], "onnxruntime", [], tmp_path)
-    deviation, agreement = latency.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
+    measure.prepare(model, clips[:1], "onnxruntime", [], tmp_path)
+    deviation, agreement = measure.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
     with torch.inference_mode():
         largest = float(model(clips).abs().max())
     assert 0 < deviation < 1e-4 * max(1, largest)
@@ -57,7 +58,7 @@ def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
 @pytest.mark.parametrize("name", ["cnn", "mobilenet-025", "cnn10", "rann"])
 def test_channels_last_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     model, clips = small(name)
-    deviation, _ = latency.compare(model, clips.split(1), "channels-last", "cpu", 1, tmp_path)
+    deviation, _ = measure.compare(model, clips.split(1), "channels-last", "cpu", 1, tmp_path)
     assert deviation < 1e-4
     assert all(p.is_contiguous() for p in model.parameters())  # the copy changed, not the model
 
@@ -65,11 +66,11 @@ def test_channels_last_gives_the_logits_of_eager(name: str, tmp_path) -> None:
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 def test_compile_gives_the_logits_of_eager(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    from bench import timing
+    from bench.profiling import isolated
 
     model, clips = small("cnn", channels=[4])  # to compile a convolution, not to compile for a minute
-    quick = latency.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
-    with timing.Subject(model, clips[:1], 1.0, clips=clips.split(1), tier=quick) as subject:
+    quick = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
+    with isolated.Subject(model, clips[:1], 1.0, clips=clips.split(1), tier=quick) as subject:
         found = subject.latency("compile", "model")
     assert 0 < found.deviation < 1e-4
     assert (found.backend, found.scope, found.agreement) == ("compile", "model", 1)
@@ -99,8 +100,8 @@ def test_int8_finds_the_classes_of_eager(trained, tmp_path) -> None:
     model, data = trained
     train, test = data.splits.train, data.splits.test
     clips = [test.load([i]) for i in range(len(test))]
-    latency.prepare(model, clips[0], "int8", [train.load([i]) for i in range(0, len(train), 3)], tmp_path)
-    deviation, agreement = latency.compare(model, clips, "int8", "cpu", 1, tmp_path)
+    measure.prepare(model, clips[0], "int8", [train.load([i]) for i in range(0, len(train), 3)], tmp_path)
+    deviation, agreement = measure.compare(model, clips, "int8", "cpu", 1, tmp_path)
     assert (tmp_path / "model-int8.onnx").stat().st_size < 0.5 * (tmp_path / "model.onnx").stat().st_size
     assert deviation > 1e-4  # it is another model
     assert agreement >= 0.9  # but decides alike
@@ -109,27 +110,27 @@ def test_int8_finds_the_classes_of_eager(trained, tmp_path) -> None:
 def test_int8_needs_clips(tmp_path) -> None:
     model, clips = small("cnn")
     with pytest.raises(ProfileError, match="takes its ranges from clips"):
-        latency.prepare(model, clips[:1], "int8", [], tmp_path)
+        measure.prepare(model, clips[:1], "int8", [], tmp_path)
 
 
 @pytest.mark.parametrize("name", ["compile", "onnxruntime", "int8"])
 def test_models_with_kernels_of_their_own_are_refused(name: str) -> None:
     model, clips = small("ltc")
     with pytest.raises(ProfileError, match=r"the liquid layer of LTC has kernels of its own.*use eager"):
-        latency.measure_latency(model, clips[:1], 1.0, backend_name=name)
+        measure.measure_latency(model, clips[:1], 1.0, backend_name=name)
 
 
 def test_a_model_without_2d_convolutions_has_no_channels_last(tmp_path) -> None:
     model, clips = small("fc")
     with pytest.raises(ProfileError, match="FC has no 2-D convolution"):
-        latency.compare(model, [clips[:1]], "channels-last", "cpu", 1, tmp_path)
+        measure.compare(model, [clips[:1]], "channels-last", "cpu", 1, tmp_path)
 
 
 def test_compile_needs_a_compiler(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     model, clips = small("swishnet")
     with pytest.raises(ProfileError, match=r"no compiler here: install g\+\+"):
-        latency.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
+        measure.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
 
 
 def test_other_logits_are_refused(tmp_path, monkeypatch) -> None:
@@ -137,12 +138,12 @@ def test_other_logits_are_refused(tmp_path, monkeypatch) -> None:
         def ready(self, model, features, folder, threads):
             return lambda features: model.classify(features) + 2e-4
 
-    monkeypatch.setattr(latency, "backend", lambda *_: Wrong())
+    monkeypatch.setattr(measure, "backend", lambda *_: Wrong())
     model, clips = small("fc")
     with pytest.raises(ProfileError, match=r"logits of FC differ by 0.0002 from the trained model's"):
-        latency.compare(model, [clips[:1]], "eager", "cpu", 1, tmp_path)
+        measure.compare(model, [clips[:1]], "eager", "cpu", 1, tmp_path)
     with pytest.raises(ProfileError, match="logits of FC differ"):
-        latency.measure_latency(model, clips[:1], 1.0)
+        measure.measure_latency(model, clips[:1], 1.0)
 
 
 def test_names_and_devices() -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bench import catalog
 from bench.training import build
-from bench.complexity import count, measure, trainable
+from bench.profiling.complexity import count, measure, trainable
 from models import panns
 from models.base import AudioModel
 from models.frontends.logmel import LogMel

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.complexity import count, measure
+from bench.profiling.complexity import count, measure
 from bench.errors import ProfileError
 from models.base import AudioModel, Frontend
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench import environment
-from bench.environment import cgroup_cores, git_state
+from bench.profiling import environment
+from bench.profiling.environment import cgroup_cores, git_state
 
 Git = Callable[..., str]
 
@@ -98,7 +98,7 @@ def test_the_gpu_is_named_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_importing_does_not_import_torch() -> None:
-    code = "import bench.environment, sys; bench.environment.environment(1, 'cpu'); sys.exit('torch' in sys.modules)"
+    code = "import bench.profiling.environment, sys; bench.environment.environment(1, 'cpu'); sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 

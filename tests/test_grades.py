@@ -8,7 +8,7 @@ from test_timing import TIMED
 
 from bench import work
 from bench.records.grades import graded, records
-from bench.latency import together
+from bench.profiling.measure import together
 from bench.place import Place
 from bench.records.record import Complexity, Record, Run
 from bench.records.store import Store

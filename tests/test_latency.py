@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import latency
+from bench.profiling import measure
 from bench.errors import ProfileError
-from bench.latency import Tier, grade, measure_latency
+from bench.profiling.measure import Tier, grade, measure_latency
 from models.base import AudioModel
 
 
@@ -60,8 +60,8 @@ CLIP = torch.linspace(-1, 1, 32)[None]
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiers that end soon."""
     tier = Tier(warm_seconds=0.01, warm_limit_seconds=0.02, seconds=0.1, limit_seconds=0.3)
-    monkeypatch.setattr(latency, "TIERS", {"quick": tier, "full": tier})
-    monkeypatch.setattr(latency, "SENTINEL_SECONDS", 0.01)
+    monkeypatch.setattr(measure, "TIERS", {"quick": tier, "full": tier})
+    monkeypatch.setattr(measure, "SENTINEL_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("short")
@@ -108,7 +108,7 @@ def test_everything_is_restored_after_an_error() -> None:
 def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow()
     for n, expected in ((999, False), (1000, True)):
-        monkeypatch.setattr(latency, "_sample", lambda *_, n=n: [i / 1000 for i in range(1, n + 1)])
+        monkeypatch.setattr(measure, "_sample", lambda *_, n=n: [i / 1000 for i in range(1, n + 1)])
         found = measure_latency(model, CLIP, 1.0)
         assert (found.p99_ms is not None) == expected
     assert found.p50_ms == pytest.approx(500.5)  # of 1, 2, ... 1000 ms, interpolated
@@ -161,8 +161,8 @@ def test_a_steady_load_is_not_ranked() -> None:
 @pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))
-    monkeypatch.setattr(latency, "_sentinel", lambda _: lambda: next(speeds))
-    monkeypatch.setattr(latency, "_sample", lambda *_: [0.001] * 60)
+    monkeypatch.setattr(measure, "_sentinel", lambda _: lambda: next(speeds))
+    monkeypatch.setattr(measure, "_sample", lambda *_: [0.001] * 60)
     found = measure_latency(Slow(), CLIP, 1.0)
     assert found.sentinel_drift == pytest.approx(0.3)
     assert found.grade == "C"
@@ -173,7 +173,7 @@ def clocked(
 ) -> tuple[Callable[[], float], list[float]]:
     """Put a clock in place that only the calls move, the n-th by `seconds(n)`; return the call and all times."""
     times: list[float] = []
-    monkeypatch.setattr(latency.time, "perf_counter", lambda: sum(times))
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: sum(times))
 
     def call() -> float:
         times.append(seconds(len(times)))
@@ -182,7 +182,7 @@ def clocked(
     return call, times
 
 
-QUICK = latency.TIERS["quick"]
+QUICK = measure.TIERS["quick"]
 
 
 @pytest.mark.parametrize(
@@ -192,20 +192,20 @@ QUICK = latency.TIERS["quick"]
 )
 def test_length_of_the_warm_up(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     call, times = clocked(monkeypatch, lambda _: seconds)
-    latency._warm_up(call, QUICK)
+    measure._warm_up(call, QUICK)
     assert calls <= len(times) <= calls + 9
 
 
 def test_warm_up_waits_until_the_times_have_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     call, times = clocked(monkeypatch, lambda n: max(0.012 - n * 6e-5, 0.006))  # falls until call 100
-    latency._warm_up(call, QUICK)
+    measure._warm_up(call, QUICK)
     assert len(times) == 150  # a second has passed at 117; calls 90 to 99 are 5.5 % above the end
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.001, 1000), (0.05, 50), (0.2, 20), (5.0, 1)])
 def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     call, _ = clocked(monkeypatch, lambda _: seconds)
-    assert len(latency._sample(call, QUICK)) == pytest.approx(calls, abs=1)
+    assert len(measure._sample(call, QUICK)) == pytest.approx(calls, abs=1)
 
 
 @pytest.mark.parametrize(

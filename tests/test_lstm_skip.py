@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.complexity import measure, trainable
+from bench.profiling.complexity import measure, trainable
 from models.base import ModelError
 from models.fc import FC
 from models.frontends.none import NoFrontend

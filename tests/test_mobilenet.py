@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.complexity import measure, trainable
+from bench.profiling.complexity import measure, trainable
 from models import mobilenet
 from models.base import ModelError
 from models.frontends.none import NoFrontend

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench import catalog
-from bench.complexity import measure
+from bench.profiling.complexity import measure
 from models.base import AudioModel, ModelError
 from models.cnn import CNN
 from models.dropout import CheapDropout

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import complexity
+from bench.profiling import complexity
 from bench.training import build
 from models import panns
 from models.base import ModelError

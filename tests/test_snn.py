@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.complexity import measure, trainable
+from bench.profiling.complexity import measure, trainable
 from models.base import ModelError
 from models.frontends.mfcc import MFCCDeltas
 from models.frontends.none import NoFrontend

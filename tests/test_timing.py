@@ -8,10 +8,11 @@ import torch
 from fakes import processes
 from torch import nn
 
-from bench import latency, timing
+from bench.profiling import measure
+from bench.profiling import isolated
 from bench.training import build
 from bench.errors import ProfileError
-from bench.latency import Tier, measure_latency, together
+from bench.profiling.measure import Tier, measure_latency, together
 from bench.records.record import Latency
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
@@ -26,9 +27,9 @@ TIMED = Latency(
 
 def test_a_fresh_process_is_pinned() -> None:
     before = os.sched_getaffinity(0)
-    one, two = (timing.fresh(processes.about, 1) for _ in range(2))
+    one, two = (isolated.fresh(processes.about, 1) for _ in range(2))
     assert len({os.getpid(), one["process"], two["process"]}) == 3
-    assert one["pinned"] == timing.cores(1)
+    assert one["pinned"] == isolated.cores(1)
     assert len(one["pinned"]) == one["threads"] == 1
     assert one["variable"] == "1"
     assert os.sched_getaffinity(0) == before
@@ -36,34 +37,34 @@ def test_a_fresh_process_is_pinned() -> None:
 
 def test_what_goes_wrong_in_a_fresh_process_is_told() -> None:
     with pytest.raises(ProfileError, match="KeyError: 'cause'"):
-        timing.fresh(processes.fails, 1)
+        isolated.fresh(processes.fails, 1)
     with pytest.raises(ProfileError, match="ended with exit code 7"):
-        timing.fresh(processes.dies, 1)
+        isolated.fresh(processes.dies, 1)
 
 
 def test_threads_lie_on_cores_of_their_own_first(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     siblings = {0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}
-    real = timing.Path
+    real = isolated.Path
 
     def path(name: str):
         file = tmp_path / name.replace("/", "_")
         file.write_text(siblings[int(name.split("/cpu/cpu")[1].split("/")[0])] + "\n")
         return real(file)
 
-    monkeypatch.setattr(timing, "Path", path)
-    assert timing.cores(1) == {3}
-    assert timing.cores(2) == {3, 1}
-    assert timing.cores(3) == {3, 1, 2}
+    monkeypatch.setattr(isolated, "Path", path)
+    assert isolated.cores(1) == {3}
+    assert isolated.cores(2) == {3, 1}
+    assert isolated.cores(3) == {3, 1, 2}
     with pytest.raises(ProfileError, match="5 threads cannot be pinned to 4 processors"):
-        timing.cores(5)
+        isolated.cores(5)
 
 
 def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
     model, shape, seconds = build.untrained("fc", 5, 1.0, 16000, None, None)
     x = torch.rand(1, *shape)
-    with timing.Subject(model, x, seconds, tier=SHORT) as subject:
-        whole, part = (subject.latency("eager", scope) for scope in timing.SCOPES)
+    with isolated.Subject(model, x, seconds, tier=SHORT) as subject:
+        whole, part = (subject.latency("eager", scope) for scope in isolated.SCOPES)
         rows = subject.sweep("eager", "model", 4)
     assert (whole.scope, part.scope) == ("end-to-end", "model")
     assert whole.deviation == part.deviation == 0
@@ -83,11 +84,11 @@ def test_a_sweep_ends_where_more_clips_bring_nothing() -> None:
     def time(batch: int) -> Latency:
         return replace(TIMED, batch=batch, throughput=clips_per_second[batch])
 
-    rows = timing.grow(time, 64)
+    rows = isolated.grow(time, 64)
     assert [row.batch for row in rows] == [1, 2, 4, 8, 16, 32]  # 16 and 32 are no better than 8
-    assert timing.best(rows).batch == 8
-    assert [row.batch for row in timing.grow(time, 6)] == [1, 2, 4]
-    assert timing.best([*rows, replace(TIMED, batch=64, throughput=99.0, grade="C")]).batch == 8
+    assert isolated.best(rows).batch == 8
+    assert [row.batch for row in isolated.grow(time, 6)] == [1, 2, 4]
+    assert isolated.best([*rows, replace(TIMED, batch=64, throughput=99.0, grade="C")]).batch == 8
 
 
 @pytest.mark.parametrize(
@@ -114,8 +115,8 @@ class Jumpy(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         Jumpy.calls += 1
-        until = latency.time.perf_counter() + (0.002 if Jumpy.calls % 2 else 0.006)
-        while latency.time.perf_counter() < until:
+        until = measure.time.perf_counter() + (0.002 if Jumpy.calls % 2 else 0.006)
+        while measure.time.perf_counter() < until:
             pass
         return x
 

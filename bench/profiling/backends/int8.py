@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.backends.compiled import refuse_own_kernels
-from bench.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
+from bench.profiling.backends.compiled import refuse_own_kernels
+from bench.profiling.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
 from bench.errors import ProfileError
 from models.base import AudioModel
 

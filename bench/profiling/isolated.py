@@ -14,11 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from bench import latency
-from bench.backends import backend
-from bench.environment import set_threads
+from bench.profiling import measure
+from bench.profiling.backends import backend
+from bench.profiling.environment import set_threads
 from bench.errors import BenchError, ProfileError
-from bench.latency import Device, Tier
+from bench.profiling.measure import Device, Tier
 from bench.records.record import Latency, Scope
 from models.base import AudioModel
 
@@ -61,7 +61,7 @@ class Subject:
         self.clips = list(clips) or [x]
         self.device = device
         self.threads = threads
-        self.tier = tier or latency.TIERS["quick"]
+        self.tier = tier or measure.TIERS["quick"]
         self.compared: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> "Subject":
@@ -93,7 +93,7 @@ class Subject:
             self.compared[name] = self._fresh("compare", name)
         if prepares and batch > 1 and not (self.folder / f"{name}-{batch}").exists():
             self._fresh("prepare", name, batch)
-        found = latency.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
+        found = measure.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
         return replace(found, deviation=deviation, agreement=agreement)
 
@@ -164,7 +164,7 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
         ProfileError: the process died.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(["bench.latency"])
+    context.set_forkserver_preload(["bench.profiling.measure"])
     here, there = context.Pipe()
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
     process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
@@ -210,21 +210,21 @@ def _compare(place: _Place, name: str) -> tuple[float, float]:
     folder, _, device, threads, _ = place
     model, x, _ = torch.load(folder / "model.pt", weights_only=False)
     calibration, clips = torch.load(folder / "clips.pt")
-    latency.prepare(model, x, name, calibration, folder / f"{name}-1")
-    return latency.compare(model, clips, name, device, threads, folder / f"{name}-1")
+    measure.prepare(model, x, name, calibration, folder / f"{name}-1")
+    return measure.compare(model, clips, name, device, threads, folder / f"{name}-1")
 
 
 def _prepare(place: _Place, name: str, batch: int) -> None:
     folder = place[0]
     model, x, _ = torch.load(folder / "model.pt", weights_only=False)
     calibration, _ = torch.load(folder / "clips.pt")
-    latency.prepare(model, x, name, calibration, folder / f"{name}-{batch}", batch)
+    measure.prepare(model, x, name, calibration, folder / f"{name}-{batch}", batch)
 
 
 def _time(place: _Place, name: str, scope: Scope, batch: int) -> Latency:
     folder, clip_seconds, device, threads, tier = place
     model, x, logits = torch.load(folder / "model.pt", weights_only=False)
-    return latency.measure_latency(
+    return measure.measure_latency(
         model, x, clip_seconds, device=device, threads=threads, scope=scope, tier=tier, backend_name=name, batch=batch,
         logits=logits, folder=folder / f"{name}-{batch}" if isinstance(model, AudioModel) else None,
     )  # fmt: skip

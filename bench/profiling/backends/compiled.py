@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.backends import Backend, Classify
+from bench.profiling.backends import Backend, Classify
 from bench.errors import ProfileError
 from models.base import AudioModel
 from models.ltc import LTCLayer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.backends import Backend, Classify
+from bench.profiling.backends import Backend, Classify
 from models.base import AudioModel
 
 

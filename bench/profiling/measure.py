@@ -1,4 +1,4 @@
-"""Speed of a model, measured in this process; `bench.timing` does it in fresh ones."""
+"""Speed of a model, measured in this process; `bench.profiling.isolated` does it in fresh ones."""
 
 import contextlib
 import copy
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench import catalog, environment
-from bench.backends import Backend, Classify, backend
+from bench import catalog
+from bench.profiling import environment
+from bench.profiling.backends import Backend, Classify, backend
 from bench.errors import ProfileError
 from bench.records.grades import disturbance
 from bench.records.record import Grade, Latency, Scope

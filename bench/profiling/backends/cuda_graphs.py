@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bench.backends import Backend, Classify
-from bench.backends.compiled import refuse_own_kernels
+from bench.profiling.backends import Backend, Classify
+from bench.profiling.backends.compiled import refuse_own_kernels
 from bench.errors import ProfileError
 from models.base import AudioModel
 
