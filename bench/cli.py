@@ -32,7 +32,7 @@ from bench.console import (
 )  # fmt: skip
 from bench.profiling.environment import usable_cores
 from bench.errors import BenchError, SuiteError
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.store import Store, write_whole
 
 app = typer.Typer(
@@ -102,8 +102,8 @@ def run(
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then redraw its tables."""
     from bench.leaderboard.board import summary
-    from bench.progress import Progress
-    from bench.runner import Runner
+    from bench.runner.progress import Progress
+    from bench.runner.driver import Runner
     from bench.tracking import Mirror, choose_mode
 
     if force and time_again:
@@ -169,7 +169,7 @@ def _workers(device: Device, threads: int) -> int:
 
 def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], store: Store, force: bool, as_json: bool) -> None:
     """Show every run with its state, and what its key does not tell: its name in the suite, or what it combines."""
-    from bench.runner import plan
+    from bench.runner.driver import plan
 
     todo, every = plan(grid, store, runs, force)
     states = {run.key: "to do" if run.key in todo else "done" for run in every}

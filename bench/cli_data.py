@@ -79,7 +79,7 @@ def data_download(
     if not yes and not typer.confirm("Download it under this licence?", err=True):
         raise typer.Exit(1)
 
-    from bench.progress import Bytes
+    from bench.runner.progress import Bytes
     from datamodules.base import DataError
     from datamodules.download import download
 

@@ -150,14 +150,14 @@ def _untrained(
 
 def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "Subject":
     """Return a run's trained model, and clips of its dataset."""
-    from bench import work
+    from bench.runner import worker
     from bench.training import build
 
     store = Store(folder.resolve())
     record = build.finished(store, key, "the run to time")
     data = build.dataset(record.run, data_dir, store.cache)
     data.setup()
-    return work.subject(build.load(record.run, store, data), data, device, threads, tier)
+    return worker.subject(build.load(record.run, store, data), data, device, threads, tier)
 
 
 def _table(title: str, found: list[Latency]) -> Table:

@@ -10,7 +10,7 @@ import typer
 from bench import suites
 from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.store import Store, write_whole
 
 app = typer.Typer()
@@ -102,7 +102,7 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Do a published run again, from nothing, and say whether its score lies in the record's interval."""
-    from bench.reproduce import reproduce as reproduced
+    from bench.runner.reproduce import reproduce as reproduced
 
     with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
         place = Place(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)

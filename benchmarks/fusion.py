@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench import work
+from bench.runner import worker
 from bench.training import build
 from bench.evaluation import evaluate
-from bench.place import Place
-from bench.progress import Progress
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
 from bench.records.record import Complexity, Latency, Record
-from bench.runner import Runner
+from bench.runner.driver import Runner
 from bench.records.store import Store
 from bench.suites.suite import Suite
 
@@ -53,7 +53,7 @@ def members(store: Store) -> None:
         record = Record(
             run=run, status="ok", scores=found.values, intervals=intervals, defined=found.defined,
             per_class=found.per_class, classes=data.classes, confusion=found.confusion, complexity=SIZE,
-            latencies=(TIMING,), seconds={"train": 1.0}, data=work.describe(data),
+            latencies=(TIMING,), seconds={"train": 1.0}, data=worker.describe(data),
         )  # fmt: skip
         store.write(record)
 

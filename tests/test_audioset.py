@@ -15,10 +15,10 @@ from fakes.shards import RATE, pack, sound
 
 from bench.training import build
 from bench.training import fit
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.record import Recipe, Record, Run
 from bench.records.store import Store
-from bench.work import execute
+from bench.runner.worker import execute
 from datamodules.audioset import AudioSet
 from datamodules.audioset_lists import OFFICIAL, class_names, segments
 from datamodules.base import DataError, DatasetMissing

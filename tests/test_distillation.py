@@ -10,16 +10,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import work
+from bench.runner import worker
 from bench.training import build
 from bench.training import fit
 from bench.evaluation import evaluate
 from bench import suites
 from bench.errors import RunError
-from bench.place import Place
-from bench.progress import Progress
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
 from bench.records.record import Recipe, Run
-from bench.runner import Runner
+from bench.runner.driver import Runner
 from bench.records.store import Store
 from bench.training.fit import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -187,7 +187,7 @@ def test_a_teacher_changes_nothing_but_the_loss(suite, tmp_path):
     idle = replace(student, recipe=replace(student.recipe, teacher_weight=0.0))
     place = Place(store=tmp_path, data_dir=tmp_path, device="cpu")
     for run in (teacher, idle, plain):
-        assert work.execute(run, place, False, lambda news: None) == "done"
+        assert worker.execute(run, place, False, lambda news: None) == "done"
     store = Store(tmp_path)
     assert store.get(idle.key).curves == store.get(plain.key).curves
     weights = [torch.load(store.artifacts(run.key) / "model.pt", weights_only=True) for run in (idle, plain)]
@@ -205,8 +205,8 @@ def taught(suite, tmp_path_factory):
     )  # fmt: skip
     place = Place(store=folder, data_dir=folder, device="cpu")
     for run in (teacher, plain):
-        assert work.execute(run, place, False, lambda news: None) == "done"
-    work.fuse((fused,), place, frozenset(), lambda news: None)
+        assert worker.execute(run, place, False, lambda news: None) == "done"
+    worker.fuse((fused,), place, frozenset(), lambda news: None)
     data = build.dataset(plain, folder, None)
     data.setup()
     return teacher, plain, fused, Store(folder), data

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError, SuiteError
-from bench.executors import EXECUTORS, Job, executor
+from bench.runner.executors import EXECUTORS, Job, executor
 
 
 def job(key, name, *arguments):
@@ -51,7 +51,7 @@ def test_every_job_has_a_process_of_its_own(tmp_path):
 
 DRIVER = """
 import sys
-from bench.executors import Job, executor
+from bench.runner.executors import Job, executor
 if __name__ == "__main__":
     jobs = [Job(str(i), "fakes.jobs:mark", (sys.argv[1], i, 60.0)) for i in range(2)]
     executor("processes")(jobs, 2, lambda event: None)

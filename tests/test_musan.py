@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import suites
-from bench.place import Place
-from bench.progress import Progress
-from bench.runner import Runner
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
+from bench.runner.driver import Runner
 from bench.records.store import Store
 from datamodules import segments
 from datamodules.base import DataError, DatasetMissing

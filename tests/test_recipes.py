@@ -15,10 +15,10 @@ from bench.suites import recipes
 from bench.suites import suite
 from bench.cli import app
 from bench.errors import RunError, SuiteError
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.record import Recipe, Record, Run
 from bench.records.store import Store
-from bench.work import execute
+from bench.runner.worker import execute
 from datamodules.synthetic import Synthetic, SyntheticTags
 
 

@@ -18,10 +18,10 @@ from bench.cli import main
 from bench.leaderboard.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.leaderboard.board import leaderboards
-from bench.place import Place
-from bench.progress import Progress
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
 from bench.evaluation.rescore import rescore
-from bench.runner import Runner
+from bench.runner.driver import Runner
 from bench.records.store import Store
 
 SUITE = """

@@ -18,12 +18,12 @@ from fakes import urbansound8k
 from rich.console import Console
 
 from bench import suites
-from bench import work
+from bench.runner import worker
 from bench.cli import main
 from bench.errors import RunError
-from bench.place import Place
-from bench.progress import Progress
-from bench.runner import Runner
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
+from bench.runner.driver import Runner
 from bench.records.store import Store
 
 SMALL = """
@@ -141,8 +141,8 @@ def test_every_combination_is_fused_from_one_reading_of_the_data(finished, tmp_p
     suite = write(tmp_path / "small.toml", "fusion_combinations = true\n" + text + "recipe = {epochs = 1}\n")
     run(suite, store, model=("fc", "cnn"))
     readings = []
-    real = work.build.dataset
-    monkeypatch.setattr(work.build, "dataset", lambda *given: readings.append(given[0].key) or real(*given))
+    real = worker.build.dataset
+    monkeypatch.setattr(worker.build, "dataset", lambda *given: readings.append(given[0].key) or real(*given))
     outcome, _ = run(suite, store)
     assert len(outcome.done) == 2 * 4 - 1  # of three members each, of which a pair was fused by the other suite
     assert len(readings) == 2  # to look for the data, and to fuse
@@ -184,7 +184,7 @@ def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_resu
     assert [t.combined for t in Store(store).get(fused).latencies] == 2 * ["sum", "parallel"]
     before = Store(store).get(cnn).to_json()
     with monkeypatch.context() as patch:
-        patch.setattr("bench.work._train", failing)
+        patch.setattr("bench.runner.worker._train", failing)
         outcome, _ = run(suite, store, force=True, model=("cnn",))
     assert outcome.failed[cnn].message == "the disk is full. (The earlier result stays in the table.)"
     assert Store(store).get(cnn).to_json() == before

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from bench import work
+from bench.runner import worker
 from bench.catalog import PRIMARY, dataset
 from bench.errors import BenchError
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.record import Environment, Failure, Record
 from bench.records.store import Store
 
@@ -79,10 +79,10 @@ def _again(store: Store, record: Record, place: Place) -> Record:
             _again(store, needed, place)
     if record.run.members:
         results: list[str | Failure] = []
-        work.fuse((record.run,), place, frozenset(), lambda told: results.append(told[1]))
+        worker.fuse((record.run,), place, frozenset(), lambda told: results.append(told[1]))
         result = results[0]
     else:
-        result = work.execute(record.run, place, False, lambda news: None)
+        result = worker.execute(record.run, place, False, lambda news: None)
     if isinstance(result, Failure):
         raise BenchError(f"{record.key} fails now: {result.kind}: {result.message}")
     found = Store(place.store).get(record.key)

@@ -44,9 +44,9 @@ Listener = Callable[[Event], None]
 Executor = Callable[[Sequence[Job], int, Listener], None]
 
 EXECUTORS: Mapping[str, str] = {
-    "processes": "bench.executors.processes:execute",
-    "serial": "bench.executors.serial:execute",
-    "ray": "bench.executors.ray:execute",
+    "processes": "bench.runner.executors.processes:execute",
+    "serial": "bench.runner.executors.serial:execute",
+    "ray": "bench.runner.executors.ray:execute",
 }
 
 

@@ -9,10 +9,10 @@ from bench.leaderboard import files
 from bench.records import combined
 from bench.catalog import DATASETS, PRIMARY
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.executors import Event, Executor, Job, executor
+from bench.runner.executors import Event, Executor, Job, executor
 from bench.leaderboard.board import Leaderboard
-from bench.place import Place
-from bench.progress import Progress
+from bench.runner.settings import Place
+from bench.runner.progress import Progress
 from bench.records.record import Failure, Record, Run, canonical
 from bench.records.store import Store
 from bench.suites.suite import Suite, is_fusion
@@ -51,7 +51,7 @@ class Runner:
         suite: the suite.
         place: where, and with how many workers.
         progress: is told what happens.
-        executor_name: of `bench.executors`.
+        executor_name: of `bench.runner.executors`.
         mirror: is sent every finished record.
 
     Raises:
@@ -133,7 +133,7 @@ class Runner:
             elif event.failure:
                 checked.append(event.failure)
 
-        self.execute([Job("suite", "bench.work:check", (tuple(todo), self.place))], 1, listen)
+        self.execute([Job("suite", "bench.runner.worker:check", (tuple(todo), self.place))], 1, listen)
         if checked:
             known = checked[0].kind in ("SuiteError", "RunError")
             raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback or checked[0].message)
@@ -150,7 +150,7 @@ class Runner:
             elif event.failure:
                 problems[keys[event.key]] = event.failure
 
-        self.execute([Job(run.key, "bench.work:prepare", (run, self.place)) for run in first.values()], 1, listen)
+        self.execute([Job(run.key, "bench.runner.worker:prepare", (run, self.place)) for run in first.values()], 1, listen)
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -185,7 +185,7 @@ class Runner:
 
         self.execute(
             [
-                Job(cell, "bench.work:fuse", (tuple(group.values()), self.place, frozenset(self.again & group.keys())))
+                Job(cell, "bench.runner.worker:fuse", (tuple(group.values()), self.place, frozenset(self.again & group.keys())))
                 for cell, group in cells.items()
             ],
             self.place.workers,
@@ -210,7 +210,7 @@ class Runner:
                 self._finish(run, event.value)
 
         self.execute(
-            [Job(run.key, "bench.work:execute", (run, self.place, run.key in self.again)) for run in runs],
+            [Job(run.key, "bench.runner.worker:execute", (run, self.place, run.key in self.again)) for run in runs],
             self.place.workers,
             listen,
         )
@@ -332,7 +332,7 @@ class Runner:
         place = replace(self.place, workers=1)
         timed = tuple(runs), place, self.suite.backends, again
         try:
-            self.execute([Job("timings", "bench.work:time_runs", timed)] if runs else [], 1, listen)
+            self.execute([Job("timings", "bench.runner.worker:time_runs", timed)] if runs else [], 1, listen)
             ended += self._add_up(fusions)
         finally:
             for run in ended:  # only now, lest the mirror works while another run is timed

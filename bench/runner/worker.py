@@ -28,7 +28,7 @@ from bench.records import combined
 from bench.profiling.environment import environment, set_threads
 from bench.errors import ProfileError, RunError
 from bench.records.grades import graded
-from bench.place import Place
+from bench.runner.settings import Place
 from bench.records.record import Complexity, Data, Failure, Latency, Record, Run
 from bench.records.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.executors import Event, Job, Listener, perform
+from bench.runner.executors import Event, Job, Listener, perform
 from bench.records.record import Failure
 
 

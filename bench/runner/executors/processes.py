@@ -12,10 +12,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
-from bench.executors import Event, Job, Listener, perform
+from bench.runner.executors import Event, Job, Listener, perform
 from bench.records.record import Failure
 
-_PRELOAD = ["bench.runner", "bench.work"]
+_PRELOAD = ["bench.runner.driver", "bench.runner.worker"]
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.executors import Job, Listener, perform
+from bench.runner.executors import Job, Listener, perform
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
