@@ -25,7 +25,7 @@ from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
 PROJECT = Path(__file__).parents[1]
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli.main import main; main()"]
 SUITE = """
 models = ["fc", "cnn"]
 datasets = ["synthetic"]

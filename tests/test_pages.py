@@ -16,13 +16,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
-from bench import sizes
+from bench.cli import sizes
 from bench.leaderboard import pareto
 from bench.leaderboard import published
 from bench.leaderboard import render
 from bench.leaderboard import files
 from bench import suites
-from bench.cli import main
+from bench.cli.main import main
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width

@@ -13,7 +13,7 @@ from bench.training import build
 from bench.training import fit
 from bench.suites import recipes
 from bench.suites import suite
-from bench.cli import app
+from bench.cli.main import app
 from bench.errors import RunError, SuiteError
 from bench.runner.settings import Place
 from bench.records.record import Recipe, Record, Run

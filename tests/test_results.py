@@ -14,7 +14,7 @@ from test_leaderboard import DATA, record, run
 from bench.leaderboard import render
 from bench import statistics
 from bench import suites
-from bench.cli import main
+from bench.cli.main import main
 from bench.leaderboard.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.leaderboard.board import leaderboards

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench import suites
 from bench.runner import worker
-from bench.cli import main
+from bench.cli.main import main
 from bench.errors import RunError
 from bench.runner.settings import Place
 from bench.runner.progress import Progress
@@ -35,7 +35,7 @@ epochs = 2
 clips_per_class = 10
 clip_seconds = 0.5
 """
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli.main import main; main()"]
 
 
 def write(path, text=SMALL):
@@ -338,7 +338,7 @@ def test_an_argument_that_a_model_does_not_have_stops_before_the_first_run(bench
 
 
 def test_list_is_json_and_needs_no_torch(tmp_path):
-    code = "import sys; sys.argv = ['bench', 'list', '--json']\nfrom bench.cli import app\n"
+    code = "import sys; sys.argv = ['bench', 'list', '--json']\nfrom bench.cli.main import app\n"
     code += "app(standalone_mode=False)\nassert 'torch' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

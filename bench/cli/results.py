@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bench import suites
-from bench.console import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.cli.options import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError
 from bench.runner.settings import Place
 from bench.records.store import Store, write_whole
@@ -165,7 +165,7 @@ def dashboard(
 @app.command("complexity-page")
 def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
     """Count the models of the papers' complexity tables again and draw `complexity.md` beside the tables."""
-    from bench import sizes
+    from bench.cli import sizes
     from bench.leaderboard import files
 
     write_whole(store / files.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
@@ -177,7 +177,7 @@ _PAGE_COMMAND = "bench complexity-page"
 
 def stale_complexity(store: Path) -> list[Path]:
     """Return the complexity page of a store if it is there and differs from what is counted now."""
-    from bench import sizes
+    from bench.cli import sizes
     from bench.leaderboard import files
 
     path = store / files.COMPLEXITY

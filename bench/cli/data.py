@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from bench import catalog
-from bench.console import AsJson, DataDir, data_folder, err, out, print_json
+from bench.cli.options import AsJson, DataDir, data_folder, err, out, print_json
 from bench.errors import BenchError, SuiteError
 from bench.records.store import Store
 

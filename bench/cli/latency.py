@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from bench import catalog
-from bench.console import (
+from bench.cli.options import (
     MODEL,
     AsJson,
     Classes,

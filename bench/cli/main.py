@@ -11,10 +11,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from bench import catalog, cli_data, cli_latency, cli_results
+from bench import catalog
+from bench.cli import data
+from bench.cli import latency
+from bench.cli import results
 from bench.suites import recipes
 from bench import suites
-from bench.console import (
+from bench.cli.options import (
     MODEL,
     AsJson,
     Classes,
@@ -41,9 +44,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(cli_data.app, name="data")
-app.add_typer(cli_results.app)
-app.add_typer(cli_latency.app)
+app.add_typer(data.app, name="data")
+app.add_typer(results.app)
+app.add_typer(latency.app)
 
 Convention = StrEnum("Convention", ["macs", "panns"])
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
@@ -296,7 +299,7 @@ def leaderboard(
         wrong += [
             f"{path} is drawn by no suite that has tables here; delete it" for path in files.orphans(here, present)
         ]
-        wrong += [f"{path} differs from what is counted" for path in cli_results.stale_complexity(store)]
+        wrong += [f"{path} differs from what is counted" for path in results.stale_complexity(store)]
     if as_json:
         print_json({"suites": names, "wrong": wrong, "csv": result})
     for line in dict.fromkeys(wrong):
