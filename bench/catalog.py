@@ -325,12 +325,16 @@ BACKENDS = {
         line="PyTorch, 2-D convolutions with channels last",
     ),
     "onnxruntime": Backend(
-        target="bench.profiling.backends.onnx_runtime:OnnxRuntime", line="exported to ONNX Runtime, on the CPU; needs [export]"
+        target="bench.profiling.backends.onnx_runtime:OnnxRuntime",
+        line="exported to ONNX Runtime, on the CPU; needs [export]",
     ),
     "int8": Backend(
-        target="bench.profiling.backends.int8:Int8", line="ONNX Runtime in 8 bits, ranges from training clips; needs [export]"
+        target="bench.profiling.backends.int8:Int8",
+        line="ONNX Runtime in 8 bits, ranges from training clips; needs [export]",
     ),
-    "cuda-graphs": Backend(target="bench.profiling.backends.cuda_graphs:CudaGraphs", line="a GPU's kernels played back at once"),
+    "cuda-graphs": Backend(
+        target="bench.profiling.backends.cuda_graphs:CudaGraphs", line="a GPU's kernels played back at once"
+    ),
     "cuda-graphs-bf16": Backend(
         target="bench.profiling.backends.cuda_graphs:CudaGraphsBf16", line="the same in bfloat16 from the features on"
     ),

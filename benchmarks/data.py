@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.training import build
-from bench.suites import suite
+from bench import suites
 from bench.training.fit import train
 from datamodules.audio import decode
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
@@ -94,7 +94,7 @@ def embeddings(root: Path) -> None:
         taken.append(times() - began)
     print(f"AudioSet: {segments:,} segments parsed and checked in {said(taken)}")
 
-    run = next(run for run in suite.read("audioset-embeddings").runs() if run.model == "fc")
+    run = next(run for run in suites.read("audioset-embeddings").runs() if run.model == "fc")
     with tempfile.TemporaryDirectory() as folder:
         data = AudioSetEmbeddings(root, Path(folder), batch_size=run.recipe.batch_size)
         data.setup()

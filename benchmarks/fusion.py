@@ -18,12 +18,12 @@ from rich.console import Console
 from bench.runner import worker
 from bench.training import build
 from bench.evaluation import evaluate
-from bench.runner.settings import Place
+from bench.runner.settings import RunSettings
 from bench.runner.progress import Progress
-from bench.records.record import Complexity, Latency, Record
+from bench.records import Complexity, Latency, Record
 from bench.runner.driver import Runner
-from bench.records.store import Store
-from bench.suites.suite import Suite
+from bench.records import Store
+from bench.suites import Suite
 
 SUITE = Suite(
     name="fusions",
@@ -64,11 +64,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         members(store)
-        place = Place(store=store.root, data_dir=store.root, device="cpu")
+        settings = RunSettings(store=store.root, data_dir=store.root, device="cpu")
         for what in ("first, with the start of the worker process", "once more"):
             runs = [run for run in SUITE.runs() if run.members]
             start = time.perf_counter()
-            outcome = Runner(SUITE, place, Progress(console)).run(runs, force=True)
+            outcome = Runner(SUITE, settings, Progress(console)).run(runs, force=True)
             print(f"{len(outcome.done)} fusions, {what}: {time.perf_counter() - start:.1f} s")
 
 

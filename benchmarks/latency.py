@@ -20,7 +20,7 @@ from bench.training import build
 from bench.errors import ProfileError
 from bench.records.grades import graded
 from bench.profiling.measure import TIERS
-from bench.records.record import Latency
+from bench.records import Latency
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
 CASES = {"cnn14": 10.0, "swishnet": 2.0}
@@ -35,7 +35,7 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
     tier = replace(TIERS["full"], seconds=tier_seconds)
     found: dict[str, list[Latency]] = {}
     left = list(BACKENDS)
-    with isolated.Subject(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
+    with isolated.LatencyTarget(model, clips[0], length, calibration=clips[1:3], clips=clips[3:], tier=tier) as subject:
         for _ in range(4 * repetitions):
             for backend in left:
                 try:

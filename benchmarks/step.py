@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from bench.training import build
-from bench.records.record import Recipe
+from bench.records import Recipe
 from bench.training.fit import Batch, Fit
 
 ROUNDS = 9

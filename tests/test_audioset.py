@@ -15,9 +15,9 @@ from fakes.shards import RATE, pack, sound
 
 from bench.training import build
 from bench.training import fit
-from bench.runner.settings import Place
-from bench.records.record import Recipe, Record, Run
-from bench.records.store import Store
+from bench.runner.settings import RunSettings
+from bench.records import Recipe, Record, Run
+from bench.records import Store
 from bench.runner.worker import execute
 from datamodules.audioset import AudioSet
 from datamodules.audioset_lists import OFFICIAL, class_names, segments
@@ -175,9 +175,9 @@ def test_the_real_lists() -> None:
 # Runs on the stream
 
 
-def record(place: Place, run: Run) -> Record:
-    assert execute(run, place, False, lambda news: None) == "done", Store(place.store).get(run.key)
-    found = Store(place.store).get(run.key)
+def record(settings: RunSettings, run: Run) -> Record:
+    assert execute(run, settings, False, lambda news: None) == "done", Store(settings.store).get(run.key)
+    found = Store(settings.store).get(run.key)
     assert found is not None
     return found
 
@@ -188,14 +188,14 @@ def test_a_run(tmp_path: Path, dataset: str, shards: int) -> None:
     """From the data to the record, balanced, with a teacher; once as a folder, once as shards."""
     write = {"audioset": fake.write, "vggsound": fake_vggsound.write}[dataset]
     write(tmp_path / dataset, shards=shards)
-    place = Place(store=tmp_path / "runs", data_dir=tmp_path, device="cpu")
+    settings = RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu")
     recipe = Recipe(epochs=1, balanced=True, batch_size=8)
     teacher = Run(model="fc", frontend="logmel-1s", dataset=dataset, recipe=recipe, data={"clip_seconds": 1.0})
-    first = record(place, teacher)
+    first = record(settings, teacher)
     assert first.data is not None
     assert first.data.clips_available == {"audioset": 50, "vggsound": 70}[dataset]
     student = replace(teacher, model="swishnet", frontend="mfcc", recipe=replace(recipe, teacher=teacher.key))
-    assert record(place, student).status == "ok"
+    assert record(settings, student).status == "ok"
 
 
 def prepared(root: Path) -> tuple[Run, AudioSet, Any]:

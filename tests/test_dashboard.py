@@ -19,13 +19,13 @@ from PIL import Image
 from bench import suites
 from bench.leaderboard import files
 from bench.errors import BenchError
-from bench.records.record import Record
-from bench.records.store import Store
+from bench.records import Record
+from bench.records import Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
 PROJECT = Path(__file__).parents[1]
-BENCH = [sys.executable, "-c", "from bench.cli.main import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 SUITE = """
 models = ["fc", "cnn"]
 datasets = ["synthetic"]

@@ -16,11 +16,11 @@ from bench.training import fit
 from bench.evaluation import evaluate
 from bench import suites
 from bench.errors import RunError
-from bench.runner.settings import Place
+from bench.runner.settings import RunSettings
 from bench.runner.progress import Progress
-from bench.records.record import Recipe, Run
+from bench.records import Recipe, Run
 from bench.runner.driver import Runner
-from bench.records.store import Store
+from bench.records import Store
 from bench.training.fit import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel
@@ -136,8 +136,8 @@ def test_a_student_follows_its_teacher_where_the_labels_are_wrong(tmp_path, monk
 
 
 def do(suite, store, *runs, force=False):
-    place = Place(store=store, data_dir=Path("nowhere"), device="cpu")
-    return Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").run(runs or suite.runs(), force)
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
+    return Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial").run(runs or suite.runs(), force)
 
 
 @pytest.fixture(scope="module")
@@ -185,9 +185,9 @@ def test_a_student_without_its_teacher_fails_alone(suite, tmp_path, monkeypatch)
 def test_a_teacher_changes_nothing_but_the_loss(suite, tmp_path):
     teacher, student, plain, _ = suite.runs()
     idle = replace(student, recipe=replace(student.recipe, teacher_weight=0.0))
-    place = Place(store=tmp_path, data_dir=tmp_path, device="cpu")
+    settings = RunSettings(store=tmp_path, data_dir=tmp_path, device="cpu")
     for run in (teacher, idle, plain):
-        assert worker.execute(run, place, False, lambda news: None) == "done"
+        assert worker.execute(run, settings, False, lambda news: None) == "done"
     store = Store(tmp_path)
     assert store.get(idle.key).curves == store.get(plain.key).curves
     weights = [torch.load(store.artifacts(run.key) / "model.pt", weights_only=True) for run in (idle, plain)]
@@ -203,10 +203,10 @@ def taught(suite, tmp_path_factory):
         model="fusion-average", frontend="none", dataset="synthetic", data=plain.data,
         arguments={"members": [teacher.key, plain.key]},
     )  # fmt: skip
-    place = Place(store=folder, data_dir=folder, device="cpu")
+    settings = RunSettings(store=folder, data_dir=folder, device="cpu")
     for run in (teacher, plain):
-        assert worker.execute(run, place, False, lambda news: None) == "done"
-    worker.fuse((fused,), place, frozenset(), lambda news: None)
+        assert worker.execute(run, settings, False, lambda news: None) == "done"
+    worker.fuse((fused,), settings, frozenset(), lambda news: None)
     data = build.dataset(plain, folder, None)
     data.setup()
     return teacher, plain, fused, Store(folder), data

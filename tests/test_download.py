@@ -27,7 +27,7 @@ from fakes.server import Server, serving
 from typer.testing import CliRunner
 
 from bench import catalog
-from bench.cli.main import app
+from bench.cli import app
 from bench.errors import BenchError, SuiteError
 from datamodules import download as downloading
 from datamodules.archives import ArchiveError, DiskFull
@@ -536,7 +536,7 @@ url, size, digest = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 file = replace(sources.SOURCES["esc50"].files[0], url=url, name="set.zip", size=size, digest=digest, inner="top")
 sources.SOURCES["esc50"] = replace(sources.SOURCES["esc50"], files=(file,), contents={"audio/*.wav": 2})
 sys.argv = ["bench", "data", "download", "esc50", "--yes", "--json", "--data-dir", sys.argv[4]]
-from bench.cli.main import main
+from bench.cli import main
 main()
 """
 

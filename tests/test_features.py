@@ -17,7 +17,7 @@ from bench.training import build
 from bench.training import feature_cache
 from bench.training import fit
 from bench.training.feature_cache import Cache
-from bench.records.record import Recipe, Run
+from bench.records import Recipe, Run
 from datamodules.clips import WaveformClips
 from datamodules.synthetic import Synthetic
 from models.frontends.logmel import LogMel, PooledLogMel
@@ -161,7 +161,9 @@ def test_other_data_code_and_arithmetic_are_other_entries(data, monkeypatch):
         keys.append(key())
     with monkeypatch.context() as patch:
         source = feature_cache.inspect.getsource
-        patch.setattr(feature_cache.inspect, "getsource", lambda module: source(module) + "#" * (module.__name__ == MEL))
+        patch.setattr(
+            feature_cache.inspect, "getsource", lambda module: source(module) + "#" * (module.__name__ == MEL)
+        )
         keys.append(key())
     with monkeypatch.context() as patch:
         patch.setattr(torch, "__version__", "9.9")

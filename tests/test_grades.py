@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from test_timing import TIMED
 
-from bench.runner import worker
+from bench.runner import timings as timing_runs
 from bench.records.grades import graded, records
 from bench.profiling.measure import together
-from bench.runner.settings import Place
-from bench.records.record import Complexity, Record, Run
-from bench.records.store import Store
+from bench.runner.settings import RunSettings
+from bench.records import Complexity, Record, Run
+from bench.records import Store
 
 STEADY = replace(TIMED, processes=3, sentinel_ms=0.2)
 
@@ -64,13 +64,15 @@ def test_a_disturbed_timing_takes_no_better_ones_place(tmp_path: Path, monkeypat
     run = Run(model="cnn", frontend="logmel", dataset="synthetic")
     store = Store(tmp_path)
     old = (replace(STEADY, p50_ms=1.0), replace(STEADY, p50_ms=1.0, scope="model", grade="C"))
-    monkeypatch.setattr(worker.build, "finished", lambda store, key, what: store.get(key))
+    monkeypatch.setattr(Store, "finished_record", lambda store, key, role: store.get(key))
 
     def after(*grades: str) -> list[float]:
         store.write(Record(run=run, status="ok", latencies=old))
         new = tuple(replace(one, p50_ms=2.0, grade=grade) for one, grade in zip(old, grades, strict=True))
-        monkeypatch.setattr(worker, "_timings", lambda *given: (new, {}))
-        worker.time_runs((run,), Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None)
+        monkeypatch.setattr(timing_runs, "_timings", lambda *given: (new, {}))
+        timing_runs.time_runs(
+            (run,), RunSettings(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None
+        )
         return [one.p50_ms for one in store.get(run.key).latencies]
 
     assert after("C", "C") == [1.0, 2.0]
@@ -78,8 +80,8 @@ def test_a_disturbed_timing_takes_no_better_ones_place(tmp_path: Path, monkeypat
     old = (replace(old[0], threads=2), old[1])
     new_conditions = replace(STEADY, p50_ms=3.0, grade="C")
     store.write(Record(run=run, status="ok", latencies=old))
-    monkeypatch.setattr(worker, "_timings", lambda *given: ((new_conditions,), {}))
-    worker.time_runs((run,), Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None)
+    monkeypatch.setattr(timing_runs, "_timings", lambda *given: ((new_conditions,), {}))
+    timing_runs.time_runs((run,), RunSettings(store=tmp_path, data_dir=tmp_path), ("eager",), True, lambda news: None)
     assert store.get(run.key).latencies == (new_conditions,)
 
 
@@ -95,10 +97,10 @@ def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: P
         asked.append(run.model)
         return (replace(STEADY, sentinel_ms=speeds[run.model].pop(0)),), {}
 
-    monkeypatch.setattr(worker, "_timings", timings)
-    monkeypatch.setattr(worker.build, "finished", lambda store, key, what: store.get(key))
+    monkeypatch.setattr(timing_runs, "_timings", timings)
+    monkeypatch.setattr(Store, "finished_record", lambda store, key, role: store.get(key))
     told: list[tuple[str, object]] = []
-    worker.time_runs(runs, Place(store=tmp_path, data_dir=tmp_path), ("eager",), True, told.append)
+    timing_runs.time_runs(runs, RunSettings(store=tmp_path, data_dir=tmp_path), ("eager",), True, told.append)
     assert asked == ["cnn", "ltc", "fc", "ltc", "fc", "ltc", "ltc"]  # four times at most
     assert [key for key, news in told if news is None] == [runs[i].key for i in (0, 2, 1)]
     assert [store.get(run.key).latencies[0].sentinel_ms for run in runs] == [0.2, 0.4, 0.19]

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench.leaderboard import render
 from bench.leaderboard.board import leaderboards, summary
-from bench.records.record import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
+from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 from bench.leaderboard.render.html import page_file
 from bench.leaderboard.render.text import html as html_text
 from bench.leaderboard.render.text import md, plain, three
@@ -585,7 +585,9 @@ def test_summary_and_terminal():
 
 
 def test_never_imports_torch():
-    code = "import sys, bench.leaderboard.render, bench.leaderboard.board, bench.statistics; print('torch' in sys.modules)"
+    code = (
+        "import sys, bench.leaderboard.render, bench.leaderboard.board, bench.statistics; print('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 

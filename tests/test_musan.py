@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import suites
-from bench.runner.settings import Place
+from bench.runner.settings import RunSettings
 from bench.runner.progress import Progress
 from bench.runner.driver import Runner
-from bench.records.store import Store
+from bench.records import Store
 from datamodules import segments
 from datamodules.base import DataError, DatasetMissing
 from datamodules.folds import grouped_shares, merged
@@ -115,8 +115,8 @@ def test_the_tree_is_read(tmp_path):
     assert "left out" not in data.note
     found = [files(part) for part in parts(data)]
     assert set().union(*found) == {
-        f"{place}/{place.replace('/', '-')}-{i:04}.wav"
-        for place, count in fake_musan.FILES.items()
+        f"{settings}/{settings.replace('/', '-')}-{i:04}.wav"
+        for settings, count in fake_musan.FILES.items()
         for i in range(count)
     }
     assert sum(map(len, found)) == 30
@@ -282,8 +282,8 @@ def test_pieces_are_cut_from_files_after_the_papers_chain(tmp_path, seconds):
         starts = {name: [] for name in whole}
         x = part.load(range(len(part))).numpy() * 32768
         for row, name in zip(x, part.ids, strict=True):
-            file, _, place = name[:-1].partition("[")
-            start, end = map(int, place.split(":"))
+            file, _, settings = name[:-1].partition("[")
+            start, end = map(int, settings.split(":"))
             assert end - start == size
             samples = whole[file]
             np.testing.assert_allclose(row, samples[np.arange(start, end) % len(samples)], atol=1)  # a rounding
@@ -466,8 +466,8 @@ def test_a_training_scores_speech_against_the_rest(tmp_path):
         """
     )
     suite = suites.read(str(tmp_path / "suite.toml"))
-    place = Place(store=tmp_path / "runs", data_dir=tmp_path, device="cpu", workers=1)
-    outcome = Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").run(suite.runs(), False)
+    settings = RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu", workers=1)
+    outcome = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial").run(suite.runs(), False)
     assert not outcome.failed
     record = Store(tmp_path / "runs").get(suite.runs()[0].key)
     assert record.status == "ok"

@@ -22,11 +22,11 @@ from bench.leaderboard import published
 from bench.leaderboard import render
 from bench.leaderboard import files
 from bench import suites
-from bench.cli.main import main
+from bench.cli import main
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
-from bench.records.store import Store
+from bench.records import Store
 from bench.leaderboard.confusions import winner
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bench import catalog
 from bench.evaluation import feature_plots
-from bench.cli.main import app, main
+from bench.cli import app, main
 
 RATE = 16000
 FIXED = ["logmel", "logmel-20ms", "mfcc", "logmel-1s", "waveform"]

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from bench.training import build
 from bench.training import fit
 from bench.suites import recipes
-from bench.suites import suite
-from bench.cli.main import app
+from bench import suites
+from bench.cli import app
 from bench.errors import RunError, SuiteError
-from bench.runner.settings import Place
-from bench.records.record import Recipe, Record, Run
-from bench.records.store import Store
+from bench.runner.settings import RunSettings
+from bench.records import Recipe, Record, Run
+from bench.records import Store
 from bench.runner.worker import execute
 from datamodules.synthetic import Synthetic, SyntheticTags
 
@@ -45,7 +45,7 @@ def test_warm_restarts_fall_to_the_papers_least_rate():
 def written(tmp_path, text):
     path = tmp_path / "mine.toml"
     path.write_text('models = ["fc", "cnn"]\ndatasets = ["synthetic"]\n' + text)
-    return suite.read(str(path))
+    return suites.read(str(path))
 
 
 def test_a_suite_takes_a_papers_recipe_and_says_what_differs(tmp_path):
@@ -158,13 +158,13 @@ def test_an_unknown_module_and_nothing_left_to_learn_are_errors():
 
 
 @pytest.fixture
-def place(tmp_path):
-    return Place(store=tmp_path / "runs", data_dir=tmp_path, device="cpu")
+def settings(tmp_path):
+    return RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu")
 
 
-def finish(place, run):
-    assert execute(run, place, False, lambda news: None) == "done", Store(place.store).get(run.key).error
-    return Store(place.store).get(run.key)
+def finish(settings, run):
+    assert execute(run, settings, False, lambda news: None) == "done", Store(settings.store).get(run.key).error
+    return Store(settings.store).get(run.key)
 
 
 def small(**recipe):
@@ -177,11 +177,11 @@ def small(**recipe):
     )
 
 
-def test_a_run_starts_from_anothers_weights(place):
-    first = finish(place, small()).run
+def test_a_run_starts_from_anothers_weights(settings):
+    first = finish(settings, small()).run
     run = small(init=first.key, learning_rate=1e-12, weight_decay=0.0)
-    finish(place, run)
-    store = Store(place.store)
+    finish(settings, run)
+    store = Store(settings.store)
     one, other = (torch.load(store.artifacts(key) / "model.pt", weights_only=True) for key in (first.key, run.key))
     weights = [name for name in one if name.endswith("weight")]
     assert weights
@@ -190,14 +190,14 @@ def test_a_run_starts_from_anothers_weights(place):
     assert run.needs == (first.key,)
 
 
-def test_other_classes_leave_the_last_layer_as_drawn(place):
-    first = finish(place, small()).run
+def test_other_classes_leave_the_last_layer_as_drawn(settings):
+    first = finish(settings, small()).run
     run = replace(small(init=first.key), dataset="folder", data={})
     _, data, _ = prepared()
     model = build.sized("cnn", "logmel", {}, data.clip_shape, data.sample_rate, len(data.classes) + 3)
     drawn = copy.deepcopy(model.state_dict())
-    build.start_from(model, run, Store(place.store))
-    learnt = torch.load(Store(place.store).artifacts(first.key) / "model.pt", weights_only=True)
+    build.start_from(model, run, Store(settings.store))
+    learnt = torch.load(Store(settings.store).artifacts(first.key) / "model.pt", weights_only=True)
     head = next(name for name, module in model.named_modules() if module is model.output)
     assert torch.equal(model.output.weight, drawn[f"{head}.weight"])
     same = [name for name, value in learnt.items() if value.shape == drawn[name].shape]
@@ -205,9 +205,9 @@ def test_other_classes_leave_the_last_layer_as_drawn(place):
     assert all(torch.equal(model.state_dict()[name], learnt[name]) for name in same)
 
 
-def test_what_it_cannot_start_from_is_said(place):
-    first = finish(place, small()).run
-    store = Store(place.store)
+def test_what_it_cannot_start_from_is_said(settings):
+    first = finish(settings, small()).run
+    store = Store(settings.store)
     wrong = replace(small(init=first.key), model="fc", frontend="logmel-1s")
     _, data, _ = prepared()
     with pytest.raises(RunError, match="differ in name or shape"):
@@ -228,7 +228,7 @@ def test_in_a_suite_a_run_starts_from_a_system_by_name(tmp_path):
         'models = ["cnn", "tuned"]\ndatasets = ["synthetic"]\nfolds = [0, 1]\n'
         '[model.tuned]\nmodel = "cnn"\nrecipe = {init = "cnn", learning_rate = 1e-4}\n'
     )
-    grid = suite.read(str(path))
+    grid = suites.read(str(path))
     names = grid.names()
     for fold in (0, 1):
         plain, tuned = (next(r for r in grid.runs() if names[r.key] == n and r.fold == fold) for n in ("cnn", "tuned"))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import RecordError
-from bench.records.record import Latency, Recipe, Record, Run, canonical
+from bench.records import Latency, Recipe, Record, Run, canonical
 
 RECIPE = Recipe(epochs=3)
 RUN = Run(model="cnn", frontend="logmel", dataset="esc10", fold=1, recipe=RECIPE, arguments={"channels": [8, 16]})

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from bench.suites import recipes
-from bench.suites import suite
-from bench.records.record import Failure
+from bench import suites
+from bench.records import Failure
 from bench.records.redaction import clean, find, names_secret, redacted
 
 NOBODY: dict[str, str] = {}
@@ -78,7 +78,7 @@ def test_failures_keep_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_suites_and_recipes_that_come_along_hold_none() -> None:
-    for name in suite.suites():
-        assert suite.read(name).runs()
+    for name in suites.suites():
+        assert suites.read(name).runs()
     for name in recipes.names():
         assert find(recipes.read(name).values) is None

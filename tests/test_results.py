@@ -14,15 +14,15 @@ from test_leaderboard import DATA, record, run
 from bench.leaderboard import render
 from bench import statistics
 from bench import suites
-from bench.cli.main import main
+from bench.cli import main
 from bench.leaderboard.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.leaderboard.board import leaderboards
-from bench.runner.settings import Place
+from bench.runner.settings import RunSettings
 from bench.runner.progress import Progress
 from bench.evaluation.rescore import rescore
 from bench.runner.driver import Runner
-from bench.records.store import Store
+from bench.records import Store
 
 SUITE = """
 models = ["fc", "lstm-skip", "fusion-average"]
@@ -45,8 +45,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     path = folder / "small.toml"
     path.write_text(SUITE)
     suite = suites.read(str(path))
-    place = Place(store=folder / "runs", data_dir=folder, device="cpu")
-    outcome = Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").run(suite.runs())
+    settings = RunSettings(store=folder / "runs", data_dir=folder, device="cpu")
+    outcome = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial").run(suite.runs())
     assert not outcome.failed
     return path, folder / "runs"
 

@@ -19,12 +19,12 @@ from rich.console import Console
 
 from bench import suites
 from bench.runner import worker
-from bench.cli.main import main
+from bench.cli import main
 from bench.errors import RunError
-from bench.runner.settings import Place
+from bench.runner.settings import RunSettings
 from bench.runner.progress import Progress
 from bench.runner.driver import Runner
-from bench.records.store import Store
+from bench.records import Store
 
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]
@@ -35,7 +35,7 @@ epochs = 2
 clips_per_class = 10
 clip_seconds = 0.5
 """
-BENCH = [sys.executable, "-c", "from bench.cli.main import main; main()"]
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 
 
 def write(path, text=SMALL):
@@ -45,9 +45,9 @@ def write(path, text=SMALL):
 
 def run(suite, folder, data_dir=Path("nowhere"), executor="serial", force=False, **narrow):
     console = Console(file=io.StringIO(), width=200)
-    place = Place(store=folder, data_dir=data_dir, device="cpu", workers=2)
+    settings = RunSettings(store=folder, data_dir=data_dir, device="cpu", workers=2)
     runs = suites.select(suite.runs(), **narrow) if narrow else suite.runs()
-    outcome = Runner(suite, place, Progress(console), executor).run(runs, force)
+    outcome = Runner(suite, settings, Progress(console), executor).run(runs, force)
     return outcome, console.file.getvalue()
 
 
@@ -119,10 +119,10 @@ def test_timings_are_measured_again_without_training(finished, tmp_path):
     assert fused.latencies == before[fused.key].latencies  # one member has no such timing
     assert not run(suite, store)[0].warnings  # nothing is tried twice
     runs = suites.select(suite.runs(), model=("cnn",))
-    noisy = tuple(replace(timing, grade="C") for timing in cnn.latencies)  # any new one takes their place
+    noisy = tuple(replace(timing, grade="C") for timing in cnn.latencies)  # any new one takes their settings
     Store(store).write(cnn.with_latencies(noisy))
-    place = Place(store=store, data_dir=Path("nowhere"), device="cpu")
-    Runner(suite, place, Progress(Console(file=io.StringIO())), "serial").time(runs, again=True)
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
+    Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial").time(runs, again=True)
     again = [Store(store).get(r.key) for r in suite.runs()]
     assert again[0] == fc
     assert [t.backend for t in again[1].latencies] == [t.backend for t in cnn.latencies]
@@ -338,7 +338,7 @@ def test_an_argument_that_a_model_does_not_have_stops_before_the_first_run(bench
 
 
 def test_list_is_json_and_needs_no_torch(tmp_path):
-    code = "import sys; sys.argv = ['bench', 'list', '--json']\nfrom bench.cli.main import app\n"
+    code = "import sys; sys.argv = ['bench', 'list', '--json']\nfrom bench.cli import app\n"
     code += "app(standalone_mode=False)\nassert 'torch' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -13,7 +13,7 @@ from bench.profiling import isolated
 from bench.training import build
 from bench.errors import ProfileError
 from bench.profiling.measure import Tier, measure_latency, together
-from bench.records.record import Latency
+from bench.records import Latency
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip
@@ -63,7 +63,7 @@ def test_threads_lie_on_cores_of_their_own_first(monkeypatch, tmp_path) -> None:
 def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
     model, shape, seconds = build.untrained("fc", 5, 1.0, 16000, None, None)
     x = torch.rand(1, *shape)
-    with isolated.Subject(model, x, seconds, tier=SHORT) as subject:
+    with isolated.LatencyTarget(model, x, seconds, tier=SHORT) as subject:
         whole, part = (subject.latency("eager", scope) for scope in isolated.SCOPES)
         rows = subject.sweep("eager", "model", 4)
     assert (whole.scope, part.scope) == ("end-to-end", "model")

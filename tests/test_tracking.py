@@ -21,7 +21,7 @@ from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from bench.records.record import Complexity, Failure, Latency, Recipe, Record, Run
+from bench.records import Complexity, Failure, Latency, Recipe, Record, Run
 from bench.tracking import Mirror, charts, choose_mode
 from bench.tracking.charts import precision_recall, precision_recall_rows, roc, roc_rows
 from bench.tracking.mirror import _child_variables
@@ -75,7 +75,7 @@ TARGETS = np.array([0, 0, 1, 1])
 
 DRIVER = """
 import pathlib, sys
-from bench.records.record import Record
+from bench.records import Record
 from bench.tracking import Mirror
 folder = pathlib.Path(sys.argv[1])
 OK, FAILED, TELLING = (
@@ -478,7 +478,7 @@ def test_a_record_that_is_not_json_is_a_warning(fake_wandb: Callable[[str], Path
 def test_child_ends_soon_after_its_parent_is_killed(fake_wandb: Callable[[str], Path]) -> None:
     folder = fake_wandb("time.sleep(3600)")
     code = (
-        "import pathlib, sys, time; from bench.records.record import Record, Run; from bench.tracking import Mirror\n"
+        "import pathlib, sys, time; from bench.records import Record, Run; from bench.tracking import Mirror\n"
         "mirror = Mirror('offline', 'quick', pathlib.Path(sys.argv[1]))\n"
         "mirror.send(Record(run=Run(model='cnn', frontend='logmel', dataset='esc10'), status='ok'))\n"
         "print(mirror._child.pid, flush=True); time.sleep(60)"

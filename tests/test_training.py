@@ -8,7 +8,7 @@ import torch
 from bench.training import build
 from bench.training import fit
 from bench.errors import RunError
-from bench.records.record import Recipe, Run
+from bench.records import Recipe, Run
 from datamodules.synthetic import Synthetic, SyntheticTags
 
 

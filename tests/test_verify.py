@@ -14,7 +14,7 @@ from fakes import folder as fake_folder
 from fakes import ravdess as fake_ravdess
 from typer.testing import CliRunner
 
-from bench.cli.main import app
+from bench.cli import app
 from bench.errors import SuiteError
 from datamodules.audioset_embeddings import AudioSetEmbeddings
 from datamodules.base import AudioDataModule

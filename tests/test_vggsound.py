@@ -13,7 +13,7 @@ from fakes import vggsound as fake
 from fakes.shards import RATE, pack, sound
 from typer.testing import CliRunner
 
-from bench.cli.main import app
+from bench.cli import app
 from datamodules import youtube
 from datamodules.base import DataError, DatasetMissing
 from datamodules.shards import StreamLoader

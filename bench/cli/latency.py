@@ -25,14 +25,13 @@ from bench.cli.options import (
     print_json,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
-from bench.records.grades import graded
-from bench.records.record import Latency, Scope
 from bench.leaderboard.render.text import NONE
-from bench.records.store import Store
+from bench.records import Latency, Scope, Store
+from bench.records.grades import graded
 
 if TYPE_CHECKING:
+    from bench.profiling.isolated import LatencyTarget
     from bench.profiling.measure import Tier
-    from bench.profiling.isolated import Subject
 
 app = typer.Typer()
 TierName = StrEnum("TierName", ["quick", "full"])
@@ -132,7 +131,7 @@ def _device(asked: Device) -> DeviceName:
 
 def _untrained(
     asked: tuple[str, int, float | None, int, str | None, str | None], device: DeviceName, threads: int, tier: "Tier"
-) -> "Subject":
+) -> "LatencyTarget":
     """Return a model with weights as drawn, and noise for clips."""
     import torch
 
@@ -143,21 +142,21 @@ def _untrained(
     noise = torch.Generator().manual_seed(0)
     low = 0.0 if asked[5] else -1.0
     clips = [torch.rand(1, *shape, generator=noise) * (1 - low) + low for _ in range(8)]
-    return isolated.Subject(
+    return isolated.LatencyTarget(
         built, clips[0], length, calibration=clips[1:5], clips=clips[5:], device=device, threads=threads, tier=tier
     )
 
 
-def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "Subject":
+def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "LatencyTarget":
     """Return a run's trained model, and clips of its dataset."""
-    from bench.runner import worker
+    from bench.runner import timings
     from bench.training import build
 
     store = Store(folder.resolve())
-    record = build.finished(store, key, "the run to time")
+    record = store.finished_record(key, "the run to time")
     data = build.dataset(record.run, data_dir, store.cache)
     data.setup()
-    return worker.subject(build.load(record.run, store, data), data, device, threads, tier)
+    return timings.latency_target(build.load(record.run, store, data), data, device, threads, tier)
 
 
 def _table(title: str, found: list[Latency]) -> Table:

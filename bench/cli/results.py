@@ -8,13 +8,100 @@ from typing import Annotated, Any
 import typer
 
 from bench import suites
+from bench.cli.models import stale_complexity
 from bench.cli.options import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
-from bench.errors import BenchError, RecordError
-from bench.runner.settings import Place
-from bench.records.store import Store, write_whole
+from bench.errors import BenchError, RecordError, SuiteError
+from bench.records import Store, write_whole
+from bench.runner.settings import RunSettings
 
 app = typer.Typer()
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
+
+
+@app.command()
+def leaderboard(
+    suite: Annotated[
+        str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")
+    ] = None,
+    store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("leaderboards"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if a table differs from its records.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Redraw the pages of a store from its records."""
+    from bench.leaderboard import files
+    from bench.leaderboard.render import csv_text
+
+    here = Store(store)
+    drawn = [name for name in suites.suites() if (store / f"{name}.md").exists()]
+    drawn += [str(path) for path in sorted(store.glob("*.toml"))]
+    names = [suite] if suite else drawn
+    if not names:
+        raise SuiteError(f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them")
+    wrong: list[str] = []
+    result: dict[str, str] = {}
+    for name in names:
+        grid = suites.read(name)
+        if check:
+            wrong += [f"{store}/records/{key}.json is gone: restore it" for key in files.dropped(here, grid)]
+            wrong += [f"{path} differs from its records" for path in files.stale(here, grid)]
+            continue
+        boards, damaged = files.draw(here, grid)
+        result[name] = csv_text(boards)
+        wrong += [f"damaged: {error}" for error in damaged]
+    if check:
+        present = [suites.read(name) for name in {*drawn, *names}]
+        known = {r.key for grid in present for r in grid.runs()}
+        orphans = {p.stem for p in (store / "records").glob("*.json") if p.stem not in known}
+        for name in suites.suites():
+            if name not in drawn and (its := orphans & {run.key for run in suites.read(name).runs()}):
+                wrong.append(f"{store}/{name}.md is gone: `bench leaderboard --suite {name}` draws it")
+                orphans -= its
+        wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
+        wrong += [
+            f"{path} is drawn by no suite that has tables here; delete it" for path in files.orphans(here, present)
+        ]
+        wrong += [f"{path} differs from what is counted" for path in stale_complexity(store)]
+    if as_json:
+        print_json({"suites": names, "wrong": wrong, "csv": result})
+    for line in dict.fromkeys(wrong):
+        err.print(line, markup=False, highlight=False)
+    if wrong:
+        raise typer.Exit(1)
+    if not as_json:
+        out.print(
+            f"{', '.join(names)}: {'tables match their records' if check else f'tables redrawn in {store}'}",
+            markup=False,
+            highlight=False,
+        )
+
+
+@app.command()
+def publish(
+    suite: SuiteName,
+    store: Annotated[Path, typer.Option(help="Where the records are.")] = Path("runs"),
+    to: Annotated[Path, typer.Option(help="The published store.")] = Path("leaderboards"),
+) -> None:
+    """Copy a suite's finished records to the published store and redraw its tables."""
+    from bench.leaderboard import files
+
+    grid = suites.read(suite)
+    source, target = Store(store), Store(to)
+    records, damaged = source.records(grid.runs())
+    finished = [record for record in records.values() if record.status == "ok"]
+    if not finished:
+        raise BenchError(f"{store} has no finished run of {grid.name}: `bench run --suite {suite}` makes them")
+    for record in finished:
+        target.write(record)
+    if suite.endswith(".toml"):
+        write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
+    files.draw(target, grid)
+    for error in damaged:
+        err.print(f"warning: {error}", markup=False, highlight=False)
+    out.print(
+        f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False
+    )
 
 
 @app.command()
@@ -61,8 +148,8 @@ def compare(
 @app.command()
 def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson = False) -> None:
     """Compute a suite's scores again from the logits of its runs, without training, and redraw the tables."""
-    from bench.leaderboard import files
     from bench.evaluation.rescore import rescore as rescored
+    from bench.leaderboard import files
 
     here, grid = Store(store), suites.read(suite)
     changed: list[str] = []
@@ -105,8 +192,8 @@ def reproduce(
     from bench.runner.reproduce import reproduce as reproduced
 
     with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
-        place = Place(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
-        found = reproduced(Store(store), key, place)
+        settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
+        found = reproduced(Store(store), key, settings)
     content: dict[str, Any] = dataclasses.asdict(found) | {"within": found.within, "identical": found.identical}
     if as_json:
         print_json(content)
@@ -160,27 +247,3 @@ def dashboard(
             f"no dashboard was made: {reason}. When W&B is there (WANDB_API_KEY or `wandb login`), upload the runs "
             f"with `wandb sync {store / 'wandb' / 'wandb'}/offline-run-*` and repeat this command"
         )
-
-
-@app.command("complexity-page")
-def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
-    """Count the models of the papers' complexity tables again and draw `complexity.md` beside the tables."""
-    from bench.cli import sizes
-    from bench.leaderboard import files
-
-    write_whole(store / files.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
-    out.print(f"{store / files.COMPLEXITY} redrawn", markup=False, highlight=False)
-
-
-_PAGE_COMMAND = "bench complexity-page"
-
-
-def stale_complexity(store: Path) -> list[Path]:
-    """Return the complexity page of a store if it is there and differs from what is counted now."""
-    from bench.cli import sizes
-    from bench.leaderboard import files
-
-    path = store / files.COMPLEXITY
-    if not path.exists() or path.read_bytes() == sizes.page(_PAGE_COMMAND).encode():
-        return []
-    return [path]

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.profiling import complexity
-from bench.training import build
 from bench.leaderboard import published
 from bench.leaderboard.published import Size, SizeTable
 from bench.leaderboard.render.markdown import table
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, md
+from bench.profiling import complexity
+from bench.training import build
 
 _HEADS = ("model", "published as")
 _NUMBERS = ("parameters", "published", "MACs, 1e9", "front-end MACs, 1e9", "multiply-adds, 1e9", "published", "mAP, %")

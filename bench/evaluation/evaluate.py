@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench import catalog
-from bench.training import build
-from bench.evaluation import metrics
 from bench.catalog import PRIMARY
 from bench.errors import RunError
-from bench.records.record import Record, Run
+from bench.evaluation import metrics
+from bench.evaluation.fusion import fuse_logits
+from bench.records import Record, Run, Store, write_whole
 from bench.statistics import Cell, nested_interval
-from bench.records.store import Store, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
 from models.base import AudioModel
@@ -81,7 +80,7 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
     """
     val, test = [], []
     for key in run.members:
-        member = build.finished(store, key, "the fusion's member")
+        member = store.finished_record(key, "the fusion's member")
         if member.run.members:
             raise RunError(f"the fusion's member {key} is a fusion itself: name that one's members instead")
         path = store.artifacts(key) / "logits.npz"
@@ -99,8 +98,8 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
     weights = np.full(len(val), 1 / len(val))
     if method == "weighted-average":
         weights = _weights(torch.stack(val), data.splits.val.targets, data.task)
-    fused_val, _ = build.fuse(torch.stack(val), method, data.task, weights)
-    fused, conflict = build.fuse(torch.stack(test), method, data.task, weights)
+    fused_val, _ = fuse_logits(torch.stack(val), method, data.task, weights)
+    fused, conflict = fuse_logits(torch.stack(test), method, data.task, weights)
     return Predictions(fused_val.float().numpy(), fused.float().numpy(), weights, float(conflict.mean()))
 
 

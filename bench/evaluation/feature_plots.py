@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench import catalog
 from bench.errors import SuiteError
-from bench.records.store import write_whole
+from bench.records import write_whole
 from datamodules.audio import AudioError, decode
 from models.base import Frontend, ModelError
 from models.frontends.logmel import LogMel

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.evaluation import feature_plots
 from bench.errors import SuiteError
-from bench.records.store import write_whole
+from bench.evaluation import feature_plots
+from bench.records import write_whole
 from datamodules.base import AudioDataModule
 
 MOST_SECONDS = 10.0

@@ -3,11 +3,9 @@
 import numpy as np
 
 from bench import catalog
-from bench.evaluation import evaluate
-from bench.evaluation import metrics
 from bench.errors import RecordError
-from bench.records.record import Record
-from bench.records.store import Store
+from bench.evaluation import evaluate, metrics
+from bench.records import Record, Store
 
 
 def rescore(store: Store, record: Record) -> Record:

@@ -7,8 +7,9 @@ from scipy.stats import binomtest
 
 from bench import statistics
 from bench.errors import BenchError, SuiteError
-from bench.leaderboard.board import Leaderboard, Row
-from bench.records.store import Store
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.rows import Row
+from bench.records import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.records.record import Record
+from bench.records import Record
 
 PER_CLASS = {"single": ("macro_f1", "macro_precision", "macro_recall"), "multi": ("mAP", "mAUC")}
 """The metrics of the per-class table, by task; the first one sorts."""

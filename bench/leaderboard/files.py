@@ -14,13 +14,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.leaderboard import board
-from bench.leaderboard import pareto
-from bench.leaderboard import render
 from bench.errors import RecordError
-from bench.leaderboard.board import Leaderboard
-from bench.records.store import Store, write_whole
-from bench.suites.suite import Suite
+from bench.leaderboard import pareto, render
+from bench.leaderboard.board import Leaderboard, leaderboards
+from bench.records import Store, write_whole
+from bench.suites import Suite
 
 COMPLEXITY = "complexity.md"
 """The page of sizes, which is drawn from the models and not from records."""
@@ -35,7 +33,7 @@ def boards(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[Re
     records, damaged = store.records(runs)
     present = {records[key].run.dataset for key in records}
     shown = tuple(run for run in runs if run.dataset in suite.datasets or run.dataset in present)
-    return board.leaderboards(shown, records, suite.names()), damaged
+    return leaderboards(shown, records, suite.names()), damaged
 
 
 def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Path, str]:

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.catalog import METRICS
-from bench.leaderboard.board import Leaderboard, Row, device
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.ranking import device
+from bench.leaderboard.rows import Row
 
 
 @dataclass(frozen=True)

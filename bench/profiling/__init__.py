@@ -1,0 +1,1 @@
+"""Profiling: a model's size and speed, and the machine it was measured on."""

@@ -15,7 +15,7 @@ from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.errors import ProfileError
-from bench.records.record import Complexity
+from bench.records import Complexity
 from models.base import AudioModel, Frontend
 from models.frontends.filterbank import FilterbankPower
 

@@ -9,12 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from bench.records.record import Environment
+from bench.errors import RunError
+from bench.records import Environment
 
 PACKAGES = ("torch", "torchaudio", "lightning", "numpy", "scipy", "soundfile", "soxr")
 """Packages whose version can change a number."""
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @cache
@@ -74,6 +75,19 @@ def gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def chosen_device(asked: str) -> Literal["cpu", "cuda"]:
+    """Return the device that "cpu", "cuda" or "auto" stands for; "auto" is the GPU where there is one.
+
+    Raises:
+        RunError: cuda was asked for and is not there.
+    """
+    import torch
+
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise RunError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def set_threads(threads: int) -> None:

@@ -14,12 +14,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
 from bench.profiling.environment import set_threads
-from bench.errors import BenchError, ProfileError
 from bench.profiling.measure import Device, Tier
-from bench.records.record import Latency, Scope
+from bench.records import Latency, Scope
 from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
@@ -28,7 +28,7 @@ LEAVE_SECONDS = 5
 """Time that a process has to end by itself."""
 
 
-class Subject:
+class LatencyTarget:
     """A model laid down in a temporary folder, to be timed by processes that have done nothing else.
 
     Args:
@@ -64,7 +64,7 @@ class Subject:
         self.tier = tier or measure.TIERS["quick"]
         self.compared: dict[str, tuple[float, float]] = {}
 
-    def __enter__(self) -> "Subject":
+    def __enter__(self) -> "LatencyTarget":
         self._folder = tempfile.TemporaryDirectory(prefix="bench-timing-")
         self.folder = Path(self._folder.name)
         try:

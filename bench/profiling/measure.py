@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import catalog
+from bench.errors import ProfileError
 from bench.profiling import environment
 from bench.profiling.backends import Backend, Classify, backend
-from bench.errors import ProfileError
+from bench.records import Grade, Latency, Scope
 from bench.records.grades import disturbance
-from bench.records.record import Grade, Latency, Scope
 from models.base import AudioModel, ModelError
 
 Device = Literal["cpu", "cuda"]

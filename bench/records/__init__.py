@@ -1,0 +1,27 @@
+"""The nouns: what may be trained (`Recipe`, `Run`), what came of it (`Record`), and where it lies (`Store`)."""
+
+from bench.records.canonical import Json, canonical
+from bench.records.latency import Grade, Latency, Scope
+from bench.records.recipe import Recipe
+from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record
+from bench.records.run import PROTOCOL, Run
+from bench.records.store import Store, write_whole
+
+__all__ = [
+    "PROTOCOL",
+    "SCHEMA",
+    "Complexity",
+    "Data",
+    "Environment",
+    "Failure",
+    "Grade",
+    "Json",
+    "Latency",
+    "Recipe",
+    "Record",
+    "Run",
+    "Scope",
+    "Store",
+    "canonical",
+    "write_whole",
+]

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.records.grades import disturbance
-from bench.records.record import Complexity, Latency, Record
+from bench.records.latency import Latency
+from bench.records.record import Complexity, Record
 
 
 def size(members: Sequence[Record]) -> Complexity:

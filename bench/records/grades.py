@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bench.records.record import Grade, Latency, Record
+from bench.records.latency import Grade, Latency
+from bench.records.record import Record
 
 SLOWER_B = 1.05
 SLOWER_C = 1.10

@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from bench.errors import RecordError
-from bench.records.record import Record, Run
+from bench.errors import RecordError, RunError
+from bench.records.record import Record
+from bench.records.run import Run
 
 
 class Store:
@@ -81,6 +82,17 @@ class Store:
                 if (record := self.get(key)) and record.status == "ok":
                     found.append(record)
         return found
+
+    def finished_record(self, key: str, role: str) -> Record:
+        """Return the record of a run that another run needs; `role` says in an error what for.
+
+        Raises:
+            RunError: it has no result.
+        """
+        record = self.get(key)
+        if record is None or record.status != "ok":
+            raise RunError(f"{role} {key} has no result: run its suite again")
+        return record
 
     def write(self, record: Record) -> None:
         """Write a record; the earlier one of the same run stays until this one is safe on disk.

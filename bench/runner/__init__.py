@@ -1,0 +1,1 @@
+"""The runner: does a suite's runs, in whichever processes or machines."""

@@ -5,17 +5,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.leaderboard import files
-from bench.records import combined
 from bench.catalog import DATASETS, PRIMARY
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.runner.executors import Event, Executor, Job, executor
+from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
-from bench.runner.settings import Place
+from bench.records import Failure, Record, Run, Store, canonical, combined
+from bench.runner.executors import Event, Executor, Job, executor
 from bench.runner.progress import Progress
-from bench.records.record import Failure, Record, Run, canonical
-from bench.records.store import Store
-from bench.suites.suite import Suite, is_fusion
+from bench.runner.settings import RunSettings
+from bench.suites import Suite, is_fusion
 from bench.tracking import Mirror
 
 
@@ -49,7 +47,7 @@ class Runner:
 
     Args:
         suite: the suite.
-        place: where, and with how many workers.
+        settings: where, and with how many workers.
         progress: is told what happens.
         executor_name: of `bench.runner.executors`.
         mirror: is sent every finished record.
@@ -61,17 +59,17 @@ class Runner:
     def __init__(
         self,
         suite: Suite,
-        place: Place,
+        settings: RunSettings,
         progress: Progress,
         executor_name: str = "processes",
         mirror: Mirror | None = None,
     ) -> None:
         self.suite = suite
-        self.place = place
+        self.settings = settings
         self.progress = progress
         self.execute: Executor = executor(executor_name)
         self.mirror = mirror
-        self.store = Store(place.store)
+        self.store = Store(settings.store)
         self.outcome = Outcome()
         self.again: set[str] = set()
 
@@ -133,7 +131,7 @@ class Runner:
             elif event.failure:
                 checked.append(event.failure)
 
-        self.execute([Job("suite", "bench.runner.worker:check", (tuple(todo), self.place))], 1, listen)
+        self.execute([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1, listen)
         if checked:
             known = checked[0].kind in ("SuiteError", "RunError")
             raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback or checked[0].message)
@@ -150,7 +148,9 @@ class Runner:
             elif event.failure:
                 problems[keys[event.key]] = event.failure
 
-        self.execute([Job(run.key, "bench.runner.worker:prepare", (run, self.place)) for run in first.values()], 1, listen)
+        self.execute(
+            [Job(run.key, "bench.runner.worker:prepare", (run, self.settings)) for run in first.values()], 1, listen
+        )
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -185,10 +185,14 @@ class Runner:
 
         self.execute(
             [
-                Job(cell, "bench.runner.worker:fuse", (tuple(group.values()), self.place, frozenset(self.again & group.keys())))
+                Job(
+                    cell,
+                    "bench.runner.worker:fuse",
+                    (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
+                )
                 for cell, group in cells.items()
             ],
-            self.place.workers,
+            self.settings.workers,
             listen,
         )
 
@@ -210,8 +214,8 @@ class Runner:
                 self._finish(run, event.value)
 
         self.execute(
-            [Job(run.key, "bench.runner.worker:execute", (run, self.place, run.key in self.again)) for run in runs],
-            self.place.workers,
+            [Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again)) for run in runs],
+            self.settings.workers,
             listen,
         )
 
@@ -262,7 +266,7 @@ class Runner:
 
         Args:
             runs: all runs of the suite, or a selection.
-            again: time also those that have been timed. New timings take the place of all the old ones (one of grade C
+            again: time also those that have been timed. New timings replace all old ones (one of grade C
                 never that of a better one), and those of the suite's fusions of these runs follow.
         """
         chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
@@ -329,10 +333,10 @@ class Runner:
                 for run in list(left.values()):
                     end(run, event.failure)
 
-        place = replace(self.place, workers=1)
-        timed = tuple(runs), place, self.suite.backends, again
+        settings = replace(self.settings, workers=1)
+        timed = tuple(runs), settings, self.suite.backends, again
         try:
-            self.execute([Job("timings", "bench.runner.worker:time_runs", timed)] if runs else [], 1, listen)
+            self.execute([Job("timings", "bench.runner.timings:time_runs", timed)] if runs else [], 1, listen)
             ended += self._add_up(fusions)
         finally:
             for run in ended:  # only now, lest the mirror works while another run is timed

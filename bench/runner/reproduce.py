@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from bench.runner import worker
 from bench.catalog import PRIMARY, dataset
 from bench.errors import BenchError
-from bench.runner.settings import Place
-from bench.records.record import Environment, Failure, Record
-from bench.records.store import Store
+from bench.records import Environment, Failure, Record, Store
+from bench.runner import worker
+from bench.runner.settings import RunSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +19,7 @@ class Reproduction:
         interval: its 95 % interval.
         again: the new score.
         seconds: the new run's training time.
-        differences: how this place differs from the record's, in words.
+        differences: how this machine differs from the record's, in words.
     """
 
     metric: str
@@ -42,13 +41,13 @@ class Reproduction:
         return self.again == self.published
 
 
-def reproduce(store: Store, key: str, place: Place) -> Reproduction:
+def reproduce(store: Store, key: str, settings: RunSettings) -> Reproduction:
     """Do the run of a record again in an empty store, with those it needs (members, teacher, origin) before it.
 
     Args:
         store: where the record is, and those of the runs it needs.
         key: the record's.
-        place: whose store is empty.
+        settings: whose store is empty.
 
     Raises:
         BenchError: there is no such finished record, or the run fails now.
@@ -60,7 +59,7 @@ def reproduce(store: Store, key: str, place: Place) -> Reproduction:
     score, interval = record.scores[metric], record.intervals.get(metric)
     if score is None or interval is None:
         raise BenchError(f"{key} has no {metric} with an interval to hold a new run against")
-    again = _again(store, record, place)
+    again = _again(store, record, settings)
     value = again.scores[metric]
     if value is None:
         raise BenchError(f"the new run's {metric} is undefined, the record's is {score}")
@@ -70,22 +69,22 @@ def reproduce(store: Store, key: str, place: Place) -> Reproduction:
     )  # fmt: skip
 
 
-def _again(store: Store, record: Record, place: Place) -> Record:
+def _again(store: Store, record: Record, settings: RunSettings) -> Record:
     for need in record.run.needs:
         needed = store.get(need)
         if needed is None:
             raise BenchError(f"{record.key} needs {need}, whose record is not in {store.root}: add it there")
-        if Store(place.store).get(need) is None:
-            _again(store, needed, place)
+        if Store(settings.store).get(need) is None:
+            _again(store, needed, settings)
     if record.run.members:
         results: list[str | Failure] = []
-        worker.fuse((record.run,), place, frozenset(), lambda told: results.append(told[1]))
+        worker.fuse((record.run,), settings, frozenset(), lambda told: results.append(told[1]))
         result = results[0]
     else:
-        result = worker.execute(record.run, place, False, lambda news: None)
+        result = worker.execute(record.run, settings, False, lambda news: None)
     if isinstance(result, Failure):
         raise BenchError(f"{record.key} fails now: {result.kind}: {result.message}")
-    found = Store(place.store).get(record.key)
+    found = Store(settings.store).get(record.key)
     assert found is not None  # it has just been written
     return found
 
@@ -106,6 +105,6 @@ def _differences(old: Record, new: Record) -> str:
     return f"Differs: {'; '.join(words)}." if words else "Same commit, data, machine and versions."
 
 
-def _short(place: Environment, name: str) -> str:
-    value = str(getattr(place, name))
+def _short(environment: Environment, name: str) -> str:
+    value = str(getattr(environment, name))
     return value[:10] if name == "commit" else value

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class RunSettings:
     """Where work is done.
 
     Attributes:

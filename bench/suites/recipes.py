@@ -1,4 +1,4 @@
-"""The papers' recipes as data: `bench/recipes/*.toml`, each value with its source."""
+"""The papers' recipes as data: `bench/suites/recipes/*.toml`, each value with its source."""
 
 import tomllib
 from dataclasses import dataclass
@@ -6,9 +6,12 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from bench import catalog
 from bench.errors import SuiteError
-from bench.records.record import Json
+from bench.records import Json, Recipe
+from bench.suites.messages import explain
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class PaperRecipe:
 
 def names() -> dict[str, Path]:
     """Return the recipes that come with the project, by name."""
-    folder = Path(str(resources.files("bench") / "recipes"))
+    folder = Path(str(resources.files("bench.suites") / "recipes"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
@@ -56,3 +59,28 @@ def resolved(table: Json) -> Json:
             raise SuiteError(f"a recipe is like another by its name, not {table['like']!r}")
         own = read(table["like"]).values | own
     return {key: None if value == "none" else value for key, value in own.items()}
+
+
+def split(table: Json) -> tuple[Json, Json]:
+    """Part a [model.x] or [dataset.x] table into constructor arguments and recipe differences."""
+    recipe = table.get("recipe", {})
+    if not isinstance(recipe, dict):
+        raise SuiteError(f"recipe is a table such as [model.cnn.recipe], not {recipe!r}")
+    return {k: v for k, v in table.items() if k != "recipe"}, resolved(recipe)
+
+
+def recipe(values: Json, where: str) -> Recipe:
+    """Return a recipe of these values; `where` says in an error whose it is.
+
+    Raises:
+        SuiteError: a key is unknown or a value is wrong.
+    """
+    try:
+        return _adapter().validate_python(values)
+    except ValidationError as error:
+        raise SuiteError(f"recipe of {where}: {explain(error, values, Recipe)}") from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Recipe]:
+    return TypeAdapter(Recipe)

@@ -1,25 +1,21 @@
 """A suite is a grid read from TOML; it expands to runs in a fixed order."""
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache
-from importlib import resources
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, with_config
 
 from bench import catalog
-from bench.suites import recipes
 from bench.errors import SuiteError
-from bench.records.record import Json, Recipe, Run
-from bench.records.redaction import find as find_secret
+from bench.records import Json, Recipe, Run
+from bench.suites import recipes
+from bench.suites.messages import near
 
-_KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
+KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
+"""What the key of a run looks like."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -87,7 +83,7 @@ class Suite:
         The recipes are joined key by key.
         """
         own, base = self.model.get(name, {}), self.model.get(self.catalogued(name), {})
-        (arguments, recipe), (base_arguments, base_recipe) = _split(own), _split(base)
+        (arguments, recipe), (base_arguments, base_recipe) = recipes.split(own), recipes.split(base)
         joined = base_arguments | arguments | {"recipe": base_recipe | recipe}
         return {key: value for key, value in joined.items() if key != "model"}
 
@@ -106,7 +102,7 @@ class _Expansion:
         self.suite = suite
         self.dataset = dataset
         self.entry = catalog.dataset(dataset)
-        self.data, self.data_recipe = _split(suite.dataset.get(dataset, {}))
+        self.data, self.data_recipe = recipes.split(suite.dataset.get(dataset, {}))
         self.made: dict[tuple[str, int, int], tuple[Run, ...] | None] = {}
         self.order: dict[str, tuple[Run, str]] = {}
 
@@ -146,7 +142,7 @@ class _Expansion:
         known = catalog.model(model)
         if self.entry.kind == "embedding" and not known.embeddings:
             return
-        arguments, own_recipe = _split(self.suite.table(name))
+        arguments, own_recipe = recipes.split(self.suite.table(name))
         own = arguments.pop("frontend", None)
         run = Run(
             model=model, frontend="none", dataset=self.dataset, fold=fold, seed=seed,
@@ -156,7 +152,7 @@ class _Expansion:
             for members in self._combinations(name, fold, seed):
                 yield replace(run, arguments=arguments | {"members": members})
             return
-        recipe = _recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
+        recipe = recipes.recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
         for frontend in self._frontends(own or known.frontend):
             others: Json = {
                 role: self._other(key, role, name, frontend, fold, seed)
@@ -179,19 +175,19 @@ class _Expansion:
             yield from map(list, combinations(keys, count))
 
     def _keys(self, member: str, fold: int, seed: int) -> tuple[str, ...]:
-        if _KEY.fullmatch(member):
+        if KEY.fullmatch(member):
             return (member,)
         name, _, other = member.partition("@")
         return tuple(run.key for run in self._of(name, fold, int(other) if other else seed))
 
     def _other(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
         """Return the key of the run that another learns from; where it has several front-ends, of that on the same."""
-        if _KEY.fullmatch(other):
+        if KEY.fullmatch(other):
             return other
         if other not in self.suite.models:
             raise SuiteError(
                 f"the {role} {other!r} of {name} is neither among the suite's models nor the key of a run"
-                f"{_near(other, list(self.suite.models))}"
+                f"{near(other, list(self.suite.models))}"
             )
         runs = self._of(other, fold, seed)
         fitting = [run for run in runs if run.frontend == frontend or len(runs) == 1]
@@ -206,180 +202,3 @@ class _Expansion:
 def is_fusion(model: str) -> bool:
     """Whether a model combines others' results instead of being trained."""
     return catalog.model(model).target.startswith("models.fusion:")
-
-
-def suites() -> dict[str, Path]:
-    """Return the suites that come with the project, by name."""
-    folder = Path(str(resources.files("bench") / "suites"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def read(name: str) -> Suite:
-    """Read a suite by name, or from a file whose name ends in .toml.
-
-    Raises:
-        SuiteError: no such suite, or something in it is unknown.
-    """
-    path = Path(name) if name.endswith(".toml") else catalog.find(suites(), name, "suite")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SuiteError(f"{path} is not TOML: {error}") from error
-    if where := find_secret(content):
-        raise SuiteError(
-            f"{path}: {where} looks like a secret, and all that a suite says is published with its records: take it "
-            f"out, and keep keys in the environment or in ~/.netrc"
-        )
-    if isinstance(recipe := content.get("recipe"), dict):
-        content["recipe"] = recipes.resolved(recipe)
-    try:
-        suite = _adapter().validate_python({"name": path.stem} | content)
-    except ValidationError as error:
-        raise SuiteError(f"{path}: {explain(error, content)}") from error
-    _check_names(suite, path)
-    return suite
-
-
-def select(runs: tuple[Run, ...], names: Mapping[str, str] | None = None, **wanted: tuple[Any, ...]) -> tuple[Run, ...]:
-    """Keep the runs whose fields are among the wanted values, and those they need: fusions' members, teachers.
-
-    Args:
-        runs: of a suite, each after those it needs.
-        names: its `names()`; a model may be asked for by its name in the suite, too.
-        wanted: by field of a run; an empty tuple takes any.
-
-    Raises:
-        SuiteError: nothing in the suite fits.
-    """
-
-    def fits(run: Run, field: str, values: tuple[Any, ...]) -> bool:
-        return getattr(run, field) in values or (field == "model" and (names or {}).get(run.key) in values)
-
-    chosen = [run for run in runs if all(not v or fits(run, k, v) for k, v in wanted.items())]
-    if not chosen:
-        asked = ", ".join(f"{k} {' or '.join(map(str, v))}" for k, v in wanted.items() if v)
-        raise SuiteError(f"no run of the suite has {asked}; `bench run --dry-run` shows its runs")
-    needed = {run.key for run in chosen}
-    for run in reversed(runs):
-        if run.key in needed:
-            needed.update(run.needs)
-    return tuple(run for run in runs if run.key in needed)
-
-
-def at_hand(suite: Suite, runs: tuple[Run, ...], data_dir: Path, required: Sequence[str] = ()) -> tuple[Run, ...]:
-    """Drop the runs on datasets that the suite takes only where they are on disk, and that are not.
-
-    Args:
-        suite: the suite.
-        runs: some of its runs.
-        data_dir: the folder with one folder per dataset.
-        required: datasets that stay even so, as they were asked for by name.
-    """
-    optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
-    folders = {name: catalog.DATASETS[name].folder for name in optional}
-    absent = {name for name, folder in folders.items() if folder and not (data_dir / folder).is_dir()}
-    return tuple(run for run in runs if run.dataset not in absent)
-
-
-def explain(error: ValidationError, content: Json) -> str:
-    """Put a validation error in words, with the nearest known key for an unknown one."""
-    lines = []
-    for problem in error.errors():
-        where = [str(part) for part in problem["loc"] if part not in ("tuple[int, ...]", "literal['all']")]
-        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            known = [f.name for f in fields(Recipe if len(where) > 1 else Suite)]
-            lines.append(f"unknown key {'.'.join(where)!r}{_near(where[-1], known)}")
-        elif problem["type"] in ("missing", "missing_argument"):
-            lines.append(f"the key {'.'.join(where)!r} is missing")
-        elif problem["type"] == "value_error":
-            lines.append(f"{'.'.join(where)}{': ' if where else ''}{problem['ctx']['error']}")
-        else:
-            lines.append(f"{'.'.join(where) or 'the file'}: {problem['msg']}, found {problem['input']!r}")
-    return "; ".join(dict.fromkeys(lines))
-
-
-def _near(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-
-
-def _check_names(suite: Suite, path: Path) -> None:
-    for name in (*suite.models, *suite.model):
-        catalog.model(suite.catalogued(name))
-        if name in catalog.MODELS and suite.catalogued(name) != name:
-            raise SuiteError(f"{path}: [model.{name}] has the name of another model of the catalogue; choose a new one")
-    for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
-        catalog.frontend(name)
-    for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
-        catalog.dataset(name)
-    for name in suite.backends:
-        catalog.find(catalog.BACKENDS, name, "backend")
-    if not suite.datasets and not suite.datasets_if_here:
-        raise SuiteError(f"{path} names no dataset: add `datasets = [...]`")
-    for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):
-        for name in getattr(suite, table):
-            if name not in listed:
-                raise SuiteError(
-                    f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}"
-                )
-    for name in suite.models:
-        if is_fusion(suite.catalogued(name)):
-            _check_fusion(suite, name, f"{path}: [model.{name}]")
-    _check_members(suite, list(suite.fusion_members), str(path))
-
-
-def _check_fusion(suite: Suite, name: str, where: str) -> None:
-    table = suite.model.get(name, {})
-    for key in table:
-        if key not in ("model", "members"):
-            raise SuiteError(f"{where}: a fusion has no key {key!r}{_near(key, ['model', 'members'])}")
-    members = suite.table(name).get("members", [])
-    _check_members(suite, members, where)
-    if "members" in table and len(set(members)) < 2:
-        raise SuiteError(f"{where}: a fusion combines two or more members, not {members}")
-
-
-def _check_members(suite: Suite, members: Any, where: str) -> None:
-    if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
-        raise SuiteError(f"{where}: members are a list of names, not {members!r}")
-    trained = [name for name in suite.models if not is_fusion(suite.catalogued(name))]
-    for member in members:
-        name, at, seed = member.partition("@")
-        if _KEY.fullmatch(member):
-            continue
-        if name not in trained:
-            raise SuiteError(
-                f"{where}: the fusion member {member} is not among the suite's trained models{_near(name, trained)}"
-            )
-        if at and not (seed.isdecimal() and int(seed) in suite.seeds):
-            raise SuiteError(f"{where}: {member} is {name} with one of the suite's seeds, {suite.seeds}, after the @")
-
-
-def _split(table: Json) -> tuple[Json, Json]:
-    """Part a [model.x] or [dataset.x] table into constructor arguments and recipe differences."""
-    recipe = table.get("recipe", {})
-    if not isinstance(recipe, dict):
-        raise SuiteError(f"recipe is a table such as [model.cnn.recipe], not {recipe!r}")
-    return {k: v for k, v in table.items() if k != "recipe"}, recipes.resolved(recipe)
-
-
-def _recipe(values: Json, where: str) -> Recipe:
-    try:
-        return _recipe_adapter().validate_python(values)
-    except ValidationError as error:
-        known = [f.name for f in fields(Recipe)]
-        unknown = [str(p["loc"][-1]) for p in error.errors() if p["type"] == "unexpected_keyword_argument"]
-        words = "; ".join(f"unknown key {name!r}{_near(name, known)}" for name in unknown) or explain(error, values)
-        raise SuiteError(f"recipe of {where}: {words}") from error
-
-
-@cache
-def _adapter() -> TypeAdapter[Suite]:
-    return TypeAdapter(Suite)
-
-
-@cache
-def _recipe_adapter() -> TypeAdapter[Recipe]:
-    return TypeAdapter(Recipe)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.catalog import METRICS, PRIMARY
-from bench.records.record import Record
+from bench.records import Record
 
 CURVE_POINTS = 200
 CURVE_CLASSES = 10

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.record import Json, Record
+from bench.records import Json, Record
 from bench.records.redaction import clean, redacted
 from bench.tracking import charts, media
 from bench.tracking.charts import CHARTS, Chart

@@ -11,9 +11,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.leaderboard.board import Leaderboard
-from bench.records.record import Json
+from bench.records import Json, write_whole
 from bench.records.redaction import redacted
-from bench.records.store import write_whole
 from bench.tracking.charts import CHARTS, COSTS, Chart, pareto_chart
 from bench.tracking.mirror import PROJECT
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.records.record import Record
+from bench.records import Record
 from bench.records.redaction import clean, redacted
 
 ONLINE_BYTES = 100 * 2**20

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self, cast
 
 from bench.errors import RecordError
-from bench.records.record import Json, Record
+from bench.records import Json, Record
 from bench.records.redaction import clean
 
 Mode = Literal["offline", "online", "disabled"]

@@ -1,0 +1,1 @@
+"""Training: from names in a run to a trained model."""

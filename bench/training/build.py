@@ -3,23 +3,19 @@
 import difflib
 import inspect
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
-from bench.records.record import Json, Record, Run
-from bench.records.store import Store
-from bench.suites.suite import is_fusion
+from bench.evaluation.fusion import Fused
+from bench.records import Json, Run, Store
+from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
-from models import fusion
 from models.base import AudioModel, ModelError
 
 _GIVEN = {"self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size"}
@@ -130,7 +126,7 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
         RunError: its weights are not there, or a fusion's member has no result.
     """
     if run.members:
-        members = [load(finished(store, key, "the fusion's member").run, store, data) for key in run.members]
+        members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
         return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
     path = store.artifacts(run.key) / "model.pt"
@@ -141,18 +137,6 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     return built.eval()
 
 
-def finished(store: Store, key: str, what: str) -> Record:
-    """Return the record of a run that another needs; `what` it is to the other.
-
-    Raises:
-        RunError: it has no result.
-    """
-    record = store.get(key)
-    if record is None or record.status != "ok":
-        raise RunError(f"{what} {key} has no result: run its suite again")
-    return record
-
-
 def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """Return the trained model that a run learns from; it may be a fusion.
 
@@ -160,7 +144,7 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
         RunError: it has no result or no weights, other classes, or was trained on another split.
     """
     assert run.recipe.teacher
-    record = finished(store, run.recipe.teacher, "the teacher")
+    record = store.finished_record(run.recipe.teacher, "the teacher")
     other = record.run
     if (other.dataset, other.data, other.fold) != (run.dataset, run.data, run.fold):
         raise RunError(
@@ -181,7 +165,7 @@ def start_from(model: AudioModel, run: Run, store: Store) -> None:
         RunError: that run has no result or no weights, is of another shape, or may have learnt from this run's test.
     """
     assert run.recipe.init
-    other = finished(store, run.recipe.init, "the run to start from").run
+    other = store.finished_record(run.recipe.init, "the run to start from").run
     if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
         raise RunError(
             f"{other.key} has not learnt from the same split of {run.dataset}, so this run's test clips may have been "
@@ -204,39 +188,3 @@ def start_from(model: AudioModel, run: Run, store: Store) -> None:
             f"({beyond[0]}): use the same model, arguments and front-end, and clips of the same length and rate"
         )
     model.load_state_dict({name: value for name, value in weights.items() if name not in wrong}, strict=False)
-
-
-def fuse(
-    logits: Tensor, method: str, task: str, weights: NDArray[np.float64] | Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Combine members' logits `(N, B, C)` to fused logits `(B, C)` and the conflict `(B,)`.
-
-    Args:
-        logits: of the members.
-        method: a fusion of the catalogue: weighted-average, dempster-shafer or improved-dempster-shafer.
-        task: single-label data is fused over all classes, multi-label data per label over {present, absent}.
-        weights: of the members, for the weighted average; None weighs them alike.
-    """
-    rule = getattr(fusion, method.replace("-", "_"))
-    if method == "weighted-average" and weights is not None:
-        rule = partial(rule, weights=torch.as_tensor(weights))
-    if task == "single":
-        fused, conflict = rule(torch.log_softmax(logits, -1))
-    else:
-        fused, conflict = fusion.fuse_labels(rule, F.logsigmoid(logits), F.logsigmoid(-logits))
-    return fused, conflict
-
-
-class Fused(nn.Module):
-    """Trained members and their combination as one module, so that a fusion is timed and counted as it is used."""
-
-    def __init__(self, members: Sequence[nn.Module], method: str, task: str, weights: NDArray[np.float64]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-        self.method = method
-        self.task = task
-        self.weights = weights
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map the batch's `x` to fused logits `(B, C)`."""
-        return fuse(torch.stack([member(x) for member in self.members]), self.method, self.task, self.weights)[0]

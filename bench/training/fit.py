@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, WeightedRandomSampler
 
-from bench.evaluation import metrics
-from bench.training.augment import augment, between_class, mixup
-from bench.training.augment.heard import Heard
 from bench.catalog import PRIMARY
 from bench.errors import RunError
+from bench.evaluation import metrics
+from bench.records import Recipe
+from bench.training.augment import augment, between_class, mixup
+from bench.training.augment.heard import Heard
 from bench.training.feature_cache import Cache
-from bench.records.record import Recipe
 from datamodules.base import AudioDataModule, whole
 from models.base import AudioModel
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from bench import catalog
-from bench.leaderboard.board import Leaderboard, Row
-from bench.records.record import Environment
+from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import plural, shortened, span
+from bench.leaderboard.rows import Row
+from bench.records import Environment
 
 DRIFT = 0.05
 """Change of the machine's speed while it timed a row, from which on the page says so."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.leaderboard import published
 from bench.catalog import METRICS
+from bench.leaderboard import published
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.confusions import Winner
 from bench.leaderboard.render.columns import head, score
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plural, prefixed
-from bench.leaderboard.confusions import Winner
 
 _MATRIX = 12
 """Classes up to which a confusion matrix is shown whole."""

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench.leaderboard.board import Leaderboard, Row
-from bench.records.record import Latency
+from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, prefixed, three
+from bench.leaderboard.rows import Row
+from bench.records import Latency
 
 _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), "multi": ("mAUC", "d_prime")}
 """Metrics beside the primary one that the readable tables show; the CSV has all."""

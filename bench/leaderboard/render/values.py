@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.catalog import METRICS
-from bench.leaderboard.board import Leaderboard, Row
+from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.text import plain
+from bench.leaderboard.rows import Row
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
 _TIMES = ("device", "threads", "p50_ms", "p90_ms", "grade", "real_time_factor")

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bench.profiling.backends import Backend, Classify
 from bench.errors import ProfileError
+from bench.profiling.backends import Backend, Classify
 from models.base import AudioModel
 
 

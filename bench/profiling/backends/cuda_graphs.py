@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bench.errors import ProfileError
 from bench.profiling.backends import Backend, Classify
 from bench.profiling.backends.compiled import refuse_own_kernels
-from bench.errors import ProfileError
 from models.base import AudioModel
 
 _WARM_UP = 3  # so that cuDNN has chosen its kernels before they are recorded

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from bench.errors import ProfileError
 from bench.profiling.backends.compiled import refuse_own_kernels
 from bench.profiling.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
-from bench.errors import ProfileError
 from models.base import AudioModel
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.errors import ProfileError
 from bench.profiling.backends import Backend, Classify
 from bench.profiling.backends.compiled import refuse_own_kernels
-from bench.errors import ProfileError
 from models.base import AudioModel
 
 _MISSING = 'the backend {name} needs onnx, onnxscript and onnxruntime ({error}): pip install -e ".[export]"'

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench import catalog
-from bench.records.record import Failure
+from bench.records import Failure
 
 
 @dataclass(frozen=True)

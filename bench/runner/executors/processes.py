@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
+from bench.records import Failure
 from bench.runner.executors import Event, Job, Listener, perform
-from bench.records.record import Failure
 
 _PRELOAD = ["bench.runner.driver", "bench.runner.worker"]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.errors import BenchError
+from bench.records import Failure
 from bench.runner.executors import Event, Job, Listener, perform
-from bench.records.record import Failure
 
 
 def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.records.record import Recipe
+from bench.records import Recipe
 
 STYLE = 0.3
 """Of the Beta distribution of another clip's weight in `restyle`."""

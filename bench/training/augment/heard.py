@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from bench.records import Recipe
 from bench.training.augment import noise, speed, waveform
 from bench.training.augment.chance import some
-from bench.records.record import Recipe
 
 
 class Heard:

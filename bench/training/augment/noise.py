@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.training.augment.chance import uniform
 from bench.errors import RunError
+from bench.training.augment.chance import uniform
 from datamodules.audio import AudioError, decode
 from datamodules.folder import ENDINGS
 

@@ -1,0 +1,65 @@
+"""Ranks: rows in order, tied where their difference is not significant."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bench import statistics
+from bench.catalog import METRICS
+from bench.leaderboard.rows import Row
+from bench.records import Latency
+
+
+def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | None]:
+    """Return the rows, best first, then those that are not ranked; and the detectable difference.
+
+    From the best row down, a row whose paired difference from the first of its group is not significant shares that
+    one's rank; the next row begins a group. Rows without draws share a rank only with an equal score.
+    """
+    sign = -1 if METRICS[primary].higher_is_better else 1
+
+    def order(row: Row) -> tuple[bool, bool, float, str, str]:
+        score = row.scores[primary]
+        return row.rank is None, score is None, sign * (score or 0.0), row.label, row.frontend
+
+    placed: list[Row] = []
+    deviations: list[float] = []
+    first: Row | None = None
+    for place, row in enumerate(sorted(rows, key=order), 1):
+        if row.rank is None:
+            placed.append(row)
+            continue
+        if placed and (found := _difference(placed[0], row)):
+            deviations.append(found.deviation)
+        if first is None or not _tied(first, row, primary):
+            first = replace(row, rank=place)
+        placed.append(replace(row, rank=first.rank))
+    return tuple(placed), statistics.DETECTABLE * max(deviations) if deviations else None
+
+
+def _difference(a: Row, b: Row) -> statistics.Difference | None:
+    return statistics.difference(a.cells, b.cells) if a.cells and b.cells else None
+
+
+def _tied(first: Row, row: Row, primary: str) -> bool:
+    found = _difference(first, row)
+    return first.scores[primary] == row.scores[primary] if found is None else not found.significant
+
+
+def flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield the rows; one whose latency was measured on another device than most says so."""
+    usual = {}
+    for kind in ("cpu", "gpu"):
+        votes = Counter(device(latency) for row in rows if (latency := getattr(row, kind)))
+        usual[kind] = max(votes, key=lambda device: (votes[device], device), default="")
+    for row in rows:
+        found = [(kind, device(x)) for kind in usual if (x := getattr(row, kind))]
+        flags = tuple(f"{kind.upper()} latency on {device}" for kind, device in found if device != usual[kind])
+        yield replace(row, flags=(*row.flags, *flags)) if flags else row
+
+
+def device(latency: Latency) -> str:
+    """Return in words what must be the same for two timings to be comparable."""
+    threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
+    how = ", ".join(filter(None, (threads, latency.dtype, latency.backend, latency.software)))
+    return f"{latency.device}, {how}, clips of {latency.clip_seconds:g} s"

@@ -1,0 +1,218 @@
+"""Rows: a system's runs summed up over folds and seeds."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
+from typing import Literal
+
+import numpy as np
+
+from bench import statistics
+from bench.catalog import METRICS, PRIMARY
+from bench.leaderboard.systems import System, member_label
+from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical
+
+Cell = tuple[int, int]
+"""(fold, seed)."""
+
+
+UNKNOWN_FAILURE = Failure(kind="unknown", message="the record names no error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One system on one dataset.
+
+    Attributes:
+        rank: 1 is best; None for a row that cannot be compared. A row shares the rank of the best row that its score is
+            not significantly different from.
+        label: what the suite calls the system; else the model's name, with what tells it from another system of that.
+        about: what the label leaves out of that.
+        recipe: all that differs from the harness's own recipe.
+        model: name in the catalogue.
+        frontend: name in the catalogue.
+        members: labels of the systems a fusion combines.
+        scores: metric name to mean over the cells done; None where a cell has no value.
+        interval: 95 % interval of the primary score.
+        interval_over: "groups" (bootstrap over the test groups and over seeds) or "cells" (Student's t over folds
+            and seeds, for records without draws).
+        done: cells with a finished run.
+        expected: cells the suite asks for.
+        failed: kinds of error of its failed runs.
+        complexity: size.
+        cpu: end-to-end latency on the CPU at the fewest threads, of the cell whose median is in the middle.
+        gpu: the same on a GPU.
+        cpu_parallel: of a fusion whose latency is its members' sum, what it is with the members side by side.
+        gpu_parallel: the same on GPUs.
+        train_seconds: mean over the cells.
+        conflict: mean conflict mass between a fusion's members.
+        flags: what a reader has to know before comparing this row.
+        cells: (fold, seed) to the run's score and bootstrap draws; empty where a run has none.
+        keys: (fold, seed) to the run's key.
+        finished: keys of the runs that have a result.
+    """
+
+    rank: int | None
+    label: str
+    model: str
+    frontend: str
+    members: tuple[str, ...]
+    scores: dict[str, float | None]
+    interval: tuple[float, float] | None
+    interval_over: Literal["cells", "groups"] | None
+    done: int
+    expected: int
+    failed: tuple[str, ...]
+    complexity: Complexity | None
+    cpu: Latency | None
+    gpu: Latency | None
+    cpu_parallel: Latency | None
+    gpu_parallel: Latency | None
+    train_seconds: float | None
+    conflict: float | None
+    flags: tuple[str, ...]
+    about: str = ""
+    recipe: str = ""
+    cells: dict[Cell, statistics.Cell] = field(default_factory=dict, compare=False, repr=False)
+    keys: dict[Cell, str] = field(default_factory=dict)
+    finished: tuple[str, ...] = ()
+
+
+def make_row(
+    system: System,
+    runs: Sequence[Run],
+    folds: Sequence[int],
+    labels: Mapping[System, str],
+    records: Mapping[str, Record],
+    reference: Mapping[Cell, Data],
+    task: str,
+) -> Row:
+    """Sum up a system's runs, which are in the order of fold and seed; a rank of 0 says that it can be ranked."""
+    primary = PRIMARY[task]
+    found = [r for run in runs if (r := records.get(run.key))]
+    done = [r for r in found if r.status == "ok"]
+    failed = sorted((r.error or UNKNOWN_FAILURE).kind for r in found if r.status == "failed")
+    own_folds = {run.fold for run in runs}
+    expected = len(runs) + sum(fold not in own_folds for fold in folds)
+    scores = {name: _mean([r.scores.get(name) for r in done]) for name, m in METRICS.items() if task in m.tasks}
+    cells = _cells(done, primary)
+    interval, over = _interval(done, cells, primary, task)
+    other_data = [
+        r for r in done if r.data and data_identity(r.data) != data_identity(reference[r.run.fold, r.run.seed])
+    ]
+    flags = []
+    if other_data:
+        flags.append(f"other data than the other systems in fold {_numbers(sorted({r.run.fold for r in other_data}))}")
+    if any(r.environment and r.environment.dirty for r in done):
+        flags.append("files differed from the commit")
+    if done and scores[primary] is None:
+        flags.append(f"{primary} is undefined")
+    comparable = len(done) == expected and scores[primary] is not None and not other_data
+    conflicts = [r.conflict for r in done if r.conflict is not None]
+    train = [r.seconds["train"] for r in done if "train" in r.seconds]
+    return Row(
+        rank=0 if comparable else None,
+        label=labels[system],
+        recipe=", ".join("=".join(pair) for pair in system.recipe),
+        model=system.model,
+        frontend=system.frontend,
+        members=tuple(member_label(member, labels[member]) for member in system.members),
+        scores=scores,
+        interval=interval,
+        interval_over=over,
+        done=len(done),
+        expected=expected,
+        failed=tuple(failed),
+        complexity=next((r.complexity for r in done if r.complexity), None),
+        cpu=_latency(done, "cpu"),
+        gpu=_latency(done, "cuda"),
+        cpu_parallel=_latency(done, "cpu", parallel=True),
+        gpu_parallel=_latency(done, "cuda", parallel=True),
+        train_seconds=fmean(train) if train else None,
+        conflict=fmean(conflicts) if conflicts else None,
+        flags=tuple(flags),
+        cells=cells,
+        keys={(run.fold, run.seed): run.key for run in runs},
+        finished=tuple(r.key for r in done),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean; None where a value is missing, for a mean over other cells is another number."""
+    defined = [value for value in values if value is not None]
+    return fmean(defined) if defined and len(defined) == len(values) else None
+
+
+def _cells(done: Sequence[Record], primary: str) -> dict[Cell, statistics.Cell]:
+    """Return each run's score and draws; empty where one has none."""
+    cells = {
+        (r.run.fold, r.run.seed): statistics.Cell(score, np.array(r.draws), r.data.test_groups)
+        for r in done
+        if r.draws and r.data and (score := r.scores.get(primary)) is not None
+    }
+    return cells if len(cells) == len(done) and len({len(cell.draws) for cell in cells.values()}) == 1 else {}
+
+
+def _interval(
+    done: Sequence[Record], cells: Mapping[Cell, statistics.Cell], primary: str, task: str
+) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
+    """Return the primary score's interval, within [0, 1] as the primary scores are, and over what it was taken."""
+    if cells:
+        return statistics.nested_interval(cells, proportion=task == "single"), "groups"
+    values = [value for r in done if (value := r.scores.get(primary)) is not None]
+    if len(values) >= 2:
+        _, low, high = statistics.mean_interval(values)
+        return (max(low, 0.0), min(high, 1.0)), "cells"
+    if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:
+        return done[0].intervals[primary], "groups"
+    return None, None
+
+
+def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
+    """Return the measurement to show: of one clip end to end in eager, at the fewest threads, graded A or B if any is.
+
+    Of several such the one in the middle, of two the slower: by the grade alone, each row would show another state of
+    the machine's clock. Other backends' are in the records; they are never mixed with these.
+    """
+    kind = device_type, "end-to-end", "eager", 1, parallel
+    found = [
+        x
+        for r in done
+        for x in r.latencies
+        if (x.device_type, x.scope, x.backend, x.batch, x.combined == "parallel") == kind
+    ]
+    if not found:
+        return None
+    best = min((x.threads, not x.ranked) for x in found)
+    alike = [x for x in found if (x.threads, not x.ranked) == best]
+    alike.sort(key=lambda x: (x.p50_ms, canonical(asdict(x))))
+    return alike[len(alike) // 2]
+
+
+def reference_data(done: Sequence[Record]) -> dict[Cell, Data]:
+    """Return the data that most systems used in each cell; of equally frequent ones, the one with more clips."""
+    cells: dict[Cell, list[Data]] = {}
+    for r in done:
+        if r.data:
+            cells.setdefault((r.run.fold, r.run.seed), []).append(r.data)
+    reference = {}
+    for cell, found in cells.items():
+        votes = Counter(map(data_identity, found))
+        chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
+        alike = (data for data in found if data_identity(data) == chosen)
+        reference[cell] = min(alike, key=lambda data: canonical(asdict(data)))
+    return reference
+
+
+def _clips(found: Sequence[Data], identity: str) -> Iterator[int]:
+    return (data.clips_available for data in found if data_identity(data) == identity)
+
+
+def data_identity(data: Data) -> str:
+    """Return what must be the same for two scores to be comparable: clips, targets, classes and split."""
+    return canonical([data.manifest, data.labels, data.split, data.clips])
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,131 @@
+"""Systems: what a leaderboard compares, and what each is called."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.records import Run
+
+
+@dataclass(frozen=True)
+class System:
+    """What is compared: a run without its fold and seed.
+
+    Attributes:
+        model: name in the catalogue.
+        frontend: name in the catalogue.
+        arguments: the model's arguments as sorted (name, value) pairs of text.
+        recipe: what differs from the default recipe, likewise.
+        members: the systems a fusion combines, whatever the fold and seed of their runs.
+        teacher: the system it learnt from; a run that is not the suite's is a system of its own, called by its key.
+        origin: the system whose weights it started from, likewise.
+    """
+
+    model: str
+    frontend: str
+    arguments: tuple[tuple[str, str], ...] = ()
+    recipe: tuple[tuple[str, str], ...] = ()
+    members: tuple["System", ...] = ()
+    teacher: "System | None" = None
+    origin: "System | None" = None
+
+    @property
+    def needs(self) -> tuple["System", ...]:
+        """The systems that stand in its name."""
+        return self.members + tuple(other for other in (self.teacher, self.origin) if other)
+
+
+def find_systems(runs: Sequence[Run]) -> dict[str, System]:
+    """Return each run's system, by key."""
+    by_key = {run.key: run for run in runs}
+    found: dict[str, System] = {}
+
+    def system(run: Run) -> System:
+        if run.key not in found:
+            found[run.key] = System(
+                model=run.model,
+                frontend=run.frontend,
+                arguments=_pairs(run.arguments, "members"),
+                recipe=_pairs(run.recipe_differences, "teacher", "init"),
+                members=tuple(named(key) for key in run.members),
+                teacher=named(run.recipe.teacher) if run.recipe.teacher else None,
+                origin=named(run.recipe.init) if run.recipe.init else None,
+            )
+        return found[run.key]
+
+    def named(key: str) -> System:
+        return system(by_key[key]) if key in by_key else System(model=key, frontend="none")
+
+    for run in runs:
+        system(run)
+    return found
+
+
+def _pairs(values: Mapping[str, Any], *without: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, as_text(value)) for name, value in values.items() if name not in without))
+
+
+def as_text(value: Any) -> str:
+    """Return an argument's value as a label shows it."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def with_needs(systems: Iterable[System]) -> set[System]:
+    """Return systems, and those that stand in their names."""
+    return {found for system in systems for found in (system, *with_needs(system.needs))}
+
+
+def suite_names(groups: Mapping[System, Sequence[Run]], names: Mapping[str, str]) -> dict[System, str]:
+    """Return what the suite calls each system, where no other one on the same front-end is called so."""
+    called = {system: names[runs[0].key] for system, runs in groups.items() if runs[0].key in names}
+    count = Counter((name, system.frontend) for system, name in called.items())
+    return {system: name for system, name in called.items() if count[name, system.frontend] == 1}
+
+
+def details(full: str, label: str) -> str:
+    """Return what a label leaves out of the full one."""
+    return (
+        "" if full == label else full.removeprefix(f"{label} ").strip("()") if full.startswith(f"{label} (") else full
+    )
+
+
+def make_labels(systems: Iterable[System]) -> dict[System, str]:
+    """Return each system's label: the model's name, its arguments, and what tells it from others of the same name.
+
+    A teacher and an origin are always named; how it taught, only where one taught in two ways.
+    """
+    alike: dict[tuple[str, str], set[System]] = {}
+    ears: dict[str, set[str]] = {}
+    for system in systems:
+        alike.setdefault((system.model, system.frontend), set()).add(system)
+        ears.setdefault(system.model, set()).add(system.frontend)
+
+    def label(system: System) -> str:
+        twins = alike[system.model, system.frontend]
+        pupils = {twin for twin in twins if twin.teacher == system.teacher}
+        own = []
+        if system.teacher:
+            own.append(f"teacher={short(system.teacher)}")
+        if system.origin:
+            own.append(f"init={short(system.origin)}")
+        own += map("=".join, system.arguments)
+        for detail in system.recipe:
+            others = pupils if detail[0].startswith("teacher_") else twins
+            if any(detail not in other.recipe for other in others):
+                own.append("=".join(detail))
+        if len({twin.members for twin in twins}) > 1:
+            own.append("of " + " + ".join(map(short, system.members)))
+        return f"{system.model} ({', '.join(own)})" if own else system.model
+
+    def short(system: System) -> str:
+        """Return a label within another one, with the front-end only where the model has several."""
+        return member_label(system, label(system)) if len(ears[system.model]) > 1 else label(system)
+
+    return {system: label(system) for system in systems}
+
+
+def member_label(system: System, label: str) -> str:
+    """Return a label with its front-end, where the system has one."""
+    return label if system.frontend == "none" else f"{label} on {system.frontend}"

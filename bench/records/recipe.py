@@ -1,0 +1,133 @@
+"""How a run may train."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import with_config
+
+from bench.records.canonical import STRICT
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a run may train.
+
+    A default is a promise: keys are made of what differs from it, so a changed default changes what a key means.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch_size: clips per step.
+        optimizer: of torch.optim.
+        learning_rate: the peak where the schedule has one.
+        weight_decay: decoupled for adamw, L2 for the others.
+        schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts, first period one epoch,
+            doubling); it moves at every step.
+        gradient_clip: largest gradient norm; None does not clip.
+        ema_decay: decay of the exponential moving average of the weights that is evaluated; None evaluates the weights.
+        label_smoothing: share of the target spread over all classes.
+        mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
+        time_shift: largest circular shift of a clip's features in time, as a share of its length.
+        time_crop: share of a clip's frames that a training step sees, at a random place; the whole clip is tested.
+        time_stretch: largest change of a clip's speed in training, as a share of it.
+        channel_noise: deviation of the constant added to each channel of a clip, as a share of the channel's own.
+        style_mix: probability that a clip's channels get mean and deviation mixed with another clip's (Freq-MixStyle).
+        time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
+        frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
+        waveform_shift: largest circular shift of a clip's samples, as a share of its length.
+        waveform_crop: share of a clip's samples that a training step hears, at a random place; the rest is silent.
+        speed: largest change of tempo and pitch together, as a share.
+        tempo: largest change of tempo at the same pitch, as a share.
+        pitch_semitones: largest change of pitch at the same tempo.
+        gain_db: largest change of a clip's level in decibels, never past full scale.
+        noise_snr_db: lowest and highest ratio of a clip to white noise; None adds none.
+        background: folder of noises under the data directory, such as musan/noise; None adds none.
+        background_snr_db: lowest and highest ratio of a clip to the background.
+        augmented: share of the clips whose speed, tempo and pitch are changed and to which noise and background are
+            added, each drawn anew.
+        between_class: mix each waveform with one of another class, each as loud as its share of the target.
+        patience: epochs without a better validation score after which training stops; None never stops early.
+        prior_bias: start the output bias at the class prior's logit.
+        precision: as Lightning's Trainer has it.
+        balanced: draw the training clips with replacement, each by the share of its rarest class, so that all classes
+            are as frequent; else every clip once an epoch.
+        amsgrad: the variant of Adam whose step never grows again.
+        compile: let torch.compile write kernels for the model; the first steps then take minutes.
+        init: key of the run whose weights this one starts from; in a suite, the name of a system. Another number of
+            classes leaves the last layer as drawn.
+        frozen: modules of the model that keep the weights, and the statistics, that they start with.
+        teacher: key of the run whose model this one learns from besides the labels; in a suite, the name of a system.
+        teacher_temperature: T that divides both models' logits where they are compared.
+        teacher_weight: share of the teacher's part of the loss; 1 takes no notice of the labels.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: Literal["constant", "cosine", "one-cycle", "sgdr"] = "one-cycle"
+    gradient_clip: float | None = 1.0
+    ema_decay: float | None = None
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    time_shift: float = 0.0
+    time_crop: float = 1.0
+    time_stretch: float = 0.0
+    channel_noise: float = 0.0
+    style_mix: float = 0.0
+    time_masks: int = 0
+    frequency_masks: int = 0
+    waveform_shift: float = 0.0
+    waveform_crop: float = 1.0
+    speed: float = 0.0
+    tempo: float = 0.0
+    pitch_semitones: float = 0.0
+    gain_db: float = 0.0
+    noise_snr_db: tuple[float, float] | None = None
+    background: str | None = None
+    background_snr_db: tuple[float, float] = (5.0, 20.0)
+    augmented: float = 1.0
+    between_class: bool = False
+    patience: int | None = None
+    prior_bias: bool = True
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    balanced: bool = False
+    amsgrad: bool = False
+    compile: bool = False
+    init: str | None = None
+    frozen: tuple[str, ...] = ()
+    teacher: str | None = None
+    teacher_temperature: float = 2.0
+    teacher_weight: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be ≥ 1")
+        if self.learning_rate <= 0:
+            raise ValueError("learning_rate must be > 0")
+        if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
+            raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
+        if not 0 <= self.style_mix <= 1:
+            raise ValueError(f"style_mix is a probability, not {self.style_mix}")
+        if not (0 < self.waveform_crop <= 1 and 0 <= self.waveform_shift <= 1 and 0 <= self.augmented <= 1):
+            raise ValueError("waveform_crop must be in (0, 1], waveform_shift and augmented in [0, 1]")
+        if not (0 <= self.speed < 1 and 0 <= self.tempo < 1 and self.pitch_semitones >= 0 and self.gain_db >= 0):
+            raise ValueError("speed and tempo must be in [0, 1), pitch_semitones and gain_db ≥ 0")
+        for lowest, highest in filter(None, (self.noise_snr_db, self.background_snr_db)):
+            if lowest > highest:
+                raise ValueError(f"a lowest ratio of {lowest} dB is above the highest of {highest} dB")
+        if self.teacher_temperature <= 0:
+            raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight must be in [0, 1], not {self.teacher_weight}")
+        if "" in (self.teacher, self.init):
+            raise ValueError("teacher must be a name or a key, and so must init; leave them out for none")
+        if self.amsgrad and self.optimizer == "sgd":
+            raise ValueError("amsgrad is a variant of adam and adamw, not of sgd")
+
+    @property
+    def changes_waveforms(self) -> bool:
+        """Whether training changes what the front-end hears, whose features then can't be computed once."""
+        changed = (self.waveform_shift, self.speed, self.tempo, self.pitch_semitones, self.gain_db, self.between_class)
+        return any(changed) or self.waveform_crop < 1 or bool(self.noise_snr_db or self.background)

@@ -1,0 +1,62 @@
+"""One training to be done, and the key that names it."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+
+from pydantic import with_config
+
+from bench.records.canonical import STRICT, Json, canonical
+from bench.records.recipe import Recipe
+
+PROTOCOL = 1
+"""Version of the rules (splits, selection, metrics) a run is done under; part of every key."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training to be done: everything that can change its outcome, nothing that cannot.
+
+    Attributes:
+        model: name in the catalogue.
+        frontend: name in the catalogue; "none" for an embedding dataset and for a fusion.
+        dataset: name in the catalogue.
+        fold: 0-based test fold.
+        seed: of weights, order and augmentation.
+        recipe: how it may train.
+        arguments: the model's constructor arguments that differ from its defaults; for a fusion, `members`, their keys.
+        data: the dataset's constructor arguments that differ from its defaults.
+        protocol: version of the rules.
+    """
+
+    model: str
+    frontend: str
+    dataset: str
+    fold: int = 0
+    seed: int = 0
+    recipe: Recipe = field(default_factory=Recipe)
+    arguments: Json = field(default_factory=dict)
+    data: Json = field(default_factory=dict)
+    protocol: int = PROTOCOL
+
+    @cached_property
+    def key(self) -> str:
+        """The run's name: a sentence and a digest of everything in it."""
+        digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
+        return f"{self.dataset}-{self.frontend}-{self.model}-f{self.fold}-s{self.seed}-{digest}"
+
+    @property
+    def recipe_differences(self) -> Json:
+        """What the recipe sets to something else than the default."""
+        return {f.name: value for f in fields(Recipe) if (value := getattr(self.recipe, f.name)) != f.default}
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Keys of the runs that a fusion combines; empty for any other model."""
+        return tuple(self.arguments.get("members", ()))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the runs that must have a result before this one: fusion's members, teacher, origin of weights."""
+        return self.members + tuple(key for key in (self.recipe.teacher, self.recipe.init) if key)

@@ -1,0 +1,125 @@
+"""Timing trained runs, for their records."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from bench import catalog
+from bench.errors import ProfileError
+from bench.profiling import isolated, measure
+from bench.profiling.environment import chosen_device, set_threads
+from bench.records import Failure, Latency, Run, Store
+from bench.records.grades import graded
+from bench.runner.settings import RunSettings
+from bench.training import build
+from datamodules.base import AudioDataModule, ClipSet
+
+Report = Callable[[Any], None]
+
+CLIPS = 32
+"""Training clips that show int8 what values to expect, and test clips that backends are compared on."""
+
+
+ATTEMPTS = 4
+"""Of a measurement that was asked for, where others disturb it."""
+
+
+def time_runs(
+    runs: tuple[Run, ...], settings: RunSettings, backends: tuple[str, ...], again: bool, report: Report
+) -> None:
+    """Time trained runs' models on one clip, on the CPU and on the GPU where there is one, for their records.
+
+    Reports (key, "timing"), and then (key, None) or (key, failure), for each. What a backend cannot run is no failure:
+    its reason goes to the record.
+
+    Args:
+        runs: none of them a fusion.
+        settings: where.
+        backends: of the catalogue.
+        again: measure also what has been measured, in three processes each, and anew what was disturbed; the new
+            timings replace all the old ones, but one of grade C never that of a better one.
+        report: is told.
+    """
+    store = Store(settings.store)
+    set_threads(settings.threads)
+    seen = [timing for record in store.finished([run.key for run in runs]) for timing in record.latencies]
+    left = deque((run, ATTEMPTS if again else 1) for run in runs)
+    while left:
+        run, attempts = left.popleft()
+        report((run.key, "timing"))
+        try:
+            with store.machine(alone=True):
+                latencies = _time(run, store, settings, backends, again)
+        except Exception as error:
+            report((run.key, Failure.of(error)))
+            continue
+        seen += latencies
+        if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
+            left.append((run, attempts - 1))  # when all others have had their turn: such times pass
+        else:
+            report((run.key, None))
+
+
+def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:
+    """Time a run for its record, and return the timings."""
+    record = store.finished_record(run.key, "the run to time")
+    # Another process may just have added them.
+    wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
+    if not wanted:
+        return ()
+    latencies, refused = _timings(run, store, settings, wanted, measure.TIERS["steady" if again else "quick"])
+    if again:
+        better = {old.conditions: old for old in record.latencies if old.ranked}
+        kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
+        store.write(record.with_latencies(kept, refused))
+    else:
+        store.write(record.with_latencies(record.latencies + latencies, record.not_timed | refused))
+    return latencies
+
+
+def _timings(
+    run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], tier: measure.Tier
+) -> tuple[tuple[Latency, ...], dict[str, str]]:
+    """Return the timings, and for each backend that cannot run the model why."""
+    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders)
+    data.setup()
+    model = build.load(run, store, data)
+    timings: list[Latency] = []
+    refused: dict[str, str] = {}
+    for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
+        with latency_target(model, data, device, settings.threads, tier) as laid_down:
+            for name in backends:
+                if device not in catalog.load(catalog.BACKENDS[name].target).devices:
+                    continue
+                try:
+                    timings += [laid_down.latency(name, scope) for scope in isolated.SCOPES]
+                except ProfileError as error:
+                    if name == "eager":
+                        raise
+                    refused[name] = str(error)
+    found = {one.backend for one in timings}
+    for name in backends:
+        if name not in found:
+            refused.setdefault(name, "no device here that it runs on")
+    return tuple(timings), refused
+
+
+def latency_target(
+    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: measure.Tier | None = None
+) -> isolated.LatencyTarget:
+    """Return a trained model ready to be timed on a test clip that is not silent."""
+    splits = data.splits
+    x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
+    return isolated.LatencyTarget(
+        model, x, data.clip_seconds, calibration=_some(splits.train), clips=_some(splits.test),
+        device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
+    )  # fmt: skip
+
+
+def _some(part: ClipSet) -> list[Tensor]:
+    """Return up to `CLIPS` clips, evenly spaced, each `(1, ...)`."""
+    places = np.linspace(0, len(part) - 1, min(CLIPS, len(part))).round().astype(int)
+    return [part.load([int(i)]) for i in places]

@@ -1,0 +1,38 @@
+"""What is wrong with a suite, in words."""
+
+import difflib
+from dataclasses import fields
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.records import Json, Recipe
+
+
+def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
+    """Return a validation error in words, with the nearest known key for an unknown one.
+
+    Args:
+        error: what pydantic says.
+        content: the table that was read.
+        table: the dataclass that the table stands for; tables within it are recipes.
+    """
+    lines = []
+    for problem in error.errors():
+        where = [str(part) for part in problem["loc"] if part not in ("tuple[int, ...]", "literal['all']")]
+        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            known = [f.name for f in fields(Recipe if len(where) > 1 else table)]
+            lines.append(f"unknown key {'.'.join(where)!r}{near(where[-1], known)}")
+        elif problem["type"] in ("missing", "missing_argument"):
+            lines.append(f"the key {'.'.join(where)!r} is missing")
+        elif problem["type"] == "value_error":
+            lines.append(f"{'.'.join(where)}{': ' if where else ''}{problem['ctx']['error']}")
+        else:
+            lines.append(f"{'.'.join(where) or 'the file'}: {problem['msg']}, found {problem['input']!r}")
+    return "; ".join(dict.fromkeys(lines))
+
+
+def near(name: str, known: list[str]) -> str:
+    """Return "; did you mean ...?", or the known names where none is near."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else f"; known are {', '.join(known)}"

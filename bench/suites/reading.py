@@ -1,0 +1,107 @@
+"""Reading suites from TOML; every name in one is checked."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench import catalog
+from bench.errors import SuiteError
+from bench.records.redaction import find as find_secret
+from bench.suites import recipes
+from bench.suites.messages import explain, near
+from bench.suites.suite import KEY, Suite, is_fusion
+
+
+def suites() -> dict[str, Path]:
+    """Return the suites that come with the project, by name."""
+    folder = Path(str(resources.files("bench") / "suites"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read(name: str) -> Suite:
+    """Read a suite by name, or from a file whose name ends in .toml.
+
+    Raises:
+        SuiteError: no such suite, or something in it is unknown.
+    """
+    path = Path(name) if name.endswith(".toml") else catalog.find(suites(), name, "suite")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from error
+    if where := find_secret(content):
+        raise SuiteError(
+            f"{path}: {where} looks like a secret, and all that a suite says is published with its records: take it "
+            f"out, and keep keys in the environment or in ~/.netrc"
+        )
+    if isinstance(recipe := content.get("recipe"), dict):
+        content["recipe"] = recipes.resolved(recipe)
+    try:
+        suite = _adapter().validate_python({"name": path.stem} | content)
+    except ValidationError as error:
+        raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
+    _check_names(suite, path)
+    return suite
+
+
+def _check_names(suite: Suite, path: Path) -> None:
+    for name in (*suite.models, *suite.model):
+        catalog.model(suite.catalogued(name))
+        if name in catalog.MODELS and suite.catalogued(name) != name:
+            raise SuiteError(f"{path}: [model.{name}] has the name of another model of the catalogue; choose a new one")
+    for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
+        catalog.frontend(name)
+    for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
+        catalog.dataset(name)
+    for name in suite.backends:
+        catalog.find(catalog.BACKENDS, name, "backend")
+    if not suite.datasets and not suite.datasets_if_here:
+        raise SuiteError(f"{path} names no dataset: add `datasets = [...]`")
+    for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):
+        for name in getattr(suite, table):
+            if name not in listed:
+                raise SuiteError(
+                    f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}"
+                )
+    for name in suite.models:
+        if is_fusion(suite.catalogued(name)):
+            _check_fusion(suite, name, f"{path}: [model.{name}]")
+    _check_members(suite, list(suite.fusion_members), str(path))
+
+
+def _check_fusion(suite: Suite, name: str, where: str) -> None:
+    table = suite.model.get(name, {})
+    for key in table:
+        if key not in ("model", "members"):
+            raise SuiteError(f"{where}: a fusion has no key {key!r}{near(key, ['model', 'members'])}")
+    members = suite.table(name).get("members", [])
+    _check_members(suite, members, where)
+    if "members" in table and len(set(members)) < 2:
+        raise SuiteError(f"{where}: a fusion combines two or more members, not {members}")
+
+
+def _check_members(suite: Suite, members: Any, where: str) -> None:
+    if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
+        raise SuiteError(f"{where}: members are a list of names, not {members!r}")
+    trained = [name for name in suite.models if not is_fusion(suite.catalogued(name))]
+    for member in members:
+        name, at, seed = member.partition("@")
+        if KEY.fullmatch(member):
+            continue
+        if name not in trained:
+            raise SuiteError(
+                f"{where}: the fusion member {member} is not among the suite's trained models{near(name, trained)}"
+            )
+        if at and not (seed.isdecimal() and int(seed) in suite.seeds):
+            raise SuiteError(f"{where}: {member} is {name} with one of the suite's seeds, {suite.seeds}, after the @")
+
+
+@cache
+def _adapter() -> TypeAdapter[Suite]:
+    return TypeAdapter(Suite)
