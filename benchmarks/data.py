@@ -23,8 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.training import build
 from bench import suites
+from bench.training import build
 from bench.training.fit import train
 from datamodules.audio import decode
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse

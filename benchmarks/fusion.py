@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bench.runner import worker
-from bench.training import build
 from bench.evaluation import evaluate
-from bench.runner.settings import RunSettings
-from bench.runner.progress import Progress
-from bench.records import Complexity, Latency, Record
+from bench.records import Complexity, Latency, Record, Store
+from bench.runner import worker
 from bench.runner.driver import Runner
-from bench.records import Store
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings
 from bench.suites import Suite
+from bench.training import build
 
 SUITE = Suite(
     name="fusions",

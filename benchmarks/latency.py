@@ -15,12 +15,12 @@ from statistics import median
 
 import torch
 
-from bench.profiling import isolated
-from bench.training import build
 from bench.errors import ProfileError
-from bench.records.grades import graded
+from bench.profiling import isolated
 from bench.profiling.measure import TIERS
 from bench.records import Latency
+from bench.records.grades import graded
+from bench.training import build
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")
 CASES = {"cnn14": 10.0, "swishnet": 2.0}

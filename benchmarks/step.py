@@ -22,8 +22,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from bench.training import build
 from bench.records import Recipe
+from bench.training import build
 from bench.training.fit import Batch, Fit
 
 ROUNDS = 9

@@ -13,12 +13,10 @@ from fakes import audioset as fake
 from fakes import vggsound as fake_vggsound
 from fakes.shards import RATE, pack, sound
 
-from bench.training import build
-from bench.training import fit
+from bench.records import Recipe, Record, Run, Store
 from bench.runner.settings import RunSettings
-from bench.records import Recipe, Record, Run
-from bench.records import Store
 from bench.runner.worker import execute
+from bench.training import build, fit
 from datamodules.audioset import AudioSet
 from datamodules.audioset_lists import OFFICIAL, class_names, segments
 from datamodules.base import DataError, DatasetMissing

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import suites
-from bench.runner.settings import RunSettings
-from bench.runner.progress import Progress
-from bench.runner.driver import Runner
 from bench.records import Store
+from bench.runner.driver import Runner
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings
 from datamodules import segments
 from datamodules.base import DataError, DatasetMissing
 from datamodules.folds import grouped_shares, merged

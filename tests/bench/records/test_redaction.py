@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from bench.suites import recipes
 from bench import suites
 from bench.records import Failure
 from bench.records.redaction import clean, find, names_secret, redacted
+from bench.suites import recipes
 
 NOBODY: dict[str, str] = {}
 

@@ -9,8 +9,8 @@ from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from bench import catalog
-from bench.evaluation import feature_plots
 from bench.cli import app, main
+from bench.evaluation import feature_plots
 
 RATE = 16000
 FIXED = ["logmel", "logmel-20ms", "mfcc", "logmel-1s", "waveform"]

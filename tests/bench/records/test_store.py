@@ -6,8 +6,7 @@ import time
 import pytest
 
 from bench.errors import RecordError
-from bench.records import Failure, Record, Run
-from bench.records import Store, write_whole
+from bench.records import Failure, Record, Run, Store, write_whole
 
 RUN = Run(model="cnn", frontend="logmel", dataset="esc10")
 

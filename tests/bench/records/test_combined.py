@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.records import combined
-from bench.records import Complexity, Latency, Record, Run
+from bench.records import Complexity, Latency, Record, Run, combined
 
 QUICK = Latency(
     device="x", device_type="cpu", threads=1, clip_seconds=2.0, p50_ms=4.0, p90_ms=9.0, p99_ms=10.0, iqr_share=0.05,

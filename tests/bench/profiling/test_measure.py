@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.profiling import measure
 from bench.errors import ProfileError
+from bench.profiling import measure
 from bench.profiling.measure import Tier, grade, measure_latency
 from models.base import AudioModel
 

@@ -5,10 +5,9 @@ import copy
 import pytest
 import torch
 
-from bench.training import build
-from bench.training import fit
 from bench.errors import RunError
 from bench.records import Recipe, Run
+from bench.training import build, fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from bench import catalog
-from bench.training import build
 from bench.profiling.complexity import count, measure, trainable
+from bench.training import build
 from models import panns
 from models.base import AudioModel
 from models.frontends.logmel import LogMel

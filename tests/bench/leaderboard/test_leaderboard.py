@@ -16,10 +16,10 @@ from rich.console import Console
 
 from bench.leaderboard import render
 from bench.leaderboard.board import leaderboards, summary
-from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 from bench.leaderboard.render.html import page_file
 from bench.leaderboard.render.text import html as html_text
 from bench.leaderboard.render.text import md, plain, three
+from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 
 DATA = Data(
     manifest="m1",

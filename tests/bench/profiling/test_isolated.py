@@ -8,12 +8,11 @@ import torch
 from fakes import processes
 from torch import nn
 
-from bench.profiling import measure
-from bench.profiling import isolated
-from bench.training import build
 from bench.errors import ProfileError
+from bench.profiling import isolated, measure
 from bench.profiling.measure import Tier, measure_latency, together
 from bench.records import Latency
+from bench.training import build
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip

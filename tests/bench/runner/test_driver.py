@@ -18,13 +18,13 @@ from fakes import urbansound8k
 from rich.console import Console
 
 from bench import suites
-from bench.runner import worker
 from bench.cli import main
 from bench.errors import RunError
-from bench.runner.settings import RunSettings
-from bench.runner.progress import Progress
-from bench.runner.driver import Runner
 from bench.records import Store
+from bench.runner import worker
+from bench.runner.driver import Runner
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings
 
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]

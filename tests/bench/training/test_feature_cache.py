@@ -13,11 +13,9 @@ import torch
 from torch import nn
 
 from bench import catalog
-from bench.training import build
-from bench.training import feature_cache
-from bench.training import fit
-from bench.training.feature_cache import Cache
 from bench.records import Recipe, Run
+from bench.training import build, feature_cache, fit
+from bench.training.feature_cache import Cache
 from datamodules.clips import WaveformClips
 from datamodules.synthetic import Synthetic
 from models.frontends.logmel import LogMel, PooledLogMel

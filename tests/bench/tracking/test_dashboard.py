@@ -13,18 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
 
 from bench import suites
-from bench.leaderboard import files
 from bench.errors import BenchError
-from bench.records import Record
-from bench.records import Store
+from bench.leaderboard import files
+from bench.records import Record, Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
-PROJECT = Path(__file__).parents[1]
 BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
 SUITE = """
 models = ["fc", "cnn"]

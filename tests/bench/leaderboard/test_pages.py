@@ -16,18 +16,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
-from bench.cli import sizes
-from bench.leaderboard import pareto
-from bench.leaderboard import published
-from bench.leaderboard import render
-from bench.leaderboard import files
 from bench import suites
-from bench.cli import main
+from bench.cli import main, sizes
+from bench.leaderboard import files, pareto, published, render
+from bench.leaderboard.confusions import winner
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
 from bench.records import Store
-from bench.leaderboard.confusions import winner
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes.paths import PROJECT
 
 from bench.profiling import environment
 from bench.profiling.environment import cgroup_cores, git_state
@@ -99,7 +100,7 @@ def test_the_gpu_is_named_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch)
 
 def test_importing_does_not_import_torch() -> None:
     code = "import bench.profiling.environment, sys; bench.environment.environment(1, 'cpu'); sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
 
 def test_set_threads_can_be_called_again_and_again() -> None:

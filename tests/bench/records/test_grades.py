@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from test_timing import TIMED
 
-from bench.runner import timings as timing_runs
-from bench.records.grades import graded, records
 from bench.profiling.measure import together
+from bench.records import Complexity, Record, Run, Store
+from bench.records.grades import graded, records
+from bench.runner import timings as timing_runs
 from bench.runner.settings import RunSettings
-from bench.records import Complexity, Record, Run
-from bench.records import Store
 
 STEADY = replace(TIMED, processes=3, sentinel_ms=0.2)
 

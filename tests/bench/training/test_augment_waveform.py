@@ -12,12 +12,12 @@ import torch
 from scipy.signal import resample_poly
 from torch import Tensor
 
+from bench.errors import RunError
 from bench.training.augment.chance import some
 from bench.training.augment.mixing import a_weighting, between_class, blended, levels, mixup
 from bench.training.augment.noise import Background, added, noise
 from bench.training.augment.speed import pitch_shift, played, speed, stretched, time_stretch, transposed
 from bench.training.augment.waveform import crop, gain, shift
-from bench.errors import RunError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported

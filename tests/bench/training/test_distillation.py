@@ -10,17 +10,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench.runner import worker
-from bench.training import build
-from bench.training import fit
-from bench.evaluation import evaluate
 from bench import suites
 from bench.errors import RunError
-from bench.runner.settings import RunSettings
-from bench.runner.progress import Progress
-from bench.records import Recipe, Run
+from bench.evaluation import evaluate
+from bench.records import Recipe, Run, Store
+from bench.runner import worker
 from bench.runner.driver import Runner
-from bench.records import Store
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings
+from bench.training import build, fit
 from bench.training.fit import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from bench import catalog
+from bench.errors import ProfileError, SuiteError
 from bench.profiling import measure
-from bench.training import build
 from bench.profiling.backends import backend
 from bench.profiling.backends.compiled import compiler
-from bench.errors import ProfileError, SuiteError
+from bench.training import build
 from datamodules.synthetic import Synthetic
 from models.base import AudioModel
 

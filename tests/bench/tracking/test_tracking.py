@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, frames, read_runs
 from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -26,7 +27,6 @@ from bench.tracking import Mirror, charts, choose_mode
 from bench.tracking.charts import precision_recall, precision_recall_rows, roc, roc_rows
 from bench.tracking.mirror import _child_variables
 
-PROJECT = Path(__file__).parents[1]
 CANARIES = {
     "WANDB_API_KEY": "canary0a" * 5,
     "MY_SECRET_TOKEN": "canary-token-in-environment",

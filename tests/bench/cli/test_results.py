@@ -11,18 +11,17 @@ from rich.console import Console
 from scipy import stats as scipy_stats
 from test_leaderboard import DATA, record, run
 
-from bench.leaderboard import render
-from bench import statistics
-from bench import suites
+from bench import statistics, suites
 from bench.cli import main
-from bench.leaderboard.compare import compare
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.leaderboard.board import leaderboards
-from bench.runner.settings import RunSettings
-from bench.runner.progress import Progress
 from bench.evaluation.rescore import rescore
-from bench.runner.driver import Runner
+from bench.leaderboard import render
+from bench.leaderboard.board import leaderboards
+from bench.leaderboard.compare import compare
 from bench.records import Store
+from bench.runner.driver import Runner
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings
 
 SUITE = """
 models = ["fc", "lstm-skip", "fusion-average"]

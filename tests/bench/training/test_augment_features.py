@@ -1,8 +1,8 @@
 import torch
 
+from bench.records import Recipe
 from bench.training.augment import augment, mixup
 from bench.training.augment.features import colour, excerpt, mask, restyle, shift
-from bench.records import Recipe
 
 
 def test_shift_rolls_each_clip_by_its_own_amount():

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
 from bench.runner.executors import EXECUTORS, Job, executor
@@ -64,7 +65,7 @@ def test_no_child_outlives_its_driver(tmp_path, how):
     script.write_text(DRIVER)
     marks = tmp_path / "marks"
     marks.mkdir()
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    path = os.pathsep.join([str(TESTS), str(PROJECT)])
     driver = subprocess.Popen(
         [sys.executable, str(script), str(marks)], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL
     )

@@ -9,16 +9,14 @@ import soundfile
 import torch
 from typer.testing import CliRunner
 
-from bench.training import build
-from bench.training import fit
-from bench.suites import recipes
 from bench import suites
 from bench.cli import app
 from bench.errors import RunError, SuiteError
+from bench.records import Recipe, Record, Run, Store
 from bench.runner.settings import RunSettings
-from bench.records import Recipe, Record, Run
-from bench.records import Store
 from bench.runner.worker import execute
+from bench.suites import recipes
+from bench.training import build, fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.profiling.complexity import count, measure
 from bench.errors import ProfileError
+from bench.profiling.complexity import count, measure
 from models.base import AudioModel, Frontend
 
 T = 10
