@@ -2,20 +2,40 @@
 
 
 class BenchError(Exception):
-    """Base of every error a user of `bench` can mend; the command line prints it without a traceback."""
+    """Base of every error that a user of `bench` can fix; the command line prints it without a traceback.
+
+    Attributes:
+        code: kind of the error, for programs; errors of `datamodules` have one, too.
+    """
+
+    code = "error"
 
 
 class SuiteError(BenchError):
     """A suite file, a name in it, or a command-line selection is wrong."""
 
+    code = "suite"
+
 
 class RecordError(BenchError):
     """A record on disk is damaged, was edited by hand, or is of an unknown schema."""
+
+    code = "record"
 
 
 class RunError(BenchError):
     """A run cannot go on: a non-finite loss, a fusion member that has no result, ..."""
 
+    code = "run"
+
 
 class ProfileError(BenchError):
     """A model's multiply-adds or latency cannot be measured truthfully."""
+
+    code = "profile"
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code of an error; "unexpected" for an exception that has none."""
+    code = getattr(error, "code", None)
+    return code if isinstance(code, str) else "unexpected"

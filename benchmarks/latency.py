@@ -18,8 +18,7 @@ import torch
 from bench.errors import ProfileError
 from bench.profiling import isolated
 from bench.profiling.measure import TIERS
-from bench.records import Latency
-from bench.records.grades import graded
+from bench.records import Latency, graded
 from bench.training import build
 
 BACKENDS = ("eager", "channels-last", "compile", "onnxruntime", "int8")

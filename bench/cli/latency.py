@@ -26,8 +26,7 @@ from bench.cli.options import (
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
 from bench.leaderboard.render.text import NONE
-from bench.records import Latency, Scope, Store
-from bench.records.grades import graded
+from bench.records import Latency, Scope, Store, graded
 
 if TYPE_CHECKING:
     from bench.profiling.isolated import LatencyTarget

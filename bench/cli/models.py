@@ -88,7 +88,7 @@ def features(
     if target.suffix.lower() != ".png":
         raise SuiteError(f"--out is a PNG, so its name ends in .png, not {target.name!r}")
     if target.resolve() == file.resolve():
-        raise SuiteError(f"--out would overwrite {str(file)!r}: name another file")
+        raise SuiteError(f"--out would take the place of {str(file)!r}: name another file")
     for name in frontend or ():
         catalog.frontend(name)  # before the file is read
     waveform = feature_plots.read(file, sample_rate)

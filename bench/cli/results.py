@@ -11,10 +11,13 @@ from bench import suites
 from bench.cli.models import stale_complexity
 from bench.cli.options import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.records import Store, write_whole
+from bench.records import Snapshot, Store, write_whole
 from bench.runner.settings import RunSettings
 
 app = typer.Typer()
+Readme = Annotated[
+    Path | None, typer.Option(help="A README whose marks are filled with tables and plots, too.", show_default=False)
+]
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
 
 
@@ -24,45 +27,31 @@ def leaderboard(
         str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")
     ] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("leaderboards"),
+    readme: Readme = None,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit 1 if a table differs from its records.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Redraw the pages of a store from its records."""
-    from bench.leaderboard import files
+    from bench.leaderboard import checks, files
     from bench.leaderboard.render import csv_text
 
     here = Store(store)
-    drawn = [name for name in suites.suites() if (store / f"{name}.md").exists()]
-    drawn += [str(path) for path in sorted(store.glob("*.toml"))]
-    names = [suite] if suite else drawn
+    names = [suite] if suite else checks.drawn_suites(here)
     if not names:
         raise SuiteError(f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them")
     wrong: list[str] = []
     result: dict[str, str] = {}
-    for name in names:
-        grid = suites.read(name)
-        if check:
-            wrong += [f"{store}/records/{key}.json is gone: restore it" for key in files.dropped(here, grid)]
-            wrong += [f"{path} differs from its records" for path in files.stale(here, grid)]
-            continue
-        boards, damaged = files.draw(here, grid)
-        result[name] = csv_text(boards)
-        wrong += [f"damaged: {error}" for error in damaged]
     if check:
-        present = [suites.read(name) for name in {*drawn, *names}]
-        known = {r.key for grid in present for r in grid.runs()}
-        orphans = {p.stem for p in (store / "records").glob("*.json") if p.stem not in known}
-        for name in suites.suites():
-            if name not in drawn and (its := orphans & {run.key for run in suites.read(name).runs()}):
-                wrong.append(f"{store}/{name}.md is gone: `bench leaderboard --suite {name}` draws it")
-                orphans -= its
-        wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
-        wrong += [
-            f"{path} is drawn by no suite that has tables here; delete it" for path in files.orphans(here, present)
-        ]
+        wrong += checks.problems(here, names, readme)
         wrong += [f"{path} differs from what is counted" for path in stale_complexity(store)]
+    else:
+        for name in names:
+            grid = suites.read(name)
+            snapshot = Snapshot(here, grid.runs())
+            result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
+            wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:
         print_json({"suites": names, "wrong": wrong, "csv": result})
     for line in dict.fromkeys(wrong):
@@ -82,22 +71,22 @@ def publish(
     suite: SuiteName,
     store: Annotated[Path, typer.Option(help="Where the records are.")] = Path("runs"),
     to: Annotated[Path, typer.Option(help="The published store.")] = Path("leaderboards"),
+    readme: Readme = None,
 ) -> None:
     """Copy a suite's finished records to the published store and redraw its tables."""
     from bench.leaderboard import files
 
     grid = suites.read(suite)
-    source, target = Store(store), Store(to)
-    records, damaged = source.records(grid.runs())
-    finished = [record for record in records.values() if record.status == "ok"]
+    source, target = Snapshot(Store(store), grid.runs()), Store(to)
+    finished = [record for record in source.records.values() if record.status == "ok"]
     if not finished:
         raise BenchError(f"{store} has no finished run of {grid.name}: `bench run --suite {suite}` makes them")
     for record in finished:
         target.write(record)
     if suite.endswith(".toml"):
         write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
-    files.draw(target, grid)
-    for error in damaged:
+    files.draw(Snapshot(target, grid.runs()), grid, index=True, readme=readme)
+    for error in source.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     out.print(
         f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False
@@ -118,8 +107,10 @@ def compare(
     from bench.leaderboard.compare import compare as compared
 
     here = Store(store)
-    boards, damaged = files.boards(here, suites.read(suite))
-    for error in damaged:
+    grid = suites.read(suite)
+    snapshot = Snapshot(here, grid.runs())
+    boards = files.boards(snapshot, grid)
+    for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     wanted = [board for board in boards if dataset in (None, board.dataset)]
     if not wanted:
@@ -154,19 +145,20 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     here, grid = Store(store), suites.read(suite)
     changed: list[str] = []
     left: dict[str, str] = {}
-    found, damaged = here.records(grid.runs())
+    snapshot = Snapshot(here, grid.runs())
+    found, damaged = snapshot.records, snapshot.damaged
     if not found and not damaged:
         raise BenchError(f"{store} has no records of {grid.name}: `bench run --suite {suite}` makes them")
-    for record in here.finished(found):
+    for record in [record for record in found.values() if record.status == "ok"]:
         try:
             new = rescored(here, record)
         except RecordError as error:
             left[record.key] = str(error)
             continue
         if new != record:
-            here.write(new)
+            snapshot.write(new)
             changed.append(record.key)
-    files.draw(here, grid)
+    files.draw(snapshot, grid)
     left |= {f"damaged {i}": str(error) for i, error in enumerate(damaged, 1)}
     if as_json:
         print_json({"changed": changed, "left": left})
@@ -230,8 +222,9 @@ def dashboard(
     from bench.tracking.dashboard import build
 
     grid = suites.read(suite)
-    boards, damaged = files.boards(Store(store), grid)
-    for error in damaged:
+    snapshot = Snapshot(Store(store), grid.runs())
+    boards = files.boards(snapshot, grid)
+    for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
     mode, trouble = ("offline", None) if offline else choose_mode("online")
     made = build(grid.name, boards, store / "wandb", online=mode == "online", entity=entity, project=project)

@@ -22,7 +22,7 @@ from bench.cli.options import (
 )
 from bench.errors import SuiteError
 from bench.profiling.environment import usable_cores
-from bench.records import Store
+from bench.records import Snapshot, Store
 from bench.runner.settings import RunSettings
 
 app = typer.Typer()
@@ -81,7 +81,7 @@ def run(
         loaders=loaders,
     )
     if dry_run:
-        _dry_run(grid, runs, Store(settings.store), force, as_json)
+        _dry_run(grid, runs, Snapshot(Store(settings.store), grid.runs()), force, as_json)
         return
     console = err if as_json else out
     mode, warning = choose_mode(wandb.value if wandb else None)
@@ -122,11 +122,11 @@ def _workers(device: Device, threads: int) -> int:
     return max(1, usable_cores() // threads)
 
 
-def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], store: Store, force: bool, as_json: bool) -> None:
+def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], snapshot: Snapshot, force: bool, as_json: bool) -> None:
     """Show every run with its state, and what its key does not tell: its name in the suite, or what it combines."""
     from bench.runner.driver import plan
 
-    todo, every = plan(grid, store, runs, force)
+    todo, every = plan(grid, snapshot, runs, force)
     states = {run.key: "to do" if run.key in todo else "done" for run in every}
     if as_json:
         print_json([{"key": key, "state": state} for key, state in states.items()])

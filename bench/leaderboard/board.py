@@ -17,7 +17,7 @@ from bench.leaderboard.systems import (
     suite_names,
     with_needs,
 )
-from bench.records import Data, Environment, Failure, Record, Run, canonical, grades
+from bench.records import Data, Environment, Failure, Record, Run, canonical, graded_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def leaderboards(
         SuiteError: a name is not in the catalogue.
     """
     systems = find_systems(runs)
-    records = grades.records({run.key: record for run in runs if (record := records.get(run.key))})
+    records = graded_records({run.key: record for run in runs if (record := records.get(run.key))})
     datasets: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         datasets.setdefault((run.dataset, canonical(run.data)), []).append(run)

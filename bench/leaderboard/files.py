@@ -1,43 +1,51 @@
 """A suite's tables in a store, drawn from the records and from nothing else.
 
-`<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A store called `leaderboards` also has an
-index of its suites, README.md, and a README.md beside it is kept up to date between marks:
+`<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A published store also has an index of its
+suites, README.md. A README elsewhere is filled between marks, where a command is given its name:
 
 - `<!-- table all synthetic -->` (suite and dataset) to `<!-- end -->`: the short table;
 - `<!-- plot all synthetic -->` to `<!-- end -->`: the Pareto plots; with an axis (`<!-- plot all synthetic macs -->`;
-  macs, parameters or latency) only that one.
+  macs, parameters or latency) only that plot.
 """
 
 import json
+import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.errors import RecordError
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.records import Store, write_whole
+from bench.records import Snapshot, Store, write_whole
 from bench.suites import Suite
 
 COMPLEXITY = "complexity.md"
 """The page of sizes, which is drawn from the models and not from records."""
+INDEX = "README.md"
+"""The page of a published store that lists its suites."""
 
 
-def boards(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[RecordError]]:
-    """Return a suite's leaderboards, and what is wrong with records that could not be read.
-
-    An optional dataset without a single record has no board.
-    """
+def boards(snapshot: Snapshot, suite: Suite) -> tuple[Leaderboard, ...]:
+    """Return a suite's leaderboards; an optional dataset without a single record has none."""
     runs = suite.runs()
-    records, damaged = store.records(runs)
-    present = {records[key].run.dataset for key in records}
+    records = {run.key: record for run in runs if (record := snapshot.get(run.key))}
+    present = {record.run.dataset for record in records.values()}
     shown = tuple(run for run in runs if run.dataset in suite.datasets or run.dataset in present)
-    return leaderboards(shown, records, suite.names()), damaged
+    return leaderboards(shown, records, suite.names())
 
 
-def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Path, str]:
-    """Return the text of each of the suite's table files, by path."""
+def texts(
+    suite: Suite, found: tuple[Leaderboard, ...], store: Store, index: bool = False, readme: Path | None = None
+) -> dict[Path, str]:
+    """Return the text of each of the suite's table files, by path.
+
+    Args:
+        suite: the suite.
+        found: its leaderboards.
+        store: where the files belong.
+        index: whether the store's index is one of them.
+        readme: a file whose marks are filled, too.
+    """
     title = suite.title or suite.name
     command = f"bench run --suite {suite.name}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
@@ -52,11 +60,11 @@ def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Pa
         for plot in pareto.plots(board):
             for theme in render.THEMES:
                 drawn[store.root / f"{stem}-{plot.axis.name}-{theme}.svg"] = render.svg(plot, theme)
-    if store.root.name == "leaderboards":
-        drawn[store.root / "README.md"] = _index(store, {suite.name: json.loads(as_json)})
-        readme = store.root.resolve().parent / "README.md"
-        if readme.exists():
-            drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found)
+    if index:
+        drawn[store.root / INDEX] = _index(store, {suite.name: json.loads(as_json)})
+    if readme is not None:
+        plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
+        drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
     return drawn
 
 
@@ -83,10 +91,10 @@ def _index(store: Store, fresh: dict[str, Any]) -> str:
     return render.index(content | fresh, complexity=(store.root / COMPLEXITY).exists())
 
 
-def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...]) -> str:
-    """Return a README with this suite's short tables and plots between their marks."""
+def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store: str) -> str:
+    """Return a README with this suite's short tables and plots between their marks; `store` is the way to the plots."""
     for board, name in zip(found, _names(suite, found), strict=True):
-        stem = f"leaderboards/plots/{name}"
+        stem = f"{store}/plots/{name}"
         fillings = {f"table {suite.name} {board.dataset}": render.brief(board)}
         fillings[f"plot {suite.name} {board.dataset}"] = "\n".join(render.pictures(board, stem)) + "\n"
         for axis in pareto.AXES:
@@ -98,45 +106,20 @@ def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...]) -> str
     return text
 
 
-def draw(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[RecordError]]:
-    """Redraw the suite's tables; returns the leaderboards and the errors of damaged records."""
-    found, damaged = boards(store, suite)
-    for path, text in texts(suite, found, store).items():
-        write_whole(path, text.encode())
-    return found, damaged
+def draw(
+    snapshot: Snapshot, suite: Suite, index: bool | None = None, readme: Path | None = None
+) -> tuple[Leaderboard, ...]:
+    """Redraw the suite's tables and return its leaderboards.
 
-
-def stale(store: Store, suite: Suite) -> list[Path]:
-    """Return the table files that differ from what the records say; damaged records raise.
-
-    Raises:
-        RecordError: a record is damaged.
+    Args:
+        snapshot: the suite's records, and the store that they are in.
+        suite: the suite.
+        index: whether to draw the store's index; None redraws an index that is there.
+        readme: a file whose marks are filled, too.
     """
-    found, damaged = boards(store, suite)
-    if damaged:
-        raise damaged[0]
-    return [
-        path
-        for path, text in texts(suite, found, store).items()
-        if not path.exists() or path.read_bytes() != text.encode()
-    ]
-
-
-def dropped(store: Store, suite: Suite) -> list[str]:
-    """Return the keys of the records that the suite's JSON table was drawn from and that are gone."""
-    try:
-        content = json.loads((store.root / f"{suite.name}.json").read_text(encoding="utf-8"))
-        rows = [row for board in content["leaderboards"] for row in board["rows"]]
-        keys = {str(key) for row in rows for key in row["records"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return []  # edited or not there: `stale` tells
-    return sorted(key for key in keys if not store.path(key).exists())
-
-
-def orphans(store: Store, suites: Iterable[Suite]) -> list[Path]:
-    """Return the pages and plots in the store that no suite with tables there draws."""
-    drawn = {store.root / COMPLEXITY}
-    for suite in suites:
-        drawn |= set(texts(suite, boards(store, suite)[0], store))
-    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*")
-    return sorted(path for kind in kinds for path in store.root.glob(kind) if path not in drawn)
+    store = snapshot.store
+    found = boards(snapshot, suite)
+    index = (store.root / INDEX).exists() if index is None else index
+    for path, text in texts(suite, found, store, index, readme).items():
+        write_whole(path, text.encode())
+    return found

@@ -19,7 +19,7 @@ from bench.profiling import measure
 from bench.profiling.backends import backend
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
-from bench.records import Latency, Scope
+from bench.records import Latency, Scope, aggregate
 from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
@@ -93,7 +93,7 @@ class LatencyTarget:
             self.compared[name] = self._fresh("compare", name)
         if prepares and batch > 1 and not (self.folder / f"{name}-{batch}").exists():
             self._fresh("prepare", name, batch)
-        found = measure.together([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
+        found = aggregate([self._fresh("time", name, scope, batch) for _ in range(self.tier.processes)])
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
         return replace(found, deviation=deviation, agreement=agreement)
 

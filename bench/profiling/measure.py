@@ -21,8 +21,8 @@ from bench import catalog
 from bench.errors import ProfileError
 from bench.profiling import environment
 from bench.profiling.backends import Backend, Classify, backend
-from bench.records import Grade, Latency, Scope
-from bench.records.grades import disturbance
+from bench.records import Latency, Scope
+from bench.records.latency import MIN_CALLS
 from models.base import AudioModel, ModelError
 
 Device = Literal["cpu", "cuda"]
@@ -53,7 +53,6 @@ TIERS = {
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 WARM_CALLS = 10
-CALLS = 50
 P99_CALLS = 1000
 SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a drift
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
@@ -77,11 +76,9 @@ def measure_latency(
 
     On the CPU the clock is `perf_counter_ns`. On a GPU "end-to-end" is the wall clock from the clip in host memory to
     the logits in host memory, both copies included, and the others are the time between two CUDA events around the
-    call. The grade is by interquartile range / median: A below 10 %, B below 25 %, else C. It is at best B where a
-    fixed workload (the sentinel) timed before and after moved by more than 5 %, and where fewer than 50 calls fitted
-    into the time; C where the sentinel moved by more than 25 %. A steady load slows all of that alike, were it only on
-    the other half of a core: it is at best B where others took 10 % of the machine's processors meanwhile, C from 25 %.
-    What slows a machine for hours no process sees: `bench.records.grades` compares timings with each other.
+    call. The recorded grade is `Latency.steadiness`: it takes account of the calls' spread, of the time that other
+    processes took, and of a fixed workload (the sentinel) timed before and after. `bench.records.graded` compares
+    timings with each other, because a machine that is slow for hours looks steady to a single process.
 
     Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
     before, code read from files left out; on a GPU, what torch allocated.
@@ -140,7 +137,7 @@ def measure_latency(
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
     drift = after / before - 1
-    return Latency(
+    timing = Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
         threads=threads,
@@ -160,12 +157,13 @@ def measure_latency(
         sentinel_drift=drift,
         sentinel_ms=max(before, after) * 1e3,
         others=busy,
-        grade=grade(iqr_share, drift, len(times), busy),
+        grade="A",
         peak_bytes=peak,
         deviation=deviation,
         agreement=_agreement(work.logits, expected),
         software=runs.software(),
     )
+    return replace(timing, grade=timing.steadiness)
 
 
 def prepare(
@@ -342,32 +340,6 @@ def _status() -> dict[str, int]:
     return {}
 
 
-def together(timings: Sequence[Latency]) -> Latency:
-    """Return the timing of the process in the middle, graded by how far the processes are apart, too.
-
-    What disturbed it is the worst that any of them met.
-    It is at best B where the slowest process was more than 5 % slower than the fastest, and C above 10 %.
-    """
-    chosen = sorted(timings, key=lambda timing: timing.p50_ms)[(len(timings) - 1) // 2]
-    if len(timings) == 1:
-        return chosen
-    medians = [timing.p50_ms for timing in timings]
-    spread = max(medians) / min(medians) - 1
-    apart: Grade = "C" if spread > 0.10 else "B" if spread > 0.05 else "A"
-    worst = max(apart, *(timing.grade for timing in timings))
-    return replace(chosen, grade=worst, processes=len(timings), spread=spread, **disturbance(timings))
-
-
-def grade(iqr_share: float, sentinel_drift: float, samples: int, others: float | None = None) -> Grade:
-    """Say how far a timing can be trusted; see `measure`."""
-    busy = others or 0.0
-    if iqr_share >= 0.25 or abs(sentinel_drift) > 0.25 or busy >= 0.25:
-        return "C"
-    if iqr_share >= 0.10 or abs(sentinel_drift) > 0.05 or samples < CALLS or busy >= 0.10:
-        return "B"
-    return "A"
-
-
 def _timer(work: Callable[[], object], device: str, *, events: bool = False) -> Callable[[], float]:
     """Return a function that does the work once and returns its seconds."""
 
@@ -413,7 +385,7 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     times = [call()]
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
-        if elapsed >= tier.seconds and len(times) >= CALLS:
+        if elapsed >= tier.seconds and len(times) >= MIN_CALLS:
             break
         times.append(call())
     return times

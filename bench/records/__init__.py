@@ -1,10 +1,11 @@
 """The nouns: what may be trained (`Recipe`, `Run`), what came of it (`Record`), and where it lies (`Store`)."""
 
 from bench.records.canonical import Json, canonical
-from bench.records.latency import Grade, Latency, Scope
+from bench.records.latency import Grade, Latency, Scope, aggregate, graded
 from bench.records.recipe import Recipe
-from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record
+from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record, graded_records
 from bench.records.run import PROTOCOL, Run
+from bench.records.snapshot import Snapshot
 from bench.records.store import Store, write_whole
 
 __all__ = [
@@ -21,7 +22,11 @@ __all__ = [
     "Record",
     "Run",
     "Scope",
+    "Snapshot",
     "Store",
+    "aggregate",
     "canonical",
+    "graded",
+    "graded_records",
     "write_whole",
 ]

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bench.records.grades import disturbance
-from bench.records.latency import Latency
+from bench.records.latency import Latency, disturbance
 from bench.records.record import Complexity, Record
 
 

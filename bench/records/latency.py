@@ -1,6 +1,11 @@
-"""How fast a trained model is."""
+"""How fast a trained model is, and how far such timings can be compared.
 
-from dataclasses import dataclass
+A record keeps the evidence: spread, drift, other load, samples, the reference workload's time. `graded` makes the grade
+of it, and everything that shows a grade calls it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import with_config
@@ -9,6 +14,9 @@ from bench.records.canonical import STRICT
 
 Scope = Literal["end-to-end", "model", "step"]
 Grade = Literal["A", "B", "C"]
+
+MIN_CALLS = 50
+"""Timed calls below which a timing is at best of grade B."""
 
 
 @with_config(STRICT)
@@ -39,11 +47,11 @@ class Latency:
         real_time_factor: time per second of sound.
         load: one-minute load average before the measurement.
         sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after.
-        sentinel_ms: the slower of those two times, which `bench.records.grades` compares with other timings'; None in
-            early records.
+        sentinel_ms: the slower of those two times, which `graded` compares with other timings'; None in early records.
         others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
             and in early records.
-        grade: A, B or C; C is not ranked.
+        grade: A, B or C; C is not ranked. A record keeps the grade of the measurement alone; the grade that tables show
+            is `graded`, which also compares the timing with others.
         combined: how a fusion's members were put together; None where it was measured.
         processes: processes that measured it, each anew; the numbers are of the one in the middle.
         spread: how much slower the slowest process was than the fastest; None for one.
@@ -88,6 +96,73 @@ class Latency:
         return *where, self.backend, self.scope, self.batch, self.clip_seconds
 
     @property
+    def steadiness(self) -> Grade:
+        """The grade of the measurement alone.
+
+        A below these bounds, B from the first one on, C from the second one on: interquartile range / median 10 and
+        25 %; processors' time that others took 10 and 25 %; drift of the fixed workload above 5 and 25 %; difference of
+        the slowest process from the fastest above 5 and 10 %. Fewer than `MIN_CALLS` calls are B.
+        """
+        drift, busy, spread = abs(self.sentinel_drift), self.others or 0.0, self.spread or 0.0
+        if self.iqr_share >= 0.25 or busy >= 0.25 or drift > 0.25 or spread > 0.10:
+            return "C"
+        if self.iqr_share >= 0.10 or busy >= 0.10 or drift > 0.05 or spread > 0.05 or self.samples < MIN_CALLS:
+            return "B"
+        return "A"
+
+    @property
     def ranked(self) -> bool:
         """Whether it is steady enough to be compared with others."""
         return self.grade != "C"
+
+
+def grade(timing: Latency, fastest_ms: float | None = None) -> Grade:
+    """Return how far a timing can be compared with others: the worst of the recorded grade and all evidence.
+
+    A machine that is slow throughout looks steady from within: all that is timed on it agrees, and agrees with nothing
+    that is timed an hour later. So the fixed workload's time is compared with the machine's fastest: the grade is B
+    from 5 % slower on, C from 10 %. A timing of one process is at best B: whether another process would agree is not
+    known.
+
+    Args:
+        timing: any.
+        fastest_ms: shortest time of the fixed workload on this device with as many threads; None where it is unknown.
+    """
+    slowdown = timing.sentinel_ms / fastest_ms if timing.sentinel_ms is not None and fastest_ms is not None else 1.0
+    compared: Grade = "C" if slowdown > 1.10 else "B" if slowdown > 1.05 or timing.processes == 1 else "A"
+    return max(timing.grade, timing.steadiness, compared)
+
+
+def graded(timings: Sequence[Latency]) -> list[Latency]:
+    """Return timings with the grades that they get next to each other, each on its device and number of threads."""
+    fastest: dict[tuple[str, int], float] = {}
+    for timing in timings:
+        if timing.sentinel_ms is not None:
+            machine = timing.device, timing.threads
+            fastest[machine] = min(timing.sentinel_ms, fastest.get(machine, timing.sentinel_ms))
+    return [replace(one, grade=grade(one, fastest.get((one.device, one.threads)))) for one in timings]
+
+
+def aggregate(timings: Sequence[Latency]) -> Latency:
+    """Return the timing of the process in the middle, with the worst disturbance and grade that any process met.
+
+    Args:
+        timings: of the same work, one for each process.
+    """
+    chosen = sorted(timings, key=lambda timing: timing.p50_ms)[(len(timings) - 1) // 2]
+    if len(timings) == 1:
+        return chosen
+    medians = [timing.p50_ms for timing in timings]
+    spread = max(medians) / min(medians) - 1
+    found = replace(chosen, processes=len(timings), spread=spread, **disturbance(timings))
+    return replace(found, grade=max(found.steadiness, *(timing.grade for timing in timings)))
+
+
+def disturbance(timings: Sequence[Latency]) -> dict[str, Any]:
+    """Return the worst of what disturbed any of these timings, by the names of `Latency`'s attributes."""
+    return {
+        "load": max(timing.load for timing in timings),
+        "sentinel_drift": max((timing.sentinel_drift for timing in timings), key=abs),
+        "sentinel_ms": max(timing.sentinel_ms or 0.0 for timing in timings) or None,
+        "others": max((timing.others for timing in timings if timing.others is not None), default=None),
+    }

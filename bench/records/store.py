@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -61,27 +61,6 @@ class Store:
         except RecordError:
             return False
         return record is not None and record.status == "ok"
-
-    def records(self, runs: tuple[Run, ...]) -> tuple[dict[str, Record], list[RecordError]]:
-        """Return the records of these runs that are there, by key, and the errors of those that are damaged."""
-        found: dict[str, Record] = {}
-        damaged: list[RecordError] = []
-        for run in runs:
-            try:
-                if record := self.get(run.key):
-                    found[run.key] = record
-            except RecordError as error:
-                damaged.append(error)
-        return found, damaged
-
-    def finished(self, keys: Iterable[str]) -> list[Record]:
-        """Return the records of these runs that are done and not damaged."""
-        found: list[Record] = []
-        for key in keys:
-            with suppress(RecordError):
-                if (record := self.get(key)) and record.status == "ok":
-                    found.append(record)
-        return found
 
     def finished_record(self, key: str, role: str) -> Record:
         """Return the record of a run that another run needs; `role` says in an error what for.

@@ -1,16 +1,19 @@
 """Driving a suite: do what is not in the store, keep failures as records, redraw the tables. Never imports torch."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from bench.catalog import DATASETS, PRIMARY
-from bench.errors import BenchError, RecordError, SuiteError
+from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
-from bench.records import Failure, Record, Run, Store, canonical, combined
-from bench.runner.executors import Event, Executor, Job, executor
+from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined
+from bench.runner.executors import Event, Executor, Failed, Job, Reported, Started, executor
+from bench.runner.news import EpochEnded, RunEnded, TimingEnded, TimingStarted
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
@@ -47,8 +50,8 @@ class Runner:
 
     Args:
         suite: the suite.
-        settings: where, and with how many workers.
-        progress: is told what happens.
+        settings: where to work, and with how many workers.
+        progress: shows what happens.
         executor_name: of `bench.runner.executors`.
         mirror: is sent every finished record.
 
@@ -70,6 +73,7 @@ class Runner:
         self.execute: Executor = executor(executor_name)
         self.mirror = mirror
         self.store = Store(settings.store)
+        self.snapshot = Snapshot(self.store, suite.runs())
         self.outcome = Outcome()
         self.again: set[str] = set()
 
@@ -84,22 +88,52 @@ class Runner:
             SuiteError: an argument in the suite fits no constructor; nothing was started.
         """
         self.store.sweep()
-        todo, every = plan(self.suite, self.store, runs, force)
-        self.again = {key for key, run in todo.items() if force or run in self.store}
+        todo, every = plan(self.suite, self.snapshot, runs, force)
+        self.again = {key for key, run in todo.items() if force or run in self.snapshot}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
-        try:
+        with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
-            self.progress.start(2 * len(ready) + len(waiting))
+            self._start(list(ready.values()), [*ready.values(), *waiting])
             self._do(ready)
             self._time([run for run in every if self._untimed(run)])
+        return self.outcome
+
+    def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
+        """Time those of these runs that are trained and lack a timing, train nothing, and redraw the tables.
+
+        Args:
+            runs: all runs of the suite, or a selection.
+            again: time also those that have been timed. New timings replace the old ones, but a timing of grade C never
+                replaces a better one. The timings of the suite's fusions of these runs follow.
+        """
+        chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
+        if again:
+            chosen |= {run.key: run for run in self.suite.runs() if not chosen.keys().isdisjoint(run.members)}
+        self.outcome.kept = [run.key for run in runs if run.key not in chosen]
+        with self._ending():
+            self._start([], list(chosen.values()))
+            self._time(list(chosen.values()), again)
+        return self.outcome
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Note an interruption, and draw the tables in any case."""
+        try:
+            yield
         except KeyboardInterrupt:
             self.outcome.interrupted = True
         finally:
             self.progress.stop()
-            self.outcome.boards, damaged = files.draw(self.store, self.suite)
-            self.outcome.warnings += [str(error) for error in damaged]
-        return self.outcome
+            self.snapshot.refresh()
+            self.outcome.boards = files.draw(self.snapshot, self.suite)
+            self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
+
+    def _events(self, jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+        """Yield the events of these jobs; no job is left running when the loop over them ends."""
+        if jobs:
+            with closing(self.execute(jobs, workers)) as events:  # type: ignore[type-var]
+                yield from events
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
         """Check every argument and read every dataset; returns the runs that can go on."""
@@ -108,49 +142,38 @@ class Runner:
         self._check(todo)
         problems = self._read({_data(run): run for run in reversed(todo)})
         # What is missing may be one fold's only.
-        missing = {data for data, failure in problems.items() if failure.kind == "DatasetMissing"}
+        missing = {data for data, problem in problems.items() if problem.code == "dataset-missing"}
         by_fold = self._read({(*_data(run), run.fold): run for run in reversed(todo) if _data(run) in missing})
         ready = []
         for run in todo:
-            failure = by_fold.get((*_data(run), run.fold)) if _data(run) in missing else problems.get(_data(run))
-            if failure is None:
+            problem = by_fold.get((*_data(run), run.fold)) if _data(run) in missing else problems.get(_data(run))
+            if problem is None:
                 ready.append(run)
-            elif failure.kind == "DatasetMissing":
-                self.outcome.missing.setdefault(run.dataset, failure.message)
+            elif problem.code == "dataset-missing":
+                self.outcome.missing.setdefault(run.dataset, problem.failure.message)
             else:
-                self._fail(run, failure)
+                self._fail(run, problem.failure)
         return ready
 
     def _check(self, todo: list[Run]) -> None:
         """Bind every argument."""
-        checked: list[Failure] = []
+        self.progress.note("checking the suite")
+        for event in self._events([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1):
+            if isinstance(event, Failed):
+                if event.code in ("suite", "run"):
+                    raise SuiteError(event.failure.message)
+                raise BenchError(event.failure.traceback or event.failure.message)
 
-        def listen(event: Event) -> None:
-            if event.kind == "started":
-                self.progress.note("checking the suite")
-            elif event.failure:
-                checked.append(event.failure)
-
-        self.execute([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1, listen)
-        if checked:
-            known = checked[0].kind in ("SuiteError", "RunError")
-            raise SuiteError(checked[0].message) if known else BenchError(checked[0].traceback or checked[0].message)
-
-    def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failure]:
+    def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failed]:
         """Read the data of these runs; returns what went wrong, by the same keys."""
-        problems: dict[tuple[Any, ...], Failure] = {}
+        problems: dict[tuple[Any, ...], Failed] = {}
         keys = {run.key: data for data, run in first.items()}
-
-        def listen(event: Event) -> None:
-            run = first[keys[event.key]]
-            if event.kind == "started":
-                self.progress.note(f"reading {run.dataset}")
-            elif event.failure:
-                problems[keys[event.key]] = event.failure
-
-        self.execute(
-            [Job(run.key, "bench.runner.worker:prepare", (run, self.settings)) for run in first.values()], 1, listen
-        )
+        jobs = [Job(run.key, "bench.runner.worker:prepare", (run, self.settings)) for run in first.values()]
+        for event in self._events(jobs, 1):
+            if isinstance(event, Started):
+                self.progress.note(f"reading {first[keys[event.job]].dataset}")
+            elif isinstance(event, Failed):
+                problems[keys[event.job]] = event
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -167,197 +190,187 @@ class Runner:
             self._train([run for run in free if not is_fusion(run.model)])
             self._fuse([run for run in free if is_fusion(run.model)])
 
+    def _train(self, runs: list[Run]) -> None:
+        """Train these runs, each in a job of its own."""
+        jobs = [
+            Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again)) for run in runs
+        ]
+        self._follow(jobs, {run.key: {run.key: run} for run in runs})
+
     def _fuse(self, runs: list[Run]) -> None:
         """Combine these runs' members, in one job for each dataset, fold and seed."""
-        cells: dict[str, dict[str, Run]] = {}
+        groups: dict[str, dict[str, Run]] = {}
         for run in runs:
-            cell = f"fusions on {run.dataset}, fold {run.fold}, seed {run.seed} {run.data or ''}".strip()
-            cells.setdefault(cell, {})[run.key] = run
+            name = f"fusions on {run.dataset}, fold {run.fold}, seed {run.seed} {run.data or ''}".strip()
+            groups.setdefault(name, {})[run.key] = run
+        jobs = [
+            Job(
+                name,
+                "bench.runner.worker:fuse",
+                (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
+            )
+            for name, group in groups.items()
+        ]
+        self._follow(jobs, groups)
 
-        def listen(event: Event) -> None:
-            if event.kind == "progress":
-                key, result = event.value
-                self._finish(cells[event.key].pop(key), result)
-            elif event.failure:
-                for run in cells[event.key].values():
-                    self._fail(run, event.failure)
-                    self._end(run, f"FAILED: {event.failure.message}")
+    def _follow(self, jobs: Sequence[Job], groups: dict[str, dict[str, Run]]) -> None:
+        """Do jobs, show what they report, and keep what comes of their runs.
 
-        self.execute(
-            [
-                Job(
-                    cell,
-                    "bench.runner.worker:fuse",
-                    (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
-                )
-                for cell, group in cells.items()
-            ],
-            self.settings.workers,
-            listen,
-        )
+        Args:
+            jobs: each does one or more runs.
+            groups: key of a job to its runs that have not ended, by key; emptied on the way.
+        """
+        try:
+            for event in self._events(jobs, self.settings.workers):
+                left = groups[event.job]
+                match event:
+                    case Started(job) if job in left:
+                        self.progress.show(job, "starting")
+                    case Reported(job, EpochEnded() as news):
+                        self.progress.show(job, f"epoch {news.epoch}/{news.epochs}, validation {news.score:.3f}")
+                    case Reported(_, RunEnded(key, result)):
+                        self._finish(left.pop(key), result)
+                    case Failed(_, failure):
+                        for key in list(left):
+                            run = left.pop(key)
+                            self._fail(run, failure)
+                            self._end(run, f"FAILED: {failure.message}")
+        finally:
+            for group in groups.values():
+                for key in group:  # interrupted: their processes are gone
+                    self._sweep(key)
 
-    def _train(self, runs: list[Run]) -> None:
-        """Train these runs."""
-        by_key = {run.key: run for run in runs}
-
-        def listen(event: Event) -> None:
-            run = by_key[event.key]
-            if event.kind == "started":
-                self.progress.show(run.key, "starting")
-            elif event.kind == "progress":
-                epoch, epochs, score = event.value
-                self.progress.show(run.key, f"epoch {epoch}/{epochs}, validation {score:.3f}")
-            elif event.failure:
-                self._fail(run, event.failure)
-                self._end(run, f"FAILED: {event.failure.message}")
-            else:
-                self._finish(run, event.value)
-
-        self.execute(
-            [Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again)) for run in runs],
-            self.settings.workers,
-            listen,
-        )
-
-    def _finish(self, run: Run, result: str | Failure) -> None:
-        """Take note of what `work.execute` says of a run."""
+    def _finish(self, run: Run, result: str | Record) -> None:
+        """Keep what came of a run."""
         if result == "elsewhere":
             self.outcome.elsewhere.append(run.key)
             self._end(run, "is being done by another process")
             return
-        failure = result if isinstance(result, Failure) else None
-        record = self.store.get(run.key)
-        if record is None:
-            failure = Failure(kind="RecordError", message="its record is gone")
-        if failure:
-            self.outcome.failed[run.key] = failure = self._kept(run, failure)
+        record = self.snapshot.read(run.key) if isinstance(result, str) else None
+        if isinstance(result, Record):
+            failure = self._fail(run, result.error or Failure(kind="unknown", message="no error is named"), result)
             self._end(run, f"FAILED: {failure.message}")
-            if record and record.error:
-                self._send(record)
-            return
-        assert record
-        self.outcome.done.append(run.key)
-        metric = PRIMARY[DATASETS[run.dataset].task]
-        score = record.scores.get(metric)
-        self._end(run, f"{metric} {'undefined' if score is None else f'{score:.3f}'}, {record.seconds['train']:.1f} s")
+        elif record is None:
+            failure = self._fail(run, Failure(kind="RecordError", message="its record is gone"))
+            self._end(run, f"FAILED: {failure.message}")
+        else:
+            self.outcome.done.append(run.key)
+            metric = PRIMARY[DATASETS[run.dataset].task]
+            score = record.scores.get(metric)
+            words = "undefined" if score is None else f"{score:.3f}"
+            self._end(run, f"{metric} {words}, {record.seconds['train']:.1f} s")
 
-    def _end(self, run: Run, line: str) -> None:
-        if run.key not in self.outcome.done:
-            self.progress.shrink(1)  # what has no result is not timed
-        self.progress.end(run.key, f"{run.key}: {line}")
-
-    def _fail(self, run: Run, failure: Failure) -> None:
-        """Record a failure that the run's own process could not record."""
-        self.outcome.failed[run.key] = self._kept(run, failure)
-        record = Record(
-            run=run, status="failed", error=failure, started=datetime.now(UTC).isoformat(timespec="seconds")
-        )
-        self.store.write(record)
-        self._send(record)
-
-    def _kept(self, run: Run, failure: Failure) -> Failure:
-        """Say of a failure that the run has a result nonetheless."""
-        if run not in self.store:
-            return failure
-        return replace(failure, message=f"{failure.message}. (The earlier result stays in the table.)")
-
-    def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
-        """Time those of these runs that are trained and lack a timing, train nothing, and redraw the tables.
+    def _fail(self, run: Run, failure: Failure, record: Record | None = None) -> Failure:
+        """Write a failed run's record, the only place that does, and return the failure in words for the terminal.
 
         Args:
-            runs: all runs of the suite, or a selection.
-            again: time also those that have been timed. New timings replace all old ones (one of grade C
-                never that of a better one), and those of the suite's fusions of these runs follow.
+            run: which one.
+            failure: why.
+            record: the run's own record of its failure; None where its process could not make one.
         """
-        chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
-        if again:
-            chosen |= {run.key: run for run in self.suite.runs() if not chosen.keys().isdisjoint(run.members)}
-        self.outcome.kept = [run.key for run in runs if run.key not in chosen]
-        try:
-            self.progress.start(len(chosen))
-            self._time(list(chosen.values()), again)
-        except KeyboardInterrupt:
-            self.outcome.interrupted = True
-        finally:
-            self.progress.stop()
-            self.outcome.boards, damaged = files.draw(self.store, self.suite)
-            self.outcome.warnings += [str(error) for error in damaged]
-        return self.outcome
+        had_result = run in self.snapshot
+        if record is None:
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            record = Record(run=run, status="failed", error=failure, started=started)
+        self.snapshot.write(record)
+        if had_result:
+            failure = replace(failure, message=f"{failure.message}. (The earlier result stays in the table.)")
+        self.outcome.failed[run.key] = failure
+        self._send(record)
+        return failure
+
+    def _end(self, run: Run, line: str) -> None:
+        timed = run.key in self.outcome.done
+        self.progress.end_run(run.key, f"{run.key}: {line}", fusion=bool(run.members), timed=timed)
+
+    def _start(self, runs: list[Run], timings: list[Run]) -> None:
+        fusions, combined_timings = (sum(bool(run.members) for run in group) for group in (runs, timings))
+        self.progress.start(
+            trainings=len(runs) - fusions, fusions=fusions, timings=len(timings) - combined_timings,
+            combined=combined_timings, workers=self.settings.workers,
+        )  # fmt: skip
+
+    def _sweep(self, key: str) -> None:
+        """Remove what an interrupted training has left half done."""
+        for leftover in self.store.artifacts(key).glob(".tmp-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _weights(self, run: Run) -> bool:
         """Whether a run has a result that can be timed."""
-        return run in self.store and bool(run.members or (self.store.artifacts(run.key) / "model.pt").exists())
+        return run in self.snapshot and bool(run.members or (self.store.artifacts(run.key) / "model.pt").exists())
 
     def _untimed(self, run: Run) -> bool:
-        try:
-            record = self.store.get(run.key)
-        except RecordError:
-            return False
+        record = self.snapshot.finished(run.key)
         if record is None or not self._weights(run):
             return False
         if not run.members:
             return not all(record.timed_on(name) for name in self.suite.backends)
-        return bool(set(combined.latencies(self._members(run))) - set(record.latencies)) or not record.latencies
-
-    def _members(self, run: Run) -> list[Record]:
-        """Return the records of a fusion's members; none where one is missing."""
-        members = self.store.finished(run.members)
-        return members if len(members) == len(run.members) else []
+        members = self.snapshot.all_finished(run.members)
+        return bool(set(combined.latencies(members)) - set(record.latencies)) or not record.latencies
 
     def _time(self, runs: list[Run], again: bool = False) -> None:
         """Time these runs one by one, on a machine that trains nothing meanwhile; fusions follow from their members."""
         fusions = [run for run in runs if run.members]
-        runs = [run for run in runs if not run.members]
-        left = {run.key: run for run in runs}
+        left = {run.key: run for run in runs if not run.members}
         ended: list[Run] = []
-
-        def end(run: Run, failure: Failure | None) -> None:
-            del left[run.key]
-            ended.append(run)
-            if failure:
-                self.outcome.warnings.append(f"{run.key} was not timed: {failure.message}")
-                self.progress.end(run.key, f"{run.key}: not timed, {failure.message}")
-            elif record := self.store.get(run.key):
-                self.progress.end(run.key, f"{run.key}: {_times(record)}")
-                for name, reason in record.not_timed.items():
-                    self.outcome.warnings.append(f"{run.key} was not timed on {name}: {reason}")
-
-        def listen(event: Event) -> None:
-            if event.kind == "progress":
-                key, news = event.value
-                if news == "timing":
-                    self.progress.show(key, "timing")
-                else:
-                    end(left[key], news)
-            elif event.failure:
-                for run in list(left.values()):
-                    end(run, event.failure)
-
         settings = replace(self.settings, workers=1)
-        timed = tuple(runs), settings, self.suite.backends, again
+        timed = tuple(left.values()), settings, self.suite.backends, again
         try:
-            self.execute([Job("timings", "bench.runner.timings:time_runs", timed)] if runs else [], 1, listen)
+            for event in self._events([Job("timings", "bench.runner.timings:time_runs", timed)] if left else [], 1):
+                match event:
+                    case Reported(_, TimingStarted(key)):
+                        self.progress.show(key, "timing")
+                    case Reported(_, TimingEnded(key, failure)):
+                        ended.append(left.pop(key))
+                        self._end_timing(ended[-1], failure)
+                    case Failed(_, failure):
+                        for run in left.values():
+                            ended.append(run)
+                            self._end_timing(run, failure)
             ended += self._add_up(fusions)
         finally:
-            for run in ended:  # only now, lest the mirror works while another run is timed
-                if record := self.store.get(run.key):
-                    self._send(record)
+            graded = self.snapshot.graded()
+            for run in ended:  # only now, so that the mirror does not work while another run is timed
+                if run.key in graded:
+                    self._send(graded[run.key])
+
+    def _end_timing(self, run: Run, failure: Failure | None) -> None:
+        record = self.snapshot.read(run.key)
+        if failure or record is None:
+            message = failure.message if failure else "its record is gone"
+            self.outcome.warnings.append(f"{run.key} was not timed: {message}")
+            self.progress.end_timing(run.key, f"{run.key}: not timed, {message}", fusion=False)
+            return
+        self.progress.end_timing(run.key, f"{run.key}: {self._times(record)}", fusion=False)
+        for name, reason in record.not_timed.items():
+            self.outcome.warnings.append(f"{run.key} was not timed on {name}: {reason}")
 
     def _add_up(self, fusions: Sequence[Run]) -> list[Run]:
         """Give fusions the latencies that follow from their members'; returns those that now have some."""
         timed: list[Run] = []
         for run in fusions:
-            record = self.store.get(run.key)
-            latencies = combined.latencies(self._members(run))
+            record = self.snapshot.get(run.key)
+            latencies = combined.latencies(self.snapshot.all_finished(run.members))
             if record and latencies:
                 record = record.with_latencies(latencies)
-                self.store.write(record)
+                self.snapshot.write(record)
                 timed.append(run)
-            self.progress.end(run.key, f"{run.key}: {_times(record) if record and latencies else 'not timed'}")
+            words = self._times(record) if record and latencies else "not timed"
+            self.progress.end_timing(run.key, f"{run.key}: {words}", fusion=True)
         if untimed := [run.key for run in fusions if run not in timed]:
             more = f" and {len(untimed) - 1} more" if len(untimed) > 1 else ""
             self.outcome.warnings.append(f"{untimed[0]}{more} not timed: not all members have been, on one device")
         return timed
+
+    def _times(self, record: Record) -> str:
+        """Say what single clips take, end to end, with the grades that the table will show."""
+        graded = self.snapshot.graded().get(record.key, record)
+        found = [t for t in graded.latencies if t.scope == "end-to-end" and t.batch == 1]
+        return ", ".join(
+            f"{' '.join(filter(None, (t.device_type, t.backend if t.backend != 'eager' else '')))} p50 {t.p50_ms:.2f} "
+            f"ms{f' {t.combined}' if t.combined else ''} ({t.grade})"
+            for t in found
+        )
 
     def _send(self, record: Record) -> None:
         if self.mirror:
@@ -368,20 +381,10 @@ def _data(run: Run) -> tuple[str, str]:
     return run.dataset, canonical(run.data)
 
 
-def plan(suite: Suite, store: Store, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:
+def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:
     """Return by key the runs to do, with the results that follow from them, and all runs that there are then."""
-    todo = {run.key: run for run in runs if force or run not in store}
+    todo = {run.key: run for run in runs if force or run not in snapshot}
     for run in suite.runs():  # each after those it needs, so that a teacher's fusions follow its students
-        if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in store:
+        if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in snapshot:
             todo[run.key] = run
     return todo, list(({run.key: run for run in runs} | todo).values())
-
-
-def _times(record: Record) -> str:
-    """Say what single clips take, end to end."""
-    found = [t for t in record.latencies if t.scope == "end-to-end" and t.batch == 1]
-    return ", ".join(
-        f"{' '.join(filter(None, (t.device_type, t.backend if t.backend != 'eager' else '')))} p50 {t.p50_ms:.2f} ms"
-        f"{f' {t.combined}' if t.combined else ''} ({t.grade})"
-        for t in found
-    )

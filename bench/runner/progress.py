@@ -15,9 +15,14 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+TIMING_SECONDS = 6.6
+"""Time that the timing of one model takes, until the first one has been timed here (`bench run --suite all`)."""
+
 
 class Progress:
-    """Done and total, what is being done now, and the time left.
+    """What is done, what is being done now, and the time left.
+
+    Runs are counted first, and then their timings: trainings share the machine, a timing has it alone.
 
     Args:
         console: where to write.
@@ -26,46 +31,70 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.now: dict[str, str] = {}
-        self.done = 0
-        self.total = 0
-        self.began = time.monotonic()
+        self.runs = 0
+        self.timings = 0
+        self.runs_done = 0
+        self.timings_done = 0
+        self.left = {"train": 0, "fuse": 0, "time": 0}
+        self.workers = 1
+        self._began: dict[str, float] = {}
+        self._seconds: dict[str, list[float]] = {"train": [], "time": []}
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not console.is_terminal,
             transient=True,
         )
-        self.task = self.bar.add_task("", total=None)
+        self.task = self.bar.add_task("", total=None, left="")
 
-    def start(self, total: int) -> None:
-        """Show the bar; `total` steps are to come."""
-        self.total = total
-        self.bar.update(self.task, total=total)
-        if total:
+    def start(
+        self, *, trainings: int = 0, fusions: int = 0, timings: int = 0, combined: int = 0, workers: int = 1
+    ) -> None:
+        """Show the bar.
+
+        Args:
+            trainings: runs to train.
+            fusions: runs that combine others.
+            timings: models to time.
+            combined: fusions whose timings follow from their members'.
+            workers: trainings at the same time.
+        """
+        self.runs, self.timings, self.workers = trainings + fusions, timings + combined, workers
+        self.left = {"train": trainings, "fuse": fusions, "time": timings}
+        self.bar.update(self.task, total=self.runs + self.timings)
+        if self.runs + self.timings:
             self.bar.start()
 
     def show(self, key: str, news: str) -> None:
-        """Show what a run is doing now."""
+        """Show what is happening to a run now."""
+        self._began.setdefault(key, time.monotonic())
         self.now[key] = news
         self._describe()
 
-    def end(self, key: str, line: str) -> None:
-        """Count a step as done and print its line."""
-        self.now.pop(key, None)
-        self.done += 1
-        self.bar.update(self.task, completed=self.done)
-        self._describe()
-        left = (time.monotonic() - self.began) / self.done * (self.total - self.done)
-        tail = "" if self.console.is_terminal else f"  ({left:.0f} s left)" if self.done < self.total else ""
-        self.console.print(f"[{self.done}/{self.total}] {line}{tail}", markup=False, highlight=False, soft_wrap=True)
+    def end_run(self, key: str, line: str, *, fusion: bool, timed: bool) -> None:
+        """Count a run as done and print its line.
 
-    def shrink(self, steps: int) -> None:
-        """Take back steps that will not come, such as the timing of a run that failed."""
-        self.total -= steps
-        self.bar.update(self.task, total=self.total)
+        Args:
+            key: of the run.
+            line: about it.
+            fusion: whether it combines others.
+            timed: whether its timing is to come; a run that failed has none.
+        """
+        self._end(key, "fuse" if fusion else "train")
+        self.runs_done += 1
+        if not timed:
+            self.timings -= 1
+            self.left["time"] -= not fusion
+        self._print(f"[{self.runs_done}/{self.runs}] {line}")
+
+    def end_timing(self, key: str, line: str, *, fusion: bool) -> None:
+        """Count a run's timing as done and print its line."""
+        self._end(key, "combine" if fusion else "time")
+        self.timings_done += 1
+        self._print(f"[timing {self.timings_done}/{self.timings}] {line}")
 
     def note(self, line: str) -> None:
         """Print a line that is no step."""
@@ -74,6 +103,37 @@ class Progress:
     def stop(self) -> None:
         """Take the bar away."""
         self.bar.stop()
+
+    def seconds_left(self) -> float | None:
+        """Return an estimate of the time left; None as long as nothing has been trained or timed."""
+        if not any(self._seconds.values()):
+            return None
+        train, timing = (sum(s) / len(s) if s else None for s in (self._seconds["train"], self._seconds["time"]))
+        if train is None and self.left["train"]:
+            return None
+        return (train or 0.0) * self.left["train"] / self.workers + (timing or TIMING_SECONDS) * self.left["time"]
+
+    def _end(self, key: str, kind: str) -> None:
+        self.now.pop(key, None)
+        began = self._began.pop(key, None)
+        if kind in self.left:
+            self.left[kind] -= 1
+        if began is not None and kind in self._seconds:
+            self._seconds[kind].append(time.monotonic() - began)
+
+    def _print(self, line: str) -> None:
+        left = self.seconds_left()
+        what = ", timing included" if self.runs_done < self.runs and self.timings else ""
+        words = f"about {left:.0f} s left{what}" if left else ""
+        self.bar.update(
+            self.task,
+            completed=self.runs_done + self.timings_done,
+            total=self.runs + self.timings,
+            left=words,
+        )
+        self._describe()
+        tail = f"  ({words})" if words and not self.console.is_terminal else ""
+        self.console.print(f"{line}{tail}", markup=False, highlight=False, soft_wrap=True)
 
     def _describe(self) -> None:
         words = [f"{key} {news}" for key, news in sorted(self.now.items())]

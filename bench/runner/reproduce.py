@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from bench.catalog import PRIMARY, dataset
 from bench.errors import BenchError
-from bench.records import Environment, Failure, Record, Store
+from bench.records import Environment, Record, Store
 from bench.runner import worker
+from bench.runner.news import News, RunEnded
 from bench.runner.settings import RunSettings
 
 
@@ -76,14 +77,18 @@ def _again(store: Store, record: Record, settings: RunSettings) -> Record:
             raise BenchError(f"{record.key} needs {need}, whose record is not in {store.root}: add it there")
         if Store(settings.store).get(need) is None:
             _again(store, needed, settings)
+    results: list[str | Record] = []
+
+    def listen(news: News) -> None:
+        if isinstance(news, RunEnded):
+            results.append(news.result)
+
     if record.run.members:
-        results: list[str | Failure] = []
-        worker.fuse((record.run,), settings, frozenset(), lambda told: results.append(told[1]))
-        result = results[0]
+        worker.fuse((record.run,), settings, frozenset(), listen)
     else:
-        result = worker.execute(record.run, settings, False, lambda news: None)
-    if isinstance(result, Failure):
-        raise BenchError(f"{record.key} fails now: {result.kind}: {result.message}")
+        worker.execute(record.run, settings, False, listen)
+    if (result := results[0]) and isinstance(result, Record) and result.error:
+        raise BenchError(f"{record.key} fails now: {result.error.kind}: {result.error.message}")
     found = Store(settings.store).get(record.key)
     assert found is not None  # it has just been written
     return found

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -11,13 +10,13 @@ from bench import catalog
 from bench.errors import ProfileError
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
-from bench.records import Failure, Latency, Run, Store
-from bench.records.grades import graded
+from bench.records import Failure, Latency, Run, Snapshot, Store, graded
+from bench.runner.news import News, TimingEnded, TimingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build
 from datamodules.base import AudioDataModule, ClipSet
 
-Report = Callable[[Any], None]
+Report = Callable[[News], None]
 
 CLIPS = 32
 """Training clips that show int8 what values to expect, and test clips that backends are compared on."""
@@ -32,8 +31,8 @@ def time_runs(
 ) -> None:
     """Time trained runs' models on one clip, on the CPU and on the GPU where there is one, for their records.
 
-    Reports (key, "timing"), and then (key, None) or (key, failure), for each. What a backend cannot run is no failure:
-    its reason goes to the record.
+    Reports `TimingStarted` and `TimingEnded` for each. What a backend cannot run is no failure: its reason goes to the
+    record.
 
     Args:
         runs: none of them a fusion.
@@ -45,22 +44,23 @@ def time_runs(
     """
     store = Store(settings.store)
     set_threads(settings.threads)
-    seen = [timing for record in store.finished([run.key for run in runs]) for timing in record.latencies]
+    finished = [record for record in Snapshot(store, runs).records.values() if record.status == "ok"]
+    seen = [timing for record in finished for timing in record.latencies]
     left = deque((run, ATTEMPTS if again else 1) for run in runs)
     while left:
         run, attempts = left.popleft()
-        report((run.key, "timing"))
+        report(TimingStarted(run.key))
         try:
             with store.machine(alone=True):
                 latencies = _time(run, store, settings, backends, again)
         except Exception as error:
-            report((run.key, Failure.of(error)))
+            report(TimingEnded(run.key, Failure.of(error)))
             continue
         seen += latencies
         if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
             left.append((run, attempts - 1))  # when all others have had their turn: such times pass
         else:
-            report((run.key, None))
+            report(TimingEnded(run.key))
 
 
 def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -18,12 +18,13 @@ from bench.evaluation import evaluate, mistakes
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, write_whole
+from bench.runner.news import EpochEnded, News, RunEnded
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
 from models.base import AudioModel
 
-Report = Callable[[Any], None]
+Report = Callable[[News], None]
 
 
 def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> str:
@@ -39,16 +40,23 @@ def prepare(run: Run, settings: RunSettings, report: Report) -> None:
     build.dataset(run, settings.data_dir, Store(settings.store).cache).setup()
 
 
-def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str | Failure:
-    """Do a run and write its record; returns "done", its failure, or "elsewhere" where another process has it.
+def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str | Record:
+    """Train and score a run, write its record, and report every epoch and the end.
 
-    With `force` it is done although its record is there.
+    Args:
+        run: which one.
+        settings: where.
+        force: do it although its record is there.
+        report: is sent `EpochEnded` and `RunEnded`.
+
+    Returns:
+        The result, as `RunEnded` has it.
     """
-    return _do(run, settings, force, lambda store: _train(run, store, settings, report))
+    return _do(run, settings, force, report, lambda store: _train(run, store, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
-    """Do fusions on one dataset, fold and seed, reading it once; reports each one's key and what `execute` returns.
+    """Do fusions on one dataset, fold and seed, which is read once; reports a `RunEnded` for each.
 
     Those whose keys are in `force` are done although their records are there.
     """
@@ -57,10 +65,21 @@ def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], re
     data.setup()
     about = describe(data)
     for run in runs:
-        report((run.key, _do(run, settings, run.key in force, partial(_fuse, run, data, about, settings))))
+        _do(run, settings, run.key in force, report, partial(_fuse, run, data, about, settings))
 
 
-def _do(run: Run, settings: RunSettings, force: bool, work: Callable[[Store], Record]) -> str | Failure:
+def _do(
+    run: Run, settings: RunSettings, force: bool, report: Report, work: Callable[[Store], Record]
+) -> Literal["done", "elsewhere"] | Record:
+    result = _claimed(run, settings, force, work)
+    report(RunEnded(run.key, result))
+    return result
+
+
+def _claimed(
+    run: Run, settings: RunSettings, force: bool, work: Callable[[Store], Record]
+) -> Literal["done", "elsewhere"] | Record:
+    """Do the work if no other process does it; a failure is returned, and the driver writes it."""
     store = Store(settings.store)
     with store.claim(run.key) as mine:
         if not mine:
@@ -75,9 +94,9 @@ def _do(run: Run, settings: RunSettings, force: bool, work: Callable[[Store], Re
             try:
                 record = work(store)
             except Exception as error:
-                record = Record(run=run, status="failed", error=Failure.of(error))
+                return Record(run=run, status="failed", error=Failure.of(error), started=started, environment=where)
         store.write(replace(record, started=started, environment=where))
-        return record.error or "done"
+        return "done"
 
 
 def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Record:
@@ -93,7 +112,9 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
         build.start_from(model, run, store)
     clock = time.perf_counter()
     taught = _lessons(run, store, data, device) if run.recipe.teacher else None
-    trained = fit.train(model, data, run.recipe, folder, device, lambda *news: report(news), taught, settings.data_dir)
+    trained = fit.train(
+        model, data, run.recipe, folder, device, lambda *news: report(EpochEnded(*news)), taught, settings.data_dir
+    )
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device)
     _save(model, folder / "model.pt")
@@ -114,7 +135,7 @@ def _lessons(run: Run, store: Store, data: AudioDataModule, device: str) -> Tens
 def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, store: Store) -> Record:
     clock = time.perf_counter()
     predictions = evaluate.fuse(run, store, data)
-    members = store.finished(run.members)
+    members = [store.finished_record(key, "the fusion's member") for key in run.members]
     folder = store.artifacts(run.key)
     record = _scored(run, predictions, data, about, folder, combined.size(members))
     mistakes.keep(predictions.test, data, folder, settings.worst)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -63,15 +64,17 @@ class Suite:
 
     def runs(self) -> tuple[Run, ...]:
         """Expand the grid, datasets outermost; a run comes after those it needs."""
-        return tuple(run for run, _ in self._named())
+        return tuple(run for run, _ in self._expanded)
 
     def names(self) -> dict[str, str]:
         """Return the name in this suite of each run's system, by key."""
-        return {run.key: name for run, name in self._named()}
+        return {run.key: name for run, name in self._expanded}
 
-    def _named(self) -> Iterator[tuple[Run, str]]:
-        for dataset in (*self.datasets, *self.datasets_if_here):
-            yield from _Expansion(self, dataset).all()
+    @cached_property
+    def _expanded(self) -> tuple[tuple[Run, str], ...]:
+        """Every run with its system's name; made once."""
+        datasets = (*self.datasets, *self.datasets_if_here)
+        return tuple(named for dataset in datasets for named in _Expansion(self, dataset).all())
 
     def catalogued(self, name: str) -> str:
         """Return the catalogue's name of a system: what its table calls `model`, or else its own."""

@@ -27,3 +27,18 @@ def mark(folder, name, seconds, *, report):
     Path(folder, f"{name}-{os.getpid()}").touch()
     time.sleep(seconds)
     return os.getpid()
+
+
+def wait_for_answer(answer, *, report):
+    report("waiting")
+    until = time.monotonic() + 60
+    while not Path(answer).exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    return Path(answer).exists()
+
+
+def mark_slowly(folder, *, report):
+    for i in range(100):
+        Path(folder, f"{i}-{os.getpid()}").touch()
+        report(i)
+        time.sleep(0.05)

@@ -1,10 +1,16 @@
-"""Ways of doing many jobs: here one after another, in child processes, or on a Ray cluster. One contract for all."""
+"""Ways of doing many jobs: one after another here, in child processes, or on a Ray cluster. One contract for all.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+An executor is a function `execute(jobs, workers)` that returns an iterator of events. For each job it yields `Started`,
+then a `Reported` for everything that the job reports, as soon as the job reports it, and at last `Finished` or
+`Failed`. A job that fails never raises. Closing the iterator ends the jobs that are still running.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bench import catalog
+from bench.errors import code_of
 from bench.records import Failure
 
 
@@ -24,24 +30,46 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Event:
-    """News of a job.
+class Started:
+    """A job has begun."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A job has news; what they are is between the job and the caller (`bench.runner.news`)."""
+
+    job: str
+    news: object
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job has returned a value."""
+
+    job: str
+    value: object
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job has raised an exception, or its process died.
 
     Attributes:
-        key: of the job.
-        kind: "started", "progress", "done" or "failed".
-        value: what the job reported or returned.
-        failure: why it failed.
+        job: key of the job.
+        failure: what a record keeps of it.
+        code: kind of error for a program: `code` of the exception's class (`bench.errors`), "killed" for a process that
+            died, or "unexpected".
     """
 
-    key: str
-    kind: str
-    value: Any = field(default=None)
-    failure: Failure | None = None
+    job: str
+    failure: Failure
+    code: str
 
 
-Listener = Callable[[Event], None]
-Executor = Callable[[Sequence[Job], int, Listener], None]
+Event = Started | Reported | Finished | Failed
+Executor = Callable[[Sequence[Job], int], Iterator[Event]]
 
 EXECUTORS: Mapping[str, str] = {
     "processes": "bench.runner.executors.processes:execute",
@@ -51,17 +79,21 @@ EXECUTORS: Mapping[str, str] = {
 
 
 def executor(name: str) -> Executor:
-    """Return an executor by name; each calls the listener with the events of every job, and never raises for a job."""
+    """Return an executor by name.
+
+    Raises:
+        SuiteError: no executor has that name.
+    """
     found: Executor = catalog.load(catalog.find(EXECUTORS, name, "executor"))
     return found
 
 
-def perform(job: Job, listen: Listener) -> None:
-    """Make the call in this process and tell the listener; an exception becomes a `failed` event."""
-    listen(Event(job.key, "started"))
+def perform(job: Job, emit: Callable[[Event], None]) -> None:
+    """Make the call in this process and emit its events; an exception becomes a `Failed`."""
+    emit(Started(job.key))
     try:
-        value = catalog.load(job.target)(*job.arguments, report=lambda news: listen(Event(job.key, "progress", news)))
+        value = catalog.load(job.target)(*job.arguments, report=lambda news: emit(Reported(job.key, news)))
     except Exception as error:
-        listen(Event(job.key, "failed", failure=Failure.of(error)))
+        emit(Failed(job.key, Failure.of(error), code_of(error)))
     else:
-        listen(Event(job.key, "done", value))
+        emit(Finished(job.key, value))

@@ -7,19 +7,19 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from bench.records import Failure
-from bench.runner.executors import Event, Job, Listener, perform
+from bench.runner.executors import Event, Failed, Finished, Job, perform
 
-_PRELOAD = ["bench.runner.driver", "bench.runner.worker"]
+_PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
 
 
-def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
-    """Do the jobs, `workers` at a time; leaves no child behind, however it ends."""
+def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    """Do the jobs, `workers` at a time; no child is left, however the iteration ends."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     waiting = deque(jobs)
@@ -44,11 +44,11 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
                     del running[ready]
                     process.join()
                     if job.key not in ended:
-                        listen(Event(job.key, "failed", failure=_death(process.exitcode)))
+                        yield Failed(job.key, _death(process.exitcode), "killed")
                     continue
-                if event.kind in ("done", "failed"):
+                if isinstance(event, Finished | Failed):
                     ended.add(job.key)
-                listen(event)
+                yield event
     finally:
         for _, process in running.values():
             process.kill()

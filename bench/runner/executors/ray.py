@@ -1,22 +1,28 @@
 """Each job as a Ray task: on this machine, or on the cluster that RAY_ADDRESS names."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.errors import BenchError
 from bench.records import Failure
-from bench.runner.executors import Event, Job, Listener, perform
+from bench.runner.executors import Event, Failed, Finished, Job, perform
+
+POLL_SECONDS = 0.2
+"""How often the driver looks for tasks that died without a word."""
 
 
-def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
+def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     """Do the jobs, `workers` at a time. Every node needs the project, its data and the store at the same paths.
+
+    Tasks put their events into one queue, so news arrive while a job works.
 
     Raises:
         BenchError: Ray is not installed.
     """
     try:
         import ray
+        from ray.util.queue import Empty, Queue
     except ImportError as error:
         raise BenchError('the ray executor needs Ray: pip install -e ".[ray]"') from error
     ray.init(
@@ -25,23 +31,33 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
         log_to_driver=False,
         ignore_reinit_error=True,
     )
-    task = ray.remote(num_cpus=1, max_retries=0, max_calls=1)(_events)
     try:
-        waiting = {task.remote(job): job for job in jobs}
-        while waiting:
-            (ready,), _ = ray.wait(list(waiting), num_returns=1)
-            job = waiting.pop(ready)
+        queue = Queue(actor_options={"num_cpus": 0})
+        task = ray.remote(num_cpus=1, max_retries=0, max_calls=1)(_emit)
+        running = {task.remote(job, queue): job for job in jobs}
+        ended: set[str] = set()
+        while running or not queue.empty():
             try:
-                events: list[Event] = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                events = [Event(job.key, "failed", failure=Failure.of(error))]
-            for event in events:
-                listen(event)
+                event: Event = queue.get(timeout=POLL_SECONDS)
+            except Empty:
+                pass
+            else:
+                if isinstance(event, Finished | Failed):
+                    ended.add(event.job)
+                yield event
+                continue  # a task's last event is in the queue before the task ends
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0) if running else ([], [])
+            for reference in ready:
+                job = running.pop(reference)
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayError as error:
+                    if job.key not in ended:
+                        yield Failed(job.key, Failure.of(error), "killed")
     finally:
         ray.shutdown()
 
 
-def _events(job: Job) -> list[Event]:
-    events: list[Any] = []
-    perform(job, events.append)
-    return events
+def _emit(job: Job, queue: Any) -> None:
+    """Do one job; its events go to the queue."""
+    perform(job, queue.put)

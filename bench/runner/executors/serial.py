@@ -1,11 +1,43 @@
 """One job after another in this process: for debuggers. A job that kills its process takes the suite with it."""
 
-from collections.abc import Sequence
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 
-from bench.runner.executors import Job, Listener, perform
+from bench.runner.executors import Event, Failed, Finished, Job, perform
 
 
-def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
-    """Do the jobs in order; `workers` has no meaning here."""
+def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    """Do the jobs in order; `workers` has no meaning here.
+
+    A job runs in a thread, so that its news arrive while it works. Closing the iterator raises a KeyboardInterrupt in
+    that thread and waits for its end.
+    """
     for job in jobs:
-        perform(job, listen)
+        events: SimpleQueue[Event] = SimpleQueue()
+        thread = Thread(target=_perform, args=(job, events.put), name=job.key, daemon=True)
+        thread.start()
+        try:
+            while True:
+                event = events.get()
+                yield event
+                if isinstance(event, Finished | Failed):
+                    break
+        except BaseException:
+            _interrupt(thread)
+            raise
+        thread.join()
+
+
+def _perform(job: Job, emit: Callable[[Event], None]) -> None:
+    with suppress(KeyboardInterrupt):
+        perform(job, emit)
+
+
+def _interrupt(thread: Thread) -> None:
+    """End a thread at its next Python instruction."""
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+        thread.join()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.boards import DATA, record, run
 from rich.console import Console
 from scipy import stats as scipy_stats
-from test_leaderboard import DATA, record, run
 
 from bench import statistics, suites
 from bench.cli import main
@@ -18,7 +18,7 @@ from bench.evaluation.rescore import rescore
 from bench.leaderboard import render
 from bench.leaderboard.board import leaderboards
 from bench.leaderboard.compare import compare
-from bench.records import Store
+from bench.records import Snapshot, Store
 from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
@@ -81,7 +81,7 @@ def test_without_draws_only_equal_scores_share_a_rank():
 def test_compare_counts_the_clips_that_one_alone_has_right(finished):
     path, folder = finished
     suite, store = suites.read(str(path)), Store(folder)
-    records, _ = store.records(suite.runs())
+    records = Snapshot(store, suite.runs()).records
     (board,) = leaderboards(suite.runs(), records)
     found = compare(board, "fc", "lstm-skip", store)
     alone = [0, 0]
@@ -105,12 +105,12 @@ def test_compare_names_the_rows_there_are(finished):
     path, folder = finished
     store = Store(folder)
     suite = suites.read(str(path))
-    (board,) = leaderboards(suite.runs(), store.records(suite.runs())[0])
+    (board,) = leaderboards(suite.runs(), Snapshot(store, suite.runs()).records)
     with pytest.raises(SuiteError, match=r"no row is called 'cnn'.*Name one of: .*fc on logmel-1s"):
         compare(board, "cnn", "fc", store)
     with pytest.raises(SuiteError, match="several rows are called ''"):
         compare(board, "", "fc", store)
-    bare = {r.key: dataclasses.replace(r, draws=()) for r in store.records(suite.runs())[0].values()}
+    bare = {r.key: dataclasses.replace(r, draws=()) for r in Snapshot(store, suite.runs()).records.values()}
     (undrawn,) = leaderboards(suite.runs(), bare)
     with pytest.raises(BenchError, match="bench rescore"):
         compare(undrawn, "fc", "lstm-skip", store)

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.boards import PLACE, SIZE, boards, nasty, record, run, timing
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
 from bench import suites
 from bench.cli import main, sizes
-from bench.leaderboard import files, pareto, published, render
+from bench.leaderboard import checks, files, pareto, published, render
 from bench.leaderboard.confusions import winner
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
-from bench.records import Store
+from bench.records import Snapshot, Store
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -233,6 +233,12 @@ z
 """
 
 
+def draw(store: Store, suite: suites.Suite) -> None:
+    """Draw a suite's pages, the index, and the README next to the store where there is one."""
+    readme = store.root.parent / "README.md"
+    files.draw(Snapshot(store, suite.runs()), suite, index=True, readme=readme if readme.exists() else None)
+
+
 @pytest.fixture
 def published_store(tmp_path: Path) -> Path:
     root = tmp_path / "leaderboards"
@@ -242,13 +248,16 @@ def published_store(tmp_path: Path) -> Path:
     store, grid = Store(root), suites.read(str(root / "few.toml"))
     for i, of in enumerate(grid.runs()):
         store.write(record(of, 0.6 + i / 20, complexity=sized(10**i), environment=PLACE))
-    files.draw(store, grid)
+    draw(store, grid)
     return root
 
 
 def check(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     """What `--check` says is wrong; empty where nothing is."""
-    monkeypatch.setattr("sys.argv", ["bench", "leaderboard", "--check", "--store", str(root)])
+    monkeypatch.setattr(
+        "sys.argv",
+        ["bench", "leaderboard", "--check", "--store", str(root), "--readme", str(root.parent / "README.md")],
+    )
     with contextlib.suppress(SystemExit):
         main()
     return " ".join(capsys.readouterr().err.split())
@@ -300,11 +309,11 @@ def test_a_readme_gets_the_table_and_the_plots_between_its_marks(published_store
 def test_the_index_names_every_suite_with_its_best_row(published_store):
     store = Store(published_store)
     (published_store / "other.toml").write_text(SUITE)
-    files.draw(store, suites.read(str(published_store / "other.toml")))
+    draw(store, suites.read(str(published_store / "other.toml")))
     text = (published_store / "README.md").read_text()
     assert text.index("[all columns](few.md)") < text.index("[all columns](other.md)")
     assert "| esc10 | fc | logmel-1s | accuracy, %: 70.0" in text  # (0.65 + 0.75) / 2
-    assert files.stale(store, suites.read(str(published_store / "few.toml"))) == []
+    assert checks.problems(store, [str(published_store / "few.toml")]) == []
 
 
 def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
@@ -328,7 +337,7 @@ def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
         shutil.rmtree(root, ignore_errors=True)
         for each in shuffled:
             Store(root).write(each)
-        files.draw(Store(root), grid)
+        draw(Store(root), grid)
         content = {p.name: p.read_bytes() for p in root.rglob("*") if p.is_file() and p.suffix != ".toml"}
         seen.add(tuple(sorted((name, text) for name, text in content.items())))
     assert len(seen) == 1

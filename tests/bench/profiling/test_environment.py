@@ -99,7 +99,10 @@ def test_the_gpu_is_named_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_importing_does_not_import_torch() -> None:
-    code = "import bench.profiling.environment, sys; bench.environment.environment(1, 'cpu'); sys.exit('torch' in sys.modules)"
+    code = (
+        "from bench.profiling import environment\nimport sys\n"
+        "environment.environment(1, 'cpu')\nsys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
 

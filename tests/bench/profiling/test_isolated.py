@@ -6,22 +6,19 @@ from dataclasses import replace
 import pytest
 import torch
 from fakes import processes
+from fakes.timings import TIMED
 from torch import nn
 
 from bench.errors import ProfileError
 from bench.profiling import isolated, measure
-from bench.profiling.measure import Tier, measure_latency, together
-from bench.records import Latency
+from bench.profiling.measure import Tier, measure_latency
+from bench.records import Latency, aggregate
 from bench.training import build
 from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip
 
 SHORT = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1)
-TIMED = Latency(
-    device="x", device_type="cpu", threads=1, clip_seconds=2.0, p50_ms=4.0, p90_ms=9.0, p99_ms=10.0, iqr_share=0.05,
-    samples=2000, throughput=200.0, real_time_factor=0.002, load=0.5, sentinel_drift=0.0, grade="A",
-)  # fmt: skip
 
 
 def test_a_fresh_process_is_pinned() -> None:
@@ -101,7 +98,7 @@ def test_a_sweep_ends_where_more_clips_bring_nothing() -> None:
     ],
 )
 def test_processes_that_disagree_lose_the_grade(medians, grades, expected) -> None:
-    found = together([replace(TIMED, p50_ms=m, grade=g) for m, g in zip(medians, grades, strict=True)])
+    found = aggregate([replace(TIMED, p50_ms=m, grade=g) for m, g in zip(medians, grades, strict=True)])
     assert (found.p50_ms, found.grade, found.processes) == (4.1, expected, 3)
     assert found.spread == pytest.approx(medians[2] / medians[0] - 1)
     assert found.ranked == (expected != "C")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bench.errors import ProfileError
 from bench.profiling import measure
-from bench.profiling.measure import Tier, grade, measure_latency
+from bench.profiling.measure import Tier, measure_latency
+from bench.records import Latency
 from models.base import AudioModel
 
 
@@ -135,12 +136,21 @@ def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_grade(iqr_share: float, drift: float, samples: int, expected: str) -> None:
-    assert grade(iqr_share, drift, samples) == expected
+    assert steadiness(iqr_share, drift, samples) == expected
+
+
+def steadiness(iqr_share: float, drift: float, samples: int, others: float | None = None) -> str:
+    """Return the grade of a timing with this evidence."""
+    return Latency(
+        device="x", device_type="cpu", threads=1, clip_seconds=2.0, p50_ms=4.0, p90_ms=9.0, iqr_share=iqr_share,
+        samples=samples, throughput=200.0, real_time_factor=0.002, load=0.5, sentinel_drift=drift, others=others,
+        grade="A",
+    ).steadiness  # fmt: skip
 
 
 @pytest.mark.parametrize(("others", "expected"), [(None, "A"), (0.09, "A"), (0.1, "B"), (0.24, "B"), (0.25, "C")])
 def test_grade_beside_other_processes(others: float | None, expected: str) -> None:
-    assert grade(0.01, 0.0, 50, others) == expected
+    assert steadiness(0.01, 0.0, 50, others) == expected
 
 
 def test_a_steady_load_is_not_ranked() -> None:

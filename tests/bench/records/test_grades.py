@@ -4,12 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_timing import TIMED
+from fakes.timings import TIMED
 
-from bench.profiling.measure import together
-from bench.records import Complexity, Record, Run, Store
-from bench.records.grades import graded, records
+from bench.records import Complexity, Record, Run, Store, aggregate, graded, graded_records
 from bench.runner import timings as timing_runs
+from bench.runner.news import News, TimingEnded
 from bench.runner.settings import RunSettings
 
 STEADY = replace(TIMED, processes=3, sentinel_ms=0.2)
@@ -47,16 +46,16 @@ def test_records_are_graded_beside_each_other() -> None:
         return Record(run=run, status="ok", complexity=size, latencies=latencies)
 
     slow = replace(STEADY, sentinel_ms=0.3)
-    found = records({"a": record("cnn", STEADY, slow), "b": record("fc"), "c": record("ltc", slow)})
+    found = graded_records({"a": record("cnn", STEADY, slow), "b": record("fc"), "c": record("ltc", slow)})
     assert [[one.grade for one in each.latencies] for each in found.values()] == [["A", "C"], [], ["C"]]
     assert found["c"].run.model == "ltc"
 
 
 def test_what_is_put_together_keeps_the_worst() -> None:
     timings = [replace(TIMED, sentinel_ms=0.2 + d, sentinel_drift=-d, others=d) for d in (0.01, 0.03, 0.02)]
-    found = together(timings)
+    found = aggregate(timings)
     assert (found.sentinel_ms, found.sentinel_drift, found.others) == (0.23, -0.03, 0.03)
-    assert together([TIMED, TIMED]).sentinel_ms is None
+    assert aggregate([TIMED, TIMED]).sentinel_ms is None
 
 
 def test_a_disturbed_timing_takes_no_better_ones_place(tmp_path: Path, monkeypatch) -> None:
@@ -98,8 +97,9 @@ def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: P
 
     monkeypatch.setattr(timing_runs, "_timings", timings)
     monkeypatch.setattr(Store, "finished_record", lambda store, key, role: store.get(key))
-    told: list[tuple[str, object]] = []
+    told: list[News] = []
     timing_runs.time_runs(runs, RunSettings(store=tmp_path, data_dir=tmp_path), ("eager",), True, told.append)
     assert asked == ["cnn", "ltc", "fc", "ltc", "fc", "ltc", "ltc"]  # four times at most
-    assert [key for key, news in told if news is None] == [runs[i].key for i in (0, 2, 1)]
+    ended = [news for news in told if isinstance(news, TimingEnded)]
+    assert ended == [TimingEnded(runs[i].key) for i in (0, 2, 1)]
     assert [store.get(run.key).latencies[0].sentinel_ms for run in runs] == [0.2, 0.4, 0.19]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from bench.errors import RecordError
-from bench.records import Failure, Record, Run, Store, write_whole
+from bench.records import Failure, Record, Run, Snapshot, Store, write_whole
 
 RUN = Run(model="cnn", frontend="logmel", dataset="esc10")
 
@@ -31,7 +31,8 @@ def test_a_damaged_record_is_not_done_and_is_named(tmp_path, content):
     store = Store(tmp_path)
     write_whole(store.path(RUN.key), content)
     assert RUN not in store
-    found, damaged = store.records((RUN,))
+    snapshot = Snapshot(store, (RUN,))
+    found, damaged = snapshot.records, snapshot.damaged
     assert found == {}
     assert RUN.key in str(damaged[0])
     with pytest.raises(RecordError):

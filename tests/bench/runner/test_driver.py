@@ -81,7 +81,8 @@ def test_every_run_has_a_record_and_a_row(finished):
         assert record.environment.threads == 1
         assert record.data.clips["test"] == 20
         assert run_.model in table
-    assert "[6/6]" in text
+    assert "[3/3]" in text
+    assert "[timing 3/3]" in text
 
 
 def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):

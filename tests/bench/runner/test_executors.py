@@ -9,7 +9,7 @@ import pytest
 from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
-from bench.runner.executors import EXECUTORS, Job, executor
+from bench.runner.executors import EXECUTORS, Failed, Finished, Job, Reported, Started, executor
 
 
 def job(key, name, *arguments):
@@ -17,36 +17,33 @@ def job(key, name, *arguments):
 
 
 def done(events):
-    return {e.key: e for e in events if e.kind in ("done", "failed")}
+    return {e.job: e for e in events if isinstance(e, Finished | Failed)}
 
 
 @pytest.mark.parametrize("name", ["serial", "processes"])
 def test_values_progress_and_exceptions_arrive(name):
-    events = []
-    executor(name)([job("one", "add", 1, 2), job("two", "fail"), job("three", "add", 2, 3)], 2, events.append)
+    events = list(executor(name)([job("one", "add", 1, 2), job("two", "fail"), job("three", "add", 2, 3)], 2))
     ended = done(events)
     assert (ended["one"].value, ended["three"].value) == (3, 5)
     assert ended["two"].failure.kind == "ValueError"
     assert ended["two"].failure.message == "no such thing: bring one"
     assert "jobs.py" in ended["two"].failure.traceback
-    assert [e.kind for e in events if e.key == "one"] == ["started", "progress", "done"]
+    assert ended["two"].code == "unexpected"
+    assert [e for e in events if e.job == "one"] == [Started("one"), Reported("one", "adding"), Finished("one", 3)]
 
 
 def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
-    events = []
-    executor("processes")(
-        [job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)], 2, events.append
-    )
+    jobs = [job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)]
+    events = list(executor("processes")(jobs, 2))
     ended = done(events)
     assert (ended["b"].value, ended["d"].value) == (2, 4)
-    assert ended["a"].failure.kind == "killed"
+    assert (ended["a"].failure.kind, ended["a"].code) == ("killed", "killed")
     assert "SIGKILL" in ended["a"].failure.message
     assert "exit code 3" in ended["c"].failure.message
 
 
 def test_every_job_has_a_process_of_its_own(tmp_path):
-    events = []
-    executor("processes")([job(str(i), "mark", str(tmp_path), i, 0.0) for i in range(3)], 2, events.append)
+    events = list(executor("processes")([job(str(i), "mark", str(tmp_path), i, 0.0) for i in range(3)], 2))
     assert len({e.value for e in done(events).values()}) == 3
 
 
@@ -55,7 +52,7 @@ import sys
 from bench.runner.executors import Job, executor
 if __name__ == "__main__":
     jobs = [Job(str(i), "fakes.jobs:mark", (sys.argv[1], i, 60.0)) for i in range(2)]
-    executor("processes")(jobs, 2, lambda event: None)
+    list(executor("processes")(jobs, 2))
 """
 
 
@@ -94,16 +91,37 @@ def test_an_unknown_executor_is_explained():
         executor("serail")
 
 
-def test_ray_does_the_same_or_names_its_extra():
-    assert "ray" in EXECUTORS
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        with pytest.raises(BenchError, match=r"\[ray\]"):
-            executor("ray")([], 1, lambda event: None)
-        return
-    events = []
-    executor("ray")([job("one", "add", 1, 2), job("two", "fail")], 1, events.append)
-    ended = done(events)
-    assert ended["one"].value == 3
-    assert ended["two"].failure.kind == "ValueError"
+def available(name):
+    if name == "ray":
+        pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
+    return executor(name)
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_news_arrive_while_the_job_works(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(PROJECT)]))  # for Ray's processes
+    answer = tmp_path / "heard"
+    seen = []
+    for event in available(name)([job("one", "wait_for_answer", str(answer)), job("two", "fail")], 1):
+        seen.append(event)
+        if event == Reported("one", "waiting"):
+            answer.touch()  # a job whose news came only at its end would wait in vain
+    assert [e for e in seen if e.job == "one"] == [Started("one"), Reported("one", "waiting"), Finished("one", True)]
+    assert done(seen)["two"].failure.kind == "ValueError"
+
+
+@pytest.mark.parametrize("name", ["serial", "processes"])
+def test_closing_the_iterator_ends_what_is_running(name, tmp_path):
+    events = executor(name)([job("one", "mark_slowly", str(tmp_path)), job("two", "mark_slowly", str(tmp_path))], 1)
+    while not isinstance(next(events), Reported):
+        pass
+    events.close()
+    before = len(list(tmp_path.iterdir()))
+    time.sleep(0.5)
+    assert len(list(tmp_path.iterdir())) == before < 100
+
+
+def test_ray_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BenchError, match=r"\[ray\]"):
+        list(executor("ray")([], 1))

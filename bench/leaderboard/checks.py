@@ -1,0 +1,75 @@
+"""Whether a published store's tables follow from its records."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import suites
+from bench.leaderboard.files import COMPLEXITY, boards, texts
+from bench.records import Snapshot, Store
+
+
+def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> list[str]:
+    """Return what is wrong with the tables of these suites, and with the store's other files, a line each.
+
+    Args:
+        store: the published store.
+        names: suites, by name or TOML file.
+        readme: a file that shows tables between marks.
+
+    Raises:
+        RecordError: a record is damaged.
+        SuiteError: there is no such suite.
+    """
+    wrong: list[str] = []
+    drawn: dict[Path, str] = {}
+    known: set[str] = set()
+    for name in dict.fromkeys([*names, *drawn_suites(store)]):
+        suite = suites.read(name)
+        snapshot = Snapshot(store, suite.runs())
+        own = texts(suite, boards(snapshot, suite), store, index=True, readme=readme)
+        known |= {run.key for run in suite.runs()}
+        drawn |= own
+        if name not in names:
+            continue
+        if snapshot.damaged:
+            raise snapshot.damaged[0]
+        wrong += [f"{store.path(key)} is gone: restore it" for key in _dropped(store, suite.name)]
+        wrong += [
+            f"{path} differs from its records"
+            for path, text in own.items()
+            if not path.exists() or path.read_bytes() != text.encode()
+        ]
+    orphans = {path.stem for path in (store.root / "records").glob("*.json")} - known
+    for name in suites.suites():
+        if name in names or (store.root / f"{name}.md").exists():
+            continue
+        if own_records := orphans & {run.key for run in suites.read(name).runs()}:
+            wrong.append(f"{store.root}/{name}.md is gone: `bench leaderboard --suite {name}` draws it")
+            orphans -= own_records
+    wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
+    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*")
+    files = sorted(path for kind in kinds for path in store.root.glob(kind))
+    wrong += [
+        f"{path} is drawn by no suite that has tables here; delete it"
+        for path in files
+        if path not in drawn and path != store.root / COMPLEXITY
+    ]
+    return wrong
+
+
+def drawn_suites(store: Store) -> list[str]:
+    """Return the suites that have tables in a store: names of the project's, and paths of those kept next to them."""
+    found = [name for name in suites.suites() if (store.root / f"{name}.md").exists()]
+    return found + [str(path) for path in sorted(store.root.glob("*.toml"))]
+
+
+def _dropped(store: Store, suite: str) -> list[str]:
+    """Return the keys of the records that a suite's JSON table was drawn from and that are gone."""
+    try:
+        content = json.loads((store.root / f"{suite}.json").read_text(encoding="utf-8"))
+        rows = [row for board in content["leaderboards"] for row in board["rows"]]
+        keys = {str(key) for row in rows for key in row["records"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # edited or not there: it differs from its records
+    return sorted(key for key in keys if not store.path(key).exists())

@@ -1,0 +1,57 @@
+"""What jobs report while they work: plain data, so that it travels between processes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.records import Failure, Record
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """A training has finished an epoch.
+
+    Attributes:
+        epoch: number of epochs done.
+        epochs: number of epochs in all.
+        score: primary metric on validation.
+    """
+
+    epoch: int
+    epochs: int
+    score: float
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """A run of a job has ended.
+
+    Attributes:
+        key: of the run.
+        result: "done", "elsewhere" where another process works on it, or the record of its failure, not yet written.
+    """
+
+    key: str
+    result: Literal["done", "elsewhere"] | Record
+
+
+@dataclass(frozen=True)
+class TimingStarted:
+    """The timing of a run has begun."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class TimingEnded:
+    """The timing of a run has ended.
+
+    Attributes:
+        key: of the run.
+        failure: why it was not timed; None where it was.
+    """
+
+    key: str
+    failure: Failure | None = None
+
+
+News = EpochEnded | RunEnded | TimingStarted | TimingEnded
