@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import random
@@ -122,6 +123,17 @@ def test_the_whole_name_in_a_zip_is_checked(place: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(zipfile.ZipFile, "infolist", changed)
     with pytest.raises(ArchiveError, match="leads out"):
         unpack(place / "archive", place / "into")
+
+
+def test_a_file_that_is_longer_than_it_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a reader of archives gives, no more than the stated size is written."""
+    member = archives.Member("second.wav", False, 5, lambda: io.BytesIO(bytes(6)))
+    monkeypatch.setattr(archives, "_zip_members", lambda archive: iter([member]))
+    with packed(place / "archive"):
+        pass
+    with pytest.raises(ArchiveError, match="is longer than the 5 bytes it says"):
+        unpack(place / "archive", place / "into")
+    assert not (place / "into").exists()
 
 
 def test_rights_are_those_of_new_files(place: Path) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import scipy.io
 from fakes import bombs, malformed, mutants, reading
 from fakes.malformed import Case
 
 from datamodules import audio
-from datamodules.audio import AudioError, decode, inspect
+from datamodules.audio import AudioError, decode, decode_bytes, inspect
 
 MIB = 2**20
 
@@ -84,6 +85,17 @@ def test_a_bit_in_plain_samples_is_only_seen_in_the_digest(tmp_path: Path) -> No
     assert (rotten.samples, rotten.subtype) == (whole.samples, whole.subtype)
     assert rotten.sha256 != whole.sha256
     assert rotten.content != whole.content
+
+
+def test_a_wav_that_was_written_into_a_pipe_is_read() -> None:
+    """ffmpeg then states the largest number as both sizes; where only the samples' size says so, it is a lie."""
+    wav = malformed.encoded("WAV", "PCM_16")
+    piped = malformed.put(malformed.put(wav, 4, b"\xff" * 4), 40, b"\xff" * 4)
+    np.testing.assert_array_equal(
+        decode_bytes(piped, "piped.wav", malformed.RATE), decode_bytes(wav, "whole.wav", malformed.RATE)
+    )
+    with pytest.raises(AudioError, match="its samples would end at byte"):
+        decode_bytes(malformed.put(piped, 4, wav[4:8]), "false.wav", malformed.RATE)
 
 
 def test_links_stay_inside(corpus: tuple[Path, list[Case]]) -> None:
