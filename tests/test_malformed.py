@@ -50,6 +50,11 @@ def test_each_malformed_file_comes_to_what_it_must(corpus: tuple[Path, list[Case
     said = {case.name: found.get("error", "") for case, found in zip(cases, results, strict=True)}
     for name in ("socket.wav", "link-to-socket.wav", "folder.wav"):
         assert "is not a regular file" in said[name]
+    assert "says it lasts 660 s" in said["flac-says-minutes.flac"]
+    assert "its header says 100 frames" in said["xing-says-more.mp3"]
+    assert "its samples would end at byte 1,048,620" in said["data-says-far-more.wav"]
+    assert "has 1000 Hz" in said["one-kilohertz.wav"]
+    assert "has 400000 Hz" in said["four-hundred-kilohertz.wav"]
     silent = {case.name for case, found in zip(cases, results, strict=True) if found.get("silent")}
     assert silent == {"silence.wav"}
 
