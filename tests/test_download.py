@@ -442,7 +442,7 @@ def test_what_is_not_the_dataset_is_not_installed(server: Server, tmp_path: Path
 
 
 def test_a_hostile_archive_is_not_installed(server: Server, tmp_path: Path) -> None:
-    source = offered(server, zipped({"top/audio/a.wav": b"a", "top/../../../../evil": b"x"}))
+    source = offered(server, zipped({"top/audio/a.wav": b"a", "top/../evil": b"x"}))
     with pytest.raises(ArchiveError, match="leads out"):
         download(source, tmp_path / "data" / "set")
     assert tree(tmp_path) == {f"data/.downloads/set/{name}" for name in ("lock", "set.zip.part", "set.zip.part.json")}

@@ -61,7 +61,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     (audio / named[21]).write_bytes(b"<html>404</html>")
     (audio / named[22]).write_bytes((audio / named[22]).read_bytes()[:-100])
     (audio / named[23]).unlink()
-    (audio / named[23]).symlink_to("/dev/zero")
+    (audio / named[23]).symlink_to("/dev/null")
     (audio / named[24]).unlink()
     (audio / named[24]).symlink_to(audio / named[24])
     verdict = verify(esc50(root))

@@ -1,37 +1,62 @@
-"""Small files that say, or unpack to, far more than any clip: to be refused in seconds and little memory."""
+"""Files that say, or unpack to, more than the longest clip that the tests accept: `SECONDS`, where users have minutes.
+
+So all of them are harmless: none has, or says it has, more than some megabytes of samples.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
 from fakes import malformed
 
+SECONDS = 2.0
+"""Longest clip that is accepted."""
 
-def silence(path: Path, container: str, seconds: int, rate: int, channels: int = 1, subtype: str | None = None) -> None:
-    """Write silence second by second."""
-    minute = np.zeros((60 * rate, channels), np.int16)
-    with soundfile.SoundFile(path, "w", rate, channels, subtype, format=container) as file:
-        for _ in range(seconds // 60):
-            file.write(minute)
+LONG = 20
+"""Seconds of those that are too long."""
 
 
-def endless_flac(path: Path) -> None:
-    """Eleven minutes of four channels that do not say how long they are, nor what their samples' digest is."""
-    silence(path, "FLAC", 660, 48_000, 4)
+class Bomb(NamedTuple):
+    """A file that is refused.
+
+    Attributes:
+        build: writes it.
+        said: pattern of what the refusal says.
+    """
+
+    build: Callable[[Path], None]
+    said: str
+
+
+def silence(path: Path, container: str, rate: int, channels: int = 1, subtype: str | None = None) -> None:
+    """Write `LONG` seconds of silence."""
+    soundfile.write(path, np.zeros((LONG * rate, channels), np.int16), rate, subtype, format=container)
+
+
+def flac_of_no_length(path: Path) -> None:
+    """Write a FLAC that does not say how long it is, nor what its samples' digest is."""
+    silence(path, "FLAC", 8_000, 4)
     content = path.read_bytes()
     path.write_bytes(malformed.put(content, 21, bytes([content[21] & 0xF0]) + bytes(4 + 16)))
 
 
-def opus_of_months(path: Path) -> None:
-    """A short Opus file whose last page says that months have gone by, and has the right checksum."""
-    *others, last = malformed.pages(malformed.encoded("OGG", "OPUS"))
-    last = malformed.put(malformed.put(last, 6, (1 << 40).to_bytes(8, "little")), 22, bytes(4))
+def flac_that_says_more(path: Path) -> None:
+    """Write half a second of FLAC that says it has `LONG` seconds."""
+    content = malformed.encoded("FLAC", "PCM_16")
+    path.write_bytes(malformed.put(content, 22, (LONG * malformed.RATE).to_bytes(4)))
+
+
+def opus_that_says_more(path: Path) -> None:
+    """Write 1.5 s of Opus whose last page says that `LONG` seconds have gone by, and has the right checksum."""
+    *others, last = malformed.pages(malformed.encoded("OGG", "OPUS", malformed.noise(24_000)))
+    last = malformed.put(malformed.put(last, 6, (LONG * 48_000).to_bytes(8, "little")), 22, bytes(4))
     path.write_bytes(b"".join(others) + malformed.put(last, 22, ogg_crc(last).to_bytes(4, "little")))
 
 
 def ogg_crc(page: bytes) -> int:
-    """Bit by bit, as RFC 3533 defines it."""
+    """Return a page's checksum bit by bit, as RFC 3533 defines it."""
     crc = 0
     for byte in page:
         crc ^= byte << 24
@@ -40,55 +65,52 @@ def ogg_crc(page: bytes) -> int:
     return crc
 
 
-def endless_mp3(path: Path) -> None:
-    """Five hours of silence in frames, with no header that counts them."""
-    frames = malformed.without_xing(malformed.encoded("MP3", sound=np.zeros((10 * 16_000, 1))))
-    path.write_bytes(frames * 1_800)
+def mp3_of_no_length(path: Path) -> None:
+    """Write `LONG` seconds of silence in frames, with no header that counts them."""
+    frames = malformed.without_xing(malformed.encoded("MP3", sound=np.zeros((malformed.RATE, 1))))
+    path.write_bytes(frames * LONG)
 
 
-def long_mp3(path: Path) -> None:
-    """Five hours, and a header that says ten seconds."""
-    short = malformed.encoded("MP3", sound=np.zeros((10 * 16_000, 1)))
-    path.write_bytes(short + malformed.without_xing(short) * 1_800)
+def mp3_that_says_less(path: Path) -> None:
+    """Write more than `LONG` seconds behind a header that says one."""
+    short = malformed.encoded("MP3", sound=np.zeros((malformed.RATE, 1)))
+    path.write_bytes(short + malformed.without_xing(short) * LONG)
 
 
-def terabytes_wav(path: Path) -> None:
-    """An extensible header for terabytes, in 64-bit sizes, and nothing else."""
+def wav_that_says_more(path: Path) -> None:
+    """Write half a second behind a header of 64-bit sizes that says a megabyte."""
     header = bytearray(malformed.encoded("RF64", "PCM_16"))
     at = header.index(b"ds64") + 8
-    header[at : at + 24] = (4 << 40).to_bytes(8, "little") * 2 + (2 << 40).to_bytes(8, "little")
+    header[at : at + 24] = (1 << 20).to_bytes(8, "little") * 2 + (1 << 19).to_bytes(8, "little")
     path.write_bytes(header)
 
 
 def sparse_wav(path: Path) -> None:
-    """Two gigabytes of zeros that take no room on the disk."""
-    wav = malformed.encoded("WAV", "PCM_16", malformed.noise(10, 8), 192_000)
-    whole = malformed.put(wav, 4, malformed.le32(2**31 - 9))
-    path.write_bytes(malformed.put(whole, 40, malformed.le32(2**31 - 45)))
+    """Write a megabyte of zeros, 8 s of eight channels, most of which take no room on the disk."""
+    size = 1 << 20
+    wav = malformed.encoded("WAV", "PCM_16", malformed.noise(10, 8), 8_000)
+    whole = malformed.put(wav, 4, malformed.le32(size - 8))
+    path.write_bytes(malformed.put(whole, 40, malformed.le32(size - 44)))
     with path.open("r+b") as file:
-        file.truncate(2**31 - 1)
-
-
-def flac_of_years(path: Path) -> None:
-    """A short FLAC that says it has 2³⁶ - 1 samples."""
-    content = malformed.encoded("FLAC", "PCM_16")
-    path.write_bytes(malformed.put(content, 21, bytes([content[21] | 0x0F]) + b"\xff" * 4))
+        file.truncate(size)
 
 
 def many_channels(path: Path) -> None:
-    """A wav of 1,024 channels."""
-    path.write_bytes(malformed.encoded("WAV", "PCM_16", malformed.noise(2_000, 1_024)))
+    """Write a hundred samples of 1,024 channels."""
+    path.write_bytes(malformed.encoded("WAV", "PCM_16", malformed.noise(100, 1_024)))
 
 
-BOMBS: dict[str, Callable[[Path], None]] = {
-    "flac, half an hour of 8 channels": lambda path: silence(path, "FLAC", 1_800, 4_000, 8),
-    "flac of no stated length": endless_flac,
-    "flac that says years": flac_of_years,
-    "vorbis, a quarter of an hour": lambda path: silence(path, "OGG", 900, 4_000, subtype="VORBIS"),
-    "opus that says months": opus_of_months,
-    "mp3, 5 hours": endless_mp3,
-    "mp3, 5 hours that say ten seconds": long_mp3,
-    "wav that says terabytes": terabytes_wav,
-    "wav of 2 GiB of nothing": sparse_wav,
-    "wav, 1,024 channels": many_channels,
+LASTS = f"says it lasts .* s: cut it to at most {SECONDS:g} s"
+BOMBS: dict[str, Bomb] = {
+    "flac of 8 channels": Bomb(lambda path: silence(path, "FLAC", 8_000, 8), LASTS),
+    "flac of no stated length": Bomb(flac_of_no_length, f"lasts longer than {SECONDS:g} s"),
+    "flac that says more": Bomb(flac_that_says_more, LASTS),
+    "vorbis": Bomb(lambda path: silence(path, "OGG", 8_000, subtype="VORBIS"), LASTS),
+    "opus that says more": Bomb(opus_that_says_more, LASTS),
+    "mp3 of no stated length": Bomb(mp3_of_no_length, LASTS),
+    "mp3 that says less": Bomb(mp3_that_says_less, "lasts longer than it says, and than is accepted"),
+    "wav of 64-bit sizes": Bomb(wav_that_says_more, "is a RF64 file"),
+    "wav of nothing": Bomb(sparse_wav, LASTS),
+    "wav of 1,024 channels": Bomb(many_channels, "has 1024 channels"),
 }
+"""By name."""

@@ -17,17 +17,21 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
 import numpy as np  # noqa: E402
+import soundfile  # noqa: E402
 from fakes import malformed, reading  # noqa: E402
 
 SLOW = 2.0  # seconds of the processor
 CHUNK = 500  # mutants a child reads
 PATIENCE = 30.0  # seconds without a word from a child
+MOST_STATED = 1 << 20
+"""Most samples, and bytes of a chunk, that a mutant may say it has."""
+
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
@@ -48,8 +52,37 @@ def originals() -> tuple[bytes, ...]:
 
 
 def mutant(number: int) -> bytes:
-    """Return a damaged file."""
+    """Return a damaged file, the first of a random row that is harmless."""
     rng = np.random.default_rng([7, number])
+    while not harmless(content := damaged(number, rng)):
+        pass
+    return content
+
+
+def harmless(content: bytes) -> bool:
+    """Say whether a file states no more than some megabytes, so that no reader who believes it sets aside more."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        try:
+            with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+                if sound.frames * sound.channels > MOST_STATED:
+                    return False
+        except soundfile.SoundFileError:
+            pass
+    if content[:4] in (b"RIFF", b"RIFX", b"RF64"):
+        order: Literal["big", "little"] = "big" if content[:4] == b"RIFX" else "little"
+        at = 12
+        while len(chunk := content[at : at + 8]) == 8:
+            length = int.from_bytes(chunk[4:], order)
+            if length > MOST_STATED:
+                return False
+            at += 8 + length + length % 2
+    return True
+
+
+def damaged(number: int, rng: np.random.Generator) -> bytes:
+    """Return a file with one to four faults."""
     files = originals()
     content = bytearray(files[number % len(files)])
     for _ in range(int(rng.integers(1, 5))):

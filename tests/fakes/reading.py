@@ -13,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
+MOST_SECONDS = 600.0
+"""Longest clip that the decoder accepts unless another length is given."""
 
 
-def outcome(path: Path, root: Path | None = None) -> dict[str, Any]:
+def outcome(path: Path, root: Path | None = None, max_seconds: float = MOST_SECONDS) -> dict[str, Any]:
     """Inspect and decode one file; return what came of it."""
     from datamodules.audio import AudioError, decode, inspect
 
     began = time.process_time()  # of this process alone, whatever else the machine does
     try:
-        sound = inspect(path, root=root)
-        waveform = decode(path, sound.sample_rate, root=root)
-        resampled = decode(path, 16_000, root=root)
+        sound = inspect(path, max_seconds, root)
+        waveform = decode(path, sound.sample_rate, max_seconds, root)
+        resampled = decode(path, 16_000, max_seconds, root)
         wanted = sound.samples * 16_000 / sound.sample_rate
         said: dict[str, Any] = {
             "result": "accepted",
@@ -41,8 +43,8 @@ def outcome(path: Path, root: Path | None = None) -> dict[str, Any]:
     return said | {"seconds": time.process_time() - began}
 
 
-def naive(path: Path) -> dict[str, Any]:
-    """Read one file as if nothing could be wrong."""
+def alone(path: Path) -> dict[str, Any]:
+    """Read one file by soundfile alone."""
     import soundfile
 
     try:
@@ -62,7 +64,11 @@ def peak_memory() -> int:
 
 
 def read(
-    paths: Sequence[Path], timeout: float, root: Path | None = None, how: str = "guarded"
+    paths: Sequence[Path],
+    timeout: float,
+    root: Path | None = None,
+    how: str = "guarded",
+    max_seconds: float = MOST_SECONDS,
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the outcome of each file, read in one child process, and the child's peak memory in bytes.
 
@@ -70,14 +76,15 @@ def read(
         paths: the files.
         timeout: seconds for all of them.
         root: folder that they must lie in.
-        how: "guarded", by our decoder, or "naive", by soundfile alone.
+        how: "guarded", by our decoder, or "alone", by soundfile alone.
+        max_seconds: longest file that our decoder accepts.
 
     A file at which the child dies or hangs has the result "died" or "hung"; the next child goes on after it.
     """
     results: list[dict[str, Any]] = []
     peak = 0
     while len(results) < len(paths):
-        command = [sys.executable, str(HERE), how, *([str(root)] if root else [])]
+        command = [sys.executable, str(HERE), how, str(max_seconds), *([str(root)] if root else [])]
         child = subprocess.Popen(command, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL, env=environment())
         try:
             printed, _ = child.communicate(b"".join(os.fsencode(p) + b"\0" for p in paths[len(results) :]), timeout)
@@ -101,10 +108,10 @@ def environment() -> dict[str, str]:
 
 def main() -> None:
     """Read the files that standard input names."""
-    root = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    root = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     for name in sys.stdin.buffer.read().split(b"\0")[:-1]:
         path = Path(os.fsdecode(name))
-        said = naive(path) if sys.argv[1] == "naive" else outcome(path, root)
+        said = alone(path) if sys.argv[1] == "alone" else outcome(path, root, float(sys.argv[2]))
         print(json.dumps(said | {"peak": peak_memory()}), flush=True)  # noqa: T201 - it is the answer
 
 
