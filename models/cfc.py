@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import ModelError
-from models.memory import LSTMCell
+from models.layers.memory import LSTMCell
 from models.wirings import Wiring
 
 State = Tensor | tuple[Tensor, Tensor]

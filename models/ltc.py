@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.base import ModelError
-from models.memory import LSTMCell
+from models.layers.memory import LSTMCell
 from models.wirings import FullyConnected, Wires, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]

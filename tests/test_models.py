@@ -12,9 +12,9 @@ from bench import catalog
 from bench.complexity import measure
 from models.base import AudioModel, ModelError
 from models.cnn import CNN
-from models.dropout import CheapDropout
 from models.fc import FC
 from models.frontends.none import NoFrontend
+from models.layers.dropout import CheapDropout
 from models.lstm_skip import LSTMSkip
 from models.rann import RANN
 from models.swishnet import SwishNet, every
