@@ -20,7 +20,8 @@ INTERPRETED = """
 import os
 os.environ["TRITON_INTERPRET"] = "1"
 import torch
-from models import ltc, ltc_cuda, wirings
+from models import ltc, wirings
+from models.kernels import ltc_cuda
 
 def results(layer, x, h, spans, fast):
     ltc._kernels = lambda *_: fast
@@ -72,7 +73,7 @@ def test_the_kernels_agree_with_the_definition_on_a_gpu(
 
 @needs_triton
 def test_without_a_gpu_kernel_large_layers_use_the_definition() -> None:
-    from models import ltc_cuda
+    from models.kernels import ltc_cuda
 
     assert ltc_cuda.fits(128, 128)
     assert not ltc_cuda.fits(128, 129)

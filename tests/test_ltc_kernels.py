@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import ltc, ltc_kernels, simd, wirings
+from models import ltc, wirings
+from models.kernels import ltc_cpu, simd
 from models.ltc import LTCLayer
 
 
@@ -68,7 +69,7 @@ def test_random_configurations_equal_ncps(
     x, h = torch.randn(batch, frames, inputs), 0.3 * torch.randn(batch, ours.state_size)
     for dtype, tolerance, of_gradients in ((torch.float32, 1e-5, 1e-4), (torch.float64, 1e-10, 1e-10)):
         theirs, ours, x, h = theirs.to(dtype), ours.to(dtype), x.to(dtype), h.to(dtype)
-        assert (ltc._kernels(x, 4) is ltc_kernels) == (dtype == torch.float32)
+        assert (ltc._kernels(x, 4) is ltc_cpu) == (dtype == torch.float32)
         same(results(ours, x, h, None), results(theirs, x, h, None), tolerance, of_gradients)
 
 
@@ -82,7 +83,7 @@ def test_the_kernels_and_the_definition_agree_at_irregular_times(
     x, spans_ = torch.randn(5, 7, 4), 0.1 + torch.rand(spans)
     state = (torch.randn(5, 16), torch.randn(5, 16)) if mixed_memory else None
     found = []
-    for fast in (ltc_kernels, None):
+    for fast in (ltc_cpu, None):
         monkeypatch.setattr(ltc, "_kernels", lambda *_, fast=fast: fast)
         layer.zero_grad()
         given = spans_.clone().requires_grad_()
@@ -167,11 +168,11 @@ def test_both_layouts_agree_with_the_definition(
     torch.manual_seed(0)
     layer = LTCLayer(5, wiring)
     x, h = torch.randn(batch, 4, 5), 0.3 * torch.randn(batch, layer.state_size)
-    best = ltc_kernels.Layout.best
-    monkeypatch.setattr(ltc_kernels.Layout, "best", lambda *a: best(*a) if best(*a).dense == dense else other(*a))
+    best = ltc_cpu.Layout.best
+    monkeypatch.setattr(ltc_cpu.Layout, "best", lambda *a: best(*a) if best(*a).dense == dense else other(*a))
 
-    def other(batch: int, heard: wirings.Wires, felt: wirings.Wires) -> ltc_kernels.Layout:
-        return ltc_kernels.Layout.of(dense, batch, felt.units)
+    def other(batch: int, heard: wirings.Wires, felt: wirings.Wires) -> ltc_cpu.Layout:
+        return ltc_cpu.Layout.of(dense, batch, felt.units)
 
     found = results(layer, x, h, None)
     monkeypatch.setattr(ltc, "_kernels", lambda *_: None)
@@ -201,8 +202,8 @@ def test_what_is_not_a_number_stays_so() -> None:
 def test_without_numba_the_definition_is_used_after_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = LTCLayer(3, 4), torch.randn(2, 5, 3)
     compiled = layer(x)[0]
-    monkeypatch.setitem(sys.modules, "models.ltc_kernels", None)
-    monkeypatch.delattr("models.ltc_kernels", raising=False)
+    monkeypatch.setitem(sys.modules, "models.kernels.ltc_cpu", None)
+    monkeypatch.delattr("models.kernels.ltc_cpu", raising=False)
     ltc.kernels.cache_clear()
     try:
         with pytest.warns(UserWarning, match="pip install numba"):

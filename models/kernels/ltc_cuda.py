@@ -177,7 +177,7 @@ class Solve(torch.autograd.Function):
         ctx: Any, x: Tensor, v: Tensor, c: Tensor, p: Tensor, q: Tensor, synapses: Tensor, own: Tensor,
         unfolds: int, heard: Wires, felt: Wires,
     ) -> Tensor:  # fmt: skip
-        """Return the states after each frame `(T, B, U)`; arguments as of `models.ltc_kernels.Solve`."""
+        """Return the states after each frame `(T, B, U)`; arguments as of `models.kernels.ltc_cpu.Solve`."""
         (frames, batch, inputs), units = x.shape, felt.units
         sizes = _padded(inputs), _padded(units)
         x, p, q = (tensor.contiguous() for tensor in (x, p, q))

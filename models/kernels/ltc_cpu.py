@@ -1,7 +1,7 @@
 """The liquid layer's solver for a CPU in float32, compiled by numba: same numbers as `models.ltc`, which defines them.
 
 All frames and sub-steps are one call. The backward pass keeps states and divisors alone and computes the sigmoids anew.
-There are two ways to lay the work out in vectors (`models.simd`), of which the one with fewer vectors is taken:
+There are two ways to lay the work out in vectors (`models.kernels.simd`), of which the one with fewer vectors is taken:
 
 * dense: a vector of neurons, clip by clip, over all pairs of source and neuron, absent ones with weight 0; backwards a
   vector of sources, so that no vector need be summed up. For wirings with most synapses there, and for few clips.
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.simd import align_stack, bounded, divisor, first, inverse, join, load, second, spread, store, totals
+from models.kernels.simd import align_stack, bounded, divisor, first, inverse, join, load, second, spread, store, totals
 from models.wirings import Wires
 
 Floats = NDArray[np.float32]
