@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.audio import AudioError, decode
+from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips import state, write_whole
 from datamodules.folds import grouped_shares, merged
 from datamodules.listing import File, Listing
-from datamodules.preparation import Samples, piece, segments
 from datamodules.tables import inside, safe
 
 Prepare = Callable[[Samples, int], Samples]

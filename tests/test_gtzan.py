@@ -8,9 +8,9 @@ import soundfile
 import soxr
 from fakes import gtzan as fake_gtzan
 
+from datamodules.audio.preparation import cut_silence, equalise_loudness, log_mmse
 from datamodules.base import DataError, DatasetMissing
 from datamodules.gtzan import GTZANMusicSpeech
-from datamodules.preparation import cut_silence, equalise_loudness, log_mmse
 
 
 def setup(root, **arguments):

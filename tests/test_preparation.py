@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expn
 
-from datamodules import preparation
-from datamodules.base import DataError
-from datamodules.preparation import (
+from datamodules.audio import preparation
+from datamodules.audio.preparation import (
     cut_silence,
     equalise_loudness,
     log_mmse,
@@ -20,6 +19,7 @@ from datamodules.preparation import (
     segments,
     sound_intervals,
 )
+from datamodules.base import DataError
 from datamodules.synthetic import Synthetic
 
 with warnings.catch_warnings():

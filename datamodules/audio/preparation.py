@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import exp1
 
-from datamodules.base import DataError
+from datamodules.errors import DataError
 
 Samples = NDArray[np.float32]
 Doubles = NDArray[np.float64]

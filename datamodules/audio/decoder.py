@@ -2,7 +2,7 @@
 
 libsndfile opens by content, so wav, flac, ogg, opus, mp3, aiff and caf are read whatever the file is called. It also
 accepts a header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all
-refused here, the first two by `datamodules.containers`. What no decoder can see, a bit that has flipped in plain
+refused here, the first two by `datamodules.audio.containers`. What no decoder can see, a bit that has flipped in plain
 samples, `bench data verify` finds against its manifest.
 """
 
@@ -22,7 +22,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from datamodules import containers
+from datamodules.audio import containers
 from datamodules.errors import DataError
 from datamodules.tables import safe
 
