@@ -20,7 +20,7 @@ from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import EmbeddingClips, state, write_whole
 from datamodules.folds import apart
 from datamodules.listing import refuse
-from datamodules.tfrecord import WIDTH, records, segment
+from datamodules.tables.tfrecord import WIDTH, records, segment
 from datamodules.youtube import is_validation
 
 FRAMES = 10

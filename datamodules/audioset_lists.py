@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.base import DataError
-from datamodules.tables import headless, rows
+from datamodules.tables.csv_table import headless, rows
 from datamodules.youtube import Cut
 
 SOURCE = "https://research.google.com/audioset/download.html"

@@ -14,7 +14,7 @@ from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import rotated
 from datamodules.listing import File, Listing
-from datamodules.tables import inside, rows
+from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 SOURCE = "https://github.com/karolpiczak/ESC-50"

@@ -14,7 +14,7 @@ from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import grouped_folds, rotate, rotated
 from datamodules.listing import File, Listing
-from datamodules.tables import inside, rows, safe
+from datamodules.tables.csv_table import inside, rows, safe
 
 ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
 LONGEST_DEFAULT_SECONDS = 10.0

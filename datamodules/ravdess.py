@@ -20,7 +20,7 @@ from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import rotated
 from datamodules.listing import File, Listing
-from datamodules.tables import inside, safe
+from datamodules.tables.csv_table import inside, safe
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 ACTORS = 24

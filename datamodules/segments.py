@@ -27,7 +27,7 @@ from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing
 from datamodules.clips import state, write_whole
 from datamodules.folds import grouped_shares, merged
 from datamodules.listing import File, Listing
-from datamodules.tables import inside, safe
+from datamodules.tables.csv_table import inside, safe
 
 Prepare = Callable[[Samples, int], Samples]
 Result = TypeVar("Result")

@@ -19,7 +19,7 @@ from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all, silent
 from datamodules.folds import apart, rotate
 from datamodules.listing import File, Listing, refuse
-from datamodules.tables import inside, rows
+from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 CLASSES = (

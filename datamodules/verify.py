@@ -21,7 +21,7 @@ from datamodules.base import AudioDataModule, ClipSet
 from datamodules.clips import write_whole
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import File
-from datamodules.tables import safe
+from datamodules.tables.csv_table import safe
 
 VERSION = 1
 

@@ -18,7 +18,7 @@ from datamodules import youtube
 from datamodules.audio import Source
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
 from datamodules.listing import File, Listing
-from datamodules.tables import headless
+from datamodules.tables.csv_table import headless
 
 LIST = "vggsound.csv"
 COLUMNS = ("video", "start", "label", "split")

@@ -25,7 +25,7 @@ from datamodules.audio import Member
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips import WaveformClips, decode_all
 from datamodules.shards import ENDINGS, ShardClips, index
-from datamodules.tables import inside, safe
+from datamodules.tables.csv_table import inside, safe
 
 FOLDERS = ("audio", "audios")
 SHARDS = "shards"

@@ -11,7 +11,7 @@ from fakes.audioset_embeddings import Segment
 
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
 from datamodules.base import DataError, DatasetMissing
-from datamodules.tfrecord import fields, masked_crc32c, records, segment
+from datamodules.tables.tfrecord import fields, masked_crc32c, records, segment
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 

@@ -20,7 +20,7 @@ from datamodules.clips import EmbeddingClips, WaveformClips, decode_all, silent
 from datamodules.esc50 import ESC10, ESC50
 from datamodules.folder import Folder
 from datamodules.folds import grouped_folds, rotate
-from datamodules.tables import inside, rows
+from datamodules.tables.csv_table import inside, rows
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 

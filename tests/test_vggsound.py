@@ -17,7 +17,7 @@ from bench.cli import app
 from datamodules import youtube
 from datamodules.base import DataError, DatasetMissing
 from datamodules.shards import StreamLoader
-from datamodules.tables import headless
+from datamodules.tables.csv_table import headless
 from datamodules.vggsound import COLUMNS, VGGSound
 from datamodules.youtube import Cut
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datamodules.audio import containers
 from datamodules.errors import DataError
-from datamodules.tables import safe
+from datamodules.tables.csv_table import safe
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
 MOST_CHANNELS = 8
@@ -103,7 +103,7 @@ def decode(
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
         root: folder that the file must lie in, links followed; None leaves that to whoever named the file, as
-            `datamodules.tables.inside` does.
+            `datamodules.tables.csv_table.inside` does.
 
     Returns:
         Samples `(S,)`, about in [-1, 1].

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.base import DataError
+from datamodules.errors import DataError
 
 LARGEST_RECORD = 1 << 20  # bytes; a record of ten frames has 1,600
 _CHUNK = 8192  # records whose checksums are computed together
