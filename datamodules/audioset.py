@@ -16,10 +16,10 @@ from typing import Literal
 
 import torch
 
-from datamodules import youtube
 from datamodules.audio import Source
-from datamodules.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.clips import youtube
+from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
 from datamodules.listing import File, Listing
 
 PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}

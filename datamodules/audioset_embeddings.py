@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.audioset_lists import LABELS, SOURCE, class_names
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import EmbeddingClips, state, write_whole
-from datamodules.folds import apart
+from datamodules.clips.array_clips import EmbeddingClips, state, write_whole
+from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
+from datamodules.clips.folds import apart
+from datamodules.clips.youtube import is_validation
 from datamodules.listing import refuse
 from datamodules.tables.tfrecord import WIDTH, records, segment
-from datamodules.youtube import is_validation
 
 FRAMES = 10
 OFFICIAL = {"bal_train": 22_160, "eval": 20_371}

@@ -11,8 +11,8 @@ import torch
 
 from datamodules.audio import AudioError, Source, length
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import grouped_folds, rotate, rotated
+from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.clips.folds import grouped_folds, rotate, rotated
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, rows, safe
 

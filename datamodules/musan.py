@@ -18,7 +18,7 @@ from pathlib import Path
 
 from datamodules.audio.preparation import Samples, cut_silence, equalise_loudness
 from datamodules.base import DataError
-from datamodules.segments import Recording, SegmentedRecordings, files_of
+from datamodules.clips.segments import Recording, SegmentedRecordings, files_of
 from datamodules.tables.csv_table import rows
 
 SOURCE = "https://www.openslr.org/17"

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import rotated
+from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.clips.folds import rotated
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, safe
 

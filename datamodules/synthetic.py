@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from datamodules.base import AudioDataModule, DataError, Splits
-from datamodules.clips import WaveformClips, write_whole
-from datamodules.folds import rotated
+from datamodules.clips.array_clips import WaveformClips, write_whole
+from datamodules.clips.folds import rotated
 
 Wave = NDArray[np.float64]
 TAKES = 2

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import apart, rotate
+from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.clips.folds import apart, rotate
 from datamodules.listing import File, Listing, refuse
 from datamodules.tables.csv_table import inside, rows
 

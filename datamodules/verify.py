@@ -18,7 +18,7 @@ from typing import Any
 
 from datamodules.audio import AudioError, Sound, inspect
 from datamodules.base import AudioDataModule, ClipSet
-from datamodules.clips import write_whole
+from datamodules.clips.array_clips import write_whole
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import File
 from datamodules.tables.csv_table import safe

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from datamodules import youtube
 from datamodules.audio import Source
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.clips import youtube
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import headless
 

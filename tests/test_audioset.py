@@ -19,10 +19,10 @@ from bench.records import Recipe, Record, Run
 from bench.store import Store
 from bench.work import execute
 from datamodules.audioset import AudioSet
-from datamodules.audioset_lists import OFFICIAL, class_names, segments
 from datamodules.base import DataError, DatasetMissing
-from datamodules.shards import StreamLoader
-from datamodules.youtube import VALIDATION_PERCENT, is_validation
+from datamodules.clips.audioset_lists import OFFICIAL, class_names, segments
+from datamodules.clips.shards import StreamLoader
+from datamodules.clips.youtube import VALIDATION_PERCENT, is_validation
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}

@@ -16,10 +16,10 @@ from fakes import folder as fake_folder
 from sklearn.model_selection import StratifiedGroupKFold
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits, check_disjoint
-from datamodules.clips import EmbeddingClips, WaveformClips, decode_all, silent
+from datamodules.clips.array_clips import EmbeddingClips, WaveformClips, decode_all, silent
+from datamodules.clips.folds import grouped_folds, rotate
 from datamodules.esc50 import ESC10, ESC50
 from datamodules.folder import Folder
-from datamodules.folds import grouped_folds, rotate
 from datamodules.tables.csv_table import inside, rows
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))

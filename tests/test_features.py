@@ -15,7 +15,7 @@ from torch import nn
 from bench import build, catalog, features, training
 from bench.features import Cache
 from bench.records import Recipe, Run
-from datamodules.clips import WaveformClips
+from datamodules.clips.array_clips import WaveformClips
 from datamodules.synthetic import Synthetic
 from models.frontends.logmel import LogMel, PooledLogMel
 from models.frontends.mfcc import MFCC, MFCCDeltas

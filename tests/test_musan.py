@@ -23,11 +23,11 @@ from bench.place import Place
 from bench.progress import Progress
 from bench.runner import Runner
 from bench.store import Store
-from datamodules import segments
 from datamodules.base import DataError, DatasetMissing
-from datamodules.folds import grouped_shares, merged
+from datamodules.clips import segments
+from datamodules.clips.folds import grouped_shares, merged
+from datamodules.clips.segments import prepare_all
 from datamodules.musan import MUSAN
-from datamodules.segments import prepare_all
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported

@@ -16,11 +16,11 @@ import torch
 import webdataset
 from fakes.shards import RATE, pack, sound
 
-from datamodules import shards
 from datamodules.audio import AudioError, Member, decode, decode_bytes
 from datamodules.base import DataError
-from datamodules.clips import decode_all
-from datamodules.shards import ShardClips, Stream, StreamLoader, index
+from datamodules.clips import shards
+from datamodules.clips.array_clips import decode_all
+from datamodules.clips.shards import ShardClips, Stream, StreamLoader, index
 
 SECONDS = 0.1
 

@@ -11,8 +11,8 @@ import torch
 from fakes import urbansound8k as fake
 
 from datamodules.base import DataError, DatasetMissing, Splits, check_disjoint
-from datamodules.clips import WaveformClips
-from datamodules.folds import apart
+from datamodules.clips.array_clips import WaveformClips
+from datamodules.clips.folds import apart
 from datamodules.urbansound8k import CLASSES, UrbanSound8K
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))

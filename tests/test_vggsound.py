@@ -14,12 +14,12 @@ from fakes.shards import RATE, pack, sound
 from typer.testing import CliRunner
 
 from bench.cli import app
-from datamodules import youtube
 from datamodules.base import DataError, DatasetMissing
-from datamodules.shards import StreamLoader
+from datamodules.clips import youtube
+from datamodules.clips.shards import StreamLoader
+from datamodules.clips.youtube import Cut
 from datamodules.tables.csv_table import headless
 from datamodules.vggsound import COLUMNS, VGGSound
-from datamodules.youtube import Cut
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}

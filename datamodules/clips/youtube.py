@@ -23,8 +23,8 @@ from torch import Tensor
 
 from datamodules.audio import Member
 from datamodules.base import DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all
-from datamodules.shards import ENDINGS, ShardClips, index
+from datamodules.clips.array_clips import WaveformClips, decode_all
+from datamodules.clips.shards import ENDINGS, ShardClips, index
 from datamodules.tables.csv_table import inside, safe
 
 FOLDERS = ("audio", "audios")

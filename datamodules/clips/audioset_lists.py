@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.base import DataError
+from datamodules.clips.youtube import Cut
 from datamodules.tables.csv_table import headless, rows
-from datamodules.youtube import Cut
 
 SOURCE = "https://research.google.com/audioset/download.html"
 LABELS = "class_labels_indices.csv"

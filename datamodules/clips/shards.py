@@ -34,7 +34,7 @@ from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expan
 
 from datamodules.audio import LARGEST_MEMBER, AudioError, Member, decode, decode_bytes
 from datamodules.base import ClipSet, DataError
-from datamodules.clips import DECODERS, WaveformClips, decode_all, quantised, state, write_whole
+from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state, write_whole
 from datamodules.tables.csv_table import safe
 
 ENDINGS = ("aif", "aiff", "flac", "mp3", "oga", "ogg", "opus", "wav")

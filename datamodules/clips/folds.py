@@ -8,7 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from datamodules.base import DataError, Splits
-from datamodules.clips import ArrayClips
+from datamodules.clips.array_clips import ArrayClips
 
 
 def rotate(folds: Sequence[int], test: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -24,8 +24,8 @@ from torch import Tensor
 from datamodules.audio import AudioError, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing, Splits
-from datamodules.clips import state, write_whole
-from datamodules.folds import grouped_shares, merged
+from datamodules.clips.array_clips import state, write_whole
+from datamodules.clips.folds import grouped_shares, merged
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, safe
 
