@@ -158,8 +158,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def listing(self) -> Listing | None:
         """Return the audio files by name, each with its labels, group and fold, and decode none of them.
 
-        None where the clips are no files, or where there is no telling before `read`; `datamodules.verify` then goes by
-        the clips that were read.
+        None where the clips are not files, or where they are not known before `read`; `datamodules.fetch.verify` then
+        uses the clips that were read.
 
         Raises:
             DataError: not even a list can be made.
@@ -183,8 +183,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target; another value means other data.
 
-        It stands in every record, and in the name of cached features. It is of clips as a run hears them, decoded and
-        resampled; the manifest that `datamodules.verify` writes is of the files as they lie on disk, and names them.
+        The digest is part of every record and of the name of cached features. It covers decoded and resampled clips;
+        the manifest that `datamodules.fetch.verify` writes covers the files on disk and names them.
         """
         digest = hashlib.sha256("\n".join(self.classes).encode())
         rows: list[tuple[str, str, str, bytes]] = []

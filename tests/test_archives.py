@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from fakes.archives import HOSTILE, entry, naive, packed, put, tar
 
-from datamodules import archives
-from datamodules.archives import ArchiveError, DiskFull, Limits, unpack
+from datamodules.fetch import archives
+from datamodules.fetch.archives import ArchiveError, DiskFull, Limits, unpack
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, bytes]]:

@@ -29,11 +29,11 @@ from typer.testing import CliRunner
 from bench import catalog
 from bench.cli import app
 from bench.errors import BenchError, SuiteError
-from datamodules import download as downloading
-from datamodules.archives import ArchiveError, DiskFull
-from datamodules.download import ChecksumError, DownloadError, FolderExists, NotThere, download
 from datamodules.esc50 import ESC50
-from datamodules.sources import SOURCES, File, Source
+from datamodules.fetch import download as downloading
+from datamodules.fetch.archives import ArchiveError, DiskFull
+from datamodules.fetch.download import ChecksumError, DownloadError, FolderExists, NotThere, download
+from datamodules.fetch.sources import SOURCES, File, Source
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 SIZE = 3_000_000
@@ -531,7 +531,7 @@ def test_two_at_once_download_once(server: Server, tmp_path: Path) -> None:
 BENCH = """
 import sys
 from dataclasses import replace
-from datamodules import sources
+from datamodules.fetch import sources
 url, size, digest = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 file = replace(sources.SOURCES["esc50"].files[0], url=url, name="set.zip", size=size, digest=digest, inner="top")
 sources.SOURCES["esc50"] = replace(sources.SOURCES["esc50"], files=(file,), contents={"audio/*.wav": 2})

@@ -19,9 +19,9 @@ from bench.errors import SuiteError
 from datamodules.audioset_embeddings import AudioSetEmbeddings
 from datamodules.base import AudioDataModule
 from datamodules.esc50 import ESC10, ESC50
+from datamodules.fetch.verify import Verdict, load, save, verify
 from datamodules.folder import Folder
 from datamodules.ravdess import RAVDESS
-from datamodules.verify import Verdict, load, save, verify
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 

@@ -27,10 +27,10 @@ from typing import Any, Literal
 
 import requests
 
-from datamodules import archives
-from datamodules.archives import ArchiveError, DiskFull, Report, silent
-from datamodules.base import DataError
-from datamodules.sources import File, Source
+from datamodules.errors import DataError
+from datamodules.fetch import archives
+from datamodules.fetch.archives import ArchiveError, DiskFull, Report, silent
+from datamodules.fetch.sources import File, Source
 
 CHUNK = 1 << 16
 TRIES = 5

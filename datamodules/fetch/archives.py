@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Self, cast
 
-from datamodules.base import DataError
+from datamodules.errors import DataError
 
 CHUNK = 1 << 20
 MOST_HEADER = 16 << 10
