@@ -12,7 +12,7 @@ from fakes import ravdess as fake
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.ravdess import RAVDESS
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REAL = DATA / "ravdess"
 BRIEF: dict[str, Any] = {"sample_rate": 48_000, "clip_seconds": 0.03}
 

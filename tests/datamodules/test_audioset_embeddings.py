@@ -13,7 +13,7 @@ from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
 from datamodules.base import DataError, DatasetMissing
 from datamodules.tables.tfrecord import fields, masked_crc32c, records, segment
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def sounds(rng: np.random.Generator, prefix: str, n: int) -> list[Segment]:

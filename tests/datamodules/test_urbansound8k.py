@@ -15,7 +15,7 @@ from datamodules.clips.array_clips import WaveformClips
 from datamodules.clips.folds import apart
 from datamodules.urbansound8k import CLASSES, UrbanSound8K
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REAL = DATA / "urbansound8k"
 BRIEF: dict[str, Any] = {"sample_rate": 8_000, "clip_seconds": 0.2}
 

@@ -24,7 +24,7 @@ from datamodules.clips.audioset_lists import OFFICIAL, class_names, segments
 from datamodules.clips.shards import StreamLoader
 from datamodules.clips.youtube import VALIDATION_PERCENT, is_validation
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}
 
 

@@ -35,7 +35,7 @@ from datamodules.fetch.archives import ArchiveError, DiskFull
 from datamodules.fetch.download import ChecksumError, DownloadError, FolderExists, NotThere, download
 from datamodules.fetch.sources import SOURCES, File, Source
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SIZE = 3_000_000
 
 

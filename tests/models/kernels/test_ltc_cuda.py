@@ -46,7 +46,7 @@ for wiring, inputs, batch, frames, unfolds in (
 
 @needs_triton
 def test_the_kernels_agree_with_the_definition_in_tritons_interpreter() -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", INTERPRETED], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

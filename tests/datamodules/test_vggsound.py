@@ -21,7 +21,7 @@ from datamodules.clips.youtube import Cut
 from datamodules.tables.csv_table import headless
 from datamodules.vggsound import COLUMNS, VGGSound
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}
 
 

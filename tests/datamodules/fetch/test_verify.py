@@ -23,7 +23,7 @@ from datamodules.fetch.verify import Verdict, load, save, verify
 from datamodules.folder import Folder
 from datamodules.ravdess import RAVDESS
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def esc50(root: Path) -> Callable[[int], AudioDataModule]:

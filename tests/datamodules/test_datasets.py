@@ -22,7 +22,7 @@ from datamodules.esc50 import ESC10, ESC50
 from datamodules.folder import Folder
 from datamodules.tables.csv_table import inside, rows
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def waveforms(values: list[list[int]]) -> WaveformClips:
