@@ -6,8 +6,7 @@ number of files, and `class_labels_indices.csv`. AudioSet has no official valida
 """
 
 import hashlib
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips.array_clips import EmbeddingClips, state, write_whole
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import EmbeddingClips, state
 from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
 from datamodules.clips.folds import apart
 from datamodules.clips.youtube import is_validation
@@ -143,17 +143,15 @@ def parse(paths: Sequence[Path]) -> Parsed:
 
 
 def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
-    if cache is None:
-        return parse(paths)
-    key = hashlib.sha256(f"{state(paths)} {_CODE_VERSION}".encode()).hexdigest()[:16]
-    stored = cache / f"audioset-embeddings-{part}-{key}.npz"
-    try:
-        with stored.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            videos, starts = saved["videos"].tolist(), saved["starts"].tolist()
-            return Parsed(saved["frames"], videos, starts, saved["labelled"], saved["label"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: parse again
+    """Return the segments of these files, from the cache where they have been read before."""
+
+    def build(facts: Facts) -> Iterator[NDArray[np.uint8]]:
         parsed = parse(paths)
-    cache.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(value) for name, value in vars(parsed).items()}
-    write_whole(stored, lambda file: np.savez(file, allow_pickle=False, **arrays))
-    return parsed
+        facts["videos"], facts["starts"] = parsed.videos, parsed.starts
+        facts["labelled"], facts["label"] = parsed.labelled.tolist(), parsed.label.tolist()
+        yield parsed.frames
+
+    name, key = f"audioset-embeddings-{part}", f"{state(paths)} {_CODE_VERSION}"
+    frames, facts = ArrayCache(cache).array(name, key, build)
+    labelled, label = (np.array(facts[each], np.int64) for each in ("labelled", "label"))
+    return Parsed(frames, facts["videos"], facts["starts"], labelled, label)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -238,11 +239,22 @@ def _sound(binary: FileIO, name: str) -> Iterator[_Opened]:
     try:
         # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
         with soundfile.SoundFile(descriptor, closefd=False) as file:
-            # With `pread`, for libsndfile must find the descriptor where it left it.
-            yield _Opened(file, name, size, lambda place, length: os.pread(descriptor, length, place))
+            yield _Opened(file, name, size, partial(_read_at, descriptor))
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1] or "damaged"
         raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+
+
+def _read_at(descriptor: int, place: int, length: int) -> bytes:
+    """Read from a place in a file without moving the position from which libsndfile reads on."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, place)
+    position = os.lseek(descriptor, 0, os.SEEK_CUR)  # Windows has no pread
+    try:
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.read(descriptor, length)
+    finally:
+        os.lseek(descriptor, position, os.SEEK_SET)
 
 
 def _examined(sound: _Opened, max_seconds: float) -> int | None:

@@ -1,13 +1,10 @@
-"""Clips held in one array, in memory or memory-mapped, and the cache of decoded audio."""
+"""Clips held in one array, in memory or memory-mapped, and decoding to such an array."""
 
 import hashlib
-import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tokenize import TokenError
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,6 +14,7 @@ from torch import Tensor
 
 from datamodules.audio import AudioError, Member, Source, decode
 from datamodules.base import ClipSet, DataError
+from datamodules.clips.array_cache import ArrayCache, Facts
 
 CODE_VERSION = 1
 """Raise it when `decode` or `decode_all` would give other samples; older caches are then not read."""
@@ -104,44 +102,16 @@ def decode_all(
         DataError: some files cannot be used; the message lists all of them.
     """
     samples = round(sample_rate * clip_seconds)
-    if cache is None:
-        rows, hashes = [], []
+
+    def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
+        hashes = facts["hashes"] = []
         for row, digest in _decode_each(paths, sample_rate, samples):
-            rows.append(row)
             hashes.append(digest)
-        return np.stack(rows), hashes
+            yield row[np.newaxis]
 
-    stem = cache / f"{name}-{_key(paths, sample_rate, samples)}"
-    audio, index = stem.with_suffix(".npy"), stem.with_suffix(".json")
-    if (found := _cached(audio, index, (len(paths), samples))) is not None:
-        return found
-    cache.mkdir(parents=True, exist_ok=True)
-    hashes = []
-
-    def write(file: "tempfile._TemporaryFileWrapper[bytes]") -> None:
-        # Row by row with plain writes: a full disk is then an error, where a memory map would kill the process.
-        header = {"descr": "<i2", "fortran_order": False, "shape": (len(paths), samples)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for row, digest in _decode_each(paths, sample_rate, samples):
-            file.write(row.astype("<i2", copy=False).tobytes())
-            hashes.append(digest)
-
-    write_whole(audio, write)
-    write_whole(index, lambda file: file.write(json.dumps(hashes).encode()))  # last: it says that the samples are there
-    return np.load(audio, mmap_mode="r"), hashes
-
-
-def write_whole(path: Path, write: Callable[["tempfile._TemporaryFileWrapper[bytes]"], object]) -> None:
-    """Let `write` fill a new file and put it in place of `path` only when it is whole; safe with several writers."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tmp-", delete=False) as file:
-        try:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}"
+    clips, facts = ArrayCache(cache).array(name, key, build)
+    return clips, facts["hashes"]
 
 
 def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
@@ -166,6 +136,11 @@ def state(paths: Sequence[Source]) -> str:
     return digest.hexdigest()
 
 
+def content_hash(clip: NDArray[np.int16]) -> str:
+    """Return the SHA-256 (hex) of a clip's samples, the same on every machine."""
+    return hashlib.sha256(clip.astype("<i2", copy=False).tobytes()).hexdigest()
+
+
 def silent(hashes: Sequence[str], samples: int) -> int:
     """Return how many of these clips of `samples` samples are digital silence."""
     return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
@@ -177,7 +152,7 @@ def _decode_each(paths: Sequence[Source], sample_rate: int, samples: int) -> Ite
             row = quantised(decode(path, sample_rate), samples)
         except AudioError as error:
             return error
-        return row, hashlib.sha256(row.astype("<i2", copy=False).tobytes()).hexdigest()
+        return row, content_hash(row)
 
     bad: list[AudioError] = []
     with ThreadPoolExecutor(DECODERS) as pool:  # decoding and resampling release the interpreter lock
@@ -190,17 +165,3 @@ def _decode_each(paths: Sequence[Source], sample_rate: int, samples: int) -> Ite
         raise DataError(
             f"{len(bad)} of {len(paths)} files cannot be used:\n" + "\n".join(f"  {error}" for error in bad)
         )
-
-
-def _key(paths: Sequence[Source], sample_rate: int, samples: int) -> str:
-    return hashlib.sha256(f"{state(paths)} {sample_rate} {samples} {CODE_VERSION}".encode()).hexdigest()[:16]
-
-
-def _cached(audio: Path, index: Path, shape: tuple[int, int]) -> tuple[NDArray[np.int16], list[str]] | None:
-    try:
-        hashes = json.loads(index.read_bytes())
-        array = np.load(audio, mmap_mode="r")
-    except (OSError, ValueError, EOFError, TokenError):  # absent or damaged (numpy has many words): decode again
-        return None
-    whole = array.dtype == np.int16 and array.shape == shape and isinstance(hashes, list) and len(hashes) == shape[0]
-    return (array, hashes) if whole else None

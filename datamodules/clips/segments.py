@@ -4,17 +4,14 @@ Every recording is decoded and prepared once, and all stand end to end in one in
 a cache. A clip is a place in it, so pieces that overlap cost nothing, and pieces of all lengths share one cache.
 """
 
-import hashlib
-import json
 import os
-import tempfile
 from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +21,8 @@ from torch import Tensor
 from datamodules.audio import AudioError, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing, Splits
-from datamodules.clips.array_clips import state, write_whole
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import content_hash, state
 from datamodules.clips.folds import grouped_shares, merged
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, safe
@@ -282,31 +280,17 @@ def prepare_all(
     Raises:
         DataError: some files cannot be used; the message lists all of them.
     """
-    facts: dict[str, list[Any]] = {name: [] for name in FACTS}
 
-    def recordings() -> Iterator[NDArray[np.int16]]:
+    def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
+        facts.update({fact: [] for fact in FACTS})
         for recording, about in _prepare_each(paths, prepare, sample_rate, longest_seconds):
             for fact, value in zip(FACTS, about, strict=True):
                 facts[fact].append(value)
             yield recording
 
-    if cache is None:
-        return Prepared(np.concatenate(list(recordings())), **facts)
-    key = f"{state(paths)} {sample_rate} {prepare.__module__}.{prepare.__qualname__} {CODE_VERSION}"
-    stem = cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    audio, index = stem.with_suffix(".pcm"), stem.with_suffix(".json")
-    if (found := _cached(audio, index, len(paths))) is not None:
-        return found
-    cache.mkdir(parents=True, exist_ok=True)
-
-    def write(file: "tempfile._TemporaryFileWrapper[bytes]") -> None:
-        # Plain writes: a full disk is then an error, where a memory map would kill the process.
-        for recording in recordings():
-            file.write(recording.astype("<i2", copy=False).data)
-
-    write_whole(audio, write)
-    write_whole(index, lambda file: file.write(json.dumps(facts).encode()))  # last: it says that the samples are there
-    return Prepared(np.memmap(audio, "<i2", "r"), **facts)
+    key = f"recordings {state(paths)} {sample_rate} {prepare.__module__}.{prepare.__qualname__} {CODE_VERSION}"
+    audio, facts = ArrayCache(cache).array(name, key, build)
+    return Prepared(audio, **facts)
 
 
 def _prepare_each(
@@ -326,8 +310,7 @@ def _prepare_each(
         np.rint(np.multiply(x, FULL_SCALE, out=x), out=x)  # in place: nothing else holds these samples
         clipped = int(np.count_nonzero(x > FULL_SCALE - 1) + np.count_nonzero(x < -FULL_SCALE))
         samples = np.clip(x, -FULL_SCALE, FULL_SCALE - 1, out=x).astype(np.int16)
-        digest = hashlib.sha256(samples.astype("<i2", copy=False).data).hexdigest()
-        return samples, (len(samples), digest, clipped, not samples.any())
+        return samples, (len(samples), content_hash(samples), clipped, not samples.any())
 
     bad: list[AudioError] = []
     for result in _in_order(one, paths):
@@ -351,19 +334,6 @@ def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iter
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _cached(audio: Path, index: Path, files: int) -> Prepared | None:
-    """Return what a cache holds; None where it is absent or damaged."""
-    try:
-        facts = json.loads(index.read_bytes())
-        if set(facts) != set(FACTS) or any(len(values) != files for values in facts.values()):
-            return None
-        if audio.stat().st_size != 2 * sum(facts["lengths"]):
-            return None
-        return Prepared(np.memmap(audio, "<i2", "r"), **facts)
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def _remarks(prepared: Prepared, samples: int) -> Iterator[str]:

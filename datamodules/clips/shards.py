@@ -34,7 +34,8 @@ from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expan
 
 from datamodules.audio import LARGEST_MEMBER, AudioError, Member, decode, decode_bytes
 from datamodules.base import ClipSet, DataError
-from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state, write_whole
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
 from datamodules.tables.csv_table import safe
 
 ENDINGS = ("aif", "aiff", "flac", "mp3", "oga", "ogg", "opus", "wav")
@@ -372,20 +373,17 @@ class StreamLoader(DataLoader[Any]):
 
 
 def _indexed(shard: Path, cache: Path | None) -> list[Clip]:
-    if cache is None:
-        return _scanned(shard)
-    stored = cache / f"shard-{hashlib.sha256(f'{state([shard])} {_CODE_VERSION}'.encode()).hexdigest()[:16]}.json"
-    try:
-        return [
-            Clip(key, Member(shard, start, size, name), digest, about)
-            for key, name, start, size, digest, about in json.loads(stored.read_bytes())
-        ]
-    except (OSError, ValueError, TypeError):  # absent or damaged
-        found = _scanned(shard)
-    cache.mkdir(parents=True, exist_ok=True)
-    rows = [(c.key, c.member.name, c.member.start, c.member.size, c.digest, c.about) for c in found]
-    write_whole(stored, lambda file: file.write(json.dumps(rows).encode()))
-    return found
+    """Return a shard's clips, from the cache where the same file has been read before."""
+
+    def build() -> Facts:
+        clips = _scanned(shard)
+        return {"clips": [[c.key, c.member.name, c.member.start, c.member.size, c.digest, c.about] for c in clips]}
+
+    facts = ArrayCache(cache).facts("shard", f"{state([shard])} {_CODE_VERSION}", build)
+    return [
+        Clip(key, Member(shard, start, size, name), digest, about)
+        for key, name, start, size, digest, about in facts["clips"]
+    ]
 
 
 def _scanned(shard: Path) -> list[Clip]:

@@ -11,9 +11,9 @@ A dataset's folder appears by one rename, so it is never half there; a folder th
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -21,12 +21,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from os import sync
 from pathlib import Path
 from typing import Any, Literal
 
 import requests
+from filelock import FileLock, Timeout
 
+from datamodules.clips.array_cache import write_whole
 from datamodules.errors import DataError
 from datamodules.fetch import archives
 from datamodules.fetch.archives import ArchiveError, DiskFull, Report, silent
@@ -120,6 +121,8 @@ def download(source: Source, target: Path, mirror: str | None = None, report: Re
                 return Outcome(target, "here")
             for left in work.glob("unpacked-*"):
                 shutil.rmtree(left)
+            for left in work.glob(".tmp-*"):
+                left.unlink()
             return _download(source, target, work, mirror, report)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -194,7 +197,8 @@ def _install(source: Source, parts: dict[File, Path], target: Path, about: dict[
                 f"has a checksum is kept in {str(work)!r}"
             )
         (root / "download.json").write_text(json.dumps(about, indent=1) + "\n")
-        sync()  # else a power cut could leave the folder in place and files in it empty
+        if hasattr(os, "sync"):  # else a power cut could leave the folder in place with empty files; Windows has none
+            os.sync()
         try:
             root.replace(target)
         except OSError as error:
@@ -227,13 +231,16 @@ def _place(file: File, part: Path, scratch: Path, root: Path, report: Report) ->
 
 @contextlib.contextmanager
 def _locked(path: Path, report: Report) -> Iterator[None]:
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("waiting for another process that downloads this", 0, None)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        report("waiting for another process that downloads this", 0, None)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 # One file
@@ -419,17 +426,15 @@ def _remembered(first: Path) -> dict[str, str]:
 
 def _remember(first: Path, digests: dict[str, str]) -> None:
     if digests:
-        _replace(first, {**_remembered(first), **digests})
+        _save(first, {**_remembered(first), **digests})
 
 
 def _note(part: Path, seen: dict[str, Any]) -> None:
-    _replace(part.with_name(f"{part.name}.json"), seen)
+    _save(part.with_name(f"{part.name}.json"), seen)
 
 
-def _replace(path: Path, content: dict[str, Any]) -> None:
-    new = path.with_name(f"{path.name}.new")  # one writer: there is the lock
-    new.write_text(json.dumps(content))
-    new.replace(path)
+def _save(path: Path, content: dict[str, Any]) -> None:
+    write_whole(path, lambda file: file.write(json.dumps(content).encode()))
 
 
 def _drop(part: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from datamodules.audio import AudioError, Sound, inspect
 from datamodules.base import AudioDataModule, ClipSet
-from datamodules.clips.array_clips import write_whole
+from datamodules.clips.array_cache import write_whole
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import File
 from datamodules.tables.csv_table import safe
@@ -113,7 +113,7 @@ def verify(
     verdict.clips_official = data.clips_official
     if listing is not None:
         verdict.problems += listing.problems
-        _decode(listing.files, data, verdict, workers or len(os.sched_getaffinity(0)), report)
+        _decode(listing.files, data, verdict, workers or _cores(), report)
     if not verdict.problems:  # else reading it would only say the same again
         read = _read(make, data, verdict)
         if listing is None:
@@ -124,6 +124,11 @@ def verify(
         except DataError as error:
             verdict.problems.append(str(error))
     return verdict
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; where the system does not say so (macOS, Windows), all cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _decode(

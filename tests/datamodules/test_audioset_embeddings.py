@@ -171,7 +171,7 @@ def test_the_cache_is_used_and_made_anew_when_damaged(tmp_path: Path, rng: np.ra
     cache = tmp_path / "cache"
     original = AudioSetEmbeddings(root, cache)
     original.setup()
-    (stored,) = cache.glob("*eval*.npz")
+    (stored,) = cache.glob("*eval*.npy")
     shard = root / "audioset_v1_embeddings" / "eval" / "0.tfrecord"
     state = shard.stat()
     content = shard.read_bytes()

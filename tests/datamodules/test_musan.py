@@ -301,10 +301,11 @@ def test_overlap_is_not_stored(tmp_path):
     root, cache = fake_musan.write(tmp_path), tmp_path / "cache"
     for seconds in (0.5, 1.0, 2.0):
         data = setup(root, clip_seconds=seconds, cache=cache)
-        (samples,) = cache.glob("*.pcm")  # one for all lengths of clips
+        (samples,) = cache.glob("*.npy")  # one for all lengths of clips
         (facts,) = cache.glob("*.json")
-        length = sum(json.loads(facts.read_text())["lengths"])
-        assert samples.stat().st_size == 2 * length
+        length = sum(json.loads(facts.read_text())["facts"]["lengths"])
+        assert np.load(samples, mmap_mode="r").shape == (length,)
+        assert samples.stat().st_size == 128 + 2 * length  # a header of 128 bytes
         for part in parts(data):
             assert isinstance(part.audio, np.memmap)
             assert part.audio.shape == (length,)
@@ -360,13 +361,13 @@ def test_the_cache_is_used_and_its_key_covers_what_matters(tmp_path):
     prepare_all(paths, counted, 4_000, 10, cache, "x")
     assert len(calls) == 10
     prepare_all(paths, scale, 8_000, 10, cache, "x")
-    assert len(list(cache.glob("*.pcm"))) == 3
+    assert len(list(cache.glob("*.npy"))) == 3
     os.utime(paths[2], ns=(5, 5))
     prepare_all(paths, counted, 8_000, 10, cache, "x")
     assert len(calls) == 15
 
 
-@pytest.mark.parametrize("damage", ["pcm gone", "pcm cut", "json gone", "json cut", "json list", "json short"])
+@pytest.mark.parametrize("damage", ["npy gone", "npy cut", "json gone", "json cut", "json list", "json short"])
 def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     cache, paths = tmp_path / "cache", ramps(tmp_path)
     wanted = prepare_all(paths, scale, 8_000, 10, cache, "x")
@@ -379,7 +380,9 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     if damage.endswith("list"):
         victim.write_text("[]")
     if damage.endswith("short"):
-        victim.write_text(json.dumps(json.loads(content) | {"hashes": []}))
+        index = json.loads(content)
+        index["facts"]["hashes"] = []
+        victim.write_text(json.dumps(index))
     found = prepare_all(paths, scale, 8_000, 10, cache, "x")
     assert (found.audio.tolist(), found.hashes, found.lengths) == (samples, wanted.hashes, wanted.lengths)
 
@@ -390,7 +393,7 @@ def test_several_writers_share_a_cache(tmp_path):
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: prepare_all(paths, scale, 8_000, 10, tmp_path / "cache", "x"), range(6)))
     assert all(each.audio.tolist() == wanted for each in found)
-    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".pcm"]
+    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".npy"]
 
 
 def test_every_bad_file_is_listed_and_nothing_is_left_behind(tmp_path):
