@@ -17,15 +17,16 @@ from typing import Literal
 import torch
 
 from datamodules.audio import Source
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
 from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
+from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import File, Listing
 
 PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
 
 
-class AudioSet(AudioDataModule):
+class AudioSet(WaveformDataModule):
     """Balanced or full training part to evaluation part; group = the video.
 
     Args:
@@ -54,7 +55,7 @@ class AudioSet(AudioDataModule):
         sample_rate: int = 32_000,
         clip_seconds: float = 10.0,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
+        super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
         if train not in PARTS:
             raise DataError(f"train is {train!r}: AudioSet's training parts are {' and '.join(PARTS)}")
         self.parts = PARTS[train]
@@ -63,8 +64,6 @@ class AudioSet(AudioDataModule):
         self.split = (
             f"official: train = {whole} less the 5 % of balanced_train's videos that are validation, test = eval"
         )
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -91,16 +90,11 @@ class AudioSet(AudioDataModule):
 
     def _listed(self) -> tuple[Path, list[tuple[Segment, str]]]:
         """Return the root, and each listed segment with its part; set `classes`."""
-        if self.root is None:
-            raise DatasetMissing("AudioSet needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        names = class_names(_table(self.root, LABELS))
+        root = self.checked_root()
+        names = class_names(_table(root, LABELS))
         self.classes = tuple(names.values())
-        return self.root, [
-            (segment, part)
-            for part in self.parts
-            for segment in segments(_table(self.root, f"{part}_segments.csv"), names)
+        return root, [
+            (segment, part) for part in self.parts for segment in segments(_table(root, f"{part}_segments.csv"), names)
         ]
 
     def read(self) -> Splits:

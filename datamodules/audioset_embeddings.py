@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.base import AudioDataModule, DataError, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import EmbeddingClips, state
 from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
@@ -55,11 +55,7 @@ class AudioSetEmbeddings(AudioDataModule):
 
     def read(self) -> Splits:
         """Read both parts, take validation from training, and leave out of training what also stands elsewhere."""
-        if self.root is None:
-            raise DatasetMissing("AudioSetEmbeddings needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        self.classes = tuple(class_names(self.root / LABELS).values())
+        self.classes = tuple(class_names(self.checked_root() / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([is_validation(video) for video in balanced.groups])
         train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
@@ -72,8 +68,7 @@ class AudioSetEmbeddings(AudioDataModule):
         return splits
 
     def _clips(self, part: str) -> EmbeddingClips:
-        assert self.root is not None
-        paths = sorted((self.root / "audioset_v1_embeddings" / part).glob("*.tfrecord"))
+        paths = sorted((self.checked_root() / "audioset_v1_embeddings" / part).glob("*.tfrecord"))
         parsed = _load(paths, self.cache, part)
         if parsed.label.max(initial=0) >= len(self.classes):
             raise DataError(

@@ -145,11 +145,25 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.fold = fold
         self.seed = seed
         self.batch_size = batch_size
+        self._found = False
 
     @classmethod
     @abstractmethod
     def find(cls, root: Path) -> str | None:
         """Say what of the dataset is missing under `root`, in one line; None where it is all there. Must be quick."""
+
+    def checked_root(self) -> Path:
+        """Return the dataset's folder, in which `find` misses nothing; `find` is asked once.
+
+        Raises:
+            DatasetMissing: no folder was given, or `find` misses something in it.
+        """
+        if self.root is None:
+            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
+        if not self._found and (problem := self.find(self.root)):
+            raise DatasetMissing(problem)
+        self._found = True
+        return self.root
 
     @abstractmethod
     def read(self) -> Splits:

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 
 from datamodules.audio import AudioError, Source, length
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.base import DataError, DatasetMissing, Splits
+from datamodules.clips.array_clips import silent
 from datamodules.clips.folds import grouped_folds, rotate, rotated
+from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, rows, safe
 
@@ -22,7 +23,7 @@ DEFAULT_FOLDS = 5
 FOLD_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
 
 
-class Folder(AudioDataModule):
+class Folder(WaveformDataModule):
     """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, if you like, `fold` and `group`.
 
     Without folds, the clips are divided into five so that no group is torn. Clips of one group are of one source
@@ -67,9 +68,9 @@ class Folder(AudioDataModule):
             self._listing, self._left_out = _from_folders(folder)
         if given := {file.fold for file in self._listing.files if file.fold}:
             self.folds = len(given)
-        super().__init__(folder, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self._clip_seconds = clip_seconds
+        super().__init__(
+            folder, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds or 0.0
+        )
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -92,21 +93,19 @@ class Folder(AudioDataModule):
         self._listing.whole()  # what is wrong with single rows, before what is wrong with their division
         files = self.listing().files
         targets = [self.classes.index(file.labels[0]) for file in files]
-        groups = [file.group for file in files]
         folds = [int(file.fold) for file in files]
         absent = self._check(targets, folds, official=any(file.fold for file in self._listing.files))
 
         paths = [file.source for file in files]
-        self.clip_seconds = self._clip_seconds or _default_seconds(paths)
-        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "folder")
-        self.clip_shape = (samples.shape[1],)
+        self.clip_seconds = self.clip_seconds or _default_seconds(paths)
+        ids, groups = [file.id for file in files], [file.group for file in files]
+        clips = self.decode(paths, ids, groups, torch.tensor(targets))
         counts = {
-            "silent clips": silent(hashes, samples.shape[1]),
+            "silent clips": silent(clips.hashes, self.clip_shape[0]),
             "entries that are no audio left out": self._left_out,
             "times a fold lacks a class": absent,
         }
         self.note = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
-        clips = WaveformClips(samples, [file.id for file in files], groups, hashes, torch.tensor(targets))
         return rotated(clips, folds, self.fold)
 
     def _check(self, targets: Sequence[int], folds: Sequence[int], *, official: bool) -> int:

@@ -16,10 +16,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from datamodules.base import AudioDataModule, DataError, Splits
+from datamodules.base import DataError, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import WaveformClips, content_hash
 from datamodules.clips.folds import rotated
+from datamodules.clips.waveform_data import WaveformDataModule
 
 Wave = NDArray[np.float64]
 TAKES = 2
@@ -215,7 +216,7 @@ SOUNDS: dict[str, Callable[[Generator, Generator, Wave], Wave]] = {
 }
 
 
-class _Synthetic(AudioDataModule):
+class _Synthetic(WaveformDataModule):
     """What both sets share; `root` is not used."""
 
     folds = 5
@@ -234,7 +235,7 @@ class _Synthetic(AudioDataModule):
         sample_rate: int = 16_000,
         data_seed: int = 0,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
+        super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
         self.classes = tuple(SOUNDS)
         if clips_per_class < TAKES * self.folds or clip_seconds < 0.5 or sample_rate < 8_000:
             raise DataError(
@@ -242,8 +243,6 @@ class _Synthetic(AudioDataModule):
                 f"{clips_per_class}, {clip_seconds:g} and {sample_rate}"
             )
         self.sources_per_class = clips_per_class // TAKES
-        self.clip_seconds = clip_seconds
-        self.sample_rate: int = sample_rate
         self.data_seed = data_seed
         self.clip_shape = (round(clip_seconds * sample_rate),)
 

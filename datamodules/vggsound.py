@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from datamodules.audio import Source
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
+from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
+from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import headless
 
@@ -25,36 +26,15 @@ COLUMNS = ("video", "start", "label", "split")
 SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/vggsound/"
 
 
-class VGGSound(AudioDataModule):
+class VGGSound(WaveformDataModule):
     """VGGSound: 199,176 clips of 10 s listed, 309 classes; group = the video.
 
-    Args:
-        root: folder with the list and the audio.
-        cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
-        seed: as in `AudioDataModule`.
-        batch_size: as in `AudioDataModule`.
-        sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    Arguments as for `WaveformDataModule`; the root holds the list and the audio.
     """
 
     split = "official: train = train less the 5 % of its videos that are validation, test = test"
     clips_official = 199_176
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        sample_rate: int = 32_000,
-        clip_seconds: float = 10.0,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
+    default_clip_seconds = 10.0
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -66,7 +46,7 @@ class VGGSound(AudioDataModule):
 
     def listing(self) -> Listing:
         """Find the clips that are here."""
-        root = self._root()
+        root = self.checked_root()
         cuts, labels, parts = _read(_list(root))
         found = youtube.find(root, cuts, self.cache)
         sources: Sequence[Source] = found.sources
@@ -75,16 +55,9 @@ class VGGSound(AudioDataModule):
             File(cuts[row].name, source, (labels[row],), cuts[row].video, parts[row]) for row, source in here
         ])  # fmt: skip
 
-    def _root(self) -> Path:
-        if self.root is None:
-            raise DatasetMissing("VGGSound needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        return self.root
-
     def read(self) -> Splits:
         """Find the clips that are here and divide them as the list does."""
-        root = self._root()
+        root = self.checked_root()
         cuts, labels, parts = _read(_list(root))
         self.classes = _classes(root / "data" / "stat.csv", labels)
         found = youtube.find(root, cuts, self.cache)

@@ -20,10 +20,11 @@ from torch import Tensor
 
 from datamodules.audio import AudioError, decode
 from datamodules.audio.preparation import Samples, piece, segments
-from datamodules.base import AudioDataModule, ClipSet, DataError, DatasetMissing, Splits
+from datamodules.base import ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import content_hash, state
 from datamodules.clips.folds import grouped_shares, merged
+from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import File, Listing
 from datamodules.tables.csv_table import inside, safe
 
@@ -109,21 +110,15 @@ class Prepared:
     silent: list[bool]
 
 
-class SegmentedRecordings(AudioDataModule):
+class SegmentedRecordings(WaveformDataModule):
     """Recordings of any length, prepared, divided by source, and cut to overlapping pieces of one length.
 
     Pieces overlap by half and never cross recordings. The rest of a recording that is shorter than half a piece is
     heard in one more piece, which ends with the recording. A recording that is shorter than a piece once it is prepared
     is repeated to its length.
 
-    Args:
-        root: folder of the dataset.
-        cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
-        seed: as in `AudioDataModule`; does not change the division.
-        batch_size: as in `AudioDataModule`.
-        clip_seconds: length of a piece.
-        sample_rate: to resample to, in hertz.
+    Arguments as for `WaveformDataModule`; `clip_seconds` is the length of a piece, and `seed` does not change the
+    division.
 
     Attributes:
         shares: of the recordings that train, validate and test.
@@ -132,21 +127,8 @@ class SegmentedRecordings(AudioDataModule):
 
     shares: ClassVar[tuple[float, float, float]]
     official: ClassVar[dict[str, int]]
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        clip_seconds: float = 1.0,
-        sample_rate: int = 16_000,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
+    default_sample_rate = 16_000
+    default_clip_seconds = 1.0
 
     @abstractmethod
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
@@ -159,24 +141,17 @@ class SegmentedRecordings(AudioDataModule):
 
     def listing(self) -> Listing:
         """Return the recordings; their division follows from what they hold, for copies stay together."""
-        if self.root is None:
-            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        files, _ = self.recordings(self.root)
+        files, _ = self.recordings(self.checked_root())
         return Listing([File(file.name, file.path, (file.label,), file.group, "") for file in files])
 
     def read(self) -> Splits:
         """Prepare the recordings, divide them and cut them."""
-        if self.root is None:
-            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
+        root = self.checked_root()
         self.classes = tuple(self.official)
-        files, remarks = self.recordings(self.root)
+        files, remarks = self.recordings(root)
         self.clips_available = len(files)
         if not files:
-            raise DatasetMissing(f"there are no wav files in {str(self.root)!r}: unpack the dataset there")
+            raise DatasetMissing(f"there are no wav files in {str(root)!r}: unpack the dataset there")
         labels = [self.classes.index(file.label) for file in files]
         prepared = prepare_all(
             [file.path for file in files],

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from scipy.signal import resample_poly
 
-from datamodules.audio import AudioError, decode, length
+from datamodules.audio import AudioError, decode, decode_bytes, length
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:
@@ -41,6 +41,19 @@ def test_decodes_by_content(tmp_path: Path, container: str, subtype: str, tolera
     assert samples.shape == (48_000,)
     np.testing.assert_allclose(samples[4_000:-4_000], tone(48_000)[4_000:-4_000], atol=tolerance)
     assert length(path) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("container", ["WAV", "FLAC", "AIFF", "CAF", "OGG", "MP3"])
+def test_a_system_without_pread_or_memfd_decodes_the_same_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, container: str
+) -> None:
+    path = tmp_path / "a"
+    soundfile.write(path, tone(48_000, 3.0), 48_000, format=container)
+    wanted = decode(path, 32_000)
+    monkeypatch.delattr(os, "pread", raising=False)
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    np.testing.assert_array_equal(decode(path, 32_000), wanted)
+    np.testing.assert_array_equal(decode_bytes(path.read_bytes(), "a", 32_000), wanted)
 
 
 @pytest.mark.parametrize(("rate", "wanted"), [(44_100, 32_000), (8_000, 16_000), (96_000, 32_000)])
