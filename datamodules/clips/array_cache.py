@@ -45,7 +45,7 @@ class ArrayCache:
         """Return an array and its facts; build them where they are absent or damaged.
 
         Blocks are written to disk as they come, so memory holds one block at a time. Reading compares the checksum of
-        the whole array in one pass over the file, and then maps the file.
+        the whole array in one pass over the file, once in each process, and then maps the file.
 
         Args:
             name: the start of the file names.
@@ -183,14 +183,31 @@ def _read(array: Path, index: Path, mode: Literal["c", "r"]) -> tuple[NDArray[An
     try:
         head = _header(np.dtype(about["dtype"]), tuple(about["shape"]))
         with array.open("rb", buffering=0) as file:
-            if file.read(len(head)) != head:
+            if file.read(len(head)) != head or not _matches(file, about["crc32"]):
                 return None
-            checksum = 0
-            for chunk in _chunks(file):
-                checksum = zlib.crc32(chunk, checksum)
-        return (_mapped(array, about, mode), facts) if checksum == about["crc32"] else None
+        return _mapped(array, about, mode), facts
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+_MATCHED: set[tuple[int, ...]] = set()
+"""Files whose checksum this process has compared: device, inode, size, time of the last change, checksum."""
+
+_CLOCK_SECONDS = 2.0  # the coarsest clock of a file system; two changes within a tick have the same time
+
+
+def _matches(file: IO[bytes], wanted: int) -> bool:
+    """Whether what follows in a file has this checksum; a file that has not changed since is not read again."""
+    state = os.fstat(file.fileno())
+    known = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, wanted)
+    if known in _MATCHED:
+        return True
+    checksum = 0
+    for chunk in _chunks(file):
+        checksum = zlib.crc32(chunk, checksum)
+    if checksum == wanted and state.st_mtime < time.time() - _CLOCK_SECONDS:
+        _MATCHED.add(known)
+    return checksum == wanted
 
 
 def _chunks(file: IO[bytes]) -> Iterator[memoryview]:

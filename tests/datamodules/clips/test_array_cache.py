@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from datamodules.clips import array_cache
 from datamodules.clips.array_cache import ArrayCache, Facts, write_whole
 
 
@@ -64,6 +65,25 @@ def test_one_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path, place: str) -
     found, facts = cache.array("x", "k", count_to(5, built))
     assert (found.tolist(), facts) == (wanted, {"rows": [2, 2, 1]})
     assert built == [5, 5]
+
+
+def test_a_file_is_compared_with_its_checksum_once_unless_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, built, read = ArrayCache(tmp_path), [], []
+    cache.array("x", "k", count_to(5, built))
+    (path,) = tmp_path.glob("*.npy")
+    os.utime(path, (1_000, 1_000))  # long ago: a later change shows in the time
+    chunks = array_cache._chunks
+    monkeypatch.setattr(array_cache, "_chunks", lambda file: read.append(1) or chunks(file))
+    for _ in range(3):
+        cache.array("x", "k", count_to(5, built))
+    assert len(read) == 1
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert cache.array("x", "k", count_to(5, built))[0][-1].tolist() == [12, 13, 14]
+    assert (len(read), built) == (2, [5, 5])
 
 
 def test_facts_alone_are_kept_and_a_damaged_index_is_made_again(tmp_path: Path) -> None:
@@ -121,6 +141,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np
+from datamodules.clips import array_cache
 from datamodules.clips.array_cache import ArrayCache
 
 def build(facts):
@@ -152,6 +173,7 @@ READER = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
+from datamodules.clips import array_cache
 from datamodules.clips.array_cache import ArrayCache
 
 def build(facts):
