@@ -16,12 +16,12 @@ from typing import Literal
 
 import torch
 
-from datamodules.audio import Source
+from datamodules.audio import AudioSource
 from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
-from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
+from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, ListedSegment, class_names, segments
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing
+from datamodules.listing import AudioFile, Listing
 
 PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
 
@@ -78,17 +78,17 @@ class AudioSet(WaveformDataModule):
     def listing(self) -> Listing:
         """Find the clips that are here."""
         root, listed = self._listed()
-        cuts = [segment.cut for segment, _ in listed]
-        found = youtube.find(root, cuts, self.cache)
+        excerpts = [segment.excerpt for segment, _ in listed]
+        found = youtube.find(root, excerpts, self.cache)
         files = Listing()
-        sources: Sequence[Source] = found.sources
+        sources: Sequence[AudioSource] = found.sources
         for row, source in zip(found.rows, sources, strict=True):
             segment, part = listed[row]
             labels = tuple(self.classes[label] for label in segment.labels)
-            files.files.append(File(segment.cut.name, source, labels, segment.cut.video, part))
+            files.files.append(AudioFile(segment.excerpt.name, source, labels, segment.excerpt.video, part))
         return files
 
-    def _listed(self) -> tuple[Path, list[tuple[Segment, str]]]:
+    def _listed(self) -> tuple[Path, list[tuple[ListedSegment, str]]]:
         """Return the root, and each listed segment with its part; set `classes`."""
         root = self.checked_root()
         names = class_names(_table(root, LABELS))
@@ -100,19 +100,19 @@ class AudioSet(WaveformDataModule):
     def read(self) -> Splits:
         """Find the clips that are here and divide them as the lists do."""
         root, listed = self._listed()
-        cuts = [segment.cut for segment, _ in listed]
+        excerpts = [segment.excerpt for segment, _ in listed]
         first: dict[str, str] = {}
         for segment, part in listed:
-            if (other := first.setdefault(segment.cut.video, part)) != part:
+            if (other := first.setdefault(segment.excerpt.video, part)) != part:
                 raise DataError(
-                    f"video {segment.cut.video!r} is listed in {other} and in {part}, so the test would leak"
+                    f"video {segment.excerpt.video!r} is listed in {other} and in {part}, so the test would leak"
                 )
 
-        found = youtube.find(root, cuts, self.cache)
+        found = youtube.find(root, excerpts, self.cache)
         targets = torch.zeros(len(found.rows), len(self.classes))
         for i, row in enumerate(found.rows):
             targets[i, list(listed[row][0].labels)] = 1
-        clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
+        clips = youtube.clip_set(found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
         self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
 
         rows: dict[str, list[int]] = {part: [] for part in self.parts}

@@ -18,7 +18,7 @@ from datamodules.base import AudioDataModule, DataError, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import EmbeddingClips, state
 from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
-from datamodules.clips.folds import apart
+from datamodules.clips.folds import drop_leaks
 from datamodules.clips.youtube import is_validation
 from datamodules.listing import refuse
 from datamodules.tables.tfrecord import WIDTH, records, segment
@@ -59,7 +59,7 @@ class AudioSetEmbeddings(AudioDataModule):
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([is_validation(video) for video in balanced.groups])
         train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
-        splits, from_train, from_val = apart(train, val, test)
+        splits, from_train, from_val = drop_leaks(train, val, test)
         self.note = (
             f"eval coverage {len(test):,} of {OFFICIAL['eval']:,} segments, "
             f"bal_train {len(balanced):,} of {OFFICIAL['bal_train']:,}; left out because the same embedding or video "

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.audio import MOST_SECONDS
+from datamodules.audio import MAX_SECONDS
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.listing import Listing
@@ -53,7 +53,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         seed: int,
         workers: int = 0,
         weights: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> DataLoader[Any] | None:
         """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
 
@@ -62,7 +62,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
             seed: of the order; every epoch has its own.
             workers: processes that read ahead; the order is the same.
             weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
-            beside: `(N, ...)` a third part of the batch.
+            extra: `(N, ...)` a third part of the batch.
         """
         return None
 
@@ -125,7 +125,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     split: str
     clips_official: int | None = None
     clips_available: int | None = None
-    longest_seconds: ClassVar[float] = MOST_SECONDS
+    longest_seconds: ClassVar[float] = MAX_SECONDS
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]

@@ -13,7 +13,7 @@ import torch
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.folds import rotated
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing
+from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
@@ -55,7 +55,7 @@ class ESC50(WaveformDataModule):
         self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's numbers have gaps
         return found
 
-    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> File | None:
+    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> AudioFile | None:
         """Return a row's file; None where it is not of this dataset. `names` are the classes met so far, by number."""
         if row["esc10"] not in ("True", "False"):
             raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
@@ -72,7 +72,7 @@ class ESC50(WaveformDataModule):
         if (other := next(number for number, name in names.items() if name == row["category"])) != target:
             raise DataError(f"{where}: {row['category']!r} has the target {target} here and {other} above")
         path = inside(self.checked_root() / "audio", row["filename"], where)
-        return File(path.name, path, (row["category"],), row["src_file"], str(fold), where)
+        return AudioFile(path.name, path, (row["category"],), row["src_file"], str(fold), where)
 
     def read(self) -> Splits:
         """Decode the clips and rotate the official folds."""

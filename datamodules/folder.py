@@ -9,16 +9,16 @@ from pathlib import Path
 
 import torch
 
-from datamodules.audio import AudioError, Source, length
+from datamodules.audio import AudioError, AudioSource, length
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import silent
 from datamodules.clips.folds import grouped_folds, rotate, rotated
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing
+from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, rows, safe
 
 ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
-LONGEST_DEFAULT_SECONDS = 10.0
+MAX_DEFAULT_SECONDS = 10.0
 DEFAULT_FOLDS = 5
 FOLD_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
 
@@ -137,7 +137,7 @@ def _from_folders(root: Path) -> tuple[Listing, int]:
                 name = str(path.relative_to(root))
                 with found.noting():
                     path = inside(root, name, f"{folder.name!r}")
-                    found.files.append(File(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
+                    found.files.append(AudioFile(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
             else:
                 left_out += 1
     if not found.files and not found.problems:
@@ -159,16 +159,16 @@ def _from_table(table: Path) -> Listing:
             if "fold" in row and not row["fold"].removeprefix("-").isdecimal():
                 raise DataError(f"{where}: fold {row['fold']!r} is no whole number")
             fold = str(int(row["fold"])) if "fold" in row else ""
-            found.files.append(File(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
+            found.files.append(AudioFile(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
     if not found.files and not found.problems:
         raise DatasetMissing(f"{str(table)!r} has no rows: write one per clip, path,label[,fold,group]")
     return found
 
 
-def _default_seconds(paths: Sequence[Source]) -> float:
+def _default_seconds(paths: Sequence[AudioSource]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
     longest = 0.1
     for path in paths:
         with suppress(AudioError):  # `decode_all` lists all files that cannot be used
             longest = max(longest, length(path))
-    return min(math.ceil(10 * longest - 1e-6) / 10, LONGEST_DEFAULT_SECONDS)
+    return min(math.ceil(10 * longest - 1e-6) / 10, MAX_DEFAULT_SECONDS)

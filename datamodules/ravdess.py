@@ -19,7 +19,7 @@ import torch
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.folds import rotated
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing
+from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, safe
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
@@ -30,7 +30,7 @@ SOURCE = "https://zenodo.org/records/1188976"
 AUDIO_ONLY, SPEECH = 3, 1
 _ENDINGS = ("wav", "flac", "mp4")
 _NAME = re.compile(rf"((?:[0-9]{{2}}-){{6}}[0-9]{{2}})\.({'|'.join(_ENDINGS)})", re.IGNORECASE)
-_HIGHEST = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)  # of each part of a name
+_MAX_PARTS = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)  # of each part of a name
 
 
 class RAVDESS(WaveformDataModule):
@@ -62,7 +62,7 @@ class RAVDESS(WaveformDataModule):
         fold_of = self._deal(sorted({file.actor for file in files}))
         return Listing(
             [
-                File(
+                AudioFile(
                     file.path.name,
                     file.path,
                     (CLASSES[file.emotion - 1],),
@@ -74,7 +74,7 @@ class RAVDESS(WaveformDataModule):
             problems,
         )
 
-    def _files(self) -> tuple[list["_File"], Counter[str], list[str]]:
+    def _files(self) -> tuple[list["_SpeechFile"], Counter[str], list[str]]:
         return _files(self.checked_root())
 
     def read(self) -> Splits:
@@ -128,15 +128,15 @@ class RAVDESS(WaveformDataModule):
 
 
 @dataclass(frozen=True)
-class _File:
+class _SpeechFile:
     path: Path
     emotion: int
     actor: int
 
 
-def _files(root: Path) -> tuple[list[_File], Counter[str], list[str]]:
+def _files(root: Path) -> tuple[list[_SpeechFile], Counter[str], list[str]]:
     """Return the spoken clips, how many songs and videos lie beside them, and what is wrong with other names."""
-    files: dict[str, _File] = {}
+    files: dict[str, _SpeechFile] = {}
     left_out: Counter[str] = Counter()
     problems: list[str] = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("actor_")):
@@ -162,7 +162,7 @@ def _files(root: Path) -> tuple[list[_File], Counter[str], list[str]]:
             elif (other := files.get(path.stem)) is not None:
                 problems.append(f"{shown} stands there as {other.path.name} too: remove one of them")
             else:
-                files[path.stem] = _File(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
+                files[path.stem] = _SpeechFile(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
     return list(files.values()), left_out, problems
 
 
@@ -176,7 +176,7 @@ def _parts(name: str) -> tuple[int, int, int, int]:
     if not match:
         raise ValueError(f"is not seven numbers of two digits and {' or '.join(_ENDINGS)}")
     parts = [int(part) for part in match[1].split("-")]
-    for place, (part, highest) in enumerate(zip(parts, _HIGHEST, strict=True), start=1):
+    for place, (part, highest) in enumerate(zip(parts, _MAX_PARTS, strict=True), start=1):
         if not 1 <= part <= highest:
             raise ValueError(f"has {part:02} in place {place}, not 01 to {highest:02}")
     modality, channel, emotion, intensity, _, _, actor = parts

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from datamodules.base import DataError, DatasetMissing, Splits
-from datamodules.clips.folds import apart, rotate
+from datamodules.clips.folds import drop_leaks, rotate
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing, refuse
+from datamodules.listing import AudioFile, Listing, refuse
 from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
@@ -69,7 +69,7 @@ class UrbanSound8K(WaveformDataModule):
                 with found.noting():
                     path = inside(audio, f"fold{clip.fold}/{clip.name}", where)
                     labels = (CLASSES[clip.target],)
-                    found.files.append(File(clip.name, path, labels, clip.recording, str(clip.fold), where))
+                    found.files.append(AudioFile(clip.name, path, labels, clip.recording, str(clip.fold), where))
         return found
 
     def _places(self) -> tuple[Path, Path]:
@@ -78,7 +78,7 @@ class UrbanSound8K(WaveformDataModule):
         return root / "metadata" / "UrbanSound8K.csv", root / "audio"
 
     def read(self) -> Splits:
-        """Decode the clips whose audio is here, rotate the official folds, and take apart what they tear."""
+        """Decode the clips whose audio is here, rotate the official folds, and drop what would leak."""
         table, audio = self._places()
         problems: list[str] = []
         listed = list(_listed(table, problems))
@@ -97,7 +97,7 @@ class UrbanSound8K(WaveformDataModule):
         )
         official = [clip.fold for clip in clips]
         numbers = sorted(set(official))
-        splits, *left_out = apart(*(every.select(part) for part in rotate(official, numbers.index(test))))
+        splits, *left_out = drop_leaks(*(every.select(part) for part in rotate(official, numbers.index(test))))
 
         remarks = [f"official fold {test} tested, {val} validates"]
         if len(clips) < len(listed):
@@ -129,7 +129,7 @@ class UrbanSound8K(WaveformDataModule):
 
 
 @dataclass(frozen=True)
-class _Clip:
+class _Row:
     name: str
     recording: str
     fold: int
@@ -137,7 +137,7 @@ class _Clip:
     line: int
 
 
-def _listed(table: Path, problems: list[str]) -> Iterator[_Clip]:
+def _listed(table: Path, problems: list[str]) -> Iterator[_Row]:
     """Yield the table's rows; what contradicts itself, or the official classes, is a problem and passed over."""
     first: dict[str, int] = {}
     for line, row in rows(table, COLUMNS, problems=problems):
@@ -147,7 +147,7 @@ def _listed(table: Path, problems: list[str]) -> Iterator[_Clip]:
             problems.append(str(error))
 
 
-def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) -> _Clip:
+def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) -> _Row:
     """Return a row's clip; `first` has the line in which each name was met."""
     name = _NAME.fullmatch(row["slice_file_name"])
     if not name or name.groups() != (row["fsID"], row["classID"]):
@@ -162,10 +162,10 @@ def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) 
         raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
     if (earlier := first.setdefault(name[0], line)) != line:
         raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
-    return _Clip(name[0], row["fsID"], int(row["fold"]), number, line)
+    return _Row(name[0], row["fsID"], int(row["fold"]), number, line)
 
 
-def _left_out(listed: list[_Clip], from_train: list[str], from_val: list[str]) -> Iterator[str]:
+def _left_out(listed: list[_Row], from_train: list[str], from_val: list[str]) -> Iterator[str]:
     """Say how many clips are left out for another split's sake; copies, which no fsID shows, are named."""
     if not from_train and not from_val:
         return
@@ -194,7 +194,7 @@ def _on_disk(audio: Path) -> set[tuple[int, str]]:
     }
 
 
-def _unnamed(here: set[tuple[int, str]], listed: list[_Clip]) -> int:
+def _unnamed(here: set[tuple[int, str]], listed: list[_Row]) -> int:
     """Return how many files the table does not name; refuse those that it has in another fold."""
     fold_of = {clip.name: clip.fold for clip in listed}
     others = sorted((fold, name) for fold, name in here if fold_of.get(name) != fold)

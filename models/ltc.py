@@ -173,7 +173,7 @@ class _Layer(NamedTuple):
     recurrent: bool
 
 
-class _Cell(nn.Module):
+class _LTCCell(nn.Module):
     """Parameters of the neurons, with the names, the shapes and the random draws of ncps."""
 
     def __init__(self, wiring: Wiring, inputs: int, input_mapping: Mapped, output_mapping: Mapped) -> None:
@@ -280,7 +280,7 @@ class LTCLayer(nn.Module):
         self.ode_unfolds = ode_unfolds
         self.epsilon = epsilon
         self.implicit_param_constraints = implicit_param_constraints
-        self.rnn_cell = _Cell(wiring, input_size, input_mapping, output_mapping)
+        self.rnn_cell = _LTCCell(wiring, input_size, input_mapping, output_mapping)
         self.lstm = LSTMCell(input_size, wiring.units) if mixed_memory else None
 
     def forward(self, x: Tensor, state: State | None = None, timespans: Tensor | None = None) -> tuple[Tensor, State]:

@@ -1,12 +1,12 @@
 """From the bytes of a file to samples: the guarded decoder, checks of containers, and the preparation of recordings."""
 
 from datamodules.audio.decoder import (
-    LARGEST_MEMBER,
-    MOST_SECONDS,
+    MAX_MEMBER_BYTES,
+    MAX_SECONDS,
     AudioError,
-    Member,
+    AudioSource,
+    ShardMember,
     Sound,
-    Source,
     decode,
     decode_bytes,
     encoded,
@@ -15,12 +15,12 @@ from datamodules.audio.decoder import (
 )
 
 __all__ = [
-    "LARGEST_MEMBER",
-    "MOST_SECONDS",
+    "MAX_MEMBER_BYTES",
+    "MAX_SECONDS",
     "AudioError",
-    "Member",
+    "AudioSource",
+    "ShardMember",
     "Sound",
-    "Source",
     "decode",
     "decode_bytes",
     "encoded",

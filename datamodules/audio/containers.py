@@ -20,8 +20,8 @@ READ = {"WAV", "WAVEX", "AIFF", "CAF", "FLAC", "OGG", "MP3"}
 """libsndfile's names of the containers that are read. What it finds in others cannot be checked."""
 
 LEFT_OVER = 1024  # bytes; what follows the samples and is no chunk, if longer, are samples the header hides
-MOST_PAGES = 1 << 20
-LONGEST_FRAME = 1152  # samples of an MPEG frame
+MAX_PAGES = 1 << 20
+MAX_FRAME_SAMPLES = 1152  # samples of an MPEG frame
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow the last MPEG frame
 
 
@@ -139,7 +139,7 @@ def _ogg(read: Read) -> None:
     """Check that one stream's pages are all there, from the first to the one that is marked as the last."""
     at = 0
     serial = b""
-    for number in range(MOST_PAGES):
+    for number in range(MAX_PAGES):
         head = read(at, 27)
         lengths = read(at + 27, head[26]) if len(head) == 27 else b""
         body = read(at + 27 + len(lengths), sum(lengths))
@@ -157,7 +157,7 @@ def _ogg(read: Read) -> None:
             if read(at, 4) == b"OggS":
                 raise Damaged("holds several streams")
             return
-    raise Damaged(f"has more than {MOST_PAGES:,} pages")
+    raise Damaged(f"has more than {MAX_PAGES:,} pages")
 
 
 _BITRATES = {  # kbit/s, by version (3 is MPEG 1) and layer (3 is layer I)

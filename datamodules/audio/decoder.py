@@ -27,13 +27,13 @@ from datamodules.audio import containers
 from datamodules.errors import DataError
 from datamodules.tables.csv_table import safe
 
-LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
-MOST_CHANNELS = 8
-MOST_SECONDS = 600.0
-MOST_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
-MOST_BYTES = 1 << 31
-LARGEST_MEMBER = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
-LARGEST_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
+MIN_RATE, MAX_RATE = 4_000, 192_000
+MAX_CHANNELS = 8
+MAX_SECONDS = 600.0
+MAX_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
+MAX_BYTES = 1 << 31
+MAX_MEMBER_BYTES = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
+MAX_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
 BLOCK = 1 << 16
 _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
 
@@ -43,7 +43,7 @@ class AudioError(DataError):
 
 
 @dataclass(frozen=True)
-class Member:
+class ShardMember:
     """An audio file inside a file that holds many, such as a shard.
 
     Attributes:
@@ -62,7 +62,7 @@ class Member:
         return f"{safe(self.file.name)}: {safe(self.name)}"
 
 
-Source = Path | Member
+AudioSource = Path | ShardMember
 """Where an encoded clip is."""
 
 
@@ -92,7 +92,7 @@ class Sound:
 
 
 def decode(
-    path: Source, sample_rate: int, max_seconds: float = MOST_SECONDS, root: Path | None = None
+    path: AudioSource, sample_rate: int, max_seconds: float = MAX_SECONDS, root: Path | None = None
 ) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
@@ -117,7 +117,7 @@ def decode(
         return _resampled(sound, sample_rate, max_seconds)
 
 
-def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MOST_SECONDS) -> NDArray[np.float32]:
+def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS) -> NDArray[np.float32]:
     """Decode the content of a file to mono, as `decode` does.
 
     Args:
@@ -136,14 +136,16 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
         return _resampled(sound, sample_rate, max_seconds)
 
 
-def encoded(member: Member, root: Path | None = None) -> bytes:
+def encoded(member: ShardMember, root: Path | None = None) -> bytes:
     """Return the content of a member; `root` as for `decode`.
 
     Raises:
         AudioError: its file is no regular file or too short, or it is larger than any clip.
     """
-    if member.size > LARGEST_MEMBER:
-        raise AudioError(f"{str(member)!r} has {member.size:,} bytes, no clip has more than {LARGEST_MEMBER:,}: cut it")
+    if member.size > MAX_MEMBER_BYTES:
+        raise AudioError(
+            f"{str(member)!r} has {member.size:,} bytes, no clip has more than {MAX_MEMBER_BYTES:,}: cut it"
+        )
     with _regular(member.file, root) as binary:
         binary.seek(member.start)
         content = binary.read(member.size)
@@ -152,7 +154,7 @@ def encoded(member: Member, root: Path | None = None) -> bytes:
     return content
 
 
-def inspect(path: Source, max_seconds: float = MOST_SECONDS, root: Path | None = None) -> Sound:
+def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | None = None) -> Sound:
     """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
     with _opened(path, root) as sound:
         samples, silent, content = 0, True, hashlib.sha256()
@@ -176,14 +178,14 @@ def inspect(path: Source, max_seconds: float = MOST_SECONDS, root: Path | None =
         )
 
 
-def length(path: Source) -> float:
+def length(path: AudioSource) -> float:
     """Return how many seconds a file says it lasts.
 
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
     with _opened(path) as sound:
-        samples = _examined(sound, MOST_SECONDS)
+        samples = _examined(sound, MAX_SECONDS)
         return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
 
 
@@ -198,8 +200,8 @@ class _Opened:
 
 
 @contextmanager
-def _opened(path: Source, root: Path | None = None) -> Iterator[_Opened]:
-    if isinstance(path, Member):
+def _opened(path: AudioSource, root: Path | None = None) -> Iterator[_Opened]:
+    if isinstance(path, ShardMember):
         with _unnamed(encoded(path, root)) as binary, _sound(binary, str(path)) as sound:
             yield sound
     else:
@@ -260,14 +262,14 @@ def _read_at(descriptor: int, place: int, length: int) -> bytes:
 def _examined(sound: _Opened, max_seconds: float) -> int | None:
     """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
     file, name = sound.file, sound.name
-    if sound.size > MOST_BYTES:
-        raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MOST_BYTES >> 30} GiB")
+    if sound.size > MAX_BYTES:
+        raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MAX_BYTES >> 30} GiB")
     if file.format not in containers.READ:
         raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
-    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
-        raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {LOWEST_RATE} to {HIGHEST_RATE} Hz")
-    if file.channels > MOST_CHANNELS:
-        raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MOST_CHANNELS}")
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {MIN_RATE} to {MAX_RATE} Hz")
+    if file.channels > MAX_CHANNELS:
+        raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MAX_CHANNELS}")
     most = _most(file, max_seconds)
     if _UNKNOWN > file.frames > most:
         seconds = file.frames / file.samplerate
@@ -284,7 +286,7 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
 
 def _most(file: Any, max_seconds: float) -> float:
     """Return how many samples of each channel are accepted."""
-    return max_seconds * min(float(file.samplerate), MOST_VALUES_PER_SECOND / int(file.channels))
+    return max_seconds * min(float(file.samplerate), MAX_VALUES_PER_SECOND / int(file.channels))
 
 
 def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
@@ -298,7 +300,7 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         decoded += len(block)
         if decoded > most:
             raise AudioError(f"{name!r} lasts longer than {most / file.samplerate:g} s: cut it")
-        if not max(block.max(), -block.min()) <= LARGEST_SAMPLE:  # NaN compares false
+        if not max(block.max(), -block.min()) <= MAX_SAMPLE:  # NaN compares false
             raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
         if file.channels == 1:
             yield block[:, 0]
@@ -313,7 +315,7 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         raise AudioError(f"{name!r} is damaged (its samples do not match their MD5): fetch it again")
     # Of an MP3 without a Xing header libsndfile reads what it guesses, up to a frame or two beside the truth.
     guessed = file.format == "MP3" and expected != file.frames
-    if expected is not None and abs(decoded - expected) > (2 * containers.LONGEST_FRAME if guessed else 0):
+    if expected is not None and abs(decoded - expected) > (2 * containers.MAX_FRAME_SAMPLES if guessed else 0):
         remedy = "write it anew, so that it has a Xing header" if guessed else "fetch it again"
         raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:

@@ -24,7 +24,7 @@ QUIETEST = 1e-10
 NOISE_FLOOR = 1e-12
 """Least power of the noise in one point of the transform, so that digital silence is no division by zero."""
 
-MOST_POSTERIOR = 40.0
+MAX_POSTERIOR = 40.0
 """Most that a frame's power counts for, in noise powers (16 dB), as in Loizou's book."""
 
 BLOCK = 1 << 20
@@ -302,7 +302,7 @@ def _gains(
     noise = np.maximum(noise, NOISE_FLOOR)
     before: Any = noise  # power of the cleaned frame before; at first the prior ratio is `memory` and a bit
     for t, now in enumerate(power):
-        posterior = np.minimum(now / noise, MOST_POSTERIOR)
+        posterior = np.minimum(now / noise, MAX_POSTERIOR)
         prior = memory * before / noise + (1 - memory) * np.maximum(posterior - 1, 0)
         prior = np.maximum(prior, least_prior)
         likelihood = posterior * prior / (1 + prior) - np.log1p(prior)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, Member, Source, decode
+from datamodules.audio import AudioError, AudioSource, ShardMember, decode
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 
@@ -82,7 +82,7 @@ class EmbeddingClips(ArrayClips):
 
 
 def decode_all(
-    paths: Sequence[Source], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
+    paths: Sequence[AudioSource], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
 ) -> tuple[NDArray[np.int16], list[str]]:
     """Decode every file once to clips of one length.
 
@@ -122,11 +122,13 @@ def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
     return row
 
 
-def state(paths: Sequence[Source]) -> str:
+def state(paths: Sequence[AudioSource]) -> str:
     """Return a digest of the names, sizes and modification times of files, for a cache's key."""
     digest = hashlib.sha256()
     for source in paths:
-        path, part = (source.file, f"{source.start} {source.size}\n") if isinstance(source, Member) else (source, "")
+        path, part = (
+            (source.file, f"{source.start} {source.size}\n") if isinstance(source, ShardMember) else (source, "")
+        )
         try:
             found = path.stat()
             seen = f"{found.st_size} {found.st_mtime_ns}"
@@ -146,8 +148,10 @@ def silent(hashes: Sequence[str], samples: int) -> int:
     return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
 
 
-def _decode_each(paths: Sequence[Source], sample_rate: int, samples: int) -> Iterator[tuple[NDArray[np.int16], str]]:
-    def one(path: Source) -> tuple[NDArray[np.int16], str] | AudioError:
+def _decode_each(
+    paths: Sequence[AudioSource], sample_rate: int, samples: int
+) -> Iterator[tuple[NDArray[np.int16], str]]:
+    def one(path: AudioSource) -> tuple[NDArray[np.int16], str] | AudioError:
         try:
             row = quantised(decode(path, sample_rate), samples)
         except AudioError as error:

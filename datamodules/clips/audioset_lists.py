@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.base import DataError
-from datamodules.clips.youtube import Cut
+from datamodules.clips.youtube import Excerpt
 from datamodules.tables.csv_table import headless, rows
 
 SOURCE = "https://research.google.com/audioset/download.html"
@@ -20,10 +20,10 @@ OFFICIAL = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20_
 
 
 @dataclass(frozen=True)
-class Segment:
+class ListedSegment:
     """A row of a list: the clip, and its classes' numbers."""
 
-    cut: Cut
+    excerpt: Excerpt
     labels: tuple[int, ...]
 
 
@@ -41,7 +41,7 @@ def class_names(table: Path) -> dict[str, str]:
     return names
 
 
-def segments(table: Path, classes: Mapping[str, str]) -> list[Segment]:
+def segments(table: Path, classes: Mapping[str, str]) -> list[ListedSegment]:
     """Return a list's rows.
 
     Args:
@@ -52,7 +52,7 @@ def segments(table: Path, classes: Mapping[str, str]) -> list[Segment]:
         DataError: times that are none, an unknown label, or a video twice; the message names the line.
     """
     number = {mid: i for i, mid in enumerate(classes)}
-    found: dict[str, Segment] = {}
+    found: dict[str, ListedSegment] = {}
     for line, row in headless(table, ("YTID", "start_seconds", "end_seconds", "positive_labels")):
         where = f"{table.name!r} line {line}"
         try:
@@ -66,5 +66,5 @@ def segments(table: Path, classes: Mapping[str, str]) -> list[Segment]:
             raise DataError(f"{where}: label {unknown[0]!r} is not in {LABELS}: fetch both files again from {SOURCE}")
         if row["YTID"] in found:
             raise DataError(f"{where}: video {row['YTID']!r} stands above already: remove one of the rows")
-        found[row["YTID"]] = Segment(Cut(row["YTID"], start), tuple(number[mid] for mid in mids))
+        found[row["YTID"]] = ListedSegment(Excerpt(row["YTID"], start), tuple(number[mid] for mid in mids))
     return list(found.values())

@@ -34,7 +34,7 @@ def rotated(clips: ArrayClips, folds: Sequence[int], test: int) -> Splits:
     return Splits(clips.select(train), clips.select(val), clips.select(held_out))
 
 
-def apart(train: ArrayClips, val: ArrayClips, test: ArrayClips) -> tuple[Splits, list[str], list[str]]:
+def drop_leaks(train: ArrayClips, val: ArrayClips, test: ArrayClips) -> tuple[Splits, list[str], list[str]]:
     """Leave out of training what also stands in validation or test, and of validation what also stands in test.
 
     For datasets whose official parts tear sources or hold copies; the test part stays as it was published.

@@ -25,7 +25,7 @@ from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import content_hash, state
 from datamodules.clips.folds import grouped_shares, merged
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import File, Listing
+from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, safe
 
 Prepare = Callable[[Samples, int], Samples]
@@ -142,7 +142,7 @@ class SegmentedRecordings(WaveformDataModule):
     def listing(self) -> Listing:
         """Return the recordings; their division follows from what they hold, for copies stay together."""
         files, _ = self.recordings(self.checked_root())
-        return Listing([File(file.name, file.path, (file.label,), file.group, "") for file in files])
+        return Listing([AudioFile(file.name, file.path, (file.label,), file.group, "") for file in files])
 
     def read(self) -> Splits:
         """Prepare the recordings, divide them and cut them."""
@@ -164,16 +164,16 @@ class SegmentedRecordings(WaveformDataModule):
         groups = merged([file.group for file in files], prepared.hashes)
         parts = grouped_shares(groups, labels, self.shares, SPLIT_SEED)
         division = self._division(labels, parts)
-        cuts = segments(prepared.lengths, self.sample_rate, self.clip_seconds, OVERLAP)
+        pieces = segments(prepared.lengths, self.sample_rate, self.clip_seconds, OVERLAP)
         samples = round(self.clip_seconds * self.sample_rate)
         self.clip_shape = (samples,)
         self.note = "; ".join([*self._coverage(labels), division, *remarks, *_remarks(prepared, samples)])
 
         first = np.cumsum([0, *prepared.lengths])
-        part_of = np.asarray(parts)[cuts[:, 0]]
+        part_of = np.asarray(parts)[pieces[:, 0]]
 
         def part(number: int) -> SegmentClips:
-            chosen = cuts[part_of == number]  # (n, 2)
+            chosen = pieces[part_of == number]  # (n, 2)
             of, start = chosen[:, 0], chosen[:, 1]
             places = np.stack([first[of], np.asarray(prepared.lengths)[of], start], axis=1)
             return SegmentClips(

@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
-from datamodules.audio import LARGEST_MEMBER, AudioError, Member, decode, decode_bytes
+from datamodules.audio import MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
@@ -48,7 +48,7 @@ _META = re.compile(r"__[^/]*__($|/)")  # webdataset passes such members over
 
 
 @dataclass(frozen=True)
-class Clip:
+class IndexedClip:
     """A clip in a shard.
 
     Attributes:
@@ -59,12 +59,12 @@ class Clip:
     """
 
     key: str
-    member: Member
+    member: ShardMember
     digest: str
     about: Mapping[str, Any]
 
 
-def index(shards: Sequence[Path], cache: Path | None) -> list[Clip]:
+def index(shards: Sequence[Path], cache: Path | None) -> list[IndexedClip]:
     """Read every shard once and return its clips, shard by shard, in their order.
 
     Args:
@@ -75,7 +75,7 @@ def index(shards: Sequence[Path], cache: Path | None) -> list[Clip]:
         DataError: some shards are damaged, hold what is no clip, or a key twice; the message lists all of them.
     """
 
-    def one(shard: Path) -> list[Clip] | DataError:
+    def one(shard: Path) -> list[IndexedClip] | DataError:
         try:
             return _indexed(shard, cache)
         except DataError as error:
@@ -85,7 +85,7 @@ def index(shards: Sequence[Path], cache: Path | None) -> list[Clip]:
         found = list(pool.map(one, shards))
     clips = [clip for part in found if isinstance(part, list) for clip in part]
     bad = [str(part) for part in found if isinstance(part, DataError)]
-    first: dict[str, Clip] = {}
+    first: dict[str, IndexedClip] = {}
     for clip in clips:
         if (earlier := first.setdefault(clip.key, clip)) is not clip:
             bad.append(f"{str(clip.member)!r} has the key of {str(earlier.member)!r}: remove one of them")
@@ -109,7 +109,7 @@ class ShardClips(ClipSet):
 
     def __init__(
         self,
-        members: Sequence[Member],
+        members: Sequence[ShardMember],
         ids: Sequence[str],
         groups: Sequence[str],
         hashes: Sequence[str],
@@ -173,13 +173,13 @@ class ShardClips(ClipSet):
         seed: int,
         workers: int = 0,
         weights: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> "StreamLoader":
         """Return a loader that reads the shards from front to back; arguments as in `ClipSet`."""
         rank, ranks = 0, 1
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return StreamLoader(Stream(self, batch_size, seed, weights, beside, rank, ranks), workers)
+        return StreamLoader(Stream(self, batch_size, seed, weights, extra, rank, ranks), workers)
 
 
 class Stream(IterableDataset[tuple[Tensor, ...]]):
@@ -193,7 +193,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         batch_size: clips of the largest batch.
         seed: of the order.
         weights: as in `ClipSet.stream`.
-        beside: as in `ClipSet.stream`.
+        extra: as in `ClipSet.stream`.
         rank: which of the processes that train together this is.
         ranks: how many there are.
 
@@ -208,7 +208,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         batch_size: int,
         seed: int,
         weights: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -219,7 +219,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         self.batch_size = batch_size
         self.seed = seed
         self.weights = weights
-        self.beside = beside
+        self.extra = extra
         self.rank = rank
         self.ranks = ranks
         self.epoch = 0
@@ -269,7 +269,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
             for row in set(rows):
                 if not due[row]:
                     del waiting[row]
-            parts = (self.clips.targets,) if self.beside is None else (self.clips.targets, self.beside)
+            parts = (self.clips.targets,) if self.extra is None else (self.clips.targets, self.extra)
             yield (x[[place[row] for row in rows]], *(part[rows] for part in parts))
 
     def _decode(self, row: int, content: bytes) -> NDArray[np.float32]:
@@ -372,7 +372,7 @@ class StreamLoader(DataLoader[Any]):
         return {"list of clips": digest.hexdigest(), **{name: getattr(stream, name) for name in names}}
 
 
-def _indexed(shard: Path, cache: Path | None) -> list[Clip]:
+def _indexed(shard: Path, cache: Path | None) -> list[IndexedClip]:
     """Return a shard's clips, from the cache where the same file has been read before."""
 
     def build() -> Facts:
@@ -381,12 +381,12 @@ def _indexed(shard: Path, cache: Path | None) -> list[Clip]:
 
     facts = ArrayCache(cache).facts("shard", f"{state([shard])} {_CODE_VERSION}", build)
     return [
-        Clip(key, Member(shard, start, size, name), digest, about)
+        IndexedClip(key, ShardMember(shard, start, size, name), digest, about)
         for key, name, start, size, digest, about in facts["clips"]
     ]
 
 
-def _scanned(shard: Path) -> list[Clip]:
+def _scanned(shard: Path) -> list[IndexedClip]:
     name = safe(shard.name)
     try:
         if not stat.S_ISREG(shard.stat().st_mode):  # before opening: a FIFO would block
@@ -399,8 +399,8 @@ def _scanned(shard: Path) -> list[Clip]:
     return clips
 
 
-def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[Clip]:
-    audio: dict[str, tuple[str, Member, str]] = {}
+def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
+    audio: dict[str, tuple[str, ShardMember, str]] = {}
     about: dict[str, Mapping[str, Any]] = {}
     for info in tar:
         where = f"{safe(shard.name)}: {safe(info.name)}"
@@ -408,8 +408,8 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[Clip]:
             continue
         if not info.isreg() or info.issparse():  # webdataset would pass a link over, and believe a sparse file's size
             raise DataError(f"{where!r} is a link or no regular file: pack the file itself")
-        if info.size > LARGEST_MEMBER:
-            raise DataError(f"{where!r} has {info.size:,} bytes, no clip has more than {LARGEST_MEMBER:,}: cut it")
+        if info.size > MAX_MEMBER_BYTES:
+            raise DataError(f"{where!r} has {info.size:,} bytes, no clip has more than {MAX_MEMBER_BYTES:,}: cut it")
         prefix, ending = base_plus_ext(info.name)
         if prefix is None:
             raise DataError(f"{where!r} has no ending: a clip is key.flac, key.wav, key.ogg or key.mp3")
@@ -424,7 +424,7 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[Clip]:
             if prefix in audio:
                 raise DataError(f"{where!r} has the key of {audio[prefix][0]!r}: remove one of them")
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
-            audio[prefix] = info.name, Member(shard, info.offset_data, info.size, info.name), digest
+            audio[prefix] = info.name, ShardMember(shard, info.offset_data, info.size, info.name), digest
         else:
             about.setdefault(prefix, {})
     if lonely := [safe(prefix) for prefix in about if prefix not in audio]:
@@ -433,7 +433,7 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[Clip]:
             f"a clip ends in {', '.join(ENDINGS)}"
         )
     for prefix, (_, member, digest) in audio.items():
-        yield Clip(safe(os.path.basename(prefix)), member, digest, about.get(prefix, {}))  # noqa: PTH119 - a tar's name
+        yield IndexedClip(safe(os.path.basename(prefix)), member, digest, about.get(prefix, {}))  # noqa: PTH119 - a tar's name
 
 
 def _whole(shard: Path, end: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from datamodules.audio import Source
+from datamodules.audio import AudioSource
 from datamodules.base import AudioDataModule
 from datamodules.clips.array_clips import WaveformClips, decode_all, silent
 
@@ -62,7 +62,7 @@ class WaveformDataModule(AudioDataModule):
         self.clip_seconds = self.default_clip_seconds if clip_seconds is None else clip_seconds
 
     def decode(
-        self, sources: Sequence[Source], ids: Sequence[str], groups: Sequence[str], targets: Tensor
+        self, sources: Sequence[AudioSource], ids: Sequence[str], groups: Sequence[str], targets: Tensor
     ) -> WaveformClips:
         """Decode the clips of all splits, through the cache, and set `clip_shape`.
 

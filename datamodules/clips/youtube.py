@@ -21,7 +21,7 @@ from typing import cast
 
 from torch import Tensor
 
-from datamodules.audio import Member
+from datamodules.audio import ShardMember
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import WaveformClips, decode_all
 from datamodules.clips.shards import ENDINGS, ShardClips, index
@@ -34,7 +34,7 @@ _NAME = re.compile(r"(?P<video>[\w-]{11})(?:_(?P<start>\d+)(?:_(?P<end>\d+))?)?"
 
 
 @dataclass(frozen=True)
-class Cut:
+class Excerpt:
     """A clip as a list names it: the video, and where the clip starts in it, in seconds."""
 
     video: str
@@ -58,7 +58,7 @@ class Found:
     """
 
     rows: list[int]
-    sources: list[Path] | list[Member]
+    sources: list[Path] | list[ShardMember]
     digests: list[str]
     unlisted: int
 
@@ -73,12 +73,12 @@ def missing(root: Path) -> str | None:
     )
 
 
-def find(root: Path, cuts: Sequence[Cut], cache: Path | None) -> Found:
+def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
     """Find the audio of these clips.
 
     Args:
         root: folder of the dataset.
-        cuts: the clips.
+        excerpts: the clips.
         cache: folder for the shards' index; None makes it each time.
 
     Raises:
@@ -89,7 +89,7 @@ def find(root: Path, cuts: Sequence[Cut], cache: Path | None) -> Found:
     shards = sorted((root / SHARDS).rglob("*.tar"))
     if folders and shards:
         raise DataError(f"{root} has {folders[0].name}/ and {SHARDS}/: move one of them away, they would be read twice")
-    which = _lookup(cuts)
+    which = _lookup(excerpts)
     rows: dict[int, int] = {}
     doubled: list[str] = []
     unlisted: list[str] = []
@@ -102,7 +102,7 @@ def find(root: Path, cuts: Sequence[Cut], cache: Path | None) -> Found:
             elif (first := rows.setdefault(row, i)) != i:
                 doubled.append(f"{said(first)} and {said(i)}")
 
-    sources: list[Path] | list[Member]
+    sources: list[Path] | list[ShardMember]
     if shards:
         clips = index(shards, cache)
         sources = [clip.member for clip in clips]
@@ -122,27 +122,33 @@ def find(root: Path, cuts: Sequence[Cut], cache: Path | None) -> Found:
     order = sorted(rows)
     kept = [sources[rows[row]] for row in order]
     digests = [clips[rows[row]].digest for row in order] if shards else []
-    return Found(order, cast("list[Path] | list[Member]", kept), digests, len(unlisted))
+    return Found(order, cast("list[Path] | list[ShardMember]", kept), digests, len(unlisted))
 
 
 def clip_set(
-    found: Found, cuts: Sequence[Cut], targets: Tensor, sample_rate: int, seconds: float, cache: Path | None, name: str
+    found: Found,
+    excerpts: Sequence[Excerpt],
+    targets: Tensor,
+    sample_rate: int,
+    seconds: float,
+    cache: Path | None,
+    name: str,
 ) -> WaveformClips | ShardClips:
     """Return the clips that were found: files decoded to the cache, members of shards as they are.
 
     Args:
         found: what there is.
-        cuts: the list.
+        excerpts: the list.
         targets: of the clips that were found.
         sample_rate: to resample to, in hertz.
         seconds: length of the clips.
         cache: as in `decode_all`.
         name: as in `decode_all`.
     """
-    ids = [cuts[row].name for row in found.rows]
-    groups = [cuts[row].video for row in found.rows]
+    ids = [excerpts[row].name for row in found.rows]
+    groups = [excerpts[row].video for row in found.rows]
     if found.digests:
-        members = cast(list[Member], found.sources)
+        members = cast(list[ShardMember], found.sources)
         return ShardClips(members, ids, groups, found.digests, targets, sample_rate, round(sample_rate * seconds))
     samples, hashes = decode_all(found.sources, sample_rate, seconds, cache, name)
     return WaveformClips(samples, ids, groups, hashes, targets)
@@ -185,10 +191,10 @@ def splits(
     for name_of, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
             raise DataError(f"there are no {name_of} clips among the {len(clips)} that are here: add some of that part")
-    still = [part.decoded(cache, name) if isinstance(part, ShardClips) else part for part in parts[1:]]
-    if quiet := sum(not row.any() for part in still for row in part.array[part.rows]):
+    decoded = [part.decoded(cache, name) if isinstance(part, ShardClips) else part for part in parts[1:]]
+    if quiet := sum(not row.any() for part in decoded for row in part.array[part.rows]):
         notes.append(f"{quiet} validation and test clips are silent")
-    return Splits(parts[0], still[0], still[1]), notes
+    return Splits(parts[0], decoded[0], decoded[1]), notes
 
 
 def is_validation(video: str) -> bool:
@@ -206,11 +212,11 @@ def _draw(video: str) -> int:
     return int.from_bytes(hashlib.sha256(f"validation {video}".encode()).digest()[:4])
 
 
-def _lookup(cuts: Sequence[Cut]) -> Callable[[str], int | None]:
+def _lookup(excerpts: Sequence[Excerpt]) -> Callable[[str], int | None]:
     """Return a function from a file's name, without ending, to the row of the list that it is; None for no row."""
     of_video: dict[str, list[int]] = {}
-    for row, cut in enumerate(cuts):
-        of_video.setdefault(cut.video, []).append(row)
+    for row, excerpt in enumerate(excerpts):
+        of_video.setdefault(excerpt.video, []).append(row)
 
     def find_row(name: str) -> int | None:
         for text in (name, name[1:]) if name.startswith("Y") else (name,):
@@ -218,7 +224,7 @@ def _lookup(cuts: Sequence[Cut]) -> Callable[[str], int | None]:
             rows = of_video.get(parts["video"], []) if parts else []
             if parts and parts["start"]:
                 start = int(parts["start"])
-                rows = [i for i in rows if start in (round(cuts[i].start), round(1000 * cuts[i].start))]
+                rows = [i for i in rows if start in (round(excerpts[i].start), round(1000 * excerpts[i].start))]
             if len(rows) == 1:
                 return rows[0]
         return None

@@ -29,13 +29,13 @@ from typing import IO, Self, cast
 from datamodules.errors import DataError
 
 CHUNK = 1 << 20
-MOST_HEADER = 16 << 10
+MAX_HEADER_BYTES = 16 << 10
 """Most bytes of a tar's extended header, which has some hundred; tarfile reads it at once, by slow patterns."""
 
-MOST_DIRECTORY = 16 << 20
+MAX_DIRECTORY_BYTES = 16 << 20
 """Most bytes of a zip's directory, some 150,000 entries; zipfile reads it at once."""
 
-LEAST_SIZE = 4 << 20
+MIN_RATIO_BYTES = 4 << 20
 """An archive that is smaller may still unpack to `Limits.ratio` times this."""
 
 
@@ -69,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Member:
+class RawEntry:
     """An entry as it stands in the archive: nothing is checked but its kind; `open` gives a file's content."""
 
     name: str
@@ -207,7 +207,7 @@ def _write(archive: Path, into: Path, limits: Limits, entries: list[Entry], repo
 
 def _most(archive: Path, limits: Limits) -> int:
     """Return how many bytes an archive of this size may unpack to."""
-    return min(limits.bytes, round(limits.ratio * max(archive.stat().st_size, LEAST_SIZE)))
+    return min(limits.bytes, round(limits.ratio * max(archive.stat().st_size, MIN_RATIO_BYTES)))
 
 
 def _parts(archive: Path, name: str, limits: Limits) -> tuple[str, ...]:
@@ -245,7 +245,7 @@ def _probe_case(into: Path) -> None:
         )
 
 
-def _members(archive: Path, into: Path, limits: Limits) -> Iterator[Member]:
+def _members(archive: Path, into: Path, limits: Limits) -> Iterator[RawEntry]:
     """Yield the entries of a zip or tar; each must be read, if at all, before the next is asked for.
 
     Raises:
@@ -264,7 +264,7 @@ def _members(archive: Path, into: Path, limits: Limits) -> Iterator[Member]:
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
+def _zip_members(archive: Path) -> Iterator[RawEntry]:
     with _ZipFile(archive) as file, zipfile.ZipFile(cast(IO[bytes], file)) as opened:
         for info in opened.infolist():
             shown = f"{archive.name}: {info.orig_filename[:100]!r}"
@@ -279,10 +279,10 @@ def _zip_members(archive: Path) -> Iterator[Member]:
             if (kind and folder != (kind == stat.S_IFDIR)) or (folder and info.file_size):
                 raise ArchiveError(f"{shown} is a file by its attributes and a folder by its name, or the reverse")
             # orig_filename: zipfile cuts `filename` at a NUL
-            yield Member(info.orig_filename, folder, info.file_size, partial(opened.open, info))
+            yield RawEntry(info.orig_filename, folder, info.file_size, partial(opened.open, info))
 
 
-def _tar_members(archive: Path, into: Path, plain: "_Counted") -> Iterator[Member]:
+def _tar_members(archive: Path, into: Path, plain: "_Counted") -> Iterator[RawEntry]:
     # "r|" reads the tar once from its start on, so that what a header says of places in the file is never followed
     with tarfile.open(fileobj=cast(IO[bytes], plain), mode="r|", tarinfo=_TarInfo, encoding="utf-8") as opened:
         for info in opened:
@@ -293,7 +293,7 @@ def _tar_members(archive: Path, into: Path, plain: "_Counted") -> Iterator[Membe
                 )
             if info.size < 0 or (info.isdir() and info.size):
                 raise ArchiveError(f"{shown} says that it has {info.size} bytes")
-            yield Member(info.name, info.isdir(), info.size, partial(_content, opened, info))
+            yield RawEntry(info.name, info.isdir(), info.size, partial(_content, opened, info))
             if hasattr(tarfile, "data_filter"):  # Python's own opinion, from 3.11.4 on, after ours
                 tarfile.data_filter(info, str(into))
     while plain.read(CHUNK):  # what packed it has a checksum at the end
@@ -330,7 +330,7 @@ class _TarInfo(tarfile.TarInfo):
                 raise  # the mark at the end
             raise tarfile.ReadError(str(error)) from error  # no HeaderError: tarfile would end there quietly
         extended = info.type not in tarfile.SUPPORTED_TYPES or info.type in _EXTENSIONS
-        if info.size < 0 or (extended and info.size > MOST_HEADER):
+        if info.size < 0 or (extended and info.size > MAX_HEADER_BYTES):
             raise tarfile.ReadError(f"a header of {info.size:,} bytes")
         return info
 
@@ -359,7 +359,7 @@ class _ZipFile(io.FileIO):
     """A file that is not read by the gigabyte."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > MOST_DIRECTORY:
+        if size is not None and size > MAX_DIRECTORY_BYTES:
             raise ArchiveError(f"{self.name!r} has a directory of {size:,} bytes")
         return super().read(-1 if size is None else size)
 

@@ -31,7 +31,7 @@ from datamodules.clips.array_cache import write_whole
 from datamodules.errors import DataError
 from datamodules.fetch import archives
 from datamodules.fetch.archives import ArchiveError, DiskFull, Report, silent
-from datamodules.fetch.sources import File, Source
+from datamodules.fetch.sources import DownloadSource, RemoteFile
 
 CHUNK = 1 << 16
 TRIES = 5
@@ -41,13 +41,13 @@ PROGRESS = 1 << 20
 """Bytes by which an attempt must get further not to count as one of those."""
 
 BACKOFF = 1.0
-"""Seconds before the second attempt; twice as many before each further one, up to `LONGEST`."""
+"""Seconds before the second attempt; twice as many before each further one, up to `MAX_BACKOFF`."""
 
-LONGEST = 60.0
+MAX_BACKOFF = 60.0
 TIMEOUT = (15.0, 60.0)
 """Seconds to connect, and without any byte."""
 
-MOST_UNKNOWN = 1 << 30
+MAX_UNKNOWN_BYTES = 1 << 30
 """Most bytes of a file whose size is not known beforehand."""
 
 
@@ -76,7 +76,7 @@ class _Broken(Exception):  # noqa: N818 - never leaves this module
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Downloaded:
     """What a download did.
 
     Attributes:
@@ -90,7 +90,7 @@ class Outcome:
     files: tuple[dict[str, Any], ...] = ()
 
 
-def download(source: Source, target: Path, mirror: str | None = None, report: Report = silent) -> Outcome:
+def download(source: DownloadSource, target: Path, mirror: str | None = None, report: Report = silent) -> Downloaded:
     """Download a dataset unless it is there; any number of processes may do so at once, one of them works.
 
     Args:
@@ -114,11 +114,11 @@ def download(source: Source, target: Path, mirror: str | None = None, report: Re
     work = target.parent / ".downloads" / target.name
     try:
         if _is_whole(source, target):
-            return Outcome(target, "here")
+            return Downloaded(target, "here")
         work.mkdir(parents=True, exist_ok=True)
         with _locked(work / "lock", report):
             if _is_whole(source, target):  # by now
-                return Outcome(target, "here")
+                return Downloaded(target, "here")
             for left in work.glob("unpacked-*"):
                 shutil.rmtree(left)
             for left in work.glob(".tmp-*"):
@@ -133,7 +133,7 @@ def download(source: Source, target: Path, mirror: str | None = None, report: Re
         raise DownloadError(f"{error}: choose a folder that can be written") from error
 
 
-def missing(source: Source, root: Path) -> list[str]:
+def missing(source: DownloadSource, root: Path) -> list[str]:
     """Say which patterns of `source.contents` have another number of files under `root`, each in a few words."""
     found = {
         pattern: sum(1 for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))
@@ -142,7 +142,7 @@ def missing(source: Source, root: Path) -> list[str]:
     return [f"{found[p]:,} of {n:,} {p}" for p, n in source.contents.items() if found[p] != n]
 
 
-def _is_whole(source: Source, target: Path) -> bool:
+def _is_whole(source: DownloadSource, target: Path) -> bool:
     """Say whether the dataset is there; raise `FolderExists` if something else is."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
@@ -155,7 +155,7 @@ def _is_whole(source: Source, target: Path) -> bool:
     )
 
 
-def _download(source: Source, target: Path, work: Path, mirror: str | None, report: Report) -> Outcome:
+def _download(source: DownloadSource, target: Path, work: Path, mirror: str | None, report: Report) -> Downloaded:
     parts = {file: work / f"{file.name}.part" for file in source.files}
     sizes = {file: file.size or 0 for file in source.files}
     needed = sum(sizes[file] - min(_size(part), sizes[file]) for file, part in parts.items())
@@ -180,10 +180,12 @@ def _download(source: Source, target: Path, work: Path, mirror: str | None, repo
     _remember(work / "first.json", {f.name: d["sha256"] for f, d in zip(parts, fetched, strict=True) if not f.digest})
     for part in parts.values():
         _drop(part)
-    return Outcome(target, "downloaded", tuple(fetched))
+    return Downloaded(target, "downloaded", tuple(fetched))
 
 
-def _install(source: Source, parts: dict[File, Path], target: Path, about: dict[str, Any], report: Report) -> None:
+def _install(
+    source: DownloadSource, parts: dict[RemoteFile, Path], target: Path, about: dict[str, Any], report: Report
+) -> None:
     """Unpack what has arrived beside it, check that it is the dataset, and move it to its place."""
     work = next(iter(parts.values())).parent
     with tempfile.TemporaryDirectory(prefix="unpacked-", dir=work) as folder:
@@ -207,13 +209,13 @@ def _install(source: Source, parts: dict[File, Path], target: Path, about: dict[
             raise
 
 
-def _provenance(source: Source, fetched: list[dict[str, Any]]) -> dict[str, Any]:
+def _provenance(source: DownloadSource, fetched: list[dict[str, Any]]) -> dict[str, Any]:
     when = datetime.now(UTC).isoformat(timespec="seconds")
     about = {"homepage": source.homepage, "licence": source.licence, "citation": source.citation}
     return {**about, "downloaded": when, "files": fetched}
 
 
-def _place(file: File, part: Path, scratch: Path, root: Path, report: Report) -> None:
+def _place(file: RemoteFile, part: Path, scratch: Path, root: Path, report: Report) -> None:
     """Put a file, or the content of an archive's inner folder, into `root`."""
     if file.inner is None:
         shutil.copyfile(part, root / file.name)
@@ -246,7 +248,7 @@ def _locked(path: Path, report: Report) -> Iterator[None]:
 # One file
 
 
-def _fetch(file: File, url: str, part: Path, report: Report) -> None:
+def _fetch(file: RemoteFile, url: str, part: Path, report: Report) -> None:
     """Get a file to `part`, in as many attempts as it takes while they get further."""
     vain, best = 0, _size(part)
     while True:
@@ -264,10 +266,10 @@ def _fetch(file: File, url: str, part: Path, report: Report) -> None:
                 ) from error
             report(f"{file.name}: {error}; trying again", size, file.size)
             asked = BACKOFF * 2 ** max(vain - 1, 0) if error.after is None else error.after
-            time.sleep(min(asked, LONGEST))
+            time.sleep(min(asked, MAX_BACKOFF))
 
 
-def _attempt(file: File, url: str, part: Path, report: Report) -> None:
+def _attempt(file: RemoteFile, url: str, part: Path, report: Report) -> None:
     """Ask for what is missing of a file, and append it; raise `_Broken` if another attempt may get further."""
     have, seen = _kept(file, url, part)
     if have and have == (file.size or seen.get("total")):
@@ -306,10 +308,10 @@ def _attempt(file: File, url: str, part: Path, report: Report) -> None:
 
 
 def _receive(
-    file: File, url: str, part: Path, have: int, total: int | None, response: requests.Response, report: Report
+    file: RemoteFile, url: str, part: Path, have: int, total: int | None, response: requests.Response, report: Report
 ) -> None:
     """Append a response's body to `part`, up to the length it must have."""
-    most = total or file.size or MOST_UNKNOWN
+    most = total or file.size or MAX_UNKNOWN_BYTES
     with part.open("ab") as out:
         for chunk in response.iter_content(CHUNK):
             have += len(chunk)
@@ -324,7 +326,7 @@ def _receive(
         _note(part, {"url": url, "version": _version(response), "total": have})
 
 
-def _check_status(file: File, url: str, part: Path, response: requests.Response) -> None:
+def _check_status(file: RemoteFile, url: str, part: Path, response: requests.Response) -> None:
     status = response.status_code
     if status in (404, 410):
         raise NotThere(
@@ -362,7 +364,7 @@ def _rest(have: int, known: str, part: Path, response: requests.Response) -> int
     return None if match[3] == "*" else int(match[3])
 
 
-def _kept(file: File, url: str, part: Path) -> tuple[int, dict[str, Any]]:
+def _kept(file: RemoteFile, url: str, part: Path) -> tuple[int, dict[str, Any]]:
     """Return how many bytes are here and can be gone on from, and what was noted of them."""
     try:
         seen = json.loads(part.with_name(f"{part.name}.json").read_text())
@@ -387,7 +389,7 @@ def _length(response: requests.Response) -> int | None:
     return int(length) if length.isdecimal() else None
 
 
-def _verify(file: File, url: str, part: Path, first: Path, homepage: str, report: Report) -> str:
+def _verify(file: RemoteFile, url: str, part: Path, first: Path, homepage: str, report: Report) -> str:
     """Return the SHA-256 of a file that is what was published, or what was trusted the first time."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     done, total = 0, _size(part)

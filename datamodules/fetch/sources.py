@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
+class RemoteFile:
     """One file to fetch.
 
     Attributes:
@@ -32,7 +32,7 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class DownloadSource:
     """Where a dataset comes from.
 
     Attributes:
@@ -47,7 +47,7 @@ class Source:
     licence: str
     citation: str
     homepage: str
-    files: tuple[File, ...] = ()
+    files: tuple[RemoteFile, ...] = ()
     contents: Mapping[str, int] = field(default_factory=dict)
     instructions: str = ""
 
@@ -58,13 +58,13 @@ _AUDIOSET_CITATION = (
     "https://doi.org/10.1109/ICASSP.2017.7952261"
 )
 _ESC50_COMMIT = "33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"  # master since 2023
-_ESC50 = Source(
+_ESC50 = DownloadSource(
     licence="CC BY-NC 3.0: not for commercial use (ESC-10's clips: CC BY 3.0); credits in its LICENSE file",
     citation="Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015, "
     "https://doi.org/10.1145/2733373.2806390",
     homepage="https://github.com/karolpiczak/ESC-50",
     files=(
-        File(
+        RemoteFile(
             url=f"https://github.com/karolpiczak/ESC-50/archive/{_ESC50_COMMIT}.zip",
             name=f"ESC-50-{_ESC50_COMMIT}.zip",
             size=645_832_161,  # GitHub publishes neither; several parties measured the same for this commit
@@ -76,16 +76,16 @@ _ESC50 = Source(
     instructions="GitHub cannot resume: an interrupted download starts again.",
 )
 
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, DownloadSource] = {
     "esc50": _ESC50,
     "esc10": replace(_ESC50, instructions=f"ESC-10 comes as part of all of ESC-50. {_ESC50.instructions}"),
-    "urbansound8k": Source(
+    "urbansound8k": DownloadSource(
         licence="CC BY-NC 3.0: not for commercial use; credits in its FREESOUNDCREDITS.txt",
         citation="Salamon, Jacoby, Bello, A Dataset and Taxonomy for Urban Sound Research, ACM Multimedia 2014, "
         "https://doi.org/10.1145/2647868.2655045",
         homepage="https://zenodo.org/records/1203745",
         files=(
-            File(
+            RemoteFile(
                 url="https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz",
                 name="UrbanSound8K.tar.gz",
                 size=6_023_741_708,
@@ -95,13 +95,13 @@ SOURCES: Mapping[str, Source] = {
         ),
         contents={"metadata/UrbanSound8K.csv": 1, "audio/fold*/*.wav": 8732},
     ),
-    "ravdess": Source(
+    "ravdess": DownloadSource(
         licence="CC BY-NC-SA 4.0: not for commercial use, share alike; not to be used to identify the speakers",
         citation="Livingstone, Russo, The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS), "
         "PLoS ONE 13(5): e0196391, 2018, https://doi.org/10.1371/journal.pone.0196391",
         homepage="https://zenodo.org/records/1188976",
         files=(
-            File(
+            RemoteFile(
                 url="https://zenodo.org/records/1188976/files/Audio_Speech_Actors_01-24.zip",
                 name="Audio_Speech_Actors_01-24.zip",
                 size=208_468_073,
@@ -111,12 +111,12 @@ SOURCES: Mapping[str, Source] = {
         ),
         contents={"Actor_*/*.wav": 1440},
     ),
-    "musan": Source(
+    "musan": DownloadSource(
         licence="CC BY 4.0 for the corpus; each recording is in the public domain or Creative Commons, as LICENSE says",
         citation="Snyder, Chen, Povey, MUSAN: A Music, Speech, and Noise Corpus, 2015, https://arxiv.org/abs/1510.08484",
         homepage="https://www.openslr.org/17/",
         files=(
-            File(
+            RemoteFile(
                 url="https://www.openslr.org/resources/17/musan.tar.gz",
                 name="musan.tar.gz",
                 size=11_086_114_085,
@@ -126,12 +126,12 @@ SOURCES: Mapping[str, Source] = {
         ),
         contents={"music/**/*.wav": 660, "speech/**/*.wav": 426, "noise/**/*.wav": 930},
     ),
-    "gtzan-music-speech": Source(
+    "gtzan-music-speech": DownloadSource(
         licence="none is stated: for research, ask its author for anything else",
         citation="Tzanetakis, GTZAN Music/Speech Collection, 1999, http://marsyas.info/downloads/datasets.html",
         homepage="http://marsyas.info/downloads/datasets.html",
         files=(
-            File(
+            RemoteFile(
                 url="http://opihi.cs.uvic.ca/sound/music_speech.tar.gz",
                 name="music_speech.tar.gz",
                 size=297_055_930,  # none is published; both are TensorFlow Datasets'
@@ -142,12 +142,12 @@ SOURCES: Mapping[str, Source] = {
         contents={"music_wav/*.wav": 64, "speech_wav/*.wav": 64},
         instructions="Its server has often been away: --mirror takes the file from another place.",
     ),
-    "audioset-embeddings": Source(
+    "audioset-embeddings": DownloadSource(
         licence="CC BY 4.0",
         citation=_AUDIOSET_CITATION,
         homepage="https://research.google.com/audioset/download.html",
         files=(
-            File(
+            RemoteFile(
                 url=f"{_AUDIOSET}/features/features.tar.gz",
                 name="features.tar.gz",
                 size=2_588_881_044,  # none is published; both are TensorFlow Datasets', the digest others' too
@@ -155,19 +155,19 @@ SOURCES: Mapping[str, Source] = {
                 inner="",
                 case_matters=True,  # a file for each first two characters of a video's id: AA, Aa, aA, aa
             ),
-            File(
+            RemoteFile(
                 url=f"{_AUDIOSET}/csv/class_labels_indices.csv",
                 name="class_labels_indices.csv",
                 size=14_675,
                 digest="sha256:cdd1049833c4b86127c2773ac0d14a2754b6a6d0d1798002ed5c66e699708429",  # as above
             ),
-            File(
+            RemoteFile(
                 url=f"{_AUDIOSET}/csv/balanced_train_segments.csv",
                 name="balanced_train_segments.csv",
                 size=1_211_931,  # measured on an unchanged copy
                 digest="sha256:3b83e5ff9ed72cfda37d4e36ce08250e107c1ea70f109f6ab6668ac200db5e94",
             ),
-            File(url=f"{_AUDIOSET}/csv/eval_segments.csv", name="eval_segments.csv"),  # trusted at first sight
+            RemoteFile(url=f"{_AUDIOSET}/csv/eval_segments.csv", name="eval_segments.csv"),  # trusted at first sight
         ),
         contents={
             "class_labels_indices.csv": 1,
@@ -175,7 +175,7 @@ SOURCES: Mapping[str, Source] = {
             "audioset_v1_embeddings/eval/*.tfrecord": 4062,
         },
     ),
-    "audioset": Source(
+    "audioset": DownloadSource(
         licence="CC BY 4.0 for the labels; the videos belong to their owners",
         citation=_AUDIOSET_CITATION,
         homepage="https://research.google.com/audioset/download.html",
@@ -186,7 +186,7 @@ SOURCES: Mapping[str, Source] = {
    somebody who may gives you. The more of them are gone, the less results compare with others'.
 `bench data status audioset` says where they are looked for and what is missing.""",
     ),
-    "vggsound": Source(
+    "vggsound": DownloadSource(
         licence="CC BY 4.0 for the labels; the videos belong to their owners",
         citation="Chen, Xie, Vedaldi, Zisserman, VGGSound: A Large-scale Audio-Visual Dataset, ICASSP 2020, "
         "https://doi.org/10.1109/ICASSP40776.2020.9053174",

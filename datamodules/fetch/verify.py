@@ -20,14 +20,14 @@ from datamodules.audio import AudioError, Sound, inspect
 from datamodules.base import AudioDataModule, ClipSet
 from datamodules.clips.array_cache import write_whole
 from datamodules.errors import DataError, DatasetMissing
-from datamodules.listing import File
+from datamodules.listing import AudioFile
 from datamodules.tables.csv_table import safe
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
-class Clip:
+class ManifestRow:
     """A clip's line in the manifest.
 
     Attributes:
@@ -67,7 +67,7 @@ class Verdict:
         clips_official: as in `AudioDataModule`.
     """
 
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[ManifestRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     changes: list[str] | None = None
     silent: int = 0
@@ -132,18 +132,22 @@ def _cores() -> int:
 
 
 def _decode(
-    files: Sequence[File], data: AudioDataModule, verdict: Verdict, workers: int, report: Callable[[int, int], None]
+    files: Sequence[AudioFile],
+    data: AudioDataModule,
+    verdict: Verdict,
+    workers: int,
+    report: Callable[[int, int], None],
 ) -> None:
     """Decode all files once; what they hold, and what is wrong with them, goes into the verdict."""
 
-    def one(file: File) -> Sound | AudioError:
+    def one(file: AudioFile) -> Sound | AudioError:
         try:
             return inspect(file.source, data.longest_seconds, data.root)
         except AudioError as error:
             return error
 
-    first: dict[str, File] = {}
-    sounding: dict[str, File] = {}  # by the file's content
+    first: dict[str, AudioFile] = {}
+    sounding: dict[str, AudioFile] = {}  # by the file's content
     with ThreadPoolExecutor(workers) as pool:  # decoding and hashing release the interpreter lock
         for done, (file, found) in enumerate(zip(files, pool.map(one, files), strict=True), 1):
             if (other := first.setdefault(file.id, file)) is not file:
@@ -161,7 +165,7 @@ def _decode(
                         f"{safe(same.id)!r} of {', '.join(same.labels)}: remove the one of the wrong class"
                     )
                 verdict.clips.append(
-                    Clip(
+                    ManifestRow(
                         safe(file.id), found.sha256, found.samples, found.sample_rate, found.channels,
                         f"{found.container} {found.subtype}", file.labels, file.group, file.fold,
                     )
@@ -169,13 +173,13 @@ def _decode(
             report(done, len(files))
 
 
-def _where(file: File) -> str:
+def _where(file: AudioFile) -> str:
     return f"{file.where}: " if file.where else ""
 
 
-def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[Clip]:
+def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[ManifestRow]:
     """Read every fold as a run does, with its own checks for leaks, and return the clips that this gives."""
-    clips: dict[str, Clip] = {}
+    clips: dict[str, ManifestRow] = {}
     missing: list[str] = []
     for fold in range(data.folds):
         try:
@@ -201,14 +205,14 @@ def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict
     return list(clips.values())
 
 
-def _clips(data: AudioDataModule, part: ClipSet, fold: str) -> Iterator[Clip]:
+def _clips(data: AudioDataModule, part: ClipSet, fold: str) -> Iterator[ManifestRow]:
     for name, group, content, target in zip(part.ids, part.groups, part.hashes, part.targets, strict=True):
         positive = [int(target)] if data.task == "single" else target.nonzero().flatten().tolist()
         labels = tuple(data.classes[i] for i in positive)
-        yield Clip(safe(name), content, None, None, None, None, labels, group, fold)
+        yield ManifestRow(safe(name), content, None, None, None, None, labels, group, fold)
 
 
-def compare(before: Mapping[str, Clip], clips: Sequence[Clip]) -> list[str]:
+def compare(before: Mapping[str, ManifestRow], clips: Sequence[ManifestRow]) -> list[str]:
     """Say how clips differ from those of a manifest: changed, missing, or new."""
     changes: list[str] = []
     now = {clip.id: clip for clip in clips}
@@ -246,7 +250,7 @@ def save(path: Path, name: str, verdict: Verdict) -> None:
         raise DataError(f"{str(path)!r} cannot be written ({error.strerror}): name another with --manifest") from error
 
 
-def load(path: Path) -> dict[str, Clip]:
+def load(path: Path) -> dict[str, ManifestRow]:
     """Return a manifest's clips by id.
 
     Raises:
@@ -256,7 +260,7 @@ def load(path: Path) -> dict[str, Clip]:
         content: dict[str, Any] = json.loads(path.read_bytes())
         if content["version"] != VERSION:
             raise DataError(f"{str(path)!r} is a manifest of version {content['version']}, not {VERSION}: remove it")
-        return {row["id"]: Clip(**{**row, "labels": tuple(row["labels"])}) for row in content["clips"]}
+        return {row["id"]: ManifestRow(**{**row, "labels": tuple(row["labels"])}) for row in content["clips"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{str(path)!r} is no manifest ({error}): remove it, or name another") from error
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.errors import DataError
 
-LARGEST_RECORD = 1 << 20  # bytes; a record of ten frames has 1,600
+MAX_RECORD_BYTES = 1 << 20  # bytes; a record of ten frames has 1,600
 _CHUNK = 8192  # records whose checksums are computed together
 
 
@@ -53,7 +53,7 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
             header, start = content[offset : offset + 12], offset + 12
             length = int.from_bytes(header[:8], "little")
             end = start + length
-            if len(header) < 12 or length > LARGEST_RECORD or end + 4 > len(content):
+            if len(header) < 12 or length > MAX_RECORD_BYTES or end + 4 > len(content):
                 yield from done()  # a wrong length before this one may be what led here
                 if path not in lost:
                     found.append(_damaged(path, offset, "is cut off or has a wrong length"))
@@ -133,7 +133,7 @@ def masked_crc32c(messages: Sequence[bytes]) -> NDArray[np.uint32]:
 
 
 @dataclass(frozen=True)
-class Segment:
+class EmbeddedSegment:
     """One SequenceExample of the AudioSet features: what it says of `frames (T, 128)`, uint8."""
 
     video_id: str
@@ -147,7 +147,7 @@ _FRAME = b"\x0a\x86\x01\x0a\x83\x01\x0a\x80\x01"
 """What stands before the 128 bytes of each frame: feature (134 bytes) { bytes_list (131) { value (128) } }."""
 
 
-def segment(data: bytes) -> Segment:
+def segment(data: bytes) -> EmbeddedSegment:
     """Parse one record.
 
     Raises:
@@ -169,7 +169,7 @@ def segment(data: bytes) -> Segment:
     frames = np.frombuffer(embedding, np.uint8).reshape(-1, stride)  # (T, 9 + 128)
     if not (frames[:, : len(_FRAME)] == np.frombuffer(_FRAME, np.uint8)).all():
         raise ValueError(f"its frames are not {WIDTH} bytes each")
-    return Segment(video_id, start, labels, frames[:, len(_FRAME) :])
+    return EmbeddedSegment(video_id, start, labels, frames[:, len(_FRAME) :])
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:

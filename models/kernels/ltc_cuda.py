@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from models.wirings import Wires
 
-LARGEST = 128
+MAX_NEURONS = 128
 """Most inputs, and most neurons."""
 
 
@@ -225,7 +225,7 @@ class Solve(torch.autograd.Function):
 
 def fits(inputs: int, units: int) -> bool:
     """Whether a layer's parameters fit on the chip."""
-    return max(inputs, units) <= LARGEST
+    return max(inputs, units) <= MAX_NEURONS
 
 
 def _padded(size: int) -> int:

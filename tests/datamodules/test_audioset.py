@@ -166,7 +166,7 @@ def test_the_real_lists() -> None:
         listed = segments(DATA / "audioset_vggish" / f"{part}_segments.csv", names)
         assert (len(listed), sum(len(each.labels) for each in listed)) == (count, positives)
         assert np.bincount([label for each in listed for label in each.labels], minlength=527).all()
-        share = sum(is_validation(each.cut.video) for each in listed) / count
+        share = sum(is_validation(each.excerpt.video) for each in listed) / count
         assert abs(share - VALIDATION_PERCENT / 100) < 4 * (0.05 * 0.95 / count) ** 0.5
     assert OFFICIAL["balanced_train"] == 22_160
 

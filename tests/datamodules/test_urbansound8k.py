@@ -12,7 +12,7 @@ from fakes import urbansound8k as fake
 
 from datamodules.base import DataError, DatasetMissing, Splits, check_disjoint
 from datamodules.clips.array_clips import WaveformClips
-from datamodules.clips.folds import apart
+from datamodules.clips.folds import drop_leaks
 from datamodules.urbansound8k import CLASSES, UrbanSound8K
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -110,7 +110,7 @@ def test_apart() -> None:
     parts = clips.select([0, 1, 2]), clips.select([3, 4]), clips.select([5])
     with pytest.raises(DataError, match="leak"):
         check_disjoint(Splits(*parts))
-    splits, from_train, from_val = apart(*parts)
+    splits, from_train, from_val = drop_leaks(*parts)
     check_disjoint(splits)
     assert (splits.train.ids, splits.val.ids, splits.test.ids) == (("a",), ("d",), ("f",))
     assert (from_train, from_val) == (["b", "c"], ["e"])

@@ -17,7 +17,7 @@ from bench.cli import app
 from datamodules.base import DataError, DatasetMissing
 from datamodules.clips import youtube
 from datamodules.clips.shards import StreamLoader
-from datamodules.clips.youtube import Cut
+from datamodules.clips.youtube import Excerpt
 from datamodules.tables.csv_table import headless
 from datamodules.vggsound import COLUMNS, VGGSound
 
@@ -90,8 +90,13 @@ def test_validation_is_drawn_by_video(tmp_path: Path) -> None:
     ],
 )
 def test_names_of_files(name: str, row: int | None) -> None:
-    cuts = [Cut("FwVYUHKoLtQ", 34), Cut("FwVYUHKoLtQ", 120), Cut("--0PQM4-hqg", 30), Cut("Yabcdefgh_1", 0)]
-    assert youtube._lookup(cuts)(name) == row
+    excerpts = [
+        Excerpt("FwVYUHKoLtQ", 34),
+        Excerpt("FwVYUHKoLtQ", 120),
+        Excerpt("--0PQM4-hqg", 30),
+        Excerpt("Yabcdefgh_1", 0),
+    ]
+    assert youtube._lookup(excerpts)(name) == row
 
 
 def test_shards_under_any_key(tmp_path: Path) -> None:
@@ -238,14 +243,14 @@ def test_the_real_lists() -> None:
     """15,446 test clips of 309 classes, 199,176 clips in all; the file names are ours and understood."""
     folder = DATA / "vggsound" / "data"
     rows = [row for _, row in headless(folder / "vggsound_test_only.csv", COLUMNS)]
-    cuts = [Cut(row["video"], int(row["start"])) for row in rows]
+    excerpts = [Excerpt(row["video"], int(row["start"])) for row in rows]
     assert len(rows) == 15_446
     stat = list(headless(folder / "stat.csv", ("class", "clips", "kind")))
     assert len(stat) == 309
     assert {row["class"] for _, row in stat} == {row["label"] for row in rows}
     assert sum(int(row["clips"]) for _, row in stat) == VGGSound.clips_official
     names = [row["file"][:-4] for _, row in headless(folder / "test.csv", ("file", "label"))]
-    lookup = youtube._lookup(cuts)
+    lookup = youtube._lookup(excerpts)
     assert [lookup(name) for name in names] == list(range(15_446))
-    assert [cut.name for cut in cuts] == names
+    assert [excerpt.name for excerpt in excerpts] == names
     assert "missing" in (VGGSound.find(DATA / "vggsound") or "")

@@ -16,7 +16,7 @@ import torch
 import webdataset
 from fakes.shards import RATE, pack, sound
 
-from datamodules.audio import AudioError, Member, decode, decode_bytes
+from datamodules.audio import AudioError, ShardMember, decode, decode_bytes
 from datamodules.base import DataError
 from datamodules.clips import shards
 from datamodules.clips.array_clips import decode_all
@@ -354,16 +354,16 @@ def test_a_member_is_decoded_under_the_same_guards(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(b"front" + sound(3) + b"back")
     size = len(sound(3))
-    whole = Member(path, 5, size, "three.flac")
+    whole = ShardMember(path, 5, size, "three.flac")
     np.testing.assert_array_equal(decode(whole, RATE), decode_bytes(sound(3), "three", RATE))
     assert len(decode(whole, 8_000)) == 800
     for bad, said in (
-        (Member(path, 5, size - 100, "three.flac"), "a.bin: three.flac"),
-        (Member(path, 0, size, "three.flac"), "a.bin: three.flac' cannot be decoded"),
-        (Member(path, 5, size + 100, "three.flac"), "a.bin: three.flac' is cut off"),
-        (Member(path, 0, 2**30, "three.flac"), "no clip has more"),
-        (Member(tmp_path, 0, 1, "three.flac"), "not a regular file"),
-        (Member(tmp_path / "b.bin", 0, 1, "three.flac"), "cannot be opened"),
+        (ShardMember(path, 5, size - 100, "three.flac"), "a.bin: three.flac"),
+        (ShardMember(path, 0, size, "three.flac"), "a.bin: three.flac' cannot be decoded"),
+        (ShardMember(path, 5, size + 100, "three.flac"), "a.bin: three.flac' is cut off"),
+        (ShardMember(path, 0, 2**30, "three.flac"), "no clip has more"),
+        (ShardMember(tmp_path, 0, 1, "three.flac"), "not a regular file"),
+        (ShardMember(tmp_path / "b.bin", 0, 1, "three.flac"), "cannot be opened"),
     ):
         with pytest.raises(AudioError, match=said):
             decode(bad, RATE)

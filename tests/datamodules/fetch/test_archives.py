@@ -212,7 +212,7 @@ def test_limits(tmp_path: Path) -> None:
     with packed(tmp_path / "archive") as archive:
         archive.writestr("second.wav", os.urandom(995))
     assert unpack(tmp_path / "archive", tmp_path / "fits", Limits(entries=2, bytes=1000)) == 2
-    for limits in (Limits(entries=1), Limits(bytes=999), Limits(ratio=999 / archives.LEAST_SIZE), Limits(name=9)):
+    for limits in (Limits(entries=1), Limits(bytes=999), Limits(ratio=999 / archives.MIN_RATIO_BYTES), Limits(name=9)):
         with pytest.raises(ArchiveError):
             unpack(tmp_path / "archive", tmp_path / "into", limits)
     assert not (tmp_path / "into").exists()

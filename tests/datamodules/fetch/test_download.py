@@ -33,7 +33,7 @@ from datamodules.esc50 import ESC50
 from datamodules.fetch import download as downloading
 from datamodules.fetch.archives import ArchiveError, DiskFull
 from datamodules.fetch.download import ChecksumError, DownloadError, FolderExists, NotThere, download
-from datamodules.fetch.sources import SOURCES, File, Source
+from datamodules.fetch.sources import SOURCES, DownloadSource, RemoteFile
 
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
 SIZE = 3_000_000
@@ -65,13 +65,15 @@ def tarred(files: dict[str, bytes]) -> bytes:
     return packed.getvalue()
 
 
-def offered(server: Server, content: bytes | None = None, digest: str | None = "md5", **about: object) -> Source:
+def offered(
+    server: Server, content: bytes | None = None, digest: str | None = "md5", **about: object
+) -> DownloadSource:
     """Have a server offer a dataset of two clips, 3 MB in a zip, and return its description."""
     content = content or zipped({"top/audio/a.wav": os.urandom(SIZE), "top/audio/b.wav": b"b", "top/LICENSE": b"CC"})
     server.files["set.zip"] = content
     known = f"{digest}:{hashlib.new(digest, content).hexdigest()}" if digest else None
-    file = File(url=server.url("set.zip"), name="set.zip", size=len(content), digest=known, inner="top")
-    return Source(
+    file = RemoteFile(url=server.url("set.zip"), name="set.zip", size=len(content), digest=known, inner="top")
+    return DownloadSource(
         licence="CC0",
         citation="Nobody 2026",
         homepage="https://example.org",
@@ -235,7 +237,7 @@ def test_what_a_killed_process_left_is_swept(server: Server, tmp_path: Path) -> 
     assert not left.exists()
 
 
-def stopped(server: Server, source: Source, target: Path) -> int:
+def stopped(server: Server, source: DownloadSource, target: Path) -> int:
     """Have a download given up after 1.3 MB, and return how much of it is kept."""
     server.ranges, server.cuts = False, [1_300_000] * 100
     with pytest.raises(DownloadError, match="are kept"):
