@@ -16,16 +16,17 @@ from typing import Literal
 
 import torch
 
-from datamodules import youtube
-from datamodules.audio import Source
-from datamodules.audioset_lists import LABELS, OFFICIAL, SOURCE, Segment, class_names, segments
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.listing import File, Listing
+from datamodules.audio import AudioSource
+from datamodules.base import DataError, Splits
+from datamodules.clips import youtube
+from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, ListedSegment, class_names, segments
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing
 
 PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
 
 
-class AudioSet(AudioDataModule):
+class AudioSet(WaveformDataModule):
     """Balanced or full training part to evaluation part; group = the video.
 
     Args:
@@ -54,7 +55,7 @@ class AudioSet(AudioDataModule):
         sample_rate: int = 32_000,
         clip_seconds: float = 10.0,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
+        super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
         if train not in PARTS:
             raise DataError(f"train is {train!r}: AudioSet's training parts are {' and '.join(PARTS)}")
         self.parts = PARTS[train]
@@ -63,8 +64,6 @@ class AudioSet(AudioDataModule):
         self.split = (
             f"official: train = {whole} less the 5 % of balanced_train's videos that are validation, test = eval"
         )
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -79,46 +78,41 @@ class AudioSet(AudioDataModule):
     def listing(self) -> Listing:
         """Find the clips that are here."""
         root, listed = self._listed()
-        cuts = [segment.cut for segment, _ in listed]
-        found = youtube.find(root, cuts, self.cache)
+        excerpts = [segment.excerpt for segment, _ in listed]
+        found = youtube.find(root, excerpts, self.cache)
         files = Listing()
-        sources: Sequence[Source] = found.sources
+        sources: Sequence[AudioSource] = found.sources
         for row, source in zip(found.rows, sources, strict=True):
             segment, part = listed[row]
             labels = tuple(self.classes[label] for label in segment.labels)
-            files.files.append(File(segment.cut.name, source, labels, segment.cut.video, part))
+            files.files.append(AudioFile(segment.excerpt.name, source, labels, segment.excerpt.video, part))
         return files
 
-    def _listed(self) -> tuple[Path, list[tuple[Segment, str]]]:
+    def _listed(self) -> tuple[Path, list[tuple[ListedSegment, str]]]:
         """Return the root, and each listed segment with its part; set `classes`."""
-        if self.root is None:
-            raise DatasetMissing("AudioSet needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        names = class_names(_table(self.root, LABELS))
+        root = self.checked_root()
+        names = class_names(_table(root, LABELS))
         self.classes = tuple(names.values())
-        return self.root, [
-            (segment, part)
-            for part in self.parts
-            for segment in segments(_table(self.root, f"{part}_segments.csv"), names)
+        return root, [
+            (segment, part) for part in self.parts for segment in segments(_table(root, f"{part}_segments.csv"), names)
         ]
 
     def read(self) -> Splits:
         """Find the clips that are here and divide them as the lists do."""
         root, listed = self._listed()
-        cuts = [segment.cut for segment, _ in listed]
+        excerpts = [segment.excerpt for segment, _ in listed]
         first: dict[str, str] = {}
         for segment, part in listed:
-            if (other := first.setdefault(segment.cut.video, part)) != part:
+            if (other := first.setdefault(segment.excerpt.video, part)) != part:
                 raise DataError(
-                    f"video {segment.cut.video!r} is listed in {other} and in {part}, so the test would leak"
+                    f"video {segment.excerpt.video!r} is listed in {other} and in {part}, so the test would leak"
                 )
 
-        found = youtube.find(root, cuts, self.cache)
+        found = youtube.find(root, excerpts, self.cache)
         targets = torch.zeros(len(found.rows), len(self.classes))
         for i, row in enumerate(found.rows):
             targets[i, list(listed[row][0].labels)] = 1
-        clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
+        clips = youtube.clip_set(found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
         self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
 
         rows: dict[str, list[int]] = {part: [] for part in self.parts}

@@ -6,8 +6,7 @@ number of files, and `class_labels_indices.csv`. AudioSet has no official valida
 """
 
 import hashlib
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.audioset_lists import LABELS, SOURCE, class_names
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import EmbeddingClips, state, write_whole
-from datamodules.folds import apart
+from datamodules.base import AudioDataModule, DataError, Splits
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import EmbeddingClips, state
+from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
+from datamodules.clips.folds import drop_leaks
+from datamodules.clips.youtube import is_validation
 from datamodules.listing import refuse
-from datamodules.tfrecord import WIDTH, records, segment
-from datamodules.youtube import is_validation
+from datamodules.tables.tfrecord import WIDTH, records, segment
 
 FRAMES = 10
 OFFICIAL = {"bal_train": 22_160, "eval": 20_371}
@@ -55,15 +55,11 @@ class AudioSetEmbeddings(AudioDataModule):
 
     def read(self) -> Splits:
         """Read both parts, take validation from training, and leave out of training what also stands elsewhere."""
-        if self.root is None:
-            raise DatasetMissing("AudioSetEmbeddings needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        self.classes = tuple(class_names(self.root / LABELS).values())
+        self.classes = tuple(class_names(self.checked_root() / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([is_validation(video) for video in balanced.groups])
         train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
-        splits, from_train, from_val = apart(train, val, test)
+        splits, from_train, from_val = drop_leaks(train, val, test)
         self.note = (
             f"eval coverage {len(test):,} of {OFFICIAL['eval']:,} segments, "
             f"bal_train {len(balanced):,} of {OFFICIAL['bal_train']:,}; left out because the same embedding or video "
@@ -72,8 +68,7 @@ class AudioSetEmbeddings(AudioDataModule):
         return splits
 
     def _clips(self, part: str) -> EmbeddingClips:
-        assert self.root is not None
-        paths = sorted((self.root / "audioset_v1_embeddings" / part).glob("*.tfrecord"))
+        paths = sorted((self.checked_root() / "audioset_v1_embeddings" / part).glob("*.tfrecord"))
         parsed = _load(paths, self.cache, part)
         if parsed.label.max(initial=0) >= len(self.classes):
             raise DataError(
@@ -143,17 +138,15 @@ def parse(paths: Sequence[Path]) -> Parsed:
 
 
 def _load(paths: Sequence[Path], cache: Path | None, part: str) -> Parsed:
-    if cache is None:
-        return parse(paths)
-    key = hashlib.sha256(f"{state(paths)} {_CODE_VERSION}".encode()).hexdigest()[:16]
-    stored = cache / f"audioset-embeddings-{part}-{key}.npz"
-    try:
-        with stored.open("rb") as file, np.load(file, allow_pickle=False) as saved:
-            videos, starts = saved["videos"].tolist(), saved["starts"].tolist()
-            return Parsed(saved["frames"], videos, starts, saved["labelled"], saved["label"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged: parse again
+    """Return the segments of these files, from the cache where they have been read before."""
+
+    def build(facts: Facts) -> Iterator[NDArray[np.uint8]]:
         parsed = parse(paths)
-    cache.mkdir(parents=True, exist_ok=True)
-    arrays = {name: np.asarray(value) for name, value in vars(parsed).items()}
-    write_whole(stored, lambda file: np.savez(file, allow_pickle=False, **arrays))
-    return parsed
+        facts["videos"], facts["starts"] = parsed.videos, parsed.starts
+        facts["labelled"], facts["label"] = parsed.labelled.tolist(), parsed.label.tolist()
+        yield parsed.frames
+
+    name, key = f"audioset-embeddings-{part}", f"{state(paths)} {_CODE_VERSION}"
+    frames, facts = ArrayCache(cache).array(name, key, build)
+    labelled, label = (np.array(facts[each], np.int64) for each in ("labelled", "label"))
+    return Parsed(frames, facts["videos"], facts["starts"], labelled, label)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from datamodules.audio import MOST_SECONDS
+from datamodules.audio import MAX_SECONDS
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.listing import Listing
@@ -53,7 +53,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         seed: int,
         workers: int = 0,
         weights: Tensor | None = None,
-        beside: Tensor | None = None,
+        extra: Tensor | None = None,
     ) -> DataLoader[Any] | None:
         """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
 
@@ -62,7 +62,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
             seed: of the order; every epoch has its own.
             workers: processes that read ahead; the order is the same.
             weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
-            beside: `(N, ...)` a third part of the batch.
+            extra: `(N, ...)` a third part of the batch.
         """
         return None
 
@@ -125,7 +125,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     split: str
     clips_official: int | None = None
     clips_available: int | None = None
-    longest_seconds: ClassVar[float] = MOST_SECONDS
+    longest_seconds: ClassVar[float] = MAX_SECONDS
     note: str = ""
     workers: int = 0
     classes: tuple[str, ...]
@@ -145,11 +145,25 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.fold = fold
         self.seed = seed
         self.batch_size = batch_size
+        self._found = False
 
     @classmethod
     @abstractmethod
     def find(cls, root: Path) -> str | None:
         """Say what of the dataset is missing under `root`, in one line; None where it is all there. Must be quick."""
+
+    def checked_root(self) -> Path:
+        """Return the dataset's folder, in which `find` misses nothing; `find` is asked once.
+
+        Raises:
+            DatasetMissing: no folder was given, or `find` misses something in it.
+        """
+        if self.root is None:
+            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
+        if not self._found and (problem := self.find(self.root)):
+            raise DatasetMissing(problem)
+        self._found = True
+        return self.root
 
     @abstractmethod
     def read(self) -> Splits:
@@ -158,8 +172,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def listing(self) -> Listing | None:
         """Return the audio files by name, each with its labels, group and fold, and decode none of them.
 
-        None where the clips are no files, or where there is no telling before `read`; `datamodules.verify` then goes by
-        the clips that were read.
+        None where the clips are not files, or where they are not known before `read`; `datamodules.fetch.verify` then
+        uses the clips that were read.
 
         Raises:
             DataError: not even a list can be made.
@@ -183,8 +197,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target; another value means other data.
 
-        It stands in every record, and in the name of cached features. It is of clips as a run hears them, decoded and
-        resampled; the manifest that `datamodules.verify` writes is of the files as they lie on disk, and names them.
+        The digest is part of every record and of the name of cached features. It covers decoded and resampled clips;
+        the manifest that `datamodules.fetch.verify` writes covers the files on disk and names them.
         """
         digest = hashlib.sha256("\n".join(self.classes).encode())
         rows: list[tuple[str, str, str, bytes]] = []

@@ -10,48 +10,27 @@ from typing import ClassVar
 
 import torch
 
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import rotated
-from datamodules.listing import File, Listing
-from datamodules.tables import inside, rows
+from datamodules.base import DataError, DatasetMissing, Splits
+from datamodules.clips.folds import rotated
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing
+from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
 SOURCE = "https://github.com/karolpiczak/ESC-50"
 
 
-class ESC50(AudioDataModule):
+class ESC50(WaveformDataModule):
     """ESC-50: 2,000 clips of 5 s, 50 classes, 5 folds; group = the freesound recording.
 
-    Args:
-        root: folder with `meta/` and `audio/`.
-        cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
-        seed: as in `AudioDataModule`.
-        batch_size: as in `AudioDataModule`.
-        sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    Arguments as for `WaveformDataModule`; the root holds `meta/` and `audio/`.
     """
 
     folds = 5
     split = "official folds: test = k, validation = k + 1, training = the rest"
     clips_official = 2000
+    default_clip_seconds = 5.0
     only_esc10: ClassVar[bool] = False
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        sample_rate: int = 32_000,
-        clip_seconds: float = 5.0,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -62,11 +41,7 @@ class ESC50(AudioDataModule):
 
     def listing(self) -> Listing:
         """Read the table."""
-        if self.root is None:
-            raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        table = self.root / "meta" / "esc50.csv"
+        table = self.checked_root() / "meta" / "esc50.csv"
         found = Listing()
         names: dict[int, str] = {}
         first: dict[str, str] = {}
@@ -80,7 +55,7 @@ class ESC50(AudioDataModule):
         self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's numbers have gaps
         return found
 
-    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> File | None:
+    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> AudioFile | None:
         """Return a row's file; None where it is not of this dataset. `names` are the classes met so far, by number."""
         if row["esc10"] not in ("True", "False"):
             raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
@@ -96,26 +71,23 @@ class ESC50(AudioDataModule):
             raise DataError(f"{where}: target {target} is {row['category']!r} here and {names[target]!r} above")
         if (other := next(number for number, name in names.items() if name == row["category"])) != target:
             raise DataError(f"{where}: {row['category']!r} has the target {target} here and {other} above")
-        assert self.root is not None
-        path = inside(self.root / "audio", row["filename"], where)
-        return File(path.name, path, (row["category"],), row["src_file"], str(fold), where)
+        path = inside(self.checked_root() / "audio", row["filename"], where)
+        return AudioFile(path.name, path, (row["category"],), row["src_file"], str(fold), where)
 
     def read(self) -> Splits:
         """Decode the clips and rotate the official folds."""
         files = self.listing().whole()
-        paths = [file.source for file in files]
         if absent := [file.id for file in files if isinstance(file.source, Path) and not file.source.exists()]:
             some = ", ".join(absent[:10])
-            folder = str(Path(self.root or "") / "audio")
-            raise DatasetMissing(f"{len(absent)} of {len(paths)} files are not in {folder!r} ({some}): see {SOURCE}")
-        samples, hashes = decode_all(
-            paths, self.sample_rate, self.clip_seconds, self.cache, type(self).__name__.lower()
+            folder = str(self.checked_root() / "audio")
+            raise DatasetMissing(f"{len(absent)} of {len(files)} files are not in {folder!r} ({some}): see {SOURCE}")
+        clips = self.decode(
+            [file.source for file in files],
+            [file.id for file in files],
+            [file.group for file in files],
+            torch.tensor([self.classes.index(file.labels[0]) for file in files]),
         )
-        self.clip_shape = (samples.shape[1],)
-        if quiet := silent(hashes, samples.shape[1]):
-            self.note = f"{quiet} clips are silent"
-        targets = torch.tensor([self.classes.index(file.labels[0]) for file in files])
-        clips = WaveformClips(samples, [file.id for file in files], [file.group for file in files], hashes, targets)
+        self.note = "; ".join(self.silence(clips))
         return rotated(clips, [int(file.fold) for file in files], self.fold)
 
 

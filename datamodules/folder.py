@@ -9,20 +9,21 @@ from pathlib import Path
 
 import torch
 
-from datamodules.audio import AudioError, Source, length
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import grouped_folds, rotate, rotated
-from datamodules.listing import File, Listing
-from datamodules.tables import inside, rows, safe
+from datamodules.audio import AudioError, AudioSource, length
+from datamodules.base import DataError, DatasetMissing, Splits
+from datamodules.clips.array_clips import silent
+from datamodules.clips.folds import grouped_folds, rotate, rotated
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing
+from datamodules.tables.csv_table import inside, rows, safe
 
 ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
-LONGEST_DEFAULT_SECONDS = 10.0
+MAX_DEFAULT_SECONDS = 10.0
 DEFAULT_FOLDS = 5
 FOLD_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
 
 
-class Folder(AudioDataModule):
+class Folder(WaveformDataModule):
     """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, if you like, `fold` and `group`.
 
     Without folds, the clips are divided into five so that no group is torn. Clips of one group are of one source
@@ -67,9 +68,9 @@ class Folder(AudioDataModule):
             self._listing, self._left_out = _from_folders(folder)
         if given := {file.fold for file in self._listing.files if file.fold}:
             self.folds = len(given)
-        super().__init__(folder, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self._clip_seconds = clip_seconds
+        super().__init__(
+            folder, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds or 0.0
+        )
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -92,21 +93,19 @@ class Folder(AudioDataModule):
         self._listing.whole()  # what is wrong with single rows, before what is wrong with their division
         files = self.listing().files
         targets = [self.classes.index(file.labels[0]) for file in files]
-        groups = [file.group for file in files]
         folds = [int(file.fold) for file in files]
         absent = self._check(targets, folds, official=any(file.fold for file in self._listing.files))
 
         paths = [file.source for file in files]
-        self.clip_seconds = self._clip_seconds or _default_seconds(paths)
-        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "folder")
-        self.clip_shape = (samples.shape[1],)
+        self.clip_seconds = self.clip_seconds or _default_seconds(paths)
+        ids, groups = [file.id for file in files], [file.group for file in files]
+        clips = self.decode(paths, ids, groups, torch.tensor(targets))
         counts = {
-            "silent clips": silent(hashes, samples.shape[1]),
+            "silent clips": silent(clips.hashes, self.clip_shape[0]),
             "entries that are no audio left out": self._left_out,
             "times a fold lacks a class": absent,
         }
         self.note = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
-        clips = WaveformClips(samples, [file.id for file in files], groups, hashes, torch.tensor(targets))
         return rotated(clips, folds, self.fold)
 
     def _check(self, targets: Sequence[int], folds: Sequence[int], *, official: bool) -> int:
@@ -138,7 +137,7 @@ def _from_folders(root: Path) -> tuple[Listing, int]:
                 name = str(path.relative_to(root))
                 with found.noting():
                     path = inside(root, name, f"{folder.name!r}")
-                    found.files.append(File(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
+                    found.files.append(AudioFile(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
             else:
                 left_out += 1
     if not found.files and not found.problems:
@@ -160,16 +159,16 @@ def _from_table(table: Path) -> Listing:
             if "fold" in row and not row["fold"].removeprefix("-").isdecimal():
                 raise DataError(f"{where}: fold {row['fold']!r} is no whole number")
             fold = str(int(row["fold"])) if "fold" in row else ""
-            found.files.append(File(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
+            found.files.append(AudioFile(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
     if not found.files and not found.problems:
         raise DatasetMissing(f"{str(table)!r} has no rows: write one per clip, path,label[,fold,group]")
     return found
 
 
-def _default_seconds(paths: Sequence[Source]) -> float:
+def _default_seconds(paths: Sequence[AudioSource]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
     longest = 0.1
     for path in paths:
         with suppress(AudioError):  # `decode_all` lists all files that cannot be used
             longest = max(longest, length(path))
-    return min(math.ceil(10 * longest - 1e-6) / 10, LONGEST_DEFAULT_SECONDS)
+    return min(math.ceil(10 * longest - 1e-6) / 10, MAX_DEFAULT_SECONDS)

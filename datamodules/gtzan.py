@@ -10,8 +10,8 @@ log-MMSE, prepares them as MUSAN, and learns further from 25 % of the files to b
 
 from pathlib import Path
 
-from datamodules.preparation import Samples, cut_silence, equalise_loudness, log_mmse
-from datamodules.segments import Recording, SegmentedRecordings, files_of
+from datamodules.audio.preparation import Samples, cut_silence, equalise_loudness, log_mmse
+from datamodules.clips.segments import Recording, SegmentedRecordings, files_of
 
 FOLDERS = {"music": "music_wav", "speech": "speech_wav"}
 SOURCE = "music_speech.tar.gz of https://marsyas.info/downloads/datasets.html"

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from datamodules.audio import Source
+from datamodules.audio import AudioSource
 from datamodules.errors import DataError
 
 
 @dataclass(frozen=True)
-class File:
+class AudioFile:
     """One audio file of a dataset.
 
     Attributes:
@@ -22,7 +22,7 @@ class File:
     """
 
     id: str
-    source: Source
+    source: AudioSource
     labels: tuple[str, ...]
     group: str
     fold: str
@@ -33,7 +33,7 @@ class File:
 class Listing:
     """All files of a dataset, and all problems that show without decoding them, in words."""
 
-    files: list[File] = field(default_factory=list)
+    files: list[AudioFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -44,7 +44,7 @@ class Listing:
         except DataError as error:
             self.problems.append(str(error))
 
-    def whole(self) -> list[File]:
+    def whole(self) -> list[AudioFile]:
         """Return the files.
 
         Raises:

@@ -16,10 +16,10 @@ files at random, 65/10/25 % of each class. Here files of one source stay togethe
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from datamodules.audio.preparation import Samples, cut_silence, equalise_loudness
 from datamodules.base import DataError
-from datamodules.preparation import Samples, cut_silence, equalise_loudness
-from datamodules.segments import Recording, SegmentedRecordings, files_of
-from datamodules.tables import rows
+from datamodules.clips.segments import Recording, SegmentedRecordings, files_of
+from datamodules.tables.csv_table import rows
 
 SOURCE = "https://www.openslr.org/17"
 NO_CLIPS = ("ANNOTATIONS", "LICENSE", "README", "README.md")

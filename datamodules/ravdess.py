@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import rotated
-from datamodules.listing import File, Listing
-from datamodules.tables import inside, safe
+from datamodules.base import DataError, DatasetMissing, Splits
+from datamodules.clips.folds import rotated
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing
+from datamodules.tables.csv_table import inside, safe
 
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 ACTORS = 24
@@ -30,10 +30,10 @@ SOURCE = "https://zenodo.org/records/1188976"
 AUDIO_ONLY, SPEECH = 3, 1
 _ENDINGS = ("wav", "flac", "mp4")
 _NAME = re.compile(rf"((?:[0-9]{{2}}-){{6}}[0-9]{{2}})\.({'|'.join(_ENDINGS)})", re.IGNORECASE)
-_HIGHEST = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)  # of each part of a name
+_MAX_PARTS = (3, 2, len(CLASSES), 2, 2, 2, ACTORS)  # of each part of a name
 
 
-class RAVDESS(AudioDataModule):
+class RAVDESS(WaveformDataModule):
     """RAVDESS speech: 1,440 clips, 8 emotions, folds of whole actors; group = the actor.
 
     Actors 01 and 02 (odd: a man, even: a woman), 03 and 04 and so on are pairs, dealt in turn to four folds: the first
@@ -41,34 +41,13 @@ class RAVDESS(AudioDataModule):
     and videos (modality 01 and 02) are left out and counted in `note`: songs have other emotions, videos the same
     voice once more. Only the actors' own folders are read.
 
-    Args:
-        root: folder with `Actor_01` and so on.
-        cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
-        seed: as in `AudioDataModule`.
-        batch_size: as in `AudioDataModule`.
-        sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length; the longest lasts 5.27 s.
+    Arguments as for `WaveformDataModule`; the root holds `Actor_01` and so on.
     """
 
     folds = 4
     split = "by actor: pairs of a man and a woman dealt to 4 folds (3 pairs: 3 folds); test = k, validation = k + 1"
     clips_official = ACTORS * CLIPS_PER_ACTOR
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        sample_rate: int = 32_000,
-        clip_seconds: float = 5.3,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
+    default_clip_seconds = 5.3  # the longest clip lasts 5.27 s
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -83,7 +62,7 @@ class RAVDESS(AudioDataModule):
         fold_of = self._deal(sorted({file.actor for file in files}))
         return Listing(
             [
-                File(
+                AudioFile(
                     file.path.name,
                     file.path,
                     (CLASSES[file.emotion - 1],),
@@ -95,12 +74,8 @@ class RAVDESS(AudioDataModule):
             problems,
         )
 
-    def _files(self) -> tuple[list["_File"], Counter[str], list[str]]:
-        if self.root is None:
-            raise DatasetMissing("RAVDESS needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        return _files(self.root)
+    def _files(self) -> tuple[list["_SpeechFile"], Counter[str], list[str]]:
+        return _files(self.checked_root())
 
     def read(self) -> Splits:
         """Decode the speech of the actors that are here and rotate the folds of actors."""
@@ -115,14 +90,11 @@ class RAVDESS(AudioDataModule):
         test, val = self.fold, (self.fold + 1) % self.folds
 
         paths = [file.path for file in files]
-        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "ravdess")
         self.classes = CLASSES
-        self.clip_shape = (samples.shape[1],)
-        clips = WaveformClips(
-            samples,
+        clips = self.decode(
+            paths,
             [path.name for path in paths],
             [f"Actor_{file.actor:02}" for file in files],
-            hashes,
             torch.tensor([file.emotion - 1 for file in files]),
         )
         count = Counter(file.actor for file in files)
@@ -138,8 +110,7 @@ class RAVDESS(AudioDataModule):
             if count[actor] < CLIPS_PER_ACTOR
         ]
         remarks += [f"{number} {what} left out" for what, number in sorted(left_out.items())]
-        if quiet := silent(hashes, samples.shape[1]):
-            remarks.append(f"{quiet} clips are silent")
+        remarks += self.silence(clips)
         self.note = "; ".join(remarks)
         return rotated(clips, [fold_of[file.actor] for file in files], self.fold)
 
@@ -157,15 +128,15 @@ class RAVDESS(AudioDataModule):
 
 
 @dataclass(frozen=True)
-class _File:
+class _SpeechFile:
     path: Path
     emotion: int
     actor: int
 
 
-def _files(root: Path) -> tuple[list[_File], Counter[str], list[str]]:
+def _files(root: Path) -> tuple[list[_SpeechFile], Counter[str], list[str]]:
     """Return the spoken clips, how many songs and videos lie beside them, and what is wrong with other names."""
-    files: dict[str, _File] = {}
+    files: dict[str, _SpeechFile] = {}
     left_out: Counter[str] = Counter()
     problems: list[str] = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("actor_")):
@@ -191,7 +162,7 @@ def _files(root: Path) -> tuple[list[_File], Counter[str], list[str]]:
             elif (other := files.get(path.stem)) is not None:
                 problems.append(f"{shown} stands there as {other.path.name} too: remove one of them")
             else:
-                files[path.stem] = _File(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
+                files[path.stem] = _SpeechFile(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
     return list(files.values()), left_out, problems
 
 
@@ -205,7 +176,7 @@ def _parts(name: str) -> tuple[int, int, int, int]:
     if not match:
         raise ValueError(f"is not seven numbers of two digits and {' or '.join(_ENDINGS)}")
     parts = [int(part) for part in match[1].split("-")]
-    for place, (part, highest) in enumerate(zip(parts, _HIGHEST, strict=True), start=1):
+    for place, (part, highest) in enumerate(zip(parts, _MAX_PARTS, strict=True), start=1):
         if not 1 <= part <= highest:
             raise ValueError(f"has {part:02} in place {place}, not 01 to {highest:02}")
     modality, channel, emotion, intensity, _, _, actor = parts

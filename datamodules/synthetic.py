@@ -6,9 +6,8 @@ a sound moves. A source (one bird, one engine) is recorded twice; the two takes 
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 import scipy
@@ -17,9 +16,11 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from datamodules.base import AudioDataModule, DataError, Splits
-from datamodules.clips import WaveformClips, write_whole
-from datamodules.folds import rotated
+from datamodules.base import DataError, Splits
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import WaveformClips, content_hash
+from datamodules.clips.folds import rotated
+from datamodules.clips.waveform_data import WaveformDataModule
 
 Wave = NDArray[np.float64]
 TAKES = 2
@@ -215,7 +216,7 @@ SOUNDS: dict[str, Callable[[Generator, Generator, Wave], Wave]] = {
 }
 
 
-class _Synthetic(AudioDataModule):
+class _Synthetic(WaveformDataModule):
     """What both sets share; `root` is not used."""
 
     folds = 5
@@ -234,7 +235,7 @@ class _Synthetic(AudioDataModule):
         sample_rate: int = 16_000,
         data_seed: int = 0,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
+        super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
         self.classes = tuple(SOUNDS)
         if clips_per_class < TAKES * self.folds or clip_seconds < 0.5 or sample_rate < 8_000:
             raise DataError(
@@ -242,8 +243,6 @@ class _Synthetic(AudioDataModule):
                 f"{clips_per_class}, {clip_seconds:g} and {sample_rate}"
             )
         self.sources_per_class = clips_per_class // TAKES
-        self.clip_seconds = clip_seconds
-        self.sample_rate: int = sample_rate
         self.data_seed = data_seed
         self.clip_shape = (round(clip_seconds * sample_rate),)
 
@@ -254,38 +253,28 @@ class _Synthetic(AudioDataModule):
 
     def _clips(self, sounding: list[list[int]], names: list[str], targets: torch.Tensor) -> Splits:
         """Record each source, a list of the classes that sound together, and rotate the folds."""
-        samples = self._kept(sounding)
+        samples, hashes = self._recordings(sounding)
         ids = [f"{name}-{take + 1}" for name in names for take in range(TAKES)]
         groups = [name for name in names for _ in range(TAKES)]
-        hashes = [hashlib.sha256(row.astype("<i2", copy=False).tobytes()).hexdigest() for row in samples]
         clips = WaveformClips(samples, ids, groups, hashes, targets.repeat_interleave(TAKES, 0))
         folds = [source // len(SOUNDS) % self.folds for source in range(len(names)) for _ in range(TAKES)]
         return rotated(clips, folds, self.fold)
 
-    def _kept(self, sounding: list[list[int]]) -> NDArray[np.int16]:
-        """Return all clips `(N, S)`, from the cache where this very code has made them before."""
-        if self.cache is None:
-            return self._made(sounding)
-        recipe = [sounding, self.clip_shape, self.sample_rate, self.data_seed, np.__version__, scipy.__version__]
-        key = hashlib.sha256(repr(recipe).encode() + Path(__file__).read_bytes()).hexdigest()[:16]
-        path = self.cache / f"synthetic-{key}.npy"
-        try:
-            samples: NDArray[np.int16] = np.load(path)
-            if samples.shape == (TAKES * len(sounding), *self.clip_shape) and samples.dtype == np.int16:
-                return samples
-        except (OSError, ValueError, EOFError, TokenError):  # absent or damaged: made again
-            pass
-        samples = self._made(sounding)
-        self.cache.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: np.save(file, samples))
-        return samples
+    def _recordings(self, sounding: list[list[int]]) -> tuple[NDArray[np.int16], list[str]]:
+        """Return all clips `(N, S)` and their content hashes, from the cache where this very code has made them."""
 
-    def _made(self, sounding: list[list[int]]) -> NDArray[np.int16]:
-        samples = np.empty((TAKES * len(sounding), *self.clip_shape), np.int16)
-        for row in range(len(samples)):
-            source, take = divmod(row, TAKES)
-            samples[row] = self._record(sounding[source], source, take)
-        return samples
+        def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
+            hashes = facts["hashes"] = []
+            for source, labels in enumerate(sounding):
+                for take in range(TAKES):
+                    clip = self._record(labels, source, take)
+                    hashes.append(content_hash(clip))
+                    yield clip[np.newaxis]
+
+        recipe = [sounding, self.clip_shape, self.sample_rate, self.data_seed, np.__version__, scipy.__version__]
+        code = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        samples, facts = ArrayCache(self.cache).array("synthetic", f"{recipe!r} {code}", build)
+        return samples, facts["hashes"]
 
     def _record(self, sounding: list[int], source: int, take: int) -> NDArray[np.int16]:
         """Return one take of a source: its sounds, the channel, the background, a level."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.clips import WaveformClips, decode_all, silent
-from datamodules.folds import apart, rotate
-from datamodules.listing import File, Listing, refuse
-from datamodules.tables import inside, rows
+from datamodules.base import DataError, DatasetMissing, Splits
+from datamodules.clips.folds import drop_leaks, rotate
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing, refuse
+from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class")
 CLASSES = (
@@ -30,21 +30,14 @@ SOURCE = "https://zenodo.org/records/1203745"
 _NAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav", re.ASCII)  # fsID-classID-occurrence-slice
 
 
-class UrbanSound8K(AudioDataModule):
+class UrbanSound8K(WaveformDataModule):
     """UrbanSound8K: 8,732 clips of up to 4 s, 10 classes, 10 folds; group = the Freesound recording (fsID).
 
     Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Clips of the table
     whose audio is not there are left out. Where a whole fold has none, validation is the next one that has; three are
     needed. `note` says which fold is tested and what there is.
 
-    Args:
-        root: folder with `metadata/` and `audio/`.
-        cache: as in `AudioDataModule`.
-        fold: 0 to 9, for the official folds 1 to 10.
-        seed: as in `AudioDataModule`.
-        batch_size: as in `AudioDataModule`.
-        sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    Arguments as for `WaveformDataModule`; the root holds `metadata/` and `audio/`.
     """
 
     folds = 10
@@ -53,21 +46,7 @@ class UrbanSound8K(AudioDataModule):
         "each without recordings and audio of a later one"
     )
     clips_official = 8732
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        sample_rate: int = 32_000,
-        clip_seconds: float = 4.0,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
+    default_clip_seconds = 4.0
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -90,19 +69,16 @@ class UrbanSound8K(AudioDataModule):
                 with found.noting():
                     path = inside(audio, f"fold{clip.fold}/{clip.name}", where)
                     labels = (CLASSES[clip.target],)
-                    found.files.append(File(clip.name, path, labels, clip.recording, str(clip.fold), where))
+                    found.files.append(AudioFile(clip.name, path, labels, clip.recording, str(clip.fold), where))
         return found
 
     def _places(self) -> tuple[Path, Path]:
         """Return the table and the folder of audio."""
-        if self.root is None:
-            raise DatasetMissing("UrbanSound8K needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        return self.root / "metadata" / "UrbanSound8K.csv", self.root / "audio"
+        root = self.checked_root()
+        return root / "metadata" / "UrbanSound8K.csv", root / "audio"
 
     def read(self) -> Splits:
-        """Decode the clips whose audio is here, rotate the official folds, and take apart what they tear."""
+        """Decode the clips whose audio is here, rotate the official folds, and drop what would leak."""
         table, audio = self._places()
         problems: list[str] = []
         listed = list(_listed(table, problems))
@@ -112,20 +88,16 @@ class UrbanSound8K(AudioDataModule):
         clips = [clip for clip in listed if (clip.fold, clip.name) in here]
         test, val = self._folds(sorted({clip.fold for clip in clips}))
 
-        paths = [inside(audio, f"fold{clip.fold}/{clip.name}", "the table") for clip in clips]
-        samples, hashes = decode_all(paths, self.sample_rate, self.clip_seconds, self.cache, "urbansound8k")
         self.classes = CLASSES
-        self.clip_shape = (samples.shape[1],)
-        every = WaveformClips(
-            samples,
+        every = self.decode(
+            [inside(audio, f"fold{clip.fold}/{clip.name}", "the table") for clip in clips],
             [clip.name for clip in clips],
             [clip.recording for clip in clips],
-            hashes,
             torch.tensor([clip.target for clip in clips]),
         )
         official = [clip.fold for clip in clips]
         numbers = sorted(set(official))
-        splits, *left_out = apart(*(every.select(part) for part in rotate(official, numbers.index(test))))
+        splits, *left_out = drop_leaks(*(every.select(part) for part in rotate(official, numbers.index(test))))
 
         remarks = [f"official fold {test} tested, {val} validates"]
         if len(clips) < len(listed):
@@ -134,8 +106,7 @@ class UrbanSound8K(AudioDataModule):
         remarks += _left_out(listed, *left_out)
         if untaught := sorted(set(range(len(CLASSES))) - set(splits.train.targets.tolist())):
             remarks.append(f"no training clips of {', '.join(CLASSES[target] for target in untaught)}")
-        if quiet := silent(hashes, samples.shape[1]):
-            remarks.append(f"{quiet} clips are silent")
+        remarks += self.silence(every)
         if unnamed:
             remarks.append(f"{unnamed} files that the table does not name left out")
         self.note = "; ".join(remarks)
@@ -158,7 +129,7 @@ class UrbanSound8K(AudioDataModule):
 
 
 @dataclass(frozen=True)
-class _Clip:
+class _Row:
     name: str
     recording: str
     fold: int
@@ -166,7 +137,7 @@ class _Clip:
     line: int
 
 
-def _listed(table: Path, problems: list[str]) -> Iterator[_Clip]:
+def _listed(table: Path, problems: list[str]) -> Iterator[_Row]:
     """Yield the table's rows; what contradicts itself, or the official classes, is a problem and passed over."""
     first: dict[str, int] = {}
     for line, row in rows(table, COLUMNS, problems=problems):
@@ -176,7 +147,7 @@ def _listed(table: Path, problems: list[str]) -> Iterator[_Clip]:
             problems.append(str(error))
 
 
-def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) -> _Clip:
+def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) -> _Row:
     """Return a row's clip; `first` has the line in which each name was met."""
     name = _NAME.fullmatch(row["slice_file_name"])
     if not name or name.groups() != (row["fsID"], row["classID"]):
@@ -191,10 +162,10 @@ def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) 
         raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
     if (earlier := first.setdefault(name[0], line)) != line:
         raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
-    return _Clip(name[0], row["fsID"], int(row["fold"]), number, line)
+    return _Row(name[0], row["fsID"], int(row["fold"]), number, line)
 
 
-def _left_out(listed: list[_Clip], from_train: list[str], from_val: list[str]) -> Iterator[str]:
+def _left_out(listed: list[_Row], from_train: list[str], from_val: list[str]) -> Iterator[str]:
     """Say how many clips are left out for another split's sake; copies, which no fsID shows, are named."""
     if not from_train and not from_val:
         return
@@ -223,7 +194,7 @@ def _on_disk(audio: Path) -> set[tuple[int, str]]:
     }
 
 
-def _unnamed(here: set[tuple[int, str]], listed: list[_Clip]) -> int:
+def _unnamed(here: set[tuple[int, str]], listed: list[_Row]) -> int:
     """Return how many files the table does not name; refuse those that it has in another fold."""
     fold_of = {clip.name: clip.fold for clip in listed}
     others = sorted((fold, name) for fold, name in here if fold_of.get(name) != fold)

@@ -14,47 +14,27 @@ from pathlib import Path
 
 import torch
 
-from datamodules import youtube
-from datamodules.audio import Source
-from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits
-from datamodules.listing import File, Listing
-from datamodules.tables import headless
+from datamodules.audio import AudioSource
+from datamodules.base import DataError, Splits
+from datamodules.clips import youtube
+from datamodules.clips.waveform_data import WaveformDataModule
+from datamodules.listing import AudioFile, Listing
+from datamodules.tables.csv_table import headless
 
 LIST = "vggsound.csv"
 COLUMNS = ("video", "start", "label", "split")
 SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/vggsound/"
 
 
-class VGGSound(AudioDataModule):
+class VGGSound(WaveformDataModule):
     """VGGSound: 199,176 clips of 10 s listed, 309 classes; group = the video.
 
-    Args:
-        root: folder with the list and the audio.
-        cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
-        seed: as in `AudioDataModule`.
-        batch_size: as in `AudioDataModule`.
-        sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length.
+    Arguments as for `WaveformDataModule`; the root holds the list and the audio.
     """
 
     split = "official: train = train less the 5 % of its videos that are validation, test = test"
     clips_official = 199_176
-
-    def __init__(
-        self,
-        root: Path | None = None,
-        cache: Path | None = None,
-        fold: int = 0,
-        seed: int = 0,
-        batch_size: int = 32,
-        *,
-        sample_rate: int = 32_000,
-        clip_seconds: float = 10.0,
-    ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
-        self.sample_rate: int = sample_rate
-        self.clip_seconds = clip_seconds
+    default_clip_seconds = 10.0
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -66,31 +46,25 @@ class VGGSound(AudioDataModule):
 
     def listing(self) -> Listing:
         """Find the clips that are here."""
-        root = self._root()
-        cuts, labels, parts = _read(_list(root))
-        found = youtube.find(root, cuts, self.cache)
-        sources: Sequence[Source] = found.sources
-        here = zip(found.rows, sources, strict=True)
-        return Listing([
-            File(cuts[row].name, source, (labels[row],), cuts[row].video, parts[row]) for row, source in here
-        ])  # fmt: skip
-
-    def _root(self) -> Path:
-        if self.root is None:
-            raise DatasetMissing("VGGSound needs a folder: give `root`")
-        if problem := self.find(self.root):
-            raise DatasetMissing(problem)
-        return self.root
+        root = self.checked_root()
+        excerpts, labels, parts = _read(_list(root))
+        found = youtube.find(root, excerpts, self.cache)
+        sources: Sequence[AudioSource] = found.sources
+        listing = Listing()
+        for row, source in zip(found.rows, sources, strict=True):
+            excerpt = excerpts[row]
+            listing.files.append(AudioFile(excerpt.name, source, (labels[row],), excerpt.video, parts[row]))
+        return listing
 
     def read(self) -> Splits:
         """Find the clips that are here and divide them as the list does."""
-        root = self._root()
-        cuts, labels, parts = _read(_list(root))
+        root = self.checked_root()
+        excerpts, labels, parts = _read(_list(root))
         self.classes = _classes(root / "data" / "stat.csv", labels)
-        found = youtube.find(root, cuts, self.cache)
+        found = youtube.find(root, excerpts, self.cache)
         number = {label: i for i, label in enumerate(self.classes)}
         targets = torch.tensor([number[labels[row]] for row in found.rows])
-        clips = youtube.clip_set(found, cuts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound")
+        clips = youtube.clip_set(found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound")
         self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
 
         part_of = [parts[row] for row in found.rows]
@@ -111,13 +85,13 @@ def _list(root: Path) -> Path:
     return here if here.is_file() else root / "data" / LIST
 
 
-def _read(table: Path) -> tuple[list[youtube.Cut], list[str], list[str]]:
+def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:
     """Return each listed clip, its label and its part.
 
     Raises:
         DataError: a start that is none, another part than train or test, or a clip twice; the message names the line.
     """
-    first: dict[youtube.Cut, int] = {}
+    first: dict[youtube.Excerpt, int] = {}
     labels: list[str] = []
     parts: list[str] = []
     for line, row in headless(table, COLUMNS):
@@ -126,9 +100,11 @@ def _read(table: Path) -> tuple[list[youtube.Cut], list[str], list[str]]:
             raise DataError(f"{where}: start {row['start']!r} is no whole number of seconds")
         if row["split"] not in ("train", "test"):
             raise DataError(f"{where}: split {row['split']!r} is neither train nor test")
-        cut = youtube.Cut(row["video"], int(row["start"]))
-        if (earlier := first.setdefault(cut, line)) != line:
-            raise DataError(f"{where}: the clip {cut.name} stands in line {earlier} already: remove one of the rows")
+        excerpt = youtube.Excerpt(row["video"], int(row["start"]))
+        if (earlier := first.setdefault(excerpt, line)) != line:
+            raise DataError(
+                f"{where}: the clip {excerpt.name} stands in line {earlier} already: remove one of the rows"
+            )
         labels.append(row["label"])
         parts.append(row["split"])
     if not labels:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import ModelError
-from models.memory import LSTMCell
+from models.layers.memory import LSTMCell
 from models.wirings import Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -41,7 +41,7 @@ class LeCun(nn.Module):
 ACTIVATIONS = {"lecun_tanh": LeCun, "tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
-class _Cell(nn.Module):
+class _CfCCell(nn.Module):
     """One cell, run over a whole sequence; names, shapes and random draws of its parameters as in ncps."""
 
     def __init__(
@@ -120,7 +120,7 @@ class _WiredCell(nn.Module):
         for n, layer in enumerate(wiring.layers):
             heard = matrix[:, layer] if before is None else wiring.adjacency_matrix[np.ix_(before, layer)]
             mask = np.concatenate([np.abs(heard), np.ones((len(layer), len(layer)))]).T
-            cell = _Cell(len(heard), len(layer), mode, mask=torch.tensor(mask, dtype=torch.get_default_dtype()))
+            cell = _CfCCell(len(heard), len(layer), mode, mask=torch.tensor(mask, dtype=torch.get_default_dtype()))
             self.add_module(f"layer_{n}", cell)
             before = list(layer)
 
@@ -181,7 +181,7 @@ class CfCLayer(nn.Module):
             raise ModelError(f"units is a number or a wiring of models.wirings, not {type(units).__name__}")
         else:
             self.state_size = self.output_size = units
-            self.rnn_cell = _Cell(
+            self.rnn_cell = _CfCCell(
                 input_size, units, mode, activation,
                 128 if backbone_units is None else backbone_units,
                 1 if backbone_layers is None else backbone_layers,

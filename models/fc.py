@@ -10,9 +10,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
-from models.dropout import CheapDropout
-from models.initialisation import Initialisation, initialise
-from models.padding import Padding, check, real_frames
+from models.layers.dropout import CheapDropout
+from models.layers.initialisation import Initialisation, initialise
+from models.layers.padding import Padding, check, real_frames
 
 
 class FC(AudioModel):
@@ -26,7 +26,7 @@ class FC(AudioModel):
         hidden: units of the hidden layer.
         dropout: share of the hidden units that is dropped in training.
         input_dropout: share of the standardised features that is dropped in training.
-        initialisation: how the layers are drawn, see `models.initialisation`.
+        initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: whether padding is "masked" or an "unmasked" frame like the others.
     """
 

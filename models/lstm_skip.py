@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
-from models.initialisation import Initialisation, initialise
-from models.padding import Padding, check, real_frames
+from models.layers.initialisation import Initialisation, initialise
+from models.layers.padding import Padding, check, real_frames
 
 Pooling = Literal["mean", "max", "last", "flatten"]
 
@@ -61,7 +61,7 @@ class LSTMSkip(AudioModel):
             T frames, padding as 0, and refuses clips of another length.
         dropout: share of the inputs of each layer but the first, and of the head, that is dropped in training.
         input_dropout: share of the standardised features that is dropped in training.
-        initialisation: how the layers are drawn, see `models.initialisation`.
+        initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: whether padding is "masked" or an "unmasked" frame like the others.
     """
 

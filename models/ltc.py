@@ -19,8 +19,8 @@ with every s at the old v. The numbers are those of ncps up to rounding; what di
 * The backward pass keeps states only and computes the sigmoids anew, in pieces that fit the processor's cache.
 * `timespans` may differ from clip to clip (ncps divides them into the wrong axis).
 
-In float32 the solver is one of two kernels where they can run, `models.ltc_kernels` for a CPU and `models.ltc_cuda` for
-a GPU. What follows here defines their numbers, and stands in for them.
+In float32 the solver is one of two kernels where they can run, `models.kernels.ltc_cpu` for a CPU and
+`models.kernels.ltc_cuda` for a GPU. What follows here defines their numbers, and stands in for them.
 
 Shape letters: **B** batch, **T** frames, **I** inputs, **U** neurons, **O** outputs (motor neurons), **S** sources of
 synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the whole clip.
@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.base import ModelError
-from models.memory import LSTMCell
+from models.layers.memory import LSTMCell
 from models.wirings import FullyConnected, Wires, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -173,7 +173,7 @@ class _Layer(NamedTuple):
     recurrent: bool
 
 
-class _Cell(nn.Module):
+class _LTCCell(nn.Module):
     """Parameters of the neurons, with the names, the shapes and the random draws of ncps."""
 
     def __init__(self, wiring: Wiring, inputs: int, input_mapping: Mapped, output_mapping: Mapped) -> None:
@@ -280,7 +280,7 @@ class LTCLayer(nn.Module):
         self.ode_unfolds = ode_unfolds
         self.epsilon = epsilon
         self.implicit_param_constraints = implicit_param_constraints
-        self.rnn_cell = _Cell(wiring, input_size, input_mapping, output_mapping)
+        self.rnn_cell = _LTCCell(wiring, input_size, input_mapping, output_mapping)
         self.lstm = LSTMCell(input_size, wiring.units) if mixed_memory else None
 
     def forward(self, x: Tensor, state: State | None = None, timespans: Tensor | None = None) -> tuple[Tensor, State]:
@@ -390,7 +390,7 @@ class LTCLayer(nn.Module):
         ]
 
     def _packed(self, prefix: str) -> Tensor:
-        """Return the parameters of the synapses that there are `(K, 4)`, see `models.ltc_kernels.Synapses`.
+        """Return the parameters of the synapses that there are `(K, 4)`, see `models.kernels.ltc_cpu.Synapses`.
 
         Those from inputs take in the inputs' scale and shift.
         """
@@ -461,7 +461,7 @@ class LTCLayer(nn.Module):
 @cache
 def kernels(device: str) -> Any:
     """Return the module of kernels for a type of device, or None, after one warning where something is to install."""
-    names = {"cpu": ("models.ltc_kernels", "numba"), "cuda": ("models.ltc_cuda", "triton")}
+    names = {"cpu": ("models.kernels.ltc_cpu", "numba"), "cuda": ("models.kernels.ltc_cuda", "triton")}
     if device not in names:
         return None
     module, package = names[device]

@@ -57,7 +57,7 @@ def data_download(
     as_json: AsJson = False,
 ) -> None:
     """Fetch a dataset, verify and unpack it; what has arrived is kept when interrupted, and gone on from."""
-    from datamodules.sources import SOURCES
+    from datamodules.fetch.sources import SOURCES
 
     entry = catalog.DATASETS.get(name)
     if name not in SOURCES:
@@ -81,7 +81,7 @@ def data_download(
 
     from bench.runner.progress import Bytes
     from datamodules.base import DataError
-    from datamodules.download import download
+    from datamodules.fetch.download import download
 
     try:
         with Bytes(err) as bar:
@@ -140,7 +140,7 @@ def data_verify(
     as_json: AsJson = False,
 ) -> None:
     """Decode every clip once, list all that is wrong, and write the manifest or hold the clips against it."""
-    from datamodules import verify
+    from datamodules.fetch import verify
 
     target, given = _dataset(name, data_folder(data_dir), clips)
     where = manifest or _manifest(name, given)

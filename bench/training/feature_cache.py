@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.base import AudioDataModule, ClipSet
-from datamodules.clips import write_whole
+from datamodules.clips.array_cache import write_whole
 from models.base import Frontend
 
 CODE_VERSION = 1

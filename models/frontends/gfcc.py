@@ -17,7 +17,7 @@ from models.frontends.filterbank import FilterbankPower, check_range, next_power
 
 EAR_Q = 9.26449
 """Centre frequency per bandwidth, far from 0 Hz (Glasberg & Moore)."""
-LEAST_BANDWIDTH = 24.7
+MIN_BANDWIDTH = 24.7
 """Bandwidth at 0 Hz, in hertz (Glasberg & Moore)."""
 FLOOR = 1e-24
 """Least power of a band: the cube root of 0 has no slope. Its own cube root, 1e-8, is below what float32 resolves."""
@@ -28,10 +28,10 @@ def gammatone_filters(sample_rate: int, bands: int, n_fft: int, f_min: float, f_
 
     The centres lie evenly on the ERB-rate scale, the lowest on `f_min`, the highest one step below `f_max`.
     """
-    corner = EAR_Q * LEAST_BANDWIDTH
+    corner = EAR_Q * MIN_BANDWIDTH
     step = torch.arange(bands, 0, -1, dtype=torch.float64)[:, None] / bands
     centre = (f_max + corner) * torch.exp(step * math.log((f_min + corner) / (f_max + corner))) - corner
-    bandwidth = ((centre / EAR_Q) ** 4 + LEAST_BANDWIDTH**4) ** 0.25  # Glasberg & Moore add them; spafe so
+    bandwidth = ((centre / EAR_Q) ** 4 + MIN_BANDWIDTH**4) ** 0.25  # Glasberg & Moore add them; spafe so
     decay = torch.exp(-1.019 * 2 * math.pi * bandwidth / sample_rate)
     angle = 2 * math.pi * centre / sample_rate
     # Four zeros on the real axis, and four times the same pair of poles.

@@ -16,7 +16,7 @@ from bench import catalog
 from bench.records import Recipe, Run
 from bench.training import build, feature_cache, fit
 from bench.training.feature_cache import Cache
-from datamodules.clips import WaveformClips
+from datamodules.clips.array_clips import WaveformClips
 from datamodules.synthetic import Synthetic
 from models.frontends.logmel import LogMel, PooledLogMel
 from models.frontends.mfcc import MFCC, MFCCDeltas

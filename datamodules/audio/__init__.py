@@ -1,0 +1,29 @@
+"""From the bytes of a file to samples: the guarded decoder, checks of containers, and the preparation of recordings."""
+
+from datamodules.audio.decoder import (
+    MAX_MEMBER_BYTES,
+    MAX_SECONDS,
+    AudioError,
+    AudioSource,
+    ShardMember,
+    Sound,
+    decode,
+    decode_bytes,
+    encoded,
+    inspect,
+    length,
+)
+
+__all__ = [
+    "MAX_MEMBER_BYTES",
+    "MAX_SECONDS",
+    "AudioError",
+    "AudioSource",
+    "ShardMember",
+    "Sound",
+    "decode",
+    "decode_bytes",
+    "encoded",
+    "inspect",
+    "length",
+]

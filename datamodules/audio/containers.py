@@ -1,0 +1,239 @@
+"""What a container itself shows to be missing or false, where libsndfile quietly makes do with the rest.
+
+libsndfile believes the bytes it finds rather than the sizes that are stated, so half a wav file is a shorter clip to
+it; it goes over Ogg pages that do not match their checksum; and of an MP3 without a Xing header it reads as many
+samples as it guesses from the first frame, which may be a third of them.
+
+RIFF: Multimedia Programming Interface and Data Specifications 1.0, 1991. AIFF-C: Apple, 1991. CAF: Apple, Core Audio
+Format Specification. Ogg: RFC 3533. MPEG audio frames: ISO/IEC 11172-3 and 13818-3.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Literal
+
+Read = Callable[[int, int], bytes]
+"""Returns what stands at a place in a file, of a length, or less where the file ends."""
+
+READ = {"WAV", "WAVEX", "AIFF", "CAF", "FLAC", "OGG", "MP3"}
+"""libsndfile's names of the containers that are read. What it finds in others cannot be checked."""
+
+LEFT_OVER = 1024  # bytes; what follows the samples and is no chunk, if longer, are samples the header hides
+MAX_PAGES = 1 << 20
+MAX_FRAME_SAMPLES = 1152  # samples of an MPEG frame
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow the last MPEG frame
+
+
+class Damaged(Exception):  # noqa: N818 - it is a state of the file
+    """A container contradicts itself; the message continues "the file ..."."""
+
+
+def examine(read: Read, size: int, container: str, most_samples: float) -> int | None:
+    """Look through a container.
+
+    Args:
+        read: of the file; libsndfile, which reads from the same one, must not notice.
+        size: of the file, in bytes.
+        container: libsndfile's name of it.
+        most_samples: longest that is accepted; only an MP3 is held to it here.
+
+    Returns:
+        How many samples there are, where the container says it better than libsndfile does.
+
+    Raises:
+        Damaged: it is cut off, or states what is not so.
+    """
+    if container in ("WAV", "WAVEX"):
+        _riff(read, size)
+    elif container == "CAF":
+        _caf(read, size)
+    elif container == "OGG":
+        _ogg(read)
+    elif container == "AIFF":
+        return _aiff(read, size)
+    elif container == "MP3":
+        return _mpeg(read, size, most_samples)
+    return None
+
+
+def _riff(read: Read, size: int) -> None:
+    """Check that the samples of a wav file are all there, and that they are as wide as it says."""
+    head = read(0, 12)
+    order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
+    whole = int.from_bytes(head[4:8], order) + 8
+    streamed = whole in (8, (1 << 32) + 7)  # the length was not known when the header was written
+    if not streamed and whole > size + 8:  # + 8: some writers count the first eight bytes
+        raise Damaged(f"is cut off ({size:,} of {whole:,} bytes)")
+    at = 12
+    while len(chunk := read(at, 8)) == 8:
+        length = int.from_bytes(chunk[4:], order)
+        if chunk[:4] == b"fmt ":
+            kind, channels, _, _, align, bits = struct.unpack(
+                ">HHIIHH" if order == "big" else "<HHIIHH", read(at + 8, 16).ljust(16, b"\0")
+            )
+            linear = kind in (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible; others have their own blocks
+            if linear and (bits < 8 or not channels or align < channels * -(-bits // 8) or align % channels):
+                raise Damaged(f"is damaged (its header says {bits} bits in {align} bytes for {channels} channels)")
+        if chunk[:4] == b"data":
+            end = at + 8 + length
+            if length == 0xFFFFFFFF and streamed:
+                return
+            if end > size:
+                raise Damaged(f"is cut off (its samples would end at byte {end:,} of {size:,})")
+            _nothing_left(read, end, min(whole, size) if not streamed else size)
+            return
+        at += 8 + length + length % 2
+
+
+def _nothing_left(read: Read, end: int, whole: int) -> None:
+    """Check that chunks follow the samples, or little, or padding: a data chunk that says too little hides the rest."""
+    rest = read(end, min(whole - end, 1 << 16)) if whole > end else b""
+    chunk = rest[end % 2 :][:4].isascii() and rest[end % 2 :][:4].decode().isprintable()
+    unpadded = rest[:4].isascii() and rest[:4].decode().isprintable()
+    if whole - end > LEFT_OVER and not (chunk or unpadded) and rest.strip(b"\0"):
+        raise Damaged(f"is damaged (its data chunk ends {whole - end:,} bytes before the file, and no chunk follows)")
+
+
+def _aiff(read: Read, size: int) -> int | None:
+    """Check an AIFF file's size, and return how many samples it says there are, where it counts single ones."""
+    head = read(0, 12)
+    whole = int.from_bytes(head[4:8]) + 8
+    if whole > size + 8:
+        raise Damaged(f"is cut off ({size:,} of {whole:,} bytes)")
+    at, samples = 12, None
+    while len(chunk := read(at, 8)) == 8:
+        length = int.from_bytes(chunk[4:])
+        if chunk[:4] == b"COMM":
+            about = read(at + 8, min(length, 22))
+            counted = len(about) < 22 or about[18:22] != b"ima4"  # which counts blocks
+            samples = int.from_bytes(about[2:6]) if counted else None
+        if chunk[:4] == b"SSND" and at + 8 + length > size:
+            raise Damaged(f"is cut off (its samples would end at byte {at + 8 + length:,} of {size:,})")
+        at += 8 + length + length % 2
+    return samples
+
+
+def _caf(read: Read, size: int) -> None:
+    """Check that every chunk of a CAF file is whole."""
+    at = 8
+    while len(chunk := read(at, 12)) == 12:
+        length = int.from_bytes(chunk[4:], signed=True)
+        if chunk[:4] == b"data" and length == -1:  # to the end of the file
+            return
+        if length < 0 or at + 12 + length > size:
+            raise Damaged(f"is cut off (its chunk {chunk[:4]!r} would end at byte {at + 12 + length:,} of {size:,})")
+        at += 12 + length
+
+
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def ogg_crc(page: bytes) -> int:
+    """Return the checksum of an Ogg page whose own is zero: zlib's polynomial, from the other end of each byte."""
+    crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED))
+
+
+def _ogg(read: Read) -> None:
+    """Check that one stream's pages are all there, from the first to the one that is marked as the last."""
+    at = 0
+    serial = b""
+    for number in range(MAX_PAGES):
+        head = read(at, 27)
+        lengths = read(at + 27, head[26]) if len(head) == 27 else b""
+        body = read(at + 27 + len(lengths), sum(lengths))
+        if head[:4] != b"OggS" or len(lengths) < head[26] or len(body) < sum(lengths):
+            raise Damaged(f"is cut off or damaged (page {number + 1} at byte {at:,} is not whole)")
+        if ogg_crc(head[:22] + bytes(4) + head[26:] + lengths + body) != int.from_bytes(head[22:26], "little"):
+            raise Damaged(f"is damaged (page {number + 1} at byte {at:,} does not match its checksum)")
+        serial = serial or head[14:18]
+        if head[14:18] != serial:
+            raise Damaged("holds several streams")
+        if int.from_bytes(head[18:22], "little") != number:
+            raise Damaged(f"is damaged (a page is missing before byte {at:,})")
+        at += 27 + len(lengths) + len(body)
+        if head[5] & 4:  # the end of the stream
+            if read(at, 4) == b"OggS":
+                raise Damaged("holds several streams")
+            return
+    raise Damaged(f"has more than {MAX_PAGES:,} pages")
+
+
+_BITRATES = {  # kbit/s, by version (3 is MPEG 1) and layer (3 is layer I)
+    (1, 3): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (1, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (1, 1): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (2, 3): (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (2, 2): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (2, 1): (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = (44_100, 48_000, 32_000)
+
+
+def _mpeg(read: Read, size: int, most_samples: float) -> int | None:
+    """Walk over all frames of an MP3, and return how many samples they hold where no Xing header says so."""
+    first = at = _after_tags(read)
+    stated: int | None = None
+    frames = samples = 0
+    while frame := _frame(read(at, 4)):
+        length, per_frame = frame
+        if samples > most_samples:
+            raise Damaged("lasts longer than it says, and than is accepted")
+        if at + length > size:
+            raise Damaged(f"is cut off (its last frame has {size - at} of {length} bytes)")
+        if at == first:
+            stated = _xing(read(at, min(length, 200)))
+        frames, samples, at = frames + 1, samples + per_frame, at + length
+    if not frames:  # perhaps of free format: libsndfile shall say
+        return None
+    if stated is not None:
+        if stated not in (0, frames - 1, frames):  # the header is a frame too, which some count
+            raise Damaged(f"is cut off or damaged (its header says {stated:,} frames, {frames - 1:,} are whole)")
+        return None
+    rest = read(at, min(size - at, 1 << 16))
+    if rest.strip(b"\0") and not rest.startswith(_TAGS):
+        raise Damaged(f"is damaged (at byte {at:,} of {size:,} its frames break off)")
+    return samples
+
+
+def _frame(header: bytes) -> tuple[int, int] | None:
+    """Return the bytes and samples of the MPEG frame with this header; None where it is none, or of free format."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or layer == 0 or bitrate in (0, 15) or rate == 3:
+        return None
+    generation = 1 if version == 3 else 2
+    bits = 1000 * _BITRATES[generation, layer][bitrate]
+    hertz = _RATES[rate] // (1 if version == 3 else 2 if version == 2 else 4)
+    padding = header[2] >> 1 & 1
+    if layer == 3:
+        return (12 * bits // hertz + padding) * 4, 384
+    samples = 576 if generation == 2 and layer == 1 else 1152
+    return samples // 8 * bits // hertz + padding, samples
+
+
+def _xing(frame: bytes) -> int | None:
+    """Return how many frames a Xing, Info or VBRI header says, 0 where it does not; None where there is none."""
+    for name in (b"Xing", b"Info"):
+        if (at := frame.find(name, 4, 48)) > 0:
+            return int.from_bytes(frame[at + 8 : at + 12]) if frame[at + 7] & 1 else 0
+    return int.from_bytes(frame[50:54]) if frame[36:40] == b"VBRI" else None
+
+
+def flac_digest(read: Read) -> tuple[int, bytes] | None:
+    """Return the bits of a sample and the MD5 of all samples that a FLAC file states; None where it states none."""
+    info = read(_after_tags(read), 42)
+    if info[:4] != b"fLaC" or len(info) < 42 or not any(info[26:]):
+        return None
+    return (int.from_bytes(info[20:22]) >> 4 & 31) + 1, info[26:]
+
+
+def _after_tags(read: Read) -> int:
+    """Return where the ID3 tags at a file's start end; their sizes have seven bits a byte."""
+    at = 0
+    while len(tag := read(at, 10)) == 10 and tag[:3] == b"ID3":
+        at += 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) + (10 if tag[5] & 0x10 else 0)
+    return at

@@ -1,0 +1,366 @@
+"""The one guarded decoder: all audio of every dataset is read by `decode`, or by `decode_bytes` where it streams.
+
+libsndfile opens by content, so wav, flac, ogg, opus, mp3, aiff and caf are read whatever the file is called. It also
+accepts a header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all
+refused here, the first two by `datamodules.audio.containers`. What no decoder can see, a bit that has flipped in plain
+samples, `bench data verify` finds against its manifest.
+"""
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from datamodules.audio import containers
+from datamodules.errors import DataError
+from datamodules.tables.csv_table import safe
+
+MIN_RATE, MAX_RATE = 4_000, 192_000
+MAX_CHANNELS = 8
+MAX_SECONDS = 600.0
+MAX_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
+MAX_BYTES = 1 << 31
+MAX_MEMBER_BYTES = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
+MAX_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
+BLOCK = 1 << 16
+_UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
+
+
+class AudioError(DataError):
+    """An audio file cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class ShardMember:
+    """An audio file inside a file that holds many, such as a shard.
+
+    Attributes:
+        file: the file that holds it.
+        start: where it starts there, in bytes.
+        size: its length in bytes.
+        name: its own name there.
+    """
+
+    file: Path
+    start: int
+    size: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{safe(self.file.name)}: {safe(self.name)}"
+
+
+AudioSource = Path | ShardMember
+"""Where an encoded clip is."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """What an audio file holds, once it was decoded from end to end.
+
+    Attributes:
+        sha256: of the file's bytes (hex).
+        content: SHA-256 of the samples, mixed to mono, float32 (hex): the same for copies in other containers.
+        samples: per channel, at the file's own rate.
+        sample_rate: in hertz.
+        channels: number of channels.
+        container: "WAV", "FLAC", "OGG", "MP3", ...
+        subtype: how samples are coded, "PCM_16", "VORBIS", ...
+        silent: whether every sample is 0 once mixed to mono.
+    """
+
+    sha256: str
+    content: str
+    samples: int
+    sample_rate: int
+    channels: int
+    container: str
+    subtype: str
+    silent: bool
+
+
+def decode(
+    path: AudioSource, sample_rate: int, max_seconds: float = MAX_SECONDS, root: Path | None = None
+) -> NDArray[np.float32]:
+    """Decode a whole file to mono.
+
+    Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory grows with what was decoded and
+    never with what a header claims.
+
+    Args:
+        path: a regular file, or a member of one.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+        root: folder that the file must lie in, links followed; None leaves that to whoever named the file, as
+            `datamodules.tables.csv_table.inside` does.
+
+    Returns:
+        Samples `(S,)`, about in [-1, 1].
+
+    Raises:
+        AudioError: not a regular file, not audio, out of bounds, cut off, damaged, empty, not finite, or silent once
+            mixed to mono.
+    """
+    with _opened(path, root) as sound:
+        return _resampled(sound, sample_rate, max_seconds)
+
+
+def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS) -> NDArray[np.float32]:
+    """Decode the content of a file to mono, as `decode` does.
+
+    Args:
+        content: the whole file.
+        name: what messages call it.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+
+    Returns:
+        Samples `(S,)`, about in [-1, 1].
+
+    Raises:
+        AudioError: as from `decode`.
+    """
+    with _unnamed(content) as binary, _sound(binary, name) as sound:
+        return _resampled(sound, sample_rate, max_seconds)
+
+
+def encoded(member: ShardMember, root: Path | None = None) -> bytes:
+    """Return the content of a member; `root` as for `decode`.
+
+    Raises:
+        AudioError: its file is no regular file or too short, or it is larger than any clip.
+    """
+    if member.size > MAX_MEMBER_BYTES:
+        raise AudioError(
+            f"{str(member)!r} has {member.size:,} bytes, no clip has more than {MAX_MEMBER_BYTES:,}: cut it"
+        )
+    with _regular(member.file, root) as binary:
+        binary.seek(member.start)
+        content = binary.read(member.size)
+    if len(content) != member.size:
+        raise AudioError(f"{str(member)!r} is cut off ({len(content)} of {member.size} bytes): fetch the file again")
+    return content
+
+
+def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | None = None) -> Sound:
+    """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
+    with _opened(path, root) as sound:
+        samples, silent, content = 0, True, hashlib.sha256()
+        for mono in _mono(sound, max_seconds):
+            samples += len(mono)
+            silent = silent and not mono.any()
+            content.update(mono.astype("<f4", copy=False).tobytes())
+        encoded = hashlib.sha256()
+        for at in range(0, sound.size, 1 << 20):
+            encoded.update(sound.read(at, 1 << 20))
+        file = sound.file
+        return Sound(
+            sha256=encoded.hexdigest(),
+            content=content.hexdigest(),
+            samples=samples,
+            sample_rate=file.samplerate,
+            channels=file.channels,
+            container=file.format,
+            subtype=file.subtype,
+            silent=silent,
+        )
+
+
+def length(path: AudioSource) -> float:
+    """Return how many seconds a file says it lasts.
+
+    Raises:
+        AudioError: not a regular file, not audio, out of bounds, or cut off.
+    """
+    with _opened(path) as sound:
+        samples = _examined(sound, MAX_SECONDS)
+        return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file that libsndfile has opened: what messages call it, its size in bytes, and what reads it besides."""
+
+    file: Any
+    name: str
+    size: int
+    read: containers.Read
+
+
+@contextmanager
+def _opened(path: AudioSource, root: Path | None = None) -> Iterator[_Opened]:
+    if isinstance(path, ShardMember):
+        with _unnamed(encoded(path, root)) as binary, _sound(binary, str(path)) as sound:
+            yield sound
+    else:
+        with _regular(path, root) as binary, _sound(binary, path.name) as sound:
+            yield sound
+
+
+@contextmanager
+def _regular(path: Path, root: Path | None = None) -> Iterator[FileIO]:
+    name, folder = path.name, str(path.parent)
+    try:
+        if root is not None and not path.resolve().is_relative_to(root.resolve()):
+            raise AudioError(f"{name!r} is a link to outside {str(root)!r}: put the file itself there")
+        if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
+            raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
+        with path.open("rb", buffering=0) as binary:
+            yield binary
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        words = getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{name!r} cannot be opened ({words}): looked in {folder!r}") from error
+
+
+@contextmanager
+def _unnamed(content: bytes) -> Iterator[FileIO]:
+    """Put content into a file without a name, so that it is read by descriptor as any other; in memory on Linux."""
+    memory = FileIO(os.memfd_create("clip"), "r+b") if hasattr(os, "memfd_create") else None
+    with memory or tempfile.TemporaryFile(buffering=0) as binary:
+        binary.write(content)
+        binary.seek(0)
+        yield binary
+
+
+@contextmanager
+def _sound(binary: FileIO, name: str) -> Iterator[_Opened]:
+    descriptor = binary.fileno()
+    size = os.fstat(descriptor).st_size
+    try:
+        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        with soundfile.SoundFile(descriptor, closefd=False) as file:
+            yield _Opened(file, name, size, partial(_read_at, descriptor))
+    except soundfile.SoundFileError as error:
+        problem = str(error).split(": ", 1)[-1] or "damaged"
+        raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+
+
+def _read_at(descriptor: int, place: int, length: int) -> bytes:
+    """Read from a place in a file without moving the position from which libsndfile reads on."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, length, place)
+    position = os.lseek(descriptor, 0, os.SEEK_CUR)  # Windows has no pread
+    try:
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.read(descriptor, length)
+    finally:
+        os.lseek(descriptor, position, os.SEEK_SET)
+
+
+def _examined(sound: _Opened, max_seconds: float) -> int | None:
+    """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
+    file, name = sound.file, sound.name
+    if sound.size > MAX_BYTES:
+        raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MAX_BYTES >> 30} GiB")
+    if file.format not in containers.READ:
+        raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
+    if not MIN_RATE <= file.samplerate <= MAX_RATE:
+        raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {MIN_RATE} to {MAX_RATE} Hz")
+    if file.channels > MAX_CHANNELS:
+        raise AudioError(f"{name!r} has {file.channels} channels: mix it down to at most {MAX_CHANNELS}")
+    most = _most(file, max_seconds)
+    if _UNKNOWN > file.frames > most:
+        seconds = file.frames / file.samplerate
+        raise AudioError(
+            f"{name!r} says it lasts {seconds:,.0f} s: cut it to at most {most / file.samplerate:g} s, "
+            f"for it has {file.channels} channels at {file.samplerate} Hz"
+        )
+    try:
+        counted = containers.examine(sound.read, sound.size, file.format, most)
+    except containers.Damaged as damage:
+        raise AudioError(f"{name!r} {damage}: fetch or export it again") from damage
+    return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
+
+
+def _most(file: Any, max_seconds: float) -> float:
+    """Return how many samples of each channel are accepted."""
+    return max_seconds * min(float(file.samplerate), MAX_VALUES_PER_SECOND / int(file.channels))
+
+
+def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
+    """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are not what they should be."""
+    expected = _examined(sound, max_seconds)
+    file, name = sound.file, sound.name
+    most, decoded = _most(file, max_seconds), 0
+    channel_energy = mono_energy = 0.0
+    blocks = _Checksummed(sound) if file.format == "FLAC" else _blocks(file)
+    for block in blocks:  # (S, C)
+        decoded += len(block)
+        if decoded > most:
+            raise AudioError(f"{name!r} lasts longer than {most / file.samplerate:g} s: cut it")
+        if not max(block.max(), -block.min()) <= MAX_SAMPLE:  # NaN compares false
+            raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
+        if file.channels == 1:
+            yield block[:, 0]
+            continue
+        mono = block.mean(axis=1, dtype=np.float32)  # (S,)
+        channel_energy += float(np.vdot(block, block)) / file.channels
+        mono_energy += float(np.vdot(mono, mono))
+        yield mono
+    if decoded == 0:
+        raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
+    if isinstance(blocks, _Checksummed) and not blocks.matches():
+        raise AudioError(f"{name!r} is damaged (its samples do not match their MD5): fetch it again")
+    # Of an MP3 without a Xing header libsndfile reads what it guesses, up to a frame or two beside the truth.
+    guessed = file.format == "MP3" and expected != file.frames
+    if expected is not None and abs(decoded - expected) > (2 * containers.MAX_FRAME_SAMPLES if guessed else 0):
+        remedy = "write it anew, so that it has a Xing header" if guessed else "fetch it again"
+        raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
+    if mono_energy < 1e-4 * channel_energy:
+        raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
+
+
+def _resampled(sound: _Opened, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+    rate = sound.file.samplerate
+    resampler = None
+    parts: list[NDArray[np.float32]] = []
+    for mono in _mono(sound, max_seconds):
+        if rate == sample_rate:
+            parts.append(mono)
+            continue
+        if resampler is None:  # not before the first block: by then the rate is known to be in bounds
+            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        parts.append(resampler.resample_chunk(mono))
+    if resampler is not None:
+        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
+    return np.concatenate(parts)
+
+
+def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
+    while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+        yield block
+
+
+class _Checksummed:
+    """The blocks of a FLAC file, and whether they are the samples that its encoder was given."""
+
+    def __init__(self, sound: _Opened) -> None:
+        self.file = sound.file
+        self.stated = containers.flac_digest(sound.read)
+        self.found = hashlib.md5(usedforsecurity=False)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        if self.stated is None:
+            yield from _blocks(self.file)
+            return
+        bits = self.stated[0]
+        while len(block := self.file.read(BLOCK, dtype="int32", always_2d=True)):
+            samples = (block >> (32 - bits)).astype("<i4", copy=False)  # libsndfile moves them to the top
+            self.found.update(samples.view(np.uint8).reshape(-1, 4)[:, : -(-bits // 8)].tobytes())
+            yield block.astype(np.float32) / np.float32(2**31)
+
+    def matches(self) -> bool:
+        """Say whether all that was read is all there is."""
+        return self.stated is None or self.found.digest() == self.stated[1]

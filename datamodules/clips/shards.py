@@ -1,0 +1,449 @@
+"""Clips in tar shards, in webdataset's convention: `*.tar` that hold `key.flac` (or .wav .ogg .mp3 ...) and `key.json`.
+
+One pass over the shards makes an index: key, place and SHA-256 of every clip. It is kept in the cache, shard by shard,
+so that an interrupted pass goes on where it was. From then on a clip can be read by its place, as teachers and tables
+do, and training reads the shards from front to back through webdataset (https://github.com/webdataset/webdataset).
+
+The order of an epoch follows from the index, the seed and the epoch alone: shards in a random order, their clips mixed
+by webdataset's shuffle buffer, cut to batches. So every rank and every worker knows which clips are its own, a stream
+that is taken up again knows what is left, and the number of workers changes nothing.
+"""
+
+import hashlib
+import json
+import os
+import random
+import re
+import stat
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+import webdataset
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
+
+from datamodules.audio import MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
+from datamodules.base import ClipSet, DataError
+from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
+from datamodules.tables.csv_table import safe
+
+ENDINGS = ("aif", "aiff", "flac", "mp3", "oga", "ogg", "opus", "wav")
+BUFFER = 1000
+"""Clips of the shuffle buffer, which hold about 0.5 GB of encoded audio; part of the order, so of every result."""
+
+_CODE_VERSION = 1
+_BLOCK = 512  # of the tar format, in bytes
+_META = re.compile(r"__[^/]*__($|/)")  # webdataset passes such members over
+
+
+@dataclass(frozen=True)
+class IndexedClip:
+    """A clip in a shard.
+
+    Attributes:
+        key: its name without folders and ending.
+        member: where it is.
+        digest: SHA-256 of its encoded content.
+        about: what `key.json` says of it; empty without one.
+    """
+
+    key: str
+    member: ShardMember
+    digest: str
+    about: Mapping[str, Any]
+
+
+def index(shards: Sequence[Path], cache: Path | None) -> list[IndexedClip]:
+    """Read every shard once and return its clips, shard by shard, in their order.
+
+    Args:
+        shards: tar files, not compressed.
+        cache: folder for what was found; None reads the shards each time.
+
+    Raises:
+        DataError: some shards are damaged, hold what is no clip, or a key twice; the message lists all of them.
+    """
+
+    def one(shard: Path) -> list[IndexedClip] | DataError:
+        try:
+            return _indexed(shard, cache)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor(DECODERS) as pool:  # hashing releases the interpreter lock
+        found = list(pool.map(one, shards))
+    clips = [clip for part in found if isinstance(part, list) for clip in part]
+    bad = [str(part) for part in found if isinstance(part, DataError)]
+    first: dict[str, IndexedClip] = {}
+    for clip in clips:
+        if (earlier := first.setdefault(clip.key, clip)) is not clip:
+            bad.append(f"{str(clip.member)!r} has the key of {str(earlier.member)!r}: remove one of them")
+    if bad:
+        raise DataError(f"{len(bad)} faults in {len(shards)} shards:\n" + "\n".join(f"  {each}" for each in bad))
+    return clips
+
+
+class ShardClips(ClipSet):
+    """Clips in shards; `x` is `(B, S)` in [-1, 1), the same bits as of `WaveformClips` over the same files.
+
+    Args:
+        members: where each clip is.
+        ids: as in `ClipSet`.
+        groups: as in `ClipSet`.
+        hashes: as in `ClipSet`; of the encoded content.
+        targets: as in `ClipSet`.
+        sample_rate: of the clips, in hertz.
+        samples: S; shorter clips are padded with zeros, longer ones cropped at the end.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[ShardMember],
+        ids: Sequence[str],
+        groups: Sequence[str],
+        hashes: Sequence[str],
+        targets: Tensor,
+        sample_rate: int,
+        samples: int,
+    ) -> None:
+        super().__init__(ids, groups, hashes, targets)
+        if len(members) != len(self.ids):
+            raise DataError(f"{len(members)} members for {len(self.ids)} clips")
+        self.members = tuple(members)
+        self.sample_rate = sample_rate
+        self.samples = samples
+
+    def load(self, indices: Sequence[int]) -> Tensor:
+        """Return `x` of these clips, read by their places: for a few, or in the shards' order.
+
+        Raises:
+            DataError: some cannot be used; the message names shard and key of all of them.
+        """
+        return self.batch([partial(decode, self.members[i], self.sample_rate) for i in indices])
+
+    def batch(self, decoders: Sequence[Any]) -> Tensor:
+        """Return `x` `(B, S)` of what these functions without arguments decode."""
+
+        def one(waveform: Any) -> NDArray[np.int16] | AudioError:
+            try:
+                return quantised(waveform(), self.samples)
+            except AudioError as error:
+                return error
+
+        with ThreadPoolExecutor(DECODERS) as pool:
+            found = list(pool.map(one, decoders))
+        rows = [row for row in found if not isinstance(row, AudioError)]
+        if bad := [f"  {row}" for row in found if isinstance(row, AudioError)]:
+            raise DataError(f"{len(bad)} clips cannot be used:\n" + "\n".join(bad))
+        return torch.from_numpy(np.stack(rows).astype(np.float32)) / WaveformClips.full_scale
+
+    def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
+        """Return these clips as a set of their own."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        members, ids, groups, hashes = (
+            [values[i] for i in chosen] for values in (self.members, self.ids, self.groups, self.hashes)
+        )
+        targets = self.targets[torch.from_numpy(chosen)]
+        return type(self)(members, ids, groups, hashes, targets, self.sample_rate, self.samples)
+
+    def decoded(self, cache: Path | None, name: str) -> WaveformClips:
+        """Decode all of them, to the cache where there is one: for splits that are read again and again.
+
+        Args:
+            cache: as in `decode_all`.
+            name: as in `decode_all`.
+        """
+        samples, _ = decode_all(self.members, self.sample_rate, self.samples / self.sample_rate, cache, name)
+        return WaveformClips(samples, self.ids, self.groups, self.hashes, self.targets)
+
+    def stream(
+        self,
+        batch_size: int,
+        seed: int,
+        workers: int = 0,
+        weights: Tensor | None = None,
+        extra: Tensor | None = None,
+    ) -> "StreamLoader":
+        """Return a loader that reads the shards from front to back; arguments as in `ClipSet`."""
+        rank, ranks = 0, 1
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return StreamLoader(Stream(self, batch_size, seed, weights, extra, rank, ranks), workers)
+
+
+class Stream(IterableDataset[tuple[Tensor, ...]]):
+    """The batches of an epoch, of one rank, as shards are read from front to back.
+
+    Ranks have equally many batches, and no two batches differ by more than one clip in length, so that no rank waits
+    for another and no batch is of a single clip unless all are.
+
+    Args:
+        clips: what is read.
+        batch_size: clips of the largest batch.
+        seed: of the order.
+        weights: as in `ClipSet.stream`.
+        extra: as in `ClipSet.stream`.
+        rank: which of the processes that train together this is.
+        ranks: how many there are.
+
+    Attributes:
+        epoch: whose order is given, from 0.
+        start: how many of its batches are left out because they were given before.
+    """
+
+    def __init__(
+        self,
+        clips: ShardClips,
+        batch_size: int,
+        seed: int,
+        weights: Tensor | None = None,
+        extra: Tensor | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        super().__init__()
+        if len(clips) < ranks:
+            raise DataError(f"{len(clips)} clips cannot be dealt to {ranks} processes: train with fewer")
+        self.clips = clips
+        self.batch_size = batch_size
+        self.seed = seed
+        self.weights = weights
+        self.extra = extra
+        self.rank = rank
+        self.ranks = ranks
+        self.epoch = 0
+        self.start = 0
+
+    @property
+    def count(self) -> int:
+        """Batches of an epoch, of each rank; those of one clip fewer have to fill as many."""
+        largest = -(-len(self.clips) // self.ranks)
+        return min(-(-largest // self.batch_size), len(self.clips) // self.ranks)
+
+    def batches(self) -> list[NDArray[np.int64]]:
+        """Return the clips of each of this rank's batches in this epoch."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        shards, shard_of, places = self._layout
+        rows = np.lexsort((places, rng.permutation(len(shards))[shard_of]))
+        if self.weights is not None:
+            shares = self.weights.numpy().astype(np.float64)
+            drawn = rng.choice(len(rows), len(rows), p=shares / shares.sum())
+            rows = np.repeat(rows, np.bincount(drawn, minlength=len(rows))[rows])
+        own = np.array_split(rows, self.ranks)[self.rank]  # neighbours, so that ranks read different shards
+        mix = webdataset.shuffle(BUFFER, initial=BUFFER, rng=random.Random(f"{self.seed} {self.epoch} {self.rank}"))
+        mixed = np.fromiter(mix(iter(own)), np.int64, len(own))
+        return np.array_split(mixed, self.count)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        mine = self.batches()[self.start + worker :: workers]  # the loader takes from its workers in turn
+        due = Counter(int(row) for batch in mine for row in batch)
+        coming = self._read(set(due))
+        waiting: dict[int, bytes] = {}
+        for batch in mine:
+            rows = [int(row) for row in batch]
+            missing = set(rows) - waiting.keys()
+            while missing:
+                row, content = next(coming, (-1, b""))
+                if row < 0:
+                    gone = ", ".join(sorted(str(self.clips.members[row]) for row in missing)[:10])
+                    raise DataError(f"{len(missing)} clips are no longer where they were ({gone}): start the run again")
+                waiting[row] = content
+                missing.discard(row)
+            decoders = {row: partial(self._decode, row, waiting[row]) for row in rows}
+            x = self.clips.batch(list(decoders.values()))  # each clip once, however often it was drawn
+            place = {row: i for i, row in enumerate(decoders)}
+            due.subtract(rows)
+            for row in set(rows):
+                if not due[row]:
+                    del waiting[row]
+            parts = (self.clips.targets,) if self.extra is None else (self.clips.targets, self.extra)
+            yield (x[[place[row] for row in rows]], *(part[rows] for part in parts))
+
+    def _decode(self, row: int, content: bytes) -> NDArray[np.float32]:
+        return decode_bytes(content, str(self.clips.members[row]), self.clips.sample_rate)
+
+    def _read(self, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+        """Yield these clips' content through webdataset, in this epoch's order of shards."""
+        shards, shard_of, _ = self._layout
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(shards))
+        needed = {int(shard_of[row]) for row in wanted}
+        row_of = {self.clips.members[row].name: row for row in wanted}
+
+        def opened() -> Iterator[dict[str, Any]]:
+            for number in np.argsort(order):
+                if number in needed:
+                    with shards[number].open("rb") as file:
+                        yield {"url": str(shards[number]), "stream": file}
+
+        files = partial(tar_file_expander, select_files=row_of.__contains__)
+        try:
+            for sample in webdataset.DataPipeline(opened, files, partial(group_by_keys, lcase=False)):
+                for name, content in sample.items():
+                    row = row_of.get(f"{sample['__key__']}.{name}")
+                    if row is not None and len(content) == self.clips.members[row].size:
+                        yield row, content
+        except (tarfile.TarError, OSError, ValueError) as error:
+            why = next(iter(error.args), "")  # webdataset adds objects that say nothing
+            raise DataError(f"a shard cannot be read any more ({why}): start the run again") from error
+
+    @cached_property
+    def _layout(self) -> tuple[list[Path], NDArray[np.int64], NDArray[np.int64]]:
+        """The shards, the number of each clip's shard, and its place there."""
+        shards = sorted({member.file for member in self.clips.members})
+        number = {shard: i for i, shard in enumerate(shards)}
+        members = self.clips.members
+        return (
+            shards,
+            np.array([number[member.file] for member in members], np.int64),
+            np.array([member.start for member in members], np.int64),
+        )
+
+
+class StreamLoader(DataLoader[Any]):
+    """A stream's batches; each time it is iterated over is the next epoch.
+
+    Its state is the epoch and the number of batches given in it, of each rank. A loader of the same clips, seed, batch
+    size and ranks that takes this state up gives exactly the rest, with any number of workers.
+
+    Args:
+        stream: what is read.
+        workers: processes that read and decode; each reads all of its rank's shards and decodes its own batches.
+    """
+
+    def __init__(self, stream: Stream, workers: int = 0) -> None:
+        super().__init__(stream, batch_size=None, num_workers=workers)
+        self.given = 0
+        self._begun = False
+
+    def __len__(self) -> int:
+        assert isinstance(self.dataset, Stream)
+        return self.dataset.count
+
+    def __iter__(self) -> Any:
+        assert isinstance(self.dataset, Stream)
+        if self._begun or self.given == len(self):
+            self.dataset.epoch, self.given = self.dataset.epoch + 1, 0
+        self._begun = True
+        self.dataset.start = self.given
+        return self._counted(super().__iter__())
+
+    def _counted(self, batches: Any) -> Iterator[Any]:
+        for batch in batches:
+            self.given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how far the loader is."""
+        assert isinstance(self.dataset, Stream)
+        return {"epoch": self.dataset.epoch, "batches": self.given, **self._of()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there at the next iteration.
+
+        Raises:
+            DataError: the state is of other clips or another order.
+        """
+        assert isinstance(self.dataset, Stream)
+        if differing := [name for name, value in self._of().items() if state.get(name) != value]:
+            raise DataError(f"the stream to go on with has another {' and another '.join(differing)}: start it anew")
+        self.dataset.epoch, self.given = state["epoch"], state["batches"]
+        self._begun = False
+
+    def _of(self) -> dict[str, Any]:
+        stream = self.dataset
+        assert isinstance(stream, Stream)
+        digest = hashlib.sha256("\n".join(f"{m.file.name} {m.name}" for m in stream.clips.members).encode())
+        if stream.weights is not None:
+            digest.update(stream.weights.numpy().tobytes())
+        names = ("seed", "batch_size", "ranks")
+        return {"list of clips": digest.hexdigest(), **{name: getattr(stream, name) for name in names}}
+
+
+def _indexed(shard: Path, cache: Path | None) -> list[IndexedClip]:
+    """Return a shard's clips, from the cache where the same file has been read before."""
+
+    def build() -> Facts:
+        clips = _scanned(shard)
+        return {"clips": [[c.key, c.member.name, c.member.start, c.member.size, c.digest, c.about] for c in clips]}
+
+    facts = ArrayCache(cache).facts("shard", f"{state([shard])} {_CODE_VERSION}", build)
+    return [
+        IndexedClip(key, ShardMember(shard, start, size, name), digest, about)
+        for key, name, start, size, digest, about in facts["clips"]
+    ]
+
+
+def _scanned(shard: Path) -> list[IndexedClip]:
+    name = safe(shard.name)
+    try:
+        if not stat.S_ISREG(shard.stat().st_mode):  # before opening: a FIFO would block
+            raise DataError(f"{name!r} is not a regular file: remove it")
+        with tarfile.open(shard, "r:") as tar:  # not compressed: members are then read by their places
+            clips = list(_members(shard, tar))
+            _whole(shard, tar.offset)
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"{name!r} cannot be read as a plain tar file ({error}): fetch or pack it again") from error
+    return clips
+
+
+def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
+    audio: dict[str, tuple[str, ShardMember, str]] = {}
+    about: dict[str, Mapping[str, Any]] = {}
+    for info in tar:
+        where = f"{safe(shard.name)}: {safe(info.name)}"
+        if info.isdir() or _META.match(info.name) or Path(info.name).name.startswith("."):
+            continue
+        if not info.isreg() or info.issparse():  # webdataset would pass a link over, and believe a sparse file's size
+            raise DataError(f"{where!r} is a link or no regular file: pack the file itself")
+        if info.size > MAX_MEMBER_BYTES:
+            raise DataError(f"{where!r} has {info.size:,} bytes, no clip has more than {MAX_MEMBER_BYTES:,}: cut it")
+        prefix, ending = base_plus_ext(info.name)
+        if prefix is None:
+            raise DataError(f"{where!r} has no ending: a clip is key.flac, key.wav, key.ogg or key.mp3")
+        file = tar.extractfile(info)
+        assert file is not None
+        if ending.lower() == "json":
+            try:
+                about[prefix] = dict(json.loads(file.read()))
+            except (ValueError, TypeError, RecursionError) as error:
+                raise DataError(f"{where!r} is no JSON object ({error}): mend it") from error
+        elif ending.lower() in ENDINGS:
+            if prefix in audio:
+                raise DataError(f"{where!r} has the key of {audio[prefix][0]!r}: remove one of them")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
+            audio[prefix] = info.name, ShardMember(shard, info.offset_data, info.size, info.name), digest
+        else:
+            about.setdefault(prefix, {})
+    if lonely := [safe(prefix) for prefix in about if prefix not in audio]:
+        raise DataError(
+            f"{safe(shard.name)!r} has {len(lonely)} keys without audio ({', '.join(lonely[:10])}): "
+            f"a clip ends in {', '.join(ENDINGS)}"
+        )
+    for prefix, (_, member, digest) in audio.items():
+        yield IndexedClip(safe(os.path.basename(prefix)), member, digest, about.get(prefix, {}))  # noqa: PTH119 - a tar's name
+
+
+def _whole(shard: Path, end: int) -> None:
+    """Refuse a tar file with damage that Python's reader takes for the end: all that follows must be zeros, and be."""
+    with shard.open("rb") as file:
+        file.seek(end)
+        block = file.read(_BLOCK)
+        if len(block) < _BLOCK:
+            raise DataError(f"{safe(shard.name)!r} is cut off at byte {end:,} (no end mark): fetch or pack it again")
+        while block:
+            if block.strip(b"\0"):
+                raise DataError(f"{safe(shard.name)!r} is damaged near byte {end:,}: fetch or pack it again")
+            block = file.read(2**16)

@@ -1,0 +1,87 @@
+"""What datasets of waveforms share: their arguments, and decoding all clips to one rate and one length."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from datamodules.audio import AudioSource
+from datamodules.base import AudioDataModule
+from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+
+
+class WaveformDataModule(AudioDataModule):
+    """A dataset whose clips are decoded to one sample rate and one length.
+
+    A subclass sets its own defaults as class attributes, and `inspect.signature` shows them.
+
+    Args:
+        root: as in `AudioDataModule`.
+        cache: as in `AudioDataModule`.
+        fold: as in `AudioDataModule`.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        sample_rate: to resample to, in hertz; None is `default_sample_rate`.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length; None is `default_clip_seconds`.
+
+    Attributes:
+        default_sample_rate: in hertz.
+        default_clip_seconds: length of a clip.
+    """
+
+    default_sample_rate: ClassVar[int] = 32_000
+    default_clip_seconds: ClassVar[float]
+    sample_rate: int
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        shown = inspect.signature(cls.__init__)
+        arguments = [
+            argument.replace(default=getattr(cls, f"default_{argument.name}", None))
+            if argument.default is None and argument.kind is argument.KEYWORD_ONLY
+            else argument
+            for argument in list(shown.parameters.values())[1:]
+        ]
+        cls.__signature__ = shown.replace(parameters=arguments)  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        cache: Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        sample_rate: int | None = None,
+        clip_seconds: float | None = None,
+    ) -> None:
+        super().__init__(root, cache, fold, seed, batch_size)
+        self.sample_rate = self.default_sample_rate if sample_rate is None else sample_rate
+        self.clip_seconds = self.default_clip_seconds if clip_seconds is None else clip_seconds
+
+    def decode(
+        self, sources: Sequence[AudioSource], ids: Sequence[str], groups: Sequence[str], targets: Tensor
+    ) -> WaveformClips:
+        """Decode the clips of all splits, through the cache, and set `clip_shape`.
+
+        Args:
+            sources: where each clip is.
+            ids: as in `ClipSet`.
+            groups: as in `ClipSet`.
+            targets: as in `ClipSet`.
+
+        Raises:
+            DataError: some files cannot be used; the message lists all of them.
+        """
+        name = type(self).__name__.lower()
+        samples, hashes = decode_all(sources, self.sample_rate, self.clip_seconds, self.cache, name)
+        self.clip_shape = (samples.shape[1],)
+        return WaveformClips(samples, ids, groups, hashes, targets)
+
+    @staticmethod
+    def silence(clips: WaveformClips) -> list[str]:
+        """Return a remark for `note` on how many clips are digital silence; none where no clip is."""
+        quiet = silent(clips.hashes, clips.array.shape[1])
+        return [f"{quiet} clips are silent"] if quiet else []

@@ -1,0 +1,269 @@
+"""`bench data verify`: decode every file of a dataset once, list everything that is wrong, and keep a manifest.
+
+The manifest is one JSON file: of each clip its id, SHA-256, true length, rate, channels, container, labels, group and
+fold. It is written when nothing is wrong, and later verifications are held against it, so that a bit that has flipped
+in plain samples, which no decoder can see, is found, and named. It is of the files as they lie on disk. The digest in
+records and caches, `AudioDataModule.manifest`, is of the clips as a run hears them; it is kept here too, and tells that
+data are others where this tells which.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datamodules.audio import AudioError, Sound, inspect
+from datamodules.base import AudioDataModule, ClipSet
+from datamodules.clips.array_cache import write_whole
+from datamodules.errors import DataError, DatasetMissing
+from datamodules.listing import AudioFile
+from datamodules.tables.csv_table import safe
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """A clip's line in the manifest.
+
+    Attributes:
+        id: its name.
+        sha256: of its file; where a dataset does not consist of files, of its content.
+        samples: true length, per channel; None where it is no file, as for what follows.
+        sample_rate: of the file, in hertz.
+        channels: of the file.
+        container: of the file, and how samples are coded in it, "WAV PCM_16".
+        labels: names of its classes.
+        group: its source.
+        fold: the official fold or part.
+    """
+
+    id: str
+    sha256: str
+    samples: int | None
+    sample_rate: int | None
+    channels: int | None
+    container: str | None
+    labels: tuple[str, ...]
+    group: str
+    fold: str
+
+
+@dataclass
+class Verdict:
+    """What was found.
+
+    Attributes:
+        clips: those that can be used, in order.
+        problems: everything that is wrong, a line each.
+        changes: how the clips differ from the manifest that was there, a line each; None where there was none.
+        silent: how many clips are digital silence.
+        notes: what the dataset itself says of each fold that can be read, once each.
+        digest: `AudioDataModule.manifest` of the first fold; None where it cannot be read.
+        clips_official: as in `AudioDataModule`.
+    """
+
+    clips: list[ManifestRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    changes: list[str] | None = None
+    silent: int = 0
+    notes: list[str] = field(default_factory=list)
+    digest: str | None = None
+    clips_official: int | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong and nothing differs from the manifest that was there."""
+        return not self.problems and not self.changes
+
+    def count(self, what: str) -> dict[str, int]:
+        """Return how many clips have each "fold", "labels" or "container", in order."""
+        if what == "labels":
+            found = Counter(label for clip in self.clips for label in clip.labels)
+        else:
+            found = Counter(str(getattr(clip, what)) for clip in self.clips)
+        return {name: found[name] for name in sorted(found, key=_natural)}
+
+
+def verify(
+    make: Callable[[int], AudioDataModule],
+    manifest: Path | None = None,
+    workers: int | None = None,
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> Verdict:
+    """Look at all of a dataset.
+
+    Args:
+        make: returns the dataset, not yet read, at a fold.
+        manifest: the file to hold the clips against, if it is there.
+        workers: files decoded at the same time; one per core unless given.
+        report: is told how many files are decoded, and of how many.
+    """
+    verdict = Verdict()
+    try:
+        data = make(0)
+        listing = data.listing()
+    except DataError as error:
+        verdict.problems.append(str(error))
+        return verdict
+    verdict.clips_official = data.clips_official
+    if listing is not None:
+        verdict.problems += listing.problems
+        _decode(listing.files, data, verdict, workers or _cores(), report)
+    if not verdict.problems:  # else reading it would only say the same again
+        read = _read(make, data, verdict)
+        if listing is None:
+            verdict.clips = read
+    if manifest is not None and manifest.exists():
+        try:
+            verdict.changes = compare(load(manifest), verdict.clips)
+        except DataError as error:
+            verdict.problems.append(str(error))
+    return verdict
+
+
+def _cores() -> int:
+    """Return how many cores this process may use; where the system does not say so (macOS, Windows), all cores."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _decode(
+    files: Sequence[AudioFile],
+    data: AudioDataModule,
+    verdict: Verdict,
+    workers: int,
+    report: Callable[[int, int], None],
+) -> None:
+    """Decode all files once; what they hold, and what is wrong with them, goes into the verdict."""
+
+    def one(file: AudioFile) -> Sound | AudioError:
+        try:
+            return inspect(file.source, data.longest_seconds, data.root)
+        except AudioError as error:
+            return error
+
+    first: dict[str, AudioFile] = {}
+    sounding: dict[str, AudioFile] = {}  # by the file's content
+    with ThreadPoolExecutor(workers) as pool:  # decoding and hashing release the interpreter lock
+        for done, (file, found) in enumerate(zip(files, pool.map(one, files), strict=True), 1):
+            if (other := first.setdefault(file.id, file)) is not file:
+                verdict.problems.append(
+                    f"{_where(file)}{file.id!r} is there twice (also {other.where or other.source})"
+                )
+            if isinstance(found, AudioError):
+                verdict.problems.append(f"{_where(file)}{found}")
+            else:
+                verdict.silent += found.silent
+                same = sounding.setdefault(found.sha256, file)
+                if same.labels != file.labels and data.task == "single" and not found.silent:
+                    verdict.problems.append(
+                        f"{_where(file)}{safe(file.id)!r} of {', '.join(file.labels)} is the same file as "
+                        f"{safe(same.id)!r} of {', '.join(same.labels)}: remove the one of the wrong class"
+                    )
+                verdict.clips.append(
+                    ManifestRow(
+                        safe(file.id), found.sha256, found.samples, found.sample_rate, found.channels,
+                        f"{found.container} {found.subtype}", file.labels, file.group, file.fold,
+                    )
+                )  # fmt: skip
+            report(done, len(files))
+
+
+def _where(file: AudioFile) -> str:
+    return f"{file.where}: " if file.where else ""
+
+
+def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[ManifestRow]:
+    """Read every fold as a run does, with its own checks for leaks, and return the clips that this gives."""
+    clips: dict[str, ManifestRow] = {}
+    missing: list[str] = []
+    for fold in range(data.folds):
+        try:
+            data = data if fold == 0 else make(fold)
+            data.setup()
+        except DatasetMissing as error:  # of a part of a dataset some folds cannot be tested
+            missing.append(str(error))
+            continue
+        except DataError as error:
+            if str(error) not in verdict.problems:
+                verdict.problems.append(str(error))
+            continue
+        if verdict.digest is None:
+            verdict.digest = data.manifest()
+        if data.note and data.note not in verdict.notes:
+            verdict.notes.append(data.note)
+        parts = {"train": data.splits.train, "val": data.splits.val, "test": data.splits.test}
+        for name, part in parts.items():
+            if data.folds == 1 or name == "test":
+                clips |= {clip.id: clip for clip in _clips(data, part, name if data.folds == 1 else str(fold))}
+    if verdict.digest is None and not verdict.problems:
+        verdict.problems += missing[:1]
+    return list(clips.values())
+
+
+def _clips(data: AudioDataModule, part: ClipSet, fold: str) -> Iterator[ManifestRow]:
+    for name, group, content, target in zip(part.ids, part.groups, part.hashes, part.targets, strict=True):
+        positive = [int(target)] if data.task == "single" else target.nonzero().flatten().tolist()
+        labels = tuple(data.classes[i] for i in positive)
+        yield ManifestRow(safe(name), content, None, None, None, None, labels, group, fold)
+
+
+def compare(before: Mapping[str, ManifestRow], clips: Sequence[ManifestRow]) -> list[str]:
+    """Say how clips differ from those of a manifest: changed, missing, or new."""
+    changes: list[str] = []
+    now = {clip.id: clip for clip in clips}
+    was = {clip.sha256: clip.id for clip in before.values()}
+    for name, clip in now.items():
+        if name not in before:
+            copied = was.get(clip.sha256)
+            changes.append(f"{name!r} is new" + (f", with the content of {copied!r}" if copied else ""))
+            continue
+        old, new = asdict(before[name]), asdict(clip)
+        if differing := [f"{key} was {old[key]}, is {new[key]}" for key in old if old[key] != new[key]]:
+            other = was.get(clip.sha256)
+            if old["sha256"] != new["sha256"]:
+                differing = [f"it has the content that {other!r} had" if other else "its content is another"] + [
+                    each for each in differing if not each.startswith("sha256")
+                ]
+            changes.append(f"{name!r} has changed: {'; '.join(differing)}")
+    changes += [f"{name!r} is missing" for name in before if name not in now]
+    return changes
+
+
+def save(path: Path, name: str, verdict: Verdict) -> None:
+    """Write a manifest, whole or not at all; a line of the file is a clip.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    head = {"version": VERSION, "dataset": name, "digest": verdict.digest, "notes": verdict.notes}
+    lines = ",\n".join(json.dumps(asdict(clip), ensure_ascii=False) for clip in verdict.clips)
+    text = f'{json.dumps(head, ensure_ascii=False)[:-1]}, "clips": [\n{lines}\n]}}\n'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be written ({error.strerror}): name another with --manifest") from error
+
+
+def load(path: Path) -> dict[str, ManifestRow]:
+    """Return a manifest's clips by id.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        if content["version"] != VERSION:
+            raise DataError(f"{str(path)!r} is a manifest of version {content['version']}, not {VERSION}: remove it")
+        return {row["id"]: ManifestRow(**{**row, "labels": tuple(row["labels"])}) for row in content["clips"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{str(path)!r} is no manifest ({error}): remove it, or name another") from error
+
+
+def _natural(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() else (1 << 62, name)

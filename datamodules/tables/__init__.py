@@ -1,0 +1,1 @@
+"""Tables that datasets come with: CSV files and TFRecord files."""

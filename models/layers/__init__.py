@@ -1,0 +1,1 @@
+"""Parts that several architectures are built from: dropout, padding, initialisation and recurrent cells."""
