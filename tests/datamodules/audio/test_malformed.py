@@ -12,7 +12,7 @@ import scipy.io
 from fakes import bombs, malformed, mutants, reading
 from fakes.malformed import Case
 
-from datamodules import audio
+from datamodules.audio import decoder as audio
 from datamodules.audio import AudioError, decode, decode_bytes, inspect
 
 MIB = 2**20
