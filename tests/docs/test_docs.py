@@ -18,8 +18,7 @@ import typer.main
 from fakes import esc50, folder
 from fakes.markdown import ENTRY, FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
 
-from bench import catalog
-from bench import suite as suites
+from bench import catalog, suites
 from models.frontends.logmel import LogMel
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
-from datamodules.archives import Limits
+from datamodules.fetch.archives import Limits
 
 LIMITS = Limits(entries=50)
 LEAST_SIZE = 16 << 10

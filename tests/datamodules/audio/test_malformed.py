@@ -12,8 +12,8 @@ import scipy.io
 from fakes import bombs, malformed, mutants, reading
 from fakes.malformed import Case
 
-from datamodules.audio import decoder as audio
 from datamodules.audio import AudioError, decode, decode_bytes, inspect
+from datamodules.audio import decoder as audio
 
 MIB = 2**20
 

@@ -1,4 +1,4 @@
-"""JSON Schema of a record file, generated from the dataclasses: `python -m bench.record_schema [FILE]`."""
+"""JSON Schema of a record file, generated from the dataclasses: `python -m bench.records.schema [FILE]`."""
 
 import inspect
 import json
