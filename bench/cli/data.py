@@ -11,11 +11,11 @@ import typer
 from rich.progress import Progress
 
 from bench import catalog
-from bench.cli.options import AsJson, DataDir, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, data_folder, err, out, print_json
 from bench.errors import BenchError, SuiteError
 from bench.records import Store
 
-app = typer.Typer(no_args_is_help=True, help="Where the datasets are, and getting them.")
+app = App(no_args_is_help=True, help="Where the datasets are, and getting them.")
 
 
 @app.command("status")

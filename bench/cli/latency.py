@@ -11,6 +11,7 @@ from rich.table import Table
 from bench import catalog
 from bench.cli.options import (
     MODEL,
+    App,
     AsJson,
     Classes,
     DataDir,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bench.profiling.isolated import LatencyTarget
     from bench.profiling.measure import Tier
 
-app = typer.Typer()
+app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
 ScopeName = StrEnum("ScopeName", [("end_to_end", "end-to-end"), ("model", "model"), ("step", "step")])
 DeviceName = Literal["cpu", "cuda"]

@@ -8,6 +8,7 @@ import typer
 
 from bench import catalog, suites
 from bench.cli.options import (
+    App,
     AsJson,
     DataDir,
     data_folder,
@@ -16,7 +17,7 @@ from bench.cli.options import (
 )
 from bench.suites import recipes
 
-app = typer.Typer()
+app = App()
 Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
 
 

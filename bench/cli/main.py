@@ -7,10 +7,10 @@ from typing import NoReturn
 import typer
 
 from bench.cli import data, latency, listing, models, results, run
-from bench.cli.options import err
+from bench.cli.options import App, err
 from bench.errors import BenchError, SuiteError
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

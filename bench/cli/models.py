@@ -9,6 +9,7 @@ import typer
 from bench import catalog
 from bench.cli.options import (
     MODEL,
+    App,
     AsJson,
     Classes,
     Embedding,
@@ -21,7 +22,7 @@ from bench.cli.options import (
 from bench.errors import SuiteError
 from bench.records import write_whole
 
-app = typer.Typer()
+app = App()
 Convention = StrEnum("Convention", ["macs", "panns"])
 
 

@@ -1,18 +1,56 @@
-"""What the commands of several files share: the consoles, options, and where the data is."""
+"""What the commands of several files share: the consoles, how options are parsed, options, and where the data is."""
 
 import json
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
 import typer
+import typer.core
 from rich.console import Console
 
 _WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
 out = Console(soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
+
+
+class OnceCommand(typer.core.TyperCommand):
+    """A command that refuses an option which takes one value and is given twice, instead of using the last value."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the command's parser, which counts how often each option occurs.
+
+        Raises:
+            BadParameter: an option that takes one value occurs more than once; raised while arguments are parsed.
+        """
+        parser: Any = super().make_parser(ctx)
+        parse_all = parser.parse_args
+
+        def parse(args: list[str]) -> Any:
+            values, rest, order = parse_all(args=args)
+            for param, count in Counter(order).items():
+                if count > 1 and _takes_one_value(param):
+                    raise typer.BadParameter(f"is given {count} times, and takes one value", ctx=ctx, param=param)
+            return values, rest, order
+
+        parser.parse_args = parse
+        return parser
+
+
+def _takes_one_value(param: Any) -> bool:
+    return param.param_type_name == "option" and not (param.multiple or param.is_flag or param.count)
+
+
+class App(typer.Typer):
+    """A group of commands, each of which is a `OnceCommand`."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Any:
+        """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""
+        return super().command(name, **{"cls": OnceCommand} | settings)
+
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[

@@ -9,12 +9,12 @@ import typer
 
 from bench import suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, SuiteName, data_folder, err, out, print_json
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.records import Snapshot, Store, write_whole
 from bench.runner.settings import RunSettings
 
-app = typer.Typer()
+app = App()
 Readme = Annotated[
     Path | None, typer.Option(help="A README whose marks are filled with tables and plots, too.", show_default=False)
 ]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bench import suites
 from bench.cli.options import (
+    App,
     AsJson,
     DataDir,
     Device,
@@ -25,7 +26,7 @@ from bench.profiling.environment import usable_cores
 from bench.records import Snapshot, Store
 from bench.runner.settings import RunSettings
 
-app = typer.Typer()
+app = App()
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
 
 
