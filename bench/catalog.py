@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -379,9 +379,23 @@ def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     try:
         return table[name]
     except KeyError:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        near = nearest(name, table)
+        hint = f"Did you mean {near!r}? " if near else ""
         raise SuiteError(f"no {what} is called {name!r}. {hint}There are: {', '.join(table)}.") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like a misspelt one, or None if none is similar.
+
+    Case, hyphens, underscores, dots and spaces do not count: "CNN_14" is nearest to "cnn14".
+    """
+    plain = {_plain(each): each for each in reversed(list(known))}  # of equal ones, the first
+    found = difflib.get_close_matches(_plain(name), plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name).casefold()
 
 
 def load(target: str) -> Any:

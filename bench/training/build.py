@@ -1,6 +1,5 @@
 """From names to objects: the dataset, the model sized by the data, and the fusion of trained members."""
 
-import difflib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +38,8 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
     known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
     for name in arguments:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            near = catalog.nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known)}"
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
