@@ -2,12 +2,13 @@
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from bench import catalog
 from bench.cli import data, latency, listing, models, results, run
-from bench.cli.options import App, err
+from bench.cli.options import App, err, out
 from bench.errors import BenchError, SuiteError
 
 app = App(
@@ -19,6 +20,22 @@ app = App(
 for part in (run, listing, models, latency, results):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"bench {catalog.load('bench:__version__')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Train, evaluate and time audio classifiers, and draw leaderboards of them."""
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import typer.main
 
+from bench import __version__
 from bench.cli import app, main
 
 
@@ -61,3 +62,15 @@ def test_repeatable_options_and_flags_may_be_repeated(bench):
     assert code == 0, error
     assert "fc" in output
     assert "cnn" in output
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_printed(bench, option):
+    assert bench(option) == (0, f"bench {__version__}\n", "")
+
+
+def test_help_is_shown_without_a_command(bench):
+    code, output, error = bench()
+    assert code == 2
+    assert "--version" in output + error
+    assert "leaderboard" in output + error
