@@ -25,15 +25,12 @@ def data_status(
     as_json: AsJson = False,
 ) -> None:
     """Say where each dataset is looked for, and what is missing of it."""
-    from datamodules.base import AudioDataModule
-
     base = data_folder(data_dir)
     names = [name] if name else [n for n, entry in catalog.DATASETS.items() if entry.folder is not None]
     status: dict[str, dict[str, Any]] = {}
     for each in names:
         entry = catalog.dataset(each)
-        target: type[AudioDataModule] = catalog.load(entry.target)
-        problem = target.find(base / entry.folder) if entry.folder else None
+        problem = catalog.missing(each, base)
         where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
         status[each] = {"where": where, "problem": problem}
     if as_json:

@@ -26,7 +26,6 @@ from bench.cli.options import (
     print_json,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
-from bench.leaderboard.render.text import NONE
 from bench.records import Latency, Scope, Store, graded
 
 if TYPE_CHECKING:
@@ -161,6 +160,8 @@ def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads
 
 def _table(title: str, found: list[Latency]) -> Table:
     """Lay the timings out; those too noisy to compare in grey."""
+    from bench.leaderboard.render.text import NONE
+
     table = Table(title=title, title_justify="left")
     for head in ("backend", "scope"):
         table.add_column(head)

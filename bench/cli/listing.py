@@ -1,7 +1,6 @@
 """`bench list`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,7 +35,7 @@ def list_(
                 "line": entry.line,
                 "task": entry.task,
                 "folds": entry.folds,
-                "here": _here(entry, data_folder(data_dir)),
+                "here": catalog.on_disk(name, data_folder(data_dir)),
             }
             for name, entry in catalog.DATASETS.items()
         },
@@ -57,7 +56,3 @@ def list_(
         for name, about in entries.items():
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(f"  {name:22} {about['line']}{here}", markup=False, highlight=False)
-
-
-def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
-    return entry.folder is None or (data_dir / entry.folder).is_dir()

@@ -3,15 +3,17 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import platformdirs
 import typer
 import typer.core
 from rich.console import Console
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 _WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
 out = Console(soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
@@ -47,9 +49,11 @@ def _takes_one_value(param: Any) -> bool:
 class App(typer.Typer):
     """A group of commands, each of which is a `OnceCommand`."""
 
-    def command(self, name: str | None = None, **settings: Any) -> Any:
+    def command(  # type: ignore[override]
+        self, name: str | None = None, **settings: Any
+    ) -> Callable[[Function], Function]:
         """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""
-        return super().command(name, **{"cls": OnceCommand} | settings)
+        return super().command(name, **{"cls": OnceCommand} | settings)  # type: ignore[arg-type]
 
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]

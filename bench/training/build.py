@@ -54,7 +54,7 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
     if entry.folder is not None:
         root = data_dir / entry.folder
-        if problem := target.find(root):
+        if problem := catalog.missing(run.dataset, data_dir):
             raise DatasetMissing(
                 f"dataset {run.dataset} is not in {root}: {problem}. Put it there, or name the folder that holds "
                 f"{entry.folder}/ with --data-dir or BENCH_DATA"
