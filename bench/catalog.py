@@ -408,6 +408,26 @@ def missing(name: str, data_dir: Path) -> str | None:
     return look(data_dir / entry.folder)
 
 
+def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str | None:
+    """Say why a run cannot read its dataset and what to do, as far as that is known without reading it; else None.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder with one folder per dataset.
+        arguments: the dataset's own, in which a user's clips have their place.
+    """
+    folder = dataset(name).folder
+    if folder is None:
+        given = [Path(arguments[key]).expanduser() for key in ("root", "csv") if arguments.get(key)]
+        absent = [str(path) for path in given if not path.exists()]
+        return f"dataset {name}: missing {' and '.join(absent)}: correct [dataset.{name}]" if absent else None
+    problem = missing(name, data_dir)
+    return problem and (
+        f"dataset {name} is not in {data_dir / folder}: {problem}. Put it there, or name the folder that holds "
+        f"{folder}/ with --data-dir or BENCH_DATA"
+    )
+
+
 def on_disk(name: str, data_dir: Path) -> bool:
     """Whether nothing of a dataset is missing; quick also for a dataset without `find` whose folder does not exist."""
     folder = dataset(name).folder

@@ -49,11 +49,9 @@ def _takes_one_value(param: Any) -> bool:
 class App(typer.Typer):
     """A group of commands, each of which is a `OnceCommand`."""
 
-    def command(  # type: ignore[override]
-        self, name: str | None = None, **settings: Any
-    ) -> Callable[[Function], Function]:
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
         """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""
-        return super().command(name, **{"cls": OnceCommand} | settings)  # type: ignore[arg-type]
+        return super().command(name, **{"cls": OnceCommand} | settings)
 
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]

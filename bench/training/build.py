@@ -53,13 +53,9 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     target: type[AudioDataModule] = catalog.load(entry.target)
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
     if entry.folder is not None:
-        root = data_dir / entry.folder
-        if problem := catalog.missing(run.dataset, data_dir):
-            raise DatasetMissing(
-                f"dataset {run.dataset} is not in {root}: {problem}. Put it there, or name the folder that holds "
-                f"{entry.folder}/ with --data-dir or BENCH_DATA"
-            )
-        given["root"] = root
+        if problem := catalog.why_absent(run.dataset, data_dir, run.data):
+            raise DatasetMissing(problem)
+        given["root"] = data_dir / entry.folder
     built = target(**given, **run.data)
     built.workers = loaders
     return built
