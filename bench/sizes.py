@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import build, complexity, published
 from bench.published import Size, SizeTable
-from bench.render.markdown import table
+from bench.render import templating
 from bench.render.table import Cell, Head, Table
-from bench.render.text import NONE, md
+from bench.render.text import NONE
 
 _HEADS = ("model", "published as")
 _NUMBERS = ("parameters", "published", "MACs, 1e9", "front-end MACs, 1e9", "multiply-adds, 1e9", "published", "mAP, %")
@@ -22,26 +22,12 @@ def page(command: str) -> str:
     """Count every model of the papers' tables and return the page as GitHub Markdown.
 
     Args:
-        command: shell command that makes the page anew.
+        command: shell command that makes the page again.
     """
-    lines = [
-        "# Sizes: counted here, and published",
-        "",
-        "Parameters and multiply-adds are counted here, in models built by this code; beside each stands the paper's "
-        "own number. mAP is the papers', on AudioSet's evaluation set: nothing here was trained on it. MACs are "
-        "multiply-adds of products and convolutions in our tables' convention, front-end apart; the column "
-        "multiply-adds counts in the paper's own, which is why it can be compared with the published one.",
-        "",
-        "To regenerate:",
-        "",
-        f"    {command}",
-        "",
+    papers = [
+        (f"{paper.paper}. {_CONVENTION[paper.convention]} {paper.note}", _table(paper)) for paper in published.sizes()
     ]
-    for paper in published.sizes():
-        counted = _table(paper)
-        lines += [f"## {md(counted.title)}", "", md(f"{paper.paper}. {_CONVENTION[paper.convention]} {paper.note}"), ""]
-        lines += [*table(counted), "", md(counted.remark), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return templating.render("complexity.md.j2", command=command, papers=papers)
 
 
 _CONVENTION = {
@@ -60,7 +46,7 @@ def _table(paper: SizeTable) -> Table:
         title=f"{paper.title}: {paper.classes} classes, clips of {paper.seconds:g} s",
         heads=(*(Head(words, is_text=True) for words in _HEADS), *map(Head, _NUMBERS)),
         rows=tuple(rows),
-        remark=f"{compared} as published in {same} of {len(rows)} rows.",
+        footnote=f"{compared} as published in {same} of {len(rows)} rows.",
     )
 
 

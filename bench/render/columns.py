@@ -31,7 +31,7 @@ class Column:
     is_text: bool = False
 
 
-def beside(board: Leaderboard) -> list[str]:
+def secondary(board: Leaderboard) -> list[str]:
     """Return the metrics that the readable tables show beside the primary one."""
     return [name for name in _SHOWN[board.task] if name in board.metrics]
 
@@ -43,7 +43,7 @@ def columns(board: Leaderboard) -> list[Column]:
         Column("model", lambda row: Cell(row.label), is_text=True),
         Column("front-end", lambda row: Cell(NONE if row.frontend == "none" else row.frontend), is_text=True),
         Column(head(board.primary), partial(_primary, metric=board.primary)),
-        *(Column(head(name), partial(_score, metric=name)) for name in beside(board)),
+        *(Column(head(name), partial(_score, metric=name)) for name in secondary(board)),
         Column("parameters", lambda row: _size(row, "parameters")),
         Column("bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),

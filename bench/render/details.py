@@ -19,7 +19,7 @@ _ENDS = 10
 _WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
 
 
-def beside(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
+def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
     """Yield the tables that stand below a leaderboard's own.
 
     Args:
@@ -64,8 +64,8 @@ def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table
             Head("checked", is_text=True),
         ),
         rows=rows,
-        remark="None of these was measured here, and none was trained and tested as the rows above were. Papers count "
-        'multiply-adds in their own ways. A figure that was not read in its source itself is "checked: no".',
+        footnote="None of these was measured here, and none was trained and tested as the rows above were. Papers "
+        'count multiply-adds in their own ways. A figure that was not read in its source itself is "checked: no".',
     )
 
 
@@ -82,7 +82,7 @@ def _matrix(winner: Winner) -> Table:
         title=f"Confusion matrix of {winner.label}",
         heads=(Head("true class", is_text=True), *(Head(name) for name in winner.classes)),
         rows=rows,
-        remark="Test clips, summed over the runs; columns are the predicted classes.",
+        footnote="Test clips, summed over the runs; columns are the predicted classes.",
     )
 
 
@@ -107,7 +107,7 @@ def _pairs(winner: Winner) -> Table:
             Head("of the class, %"),
         ),
         rows=rows,
-        remark=f"Test clips, summed over the runs; {len(rows)} of {plural(len(pairs), 'pair')} that were confused.",
+        footnote=f"Test clips, summed over the runs; {len(rows)} of {plural(len(pairs), 'pair')} that were confused.",
     )
 
 
@@ -135,5 +135,5 @@ def _classes(winner: Winner, *, all_classes: bool) -> Table:
         title=f"Classes of {winner.label}",
         heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in winner.per_class)),
         rows=rows,
-        remark=f"Means over the runs whose test clips have the class{left}.",
+        footnote=f"Means over the runs whose test clips have the class{left}.",
     )
