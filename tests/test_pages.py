@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
@@ -101,18 +101,22 @@ plots = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])  # shrinking a picture takes minutes
+@settings(max_examples=100, deadline=None)
 @given(plots)
-def test_no_label_is_cut_nor_lies_on_another(plot):
+def test_no_name_and_no_number_is_cut_or_lies_on_another(plot):
     picture = ET.fromstring(svg(plot, "dark"))
     height = float(picture.get("height"))
     boxes = []
     for text in picture.iter(f"{SVG}text"):
-        if text.get("class", "").startswith("label"):
-            wide = text_width(text.text or "", bold="on" in text.get("class"))
+        kind = text.get("class", "").split()
+        if {"name", "number"} & {*kind}:
+            wide = text_width(text.text or "", bold="on" in kind)
             x, y = float(text.get("x")), float(text.get("y"))
-            boxes.append((x, y - 11, x + wide, y + 3))
-    assert len(boxes) == len(plot.points)
+            if "number" in kind:  # its x is the middle
+                wide = wide * 10 / 11
+                x -= wide / 2
+            boxes.append((x, y - 9, x + wide, y + 2))
+    assert len(boxes) == 2 * len(plot.points)
     for i, (left, top, right, bottom) in enumerate(boxes):
         assert left >= 0
         assert top >= 0
@@ -121,12 +125,17 @@ def test_no_label_is_cut_nor_lies_on_another(plot):
         for other in boxes[:i]:
             apart = other[2] <= left + 0.2 or other[0] >= right - 0.2
             assert apart or other[3] <= top + 0.2 or other[1] >= bottom - 0.2
+    dots = [(float(dot.get("cx")), float(dot.get("cy"))) for dot in picture.iter(f"{SVG}circle")]
+    assert not [(x, y) for left, top, right, bottom in boxes for x, y in dots if left < x < right and top < y < bottom]
 
 
-def test_forty_systems_at_one_place_are_all_labelled():
+def test_forty_systems_at_one_place_all_have_a_number_and_a_name():
     points = tuple(Point(f"system-{i}", f"system-{i}", 1e6, 0.5, (0.4, 0.6), i == 0) for i in range(40))
     picture = svg(Plot("esc10", "accuracy", AXES[0], points, ""), "light")
-    assert len(re.findall(r'class="label', picture)) == 40
+    numbers = re.findall(r'class="number[^>]*>(\d+)<', picture)
+    names = re.findall(r'>(\d+)</text>\n<text class="name[^>]*>system-(\d+)<', picture)
+    assert numbers == [str(n) for n in range(1, 41)]
+    assert names == [(str(n), str(n - 1)) for n in range(1, 41)]
 
 
 def test_an_svg_is_text_only_and_says_what_a_point_is():
