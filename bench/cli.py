@@ -100,6 +100,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then redraw its tables."""
+    from bench import pareto
     from bench.leaderboard import summary
     from bench.progress import Progress
     from bench.runner import Runner
@@ -138,7 +139,8 @@ def run(
         runner = Runner(grid, place, progress, executor, mirror)
         outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
         if mirror and (outcome.done or outcome.failed):
-            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
+            plots = [plot for board in outcome.boards for plot in pareto.plots(board)]
+            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)], plots)
     finally:
         closing = mirror.close() if mirror else None
     if closing:

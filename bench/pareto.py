@@ -35,8 +35,9 @@ class Point:
     """One ranked system.
 
     Attributes:
-        label: short, unlike the others'.
-        full: as in the table, with its front-end.
+        label: short, unlike every other point's.
+        system: its label in the table.
+        frontend: name in the catalogue.
         cost: on the axis, > 0.
         score: primary score.
         interval: of the score.
@@ -44,11 +45,17 @@ class Point:
     """
 
     label: str
-    full: str
+    system: str
+    frontend: str
     cost: float
     score: float
     interval: tuple[float, float] | None
     front: bool
+
+    @property
+    def full(self) -> str:
+        """The label in the table, with the front-end."""
+        return self.system if self.frontend == "none" else f"{self.system} on {self.frontend}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
         metric=board.primary,
         axis=axis,
         points=tuple(
-            Point(label, _full(row), cost, score, row.interval, on)
+            Point(label, row.label, row.frontend, cost, score, row.interval, on)
             for label, (row, cost, score), on in zip(labels, placed, on_front, strict=True)
         ),
         left_out=", ".join(f"{number} {reason}" for reason, number in sorted(why.items())),
@@ -130,10 +137,6 @@ def _cost(row: Row, axis: Axis, usual: str) -> float | str:
 def _usual(rows: Sequence[Row]) -> str:
     votes = Counter(device(row.cpu) for row in rows if row.cpu and row.cpu.grade != "C")
     return max(votes, key=lambda name: (votes[name], name), default="")
-
-
-def _full(row: Row) -> str:
-    return row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
 
 
 _LONGEST = 26

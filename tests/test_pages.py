@@ -85,7 +85,8 @@ def test_systems_of_one_model_have_labels_of_their_own():
 point = st.builds(
     Point,
     label=st.text(st.characters(codec="utf-8"), min_size=1, max_size=26),
-    full=st.text(max_size=40),
+    system=st.text(max_size=40),
+    frontend=st.just("none"),
     cost=st.floats(1e-3, 1e12),
     score=st.floats(0, 1),
     interval=st.none(),
@@ -130,7 +131,7 @@ def test_no_name_and_no_number_is_cut_or_lies_on_another(plot):
 
 
 def test_forty_systems_at_one_place_all_have_a_number_and_a_name():
-    points = tuple(Point(f"system-{i}", f"system-{i}", 1e6, 0.5, (0.4, 0.6), i == 0) for i in range(40))
+    points = tuple(Point(f"system-{i}", f"system-{i}", "none", 1e6, 0.5, (0.4, 0.6), i == 0) for i in range(40))
     picture = svg(Plot("esc10", "accuracy", AXES[0], points, ""), "light")
     numbers = re.findall(r'class="number[^>]*>(\d+)<', picture)
     names = re.findall(r'>(\d+)</text>\n<text class="name[^>]*>system-(\d+)<', picture)
