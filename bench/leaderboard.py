@@ -12,7 +12,7 @@ import numpy as np
 from bench import catalog, grades, stats
 from bench.catalog import METRICS, PRIMARY
 from bench.records import Complexity, Data, Environment, Failure, Latency, Record, Run, canonical
-from bench.winner import Winner, winner
+from bench.winner import ClassReport, class_report
 
 Cell = tuple[int, int]
 """(fold, seed)."""
@@ -126,7 +126,7 @@ class Leaderboard:
         missing: number of runs without a record.
         notes: what a reader has to know of the whole table.
         environments: where the runs ran, each once.
-        winner: the first row's classes; None where no row is ranked.
+        class_report: of the first row; None where no row is ranked.
     """
 
     dataset: str
@@ -144,7 +144,7 @@ class Leaderboard:
     missing: int
     notes: tuple[str, ...]
     environments: tuple[Environment, ...]
-    winner: Winner | None = None
+    class_report: ClassReport | None = None
 
     @property
     def name(self) -> str:
@@ -264,7 +264,7 @@ def _board(
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
         environments=tuple(environments[key] for key in sorted(environments)),
-        winner=winner(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
+        class_report=class_report(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
         if ranked and ranked[0].rank
         else None,
     )
@@ -295,9 +295,11 @@ def _row(
     other_data = [r for r in done if r.data and _identity(r.data) != _identity(reference[r.run.fold, r.run.seed])]
     flags = []
     if other_data:
-        flags.append(f"other data than the other systems in fold {_numbers(sorted({r.run.fold for r in other_data}))}")
+        flags.append(
+            f"data differ from the other systems' in fold {_numbers(sorted({r.run.fold for r in other_data}))}"
+        )
     if any(r.environment and r.environment.dirty for r in done):
-        flags.append("files differed from the commit")
+        flags.append("the working tree had uncommitted changes")
     if done and scores[primary] is None:
         flags.append(f"{primary} is undefined")
     comparable = len(done) == expected and scores[primary] is not None and not other_data
@@ -525,10 +527,10 @@ def _notes(done: Sequence[Record]) -> Iterator[str]:
         counts = {r.defined[name] for r in done if name in r.defined}
         if any(k < n for k, n in counts):
             some, all_ = _span(k for k, _ in counts), _span(n for _, n in counts)
-            yield f"{name} is the mean over {some} of {all_} classes; the test clips cannot score the others."
+            yield f"{name} is the mean over {some} of {all_} classes; it is undefined for the other classes."
     commits = sorted({r.environment.commit or "no commit" for r in done if r.environment})
     if len(commits) > 1:
-        yield f"The runs are of {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
+        yield f"The runs come from {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
 
 
 def _span(numbers: Iterable[int]) -> str:

@@ -1,4 +1,7 @@
-"""Which systems are on the Pareto front: none that is as good costs less, none that costs as little is better."""
+"""Pareto plots of a leaderboard: score against cost, and the front of systems that no other system dominates.
+
+Pages and W&B show these plots; there is no second rule.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +13,12 @@ from bench.leaderboard import Leaderboard, Row, device
 
 @dataclass(frozen=True)
 class Axis:
-    """What a system costs.
+    """A cost of a system.
 
     Attributes:
         name: in file names.
         head: in words.
-        unit: what stands behind its numbers; empty for a count.
+        unit: of its numbers; empty for a count.
     """
 
     name: str
@@ -24,7 +27,7 @@ class Axis:
 
 
 AXES = (
-    Axis("macs", "MACs a clip, front-end included", ""),
+    Axis("macs", "MACs per clip, front-end included", ""),
     Axis("parameters", "Parameters", ""),
     Axis("latency", "CPU latency p50, end to end", "ms"),
 )
@@ -67,7 +70,7 @@ class Plot:
         metric: the primary one.
         axis: the cost.
         points: in the order of the table.
-        left_out: ranked systems without a comparable cost, and why, in words; empty where there are none.
+        left_out: how many ranked systems have no comparable cost, and why, in words; empty if each has one.
     """
 
     dataset: str
@@ -80,14 +83,14 @@ class Plot:
 def plots(board: Leaderboard) -> tuple[Plot, ...]:
     """Return a leaderboard's plot on each axis that at least one ranked system has a cost on.
 
-    Timings count where their grade is A or B and they were taken as most of the table's were.
+    Timings count if their grade is A or B and if device and settings are those of most rows.
     """
     found = (_plot(board, axis) for axis in AXES)
     return tuple(plot for plot in found if plot.points)
 
 
 def front(points: Sequence[tuple[float, float]], *, higher_is_better: bool = True) -> list[bool]:
-    """Return for each (cost, score) whether no other costs as little and scores as well, and one of both better."""
+    """Return whether each (cost, score) is on the front: no other is as good in both and better in one."""
     sign = 1 if higher_is_better else -1
     signed = [(cost, sign * score) for cost, score in points]
     return [
@@ -120,18 +123,18 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
 
 
 def _cost(row: Row, axis: Axis, usual: str) -> float | str:
-    """Return what a row costs, or why it has no place on the axis."""
+    """Return the cost of a row, or the reason why it has none on this axis."""
     if axis.name == "latency":
         if row.cpu is None:
             return "not timed"
         if row.cpu.grade == "C":
-            return "timed too unsteadily (grade C)"
-        return row.cpu.p50_ms if device(row.cpu) == usual else "timed otherwise"
+            return "timed with grade C"
+        return row.cpu.p50_ms if device(row.cpu) == usual else "timed differently"
     if row.complexity is None:
         return "not counted"
     size = row.complexity
     cost = size.parameters if axis.name == "parameters" else size.macs + size.frontend_macs
-    return float(cost) if cost > 0 else "without any"
+    return float(cost) if cost > 0 else "of zero cost"
 
 
 def _usual(rows: Sequence[Row]) -> str:
@@ -143,13 +146,13 @@ _LONGEST = 26
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """Return short labels: the beginning of the row's, with the front-end where several rows have the same one."""
+    """Return short labels: the beginning of each row's label, with the front-end if several rows share a label."""
     alike = Counter(row.label for row in rows)
     seen: Counter[str] = Counter()
     labels = []
     for row in rows:
-        heard = f" {row.frontend}" if alike[row.label] > 1 and row.frontend != "none" else ""
-        label = _cut(row.label + heard, _LONGEST)
+        frontend = f" {row.frontend}" if alike[row.label] > 1 and row.frontend != "none" else ""
+        label = _cut(row.label + frontend, _LONGEST)
         seen[label] += 1
         labels.append(label if seen[label] == 1 else f"{_cut(label, _LONGEST - 4)} #{seen[label]}")
     return labels

@@ -1,4 +1,4 @@
-"""The papers' complexity tables beside what is counted here: `complexity.md`. Nothing is trained.
+"""The page `complexity.md`: sizes that are counted here next to those that the papers publish. Nothing is trained.
 
 No weights are drawn and nothing is computed: the page takes seconds.
 """
@@ -31,9 +31,9 @@ def page(command: str) -> str:
 
 
 _CONVENTION = {
-    "macs": "The paper counts products of convolutions and linear layers once, without the front-end.",
-    "panns": "The paper counts products twice (multiplications and additions), and also biases, batch norms, ReLUs, "
-    "pooling and the Fourier transform.",
+    "macs": "The paper counts each product of convolutions and linear layers once and leaves the front-end out.",
+    "panns": "The paper counts each product twice (as a multiplication and an addition) and also counts biases, batch "
+    "norms, ReLUs, pooling and the Fourier transform.",
     "none": "The paper publishes parameters only.",
 }
 
@@ -46,7 +46,7 @@ def _table(paper: SizeTable) -> Table:
         title=f"{paper.title}: {paper.classes} classes, clips of {paper.seconds:g} s",
         heads=(*(Head(words, is_text=True) for words in _HEADS), *map(Head, _NUMBERS)),
         rows=tuple(rows),
-        footnote=f"{compared} as published in {same} of {len(rows)} rows.",
+        footnote=f"{compared} equal the published figures in {same} of {len(rows)} rows.",
     )
 
 

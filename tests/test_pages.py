@@ -1,4 +1,4 @@
-"""The pages of a store: plots, published figures, the winner's classes, index, and what `--check` finds."""
+"""The pages of a store: plots, published figures, scores per class, index, and what `--check` finds."""
 
 import contextlib
 import csv
@@ -23,7 +23,7 @@ from bench.pareto import AXES, Plot, Point
 from bench.render import svg
 from bench.render.svg import WIDTH, text_width
 from bench.store import Store
-from bench.winner import winner
+from bench.winner import class_report
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -67,7 +67,7 @@ def test_latencies_that_cannot_be_compared_are_left_out_and_counted():
     )
     plot = pareto.plots(board)[-1]
     assert sorted(p.label for p in plot.points) == ["cnn", "fc"]
-    assert plot.left_out == "1 not timed, 1 timed otherwise, 1 timed too unsteadily (grade C)"
+    assert plot.left_out == "1 not timed, 1 timed differently, 1 timed with grade C"
     assert "not shown: 1 not timed" in svg(plot, "light")
 
 
@@ -156,7 +156,7 @@ def test_an_svg_is_text_only_and_says_what_a_point_is():
 
 def test_published_figures_stand_below_with_their_source_and_have_no_rank():
     text = render.markdown("t", boards(record(run())), "c")
-    before, _, after = text.partition("### Published, on other protocols: not ranked")
+    before, _, after = text.partition("### Published results, on other protocols: not ranked")
     assert "| 1 | cnn |" in before
     assert "EnvNet" not in before
     line = next(line for line in after.splitlines() if line.startswith("| EnvNet-v2 + strong aug + BC |"))
@@ -183,9 +183,9 @@ def confused(fold, table, names=("a", "b"), f1=(0.5, None)):
     return replace(record(run(fold=fold)), confusion=table, classes=names, per_class={"macro_f1": f1})
 
 
-def test_the_winners_confusions_are_summed_and_classes_averaged_where_defined():
+def test_the_first_rows_confusions_are_summed_and_classes_averaged_where_defined():
     records = [confused(0, ((3, 1), (0, 4))), confused(1, ((2, 2), (1, 3)), f1=(0.7, 0.9))]
-    found = winner("cnn", records, "single")
+    found = class_report("cnn", records, "single")
     assert found.confusion == ((5, 3), (1, 7))
     assert found.per_class["macro_f1"] == (pytest.approx(0.6), 0.9)
     assert found.confused() == [(0, 1), (1, 0)]
@@ -312,7 +312,7 @@ def test_the_index_names_every_suite_with_its_best_row(published_store):
     (published_store / "other.toml").write_text(SUITE)
     tables.draw(store, suites.read(str(published_store / "other.toml")))
     text = (published_store / "README.md").read_text()
-    assert text.index("[all columns](few.md)") < text.index("[all columns](other.md)")
+    assert text.index("[full table](few.md)") < text.index("[full table](other.md)")
     assert "| esc10 | fc | logmel-1s | accuracy, %: 70.0" in text  # (0.65 + 0.75) / 2
     assert tables.stale(store, suites.read(str(published_store / "few.toml"))) == []
 
@@ -353,8 +353,8 @@ def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
     assert "| rann-8x4-4 | RANN-8x4-4 | 24,504,849 | 24,504,849 | 20.964 | 0.0903 | 20.964 | 20.964 |" in text
     assert "| mobilenet-v1 | MobileNetV1 | 4,796,303 | 4,796,303 | 0.740 | 0.0554 | 3.614 | 3.614 | 38.9 |" in text
     assert "| swishnet | SwishNet-slim | 5,483 | 5,483 | 0.000259 |" in text
-    assert text.count("Parameters and multiply-adds as published in 1 of 1 rows") == 2
-    assert text.count("Parameters as published in 2 of 2 rows") == 1
+    assert text.count("Parameters and multiply-adds equal the published figures in 1 of 1 rows") == 2
+    assert text.count("Parameters equal the published figures in 2 of 2 rows") == 1
 
 
 @pytest.fixture

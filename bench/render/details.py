@@ -1,4 +1,4 @@
-"""Tables beside a leaderboard: what others published, what the winner confuses, how it does on each class."""
+"""The tables below a leaderboard's own: published results, and the confusions and class scores of its first row."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,33 +8,33 @@ from bench.leaderboard import Leaderboard
 from bench.render.columns import head, score
 from bench.render.table import Cell, Head, Table
 from bench.render.text import NONE, plural, prefixed
-from bench.winner import Winner
+from bench.winner import ClassReport
 
 _MATRIX = 12
-"""Classes up to which a confusion matrix is shown whole."""
+"""Number of classes up to which the whole confusion matrix is shown."""
 _PAIRS = 15
 _SHOWN_CLASSES = 50
 _ENDS = 10
-"""Of more classes than are shown, as many of the best and of the worst are."""
+"""Number of best and of worst classes that are shown where not all are."""
 _WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
 
 
 def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
-    """Yield the tables that stand below a leaderboard's own.
+    """Yield the tables below a leaderboard's own.
 
     Args:
         board: the leaderboard.
-        all_classes: whether the per-class table shows every class of hundreds, where a page can filter them.
+        all_classes: whether the table of classes shows each of hundreds, on a page that can filter them.
     """
     if systems := published.systems(board.dataset, board.primary):
         yield _published(board, systems)
-    if board.winner:
-        if board.winner.confusion and len(board.winner.classes) <= _MATRIX:
-            yield _matrix(board.winner)
-        elif board.winner.confusion and board.winner.confused():
-            yield _pairs(board.winner)
-        if board.winner.per_class:
-            yield _classes(board.winner, all_classes=all_classes)
+    if board.class_report:
+        if board.class_report.confusion and len(board.class_report.classes) <= _MATRIX:
+            yield _matrix(board.class_report)
+        elif board.class_report.confusion and board.class_report.confused():
+            yield _pairs(board.class_report)
+        if board.class_report.per_class:
+            yield _classes(board.class_report, all_classes=all_classes)
 
 
 def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table:
@@ -53,19 +53,20 @@ def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table
         for system in systems
     )
     return Table(
-        title="Published, on other protocols: not ranked",
+        title="Published results, on other protocols: not ranked",
         heads=(
             Head("published system", is_text=True),
             *(Head(head(name)) for name in metrics),
             Head("parameters"),
             Head("multiply-adds as published"),
             Head("protocol", is_text=True),
-            Head("from", is_text=True),
+            Head("source", is_text=True),
             Head("checked", is_text=True),
         ),
         rows=rows,
-        footnote="None of these was measured here, and none was trained and tested as the rows above were. Papers "
-        'count multiply-adds in their own ways. A figure that was not read in its source itself is "checked: no".',
+        footnote="None of these results was measured here, and none was trained and tested on the same data as the "
+        "rows above. Papers count multiply-adds in different ways. The column checked says whether the figure was read "
+        "in the source itself.",
     )
 
 
@@ -73,67 +74,68 @@ def _count(number: int | None) -> Cell:
     return Cell(NONE) if number is None else Cell(prefixed(number), number)
 
 
-def _matrix(winner: Winner) -> Table:
+def _matrix(report: ClassReport) -> Table:
     rows = tuple(
         (Cell(name), *(Cell(str(clips) if clips else "·", clips) for clips in row))
-        for name, row in zip(winner.classes, winner.confusion or (), strict=True)
+        for name, row in zip(report.classes, report.confusion or (), strict=True)
     )
     return Table(
-        title=f"Confusion matrix of {winner.label}",
-        heads=(Head("true class", is_text=True), *(Head(name) for name in winner.classes)),
+        title=f"Confusion matrix of {report.label}",
+        heads=(Head("true class", is_text=True), *(Head(name) for name in report.classes)),
         rows=rows,
-        footnote="Test clips, summed over the runs; columns are the predicted classes.",
+        footnote="Test clips, summed over the runs. The columns are the predicted classes.",
     )
 
 
-def _pairs(winner: Winner) -> Table:
-    pairs = winner.confused()
-    confusion = winner.confusion or ()
+def _pairs(report: ClassReport) -> Table:
+    pairs = report.confused()
+    confusion = report.confusion or ()
     rows = tuple(
         (
-            Cell(winner.classes[i]),
-            Cell(winner.classes[j]),
+            Cell(report.classes[i]),
+            Cell(report.classes[j]),
             Cell(str(confusion[i][j]), confusion[i][j]),
-            Cell(f"{100 * confusion[i][j] / winner.support(i):.0f}", confusion[i][j] / winner.support(i)),
+            Cell(f"{100 * confusion[i][j] / report.support(i):.0f}", confusion[i][j] / report.support(i)),
         )
         for i, j in pairs[:_PAIRS]
     )
     return Table(
-        title=f"Most confused classes of {winner.label}",
+        title=f"Most confused classes of {report.label}",
         heads=(
             Head("true class", is_text=True),
             Head("predicted", is_text=True),
             Head("clips"),
-            Head("of the class, %"),
+            Head("share of the class, %"),
         ),
         rows=rows,
-        footnote=f"Test clips, summed over the runs; {len(rows)} of {plural(len(pairs), 'pair')} that were confused.",
+        footnote=f"Test clips, summed over the runs. The table shows {len(rows)} of {plural(len(pairs), 'pair')} with "
+        "confused clips.",
     )
 
 
-def _classes(winner: Winner, *, all_classes: bool) -> Table:
-    first = next(iter(winner.per_class))
-    values = winner.per_class[first]
+def _classes(report: ClassReport, *, all_classes: bool) -> Table:
+    first = next(iter(report.per_class))
+    values = report.per_class[first]
     order = sorted(
-        range(len(values)), key=lambda i: (values[i] is None, -(values[i] or 0.0), winner.classes[i], i)
+        range(len(values)), key=lambda i: (values[i] is None, -(values[i] or 0.0), report.classes[i], i)
     )  # fmt: skip
     cut = not all_classes and len(order) > _SHOWN_CLASSES
     defined = [i for i in order if values[i] is not None]
     shown = [*defined[:_ENDS], *defined[-_ENDS:]] if cut else order
     rows = tuple(
         (
-            Cell(winner.classes[i]),
+            Cell(report.classes[i]),
             *(
                 Cell(NONE) if (v := each[i]) is None else Cell(f"{100 * v:.1f}", v)
-                for each in winner.per_class.values()
+                for each in report.per_class.values()
             ),
         )
         for i in shown
     )
-    left = f"; the best and the worst {_ENDS} of {len(order)}" if cut else ""
+    left = f" The table shows the best and the worst {_ENDS} of {len(order)} classes." if cut else ""
     return Table(
-        title=f"Classes of {winner.label}",
-        heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in winner.per_class)),
+        title=f"Scores per class of {report.label}",
+        heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in report.per_class)),
         rows=rows,
-        footnote=f"Means over the runs whose test clips have the class{left}.",
+        footnote=f"Means over the runs whose test clips include the class.{left}",
     )

@@ -40,6 +40,6 @@ def _row(board: Mapping[str, Any]) -> tuple[Cell, ...]:
     interval = "" if best["low"] is None else f" [{100 * best['low']:.1f}, {100 * best['high']:.1f}]"
     frontend = NONE if best["frontend"] == "none" else best["frontend"]
     alike = sum(row["rank"] == best["rank"] for row in ranked)
-    model = best["model"] if alike == 1 else f"{best['model']}, first of {alike} that cannot be told apart"
+    model = best["model"] if alike == 1 else f"{best['model']}, first of {alike} without a significant difference"
     written = f"{head(metric)}: {score(best[metric], metric).text}{interval}"
     return Cell(board["dataset"]), Cell(model), Cell(frontend), Cell(written), Cell(str(len(ranked)))

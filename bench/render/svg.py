@@ -1,6 +1,6 @@
 """A Pareto plot as SVG: score against cost on a logarithmic axis, with numbered points and the list of their names.
 
-As a file it carries the colours of a light or a dark page; within the web page, that page's own.
+A file has the colours of a light or a dark page; a plot within the web page has the colours of that page.
 """
 
 import math
@@ -94,16 +94,16 @@ def svg(plot: Plot, theme: str | None) -> str:
 
 
 def alternative(plot: Plot) -> str:
-    """Return a plot in one sentence, for who cannot see it."""
+    """Return a plot in one sentence, for readers who cannot see it."""
     best = [point.label for point in plot.points if point.front]
-    return f"{plot.dataset}: {plot.metric} against {plot.axis.head}; on the front: {', '.join(best)}"
+    return f"{plot.dataset}: {plot.metric} against {plot.axis.head}; on the Pareto front: {', '.join(best)}"
 
 
 def style(colours: Mapping[str, str], scope: str = "") -> str:
     """Return the style of plots.
 
     Args:
-        colours: as of a theme; a web page gives variables.
+        colours: as of a theme; a web page gives CSS variables.
         scope: selector before each rule, so that a page's own text keeps its style.
     """
     c = colours
