@@ -25,7 +25,9 @@ from bench.console import (
     Seconds,
     SuiteName,
     data_folder,
+    described,
     err,
+    line_width,
     out,
     print_json,
 )  # fmt: skip
@@ -190,8 +192,8 @@ def _report(outcome: Any, grid: suites.Suite, place: Place, console: Console) ->
     """Print the summary tables, then everything that went wrong."""
     from bench.render import terminal
 
-    for table in terminal(outcome.boards):
-        console.print(table)
+    for part in terminal(outcome.boards, line_width(console), f"{place.store / grid.name}.md"):
+        console.print(part)
     console.print(
         f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
         f"Tables: {place.store / grid.name}.md, .csv, .html",
@@ -246,7 +248,7 @@ def list_(
         out.print(title, style="bold")
         for name, about in entries.items():
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
-            out.print(f"  {name:22} {about['line']}{here}", markup=False, highlight=False)
+            out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
 
 
 def _here(entry: catalog.Dataset, data_dir: Path) -> bool:

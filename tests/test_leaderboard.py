@@ -12,9 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from rich.cells import cell_len
 from rich.console import Console
 
 from bench import render
+from bench.console import described
 from bench.leaderboard import leaderboards, summary
 from bench.records import Complexity, Data, Environment, Failure, Latency, Recipe, Record, Run
 from bench.render.html import page_file
@@ -192,7 +194,7 @@ def test_other_data_than_the_majority_is_shown_and_not_ranked():
     assert [(row.label, row.rank) for row in board.rows] == [("fc", 1), ("ltc", 1), ("cnn", None)]
     assert board.rows[2].flags == ("data differ from the other systems' in fold 1",)
     assert board.data == (DATA,)
-    assert "- **cnn on logmel**: not ranked: other data" in render.markdown("t", (board,), "c")
+    assert "- **cnn on logmel**: not ranked: data differ" in render.markdown("t", (board,), "c")
     # one against one: the more complete data are the reference
     (board,) = boards(record(run("fc"), 0.9), record(run(), 0.5, data=other))
     assert [(row.label, row.rank) for row in board.rows] == [("cnn", 1), ("fc", None)]
@@ -582,6 +584,70 @@ def test_summary_and_terminal():
     assert "[red]x" in printed
     assert "80.0 [70.0, 90.0]" in printed
     assert "54.9 M" in printed
+
+
+def lines_of(found, width, columns=80):
+    """The printed lines, on a console that is `columns` wide, of tables for lines of `width` characters."""
+    console = Console(width=columns, file=io.StringIO(), soft_wrap=True)
+    for part in render.terminal(found, width, "runs/esc10.md"):
+        console.print(part)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def wide():
+    """A leaderboard whose short table needs more than 80 characters, and fewer than 120."""
+    return boards(
+        record(run("cnn", frontend="logmel-20ms"), 0.8), record(run("wavegram-logmel-cnn", frontend="logmel"), 0.9)
+    )
+
+
+def words(line):
+    return " ".join(line.split())
+
+
+def test_a_piped_table_is_whole_whatever_the_consoles_width(wide):
+    piped = lines_of(wide, None, columns=40)
+    assert piped == lines_of(wide, None, columns=300)
+    assert words(piped[1]) == "rank model front-end accuracy, % parameters MACs CPU ms, p50 / p90 runs"
+    assert words(piped[3]) == "1 wavegram-logmel-cnn logmel 90.0 [80.0, 100.0] 54.9 M 47.1 G 12.3 / 24.7 (A) 1/1"
+    assert 80 < max(map(len, piped)) <= 120
+    assert "Not shown" not in "".join(piped)
+
+
+def test_120_columns_take_the_whole_table(wide):
+    assert lines_of(wide, 120, columns=120) == lines_of(wide, None)
+
+
+def test_80_columns_leave_whole_columns_out_and_fold_no_cell(wide):
+    printed = lines_of(wide, 80)
+    assert max(map(len, printed)) <= 80
+    assert words(printed[1]) == "rank model front-end accuracy, % parameters runs"
+    assert words(printed[3]) == "1 wavegram-logmel-cnn logmel 90.0 [80.0, 100.0] 54.9 M 1/1"
+    assert words(printed[4]) == "2 cnn logmel-20ms 80.0 [70.0, 90.0] 54.9 M 1/1"
+    assert words(" ".join(printed[5:])) == "Not shown for lack of space: MACs; CPU ms, p50 / p90. See runs/esc10.md."
+
+
+def test_a_very_narrow_terminal_shortens_names_and_no_number(wide):
+    printed = lines_of(wide, 40, columns=40)
+    assert max(map(len, printed)) <= 40
+    assert words(printed[3]) == "1 wavegram-logm… 90.0 [80.0, 100.0]"
+    assert words(printed[4]) == "2 cnn 80.0 [70.0, 90.0]"
+
+
+@given(st.text(max_size=60), st.integers(35, 200))
+def test_no_line_of_a_table_is_longer_than_the_terminal(name, width):
+    found = boards(record(run(name or "x"), 0.8), record(run("fc"), 0.9))
+    assert max(cell_len(line) for line in lines_of(found, width, columns=width)) <= width
+
+
+def test_a_description_goes_on_below_itself():
+    words = "two-layer fully connected baseline, 1280-500-C on 10 x 128 input"
+    assert described("fc", words, 80).splitlines() == [
+        "  fc                     two-layer fully connected baseline, 1280-500-C on 10 x",
+        "                         128 input",
+    ]
+    assert described("fc", words, 120) == described("fc", words) == f"  fc                     {words}"
 
 
 def test_never_imports_torch():

@@ -2,11 +2,18 @@
 
 import contextlib
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
 import random
 import re
 import shutil
+import struct
+import subprocess
+import sys
+import termios
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_leaderboard import PLACE, SIZE, boards, nasty, record, run, timing
 
-from bench import pareto, published, render, sizes, tables
+from bench import catalog, pareto, published, render, sizes, tables
 from bench import suite as suites
 from bench.cli import main
 from bench.pareto import AXES, Plot, Point
@@ -294,6 +301,50 @@ def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_
     gone = sorted((root / "records").iterdir())[0]
     gone.unlink()
     assert f"{gone.name}isgone:restoreit" in said()
+
+
+def printed(command: list[str], columns: int | None) -> list[str]:
+    """Return what a command prints, on a terminal of so many columns or into a pipe."""
+    main, end = pty.openpty() if columns else os.pipe()
+    if columns:
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    call = [sys.executable, "-c", "from bench.cli import main; main()", *command]
+    with subprocess.Popen(call, stdout=end, stderr=subprocess.PIPE, env=environment | {"TERM": "xterm"}) as child:
+        os.close(end)
+        content = b""
+        with contextlib.suppress(OSError):  # a terminal whose program ended cannot be read
+            while more := os.read(main, 4096):
+                content += more
+        os.close(main)
+        problem = child.communicate(timeout=60)[1].decode()
+    assert child.returncode == 0, problem
+    return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", content.decode()).replace("\r", "").splitlines()
+
+
+@pytest.mark.parametrize("columns", [80, 120, None])
+def test_a_run_with_nothing_to_do_prints_a_table_that_fits(published_store, tmp_path, columns):
+    suite, data = published_store / "few.toml", tmp_path / "data"
+    (data / "esc10").mkdir(parents=True)
+    command = ["run", "--suite", str(suite), "--store", str(published_store), "--data-dir", str(data)]
+    lines = printed([*command, "--wandb", "disabled"], columns)
+    head = next(i for i, line in enumerate(lines) if line.startswith("rank"))
+    cells = [line.split()[1:3] for line in lines[head + 2 : head + 4]]
+    assert cells == [["fc", "logmel-1s"], ["cnn", "logmel-20ms"]]
+    assert ("MACs" in lines[head]) == (columns != 80)
+    if columns:
+        assert max(map(len, lines[: head + 4])) <= columns
+    assert any("Not shown for lack of space: " in line and "MACs" in line for line in lines) == (columns == 80)
+
+
+@pytest.mark.parametrize("columns", [80, 120, None])
+def test_a_list_breaks_no_word(columns):
+    lines = printed(["list", "models"], columns)
+    words = " ".join(" ".join(lines).split())
+    assert all(entry.line in words for entry in catalog.MODELS.values())
+    assert max(map(len, lines)) <= (columns or 1000)
+    if columns is None:
+        assert len(lines) == 1 + len(catalog.MODELS)
 
 
 def test_a_readme_gets_the_table_and_the_plots_between_its_marks(published_store):

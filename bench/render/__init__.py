@@ -8,7 +8,19 @@ from bench.render.html import html
 from bench.render.index import index
 from bench.render.markdown import brief, markdown, pictures
 from bench.render.svg import THEMES, svg
-from bench.render.terminal import terminal
+from bench.render.terminal import fitted, terminal
 from bench.render.values import csv_text, json_text
 
-__all__ = ["THEMES", "brief", "csv_text", "html", "index", "json_text", "markdown", "pictures", "svg", "terminal"]
+__all__ = [
+    "THEMES",
+    "brief",
+    "csv_text",
+    "fitted",
+    "html",
+    "index",
+    "json_text",
+    "markdown",
+    "pictures",
+    "svg",
+    "terminal",
+]

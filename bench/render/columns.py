@@ -14,12 +14,13 @@ _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), 
 _NOT_A_SHARE = frozenset({"d_prime", "nll"})
 LEGEND = (
     "Scores are means over folds and seeds, with a 95 % interval in brackets. A row has a rank only if all its runs "
-    "are done, on the same data as the runs of the other rows. MACs are the model's multiply-adds for one clip; FLOPs "
-    "are twice as many. The tables show the MACs of the front-end in a column of their own, and the plots add them. Bytes "
-    "are those of the weights and of fixed tables such as filter banks. Latency is measured end to end for one clip at "
-    "batch size 1. Its grade A, B or C says how steady the timing was and how slow the machine was at that time; "
-    "timings of grade C are not comparable. The real-time factor is the CPU latency divided by the length of the clip. "
-    f"The size and the training time of a fusion are the sums over its members. {NONE} means not measured."
+    "are done, on the same data as the runs of the other rows. MACs are the model's multiply-adds for one clip; "
+    "FLOPs are twice as many. The tables show the MACs of the front-end in a column of their own, and the plots add "
+    "them. Bytes are those of the weights and of fixed tables such as filter banks. Latency is measured end to end "
+    "for one clip at batch size 1. Its grade A, B or C says how steady the timing was and how slow the machine was "
+    "at that time; timings of grade C are not comparable. The real-time factor is the CPU latency divided by the "
+    "length of the clip. The size and the training time of a fusion are the sums over its members. "
+    f"{NONE} means not measured."
 )
 
 
@@ -77,12 +78,14 @@ def _table(board: Leaderboard, shown: list[Column]) -> Table:
     )
 
 
-_IN_SHORT = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
+LEAST_IMPORTANT = ("MACs", "parameters", "CPU ms, p50 / p90", "runs", "front-end")
+"""Columns that a narrow terminal leaves out, the least important one first."""
 
 
 def short(board: Leaderboard) -> list[Column]:
-    """Return the columns of the terminal's table."""
-    return [c for c in columns(board) if c.head in _IN_SHORT or c.head == head(board.primary)]
+    """Return the columns of the short table."""
+    kept = {"rank", "model", head(board.primary), *LEAST_IMPORTANT}
+    return [column for column in columns(board) if column.head in kept]
 
 
 def head(metric: str) -> str:
