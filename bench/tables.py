@@ -1,7 +1,7 @@
-"""A suite's tables in a store, drawn from the records and from nothing else.
+"""A suite's tables in a store, drawn from nothing but the records.
 
 `<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A store called `leaderboards` also has an
-index of its suites, README.md, and a README.md beside it is kept up to date between marks:
+index of its suites, README.md, and the command updates a README.md next to that folder between marks:
 
 - `<!-- table all synthetic -->` (suite and dataset) to `<!-- end -->`: the short table;
 - `<!-- plot all synthetic -->` to `<!-- end -->`: the Pareto plots; with an axis (`<!-- plot all synthetic macs -->`;
@@ -21,11 +21,11 @@ from bench.store import Store, write_whole
 from bench.suite import Suite
 
 COMPLEXITY = "complexity.md"
-"""The page of sizes, which is drawn from the models and not from records."""
+"""The page of sizes. It is drawn from the models and not from records."""
 
 
 def boards(store: Store, suite: Suite) -> tuple[tuple[Leaderboard, ...], list[RecordError]]:
-    """Return a suite's leaderboards, and what is wrong with records that could not be read.
+    """Return a suite's leaderboards, and the errors of records that could not be read.
 
     An optional dataset without a single record has no board.
     """
@@ -61,7 +61,7 @@ def texts(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Pa
 
 
 def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
-    """Return what the names of each leaderboard's plots begin with: the suite's name, of several also the dataset's."""
+    """Return the beginning of each plot's name: the suite's name, and the dataset's where the suite has several."""
     names: list[str] = []
     for board in found:
         words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")
@@ -129,7 +129,7 @@ def dropped(store: Store, suite: Suite) -> list[str]:
         rows = [row for board in content["leaderboards"] for row in board["rows"]]
         keys = {str(key) for row in rows for key in row["records"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # edited or not there: `stale` tells
+        return []  # edited or not there: `stale` reports it
     return sorted(key for key in keys if not store.path(key).exists())
 
 

@@ -1,7 +1,7 @@
 """Leaderboards as Markdown, CSV, JSON, a self-contained web page, SVG plots, a table in the terminal.
 
-The same records give the same bytes. Names and messages come from files that others may have written, so each format
-escapes them: Markdown, HTML and SVG so that they stay text, CSV so that a spreadsheet does not run them as a formula.
+The same records give the same bytes. Names and messages may come from files of other people, so each format escapes
+them: in Markdown, HTML and SVG they stay text, and in CSV a spreadsheet does not run them as a formula.
 """
 
 from bench.render.html import html

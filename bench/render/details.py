@@ -15,7 +15,7 @@ _MATRIX = 12
 _PAIRS = 15
 _SHOWN_CLASSES = 50
 _ENDS = 10
-"""Number of best and of worst classes that are shown where not all are."""
+"""Number of best and of worst classes that a shortened table shows."""
 _WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
 
 

@@ -15,13 +15,13 @@ from bench.render.svg import THEMES, style, svg
 
 
 def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "") -> str:
-    """Return the leaderboards as one page: tables to sort and filter, plots, light or dark as the reader's system.
+    """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
     Args:
         title: of the page.
         leaderboards: one section each.
-        command: shell command that makes the records and the tables again.
-        note: what stands below the title.
+        command: shell command that reproduces the records and the tables.
+        note: text below the title.
     """
     rules, script = _style(), page_file("page.js")
     sections = [

@@ -19,9 +19,9 @@ def markdown(
     Args:
         title: of the page.
         leaderboards: one section each.
-        command: shell command that makes the records and the tables again.
-        stems: what the names of each leaderboard's plots begin with; without, the page shows none.
-        note: what stands below the title.
+        command: shell command that reproduces the records and the tables.
+        stems: the beginning of the names of each leaderboard's plots; a page without stems shows no plots.
+        note: text below the title.
     """
     sections = [
         {
@@ -40,16 +40,16 @@ def markdown(
 
 
 def brief(board: Leaderboard) -> str:
-    """Return the short table of one leaderboard as GitHub Markdown: what the terminal shows."""
+    """Return the short table of one leaderboard as GitHub Markdown."""
     return templating.render("brief.md.j2", found=columns.brief(board))
 
 
 def pictures(board: Leaderboard, stem: str, axis: str | None = None) -> Iterator[str]:
-    """Yield a leaderboard's plots as HTML that Markdown takes, light or dark as the reader's page is.
+    """Yield a leaderboard's plots as HTML within Markdown, in the light or dark colours of the reader's page.
 
     Args:
         board: the leaderboard.
-        stem: what the plots' addresses begin with.
+        stem: the beginning of the plots' addresses.
         axis: only the plot on this one.
     """
     for plot in pareto.plots(board):

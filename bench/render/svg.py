@@ -183,7 +183,7 @@ def _inside(box: Box, within: Box) -> bool:
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
-    """Return how wide a text of 11 px is at most, in the wider of the usual fonts."""
+    """Return an upper bound of the width of a text of 11 px in the usual fonts."""
     narrow, wide = "ijl.,:;|!'()[]ftr ", "mwMW@%—…"
     total = sum(0.36 if c in narrow else 0.95 if c in wide or ord(c) > 0x2E7F else 0.66 for c in plain(text))
     return 11 * total * (1.09 if bold else 1.0)
@@ -209,7 +209,7 @@ def _frame(plot: Plot, inner: int) -> Iterator[str]:
 
 
 def _fitted(text: str, size: int) -> str:
-    """Return as much of a text as fits the width."""
+    """Return a text, shortened to the width of the plot."""
     text = plain(text)
     while text_width(text) * size / 11 > WIDTH - 16:
         text = f"{text.rstrip('…')[:-1]}…"
@@ -217,7 +217,7 @@ def _fitted(text: str, size: int) -> str:
 
 
 def _score_ticks(low: float, high: float) -> list[float]:
-    """Return four to nine round shares within the axis, none below 0 or above 1."""
+    """Return four to nine round values within the axis and within [0, 1]."""
     step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 9 or s == 0.2)
     first = math.ceil(max(low, 0.0) / step - 1e-9)
     last = math.floor(min(high, 1.0) / step + 1e-9)
@@ -235,7 +235,7 @@ def cost_ticks(low: float, high: float) -> list[float]:
 
 
 def _tick(cost: float, unit: str) -> str:
-    """Write a round cost without needless zeros."""
+    """Return a round cost as text without trailing zeros."""
     if unit:
         return f"{cost:g} {unit}"
     number, _, prefix = prefixed(cost).partition(" ")
@@ -258,7 +258,7 @@ def _leader(spot: _Spot, box: Box) -> Iterator[str]:
 
 
 def _columns(spots: Sequence[_Spot]) -> int:
-    """Return in how many columns the names fit."""
+    """Return the number of columns that the list of names has room for."""
     widest = max(text_width(spot.point.label, bold=spot.point.front) for spot in spots)
     return 2 if len(spots) > 1 and _INDENT + widest < (WIDTH - 16) / 2 else 1
 
@@ -274,7 +274,7 @@ def _names(spots: Sequence[_Spot], columns: int, top: int) -> Iterator[str]:
 
 
 def _mark(plot: Plot, spot: _Spot) -> Iterator[str]:
-    """Yield a point with its whisker and what a pointer over it reads."""
+    """Yield a point with its whisker and the text that a pointer over it shows."""
     point = spot.point
     low, high = point.interval or (None, None)
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"

@@ -1,4 +1,4 @@
-"""A table as each format draws it."""
+"""A table, independent of the format that it is drawn in."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class Table:
         title: in one line.
         heads: one per column.
         rows: cells in the order of the columns.
-        footnote: what a reader has to know; may be empty.
+        footnote: text below the table; may be empty.
     """
 
     title: str

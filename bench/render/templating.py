@@ -1,7 +1,7 @@
-"""The templates of the pages: Jinja files in `templates/`, where any text stays text.
+"""The templates of the pages: Jinja files in `templates/`.
 
-In an HTML template every value is escaped, unless the template says that it is safe. Markdown has no such rule in
-Jinja: its templates pass each text through the filter `md`.
+An HTML template escapes every value that it does not mark as safe. A Markdown template passes each text through the
+filter `md`, for Jinja has no escaping of Markdown.
 """
 
 from functools import cache
@@ -18,7 +18,10 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: name of its file; one that ends in `.html.j2` escapes each value.
-        values: by name; a name that the template uses and that is missing is an error.
+        values: by name.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a name that is not among the values.
     """
     return _environment(escape=template.endswith(".html.j2")).get_template(template).render(values)
 

@@ -1,4 +1,4 @@
-"""Tables in the terminal. A cell is never folded: what does not fit are whole columns, the least important first."""
+"""Tables in the terminal. No cell is folded: a narrow terminal shows fewer columns."""
 
 import textwrap
 from collections.abc import Iterator, Sequence, Set
@@ -14,7 +14,7 @@ from bench.render.table import Table
 from bench.render.text import plain
 
 _SHORTEST = 8
-"""Characters of a name that stay where even the last columns are too wide."""
+"""Number of characters that a shortened name keeps at least."""
 
 
 def terminal(

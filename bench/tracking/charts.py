@@ -21,7 +21,7 @@ BINS = 15  # as many as the calibration error has
 
 @dataclass(frozen=True)
 class Chart:
-    """One of W&B's own charts: what draws it, the table's columns, which of them it takes for what, and its words."""
+    """One of W&B's own charts: its specification, the table's columns, the columns' roles, and its labels."""
 
     spec: str
     columns: tuple[str, ...]
