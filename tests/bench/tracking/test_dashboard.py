@@ -20,7 +20,7 @@ from PIL import Image
 from bench import suites
 from bench.errors import BenchError
 from bench.leaderboard import files
-from bench.records import Record, Store
+from bench.records import Record, Snapshot, Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
@@ -185,7 +185,8 @@ def record(store: Path, key: str) -> Record:
 @pytest.fixture
 def boards(store: Path, suite: Path) -> tuple[Any, ...]:
     pytest.importorskip("wandb_workspaces", reason="needs the dashboard extra: wandb-workspaces")
-    return files.boards(Store(store), suites.read(str(suite)))[0]
+    grid = suites.read(str(suite))
+    return files.boards(Snapshot(Store(store), grid.runs()), grid)
 
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # wandb-workspaces' own

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fakes.boards import SIZE, boards, timing
+from fakes.boards import record as scored
+from fakes.boards import run as of
 from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, frames, read_runs
 from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
-from test_leaderboard import SIZE, boards, timing
-from test_leaderboard import record as scored
-from test_leaderboard import run as of
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from bench import suites
