@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from bench import catalog
-from bench.cli.options import App, AsJson, DataDir, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, data_folder, described, err, line_width, out, print_json, wrapped
 from bench.errors import BenchError, SuiteError
 from bench.records import Store
 
@@ -37,7 +37,8 @@ def data_status(
         print_json(status)
     else:
         for each, about in status.items():
-            out.print(f"{each:22} {about['where']}: {about['problem'] or 'here'}", markup=False, highlight=False)
+            line = described(each, f"{about['where']}: {about['problem'] or 'here'}", line_width(out), margin=0)
+            out.print(line, markup=False, highlight=False)
     if name and status[name]["problem"]:
         raise typer.Exit(1)
 
@@ -198,7 +199,7 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     """Print what was found: counts first, what is wrong last."""
 
     def line(words: str, console: Any = out) -> None:
-        console.print(words, markup=False, highlight=False)
+        console.print(wrapped(words, line_width(console)), markup=False, highlight=False)
 
     of = f" of {verdict.clips_official:,}" if verdict.clips_official else ""
     silent = f", {verdict.silent} of them silent" if verdict.silent else ""

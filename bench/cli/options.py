@@ -1,7 +1,7 @@
 """What the commands of several files share: the consoles, how options are parsed, options, and where the data is."""
 
 import json
-import sys
+import textwrap
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
@@ -14,9 +14,11 @@ import typer.core
 from rich.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
-out = Console(soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+_INDENT = 25
+"""Where the descriptions of a list begin."""
 
 
 class OnceCommand(typer.core.TyperCommand):
@@ -71,6 +73,37 @@ Embedding = Annotated[
 ]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def line_width(console: Console) -> int | None:
+    """Return the characters of a line of a terminal; None for a file or a pipe, where a line has no end."""
+    return console.width if console.is_terminal else None
+
+
+def described(name: str, words: str, width: int | None = None, margin: int = 2) -> str:
+    """Return a line of a list: a name and its description, which goes on below itself where it is longer than a line.
+
+    Args:
+        name: on the left.
+        words: the description.
+        width: characters of a line; None for no limit.
+        margin: number of spaces before the name.
+    """
+    indent = _INDENT - 2 + margin
+    return wrapped(f"{' ' * margin}{name:{_INDENT - 3}} {words}", width, indent)
+
+
+def wrapped(line: str, width: int | None, indent: int = 4) -> str:
+    """Return a line broken between words, and the following lines indented.
+
+    Args:
+        line: the line.
+        width: characters of a line; None, or a width that leaves no room next to the indent, for no limit.
+        indent: number of spaces before the following lines.
+    """
+    if width is None or width < 2 * indent:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def data_folder(given: Path | None) -> Path:

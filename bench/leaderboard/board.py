@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY
-from bench.leaderboard.confusions import Winner, winner
+from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.ranking import flag_devices, rank
 from bench.leaderboard.rows import UNKNOWN_FAILURE, Row, make_row, reference_data
 from bench.leaderboard.systems import (
@@ -41,7 +41,7 @@ class Leaderboard:
         missing: number of runs without a record.
         notes: what a reader has to know of the whole table.
         environments: where the runs ran, each once.
-        winner: the first row's classes; None where no row is ranked.
+        class_report: of the first row; None where no row is ranked.
     """
 
     dataset: str
@@ -59,7 +59,7 @@ class Leaderboard:
     missing: int
     notes: tuple[str, ...]
     environments: tuple[Environment, ...]
-    winner: Winner | None = None
+    class_report: ClassReport | None = None
 
     @property
     def name(self) -> str:
@@ -145,7 +145,7 @@ def _board(
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
         environments=tuple(environments[key] for key in sorted(environments)),
-        winner=winner(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
+        class_report=class_report(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
         if ranked and ranked[0].rank
         else None,
     )
@@ -157,10 +157,10 @@ def _notes(done: Sequence[Record]) -> Iterator[str]:
         counts = {r.defined[name] for r in done if name in r.defined}
         if any(k < n for k, n in counts):
             some, all_ = _span(k for k, _ in counts), _span(n for _, n in counts)
-            yield f"{name} is the mean over {some} of {all_} classes; the test clips cannot score the others."
+            yield f"{name} is the mean over {some} of {all_} classes; it is undefined for the other classes."
     commits = sorted({r.environment.commit or "no commit" for r in done if r.environment})
     if len(commits) > 1:
-        yield f"The runs are of {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
+        yield f"The runs come from {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
 
 
 def _span(numbers: Iterable[int]) -> str:

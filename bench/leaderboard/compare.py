@@ -14,7 +14,7 @@ from bench.records import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """System A less system B on one dataset.
+    """The difference between system A and system B on one dataset.
 
     Attributes:
         dataset: its name.
@@ -25,10 +25,10 @@ class Comparison:
         score_b: B's.
         difference: of the scores, with its interval and p-value: paired bootstrap over the test clips' sources (and
             over seeds).
-        only_a: clips that A alone has right, over all folds and seeds; None where logits are not at hand, or clips have
-            several labels.
-        only_b: clips that B alone has right.
-        mcnemar_p: exact two-sided McNemar test on them, which takes every clip for independent.
+        only_a: number of clips that only A classifies correctly, over all folds and seeds; None without logits or where
+            clips have several labels.
+        only_b: number of clips that only B classifies correctly.
+        mcnemar_p: p-value of the exact two-sided McNemar test on them; it treats the clips as independent.
     """
 
     dataset: str
@@ -84,7 +84,7 @@ def _name(row: Row) -> str:
 
 
 def _find(board: Leaderboard, wanted: str) -> Row:
-    """Return the row of that name; else the one whose name begins so."""
+    """Return the row of that name, or else the only row whose name begins with it."""
     names = {_name(row): row for row in board.rows}
     exact = [row for name, row in names.items() if wanted in (name, row.label)]
     alike = exact or [row for name, row in names.items() if name.startswith(wanted)]
@@ -96,7 +96,7 @@ def _find(board: Leaderboard, wanted: str) -> Row:
 
 
 def _discordant(one: Row, other: Row, store: Store) -> tuple[int, int] | tuple[None, None]:
-    """Return how many clips one has right alone, and the other, over the cells that both have logits of."""
+    """Return how many clips only one and only the other classifies correctly, over cells that both have logits of."""
     only = [0, 0]
     for cell in one.cells.keys() & other.cells.keys():
         right = []

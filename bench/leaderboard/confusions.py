@@ -1,4 +1,4 @@
-"""What the best system of a leaderboard confuses and how it does on each class, summed up over its runs."""
+"""A system's scores per class and its confusion matrix, summed up over its runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ PER_CLASS = {"single": ("macro_f1", "macro_precision", "macro_recall"), "multi":
 
 
 @dataclass(frozen=True)
-class Winner:
-    """The first row's classes.
+class ClassReport:
+    """Scores per class and confusions of a leaderboard's first row.
 
     Attributes:
         label: of the row.
@@ -41,14 +41,14 @@ class Winner:
         return sum((self.confusion or ())[label])
 
 
-def winner(label: str, records: Sequence[Record], task: str) -> Winner | None:
-    """Sum up the finished runs of one system; None where they do not have the same classes, or none of them any."""
+def class_report(label: str, records: Sequence[Record], task: str) -> ClassReport | None:
+    """Sum up the finished runs of one system; None if their classes differ or are not recorded."""
     classes = {r.classes for r in records}
     if len(classes) != 1 or not (names := classes.pop()):
         return None
     tables = [r.confusion for r in records if r.confusion is not None]
     whole = len(tables) == len(records)
-    return Winner(
+    return ClassReport(
         label=label,
         classes=names,
         per_class={

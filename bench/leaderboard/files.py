@@ -1,4 +1,4 @@
-"""A suite's tables in a store, drawn from the records and from nothing else.
+"""A suite's tables in a store, drawn from nothing but the records.
 
 `<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A published store also has an index of its
 suites, README.md. A README elsewhere is filled between marks, where a command is given its name:
@@ -20,7 +20,7 @@ from bench.records import Snapshot, Store, write_whole
 from bench.suites import Suite
 
 COMPLEXITY = "complexity.md"
-"""The page of sizes, which is drawn from the models and not from records."""
+"""The page of sizes. It is drawn from the models and not from records."""
 INDEX = "README.md"
 """The page of a published store that lists its suites."""
 
@@ -69,7 +69,7 @@ def texts(
 
 
 def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
-    """Return what the names of each leaderboard's plots begin with: the suite's name, of several also the dataset's."""
+    """Return the beginning of each plot's name: the suite's name, and the dataset's where the suite has several."""
     names: list[str] = []
     for board in found:
         words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")

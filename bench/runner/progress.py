@@ -1,7 +1,8 @@
-"""What a suite, or a download, shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""What a suite, a download or a measurement shows while it runs: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from rich.console import Console
@@ -10,11 +11,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 TIMING_SECONDS = 6.6
 """Time that the timing of one model on one backend takes, assumed until models have been timed here."""
@@ -202,6 +206,84 @@ class Progress:
     def _describe(self) -> None:
         words = [f"{key} {news}" for key, news in sorted(self.now.items())]
         self.bar.update(self.task, description=escape("  ".join(words)))
+
+
+class Steps:
+    """Which of some measurements is being made, and the time left.
+
+    A terminal shows a bar; elsewhere a line is printed as each measurement begins.
+
+    Args:
+        console: where to write.
+        total: number of measurements.
+        each: seconds that one takes, assumed until two have been made.
+        clock: returns seconds.
+    """
+
+    def __init__(self, console: Console, total: int, each: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.total = total
+        self.each = each
+        self.clock = clock
+        self.done = 0
+        self._pace = _Pace()
+        self._began: float | None = None
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _TimeLeft(self),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Show a measurement while it is made, and count it."""
+        self._began = self.clock()
+        self.bar.update(self.task, description=escape(f"timing {what}"))
+        if not self.console.is_terminal:
+            line = f"[{self.done + 1}/{self.total}] timing {what}  (about {rounded(self.seconds_left(), 0, ' s')} left)"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        try:
+            yield
+        finally:
+            self._pace.add(self.clock() - self._began, first=not self.done)
+            self._began = None
+            self.done += 1
+            self.bar.update(self.task, completed=self.done)
+
+    def skip(self, count: int) -> None:
+        """Leave out measurements that turn out not to be needed."""
+        self.total -= count
+        self.bar.update(self.task, total=self.total)
+
+    def seconds_left(self) -> float:
+        """Return an estimate of the time left."""
+        each = self._pace.mean or self.each
+        running = 0.0 if self._began is None else min(each, self.clock() - self._began)
+        return each * (self.total - self.done) - running
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left of `Steps`, which moves on while a measurement is made."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def render(self, task: Task) -> Text:
+        """Return the words."""
+        return Text(f"about {rounded(self.steps.seconds_left(), 0, ' s')} left")
 
 
 class Bytes:

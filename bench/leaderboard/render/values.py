@@ -37,7 +37,7 @@ def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def json_text(title: str, leaderboards: Sequence[Leaderboard]) -> str:
-    """Return the same rows as strict JSON, with the keys of the records they are drawn from.
+    """Return the same rows as strict JSON, with the keys of the records behind each row.
 
     Args:
         title: of the page.
@@ -53,18 +53,18 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         | {"records": sorted(map(plain, row.finished))}
         for row in board.rows
     ]
-    winner = board.winner
+    report = board.class_report
     return {
         "dataset": plain(board.name),
         "primary": board.primary,
         "detectable": _json_value(board.detectable),
         "rows": rows,
-        "winner": winner
+        "winner": report
         and {
-            "model": plain(winner.label),
-            "classes": [plain(name) for name in winner.classes],
-            "per_class": {name: [_json_value(v) for v in values] for name, values in winner.per_class.items()},
-            "confusion": winner.confusion,
+            "model": plain(report.label),
+            "classes": [plain(name) for name in report.classes],
+            "per_class": {name: [_json_value(v) for v in values] for name, values in report.per_class.items()},
+            "confusion": report.confusion,
         },
     }
 
@@ -82,7 +82,7 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
 
 
 def _csv_cell(value: str | int | float | None) -> str:
-    """Write a value; text that a spreadsheet would take for a formula gets a quote before it."""
+    """Write a value; a quote precedes text that a spreadsheet would take for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

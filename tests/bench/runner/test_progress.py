@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, rounded
+from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, Steps, rounded
 
 
 class Clock:
@@ -147,3 +147,36 @@ def test_lines_say_whether_the_estimate_includes_timing(progress: Progress, cloc
 )
 def test_a_positive_number_is_not_shown_as_zero(value: float, digits: int, expected: str) -> None:
     assert rounded(value, digits, " ms") == expected
+
+
+def test_steps_print_a_line_as_each_begins_and_estimate_from_what_was_measured(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Steps(console, total=5, each=3.0, clock=clock) as steps:
+        assert steps.seconds_left() == pytest.approx(15.0)
+        for what, seconds in (("a", 9.0), ("b", 4.0)):
+            with steps.step(what):
+                clock.now += seconds
+        steps.skip(1)
+        assert steps.seconds_left() == pytest.approx(2 * 4.0)
+        with steps.step("c"):
+            clock.now += 1.0
+            assert steps.seconds_left() == pytest.approx(2 * 4.0 - 1.0)
+        with pytest.raises(KeyError), steps.step("d"):
+            raise KeyError
+        assert (steps.done, steps.total) == (4, 4)
+    assert console.file.getvalue().splitlines() == [
+        "[1/5] timing a  (about 15 s left)",
+        "[2/5] timing b  (about 12 s left)",
+        "[3/4] timing c  (about 8 s left)",
+        "[4/4] timing d  (about 2 s left)",
+    ]
+
+
+def test_steps_show_a_bar_on_a_terminal(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with Steps(console, total=2, each=30.0, clock=clock) as steps, steps.step("eager, model"):
+        steps.bar.refresh()
+    shown = console.file.getvalue()
+    assert "timing eager, model" in shown
+    assert "about 60 s left" in shown
+    assert "[1/2]" not in shown
