@@ -11,9 +11,10 @@ import typer
 from rich.progress import Progress
 
 from bench import catalog
-from bench.cli.options import App, AsJson, DataDir, data_folder, described, err, line_width, out, print_json, wrapped
+from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, wrapped
 from bench.errors import BenchError, SuiteError
 from bench.records import Store
+from bench.runner.settings import data_folder
 
 app = App(no_args_is_help=True, help="Where the datasets are, and getting them.")
 

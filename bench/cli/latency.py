@@ -20,7 +20,6 @@ from bench.cli.options import (
     FrontendName,
     SampleRate,
     Seconds,
-    data_folder,
     err,
     line_width,
     out,
@@ -29,6 +28,7 @@ from bench.cli.options import (
 from bench.errors import BenchError, ProfileError, SuiteError
 from bench.records import Latency, Scope, Store, graded
 from bench.runner.progress import Steps, rounded
+from bench.runner.settings import data_folder
 
 if TYPE_CHECKING:
     from bench.leaderboard.render.table import Table

@@ -10,12 +10,12 @@ from bench.cli.options import (
     App,
     AsJson,
     DataDir,
-    data_folder,
     described,
     line_width,
     out,
     print_json,
 )
+from bench.runner.settings import data_folder
 from bench.suites import recipes
 
 app = App()

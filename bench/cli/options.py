@@ -8,7 +8,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import platformdirs
 import typer
 import typer.core
 from rich.console import Console
@@ -104,11 +103,6 @@ def wrapped(line: str, width: int | None, indent: int = 4) -> str:
     if width is None or width < 2 * indent:
         return line
     return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-
-
-def data_folder(given: Path | None) -> Path:
-    """Return the folder with one folder per dataset: the given one, or the user's."""
-    return (given or Path(platformdirs.user_data_dir("audio-classification-bench"))).expanduser().resolve()
 
 
 def print_json(content: Any) -> None:

@@ -9,11 +9,11 @@ import typer
 
 from bench import suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import App, AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.records import Snapshot, Store, write_whole
 from bench.runner.progress import rounded
-from bench.runner.settings import RunSettings
+from bench.runner.settings import RunSettings, data_folder
 
 app = App()
 Readme = Annotated[

@@ -1,6 +1,5 @@
 """`bench run`."""
 
-import shutil
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,16 +15,15 @@ from bench.cli.options import (
     DataDir,
     Device,
     SuiteName,
-    data_folder,
     err,
     line_width,
     out,
     print_json,
 )
 from bench.errors import SuiteError
-from bench.profiling.environment import usable_cores
+from bench.profiling.environment import default_workers
 from bench.records import Run, Snapshot, Store
-from bench.runner.settings import RunSettings
+from bench.runner.settings import RunSettings, data_folder
 
 if TYPE_CHECKING:
     from bench.runner.driver import Outcome
@@ -83,7 +81,7 @@ def run(
         data_dir=data_folder(data_dir),
         device=device.value,
         threads=threads,
-        workers=workers or _workers(device, threads),
+        workers=workers or default_workers(device.value, threads),
         loaders=loaders,
     )
     if dry_run:
@@ -127,13 +125,6 @@ def run(
         raise typer.Exit(130)
     if outcome.failed or outcome.missing:
         raise typer.Exit(1)
-
-
-def _workers(device: Device, threads: int) -> int:
-    """Return how many runs to train at the same time: one per core, or one where there is a GPU to share."""
-    if device is not Device.cpu and shutil.which("nvidia-smi"):
-        return 1
-    return max(1, usable_cores() // threads)
 
 
 def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, as_json: bool) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
+from bench.profiling.child_processes import start
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
 from bench.records import Latency, Scope, aggregate
@@ -168,7 +169,7 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     here, there = context.Pipe()
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
     process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
-    process.start()
+    start(process)
     there.close()
     try:
         result = here.recv()

@@ -79,7 +79,13 @@ def sized(
 
 
 def untrained(
-    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
+    name: str,
+    classes: int,
+    seconds: float | None,
+    sample_rate: int,
+    frontend: str | None,
+    embedding: str | None,
+    arguments: Json | None = None,
 ) -> tuple[AudioModel, tuple[int, ...], float]:
     """Return an untrained model by name, the shape of its clip, and the clip's length in seconds.
 
@@ -90,6 +96,7 @@ def untrained(
         sample_rate: in hertz.
         frontend: of the catalogue; None takes the model's own.
         embedding: "10x128" for an embedding sequence of 10 frames, one a second, instead of a waveform.
+        arguments: constructor arguments of the model.
 
     Raises:
         SuiteError: the model is unknown, or cannot be built so.
@@ -109,7 +116,7 @@ def untrained(
         shape, length = (int(frames), int(features)), seconds or float(frames)
     ears = frontend or ("none" if embedding else known.frontend)
     try:
-        return sized(name, ears, {}, shape, sample_rate, classes), shape, length
+        return sized(name, ears, arguments or {}, shape, sample_rate, classes), shape, length
     except ModelError as error:
         raise SuiteError(str(error)) from error
 

@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
+from bench.profiling.child_processes import start
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
 
@@ -31,7 +32,7 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
                 job = waiting.popleft()
                 here, there = context.Pipe()
                 process = context.Process(target=_child, args=(there, job), name=job.key)
-                process.start()
+                start(process)
                 there.close()
                 running[here] = job, process
             for ready in wait(list(running)):
