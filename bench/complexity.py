@@ -212,8 +212,8 @@ class _Watch(TorchDispatchMode):
     ) -> Any:
         if isinstance(func, HigherOrderOperator):
             raise ProfileError(
-                f"{self.name} uses torch's {func.__name__}, whose multiply-adds cannot be counted: write it as a loop or "
-                f"a condition of Python, such as `for frame in features.unbind(2)`; attention as "
+                f"{self.name} uses torch's {func.__name__}, whose multiply-adds cannot be counted: write it as a "
+                f"loop or a condition of Python, such as `for frame in features.unbind(2)`; attention as "
                 f"`scaled_dot_product_attention`"
             )
         kwargs = kwargs or {}
