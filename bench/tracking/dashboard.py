@@ -15,6 +15,7 @@ from bench.records import Json
 from bench.redaction import redacted
 from bench.store import write_whole
 from bench.tracking.charts import CHARTS, COSTS, Chart, pareto_chart
+from bench.tracking.limits import DATASET, NAME, fitted
 from bench.tracking.mirror import PROJECT
 
 SECONDS = 20
@@ -99,7 +100,7 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=100),
         runset_settings=ws.RunsetSettings(
-            filters=ws.And(ws.Metric("Group") == suite),
+            filters=ws.And(ws.Metric("Group") == fitted(suite, NAME)),
             groupby=[ws.Metric("Group"), ws.Metric("JobType")],
         ),
     )
@@ -114,14 +115,16 @@ def as_json(workspace: Any) -> Json:
 
 def _boards(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
     for board in boards:
-        yield wr.WeavePanelSummaryTable(table_name=f"leaderboard/{board.name}", layout=wr.Layout(w=24, h=10))
+        yield wr.WeavePanelSummaryTable(
+            table_name=f"leaderboard/{fitted(board.name, DATASET)}", layout=wr.Layout(w=24, h=10)
+        )
 
 
 def _costs(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
     """Yield the systems of each leaderboard, and every single run."""
     for board in boards:
         for cost in COSTS:
-            yield _custom(wr, f"pareto/{board.name}/{cost}", pareto_chart(cost, board.primary))
+            yield _custom(wr, f"pareto/{fitted(board.name, DATASET)}/{cost}", pareto_chart(cost, board.primary))
     for primary in dict.fromkeys(board.primary for board in boards):
         for cost in ("complexity/macs", "complexity/parameters", "latency/cpu-1-end-to-end/p50_ms"):
             yield wr.ScatterPlot(
