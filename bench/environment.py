@@ -5,7 +5,10 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from functools import cache
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Literal
 
@@ -86,6 +89,25 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     with contextlib.suppress(RuntimeError):
         torch.set_num_interop_threads(threads)
+
+
+def process_context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
+    """Return what starts child processes: a fork server, or new interpreters where there is none (Windows).
+
+    Args:
+        preload: modules that the fork server imports once; new interpreters import what they need themselves.
+    """
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload([*preload])
+    return context
+
+
+def load_average() -> float:
+    """Return how many processes the machine ran in the last minute; 0 where the system does not say (Windows)."""
+    average = getattr(os, "getloadavg", None)
+    return average()[0] if average else 0.0
 
 
 def usable_cores() -> int:
