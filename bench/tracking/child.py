@@ -184,11 +184,10 @@ def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
 
 def _mirror_tables(begin: Json, clock: Clock, tables: Sequence[Table]) -> None:
     """Write the leaderboards, and each one's scores against its costs, as one W&B run of the suite."""
-    name = f"{begin['group']}-summary"
-    identity = fitted(name, limits.SUMMARY_ID, limits.RESERVED)
-    with _wandb_run(begin, identity, name, "summary", [], {}, failed=False) as mirrored:
+    suite = begin["group"]
+    with _wandb_run(begin, limits.summary_id(suite), f"{suite}-summary", "summary", [], {}, failed=False) as mirrored:
         for board, columns, rows in tables:
-            dataset = fitted(board, limits.DATASET)
+            dataset = limits.dataset_of(suite, board)
             mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
             clock.tick()
             for cost in charts.COSTS:

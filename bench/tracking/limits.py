@@ -13,9 +13,9 @@ RUN_ID = 90
 """Characters of a run's id: W&B names the artifact of a table `run-<id>-<key>-<6 characters>`, at most 128 in all, and
 the longest key of a record's tables is `average-precision_table`."""
 SUMMARY_ID = 46
-"""Characters of the id of a suite's own run, whose keys contain the name of a dataset."""
-DATASET = 46
-"""Characters of a dataset's name in a key, such as `pareto/<dataset>/cpu_p50_ms_table`."""
+"""Characters of the id of a suite's own run, whose keys contain the name of a dataset with its arguments."""
+_SUMMARY = 92
+"""Characters of that id and of a dataset's name together: the longest key is `pareto/<dataset>/cpu_p50_ms_table`."""
 RESERVED = ":;,#?/'\\%"
 """Characters that neither an id nor the name of an artifact may contain."""
 
@@ -37,3 +37,13 @@ def fitted(text: str, limit: int, reserved: str = "") -> str:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
     return f"{allowed[: limit - _DIGEST - 1]}-{digest}"
+
+
+def summary_id(suite: str) -> str:
+    """Return the id of a suite's own run."""
+    return fitted(f"{suite}-summary", SUMMARY_ID, RESERVED)
+
+
+def dataset_of(suite: str, board: str) -> str:
+    """Return the name of a leaderboard's dataset in the keys of the suite's own run."""
+    return fitted(board, _SUMMARY - len(summary_id(suite)))
