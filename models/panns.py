@@ -439,6 +439,7 @@ class WavegramLogmelCNN(WavegramCNN):
         super().__init__(frontend, features, frames, classes, scale, weights)
         rate = round(frontend.frame_rate)
         self.logmel = LogMel(rate, self.published_bands, frames_per_second=rate / HOP, closing_frame=True)
+        self.logmel.power.counted_by_formula = True  # type: ignore[assignment]
 
     def uncounted_macs(self) -> int:
         """Multiply-adds of the spectrogram for one clip but for the mel filters, a product that is counted."""
