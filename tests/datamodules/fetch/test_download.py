@@ -329,7 +329,10 @@ def test_another_size_than_published_is_seen_before_the_body(server: Server, tmp
     source = offered(server)
     have = stopped(server, source, tmp_path / "set")
     server.files["set.zip"] = b"<html>Log in</html>"
-    for server.ranges, said in ((False, r"19 bytes, but 3,000,\d+ are"), (True, r"less than the 3,000,\d+ published bytes")):
+    for server.ranges, said in (
+        (False, r"19 bytes, but 3,000,\d+ are"),
+        (True, r"less than the 3,000,\d+ published bytes"),
+    ):
         with pytest.raises(DownloadError, match=said):
             download(source, tmp_path / "set")
     assert part(tmp_path / "set").stat().st_size == have > 1_000_000  # a page in its place spoils nothing
