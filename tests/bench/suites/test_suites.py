@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import pytest
+from fakes import esc50
 
 from bench import suites
 from bench.catalog import MODELS
@@ -219,6 +220,9 @@ def test_an_optional_dataset_is_dropped_where_it_is_not_on_disk(tmp_path):
     named = [{r.dataset for r in suites.at_hand(suite, suite.runs(), tmp_path, wish)} for wish in ((), ("esc50",))]
     assert named == [{"synthetic", "esc10"}, {"synthetic", "esc10", "esc50"}]
     (tmp_path / "esc50").mkdir()
+    assert not [run for run in suites.at_hand(suite, suite.runs(), tmp_path) if run.dataset == "esc50"]
+    (tmp_path / "esc50").rmdir()
+    esc50.write(tmp_path / "esc50")
     assert suites.at_hand(suite, suite.runs(), tmp_path) == suite.runs()
 
 
