@@ -24,6 +24,7 @@ from bench.cli.options import (
     line_width,
     out,
     print_json,
+    wrapped,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
 from bench.records import Latency, Scope, Store, graded
@@ -121,12 +122,14 @@ def latency(
         _say_best(found)
         first = found[0]
         software = max((one.software for one in found), key=len)
-        out.print(
+        line = (
             f"{first.device}, {first.threads} thread(s), {software}; load {first.load:.1f} before. C is too noisy to "
-            f"compare, or was timed while the machine was slower.", markup=False, highlight=False,
-        )  # fmt: skip
+            f"compare, or was timed while the machine was slower."
+        )
+        out.print(wrapped(line, line_width(out), indent=0), markup=False, highlight=False)
     for name, reason in refused.items():
-        err.print(f"not timed: {name}: {reason}", markup=False, highlight=False)
+        line = wrapped(f"not timed: {name}: {reason}", line_width(err))
+        err.print(line, markup=False, highlight=False)
     if not found:
         raise typer.Exit(1)
 
