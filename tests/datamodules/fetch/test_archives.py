@@ -131,7 +131,7 @@ def test_a_file_that_is_longer_than_it_says(place: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(archives, "_zip_members", lambda archive: iter([member]))
     with packed(place / "archive"):
         pass
-    with pytest.raises(ArchiveError, match="is longer than the 5 bytes it says"):
+    with pytest.raises(ArchiveError, match="is longer than the 5 bytes that it states"):
         unpack(place / "archive", place / "into")
     assert not (place / "into").exists()
 
