@@ -1,6 +1,7 @@
 """From the bytes of a file to samples: the guarded decoder, checks of containers, and the preparation of recordings."""
 
 from datamodules.audio.decoder import (
+    ENDINGS,
     MAX_MEMBER_BYTES,
     MAX_SECONDS,
     AudioError,
@@ -15,6 +16,7 @@ from datamodules.audio.decoder import (
 )
 
 __all__ = [
+    "ENDINGS",
     "MAX_MEMBER_BYTES",
     "MAX_SECONDS",
     "AudioError",

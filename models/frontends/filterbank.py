@@ -172,6 +172,10 @@ class FilterbankPower(nn.Module, ABC):
         done = torch.cat(rows).view(len(waveform), frames, -1) if tail else power
         return done.transpose(1, 2).contiguous()
 
+    def dft_macs(self, samples: int) -> int:
+        """Return the multiply-adds of the transform of one clip, computed as convolutions with cosines and sines."""
+        return self.frames(samples) * 2 * (self.n_fft // 2 + 1) * self.n_fft
+
     def _expanded(self) -> list[Tensor]:
         """Return each group's weights `(2 points, bands)`.
 

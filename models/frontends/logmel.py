@@ -6,6 +6,9 @@ become the next power of two of 32 ms; a clip has exactly `frames_per_second` fr
 with `closing_frame`.
 """
 
+from typing import ClassVar
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,6 +38,8 @@ class LogMel(Frontend):
         closing_frame: whether one more frame is centred on the clip's end.
     """
 
+    axis: ClassVar[str] = "Hz"
+
     def __init__(
         self,
         sample_rate: int,
@@ -61,6 +66,12 @@ class LogMel(Frontend):
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
+
+    def band_centres(self) -> Tensor:
+        """Return the mean frequency of each band's filter in hertz `(F,)`, float64."""
+        filters = self.power.filters.double()  # (F, n_fft / 2 + 1)
+        points = torch.arange(filters.shape[1], dtype=torch.float64, device=filters.device)
+        return filters @ (points * self.power.sample_rate / self.power.n_fft) / filters.sum(1)
 
 
 class PooledLogMel(LogMel):
