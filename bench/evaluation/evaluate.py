@@ -15,7 +15,7 @@ from bench import catalog
 from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.evaluation import metrics
-from bench.evaluation.fusion import fuse_logits
+from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.records import Record, Run, Store, write_whole
 from bench.statistics import Cell, nested_interval
 from datamodules.base import AudioDataModule, ClipSet
@@ -94,12 +94,12 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
                 )
             val.append(torch.from_numpy(saved["val_logits"]))
             test.append(torch.from_numpy(saved["logits"]))
-    method = catalog.model(run.model).arguments["method"]
     weights = np.full(len(val), 1 / len(val))
-    if method == "weighted-average":
+    if catalog.fusion(run.model).weighted:
         weights = _weights(torch.stack(val), data.splits.val.targets, data.task)
-    fused_val, _ = fuse_logits(torch.stack(val), method, data.task, weights)
-    fused, conflict = fuse_logits(torch.stack(test), method, data.task, weights)
+    rule = fusion_rule(run.model, weights)
+    fused_val, _ = fuse_logits(torch.stack(val), rule, data.task)
+    fused, conflict = fuse_logits(torch.stack(test), rule, data.task)
     return Predictions(fused_val.float().numpy(), fused.float().numpy(), weights, float(conflict.mean()))
 
 
