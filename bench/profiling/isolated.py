@@ -1,12 +1,10 @@
 """Timing a model in fresh processes, each pinned to as many cores as it has threads."""
 
 import os
-import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
+from bench.profiling.children import Child, ChildEnded
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
 from bench.records import Latency, Scope, aggregate
@@ -157,30 +156,22 @@ def cores(threads: int) -> frozenset[int]:
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     """Call a function in a process that has done nothing else, pinned, and return what it returns.
 
-    A fork server imports torch once; every process is forked from it, with no thread started yet.
-
     Raises:
         BenchError: what the function raises.
         ProfileError: the process died.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["bench.profiling.measure"])
-    here, there = context.Pipe()
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
-    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
-    process.start()
-    there.close()
+    child = Child(_child, pinned, threads, task, arguments, preload=["bench.profiling.measure"])
+    patience = 0.0
     try:
-        result = here.recv()
-        process.join(LEAVE_SECONDS)  # killed at once, it would leave its semaphores behind
-    except (EOFError, ConnectionResetError):
-        process.join()
+        result = child.receive()
+        patience = LEAVE_SECONDS  # killed at once, it would leave its semaphores behind
+    except ChildEnded as ended:
         raise ProfileError(
-            f"the process that was timed ended with exit code {process.exitcode}; out of memory?"
+            f"the process that was timed ended with exit code {ended.exitcode}; out of memory?"
         ) from None
     finally:
-        process.kill()
-        process.join()
+        child.end(patience)
     if isinstance(result, BenchError):
         raise result
     return result
@@ -190,7 +181,6 @@ def _child(
     connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     """Do a task and send what comes of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if pinned:
         os.sched_setaffinity(0, pinned)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
