@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from bench import catalog
+from bench.evaluation import evaluate
 from bench.records import Recipe, Run
 from bench.training import build, feature_cache, fit
 from bench.training.feature_cache import Cache
@@ -94,6 +95,34 @@ def test_training_reads_what_another_training_wrote(tmp_path, calls):
     clips = len(data.splits.train) + len(data.splits.val)
     assert computed == [clips, clips, 0]
     assert curves[0] == curves[1] == curves[2]
+
+
+@pytest.mark.parametrize(("model", "frontend"), [("fc", "logmel-1s"), ("swishnet", "mfcc"), ("cnn", "cqt")])
+@pytest.mark.parametrize("cached", [False, True])
+def test_prediction_takes_the_validation_features_of_training_and_gives_the_same_bits(
+    tmp_path, model, frontend, cached
+):
+    run = Run(model=model, frontend=frontend, dataset="synthetic", recipe=Recipe(epochs=1, batch_size=16))
+    data = dataset(cache=tmp_path / "cache" if cached else None, batch_size=16)
+    torch.manual_seed(0)
+    built = build.model(run, data)
+    trained = fit.train(built, data, run.recipe, tmp_path, "cpu", lambda *_: None)
+    assert trained.val_features.shape[0] == len(data.splits.val) == 20
+    expected = evaluate.predict(built, data, "cpu")
+    seen = []
+    built.frontend.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    found = evaluate.predict(built, data, "cpu", trained.val_features)
+    assert sum(seen) == len(data.splits.test)
+    assert np.array_equal(found.val, expected.val)
+    assert np.array_equal(found.test, expected.test)
+
+
+def test_features_that_are_not_computed_once_are_not_kept_for_prediction(tmp_path):
+    recipe = Recipe(epochs=1, batch_size=16, gain_db=3)
+    run = Run(model="fc", frontend="logmel-1s", dataset="synthetic", recipe=recipe)
+    data = dataset(batch_size=16)
+    trained = fit.train(build.model(run, data), data, recipe, tmp_path, "cpu", lambda *_: None)
+    assert trained.val_features is None
 
 
 MEL = "models.frontends.mel"
