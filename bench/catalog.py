@@ -213,6 +213,10 @@ FRONTENDS = {
         line="log-mel spectrogram of PANNs: as logmel, with a frame on the clip's end",
         arguments={"closing_frame": True},
     ),
+    "logmel-torchlibrosa": Frontend(
+        target="models.frontends.torchlibrosa:TorchlibrosaLogMel",
+        line="as logmel-panns, by torchlibrosa's own modules, for PANNs' checkpoints",
+    ),
     "vggish-like": Frontend(  # logmel-1s by the name of what it stands for; models keep the older name, and their keys
         target="models.frontends.logmel:PooledLogMel",
         line="as logmel-1s: in the place of VGGish, 128 values a second in about [0, 1]",

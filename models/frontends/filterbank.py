@@ -239,6 +239,13 @@ def full_precision(device: str) -> AbstractContextManager[object]:
     return torch.autocast(device, enabled=False) if mixed else nullcontext()
 
 
+def band_centres(filters: Tensor, sample_rate: int) -> Tensor:
+    """Return the mean frequency of each filter `(F, n_fft / 2 + 1)` in hertz, `(F,)` float64."""
+    filters = filters.detach().double()
+    points = torch.linspace(0, sample_rate / 2, filters.shape[1], dtype=torch.float64, device=filters.device)
+    return filters @ points / filters.sum(1)
+
+
 def next_power_of_two(samples: float) -> int:
     """Return the smallest power of two that is not less than `samples`."""
     n = 1

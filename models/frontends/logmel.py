@@ -8,12 +8,11 @@ with `closing_frame`.
 
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend
-from models.frontends.filterbank import next_power_of_two
+from models.frontends.filterbank import band_centres, next_power_of_two
 from models.frontends.mel import MelPower
 
 FLOOR = 1e-10
@@ -69,9 +68,7 @@ class LogMel(Frontend):
 
     def band_centres(self) -> Tensor:
         """Return the mean frequency of each band's filter in hertz `(F,)`, float64."""
-        filters = self.power.filters.double()  # (F, n_fft / 2 + 1)
-        points = torch.arange(filters.shape[1], dtype=torch.float64, device=filters.device)
-        return filters @ (points * self.power.sample_rate / self.power.n_fft) / filters.sum(1)
+        return band_centres(self.power.filters, self.power.sample_rate)
 
 
 class PooledLogMel(LogMel):
