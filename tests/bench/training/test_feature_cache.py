@@ -52,7 +52,9 @@ def whole(frontend, clips):
         return torch.cat(parts).clone()
 
 
-@pytest.mark.parametrize("name", ["logmel", "logmel-panns", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"])
+@pytest.mark.parametrize(
+    "name", ["logmel", "logmel-panns", "logmel-torchlibrosa", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"]
+)
 def test_features_are_the_same_bits_with_and_without_the_cache(tmp_path, data, name):
     entry = catalog.frontend(name)
     frontend = catalog.load(entry.target)(data.sample_rate, **entry.arguments)
