@@ -18,6 +18,8 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/deptry . --extend-exclude "tests|benchmarks" --optional-dependencies-dev-groups dev
 	$(BIN)/bench leaderboard --check --readme README.md
 
 .venv/installed: pyproject.toml constraints.txt

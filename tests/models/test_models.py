@@ -56,11 +56,9 @@ class Case:
 
 
 def cases() -> list[object]:
-    """Every classifier of the catalogue with every kind of data it takes; fusions are functions."""
+    """Every model of the catalogue with every kind of data it takes."""
     found: list[object] = []
     for name, entry in catalog.MODELS.items():
-        if entry.target.startswith("models.fusion:"):
-            continue
         found += [
             pytest.param(Case(name, kind), id=f"{name}-{kind}")
             for kind in ("waveform", "embedding")

@@ -213,6 +213,22 @@ def test_multiply_adds_are_those_of_the_formula() -> None:
     assert NoFrontend().macs(16000) == 0
 
 
+def test_the_centres_of_mel_bands_are_near_those_of_librosa() -> None:
+    edges = librosa.mel_frequencies(66, fmin=50, fmax=8000)  # of 64 bands, the centres in the middle
+    centres = LogMel(16000, n_fft=4096).band_centres().numpy()
+    assert centres.shape == (64,)
+    half = (edges[2:] - edges[:-2]) / 2  # a triangle's mean is less than a tenth of its half width from its peak
+    np.testing.assert_array_less(np.abs(centres - edges[1:-1]), half / 5)
+    assert LogMel(16000).axis == "Hz"
+    assert MFCC(16000).band_centres() is None
+    assert [MFCC(16000).axis, NoFrontend().axis] == ["coefficient", "channel"]
+
+
+def test_the_transform_as_convolutions_is_counted_with_a_cosine_and_a_sine_for_each_point() -> None:
+    """A second at 16 kHz has 100 frames of 512 samples, and 257 points."""
+    assert LogMel(16000).power.dft_macs(16000) == 100 * 2 * 257 * 512
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
