@@ -3,8 +3,9 @@
 import difflib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.errors import SuiteError
@@ -67,6 +68,7 @@ class Dataset:
         folds: number of official folds; for a user's own clips, what "all" stands for.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
+        find: "module:function", the class's `find` without importing torch; None asks the class.
     """
 
     target: str
@@ -75,6 +77,7 @@ class Dataset:
     folds: int
     task: str = "single"
     kind: str = "waveform"
+    find: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,40 +255,61 @@ DATASETS = {
         folds=5,
         task="multi",
     ),
-    "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
-    "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "esc10": Dataset(
+        target="datamodules.esc50:ESC10",
+        line="ESC-10: 400 clips, 10 classes",
+        folder="esc10",
+        folds=5,
+        find="datamodules.layouts:esc50",
+    ),
+    "esc50": Dataset(
+        target="datamodules.esc50:ESC50",
+        line="ESC-50: 2,000 clips, 50 classes",
+        folder="esc50",
+        folds=5,
+        find="datamodules.layouts:esc50",
+    ),
     "urbansound8k": Dataset(
         target="datamodules.urbansound8k:UrbanSound8K",
         line="UrbanSound8K: 8,732 clips, 10 classes",
         folder="urbansound8k",
         folds=10,
+        find="datamodules.layouts:urbansound8k",
     ),
     "ravdess": Dataset(
         target="datamodules.ravdess:RAVDESS",
         line="RAVDESS speech: 1,440 clips, 8 emotions, split by actor",
         folder="ravdess",
         folds=4,
+        find="datamodules.layouts:ravdess",
     ),
     "musan": Dataset(
-        target="datamodules.musan:MUSAN", line="MUSAN: pieces of music, speech and noise", folder="musan", folds=1
+        target="datamodules.musan:MUSAN",
+        line="MUSAN: pieces of music, speech and noise",
+        folder="musan",
+        folds=1,
+        find="datamodules.layouts:musan",
     ),
     "gtzan-music-speech": Dataset(
         target="datamodules.gtzan:GTZANMusicSpeech",
         line="GTZAN's music and speech: pieces of 128 tracks",
         folder="gtzan_music_speech",
         folds=1,
+        find="datamodules.layouts:gtzan_music_speech",
     ),
     "vggsound": Dataset(
         target="datamodules.vggsound:VGGSound",
         line="VGGSound: YouTube clips, 309 classes, a folder or tar shards",
         folder="vggsound",
         folds=1,
+        find="datamodules.layouts:vggsound",
     ),
     "audioset": Dataset(
         target="datamodules.audioset:AudioSet",
         line="AudioSet's audio, balanced or full to eval, 527 labels, a folder or tar shards",
         folder="audioset",
         folds=1,
+        find="datamodules.layouts:audioset",
         task="multi",
     ),
     "audioset-embeddings": Dataset(
@@ -293,6 +317,7 @@ DATASETS = {
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",
         folder="audioset_vggish",
         folds=1,
+        find="datamodules.layouts:audioset_embeddings",
         task="multi",
         kind="embedding",
     ),
@@ -391,6 +416,45 @@ def dataset(name: str) -> Dataset:
     return find(DATASETS, name, "dataset")
 
 
+def missing(name: str, data_dir: Path) -> str | None:
+    """Say in one line what of a dataset is missing under the data directory; None where nothing is.
+
+    Everything that wants to know whether a dataset is on disk asks this function. Nothing is missing of a dataset
+    without a folder of its own.
+    """
+    entry = dataset(name)
+    if entry.folder is None:
+        return None
+    look: Callable[[Path], str | None] = load(entry.find) if entry.find else load(entry.target).find
+    return look(data_dir / entry.folder)
+
+
+def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str | None:
+    """Say why a run cannot read its dataset and what to do, as far as that is known without reading it; else None.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder with one folder per dataset.
+        arguments: the dataset's own, in which a user's clips have their place.
+    """
+    folder = dataset(name).folder
+    if folder is None:
+        given = [Path(arguments[key]).expanduser() for key in ("root", "csv") if arguments.get(key)]
+        absent = [str(path) for path in given if not path.exists()]
+        return f"dataset {name}: missing {' and '.join(absent)}: correct [dataset.{name}]" if absent else None
+    problem = missing(name, data_dir)
+    return problem and (
+        f"dataset {name} is not in {data_dir / folder}: {problem}. Put it there, or name the folder that holds "
+        f"{folder}/ with --data-dir or BENCH_DATA"
+    )
+
+
+def on_disk(name: str, data_dir: Path) -> bool:
+    """Whether nothing of a dataset is missing; quick also for a dataset without `find` whose folder does not exist."""
+    folder = dataset(name).folder
+    return folder is None or ((data_dir / folder).is_dir() and missing(name, data_dir) is None)
+
+
 def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """Return `table[name]`.
 
@@ -400,9 +464,23 @@ def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     try:
         return table[name]
     except KeyError:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        near = nearest(name, table)
+        hint = f"Did you mean {near!r}? " if near else ""
         raise SuiteError(f"no {what} is called {name!r}. {hint}There are: {', '.join(table)}.") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like a misspelt one, or None if none is similar.
+
+    Case, hyphens, underscores, dots and spaces do not count: "CNN_14" is nearest to "cnn14".
+    """
+    plain = {_plain(each): each for each in reversed(list(known))}  # of equal ones, the first
+    found = difflib.get_close_matches(_plain(name), plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name).casefold()
 
 
 def load(target: str) -> Any:

@@ -1,24 +1,24 @@
 """`bench list`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench import catalog, suites
 from bench.cli.options import (
+    App,
     AsJson,
     DataDir,
-    data_folder,
     described,
     line_width,
     out,
     print_json,
 )
+from bench.runner.settings import data_folder
 from bench.suites import recipes
 
-app = typer.Typer()
+app = App()
 Kind = StrEnum("Kind", ["models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
 
 
@@ -39,7 +39,7 @@ def list_(
                 "line": entry.line,
                 "task": entry.task,
                 "folds": entry.folds,
-                "here": _here(entry, data_folder(data_dir)),
+                "here": catalog.on_disk(name, data_folder(data_dir)),
             }
             for name, entry in catalog.DATASETS.items()
         },
@@ -62,7 +62,3 @@ def list_(
                 continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
-
-
-def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
-    return entry.folder is None or (data_dir / entry.folder).is_dir()

@@ -5,10 +5,14 @@ Where there is no fork server (Windows), each child is a new interpreter.
 """
 
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from threading import Lock
+from types import ModuleType
 from typing import Any
 
 
@@ -43,7 +47,7 @@ class Child:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(function, theirs, arguments), name=name)
-        self._process.start()
+        _start(self._process)
         theirs.close()
 
     def receive(self) -> Any:
@@ -73,6 +77,25 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
     context = get_context("forkserver")
     context.set_forkserver_preload([*preload])
     return context
+
+
+_LOCK = Lock()
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process that does not import the main script again.
+
+    `multiprocessing` imports the main script in every child, so that what the script defines can be unpickled there.
+    What this project sends to its children stands in modules, and a user's script that calls `bench.run` outside
+    `if __name__ == "__main__"` would start the suite again in every child.
+    """
+    with _LOCK:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _run(function: Callable[..., object], connection: Connection, arguments: tuple[object, ...]) -> None:

@@ -1,6 +1,5 @@
 """From names to objects: the dataset, the model sized by the data, and the fusion of trained members."""
 
-import difflib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +38,8 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
     known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
     for name in arguments:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            near = catalog.nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known)}"
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
@@ -54,13 +53,9 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     target: type[AudioDataModule] = catalog.load(entry.target)
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
     if entry.folder is not None:
-        root = data_dir / entry.folder
-        if problem := target.find(root):
-            raise DatasetMissing(
-                f"dataset {run.dataset} is not in {root}: {problem}. Put it there, or name the folder that holds "
-                f"{entry.folder}/ with --data-dir or BENCH_DATA"
-            )
-        given["root"] = root
+        if problem := catalog.why_absent(run.dataset, data_dir, run.data):
+            raise DatasetMissing(problem)
+        given["root"] = data_dir / entry.folder
     built = target(**given, **run.data)
     built.workers = loaders
     return built
@@ -84,7 +79,13 @@ def sized(
 
 
 def untrained(
-    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
+    name: str,
+    classes: int,
+    seconds: float | None,
+    sample_rate: int,
+    frontend: str | None,
+    embedding: str | None,
+    arguments: Json | None = None,
 ) -> tuple[AudioModel, tuple[int, ...], float]:
     """Return an untrained model by name, the shape of its clip, and the clip's length in seconds.
 
@@ -95,6 +96,7 @@ def untrained(
         sample_rate: in hertz.
         frontend: of the catalogue; None takes the model's own.
         embedding: "10x128" for an embedding sequence of 10 frames, one a second, instead of a waveform.
+        arguments: constructor arguments of the model.
 
     Raises:
         SuiteError: the model is unknown, or cannot be built so.
@@ -114,7 +116,7 @@ def untrained(
         shape, length = (int(frames), int(features)), seconds or float(frames)
     ears = frontend or ("none" if embedding else known.frontend)
     try:
-        return sized(name, ears, {}, shape, sample_rate, classes), shape, length
+        return sized(name, ears, arguments or {}, shape, sample_rate, classes), shape, length
     except ModelError as error:
         raise SuiteError(str(error)) from error
 

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes import esc50
 
 from bench import catalog, suites
 from bench.errors import SuiteError
@@ -220,6 +221,9 @@ def test_an_optional_dataset_is_dropped_where_it_is_not_on_disk(tmp_path):
     named = [{r.dataset for r in suites.at_hand(suite, suite.runs(), tmp_path, wish)} for wish in ((), ("esc50",))]
     assert named == [{"synthetic", "esc10"}, {"synthetic", "esc10", "esc50"}]
     (tmp_path / "esc50").mkdir()
+    assert not [run for run in suites.at_hand(suite, suite.runs(), tmp_path) if run.dataset == "esc50"]
+    (tmp_path / "esc50").rmdir()
+    esc50.write(tmp_path / "esc50")
     assert suites.at_hand(suite, suite.runs(), tmp_path) == suite.runs()
 
 
