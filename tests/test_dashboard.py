@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fakes import forkservers
 from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
 
@@ -25,7 +26,7 @@ from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
 PROJECT = Path(__file__).parents[1]
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+BENCH = [sys.executable, "-c", forkservers.BENCH]
 SUITE = """
 models = ["fc", "cnn"]
 datasets = ["synthetic"]

@@ -266,9 +266,9 @@ for _ in range(20):
 """
 
 
-def test_several_writers_do_not_harm_each_other(tmp_path, data):
+def test_several_writers_do_not_harm_each_other(start, tmp_path, data):
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    writers = [start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for writer in writers:
         assert writer.stdout.readline() == "ready\n"
     for writer in writers:
