@@ -101,7 +101,7 @@ plots = st.builds(
 )
 
 
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])  # shrinking a picture takes minutes
+@settings(max_examples=20, phases=[Phase.generate])  # shrinking a picture takes minutes
 @given(plots)
 def test_no_label_is_cut_nor_lies_on_another(plot):
     picture = ET.fromstring(svg(plot, "dark"))

@@ -31,9 +31,9 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
                 job = waiting.popleft()
                 here, there = context.Pipe()
                 process = context.Process(target=_child, args=(there, job), name=job.key)
+                running[here] = job, process  # first: an interruption while it starts must end it, too
                 process.start()
                 there.close()
-                running[here] = job, process
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 job, process = running[ready]
@@ -50,9 +50,10 @@ def execute(jobs: Sequence[Job], workers: int, listen: Listener) -> None:
                     ended.add(job.key)
                 listen(event)
     finally:
-        for _, process in running.values():
+        started = [process for _, process in running.values() if process.pid is not None]
+        for process in started:
             process.kill()
-        for _, process in running.values():
+        for process in started:
             process.join()
 
 
