@@ -101,7 +101,7 @@ plots = st.builds(
 )
 
 
-@settings(max_examples=20, phases=[Phase.generate])  # shrinking a picture takes minutes
+@settings(max_examples=20, deadline=None, phases=[Phase.generate])  # shrinking a picture takes minutes
 @given(plots)
 def test_no_label_is_cut_nor_lies_on_another(plot):
     picture = ET.fromstring(svg(plot, "dark"))
@@ -347,14 +347,21 @@ def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
     assert text.count("Parameters as published in 2 of 2 rows") == 1
 
 
-@pytest.fixture
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright to look at the pages with")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium on the path to look at the pages with")
-    with playwright.sync_playwright() as session:
-        opened = session.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path to look at the pages with: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as session:
+        opened = session.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
 
