@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -16,6 +17,21 @@ from hypothesis import HealthCheck, settings
 # How long an example takes depends on the machine and on what else it does.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("tests")
+
+
+STARTING = {"browser", "finished", "mirrored", "offline", "start"}
+"""Fixtures that start processes."""
+WEIGHT = {"process": 3, "slow": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes, and put the files that take longest first, so that no worker ends with one."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        if STARTING.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+        weights[item.path] += sum(weight for name, weight in WEIGHT.items() if item.get_closest_marker(name))
+    items.sort(key=lambda item: -weights[item.path])
 
 
 def pytest_collection_finish() -> None:

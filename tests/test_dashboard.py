@@ -25,6 +25,8 @@ from bench.store import Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).parents[1]
 BENCH = [sys.executable, "-c", forkservers.BENCH]
 SUITE = """

@@ -541,6 +541,7 @@ main()
 """
 
 
+@pytest.mark.process
 def test_processes_interrupted_and_two_at_once(
     server: Server, tmp_path: Path, start: Callable[..., "subprocess.Popen[bytes]"]
 ) -> None:

@@ -20,6 +20,7 @@ def done(events):
 
 
 @pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
 def test_values_progress_and_exceptions_arrive(name):
     events = []
     executor(name)([job("one", "add", 1, 2), job("two", "fail"), job("three", "add", 2, 3)], 2, events.append)
@@ -31,6 +32,7 @@ def test_values_progress_and_exceptions_arrive(name):
     assert [e.kind for e in events if e.key == "one"] == ["started", "progress", "done"]
 
 
+@pytest.mark.process
 def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     events = []
     executor("processes")(
@@ -43,6 +45,7 @@ def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     assert "exit code 3" in ended["c"].failure.message
 
 
+@pytest.mark.process
 def test_every_job_has_a_process_of_its_own(tmp_path):
     events = []
     executor("processes")([job(str(i), "mark", str(tmp_path), i, 0.0) for i in range(3)], 2, events.append)
@@ -60,6 +63,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.process
 def test_no_child_outlives_its_driver(start, tmp_path, how):
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
@@ -94,6 +98,7 @@ def test_an_unknown_executor_is_explained():
         executor("serail")
 
 
+@pytest.mark.process
 def test_ray_does_the_same_or_names_its_extra():
     assert "ray" in EXECUTORS
     try:

@@ -248,6 +248,7 @@ def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, h
     assert how == "no folder" or not any(folder.iterdir())
 
 
+@pytest.mark.process
 def test_several_writers_do_not_harm_each_other(tmp_path, data):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.features"])

@@ -415,6 +415,7 @@ def test_the_order_of_records_changes_no_byte(seed):
     assert everything(leaderboards(runs, table)) == everything(leaderboards(runs, {r.key: r for r in records}))
 
 
+@pytest.mark.process
 def test_hash_seed_and_locale_change_no_byte(tmp_path):
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
@@ -584,6 +585,7 @@ def test_summary_and_terminal():
     assert "54.9 M" in printed
 
 
+@pytest.mark.process
 def test_never_imports_torch():
     code = "import sys, bench.render, bench.leaderboard, bench.stats; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

@@ -11,6 +11,8 @@ from fakes.malformed import Case
 
 from datamodules.audio import AudioError, inspect
 
+pytestmark = pytest.mark.process
+
 MIB = 2**20
 
 

@@ -170,6 +170,7 @@ def test_the_models_size_is_measured(case: Case) -> None:
 
 @every_model
 @pytest.mark.filterwarnings("ignore:The tensor attributes .* were assigned during export")  # nn.LSTM's own list
+@pytest.mark.slow
 def test_the_exported_program_gives_the_same_logits(case: Case) -> None:
     """From the waveform on, and for other clips than it was exported with."""
     x = case.batch(2)
@@ -291,6 +292,7 @@ LENGTHS = [1, 2, 3, 201, 202, 203, *torch.randint(1, 600, (100,), generator=torc
 
 @pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.slow
 def test_swishnets_strided_and_dilated_forms_agree(width: int, dtype: torch.dtype, tolerance: float) -> None:
     torch.manual_seed(0)
     model = SwishNet(NoFrontend(), 20, 200, 3, width=width).to(dtype).eval()

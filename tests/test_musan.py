@@ -451,6 +451,7 @@ def test_the_stand_in(seconds):
     assert "12 of 660 music files" in data.note
 
 
+@pytest.mark.process
 def test_a_training_scores_speech_against_the_rest(tmp_path):
     fake_musan.write(tmp_path)
     (tmp_path / "suite.toml").write_text(

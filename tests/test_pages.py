@@ -260,6 +260,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.slow
 def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_store, monkeypatch, capsys):
     root = published_store
     said = lambda: check(root, monkeypatch, capsys).replace(" ", "")  # noqa: E731  a terminal breaks long paths
@@ -368,6 +369,7 @@ def browser():
 
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.process
 def test_a_browser_sorts_filters_hides_and_cuts_nothing(published_store, browser, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said = []

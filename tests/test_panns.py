@@ -34,6 +34,7 @@ def published(name: str) -> tuple[AudioModel, tuple[int, ...], float]:
 
 
 @pytest.mark.parametrize(("name", "parameters", "multiply_adds"), PUBLISHED)
+@pytest.mark.slow
 def test_sizes_are_the_published_ones(name: str, parameters: int, multiply_adds: float) -> None:
     model, shape, _ = published(name)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == parameters

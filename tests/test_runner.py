@@ -26,6 +26,8 @@ from bench.progress import Progress
 from bench.runner import Runner
 from bench.store import Store
 
+pytestmark = pytest.mark.process
+
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]
 datasets = ["synthetic"]

@@ -23,6 +23,7 @@ TIMED = Latency(
 )  # fmt: skip
 
 
+@pytest.mark.process
 def test_a_fresh_process_is_pinned() -> None:
     before = os.sched_getaffinity(0)
     one, two = (timing.fresh(processes.about, 1) for _ in range(2))
@@ -33,6 +34,7 @@ def test_a_fresh_process_is_pinned() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.process
 def test_what_goes_wrong_in_a_fresh_process_is_told() -> None:
     with pytest.raises(ProfileError, match="KeyError: 'cause'"):
         timing.fresh(processes.fails, 1)
@@ -58,6 +60,7 @@ def test_threads_lie_on_cores_of_their_own_first(monkeypatch, tmp_path) -> None:
         timing.cores(5)
 
 
+@pytest.mark.process
 def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
     model, shape, seconds = build.untrained("fc", 5, 1.0, 16000, None, None)
     x = torch.rand(1, *shape)

@@ -660,9 +660,7 @@ def test_answers_of_the_server(
 
 
 @pytest.mark.usefixtures("nobody")
-def test_refused_and_silent_servers_mean_offline(
-    black_hole: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_and_silent_servers_mean_offline(black_hole: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
