@@ -47,8 +47,12 @@ class Child:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_run, args=(function, theirs, arguments), name=name)
-        _start(self._process)
-        theirs.close()
+        try:
+            _start(self._process)
+            theirs.close()
+        except BaseException:  # an interruption while it starts must end it, too
+            self.end()
+            raise
 
     def receive(self) -> Any:
         """Return the child's next message, and wait for it.
@@ -64,10 +68,11 @@ class Child:
 
     def end(self, patience: float = 0) -> None:
         """Wait `patience` seconds for the process to end by itself, then kill it."""
-        if patience:
-            self._process.join(patience)
-        self._process.kill()
-        self._process.join()
+        if self._process.pid is not None:
+            if patience:
+                self._process.join(patience)
+            self._process.kill()
+            self._process.join()
         self.connection.close()
 
 

@@ -2,15 +2,15 @@
 
 import errno
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import zlib
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from fakes import processes
 from torch import nn
 
 from bench import catalog
@@ -285,34 +285,21 @@ def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, h
     assert how == "no folder" or not any(folder.iterdir())
 
 
-WRITER = """
-import sys, zlib
-from pathlib import Path
-from bench.training.feature_cache import Cache
-from datamodules.synthetic import Synthetic
-from models.frontends.logmel import LogMel
-data = Synthetic(clips_per_class=10, clip_seconds=0.5)
-data.setup()
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(20):
-    found = Cache(Path(sys.argv[1])).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
-    print(zlib.crc32(found.numpy().data))
-    for path in Path(sys.argv[1]).glob("features-*.json"):
-        path.unlink(missing_ok=True)
-"""
-
-
+@pytest.mark.process
 def test_several_writers_do_not_harm_each_other(tmp_path, data):
-    command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.features"])
+    pipes = [context.Pipe() for _ in range(2)]
+    writers = [context.Process(target=processes.write_features, args=(tmp_path, there)) for _, there in pipes]
     for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
+        writer.start()
+    assert [here.recv() for here, _ in pipes] == ["ready"] * 2
+    for here, _ in pipes:
+        here.send("go")
+    sums = [here.recv() for here, _ in pipes]
     for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    sums = [set(writer.communicate()[0].split()) for writer in writers]
+        writer.join()
     expected = zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
-    assert sums == [{str(expected)}] * 2
-    assert [writer.returncode for writer in writers] == [0] * 2
+    assert sums == [{expected}] * 2
+    assert [writer.exitcode for writer in writers] == [0] * 2
     assert not list(tmp_path.glob(".tmp-*"))
