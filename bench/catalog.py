@@ -33,6 +33,22 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """A fusion's entry: a rule that combines the results of trained models; suites name it among their models.
+
+    Attributes:
+        target: "module:function" of the rule, which maps log-probabilities of N members `(N, B, C)` to fused ones
+            `(B, C)` and the members' conflict `(B,)`.
+        line: what it is.
+        weighted: whether the rule takes `weights`, one of each member, which are fitted on validation clips.
+    """
+
+    target: str
+    line: str
+    weighted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Frontend:
     """A front-end's entry: "module:Class", what it is, and the constructor arguments that this name stands for."""
 
@@ -144,40 +160,22 @@ MODELS = {
         line="PANNs, CNN14 on a learned spectrogram beside the log-mel",
         frontend="waveform",
     ),
-    "fusion-average": Model(
-        target="models.fusion:weighted_average",
-        line="members' probabilities, weighted average",
-        frontend="none",
-        arguments={"method": "weighted-average"},
-        embeddings=True,
+}
+
+FUSIONS = {
+    "fusion-average": Fusion(
+        target="models.fusion:weighted_average", line="members' probabilities, weighted average", weighted=True
     ),
-    "fusion-ds": Model(
-        target="models.fusion:dempster_shafer",
-        line="members combined by Dempster's rule",
-        frontend="none",
-        arguments={"method": "dempster-shafer"},
-        embeddings=True,
+    "fusion-ds": Fusion(target="models.fusion:dempster_shafer", line="members combined by Dempster's rule"),
+    "fusion-murphy": Fusion(
+        target="models.fusion:murphy", line="members averaged, then combined with themselves by Dempster's rule"
     ),
-    "fusion-murphy": Model(
-        target="models.fusion:murphy",
-        line="members averaged, then combined with themselves by Dempster's rule",
-        frontend="none",
-        arguments={"method": "murphy"},
-        embeddings=True,
+    "fusion-deng": Fusion(
+        target="models.fusion:deng", line="as fusion-murphy, members far from the others weighing little"
     ),
-    "fusion-deng": Model(
-        target="models.fusion:deng",
-        line="as fusion-murphy, members far from the others weighing little",
-        frontend="none",
-        arguments={"method": "deng"},
-        embeddings=True,
-    ),
-    "fusion-ids": Model(
+    "fusion-ids": Fusion(
         target="models.fusion:improved_dempster_shafer",
         line="members weighted by distance and purity, then Dempster's rule",
-        frontend="none",
-        arguments={"method": "improved-dempster-shafer"},
-        embeddings=True,
     ),
 }
 
@@ -217,6 +215,10 @@ FRONTENDS = {
         target="models.frontends.logmel:LogMel",
         line="log-mel spectrogram of PANNs: as logmel, with a frame on the clip's end",
         arguments={"closing_frame": True},
+    ),
+    "logmel-torchlibrosa": Frontend(
+        target="models.frontends.torchlibrosa:TorchlibrosaLogMel",
+        line="as logmel-panns, by torchlibrosa's own modules, for PANNs' checkpoints",
     ),
     "vggish-like": Frontend(  # logmel-1s by the name of what it stands for; models keep the older name, and their keys
         target="models.frontends.logmel:PooledLogMel",
@@ -372,8 +374,8 @@ PRIMARY = {"single": "accuracy", "multi": "mAP"}
 _RANN = re.compile(r"rann-(\d+)x(\d+)-(\d+)")
 
 
-def model(name: str) -> Model:
-    """Return a model's entry; `rann-8x4-6` stands for t_c = 8, t_m = 4, W = 6."""
+def system(name: str) -> Model | Fusion:
+    """Return the entry of a model or of a fusion; `rann-8x4-6` stands for t_c = 8, t_m = 4, W = 6."""
     if match := _RANN.fullmatch(name):
         t_c, t_m, width = map(int, match.groups())
         entry = MODELS["rann"]
@@ -383,7 +385,25 @@ def model(name: str) -> Model:
             frontend=entry.frontend,
             arguments={"t_c": t_c, "t_m": t_m, "width": width},
         )
-    return find(MODELS, name, "model")
+    everything: Mapping[str, Model | Fusion] = {**MODELS, **FUSIONS}
+    return find(everything, name, "model")
+
+
+def model(name: str) -> Model:
+    """Return a model's entry.
+
+    Raises:
+        SuiteError: there is no such name, or it is a fusion's.
+    """
+    entry = system(name)
+    if isinstance(entry, Fusion):
+        raise SuiteError(f"{name} combines the results of trained models and is no model itself: name a model")
+    return entry
+
+
+def fusion(name: str) -> Fusion:
+    """Return a fusion's entry."""
+    return find(FUSIONS, name, "fusion")
 
 
 def frontend(name: str) -> Frontend:

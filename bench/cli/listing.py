@@ -19,7 +19,7 @@ from bench.runner.settings import data_folder
 from bench.suites import recipes
 
 app = App()
-Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
+Kind = StrEnum("Kind", ["models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
 
 
 @app.command("list")
@@ -28,9 +28,11 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
+    """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
     everything: dict[str, dict[str, dict[str, Any]]] = {
-        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
+        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()}
+        | {name: {"line": entry.line, "frontend": "none"} for name, entry in catalog.FUSIONS.items()},  # as before
+        "fusions": {name: {"line": entry.line} for name, entry in catalog.FUSIONS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
         "datasets": {
             name: {
@@ -56,5 +58,7 @@ def list_(
     for title, entries in wanted.items():
         out.print(title, style="bold")
         for name, about in entries.items():
+            if title == "models" and name in catalog.FUSIONS and not kind:
+                continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)

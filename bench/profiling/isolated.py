@@ -1,7 +1,6 @@
 """Timing a model in fresh processes, each pinned to as many cores as it has threads."""
 
 import os
-import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
+from bench.profiling.children import Child, ChildEnded
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
-from bench.profiling.processes import process_context, start
 from bench.records import Latency, Scope, aggregate
 from models.base import AudioModel
 
@@ -168,32 +167,26 @@ def lacks() -> str | None:
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     """Call a function in a process that has done nothing else, pinned, and return what it returns.
 
-    A fork server imports torch once; every process is forked from it, with no thread started yet. Where there is none,
-    a new interpreter starts. Where processes cannot be pinned, a warning says so.
+    Where processes cannot be pinned, a warning says so.
 
     Raises:
         BenchError: what the function raises.
         ProfileError: the process died.
     """
-    context = process_context(["bench.profiling.measure"])
-    here, there = context.Pipe()
     if lacking := lacks():
         warnings.warn(lacking, stacklevel=2)
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
-    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
-    start(process)
-    there.close()
+    child = Child(_child, pinned, threads, task, arguments, preload=["bench.profiling.measure"])
+    patience = 0.0
     try:
-        result = here.recv()
-        process.join(LEAVE_SECONDS)  # killed at once, it would leave its semaphores behind
-    except (EOFError, ConnectionResetError):
-        process.join()
+        result = child.receive()
+        patience = LEAVE_SECONDS  # killed at once, it would leave its semaphores behind
+    except ChildEnded as ended:
         raise ProfileError(
-            f"the process that was timed ended with exit code {process.exitcode}; out of memory?"
+            f"the process that was timed ended with exit code {ended.exitcode}; out of memory?"
         ) from None
     finally:
-        process.kill()
-        process.join()
+        child.end(patience)
     if isinstance(result, BenchError):
         raise result
     return result
@@ -203,7 +196,6 @@ def _child(
     connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     """Do a task and send what comes of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if pinned:
         os.sched_setaffinity(0, pinned)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}

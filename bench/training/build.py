@@ -11,7 +11,7 @@ from torch import nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
-from bench.evaluation.fusion import Fused
+from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
@@ -130,7 +130,7 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     if run.members:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
-        return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
+        return Fused(members, fusion_rule(run.model, weights), data.task)
     path = store.artifacts(run.key) / "model.pt"
     if not path.exists():
         raise RunError(f"{run.key} has no weights in {path.parent}: run it again with --force")

@@ -22,10 +22,10 @@ from typing import cast
 from torch import Tensor
 
 from datamodules import layouts
-from datamodules.audio import ShardMember
+from datamodules.audio import ENDINGS, ShardMember
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import WaveformClips, decode_all
-from datamodules.clips.shards import ENDINGS, ShardClips, index
+from datamodules.clips.shards import ShardClips, index
 from datamodules.tables.csv_table import inside, safe
 
 FOLDERS = layouts.YOUTUBE_FOLDERS
@@ -227,5 +227,5 @@ def _lookup(excerpts: Sequence[Excerpt]) -> Callable[[str], int | None]:
 
 def _audio(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
-        if path.suffix[1:].lower() in ENDINGS and not path.name.startswith("."):
+        if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
             yield inside(folder, str(path.relative_to(folder)), repr(folder.name))

@@ -11,7 +11,6 @@ from torch import Tensor
 from bench.errors import ProfileError
 from bench.profiling.backends import Backend, Classify
 from models.base import AudioModel
-from models.ltc import LTCLayer
 
 OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"freezing": True, "layout_optimization": False}
 """Of the compiler. Its own choice of channels-last costs CNN14 a quarter on a processor (`benchmarks/latency.py`)."""
@@ -58,9 +57,8 @@ def refuse_own_kernels(model: AudioModel, name: str) -> None:
     Raises:
         ProfileError: the model has one.
     """
-    for module in model.modules():
-        if isinstance(module, LTCLayer):
-            raise ProfileError(
-                f"the liquid layer of {type(model).__name__} has kernels of its own, which {name} cannot take over; it "
-                f"would unroll every sub-step of every frame to operators: use eager, which runs those kernels"
-            )
+    if model.has_own_kernels():
+        raise ProfileError(
+            f"the liquid layer of {type(model).__name__} has kernels of its own, which {name} cannot take over; it "
+            f"would unroll every sub-step of every frame to operators: use eager, which runs those kernels"
+        )
