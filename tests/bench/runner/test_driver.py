@@ -387,7 +387,9 @@ def test_list_is_json_and_needs_no_torch(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     listed = json.loads(result.stdout)
-    assert set(listed) == {"models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"}
+    assert set(listed) == {
+        "models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends",
+    }  # fmt: skip
     assert listed["datasets"]["synthetic"]["here"] is True
 
 
