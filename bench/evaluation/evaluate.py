@@ -17,7 +17,7 @@ from bench.errors import RunError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import fuse_logits
 from bench.records import Record, Run, Store, write_whole
-from bench.statistics import Cell, nested_interval
+from bench.statistics import RunScore, nested_interval
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
 from models.base import AudioModel
@@ -145,6 +145,6 @@ def scores(
         return Scored(found)
     primary = found.values[PRIMARY[task]]
     assert primary is not None  # else there were no draws
-    cell = Cell(primary, draws, len(set(groups)))
-    interval = nested_interval({(fold, 0): cell}, proportion=task == "single")
+    run_score = RunScore(primary, draws, len(set(groups)))
+    interval = nested_interval({(fold, 0): run_score}, proportion=task == "single")
     return Scored(found, {PRIMARY[task]: interval}, tuple(round(value, 5) for value in draws.tolist()))

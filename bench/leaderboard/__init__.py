@@ -1,1 +1,1 @@
-"""Leaderboards: records summed up to rows, and the tables, plots and pages that show them."""
+"""Leaderboards: records aggregated to rows, and the tables, plots and pages that show them."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY
-from bench.leaderboard.confusions import Winner, winner
+from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.ranking import flag_devices, rank
 from bench.leaderboard.rows import UNKNOWN_FAILURE, Row, make_row, reference_data
 from bench.leaderboard.systems import (
@@ -29,19 +29,19 @@ class Leaderboard:
         arguments: the dataset's arguments in words; empty with its defaults.
         task: "single" or "multi" label.
         primary: the metric that ranks.
-        metrics: names of all metrics that any row has a value of.
+        metrics: names of all metrics for which any row has a value.
         folds: the folds that are run.
         folds_official: how many folds the dataset has.
         seeds: the seeds that are run.
         rows: one per system.
-        data: what the ranked systems were trained and tested on, one per differing fold.
-        detectable: difference from the best row that would be found, at the 5 % level, four times out of five; None
-            where no two rows can be compared.
+        data: the data on which the ranked systems were trained and tested, each different one once.
+        detectable: minimum detectable difference from the best row (5 % level, 80 % power); None where no two rows can
+            be compared.
         failures: failed runs, by key.
         missing: number of runs without a record.
-        notes: what a reader has to know of the whole table.
-        environments: where the runs ran, each once.
-        winner: the first row's classes; None where no row is ranked.
+        notes: what a reader has to know about the whole table.
+        environments: the different environments of the runs.
+        class_report: of the first row; None where no row is ranked.
     """
 
     dataset: str
@@ -59,7 +59,7 @@ class Leaderboard:
     missing: int
     notes: tuple[str, ...]
     environments: tuple[Environment, ...]
-    winner: Winner | None = None
+    class_report: ClassReport | None = None
 
     @property
     def name(self) -> str:
@@ -83,12 +83,12 @@ class Summary:
 def leaderboards(
     runs: Sequence[Run], records: Mapping[str, Record], names: Mapping[str, str] | None = None
 ) -> tuple[Leaderboard, ...]:
-    """Draw the leaderboards of these runs, one per dataset, in the order of the runs.
+    """Return the leaderboards of these runs, one per dataset, in the order of the runs.
 
     Args:
         runs: a suite's runs.
-        records: run key to record; keys of other runs are ignored, their order does not matter.
-        names: run key to what the suite calls its system, which is then the row's label.
+        records: run key to record, in any order; keys of other runs are ignored.
+        names: run key to the suite's name of the system; it becomes the row's label.
 
     Raises:
         SuiteError: a name is not in the catalogue.
@@ -145,14 +145,14 @@ def _board(
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
         environments=tuple(environments[key] for key in sorted(environments)),
-        winner=winner(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
+        class_report=class_report(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
         if ranked and ranked[0].rank
         else None,
     )
 
 
 def _notes(done: Sequence[Record]) -> Iterator[str]:
-    """Yield what holds for the whole table: means over fewer classes, runs of different commits."""
+    """Yield notes on the whole table: means over fewer classes, runs of different commits."""
     for name in METRICS:
         counts = {r.defined[name] for r in done if name in r.defined}
         if any(k < n for k, n in counts):

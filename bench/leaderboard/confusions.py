@@ -1,4 +1,4 @@
-"""What the best system of a leaderboard confuses and how it does on each class, summed up over its runs."""
+"""A system's scores per class and its confusion matrix, summed up over its runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ PER_CLASS = {"single": ("macro_f1", "macro_precision", "macro_recall"), "multi":
 
 
 @dataclass(frozen=True)
-class Winner:
-    """The first row's classes.
+class ClassReport:
+    """Scores per class and confusions of a leaderboard's first row.
 
     Attributes:
         label: of the row.
         classes: names.
-        per_class: metric name to one value per class: the mean over the runs that have one, None where none has.
-        confusion: clips summed over the runs, rows true, columns predicted; None for multi-label.
+        per_class: metric name to one value per class: the mean over the runs with a value, or None without any.
+        confusion: number of clips over all runs, rows true, columns predicted; None for multi-label.
     """
 
     label: str
@@ -27,7 +27,7 @@ class Winner:
     confusion: tuple[tuple[int, ...], ...] | None
 
     def confused(self) -> list[tuple[int, int]]:
-        """Return the pairs (true, predicted) that were ever confused, the most clips first."""
+        """Return the confused pairs (true, predicted), those with the most clips first."""
         pairs = [
             (i, j)
             for i, row in enumerate(self.confusion or ())
@@ -37,18 +37,18 @@ class Winner:
         return sorted(pairs, key=lambda pair: (-(self.confusion or ())[pair[0]][pair[1]], pair))
 
     def support(self, label: int) -> int:
-        """Return how many test clips are of a class."""
+        """Return how many test clips have this class."""
         return sum((self.confusion or ())[label])
 
 
-def winner(label: str, records: Sequence[Record], task: str) -> Winner | None:
-    """Sum up the finished runs of one system; None where they do not have the same classes, or none of them any."""
+def class_report(label: str, records: Sequence[Record], task: str) -> ClassReport | None:
+    """Sum up the finished runs of one system; None if their classes differ or are not recorded."""
     classes = {r.classes for r in records}
     if len(classes) != 1 or not (names := classes.pop()):
         return None
     tables = [r.confusion for r in records if r.confusion is not None]
     whole = len(tables) == len(records)
-    return Winner(
+    return ClassReport(
         label=label,
         classes=names,
         per_class={

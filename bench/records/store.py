@@ -1,4 +1,4 @@
-"""A folder of records: one file a run, written whole or not at all. Nothing else decides whether a run is done."""
+"""A folder of records: one file per run, written completely or not at all. Only records decide which runs are done."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ class Store:
     """Records, tables and artifacts under one folder.
 
     Args:
-        root: the folder; made when the first thing is written.
+        root: the folder; the first write creates it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -50,12 +50,12 @@ class Store:
             return None
         except UnicodeDecodeError as error:
             raise RecordError(
-                f"record {key} is damaged ({error}): delete the file, `bench run` makes it anew"
+                f"record {key} is damaged ({error}): delete the file, and `bench run` does the run again"
             ) from error
         return Record.from_json(text, key)
 
     def __contains__(self, run: Run) -> bool:
-        """Whether the run is done; a failed or damaged record is not."""
+        """Whether the run is finished; a failed or damaged record does not count."""
         try:
             record = self.get(run.key)
         except RecordError:
@@ -63,10 +63,10 @@ class Store:
         return record is not None and record.status == "ok"
 
     def finished_record(self, key: str, role: str) -> Record:
-        """Return the record of a run that another run needs; `role` says in an error what for.
+        """Return the record of a run that another run needs; an error names its `role`.
 
         Raises:
-            RunError: it has no result.
+            RunError: the run has no result.
         """
         record = self.get(key)
         if record is None or record.status != "ok":
@@ -74,16 +74,16 @@ class Store:
         return record
 
     def write(self, record: Record) -> None:
-        """Write a record; the earlier one of the same run stays until this one is safe on disk.
+        """Write a record; an earlier record of the same run stays until the new one is safe on disk.
 
-        A failure never takes a result's place.
+        A failure never replaces a result.
         """
         if record.status == "failed" and record.run in self:
             return
         write_whole(self.path(record.key), record.to_json().encode())
 
     def sweep(self) -> None:
-        """Remove half-written files that a killed process left behind more than an hour ago."""
+        """Remove unfinished files that a killed process left behind more than an hour ago."""
         for folder in (self.root, self.cache, self.root / "records", *(self.root / "artifacts").glob("*")):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
@@ -115,7 +115,7 @@ class Store:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one in the same folder, so that it is there whole or not at all."""
+    """Write a file through a temporary one in the same folder, so that it exists completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:

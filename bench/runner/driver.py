@@ -306,7 +306,7 @@ class Runner:
         if not run.members:
             return not all(record.timed_on(name) for name in self.suite.backends)
         members = self.snapshot.all_finished(run.members)
-        return bool(set(combined.latencies(members)) - set(record.latencies)) or not record.latencies
+        return bool(set(combined.fusion_latencies(members)) - set(record.latencies)) or not record.latencies
 
     def _time(self, runs: list[Run], again: bool = False) -> None:
         """Time these runs one by one, on a machine that trains nothing meanwhile; fusions follow from their members."""
@@ -350,7 +350,7 @@ class Runner:
         timed: list[Run] = []
         for run in fusions:
             record = self.snapshot.get(run.key)
-            latencies = combined.latencies(self.snapshot.all_finished(run.members))
+            latencies = combined.fusion_latencies(self.snapshot.all_finished(run.members))
             if record and latencies:
                 record = record.with_latencies(latencies)
                 self.snapshot.write(record)

@@ -137,7 +137,7 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
     predictions = evaluate.fuse(run, store, data)
     members = [store.finished_record(key, "the fusion's member") for key in run.members]
     folder = store.artifacts(run.key)
-    record = _scored(run, predictions, data, about, folder, combined.size(members))
+    record = _scored(run, predictions, data, about, folder, combined.fusion_complexity(members))
     mistakes.keep(predictions.test, data, folder, settings.worst)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(

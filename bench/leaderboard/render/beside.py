@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from bench.catalog import METRICS
 from bench.leaderboard import published
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.confusions import Winner
+from bench.leaderboard.confusions import ClassReport
 from bench.leaderboard.render.columns import head, score
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plural, prefixed
@@ -28,16 +28,16 @@ def beside(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
     """
     if systems := published.systems(board.dataset, board.primary):
         yield _published(board, systems)
-    if board.winner:
-        if board.winner.confusion and len(board.winner.classes) <= _MATRIX:
-            yield _matrix(board.winner)
-        elif board.winner.confusion and board.winner.confused():
-            yield _pairs(board.winner)
-        if board.winner.per_class:
-            yield _classes(board.winner, all_classes=all_classes)
+    if board.class_report:
+        if board.class_report.confusion and len(board.class_report.classes) <= _MATRIX:
+            yield _matrix(board.class_report)
+        elif board.class_report.confusion and board.class_report.confused():
+            yield _pairs(board.class_report)
+        if board.class_report.per_class:
+            yield _classes(board.class_report, all_classes=all_classes)
 
 
-def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table:
+def _published(board: Leaderboard, systems: Sequence[published.PublishedSystem]) -> Table:
     metrics = [name for name in METRICS if any(name in system.scores for system in systems)]
     metrics.sort(key=lambda name: name != board.primary)
     rows = tuple(
@@ -73,33 +73,33 @@ def _count(number: int | None) -> Cell:
     return Cell(NONE) if number is None else Cell(prefixed(number), number)
 
 
-def _matrix(winner: Winner) -> Table:
+def _matrix(report: ClassReport) -> Table:
     rows = tuple(
         (Cell(name), *(Cell(str(clips) if clips else "·", clips) for clips in row))
-        for name, row in zip(winner.classes, winner.confusion or (), strict=True)
+        for name, row in zip(report.classes, report.confusion or (), strict=True)
     )
     return Table(
-        title=f"Confusion matrix of {winner.label}",
-        heads=(Head("true class", is_text=True), *(Head(name) for name in winner.classes)),
+        title=f"Confusion matrix of {report.label}",
+        heads=(Head("true class", is_text=True), *(Head(name) for name in report.classes)),
         rows=rows,
         remark="Test clips, summed over the runs; columns are the predicted classes.",
     )
 
 
-def _pairs(winner: Winner) -> Table:
-    pairs = winner.confused()
-    confusion = winner.confusion or ()
+def _pairs(report: ClassReport) -> Table:
+    pairs = report.confused()
+    confusion = report.confusion or ()
     rows = tuple(
         (
-            Cell(winner.classes[i]),
-            Cell(winner.classes[j]),
+            Cell(report.classes[i]),
+            Cell(report.classes[j]),
             Cell(str(confusion[i][j]), confusion[i][j]),
-            Cell(f"{100 * confusion[i][j] / winner.support(i):.0f}", confusion[i][j] / winner.support(i)),
+            Cell(f"{100 * confusion[i][j] / report.support(i):.0f}", confusion[i][j] / report.support(i)),
         )
         for i, j in pairs[:_PAIRS]
     )
     return Table(
-        title=f"Most confused classes of {winner.label}",
+        title=f"Most confused classes of {report.label}",
         heads=(
             Head("true class", is_text=True),
             Head("predicted", is_text=True),
@@ -111,29 +111,29 @@ def _pairs(winner: Winner) -> Table:
     )
 
 
-def _classes(winner: Winner, *, all_classes: bool) -> Table:
-    first = next(iter(winner.per_class))
-    values = winner.per_class[first]
+def _classes(report: ClassReport, *, all_classes: bool) -> Table:
+    first = next(iter(report.per_class))
+    values = report.per_class[first]
     order = sorted(
-        range(len(values)), key=lambda i: (values[i] is None, -(values[i] or 0.0), winner.classes[i], i)
+        range(len(values)), key=lambda i: (values[i] is None, -(values[i] or 0.0), report.classes[i], i)
     )  # fmt: skip
     cut = not all_classes and len(order) > _SHOWN_CLASSES
     defined = [i for i in order if values[i] is not None]
     shown = [*defined[:_ENDS], *defined[-_ENDS:]] if cut else order
     rows = tuple(
         (
-            Cell(winner.classes[i]),
+            Cell(report.classes[i]),
             *(
                 Cell(NONE) if (v := each[i]) is None else Cell(f"{100 * v:.1f}", v)
-                for each in winner.per_class.values()
+                for each in report.per_class.values()
             ),
         )
         for i in shown
     )
     left = f"; the best and the worst {_ENDS} of {len(order)}" if cut else ""
     return Table(
-        title=f"Classes of {winner.label}",
-        heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in winner.per_class)),
+        title=f"Classes of {report.label}",
+        heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in report.per_class)),
         rows=rows,
         remark=f"Means over the runs whose test clips have the class{left}.",
     )

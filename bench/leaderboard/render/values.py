@@ -53,18 +53,18 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         | {"records": sorted(map(plain, row.finished))}
         for row in board.rows
     ]
-    winner = board.winner
+    report = board.class_report
     return {
         "dataset": plain(board.name),
         "primary": board.primary,
         "detectable": _json_value(board.detectable),
         "rows": rows,
-        "winner": winner
+        "winner": report
         and {
-            "model": plain(winner.label),
-            "classes": [plain(name) for name in winner.classes],
-            "per_class": {name: [_json_value(v) for v in values] for name, values in winner.per_class.items()},
-            "confusion": winner.confusion,
+            "model": plain(report.label),
+            "classes": [plain(name) for name in report.classes],
+            "per_class": {name: [_json_value(v) for v in values] for name, values in report.per_class.items()},
+            "confusion": report.confusion,
         },
     }
 

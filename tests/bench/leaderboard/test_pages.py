@@ -1,4 +1,4 @@
-"""The pages of a store: plots, published figures, the winner's classes, index, and what `--check` finds."""
+"""The pages of a store: plots, published figures, the class report, index, and what `--check` finds."""
 
 import contextlib
 import csv
@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from bench import suites
 from bench.cli import main, sizes
 from bench.leaderboard import checks, files, pareto, published, render
-from bench.leaderboard.confusions import winner
+from bench.leaderboard.confusions import class_report
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
@@ -173,9 +173,9 @@ def confused(fold, table, names=("a", "b"), f1=(0.5, None)):
     return replace(record(run(fold=fold)), confusion=table, classes=names, per_class={"macro_f1": f1})
 
 
-def test_the_winners_confusions_are_summed_and_classes_averaged_where_defined():
+def test_the_class_reports_confusions_are_summed_and_classes_averaged_where_defined():
     records = [confused(0, ((3, 1), (0, 4))), confused(1, ((2, 2), (1, 3)), f1=(0.7, 0.9))]
-    found = winner("cnn", records, "single")
+    found = class_report("cnn", records, "single")
     assert found.confusion == ((5, 3), (1, 7))
     assert found.per_class["macro_f1"] == (pytest.approx(0.6), 0.9)
     assert found.confused() == [(0, 1), (1, 0)]
