@@ -1,4 +1,4 @@
-"""Members' logits combined by a rule of the catalogue."""
+"""Combination of members' logits by a fusion rule of the catalogue."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +21,7 @@ def fuse_logits(
         logits: of the members.
         method: a fusion of the catalogue: weighted-average, dempster-shafer or improved-dempster-shafer.
         task: single-label data is fused over all classes, multi-label data per label over {present, absent}.
-        weights: of the members, for the weighted average; None weighs them alike.
+        weights: of the members, for the weighted average; None gives equal weights.
     """
     rule = getattr(fusion, method.replace("-", "_"))
     if method == "weighted-average" and weights is not None:
@@ -34,7 +34,7 @@ def fuse_logits(
 
 
 class Fused(nn.Module):
-    """Trained members and their combination as one module, so that a fusion is timed and counted as it is used."""
+    """Trained members and their fusion rule in one module, so that timings include all of them."""
 
     def __init__(self, members: Sequence[nn.Module], method: str, task: str, weights: NDArray[np.float64]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 """Features of a split, computed once by a front-end that learns nothing, and kept on disk for the runs that need them.
 
-An entry of the cache is two files: the array `.npy`, and the index `.json` with its checksum, written last. Both are
-put in place whole, so any number of processes may write the same entry. Its name is a digest of everything that the
-features follow from: the data's manifest, the split's clips in their order, the front-end (class, source code, scalar
-attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic. Features read
-from the cache are bit for bit those that would be computed.
+An entry of the cache is two files: the array `.npy`, and the index `.json` with its checksum, written last. Each file
+is written completely or not at all, so any number of processes may write the same entry. Its name is a digest of
+everything that determines the features: the data's manifest, the split's clips in order, the front-end (class, source
+code, scalar attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic.
+Features from the cache equal newly computed features bit for bit.
 """
 
 import errno
@@ -32,36 +32,36 @@ from datamodules.clips.array_cache import write_whole
 from models.base import Frontend
 
 CODE_VERSION = 1
-"""Raise it when this file would compute other features; older entries are then not read."""
+"""Version of this code's features; raise it when they change, so that older entries are not read."""
 
 BATCH = 64
-"""Clips that are computed at once; part of the key, for it may change last bits."""
+"""Number of clips per forward pass; part of the key, because it may change the last bits."""
 
 SPARE_BYTES = 2**30
-"""What must stay free on the disk beside a new entry."""
+"""Disk space that must stay free after a new entry is written."""
 
 
 class Cache:
-    """Features on disk; without a folder, or where it cannot be written, in memory.
+    """Features on disk; in memory if there is no folder or if it cannot be written.
 
     Args:
         folder: shared by any number of processes; None keeps features in memory.
 
     Attributes:
-        folder: where entries are; None from the first failure to write on.
+        folder: folder of the entries; None after the first failure to write.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     def features(self, frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> Tensor:
-        """Return the features of a split `(N, F, T)` float32, on the CPU; they may lie on disk: do not write to them.
+        """Return the features of a split `(N, F, T)` float32, on the CPU; they may be mapped from disk: do not write.
 
         Args:
             frontend: without learnable parameters.
             data: set up.
             clips: the split.
-            device: "cpu" or "cuda", where to compute.
+            device: "cpu" or "cuda"; it computes the features.
         """
         keeps = self.folder is not None and _worth_keeping(frontend, data.clip_shape[0])
         name = key(frontend, data, clips, device) if keeps else None
@@ -80,7 +80,7 @@ class Cache:
         return torch.cat(list(computed(frontend, clips, device)))
 
     def _write(self, array: Path, index: Path, frontend: nn.Module, clips: ClipSet, device: str) -> None:
-        """Compute an entry batch by batch to disk: a full disk is then an error, where a memory map would crash."""
+        """Write an entry to disk batch by batch: a full disk is then an error, where a memory map would crash."""
         array.parent.mkdir(parents=True, exist_ok=True)
         about: dict[str, Any] = {}
 
@@ -99,12 +99,14 @@ class Cache:
             about["crc32"] = checksum
 
         write_whole(array, write)
-        write_whole(index, lambda file: file.write(json.dumps(about).encode()))  # last: it says that the array is there
+        write_whole(
+            index, lambda file: file.write(json.dumps(about).encode())
+        )  # last, because it vouches for the array
 
     def _give_up(self, reason: str) -> None:
         warnings.warn(
-            f"features are kept in memory and computed again by the next run, because {str(self.folder)!r} cannot take "
-            f"them ({reason}): free space or choose another folder with --store",
+            f"features are kept in memory and computed again by the next run, because {str(self.folder)!r} cannot be "
+            f"written ({reason}): free space or choose another folder with --store",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -121,7 +123,7 @@ def computed(frontend: nn.Module, clips: ClipSet, device: str) -> Iterator[Tenso
 
 
 def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> str | None:
-    """Return the name of a split's features; None where a front-end cannot be told from others by what it holds."""
+    """Return the name of a split's features; None if the front-end's content does not determine its features."""
     digest = hashlib.sha256()
     try:
         _describe(frontend, digest.update)
@@ -136,12 +138,12 @@ def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str)
     return digest.hexdigest()[:32]
 
 
-class _Indescribable(Exception):  # noqa: N818 - it is no fault
-    """A front-end holds something that has no lasting digest, or has no source code."""
+class _Indescribable(Exception):  # noqa: N818 - it is not an error
+    """A front-end contains something without a stable digest, or has no source code."""
 
 
 def _describe(frontend: nn.Module, update: Callable[[bytes], object]) -> None:
-    """Feed everything that a front-end's features follow from, apart from the audio, into a digest."""
+    """Feed everything that determines a front-end's features, except the audio, into a digest."""
     modules: set[str] = set()
     for name, module in frontend.named_modules():
         update(f"\0module {name} {type(module).__module__}.{type(module).__qualname__}".encode())
@@ -161,7 +163,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _value(value: Any, update: Callable[[bytes], object]) -> None:
-    """Feed an attribute into a digest, its type and length first, so that no two values are fed alike."""
+    """Feed an attribute into a digest, its type and length first, so that different values give different input."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
         update(f"\0{type(value).__name__} {value!r}".encode())
     elif isinstance(value, Enum):
@@ -188,7 +190,7 @@ _FOREIGN = frozenset({"torch", "torchaudio", "numpy", "scipy"}) | sys.stdlib_mod
 
 
 def _sources(modules: set[str]) -> set[str]:
-    """Return these Python modules, and those of the same packages that they use; torch and the like left out."""
+    """Return these Python modules and the modules of the same packages that they use, without torch and the like."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -207,19 +209,19 @@ def _sources(modules: set[str]) -> set[str]:
 
 
 def _arithmetic(device: str) -> tuple[object, ...]:
-    """Return what changes the last bits of the same computation."""
+    """Return the versions and settings that may change the last bits of a result."""
     cpu = (torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     gpu = (torch.cuda.get_device_name(), torch.backends.cudnn.allow_tf32) if device == "cuda" else ()
     return torch.__version__, device, torch.get_float32_matmul_precision(), *cpu, *gpu
 
 
 def _worth_keeping(frontend: nn.Module, samples: int) -> bool:
-    """Whether it computes anything: samples and embeddings that are passed on are on disk already."""
+    """Return whether the front-end computes anything; samples and embeddings that pass through are on disk already."""
     return not isinstance(frontend, Frontend) or frontend.macs(samples) > 0
 
 
 def _header(about: Mapping[str, Any]) -> bytes:
-    """Return what a `.npy` file of this dtype and shape starts with."""
+    """Return the header of a `.npy` file with this dtype and shape."""
     head = io.BytesIO()
     facts = {"descr": about["dtype"], "fortran_order": False, "shape": tuple(about["shape"])}
     np.lib.format.write_array_header_1_0(head, facts)
@@ -227,14 +229,14 @@ def _header(about: Mapping[str, Any]) -> bytes:
 
 
 def _read(array: Path, index: Path) -> Tensor | None:
-    """Return an entry's features `(N, F, T)`, mapped from disk; None where they are absent or damaged."""
+    """Return an entry's features `(N, F, T)`, mapped from disk; None if they are absent or damaged."""
     try:
         about = json.loads(index.read_bytes())
         head, shape = _header(about), tuple(map(int, about["shape"]))
         with array.open("rb") as file:
             if file.read(len(head)) != head:
                 return None
-        # Copy on write: torch takes no read-only arrays, and nothing that is done to them reaches the disk.
+        # Copy on write, because torch takes no read-only arrays; changes do not reach the disk.
         features = np.memmap(array, about["dtype"], "c", len(head), shape)
         seen = 0
         for i in range(0, len(features), BATCH):

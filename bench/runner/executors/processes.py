@@ -1,4 +1,4 @@
-"""Each job in a child process of its own: a clean start for every run, and a crash that takes nobody along.
+"""An executor that runs each job in its own child process, so that a crash ends only one job.
 
 A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet.
 """
@@ -19,7 +19,7 @@ _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"
 
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
-    """Do the jobs, `workers` at a time; no child is left, however the iteration ends."""
+    """Do the jobs, `workers` at a time; no child is running after the iteration ends."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOAD)
     waiting = deque(jobs)
@@ -57,7 +57,7 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
 
 
 def _child(connection: Connection, job: Job) -> None:
-    """Do one job and send its events; dies with the driver and leaves Ctrl-C to it."""
+    """Do one job and send its events; end with the driver, and ignore Ctrl-C, which the driver handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
@@ -65,7 +65,7 @@ def _child(connection: Connection, job: Job) -> None:
 
 
 def _die_with_driver(connection: Connection) -> None:
-    """End this process when the driver's end of the pipe closes; its parent is the fork server, which may live on."""
+    """End this process when the driver's end of the pipe closes; the fork server may outlive the driver."""
     try:
         connection.recv()
     except (EOFError, OSError):

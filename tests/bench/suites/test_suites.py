@@ -199,7 +199,10 @@ def test_every_two_or_more_members_are_combined(tmp_path):
             'models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_temperature = 0',
             "teacher_temperature must be > 0",
         ),
-        ('models = ["fc", "cnn"]\ndatasets = ["audioset-embeddings"]\nmodel.fc.recipe.teacher = "cnn"', "has 0 suitable runs"),
+        (
+            'models = ["fc", "cnn"]\ndatasets = ["audioset-embeddings"]\nmodel.fc.recipe.teacher = "cnn"',
+            "has 0 suitable runs",
+        ),
         ('models = ["cnn", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["cn"]', "mean 'cnn'"),
         ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = "fc"', "a list of names"),
         ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["fc@1"]', "seeds, \\(0,"),

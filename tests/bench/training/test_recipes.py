@@ -210,7 +210,7 @@ def test_what_it_cannot_start_from_is_said(settings):
     _, data, _ = prepared()
     with pytest.raises(RunError, match="differ in name or shape"):
         build.start_from(build.model(wrong, data), wrong, store)
-    with pytest.raises(RunError, match="may have been its lessons"):
+    with pytest.raises(RunError, match="training clips may include this run's test clips"):
         build.start_from(build.model(first, data), replace(small(init=first.key), fold=1), store)
     with pytest.raises(RunError, match="has no result"):
         build.start_from(build.model(first, data), small(init="esc10-logmel-cnn-f0-s0-00000000"), store)
