@@ -300,15 +300,16 @@ DATASETS = {
 }
 
 METRICS = {
-    "accuracy": Metric(line="share of clips whose top class is right", tasks=("single",)),
+    "accuracy": Metric(line="share of clips whose most probable class is correct", tasks=("single",)),
     "macro_f1": Metric(line="F1 averaged over classes", tasks=("single",)),
     "macro_precision": Metric(line="precision averaged over classes", tasks=("single",)),
     "macro_recall": Metric(line="recall averaged over classes", tasks=("single",)),
     "top5_accuracy": Metric(
-        line="share of clips with the right class among five (more than 10 classes)", tasks=("single",)
+        line="share of clips whose class is among the five most probable (more than 10 classes)", tasks=("single",)
     ),
     "sns": Metric(
-        line='share of clips rightly told to be speech or not (a class "speech" among three or more)', tasks=("single",)
+        line='share of clips correctly classified as speech or not (three or more classes, one called "speech")',
+        tasks=("single",),
     ),
     "mAP": Metric(line="average precision, mean over classes (one versus rest)"),
     "mAUC": Metric(line="area under the ROC curve, mean over classes (one versus rest)"),

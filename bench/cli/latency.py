@@ -1,12 +1,12 @@
 """`bench latency`: the speed of one model, untrained by name or trained from a store, on the backends asked for."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
 from bench import catalog
 from bench.cli.options import (
@@ -21,10 +21,13 @@ from bench.cli.options import (
     Seconds,
     data_folder,
     err,
+    line_width,
     out,
     print_json,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
+from bench.leaderboard.render.table import Cell, Head, Table
+from bench.leaderboard.render.terminal import fitted
 from bench.leaderboard.render.text import NONE
 from bench.records import Latency, Scope, Store, graded
 
@@ -106,7 +109,9 @@ def latency(
             "timings": [asdict(one) for one in found], "not_timed": refused,
         })  # fmt: skip
     elif found:
-        out.print(_table(f"{model or run}, a clip of {subject.clip_seconds:g} s", found))
+        table = _table(f"{model or run}, a clip of {subject.clip_seconds:g} s", found)
+        for part in fitted(table, line_width(out), _LEAST_IMPORTANT, "the output of --json"):
+            out.print(part)
         _say_best(found)
         first = found[0]
         software = max((one.software for one in found), key=len)
@@ -160,25 +165,30 @@ def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads
 
 def _table(title: str, found: list[Latency]) -> Table:
     """Lay the timings out; those too noisy to compare in grey."""
-    table = Table(title=title, title_justify="left")
-    for head in ("backend", "scope"):
-        table.add_column(head)
-    for head in (
-        "clips", "p50 ms", "p90 ms", "p99 ms", "IQR/p50", "calls", "grade", "a second", "real-time", "peak MB",
-        "deviation", "same top",
-    ):  # fmt: skip
-        table.add_column(head, justify="right")
-    for one in found:
-        table.add_row(
-            one.backend, one.scope, str(one.batch), f"{one.p50_ms:.3f}", f"{one.p90_ms:.3f}",
-            NONE if one.p99_ms is None else f"{one.p99_ms:.3f}", f"{one.iqr_share:.0%}", str(one.samples), one.grade,
-            f"{one.throughput:.4g}", f"{one.real_time_factor:.2g}",
-            NONE if one.peak_bytes is None else f"{one.peak_bytes / 1e6:.0f}",
-            NONE if one.deviation is None else f"{one.deviation:.1g}",
-            NONE if one.agreement is None else f"{one.agreement:.0%}",
-            style=None if one.ranked else "grey50",
-        )  # fmt: skip
-    return table
+    return Table(
+        title=title,
+        heads=tuple(Head(head, is_text=head in ("backend", "scope")) for head in _HEADS),
+        rows=tuple(tuple(Cell(text, grey=not one.ranked) for text in _texts(one)) for one in found),
+    )
+
+
+_HEADS = (
+    "backend", "scope", "clips", "p50 ms", "p90 ms", "p99 ms", "IQR/p50", "calls", "grade", "a second", "real-time",
+    "peak MB", "deviation", "same top",
+)  # fmt: skip
+_LEAST_IMPORTANT = ("calls", "IQR/p50", "p99 ms", "real-time", "same top", "deviation", "peak MB", "a second", "clips")
+"""Columns that a narrow terminal leaves out, the least important one first."""
+
+
+def _texts(one: Latency) -> Iterator[str]:
+    """Yield the cells of a timing's row, in the order of `_HEADS`."""
+    yield from (one.backend, one.scope, str(one.batch), f"{one.p50_ms:.3f}", f"{one.p90_ms:.3f}")
+    yield NONE if one.p99_ms is None else f"{one.p99_ms:.3f}"
+    yield from (f"{one.iqr_share:.0%}", str(one.samples), one.grade, f"{one.throughput:.4g}")
+    yield f"{one.real_time_factor:.2g}"
+    yield NONE if one.peak_bytes is None else f"{one.peak_bytes / 1e6:.0f}"
+    yield NONE if one.deviation is None else f"{one.deviation:.1g}"
+    yield NONE if one.agreement is None else f"{one.agreement:.0%}"
 
 
 def _say_best(found: list[Latency]) -> None:

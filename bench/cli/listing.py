@@ -11,6 +11,8 @@ from bench.cli.options import (
     AsJson,
     DataDir,
     data_folder,
+    described,
+    line_width,
     out,
     print_json,
 )
@@ -55,7 +57,7 @@ def list_(
         out.print(title, style="bold")
         for name, about in entries.items():
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
-            out.print(f"  {name:22} {about['line']}{here}", markup=False, highlight=False)
+            out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
 
 
 def _here(entry: catalog.Dataset, data_dir: Path) -> bool:

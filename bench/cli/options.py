@@ -1,7 +1,7 @@
 """What the commands of several files share: the consoles, options, and where the data is."""
 
 import json
-import sys
+import textwrap
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,11 @@ import platformdirs
 import typer
 from rich.console import Console
 
-_WIDTH = None if sys.stdout.isatty() else 160  # a table in a log file needs no folding
-out = Console(soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, soft_wrap=True, width=_WIDTH)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+_INDENT = 25
+"""Where the descriptions of a list begin."""
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[
@@ -31,6 +33,26 @@ Embedding = Annotated[
 ]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def line_width(console: Console) -> int | None:
+    """Return the characters of a line of a terminal; None for a file or a pipe, where a line has no end."""
+    return console.width if console.is_terminal else None
+
+
+def described(name: str, words: str, width: int | None = None) -> str:
+    """Return a line of a list: a name and its description, which goes on below itself where it is longer than a line.
+
+    Args:
+        name: on the left.
+        words: the description.
+        width: characters of a line; None for no limit.
+    """
+    line = f"  {name:{_INDENT - 3}} {words}"
+    if width is None or width < 2 * _INDENT:
+        return line
+    indent = " " * _INDENT
+    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def data_folder(given: Path | None) -> Path:

@@ -17,6 +17,7 @@ from bench.cli.options import (
     SuiteName,
     data_folder,
     err,
+    line_width,
     out,
     print_json,
 )
@@ -56,6 +57,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then redraw its tables."""
+    from bench.leaderboard import pareto
     from bench.leaderboard.board import summary
     from bench.runner.driver import Runner
     from bench.runner.progress import Progress
@@ -94,7 +96,8 @@ def run(
         runner = Runner(grid, settings, progress, executor, mirror)
         outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
         if mirror and (outcome.done or outcome.failed):
-            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)])
+            plots = [plot for board in outcome.boards for plot in pareto.plots(board)]
+            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)], plots)
     finally:
         closing = mirror.close() if mirror else None
     if closing:
@@ -144,8 +147,8 @@ def _report(outcome: Any, grid: suites.Suite, settings: RunSettings, console: Co
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
 
-    for table in terminal(outcome.boards):
-        console.print(table)
+    for part in terminal(outcome.boards, line_width(console), f"{settings.store / grid.name}.md"):
+        console.print(part)
     console.print(
         f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
         f"Tables: {settings.store / grid.name}.md, .csv, .html",

@@ -1,4 +1,4 @@
-"""The papers' complexity tables beside what is counted here: `complexity.md`. Nothing is trained.
+"""The page `complexity.md`: sizes that are counted here next to those that the papers publish. Nothing is trained.
 
 No weights are drawn and nothing is computed: the page takes seconds.
 """
@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.leaderboard import published
 from bench.leaderboard.published import Size, SizeTable
-from bench.leaderboard.render.markdown import table
+from bench.leaderboard.render import templating
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, md
+from bench.leaderboard.render.text import NONE
 from bench.profiling import complexity
 from bench.training import build
 
@@ -24,32 +24,18 @@ def page(command: str) -> str:
     """Count every model of the papers' tables and return the page as GitHub Markdown.
 
     Args:
-        command: shell command that makes the page anew.
+        command: shell command that makes the page again.
     """
-    lines = [
-        "# Sizes: counted here, and published",
-        "",
-        "Parameters and multiply-adds are counted here, in models built by this code; beside each stands the paper's "
-        "own number. mAP is the papers', on AudioSet's evaluation set: nothing here was trained on it. MACs are "
-        "multiply-adds of products and convolutions in our tables' convention, front-end apart; the column "
-        "multiply-adds counts in the paper's own, which is why it can be compared with the published one.",
-        "",
-        "To regenerate:",
-        "",
-        f"    {command}",
-        "",
+    papers = [
+        (f"{paper.paper}. {_CONVENTION[paper.convention]} {paper.note}", _table(paper)) for paper in published.sizes()
     ]
-    for paper in published.sizes():
-        counted = _table(paper)
-        lines += [f"## {md(counted.title)}", "", md(f"{paper.paper}. {_CONVENTION[paper.convention]} {paper.note}"), ""]
-        lines += [*table(counted), "", md(counted.remark), ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return templating.render("complexity.md.j2", command=command, papers=papers)
 
 
 _CONVENTION = {
-    "macs": "The paper counts products of convolutions and linear layers once, without the front-end.",
-    "panns": "The paper counts products twice (multiplications and additions), and also biases, batch norms, ReLUs, "
-    "pooling and the Fourier transform.",
+    "macs": "The paper counts each product of convolutions and linear layers once and leaves the front-end out.",
+    "panns": "The paper counts each product twice (as a multiplication and an addition) and also counts biases, batch "
+    "norms, ReLUs, pooling and the Fourier transform.",
     "none": "The paper publishes parameters only.",
 }
 
@@ -62,7 +48,7 @@ def _table(paper: SizeTable) -> Table:
         title=f"{paper.title}: {paper.classes} classes, clips of {paper.seconds:g} s",
         heads=(*(Head(words, is_text=True) for words in _HEADS), *map(Head, _NUMBERS)),
         rows=tuple(rows),
-        remark=f"{compared} as published in {same} of {len(rows)} rows.",
+        footnote=f"{compared} equal the published figures in {same} of {len(rows)} rows.",
     )
 
 

@@ -157,10 +157,10 @@ def _notes(done: Sequence[Record]) -> Iterator[str]:
         counts = {r.defined[name] for r in done if name in r.defined}
         if any(k < n for k, n in counts):
             some, all_ = _span(k for k, _ in counts), _span(n for _, n in counts)
-            yield f"{name} is the mean over {some} of {all_} classes; the test clips cannot score the others."
+            yield f"{name} is the mean over {some} of {all_} classes; it is undefined for the other classes."
     commits = sorted({r.environment.commit or "no commit" for r in done if r.environment})
     if len(commits) > 1:
-        yield f"The runs are of {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
+        yield f"The runs come from {len(commits)} commits: {', '.join(commit[:10] for commit in commits)}."
 
 
 def _span(numbers: Iterable[int]) -> str:

@@ -1,4 +1,7 @@
-"""Which systems are on the Pareto front: none that is as good costs less, none that costs as little is better."""
+"""Pareto plots of a leaderboard: score against cost, and the front of systems that no other system dominates.
+
+Pages and W&B show these plots; there is no second rule.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,12 +15,12 @@ from bench.leaderboard.rows import Row
 
 @dataclass(frozen=True)
 class Axis:
-    """What a system costs.
+    """A cost of a system.
 
     Attributes:
         name: in file names.
         head: in words.
-        unit: what stands behind its numbers; empty for a count.
+        unit: of its numbers; empty for a count.
     """
 
     name: str
@@ -26,7 +29,7 @@ class Axis:
 
 
 AXES = (
-    Axis("macs", "MACs a clip, front-end included", ""),
+    Axis("macs", "MACs per clip, front-end included", ""),
     Axis("parameters", "Parameters", ""),
     Axis("latency", "CPU latency p50, end to end", "ms"),
 )
@@ -37,8 +40,9 @@ class Point:
     """One ranked system.
 
     Attributes:
-        label: short, unlike the others'.
-        full: as in the table, with its front-end.
+        label: short, unlike every other point's.
+        system: its label in the table.
+        frontend: name in the catalogue.
         cost: on the axis, > 0.
         score: primary score.
         interval: of the score.
@@ -46,11 +50,17 @@ class Point:
     """
 
     label: str
-    full: str
+    system: str
+    frontend: str
     cost: float
     score: float
     interval: tuple[float, float] | None
     front: bool
+
+    @property
+    def full(self) -> str:
+        """The label in the table, with the front-end."""
+        return self.system if self.frontend == "none" else f"{self.system} on {self.frontend}"
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Plot:
         metric: the primary one.
         axis: the cost.
         points: in the order of the table.
-        left_out: ranked systems without a comparable cost, and why, in words; empty where there are none.
+        left_out: how many ranked systems have no comparable cost, and why, in words; empty if each has one.
     """
 
     dataset: str
@@ -75,14 +85,14 @@ class Plot:
 def plots(board: Leaderboard) -> tuple[Plot, ...]:
     """Return a leaderboard's plot on each axis that at least one ranked system has a cost on.
 
-    Timings count where their grade is A or B and they were taken as most of the table's were.
+    Timings count if their grade is A or B and if device and settings are those of most rows.
     """
     found = (_plot(board, axis) for axis in AXES)
     return tuple(plot for plot in found if plot.points)
 
 
 def front(points: Sequence[tuple[float, float]], *, higher_is_better: bool = True) -> list[bool]:
-    """Return for each (cost, score) whether no other costs as little and scores as well, and one of both better."""
+    """Return whether each (cost, score) is on the front: no other is as good in both and better in one."""
     sign = 1 if higher_is_better else -1
     signed = [(cost, sign * score) for cost, score in points]
     return [
@@ -107,7 +117,7 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
         metric=board.primary,
         axis=axis,
         points=tuple(
-            Point(label, _full(row), cost, score, row.interval, on)
+            Point(label, row.label, row.frontend, cost, score, row.interval, on)
             for label, (row, cost, score), on in zip(labels, placed, on_front, strict=True)
         ),
         left_out=", ".join(f"{number} {reason}" for reason, number in sorted(why.items())),
@@ -115,18 +125,18 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
 
 
 def _cost(row: Row, axis: Axis, usual: str) -> float | str:
-    """Return what a row costs, or why it has no place on the axis."""
+    """Return the cost of a row, or the reason why it has none on this axis."""
     if axis.name == "latency":
         if row.cpu is None:
             return "not timed"
         if row.cpu.grade == "C":
-            return "timed too unsteadily (grade C)"
-        return row.cpu.p50_ms if device(row.cpu) == usual else "timed otherwise"
+            return "timed with grade C"
+        return row.cpu.p50_ms if device(row.cpu) == usual else "timed differently"
     if row.complexity is None:
         return "not counted"
     size = row.complexity
     cost = size.parameters if axis.name == "parameters" else size.macs + size.frontend_macs
-    return float(cost) if cost > 0 else "without any"
+    return float(cost) if cost > 0 else "of zero cost"
 
 
 def _usual(rows: Sequence[Row]) -> str:
@@ -134,21 +144,17 @@ def _usual(rows: Sequence[Row]) -> str:
     return max(votes, key=lambda name: (votes[name], name), default="")
 
 
-def _full(row: Row) -> str:
-    return row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
-
-
 _LONGEST = 26
 
 
 def _labels(rows: Sequence[Row]) -> list[str]:
-    """Return short labels: the beginning of the row's, with the front-end where several rows have the same one."""
+    """Return short labels: the beginning of each row's label, with the front-end if several rows share a label."""
     alike = Counter(row.label for row in rows)
     seen: Counter[str] = Counter()
     labels = []
     for row in rows:
-        heard = f" {row.frontend}" if alike[row.label] > 1 and row.frontend != "none" else ""
-        label = _cut(row.label + heard, _LONGEST)
+        frontend = f" {row.frontend}" if alike[row.label] > 1 and row.frontend != "none" else ""
+        label = _cut(row.label + frontend, _LONGEST)
         seen[label] += 1
         labels.append(label if seen[label] == 1 else f"{_cut(label, _LONGEST - 4)} #{seen[label]}")
     return labels

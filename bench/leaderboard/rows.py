@@ -101,9 +101,11 @@ def make_row(
     ]
     flags = []
     if other_data:
-        flags.append(f"other data than the other systems in fold {_numbers(sorted({r.run.fold for r in other_data}))}")
+        flags.append(
+            f"data differ from the other systems' in fold {_numbers(sorted({r.run.fold for r in other_data}))}"
+        )
     if any(r.environment and r.environment.dirty for r in done):
-        flags.append("files differed from the commit")
+        flags.append("the working tree had uncommitted changes")
     if done and scores[primary] is None:
         flags.append(f"{primary} is undefined")
     comparable = len(done) == expected and scores[primary] is not None and not other_data

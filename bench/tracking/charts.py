@@ -1,5 +1,6 @@
 """The numbers of every chart, as rows of a table: plain numpy, nothing of W&B."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.catalog import METRICS, PRIMARY
+from bench.catalog import METRICS
+from bench.leaderboard.pareto import Plot
 from bench.records import Record
 
 CURVE_POINTS = 200
@@ -19,7 +21,7 @@ BINS = 15  # as many as the calibration error has
 
 @dataclass(frozen=True)
 class Chart:
-    """One of W&B's own charts: what draws it, the table's columns, which of them it takes for what, and its words."""
+    """One of W&B's own charts: its specification, the table's columns, the columns' roles, and its labels."""
 
     spec: str
     columns: tuple[str, ...]
@@ -61,18 +63,43 @@ CHARTS = {
 }
 """By the name under which a run logs it."""
 
-COSTS = {"macs": "multiply-adds", "parameters": "parameters", "cpu_p50_ms": "CPU latency, p50 in ms"}
-"""Columns of the leaderboard that a score is set against."""
+COSTS = {
+    "macs": ("macs", "multiply-adds"),
+    "parameters": ("parameters", "parameters"),
+    "latency": ("cpu_p50_ms", "CPU latency, p50 in ms"),
+}
+"""By the name of a Pareto plot's axis: the column of the table, and its words."""
 
 
-def pareto_chart(cost: str, score: str) -> Chart:
-    """Return the scatter of a score against the logarithm of a cost, for they span powers of ten."""
+def pareto_name(plot: Plot) -> str:
+    """Return the name under which a plot is logged."""
+    return f"pareto/{plot.dataset}/{COSTS[plot.axis.name][0]}"
+
+
+def pareto_chart(plot: Plot) -> Chart:
+    """Return the scatter of a score against the logarithm of a cost, for costs span powers of ten."""
+    cost, words = COSTS[plot.axis.name]
     return Chart(
         "wandb/scatter/v0",
-        ("system", "frontend", cost, f"log10 {cost}", score, "best at its cost"),
-        {"x": f"log10 {cost}", "y": score},
-        {"title": f"{score} against {COSTS[cost]} (log10)"},
+        ("system", "frontend", cost, f"log10 {cost}", plot.metric, "best at its cost"),
+        {"x": f"log10 {cost}", "y": plot.metric},
+        {"title": f"{plot.metric} against {words} (log10)"},
     )
+
+
+def pareto_rows(plot: Plot) -> list[tuple[str, str, float, float, float, str]]:
+    """Return the rows of `pareto_chart`, cheapest first: the points of the plot and whether they are on its front."""
+    return [
+        (
+            point.system,
+            point.frontend,
+            point.cost,
+            round(math.log10(point.cost), 4),
+            point.score,
+            "yes" if point.front else "no",
+        )
+        for point in sorted(plot.points, key=lambda point: (point.cost, not point.front))
+    ]
 
 
 def precision_recall(scores: NDArray[Any], positive: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -209,34 +236,3 @@ def average_precision_rows(record: Record) -> list[tuple[str, float]]:
     """Return (class, average precision), the hardest first, at most `BAR_CLASSES`; classes without a value are not."""
     pairs = zip(record.classes, record.per_class.get("mAP", ()), strict=True)
     return sorted(((name, ap) for name, ap in pairs if ap is not None), key=lambda pair: pair[1])[:BAR_CLASSES]
-
-
-def score_of(columns: Sequence[str]) -> str | None:
-    """Return which column of a leaderboard ranks it."""
-    return next((name for name in columns if name in PRIMARY.values()), None)
-
-
-def pareto_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], cost: str) -> list[tuple[Any, ...]]:
-    """Return the rows of `pareto_chart`, cheapest first: the ranked systems whose cost is known.
-
-    A system is the best at its cost where no other scores as high or higher for less, or higher for as much.
-
-    Args:
-        columns: of the leaderboard.
-        rows: of the leaderboard.
-        cost: one of `COSTS`.
-    """
-    score = score_of(columns)
-    if score is None or cost not in columns:
-        return []
-    table = [dict(zip(columns, row, strict=True)) for row in rows]
-    known = [row for row in table if row.get("rank") is not None and row[cost] and row[score] is not None]
-    sign = 1 if METRICS[score].higher_is_better else -1
-    found: list[tuple[Any, ...]] = []
-    best = -np.inf
-    for row in sorted(known, key=lambda row: (row[cost], -sign * row[score])):
-        front = sign * row[score] > best
-        best = max(best, sign * row[score])
-        logarithm = round(float(np.log10(row[cost])), 4)
-        found.append((row["model"], row["frontend"], row[cost], logarithm, row[score], "yes" if front else "no"))
-    return found

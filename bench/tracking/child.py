@@ -40,7 +40,7 @@ def main() -> int:
                 record = Record.from_json(message["record"], message["key"])
                 _mirror_record(begin, clock, record, Path(message["artifacts"]) if message["artifacts"] else None)
             elif "tables" in message:
-                _mirror_tables(begin, clock, message["tables"])
+                _mirror_tables(begin, clock, message["tables"], message["scatters"])
             clock.tick()
         except Exception as error:  # one record less in the mirror; the next may do
             print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
@@ -173,16 +173,17 @@ def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
         yield name, _chart(CHARTS[name], list(rows))
 
 
-def _mirror_tables(begin: Json, clock: Clock, tables: Sequence[Table]) -> None:
-    """Write the leaderboards, and each one's scores against its costs, as one W&B run of the suite."""
+def _mirror_tables(
+    begin: Json, clock: Clock, tables: Sequence[Table], scatters: Sequence[tuple[str, Json, Sequence[Sequence[Any]]]]
+) -> None:
+    """Write the leaderboards, and the scatters of their scores against their costs, as one W&B run of the suite."""
     with _wandb_run(begin, f"{begin['group']}-summary", "summary", [], {}, failed=False) as mirrored:
         for dataset, columns, rows in tables:
             mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
             clock.tick()
-            for cost in charts.COSTS:
-                points = charts.pareto_rows(columns, rows, cost)
-                if points and (score := charts.score_of(columns)):
-                    mirrored.log({f"pareto/{dataset}/{cost}": _chart(charts.pareto_chart(cost, score), points)})
+        for name, chart, rows in scatters:
+            mirrored.log({name: _chart(Chart(**chart), rows)})
+            clock.tick()
 
 
 @contextlib.contextmanager

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
 from bench.records import Json, write_whole
 from bench.records.redaction import redacted
-from bench.tracking.charts import CHARTS, COSTS, Chart, pareto_chart
+from bench.tracking.charts import CHARTS, Chart, pareto_chart, pareto_name
 from bench.tracking.mirror import PROJECT
 
 SECONDS = 20
@@ -117,10 +118,10 @@ def _boards(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
 
 
 def _costs(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
-    """Yield the systems of each leaderboard, and every single run."""
+    """Yield the Pareto plots of each leaderboard, and scatters of every single run."""
     for board in boards:
-        for cost in COSTS:
-            yield _custom(wr, f"pareto/{board.name}/{cost}", pareto_chart(cost, board.primary))
+        for plot in pareto.plots(board):
+            yield _custom(wr, pareto_name(plot), pareto_chart(plot))
     for primary in dict.fromkeys(board.primary for board in boards):
         for cost in ("complexity/macs", "complexity/parameters", "latency/cpu-1-end-to-end/p50_ms"):
             yield wr.ScatterPlot(

@@ -19,13 +19,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self, cast
 
 from bench.errors import RecordError
+from bench.leaderboard.pareto import Plot
 from bench.records import Json, Record
 from bench.records.redaction import clean
+from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows
 
 Mode = Literal["offline", "online", "disabled"]
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
@@ -118,9 +121,17 @@ class Mirror:
         """
         self._put(record=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 
-    def summary(self, tables: Sequence[Table]) -> None:
-        """Mirror the suite's leaderboards as the tables and charts of one W&B run."""
-        self._put(tables=[(name, columns, clean(rows)) for name, columns, rows in tables])
+    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
+        """Mirror the suite's leaderboards as the tables and charts of one W&B run.
+
+        Args:
+            tables: the leaderboards.
+            plots: their Pareto plots, as the pages show them.
+        """
+        self._put(
+            tables=[(name, columns, clean(rows)) for name, columns, rows in tables],
+            scatters=[(pareto_name(plot), asdict(pareto_chart(plot)), clean(pareto_rows(plot))) for plot in plots],
+        )
 
     def close(self, timeout_seconds: float = 15) -> str | None:
         """Let the child end, or kill it; return a line of warning if not everything was mirrored.

@@ -1,7 +1,7 @@
 """Archives that our unpacking refuses, each a function that writes one. All are harmless to other software.
 
 Names that lead elsewhere still end inside the folder that is unpacked to, links are ordinary ones, no archive holds a
-pipe or a device, and nothing grows beyond a megabyte: `LIMITS` and `LEAST_SIZE` are small enough to refuse that.
+pipe or a device, and nothing grows beyond a megabyte: `LIMITS` and `MIN_RATIO_BYTES` are small enough to refuse that.
 """
 
 import io
@@ -19,8 +19,8 @@ from unicodedata import normalize
 from datamodules.fetch.archives import Limits
 
 LIMITS = Limits(entries=50)
-LEAST_SIZE = 16 << 10
-"""To be put in the place of `datamodules.archives.LEAST_SIZE`: a small archive may then unpack to 320 KiB."""
+MIN_RATIO_BYTES = 16 << 10
+"""Replaces `datamodules.fetch.archives.MIN_RATIO_BYTES`: a small archive may then unpack to 320 KiB."""
 
 GROWN = 1 << 20
 """Bytes that the archives unpack to which are refused for growing."""

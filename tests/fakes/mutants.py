@@ -29,7 +29,7 @@ from fakes import malformed, reading  # noqa: E402
 SLOW = 2.0  # seconds of the processor
 CHUNK = 500  # mutants a child reads
 PATIENCE = 30.0  # seconds without a word from a child
-MOST_STATED = 1 << 20
+MAX_STATED = 1 << 20
 """Most samples, and bytes of a chunk, that a mutant may say it has."""
 
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -66,7 +66,7 @@ def harmless(content: bytes) -> bool:
         file.seek(0)
         try:
             with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-                if sound.frames * sound.channels > MOST_STATED:
+                if sound.frames * sound.channels > MAX_STATED:
                     return False
         except soundfile.SoundFileError:
             pass
@@ -75,7 +75,7 @@ def harmless(content: bytes) -> bool:
         at = 12
         while len(chunk := content[at : at + 8]) == 8:
             length = int.from_bytes(chunk[4:], order)
-            if length > MOST_STATED:
+            if length > MAX_STATED:
                 return False
             at += 8 + length + length % 2
     return True

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve()
-MOST_SECONDS = 600.0
+MAX_SECONDS = 600.0
 """Longest clip that the decoder accepts unless another length is given."""
 
 
-def outcome(path: Path, root: Path | None = None, max_seconds: float = MOST_SECONDS) -> dict[str, Any]:
+def outcome(path: Path, root: Path | None = None, max_seconds: float = MAX_SECONDS) -> dict[str, Any]:
     """Inspect and decode one file; return what came of it."""
     from datamodules.audio import AudioError, decode, inspect
 
@@ -68,7 +68,7 @@ def read(
     timeout: float,
     root: Path | None = None,
     how: str = "guarded",
-    max_seconds: float = MOST_SECONDS,
+    max_seconds: float = MAX_SECONDS,
 ) -> tuple[list[dict[str, Any]], int]:
     """Return the outcome of each file, read in one child process, and the child's peak memory in bytes.
 

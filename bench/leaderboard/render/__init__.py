@@ -1,14 +1,26 @@
 """Leaderboards as Markdown, CSV, JSON, a self-contained web page, SVG plots, a table in the terminal.
 
-The same records give the same bytes. Names and messages come from files that others may have written, so each format
-escapes them: Markdown, HTML and SVG so that they stay text, CSV so that a spreadsheet does not run them as a formula.
+The same records give the same bytes. Names and messages may come from files of other people, so each format escapes
+them: in Markdown, HTML and SVG they stay text, and in CSV a spreadsheet does not run them as a formula.
 """
 
 from bench.leaderboard.render.html import html
 from bench.leaderboard.render.index import index
 from bench.leaderboard.render.markdown import brief, markdown, pictures
 from bench.leaderboard.render.svg import THEMES, svg
-from bench.leaderboard.render.terminal import terminal
+from bench.leaderboard.render.terminal import fitted, terminal
 from bench.leaderboard.render.values import csv_text, json_text
 
-__all__ = ["THEMES", "brief", "csv_text", "html", "index", "json_text", "markdown", "pictures", "svg", "terminal"]
+__all__ = [
+    "THEMES",
+    "brief",
+    "csv_text",
+    "fitted",
+    "html",
+    "index",
+    "json_text",
+    "markdown",
+    "pictures",
+    "svg",
+    "terminal",
+]

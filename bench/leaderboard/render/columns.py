@@ -1,4 +1,4 @@
-"""What the readable tables show of a row: columns of cells."""
+"""The columns of the readable tables: how each one shows a row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,29 +11,31 @@ from bench.leaderboard.rows import Row
 from bench.records import Latency
 
 _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), "multi": ("mAUC", "d_prime")}
-"""Metrics beside the primary one that the readable tables show; the CSV has all."""
+"""Metrics that the readable tables show next to the primary one; the CSV has every metric."""
 _NOT_A_SHARE = frozenset({"d_prime", "nll"})
 LEGEND = (
-    "Scores are means over folds and seeds, with a 95 % interval in brackets. Only rows with all their runs, on the "
-    "same data, are ranked. MACs are the model's multiply-adds for one clip (FLOPs are twice as many); the front-end's "
-    "are apart in the tables, and added in the plots. Bytes are of weights and of fixed tables such as filter banks. "
-    "Latency is end to end for one clip at batch 1; A, B and C grade how steady it was and how slow the machine was "
-    "meanwhile, and C is not to be compared. Real-time factor is CPU latency by clip length. A fusion's size and "
-    f"training time are its members' sums. {NONE} means not measured."
+    "Scores are means over folds and seeds, with a 95 % interval in brackets. A row has a rank only if all its runs "
+    "are done, on the same data as the runs of the other rows. MACs are the model's multiply-adds for one clip; "
+    "FLOPs are twice as many. The tables show the MACs of the front-end in a column of their own, and the plots add "
+    "them. Bytes are those of the weights and of fixed tables such as filter banks. Latency is measured end to end "
+    "for one clip at batch size 1. Its grade A, B or C says how steady the timing was and how slow the machine was "
+    "at that time; timings of grade C are not comparable. The real-time factor is the CPU latency divided by the "
+    "length of the clip. The size and the training time of a fusion are the sums over its members. "
+    f"{NONE} means not measured."
 )
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, what it shows of a row, and whether that is text."""
+    """A column: its head, the cell that it shows of a row, and whether the cell is text."""
 
     head: str
     cell: Callable[[Row], Cell]
     is_text: bool = False
 
 
-def beside(board: Leaderboard) -> list[str]:
-    """Return the metrics that the readable tables show beside the primary one."""
+def secondary(board: Leaderboard) -> list[str]:
+    """Return the metrics that the readable tables show next to the primary one."""
     return [name for name in _SHOWN[board.task] if name in board.metrics]
 
 
@@ -44,7 +46,7 @@ def columns(board: Leaderboard) -> list[Column]:
         Column("model", lambda row: Cell(row.label), is_text=True),
         Column("front-end", lambda row: Cell(NONE if row.frontend == "none" else row.frontend), is_text=True),
         Column(head(board.primary), partial(_primary, metric=board.primary)),
-        *(Column(head(name), partial(_score, metric=name)) for name in beside(board)),
+        *(Column(head(name), partial(_score, metric=name)) for name in secondary(board)),
         Column("parameters", lambda row: _size(row, "parameters")),
         Column("bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),
@@ -65,7 +67,7 @@ def main(board: Leaderboard) -> Table:
 
 
 def brief(board: Leaderboard) -> Table:
-    """Return a leaderboard's short table: what the terminal shows."""
+    """Return a leaderboard's short table, as the terminal shows it."""
     return _table(board, short(board))
 
 
@@ -77,12 +79,14 @@ def _table(board: Leaderboard, shown: list[Column]) -> Table:
     )
 
 
-_IN_SHORT = frozenset({"rank", "model", "front-end", "parameters", "MACs", "CPU ms, p50 / p90", "runs"})
+LEAST_IMPORTANT = ("MACs", "parameters", "CPU ms, p50 / p90", "runs", "front-end")
+"""Columns that a narrow terminal leaves out, the least important one first."""
 
 
 def short(board: Leaderboard) -> list[Column]:
-    """Return the columns of the terminal's table."""
-    return [c for c in columns(board) if c.head in _IN_SHORT or c.head == head(board.primary)]
+    """Return the columns of the short table."""
+    kept = {"rank", "model", head(board.primary), *LEAST_IMPORTANT}
+    return [column for column in columns(board) if column.head in kept]
 
 
 def head(metric: str) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bench.leaderboard.render import templating
 from bench.leaderboard.render.columns import head, score
-from bench.leaderboard.render.markdown import table
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, md
+from bench.leaderboard.render.text import NONE
 
 
 def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:
@@ -16,20 +16,10 @@ def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:
         suites: name to content of its JSON table.
         complexity: whether the store has `complexity.md`.
     """
-    lines = [
-        "# Leaderboards",
-        "",
-        "Each page is drawn from the records beside it; what is marked as published comes from the papers.",
-        "",
+    found = [
+        {"name": name, "title": content["title"], "best": _best(content)} for name, content in sorted(suites.items())
     ]
-    for name, content in sorted(suites.items()):
-        lines += [f"## {md(content['title'])}", ""]
-        forms = {"all columns": "md", "to sort and filter": "html", "CSV": "csv", "JSON": "json"}
-        lines += [" · ".join(f"[{words}]({name}.{suffix})" for words, suffix in forms.items()), ""]
-        lines += [*table(_best(content)), ""]
-    if complexity:
-        lines += ["## Sizes", "", "[Parameters and multiply-adds beside the papers' own](complexity.md)", ""]
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return templating.render("index.md.j2", suites=found, complexity=complexity)
 
 
 def _best(content: Mapping[str, Any]) -> Table:
@@ -50,6 +40,6 @@ def _row(board: Mapping[str, Any]) -> tuple[Cell, ...]:
     interval = "" if best["low"] is None else f" [{100 * best['low']:.1f}, {100 * best['high']:.1f}]"
     frontend = NONE if best["frontend"] == "none" else best["frontend"]
     alike = sum(row["rank"] == best["rank"] for row in ranked)
-    model = best["model"] if alike == 1 else f"{best['model']}, first of {alike} that cannot be told apart"
+    model = best["model"] if alike == 1 else f"{best['model']}, first of {alike} without a significant difference"
     written = f"{head(metric)}: {score(best[metric], metric).text}{interval}"
     return Cell(board["dataset"]), Cell(model), Cell(frontend), Cell(written), Cell(str(len(ranked)))

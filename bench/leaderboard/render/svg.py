@@ -1,20 +1,22 @@
-"""A Pareto plot as SVG: score against cost on a logarithmic axis, every point labelled.
+"""A Pareto plot as SVG: score against cost on a logarithmic axis, with numbered points and the list of their names.
 
-As a file it carries the colours of a light or a dark page; within the web page, that page's own.
+A file has the colours of a light or a dark page; a plot within the web page has the colours of that page.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from bench.leaderboard.pareto import Plot, Point
 from bench.leaderboard.render.text import html, plain, prefixed, three
 
 WIDTH = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM, _NOTE = 46, 12, 48, 26, 20
-_LINE = 14
+_LINE = 15
 _DOT = 4
+_SMALL = 10
+_INDENT = 24
 
 THEMES: dict[str, Mapping[str, str]] = {
     "light": {"page": "#ffffff", "ink": "#1f2328", "soft": "#59636e", "line": "#d1d9e0", "front": "#0969da"},
@@ -42,9 +44,10 @@ class Box:
 
 @dataclass(frozen=True)
 class _Spot:
-    """A point's place in the picture, with its whisker's ends."""
+    """A point's place in the picture, with its whisker's ends and its number in the list of names."""
 
     point: Point
+    number: int
     x: float
     y: float
     low: float
@@ -54,20 +57,19 @@ class _Spot:
     def dot(self) -> Box:
         return Box(self.x - _DOT - 1, self.y - _DOT - 1, self.x + _DOT + 1, self.y + _DOT + 1)
 
-    @property
-    def whisker(self) -> Box:
-        return Box(self.x - 3, self.high, self.x + 3, self.low)
-
 
 def svg(plot: Plot, theme: str | None) -> str:
-    """Draw a plot.
+    """Draw a plot: its points carry numbers, and the list below it says which system has which number.
 
     Args:
         plot: with at least one point.
         theme: one of `THEMES` for a file; None for the inside of a web page, which has the `style`.
     """
-    inner, spots, boxes = _placed(plot)
-    height = _TOP + inner + _BOTTOM + _NOTE * bool(plot.left_out)
+    inner = max(240, 6 * len(plot.points))  # room for the numbers of many points
+    spots = [_spot(plot, number, point, inner) for number, point in enumerate(plot.points, 1)]
+    names = _TOP + inner + _BOTTOM + _NOTE * bool(plot.left_out)
+    columns = _columns(spots)
+    height = names + _LINE * math.ceil(len(spots) / columns) + 8
     size = f'width="{WIDTH}" height="{height}"' if theme else 'class="plot"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {WIDTH} {height}" role="img" '
@@ -78,27 +80,30 @@ def svg(plot: Plot, theme: str | None) -> str:
         lines.append(f'<rect class="page" width="{WIDTH}" height="{height}"/>')
     lines += _frame(plot, inner)
     lines += _front(spots)
+    boxes = _numbered(spots, Box(_LEFT + 2, _TOP + 2, WIDTH - _RIGHT, _TOP + inner - 2))
     for spot, box in zip(spots, boxes, strict=True):
         lines += _leader(spot, box)
     for spot in sorted(spots, key=lambda spot: spot.point.front):  # the front's own are on top
         lines += _mark(plot, spot)
     for spot, box in zip(spots, boxes, strict=True):
-        kind = "label on" if spot.point.front else "label"
-        lines.append(f'<text class="{kind}" x="{box.left:.1f}" y="{box.top + 11:.1f}">{html(spot.point.label)}</text>')
+        kind = "number on" if spot.point.front else "number"
+        middle = (box.left + box.right) / 2
+        lines.append(f'<text class="{kind}" x="{middle:.1f}" y="{box.bottom - 2:.1f}">{spot.number}</text>')
+    lines += _names(spots, columns, names)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def alternative(plot: Plot) -> str:
-    """Return a plot in one sentence, for who cannot see it."""
+    """Return a plot in one sentence, for readers who cannot see it."""
     best = [point.label for point in plot.points if point.front]
-    return f"{plot.dataset}: {plot.metric} against {plot.axis.head}; on the front: {', '.join(best)}"
+    return f"{plot.dataset}: {plot.metric} against {plot.axis.head}; on the Pareto front: {', '.join(best)}"
 
 
 def style(colours: Mapping[str, str], scope: str = "") -> str:
     """Return the style of plots.
 
     Args:
-        colours: as of a theme; a web page gives variables.
+        colours: as of a theme; a web page gives CSS variables.
         scope: selector before each rule, so that a page's own text keeps its style.
     """
     c = colours
@@ -106,8 +111,10 @@ def style(colours: Mapping[str, str], scope: str = "") -> str:
         ".page": f"fill:{c['page']}",
         "text": f"font:11px system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif;fill:{c['soft']}",
         ".head": f"font-size:13px;font-weight:600;fill:{c['ink']}",
-        ".label": f"fill:{c['ink']};stroke:{c['page']};stroke-width:3px;stroke-linejoin:round;paint-order:stroke",
-        ".on": "font-weight:600",
+        ".number": f"font-size:{_SMALL}px;text-anchor:middle;fill:{c['ink']};stroke:{c['page']};stroke-width:3px;"
+        "stroke-linejoin:round;paint-order:stroke",
+        ".name": f"fill:{c['ink']}",
+        ".on": f"font-weight:600;fill:{c['front']}",
         ".end": "text-anchor:end",
         ".middle": "text-anchor:middle",
         ".grid": f"stroke:{c['line']};stroke-width:1",
@@ -118,18 +125,6 @@ def style(colours: Mapping[str, str], scope: str = "") -> str:
         ".best": f"fill:{c['front']}",
     }
     return "".join(f"{scope}{selector}{{{rule}}}" for selector, rule in rules.items())
-
-
-@lru_cache(maxsize=64)  # a plot is drawn light, dark and in the page
-def _placed(plot: Plot) -> tuple[int, list[_Spot], list[Box]]:
-    """Return the height of the axes (more where labels need it), the points' places and their labels' boxes."""
-    inner = max(240, _LINE * len(plot.points) + 60)
-    while True:
-        spots = [_spot(plot, point, inner) for point in plot.points]
-        boxes = place(spots, Box(_LEFT + 2, _TOP + 2, WIDTH - _RIGHT, _TOP + inner - 2))
-        if boxes is not None:
-            return inner, spots, boxes
-        inner += 120
 
 
 def _x_range(plot: Plot) -> tuple[float, float]:
@@ -146,11 +141,11 @@ def _y_range(plot: Plot) -> tuple[float, float]:
     return min(values) - margin, max(values) + margin
 
 
-def _spot(plot: Plot, point: Point, inner: int) -> _Spot:
+def _spot(plot: Plot, number: int, point: Point, inner: int) -> _Spot:
     left, right = _x_range(plot)
     low, high = point.interval or (point.score, point.score)
     x = _LEFT + (WIDTH - _LEFT - _RIGHT) * (math.log10(point.cost) - left) / (right - left)
-    return _Spot(point, x, _y(plot, point.score, inner), _y(plot, low, inner), _y(plot, high, inner))
+    return _Spot(point, number, x, _y(plot, point.score, inner), _y(plot, low, inner), _y(plot, high, inner))
 
 
 def _y(plot: Plot, value: float, inner: int) -> float:
@@ -158,43 +153,27 @@ def _y(plot: Plot, value: float, inner: int) -> float:
     return _TOP + inner * (top - value) / (top - bottom)
 
 
-def place(spots: Sequence[_Spot], within: Box) -> list[Box] | None:
-    """Find a box for each point's label that stays `within`, on no other label and on no point; None if there is none.
+def _numbered(spots: Sequence[_Spot], within: Box) -> list[Box]:
+    """Return a box for each point's number: the nearest free place, on no point and on no other number.
 
-    Points of the front choose first. Of the free places the one wins that is near and on few lines.
+    The plot grows with the points, so a place is always free.
     """
-    order = sorted(range(len(spots)), key=lambda i: (not spots[i].point.front, spots[i].y, spots[i].x, i))
-    found: dict[int, Box] = {}
-    for i in order:
-        best = math.inf
-        for box in _candidates(spots[i], within):
-            if _distance(spots[i], box) >= best:  # no cost is below the distance
-                continue
-            if any(box.meets(other) for other in found.values()) or any(box.meets(s.dot) for s in spots):
-                continue
-            if (cost := _cost(spots[i], box, spots, found)) < best:
-                best, nearest = cost, box
-        if best == math.inf:
-            return None
-        found[i] = nearest
-    return [found[i] for i in range(len(spots))]
+    taken = [spot.dot for spot in spots]
+    found = []
+    for spot in spots:
+        half = 0.32 * _SMALL * len(str(spot.number)) + 1
+        places = (Box(spot.x + x - half, spot.y + y - 5, spot.x + x + half, spot.y + y + 6) for x, y in _offsets())
+        box = next(box for box in places if _inside(box, within) and not any(box.meets(other) for other in taken))
+        taken.append(box)
+        found.append(box)
+    return found
 
 
-def _candidates(spot: _Spot, within: Box) -> Iterator[Box]:
-    """Yield places for a label from beside its point to anywhere within."""
-    width = text_width(spot.point.label, bold=spot.point.front)
-    for x in (spot.x + _DOT + 3, spot.x - _DOT - 3 - width, spot.x - width / 2):
-        for step in range(-40, 41):
-            top = spot.y - _LINE / 2 + 7 * step
-            box = Box(x, top, x + width, top + _LINE)
-            if _inside(box, within):
-                yield box
-    for column in range(9):
-        x = within.left + (within.right - within.left - width) * column / 8
-        for line in range(int((within.bottom - within.top) // 7) - 1):
-            box = Box(x, within.top + 7 * line, x + width, within.top + 7 * line + _LINE)
-            if _inside(box, within):
-                yield box
+@cache
+def _offsets() -> list[tuple[int, int]]:
+    """Return places around a point: left, where no line of the front goes, then right, then above and below."""
+    places = ((3 * x, 3 * y) for x in range(-140, 141) for y in range(-140, 141))
+    return sorted(places, key=lambda place: (math.hypot(place[0], 1.6 * place[1]), place))
 
 
 def _inside(box: Box, within: Box) -> bool:
@@ -203,39 +182,8 @@ def _inside(box: Box, within: Box) -> bool:
     )
 
 
-def _distance(spot: _Spot, box: Box) -> float:
-    x, y = _nearest(box, spot)
-    return math.hypot(x - spot.x, y - spot.y)
-
-
-def _cost(spot: _Spot, box: Box, spots: Sequence[_Spot], found: Mapping[int, Box]) -> float:
-    """Return how bad a place is: far away, on whiskers, its leader over labels and points."""
-    x, y = _nearest(box, spot)
-    far = _distance(spot, box)
-    crossed = sum(box.meets(s.whisker) for s in spots)
-    if far > _NEAR:
-        steps = [(x + (spot.x - x) * k / 12, y + (spot.y - y) * k / 12) for k in range(1, 12)]
-        apart = (s.dot for s in spots if not s.dot.meets(spot.dot))
-        crossed += 4 * sum(
-            any(o.left < u < o.right and o.top < v < o.bottom for u, v in steps) for o in (*found.values(), *apart)
-        )
-        crossed += 1 if abs(x - spot.x) > 3 else 8  # a line along the whisker cannot be seen
-    return far + 9 * crossed
-
-
-_NEAR = 12
-"""Pixels between a point and its label from which on a line joins them."""
-
-
-def _nearest(box: Box, spot: _Spot) -> tuple[float, float]:
-    """Return the point of a label's edge that is nearest to the label's own point."""
-    middle = (box.top + box.bottom) / 2
-    y = middle if not box.left < spot.x < box.right else min(max(spot.y, box.top), box.bottom)
-    return min(max(spot.x, box.left), box.right), y
-
-
 def text_width(text: str, *, bold: bool = False) -> float:
-    """Return how wide a text of 11 px is at most, in the wider of the usual fonts."""
+    """Return an upper bound of the width of a text of 11 px in the usual fonts."""
     narrow, wide = "ijl.,:;|!'()[]ftr ", "mwMW@%—…"
     total = sum(0.36 if c in narrow else 0.95 if c in wide or ord(c) > 0x2E7F else 0.66 for c in plain(text))
     return 11 * total * (1.09 if bold else 1.0)
@@ -261,7 +209,7 @@ def _frame(plot: Plot, inner: int) -> Iterator[str]:
 
 
 def _fitted(text: str, size: int) -> str:
-    """Return as much of a text as fits the width."""
+    """Return a text, shortened to the width of the plot."""
     text = plain(text)
     while text_width(text) * size / 11 > WIDTH - 16:
         text = f"{text.rstrip('…')[:-1]}…"
@@ -269,7 +217,7 @@ def _fitted(text: str, size: int) -> str:
 
 
 def _score_ticks(low: float, high: float) -> list[float]:
-    """Return four to nine round shares within the axis, none below 0 or above 1."""
+    """Return four to nine round values within the axis and within [0, 1]."""
     step = next(s for s in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / s <= 9 or s == 0.2)
     first = math.ceil(max(low, 0.0) / step - 1e-9)
     last = math.floor(min(high, 1.0) / step + 1e-9)
@@ -287,7 +235,7 @@ def cost_ticks(low: float, high: float) -> list[float]:
 
 
 def _tick(cost: float, unit: str) -> str:
-    """Write a round cost without needless zeros."""
+    """Return a round cost as text without trailing zeros."""
     if unit:
         return f"{cost:g} {unit}"
     number, _, prefix = prefixed(cost).partition(" ")
@@ -303,13 +251,30 @@ def _front(spots: Sequence[_Spot]) -> Iterator[str]:
 
 
 def _leader(spot: _Spot, box: Box) -> Iterator[str]:
-    x, y = _nearest(box, spot)
-    if _distance(spot, box) > _NEAR:
+    """Yield the line from a point to its number, where the number is not next to it."""
+    x, y = min(max(spot.x, box.left), box.right), min(max(spot.y, box.top), box.bottom)
+    if math.hypot(x - spot.x, y - spot.y) > 2 * _DOT:
         yield f'<path class="leader" d="M{spot.x:.1f} {spot.y:.1f}L{x:.1f} {y:.1f}"/>'
 
 
+def _columns(spots: Sequence[_Spot]) -> int:
+    """Return the number of columns that the list of names has room for."""
+    widest = max(text_width(spot.point.label, bold=spot.point.front) for spot in spots)
+    return 2 if len(spots) > 1 and _INDENT + widest < (WIDTH - 16) / 2 else 1
+
+
+def _names(spots: Sequence[_Spot], columns: int, top: int) -> Iterator[str]:
+    """Yield the list of names, in the order of the table, down the first column and then down the next."""
+    rows = math.ceil(len(spots) / columns)
+    for n, spot in enumerate(spots):
+        x, y = 8 + n // rows * (WIDTH - 16) // columns, top + 11 + _LINE * (n % rows)
+        kind = "name on" if spot.point.front else "name"
+        yield f'<text class="end" x="{x + _INDENT - 6}" y="{y}">{spot.number}</text>'
+        yield f'<text class="{kind}" x="{x + _INDENT}" y="{y}">{html(spot.point.label)}</text>'
+
+
 def _mark(plot: Plot, spot: _Spot) -> Iterator[str]:
-    """Yield a point with its whisker and what a pointer over it reads."""
+    """Yield a point with its whisker and the text that a pointer over it shows."""
     point = spot.point
     low, high = point.interval or (None, None)
     interval = "" if low is None or high is None else f" [{100 * low:.1f}, {100 * high:.1f}]"

@@ -1,4 +1,4 @@
-"""A table as each format draws it."""
+"""A table, independent of the format that it is drawn in."""
 
 from dataclasses import dataclass
 
@@ -22,16 +22,16 @@ class Head:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a title above it and a remark below that.
+    """A table with a title above it and a footnote below it.
 
     Attributes:
         title: in one line.
         heads: one per column.
         rows: cells in the order of the columns.
-        remark: what a reader has to know; may be empty.
+        footnote: text below the table; may be empty.
     """
 
     title: str
     heads: tuple[Head, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    remark: str = ""
+    footnote: str = ""

@@ -1,28 +1,84 @@
-"""Leaderboards in the terminal."""
+"""Tables in the terminal. No cell is folded: a narrow terminal shows fewer columns."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+import textwrap
+from collections.abc import Iterator, Sequence, Set
 
 from rich import box
-from rich.table import Table
+from rich.console import Console
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.render.columns import short
+from bench.leaderboard.render import columns
+from bench.leaderboard.render.table import Table
 from bench.leaderboard.render.text import plain
 
+_SHORTEST = 8
+"""Number of characters that a shortened name keeps at least."""
 
-def terminal(leaderboards: Sequence[Leaderboard]) -> Iterator[Table]:
-    """Yield a short table of each leaderboard for the terminal."""
+
+def terminal(
+    leaderboards: Sequence[Leaderboard], width: int | None = None, where: str = "the leaderboard's page"
+) -> Iterator[RichTable | Text]:
+    """Yield a short table of each leaderboard, ready to print.
+
+    Args:
+        leaderboards: one table each.
+        width: characters of a line; None for no limit, as in a file.
+        where: the place of the columns that are left out.
+    """
     for board in leaderboards:
-        table = Table(title=Text(plain(board.name)), box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-        columns = short(board)
-        for column in columns:
-            justify: Literal["left", "right"] = "left" if column.is_text else "right"
-            table.add_column(
-                Text(column.head), justify=justify, overflow="fold", no_wrap=column.head in ("model", "runs")
-            )
-        for row in board.rows:
-            cells = [column.cell(row) for column in columns]
-            table.add_row(*(Text(plain(c.text), style="dim" if c.grey else "") for c in cells))
-        yield table
+        yield from fitted(columns.brief(board), width, columns.LEAST_IMPORTANT, where)
+
+
+def fitted(found: Table, width: int | None, least_important: Sequence[str], where: str) -> Iterator[RichTable | Text]:
+    """Yield a table's title, the table with the most important columns that fit, and a line that names the other ones.
+
+    Args:
+        found: the table. Its first column of text is shortened if nothing else helps.
+        width: characters of a line; None for no limit.
+        least_important: heads of the columns that may be left out, the least important one first.
+        where: the place of the columns that are left out.
+    """
+    present = [head.text for head in found.heads]
+    left_out = set() if width is None else {*least_important} & {*present}
+    table, natural = _laid_out(found, left_out)
+    for head in reversed(least_important):
+        if width is not None and head in left_out:
+            more = _laid_out(found, left_out - {head})
+            if more[1] <= width:
+                left_out.remove(head)
+                table, natural = more
+    if width is not None and natural > width:
+        n = next(n for n, head in enumerate(found.heads) if head.is_text)
+        longest = max(len(plain(row[n].text)) for row in found.rows)
+        table, natural = _laid_out(found, left_out, longest=max(_SHORTEST, longest - (natural - width)))
+    title = plain(found.title)
+    yield Text(title if width is None else textwrap.fill(title, width), style="bold")
+    yield table
+    if left_out:
+        names = "; ".join(head for head in present if head in left_out)
+        yield Text(textwrap.fill(f"Not shown for lack of space: {names}. See {where}.", width or 80))
+
+
+def _laid_out(found: Table, left_out: Set[str], longest: int | None = None) -> tuple[RichTable, int]:
+    """Return the table without some columns, and its width.
+
+    Args:
+        found: the table.
+        left_out: heads of the columns to leave out.
+        longest: length to which the cells of the first column of text are cut; None leaves them whole.
+    """
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    shown = [n for n, head in enumerate(found.heads) if head.text not in left_out]
+    name = next((n for n in shown if found.heads[n].is_text), None)
+    for n in shown:
+        head = found.heads[n]
+        table.add_column(Text(head.text), justify="left" if head.is_text else "right", no_wrap=True)
+    for row in found.rows:
+        texts = [Text(plain(row[n].text), style="dim" if row[n].grey else "") for n in shown]
+        if longest is not None and name is not None:
+            texts[shown.index(name)].truncate(longest, overflow="ellipsis")
+        table.add_row(*texts)
+    table.width = Console(width=10_000).measure(table).maximum  # also where the console is narrower
+    return table, table.width

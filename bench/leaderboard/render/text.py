@@ -1,4 +1,4 @@
-"""Any text as text of each format, and numbers for people."""
+"""Escapes of text for each format, and numbers in a readable form."""
 
 import math
 import re
@@ -9,7 +9,7 @@ NONE = "\N{EN DASH}"
 
 
 def plain(text: str) -> str:
-    """Return text on one line, without characters that do not print."""
+    """Return text on one line, with a replacement for each character that cannot be printed."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
 
 

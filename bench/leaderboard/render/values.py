@@ -37,7 +37,7 @@ def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def json_text(title: str, leaderboards: Sequence[Leaderboard]) -> str:
-    """Return the same rows as strict JSON, with the keys of the records they are drawn from.
+    """Return the same rows as strict JSON, with the keys of the records behind each row.
 
     Args:
         title: of the page.
@@ -82,7 +82,7 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
 
 
 def _csv_cell(value: str | int | float | None) -> str:
-    """Write a value; text that a spreadsheet would take for a formula gets a quote before it."""
+    """Write a value; a quote precedes text that a spreadsheet would take for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):

@@ -67,7 +67,7 @@ def test_rows_share_a_rank_where_their_paired_difference_may_be_chance():
     expected = statistics.DETECTABLE * 0.02 * (DATA.test_groups / (DATA.test_groups - 1)) ** 0.5 * wider
     assert board.detectable == pytest.approx(expected, rel=0.1)
     text = render.markdown("t", (board,), "c")
-    assert "rows share a rank where their paired difference" in text
+    assert "rows share a rank if their paired difference" in text
     assert f"{100 * board.detectable:.1f} points" in text
 
 

@@ -13,8 +13,10 @@ from fakes.paths import TESTS
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from rich.cells import cell_len
 from rich.console import Console
 
+from bench.cli.options import described
 from bench.leaderboard import render
 from bench.leaderboard.board import leaderboards, summary
 from bench.leaderboard.render.html import page_file
@@ -81,7 +83,7 @@ def test_a_missing_or_failed_fold_is_not_ranked_and_named():
     assert "| 4/5 |" in text
     assert "| 4/5, 1 failed (RunError) |" in text
     assert f"{run('ltc', 4).key}: RunError: loss is nan at step 3" in text
-    assert "1 run without a record" in text
+    assert "1 run has no record" in text
 
 
 def test_a_system_that_lacks_a_fold_of_the_suite_is_not_ranked():
@@ -113,9 +115,9 @@ def test_other_data_than_the_majority_is_shown_and_not_ranked():
     odd = [record(run(fold=0), 0.9), record(run(fold=1), 0.9, data=other)]
     (board,) = boards(*cells, *odd)
     assert [(row.label, row.rank) for row in board.rows] == [("fc", 1), ("ltc", 1), ("cnn", None)]
-    assert board.rows[2].flags == ("other data than the other systems in fold 1",)
+    assert board.rows[2].flags == ("data differ from the other systems' in fold 1",)
     assert board.data == (DATA,)
-    assert "- **cnn on logmel**: not ranked: other data" in render.markdown("t", (board,), "c")
+    assert "- **cnn on logmel**: not ranked: data differ" in render.markdown("t", (board,), "c")
     # one against one: the more complete data are the reference
     (board,) = boards(record(run("fc"), 0.9), record(run(), 0.5, data=other))
     assert [(row.label, row.rank) for row in board.rows] == [("cnn", 1), ("fc", None)]
@@ -223,8 +225,8 @@ def test_a_fusion_shows_the_sum_of_its_members_latencies_and_tells_what_they_tak
     text = render.markdown("t", found, "c")
     assert "| 30.0 / 60.0 (A) |" in text
     assert (
-        "CPU ms are its members' sum, one after another, on the fold in the middle; side by side: 20.0 / 40.0 (B)"
-        in text
+        "CPU ms is the sum over its members, on the fold with the middle sum; "
+        "with the members in parallel: 20.0 / 40.0 (B)" in text
     )
     line = next(line for line in csv_rows(found) if line["model"] == "fusion-ds")
     assert (line["cpu_p50_ms"], line["cpu_parallel_p50_ms"], line["gpu_parallel_p50_ms"]) == ("30", "20", "")
@@ -247,7 +249,7 @@ def test_multi_label_ranks_by_map():
         record(run(dataset="synthetic-tags"), scores=scores, defined={"mAP": (511, 527), "mAUC": (511, 527)})
     )
     assert (board.primary, board.task, board.metrics) == ("mAP", "multi", ("mAP", "mAUC", "d_prime"))
-    assert "mAP is the mean over 511 of 527 classes; the test clips cannot score the others." in board.notes
+    assert "mAP is the mean over 511 of 527 classes; it is undefined for the other classes." in board.notes
     assert "| 90.0 | 1.812 |" in render.markdown("t", (board,), "c")
 
 
@@ -271,10 +273,10 @@ def test_what_was_timed_on_a_slower_machine_says_so():
     found = boards(*(record(run(m), latencies=(t,)) for m, t in (("cnn", fast), ("fc", slow), ("ltc", unsure))))
     assert {row.label: row.cpu.grade for row in found[0].rows} == {"cnn": "A", "fc": "C", "ltc": "B"}
     text = render.markdown("t", found, "c")
-    assert "- **ltc on logmel**: the machine's speed changed by more than 5 % while CPU ms were taken" in text
+    assert "- **ltc on logmel**: the machine's speed changed by more than 5 % while CPU ms was measured" in text
     early = render.markdown("t", boards(record(run(), latencies=(timing(),))), "c")
-    assert "taken before the machine's pace was noted" in early
-    assert "taken before the machine's pace was noted" not in text
+    assert "measured before reference timings were recorded" in early
+    assert "measured before reference timings were recorded" not in text
 
 
 def test_only_single_clips_in_eager_are_shown():
@@ -296,10 +298,10 @@ def test_a_dirty_tree_and_differing_commits_are_shown():
         record(run(), environment=replace(PLACE, dirty=True, commit="fedcba9876543210")), record(run("fc"))
     )
     flags = {row.label: row.flags for row in board.rows}
-    assert flags == {"cnn": ("files differed from the commit",), "fc": ()}
-    assert board.notes == ("The runs are of 2 commits: 0123456789, fedcba9876.",)
+    assert flags == {"cnn": ("the working tree had uncommitted changes",), "fc": ()}
+    assert board.notes == ("The runs come from 2 commits: 0123456789, fedcba9876.",)
     text = render.markdown("t", (board,), "c")
-    assert "- **cnn on logmel**: files differed from the commit" in text
+    assert "- **cnn on logmel**: the working tree had uncommitted changes" in text
     assert "commit 0123456789, fedcba9876 (with uncommitted changes)" in text
     assert (
         "Processor Z, 2 cores, no GPU; 1 run at a time, 1 thread each; Linux x86_64; Python 3.11.7, torch 2.13.0"
@@ -423,7 +425,7 @@ def test_section_says_what_the_data_are():
     for line in (
         "    bench run --suite esc10",
         "- **Split**: five official folds",
-        "- **Clips**: 240 training, 80 validation, 80 test of 5 s; the test clips come from 40 sources",
+        "- **Clips**: 240 training, 80 validation and 80 test clips of 5 s; the test clips come from 40 sources",
         "- **Coverage**: 398 of 400 official clips",
         "- **Note**: two clips are gone",
         "- **Runs**: 1 of 5 folds (0), seeds 0",
@@ -485,6 +487,70 @@ def test_summary_and_terminal():
     assert "[red]x" in printed
     assert "80.0 [70.0, 90.0]" in printed
     assert "54.9 M" in printed
+
+
+def lines_of(found, width, columns=80):
+    """The printed lines, on a console that is `columns` wide, of tables for lines of `width` characters."""
+    console = Console(width=columns, file=io.StringIO(), soft_wrap=True)
+    for part in render.terminal(found, width, "runs/esc10.md"):
+        console.print(part)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def wide():
+    """A leaderboard whose short table needs more than 80 characters, and fewer than 120."""
+    return boards(
+        record(run("cnn", frontend="logmel-20ms"), 0.8), record(run("wavegram-logmel-cnn", frontend="logmel"), 0.9)
+    )
+
+
+def words(line):
+    return " ".join(line.split())
+
+
+def test_a_piped_table_is_whole_whatever_the_consoles_width(wide):
+    piped = lines_of(wide, None, columns=40)
+    assert piped == lines_of(wide, None, columns=300)
+    assert words(piped[1]) == "rank model front-end accuracy, % parameters MACs CPU ms, p50 / p90 runs"
+    assert words(piped[3]) == "1 wavegram-logmel-cnn logmel 90.0 [80.0, 100.0] 54.9 M 47.1 G 12.3 / 24.7 (A) 1/1"
+    assert 80 < max(map(len, piped)) <= 120
+    assert "Not shown" not in "".join(piped)
+
+
+def test_120_columns_take_the_whole_table(wide):
+    assert lines_of(wide, 120, columns=120) == lines_of(wide, None)
+
+
+def test_80_columns_leave_whole_columns_out_and_fold_no_cell(wide):
+    printed = lines_of(wide, 80)
+    assert max(map(len, printed)) <= 80
+    assert words(printed[1]) == "rank model front-end accuracy, % parameters runs"
+    assert words(printed[3]) == "1 wavegram-logmel-cnn logmel 90.0 [80.0, 100.0] 54.9 M 1/1"
+    assert words(printed[4]) == "2 cnn logmel-20ms 80.0 [70.0, 90.0] 54.9 M 1/1"
+    assert words(" ".join(printed[5:])) == "Not shown for lack of space: MACs; CPU ms, p50 / p90. See runs/esc10.md."
+
+
+def test_a_very_narrow_terminal_shortens_names_and_no_number(wide):
+    printed = lines_of(wide, 40, columns=40)
+    assert max(map(len, printed)) <= 40
+    assert words(printed[3]) == "1 wavegram-logm… 90.0 [80.0, 100.0]"
+    assert words(printed[4]) == "2 cnn 80.0 [70.0, 90.0]"
+
+
+@given(st.text(max_size=60), st.integers(35, 200))
+def test_no_line_of_a_table_is_longer_than_the_terminal(name, width):
+    found = boards(record(run(name or "x"), 0.8), record(run("fc"), 0.9))
+    assert max(cell_len(line) for line in lines_of(found, width, columns=width)) <= width
+
+
+def test_a_description_goes_on_below_itself():
+    words = "two-layer fully connected baseline, 1280-500-C on 10 x 128 input"
+    assert described("fc", words, 80).splitlines() == [
+        "  fc                     two-layer fully connected baseline, 1280-500-C on 10 x",
+        "                         128 input",
+    ]
+    assert described("fc", words, 120) == described("fc", words) == f"  fc                     {words}"
 
 
 def test_never_imports_torch():

@@ -4,9 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes.paths import PROJECT
 from fakes.timings import TIMED
 
-from bench.records import Complexity, Record, Run, Store, aggregate, graded, graded_records
+from bench import suites
+from bench.leaderboard import files
+from bench.records import Complexity, Record, Run, Snapshot, Store, aggregate, graded, graded_records
 from bench.runner import timings as timing_runs
 from bench.runner.news import News, TimingEnded
 from bench.runner.settings import RunSettings
@@ -103,3 +106,22 @@ def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: P
     ended = [news for news in told if isinstance(news, TimingEnded)]
     assert ended == [TimingEnded(runs[i].key) for i in (0, 2, 1)]
     assert [store.get(run.key).latencies[0].sentinel_ms for run in runs] == [0.2, 0.4, 0.19]
+
+
+@pytest.mark.parametrize("name", ["all", "audioset-embeddings", "esc10"])
+def test_a_published_timing_has_one_grade_wherever_it_is_shown(name: str) -> None:
+    suite = suites.read(name)
+    snapshot = Snapshot(Store(PROJECT / "leaderboards"), suite.runs())
+    exported = {key: record.latencies for key, record in snapshot.graded().items()}
+    timings = [timing for latencies in exported.values() for timing in latencies]
+    assert len(timings) == sum(len(record.latencies) for record in snapshot.records.values()) > 0
+    shown = 0
+    for board in files.boards(snapshot, suite):
+        for row in board.rows:
+            own = [timing for key in row.finished for timing in exported[key]]
+            for latency in filter(None, (row.cpu, row.gpu, row.cpu_parallel, row.gpu_parallel)):
+                assert latency in own  # the grade, too
+                shown += 1
+    assert shown
+    assert all(timing.grade >= stored.grade for key, latencies in exported.items()
+               for timing, stored in zip(latencies, snapshot.records[key].latencies, strict=True))  # fmt: skip

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ from rich.console import Console
 from bench import suites
 from bench.cli import main
 from bench.errors import RunError
-from bench.records import Store
+from bench.records import Record, Store
 from bench.runner import worker
 from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
+from bench.suites import suite as suite_module
 
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]
@@ -173,6 +175,45 @@ def test_what_is_in_the_store_is_not_done_again(finished):
     outcome, _ = run(suite, store)
     assert (outcome.done, len(outcome.kept)) == ([], 3)
     assert {p: p.stat().st_mtime_ns for p in (store / "records").iterdir()} == before
+
+
+def test_nothing_to_do_reads_each_record_once_and_expands_the_suite_once(finished, monkeypatch):
+    suite, store, _, _ = finished
+    read, expanded = [], []
+    real_json, real_expansion = Record.from_json, suite_module._Expansion.all
+    monkeypatch.setattr(Record, "from_json", lambda text, name: read.append(name) or real_json(text, name))
+    monkeypatch.setattr(
+        suite_module._Expansion, "all", lambda self: expanded.append(self.dataset) or real_expansion(self)
+    )
+    monkeypatch.setattr(
+        "sys.argv", ["bench", "run", "--suite", str(store.parent / "small.toml"), "--store", str(store)]
+    )
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert sorted(read) == sorted(run_.key for run_ in suite.runs())
+    assert expanded == ["synthetic"]
+
+
+def test_the_mirror_gets_the_grades_that_the_page_shows(finished, tmp_path, monkeypatch):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = (Store(store).get(r.key) for r in suite.runs())
+    steady = {"iqr_share": 0.01, "sentinel_drift": 0.0, "others": 0.0, "samples": 100, "processes": 3, "grade": "A"}
+    for record, slowdown in ((fc, 1.0), (cnn, 1.2)):  # the machine was a fifth slower when cnn was timed
+        timings = tuple(replace(t, sentinel_ms=0.2 * slowdown, **steady) for t in record.latencies)
+        Store(store).write(record.with_latencies(timings))
+    Store(store).write(fused.with_latencies(()))
+    sent = {}
+    mirror = SimpleNamespace(send=lambda record, artifacts: sent.update({record.key: record}))
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
+    outcome = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial", mirror).time(suite.runs())
+    rows = {row.keys[0, 0]: row for row in outcome.boards[0].rows}
+    assert {key: rows[key].cpu.grade for key in rows} == {fc.key: "A", cnn.key: "C", fused.key: "C"}
+    assert sent.keys() == {fused.key}
+    assert [t.grade for t in sent[fused.key].latencies if t == rows[fused.key].cpu] == ["C"]
 
 
 def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):
@@ -372,9 +413,11 @@ def test_publish_and_check(bench, finished, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- table small synthetic -->\nold\n<!-- end -->\nafter\n")
     assert bench("publish", "--suite", config, "--store", store, "--to", published)[0] == 0
+    assert "old" in readme.read_text()  # a README is written only where its name is given
+    assert bench("publish", "--suite", config, "--store", store, "--to", published, "--readme", readme)[0] == 0
     assert len(list((published / "records").iterdir())) == 3
     assert not (published / "artifacts").exists()
-    check = ["leaderboard", "--check", "--suite", config, "--store", published]
+    check = ["leaderboard", "--check", "--suite", config, "--store", published, "--readme", readme]
     assert bench(*check)[0] == 0
     shown = readme.read_text()
     assert shown.startswith("before\n")

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -9,6 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,13 +20,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from fakes.boards import SIZE, boards, timing
+from fakes.boards import record as scored
+from fakes.boards import run as of
 from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, frames, read_runs
 from PIL import Image
 from sklearn.metrics import precision_recall_curve, roc_curve
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from bench.records import Complexity, Failure, Latency, Recipe, Record, Run
+from bench import suites
+from bench.leaderboard import files, pareto
+from bench.leaderboard.pareto import Plot
+from bench.records import Complexity, Failure, Latency, Recipe, Record, Run, Store
 from bench.tracking import Mirror, charts, choose_mode
 from bench.tracking.charts import precision_recall, precision_recall_rows, roc, roc_rows
 from bench.tracking.mirror import _child_variables
@@ -74,7 +84,7 @@ LOGITS = np.array([[3.0, 1.0, 0.0], [2.0, 0.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0,
 TARGETS = np.array([0, 0, 1, 1])
 
 DRIVER = """
-import pathlib, sys
+import pathlib, pickle, sys
 from bench.records import Record
 from bench.tracking import Mirror
 folder = pathlib.Path(sys.argv[1])
@@ -92,9 +102,33 @@ rows = [
     (3, "ltc", "logmel", 0.5, None, None, 100, 40000, 9.0, "5/5"),
     (None, "rann", "logmel", 0.9, None, None, 10, 10, 0.1, "4/5"),
 ]
-mirror.summary([("esc10", columns, rows)])
+mirror.summary([("esc10", columns, rows)], pickle.loads((folder / "plots").read_bytes()))
 sys.exit(mirror.close(60))
 """
+
+
+def plots_of_four() -> list[Plot]:
+    """The plots of three ranked systems and of rann, which lacks a run."""
+    systems = (("cnn", 0.75, 1000, 20000, 4.0), ("fc", 0.6, 100, 3000, 0.5), ("ltc", 0.5, 100, 40000, 9.0))
+    records = [
+        scored(
+            of(model),
+            score,
+            complexity=replace(SIZE, parameters=parameters, macs=macs),
+            latencies=(timing(milliseconds),),
+        )
+        for model, score, parameters, macs, milliseconds in (*systems, ("rann", 0.9, 10, 10, 0.1))
+    ]
+    (board,) = boards(*records, missing=[of("rann", seed=1)])
+    return [*pareto.plots(board)]
+
+
+@cache
+def published_plots() -> list[Plot]:
+    """The plots of two published leaderboards, as their pages show them."""
+    store = Store(PROJECT / "leaderboards")
+    found = [board for name in ("esc10", "all") for board in files.boards(store, suites.read(name))[0]]
+    return [replace(plot, dataset=f"published {plot.dataset}") for board in found for plot in pareto.plots(board)]
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +149,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "model.pt").write_bytes(b"weights")
     for record in (OK, FAILED, TELLING):
         (folder / f"{record.key}.json").write_text(record.to_json())
+    (folder / "plots").write_bytes(pickle.dumps([*plots_of_four(), *published_plots()]))
     (folder / "keys").write_text(f"{OK.key} {FAILED.key} {TELLING.key}")
     home = folder / "home"
     home.mkdir()
@@ -286,6 +321,25 @@ def test_scores_are_set_against_costs(runs: dict[str, WandbRun]) -> None:
     assert run.config["_wandb.visualize.pareto/esc10/macs"]["panel_config"]["panelDefId"] == "wandb/scatter/v0"
 
 
+def test_the_fronts_are_those_of_the_pages(runs: dict[str, WandbRun]) -> None:
+    fronts = {}
+    for plot in published_plots():
+        column = {"latency": "cpu_p50_ms"}.get(plot.axis.name, plot.axis.name)
+        logged = runs["quick-summary"].tables[f"pareto/{plot.dataset}/{column}_table"]["data"]
+        expected = {(p.system, p.frontend, "yes" if p.front else "no") for p in plot.points}
+        assert {(row[0], row[1], row[-1]) for row in logged} == expected
+        fronts[plot.dataset, column] = [row[0] for row in logged if row[-1] == "yes"]
+    # two systems with the same cost and the same score are both on the front: no other one is better
+    assert fronts["published esc10", "macs"][-2:] == ["frontends-ds", "frontends-ids"]
+    page = (PROJECT / "leaderboards" / "esc10.md").read_text()
+    named = re.search(r"MACs per clip, front-end included; on the Pareto front: ([^\"]*)", page)
+    assert named
+    assert {*fronts["published esc10", "macs"]} == {*named[1].split(", ")}
+    # a timing of grade C has no place in either
+    timed = runs["quick-summary"].tables["pareto/published synthetic-tags/cpu_p50_ms_table"]["data"]
+    assert len(timed) == 6
+
+
 def test_failed_record_is_a_failed_wandb_run(runs: dict[str, WandbRun]) -> None:
     run = runs[FAILED.key]
     assert run.exit_code == 1
@@ -361,8 +415,10 @@ def test_calibration_of_several_labels_is_over_every_label_of_every_clip() -> No
 
 
 def test_a_leaderboard_without_a_cost_or_a_score_has_no_scatter() -> None:
-    assert charts.pareto_rows(("model", "accuracy"), [("cnn", 0.5)], "macs") == []
-    assert charts.pareto_rows(("model", "macs"), [("cnn", 5)], "macs") == []
+    (without_a_cost,) = boards(scored(of("cnn"), 0.5, complexity=None, latencies=()))
+    assert pareto.plots(without_a_cost) == ()
+    (without_a_score,) = boards(scored(of("cnn"), scores={"macro_f1": 0.5}))
+    assert pareto.plots(without_a_score) == ()
 
 
 def test_precision_recall_is_thinned_to_200_points_and_keeps_the_ends() -> None:

@@ -15,7 +15,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from fakes.archives import GROWN, HOSTILE, LEAST_SIZE, LIMITS, entry, packed, put, tar
+from fakes.archives import GROWN, HOSTILE, LIMITS, MIN_RATIO_BYTES, entry, packed, put, tar
 
 from datamodules.fetch import archives
 from datamodules.fetch.archives import ArchiveError, DiskFull, Limits, unpack
@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the limits so small that a harmless archive is over them."""
-    monkeypatch.setattr(archives, "LEAST_SIZE", LEAST_SIZE)
+    monkeypatch.setattr(archives, "MIN_RATIO_BYTES", MIN_RATIO_BYTES)
 
 
 @pytest.mark.usefixtures("small")
@@ -127,7 +127,7 @@ def test_the_whole_name_in_a_zip_is_checked(place: Path, monkeypatch: pytest.Mon
 
 def test_a_file_that_is_longer_than_it_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a reader of archives gives, no more than the stated size is written."""
-    member = archives.Member("second.wav", False, 5, lambda: io.BytesIO(bytes(6)))
+    member = archives.RawEntry("second.wav", False, 5, lambda: io.BytesIO(bytes(6)))
     monkeypatch.setattr(archives, "_zip_members", lambda archive: iter([member]))
     with packed(place / "archive"):
         pass
@@ -242,7 +242,7 @@ def test_limits(tmp_path: Path) -> None:
 def test_a_directory_that_is_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with packed(tmp_path / "archive") as archive:
         archive.writestr("second.wav", b"x")
-    monkeypatch.setattr(archives, "MOST_DIRECTORY", 50)
+    monkeypatch.setattr(archives, "MAX_DIRECTORY_BYTES", 50)
     with pytest.raises(ArchiveError, match=r"has a directory of \d+ bytes"):
         unpack(tmp_path / "archive", tmp_path / "into")
 

@@ -1,4 +1,4 @@
-"""Tables beside a leaderboard: what others published, what the winner confuses, how it does on each class."""
+"""The tables below a leaderboard's own: published results, and the confusions and class scores of its first row."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,20 +11,20 @@ from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plural, prefixed
 
 _MATRIX = 12
-"""Classes up to which a confusion matrix is shown whole."""
+"""Number of classes up to which the whole confusion matrix is shown."""
 _PAIRS = 15
 _SHOWN_CLASSES = 50
 _ENDS = 10
-"""Of more classes than are shown, as many of the best and of the worst are."""
+"""Number of best and of worst classes that a shortened table shows."""
 _WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
 
 
-def beside(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
-    """Yield the tables that stand below a leaderboard's own.
+def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
+    """Yield the tables below a leaderboard's own.
 
     Args:
         board: the leaderboard.
-        all_classes: whether the per-class table shows every class of hundreds, where a page can filter them.
+        all_classes: whether the table of classes shows each of hundreds, on a page that can filter them.
     """
     if systems := published.systems(board.dataset, board.primary):
         yield _published(board, systems)
@@ -53,19 +53,20 @@ def _published(board: Leaderboard, systems: Sequence[published.PublishedSystem])
         for system in systems
     )
     return Table(
-        title="Published, on other protocols: not ranked",
+        title="Published results, on other protocols: not ranked",
         heads=(
             Head("published system", is_text=True),
             *(Head(head(name)) for name in metrics),
             Head("parameters"),
             Head("multiply-adds as published"),
             Head("protocol", is_text=True),
-            Head("from", is_text=True),
+            Head("source", is_text=True),
             Head("checked", is_text=True),
         ),
         rows=rows,
-        remark="None of these was measured here, and none was trained and tested as the rows above were. Papers count "
-        'multiply-adds in their own ways. A figure that was not read in its source itself is "checked: no".',
+        footnote="None of these results was measured here, and none was trained and tested on the same data as the "
+        "rows above. Papers count multiply-adds in different ways. The column checked says whether the figure was read "
+        "in the source itself.",
     )
 
 
@@ -82,7 +83,7 @@ def _matrix(report: ClassReport) -> Table:
         title=f"Confusion matrix of {report.label}",
         heads=(Head("true class", is_text=True), *(Head(name) for name in report.classes)),
         rows=rows,
-        remark="Test clips, summed over the runs; columns are the predicted classes.",
+        footnote="Test clips, summed over the runs. The columns are the predicted classes.",
     )
 
 
@@ -104,10 +105,11 @@ def _pairs(report: ClassReport) -> Table:
             Head("true class", is_text=True),
             Head("predicted", is_text=True),
             Head("clips"),
-            Head("of the class, %"),
+            Head("share of the class, %"),
         ),
         rows=rows,
-        remark=f"Test clips, summed over the runs; {len(rows)} of {plural(len(pairs), 'pair')} that were confused.",
+        footnote=f"Test clips, summed over the runs. The table shows {len(rows)} of {plural(len(pairs), 'pair')} with "
+        "confused clips.",
     )
 
 
@@ -130,10 +132,10 @@ def _classes(report: ClassReport, *, all_classes: bool) -> Table:
         )
         for i in shown
     )
-    left = f"; the best and the worst {_ENDS} of {len(order)}" if cut else ""
+    left = f" The table shows the best and the worst {_ENDS} of {len(order)} classes." if cut else ""
     return Table(
-        title=f"Classes of {report.label}",
+        title=f"Scores per class of {report.label}",
         heads=(Head("class", is_text=True), *(Head(f"{_WORDS[name]}, %") for name in report.per_class)),
         rows=rows,
-        remark=f"Means over the runs whose test clips have the class{left}.",
+        footnote=f"Means over the runs whose test clips include the class.{left}",
     )

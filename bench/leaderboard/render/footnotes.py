@@ -1,0 +1,104 @@
+"""The footnotes below a leaderboard's table: how to read it, what went wrong, where it was measured."""
+
+from collections.abc import Iterator
+
+from bench import catalog
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render import columns
+from bench.leaderboard.render.text import plural, shortened
+from bench.leaderboard.rows import Row
+from bench.records import Environment
+
+DRIFT = 0.05
+"""Relative change of the machine's speed during a timing above which the page mentions it."""
+
+
+def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
+    """Yield the footnotes of a leaderboard's table, as (head, text)."""
+    metrics = [board.primary, *columns.secondary(board)]
+    yield "Scores", "; ".join(f"{name}: {catalog.METRICS[name].line}" for name in metrics)
+    if any(row.conflict is not None for row in board.rows):
+        yield (
+            "Conflict",
+            "mass of evidence that a fusion's members assign to different classes, averaged over the test clips",
+        )
+    over = {row.interval_over for row in board.rows}
+    if "cells" in over:
+        yield (
+            "Interval",
+            "Student's t over the runs, for rows of at least two runs that do not all have bootstrap draws",
+        )
+    if "groups" in over:
+        seeds = " and over the seeds" if len(board.seeds) > 1 else ""
+        unseen = "" if seeds else "; with one seed, it does not include the variation between trainings"
+        yield (
+            "Interval",
+            f"bootstrap over the sources of the test clips{seeds}, 1,000 draws; Wilson's interval near 0 and 100 %"
+            f"{unseen}",
+        )
+    if board.detectable is not None:
+        yield (
+            "Rank",
+            "rows share a rank if their paired difference from the first of these rows is not significant (5 %); "
+            f"minimum detectable difference from the best row (80 % power): {100 * board.detectable:.1f} points",
+        )
+    for note in board.notes:
+        yield "Note", note
+    notes: dict[str, list[str]] = {}
+    for row in board.rows:
+        for words in _about_row(row):
+            notes.setdefault(words, []).append(
+                row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
+            )
+    for words, rows in notes.items():
+        yield "all rows" if 1 < len(rows) == len(board.rows) else ", ".join(rows), words
+    for key, failure in board.failures:
+        yield "Failed", f"{key}: {failure.kind}: {shortened(failure.message)}"
+    if board.missing:
+        yield "Missing", f"{plural(board.missing, 'run')} {'has' if board.missing == 1 else 'have'} no record"
+    machines: dict[str, set[str]] = {}
+    for environment in board.environments:
+        machines.setdefault(_machine(environment), set()).add(_commit(environment))
+    for machine, commits in sorted(machines.items()):
+        yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
+
+
+def _about_row(row: Row) -> Iterator[str]:
+    """Yield the footnotes of a row."""
+    if row.about and not row.members:  # a fusion's members have their labels below
+        yield row.about
+    if row.recipe and not row.members:
+        yield f"recipe: {row.recipe}"
+    if row.members:
+        yield f"combines {', '.join(row.members)}"
+    for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
+        if latency:
+            yield (
+                f"{kind} ms is the sum over its members, on the fold with the middle sum; "
+                f"with the members in parallel: {columns.latency(latency).text}"
+            )
+    for kind, latency in (("CPU", row.cpu), ("GPU", row.gpu)):
+        if latency and latency.sentinel_ms is None:
+            yield f"{kind} ms was measured before reference timings were recorded; not comparable with later timings"
+        elif latency and abs(latency.sentinel_drift) > DRIFT:
+            yield f"the machine's speed changed by more than {100 * DRIFT:.0f} % while {kind} ms was measured"
+    if row.complexity and row.complexity.elementwise and not row.members:
+        yield f"not counted in the MACs: {row.complexity.elementwise:,} element-wise steps in liquid layers per clip"
+    if row.done < row.expected:
+        yield f"not ranked: {row.done} of {row.expected} runs are done"
+    unlike = row.rank is None and row.done == row.expected
+    for flag in row.flags:
+        yield f"not ranked: {flag}" if unlike and flag == row.flags[0] else flag
+
+
+def _machine(environment: Environment) -> str:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
+    load = f"{plural(environment.workers, 'run')} at a time, {plural(environment.threads, 'thread')} each"
+    return (
+        f"{environment.processor}, {plural(environment.cores, 'core')}, {environment.gpu or 'no GPU'}; {load}; "
+        f"{environment.platform}; Python {environment.python}, {packages}"
+    )
+
+
+def _commit(environment: Environment) -> str:
+    return f"{(environment.commit or 'unknown')[:10]}{' (with uncommitted changes)' if environment.dirty else ''}"
