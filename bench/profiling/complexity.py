@@ -1,7 +1,7 @@
-"""Size of a model for one clip: parameters, multiply-adds, bytes.
+"""Complexity of a model for one clip: parameters, multiply-adds, bytes.
 
-Counters fail silently: on the CPU a fused LSTM or attention counts 0. On the `meta` device the same operators fall
-apart into products that are counted, and nothing is computed. What still counts 0 there is an error, not a 0.
+Counters fail silently: on the CPU a fused LSTM or attention counts 0. On the `meta` device the same operators are
+decomposed into products that are counted, and nothing is computed. A layer that still counts 0 there is an error.
 """
 
 import copy
@@ -21,14 +21,14 @@ from models.frontends.filterbank import FilterbankPower
 
 
 def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float) -> Complexity:
-    """Count one clip at batch 1, front-end and model apart.
+    """Count one clip at batch 1, separately for front-end and model.
 
-    The model's part is counted by operator, plus what the model itself declares that no operator shows
-    (`uncounted_macs`). Biases, activations, normalisation and pooling are no multiply-adds; a model whose work they are
+    The model's part is counted by operator; the model declares multiply-adds that no operator shows
+    (`uncounted_macs`). Biases, activations, normalisation and pooling do not count; a model whose main work they are
     declares them (`elementwise`). The front-end gives its own closed form, since no counter sees an FFT.
 
     Args:
-        model: any `AudioModel`; it is not changed.
+        model: the model; it is not changed.
         input_shape: shape of one clip without the batch, `(S,)` or `(T, F)`.
         clip_seconds: length of that clip.
 
@@ -66,8 +66,8 @@ def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
     Args:
         module: in eval mode.
         x: its input.
-        formulas: whether a module may set `counted_by_formula = True` to say that it counts 0 here because its work is
-            in the model's `uncounted_macs`.
+        formulas: whether modules with `counted_by_formula = True` may count 0, because their work is in the model's
+            `uncounted_macs`.
 
     Raises:
         ProfileError: a layer with weights counted 0, or the module does not run on the `meta` device.
@@ -95,8 +95,8 @@ def panns_multiply_adds(model: AudioModel, samples: int) -> int:
     """Count one clip as PANNs' tables do (Kong et al. 2020, https://arxiv.org/abs/1912.10211), at batch 1.
 
     Their "multi-adds" are twice the multiply-adds of convolutions and linear layers, plus biases, plus two for each
-    value that a batch norm or a ReLU module takes in, plus what pooling modules read, with the Fourier transform as
-    two convolutions. Mel filters, logarithms and functions that are no modules count nothing.
+    input value of a batch norm or a ReLU module, plus the values that pooling modules read. The Fourier transform
+    counts as two convolutions. Mel filters, logarithms and functions that are not modules count 0.
     """
     total = 0
 
@@ -135,7 +135,7 @@ class _Classify(nn.Module):
 
 
 def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
-    """Return the shape `(1, F, T)` that the front-end gives for one clip of noise."""
+    """Return the shape `(1, F, T)` of the front-end's features for one clip of noise."""
     device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.inference_mode():
@@ -144,9 +144,9 @@ def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
 
 @contextmanager
 def _per_module(root: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.Module, int]]:
-    """Fill a dict with the FLOPs spent inside each module and its children; one that is never called is not in it.
+    """Yield a dict of the FLOPs inside each module and its children; a module that is never called is not in it.
 
-    The counter's own table goes by names, which a module used in two places shares or loses.
+    The counter's own table uses names, which are ambiguous for a module that is used in two places.
     """
     spent: dict[nn.Module, int] = {}
     starts: list[int] = []
@@ -168,12 +168,12 @@ def _per_module(root: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.M
 
 
 def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
-    """Name the modules that have matrices of their own and no products to show for them."""
+    """Yield the names of modules that have their own matrices but no counted products."""
     model = getattr(root, "model", root)
-    apart = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
+    separate = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
     for name, module in root.named_modules():
-        if name.startswith(apart) or isinstance(module, (ParametrizationList, nn.Embedding)):
-            continue  # counted apart; no products of their own
+        if name.startswith(separate) or isinstance(module, (ParametrizationList, nn.Embedding)):
+            continue  # counted separately, or without products of its own
         own = (p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations."))
         if not any(p.ndim >= 2 for p in own) or spent.get(module):
             continue
@@ -182,7 +182,7 @@ def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
             owner = owner.rpartition(".")[0]  # a container is not called
         parent = root.get_submodule(owner)
         if module not in spent and spent.get(parent, 0) > _inside(parent, spent):
-            continue  # its parent multiplies with the weights itself, as nn.MultiheadAttention does
+            continue  # its parent multiplies by the weights, as nn.MultiheadAttention does
         yield name
 
 
@@ -199,7 +199,7 @@ def _name(module: nn.Module) -> str:
     return type(module.model if isinstance(module, _Classify) else module).__name__
 
 
-# The counter knows products of matrices, but not those with a vector (attention pooling: `h @ w`).
+# The counter knows products of two matrices, but not of a matrix and a vector (attention pooling: `h @ w`).
 _VECTOR_PRODUCTS = {
     torch.ops.aten.mv: lambda matrix, vector, **_: 2 * matrix[0] * matrix[1],
     torch.ops.aten.addmv: lambda bias, matrix, vector, **_: 2 * matrix[0] * matrix[1],

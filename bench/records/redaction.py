@@ -12,7 +12,7 @@ from typing import Any
 
 REDACTED = "[redacted]"
 
-_SHORTEST = 8
+_MIN_LENGTH = 8
 """Number of characters below which an environment variable's value counts as an ordinary word, not as a secret."""
 
 _WORDS = frozenset(
@@ -39,7 +39,7 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         environment: variables; the values of those with a secret's name are removed. None takes this process's own.
     """
     held = os.environ if environment is None else environment
-    values = {value for name, value in held.items() if len(value) >= _SHORTEST and names_secret(name)}
+    values = {value for name, value in held.items() if len(value) >= _MIN_LENGTH and names_secret(name)}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, REDACTED)
     text = _URL.sub(rf"\1{REDACTED}@", text)

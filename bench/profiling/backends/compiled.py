@@ -1,4 +1,4 @@
-"""PyTorch's compiler: operators fused to C++ for the processor, or to Triton kernels for a GPU."""
+"""PyTorch's compiler: operators fused to C++ code for the processor, or to Triton kernels for a GPU."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from models.base import AudioModel
 from models.ltc import LTCLayer
 
 OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"freezing": True, "layout_optimization": False}
-"""Of the compiler. Its own choice of channels-last costs CNN14 a quarter on a processor (`benchmarks/latency.py`)."""
+"""Options of the compiler. Its choice of channels-last makes CNN14 a quarter slower (`benchmarks/latency.py`)."""
 
 
 class Compile(Backend):
-    """`torch.compile` for one shape, with the weights frozen, as they are no longer trained."""
+    """`torch.compile` for one shape, with frozen weights, because they are no longer trained."""
 
     devices = frozenset({"cpu", "cuda"})
 
@@ -31,7 +31,7 @@ class Compile(Backend):
         refuse_own_kernels(model, "compile")
         if features.device.type == "cpu" and compiler() is None:
             raise ProfileError(
-                "the backend compile writes C++, and there is no compiler here: install g++, or name one with CXX"
+                "the backend compile needs a C++ compiler, and there is none: install g++, or name a compiler with CXX"
             )
         classify: Classify = torch.compile(model.classify, dynamic=False, options=OPTIONS)
         try:
@@ -43,19 +43,19 @@ class Compile(Backend):
 
 
 def compiler() -> str | None:
-    """Return the path of the C++ compiler that torch would call; None without one."""
+    """Return the path of the C++ compiler that torch calls; None if there is none."""
     return next(filter(None, map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))), None)
 
 
 def refuse_own_kernels(model: AudioModel, name: str) -> None:
-    """Refuse a model whose solver has kernels that are no operators of torch.
+    """Refuse a model whose solver has kernels that are not operators of torch.
 
     Raises:
-        ProfileError: the model has one.
+        ProfileError: the model has such a solver.
     """
     for module in model.modules():
         if isinstance(module, LTCLayer):
             raise ProfileError(
-                f"the liquid layer of {type(model).__name__} has kernels of its own, which {name} cannot take over; it "
-                f"would unroll every sub-step of every frame to operators: use eager, which runs those kernels"
+                f"the liquid layer of {type(model).__name__} has its own kernels, which {name} cannot use; it would "
+                f"unroll every sub-step of every frame to operators: use eager, which runs these kernels"
             )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.training.augment.chance import uniform
 
-QUIETEST_DB = -80.0
+MIN_DB = -80.0
 """Lowest value of the A-weighting and of a level, as in the authors' code."""
 
 
@@ -83,7 +83,7 @@ def levels(waveform: Tensor, sample_rate: int) -> Tensor:
     spectrum = torch.stft(whole, size, size // 2, window=window, center=False, return_complex=True)  # (B, F, N)
     hertz = torch.fft.rfftfreq(size, 1 / sample_rate, device=waveform.device)
     power = 10 ** (a_weighting(hertz) / 10) @ spectrum.abs().square()  # (B, N)
-    return 10 * power.amax(1, keepdim=True).clamp(min=10 ** (QUIETEST_DB / 10)).log10()
+    return 10 * power.amax(1, keepdim=True).clamp(min=10 ** (MIN_DB / 10)).log10()
 
 
 def a_weighting(hertz: Tensor) -> Tensor:
@@ -91,4 +91,4 @@ def a_weighting(hertz: Tensor) -> Tensor:
     f = hertz.square()
     ratio = 12194.217**2 * f**2 / (f + 20.598997**2) / (f + 12194.217**2)
     ratio = ratio / ((f + 107.65265**2) * (f + 737.86223**2)).sqrt()
-    return (20 * ratio.log10() + 2.0).clamp(min=QUIETEST_DB)
+    return (20 * ratio.log10() + 2.0).clamp(min=MIN_DB)
