@@ -11,7 +11,6 @@ from statistics import NormalDist, fmean, stdev
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 Floats = npt.NDArray[np.float64]
 FoldSeed = tuple[int, int]
@@ -84,7 +83,7 @@ def nested(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> tuple[fl
         scores.append(score)
         deviations.append(deviation)
         freedom += runs[0].groups - 1
-    wider = float(stdtrit(freedom, 0.975)) / NormalDist().inv_cdf(0.975)
+    wider = _t_quantile(freedom, 0.975) / NormalDist().inv_cdf(0.975)
     return fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
 
 
@@ -140,7 +139,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     if len(values) < 2:
         raise ValueError(f"an interval over {len(values)} value needs at least two")
     mean = fmean(values)
-    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * stdev(values) / math.sqrt(len(values))
+    half = _t_quantile(len(values) - 1, (1 + confidence) / 2) * stdev(values) / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
 
@@ -158,3 +157,10 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
     half = z * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     scale = 1 + z**2 / trials
     return max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
+
+
+def _t_quantile(freedom: float, probability: float) -> float:
+    """Return a quantile of Student's t distribution."""
+    from scipy.special import stdtrit  # takes longer to import than all of the tables take to draw
+
+    return float(stdtrit(freedom, probability))

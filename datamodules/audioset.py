@@ -3,10 +3,10 @@
 Gemmeke et al., "Audio Set: An ontology and human-labeled dataset for audio events", ICASSP 2017,
 https://research.google.com/audioset/download.html. Layout: Google's `class_labels_indices.csv`,
 `balanced_train_segments.csv`, `eval_segments.csv` and, for the full training part, `unbalanced_train_segments.csv`, in
-the root or in `metadata/` as PANNs have it; the audio where and under the names that `youtube.py` says. A video is in
-one list only, so its name says to which part it belongs, whatever its folder or shard is called.
+the root or in `metadata/` as PANNs have it; the audio as `clips/youtube.py` describes. Each video is in
+one list only, so its name determines its part, whatever its folder or shard is called.
 
-AudioSet has no official validation part: it is the 5 % of the balanced part's videos that their names draw, whichever
+AudioSet has no official validation part. A hash of the video names selects 5 % of the balanced part's videos, whichever
 part trains.
 """
 
@@ -27,7 +27,7 @@ PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unb
 
 
 class AudioSet(WaveformDataModule):
-    """Balanced or full training part to evaluation part; group = the video.
+    """AudioSet: trains on the balanced or the full training part, tests on the evaluation part; group = the video.
 
     Args:
         root: folder with the lists and the audio.
@@ -35,8 +35,8 @@ class AudioSet(WaveformDataModule):
         fold: as in `AudioDataModule`.
         seed: as in `AudioDataModule`.
         batch_size: as in `AudioDataModule`.
-        train: "balanced" (22,160 segments) or "full", with the 2,041,789 of the unbalanced part too, which want shards
-            and a recipe with `balanced`.
+        train: "balanced" (22,160 segments), or "full" with the 2,041,789 segments of the unbalanced part, for which
+            shards and a recipe with `balanced` are advisable.
         sample_rate: to resample to, in hertz.
         clip_seconds: clips are padded with zeros or cropped at the end to this length.
     """
@@ -76,7 +76,7 @@ class AudioSet(WaveformDataModule):
         return "; ".join(problems) or None
 
     def listing(self) -> Listing:
-        """Find the clips that are here."""
+        """Find the clips on disk."""
         root, listed = self._listed()
         excerpts = [segment.excerpt for segment, _ in listed]
         found = youtube.find(root, excerpts, self.cache)
@@ -98,7 +98,7 @@ class AudioSet(WaveformDataModule):
         ]
 
     def read(self) -> Splits:
-        """Find the clips that are here and divide them as the lists do."""
+        """Find the clips on disk and divide them as the lists do."""
         root, listed = self._listed()
         excerpts = [segment.excerpt for segment, _ in listed]
         first: dict[str, str] = {}

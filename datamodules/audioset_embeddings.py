@@ -29,10 +29,10 @@ _CODE_VERSION = 1
 
 
 class AudioSetEmbeddings(AudioDataModule):
-    """Balanced training part to evaluation part; group = video, hash = of the embedding.
+    """AudioSet's embeddings: trains on the balanced part, tests on the evaluation part; group = the video.
 
-    A training clip whose video or whose very embedding (silence, mostly) also stands in validation or test is left out
-    of training, a validation clip that also stands in test out of validation; `note` counts them.
+    The content hash is of the embedding. Training clips that share a video or an embedding (mostly silence) with
+    validation or test are left out, and so are validation clips that share one with test; `note` counts them.
     """
 
     task = "multi"
@@ -54,7 +54,7 @@ class AudioSetEmbeddings(AudioDataModule):
         return None
 
     def read(self) -> Splits:
-        """Read both parts, take validation from training, and leave out of training what also stands elsewhere."""
+        """Read both parts, take validation from training, and leave out clips that a later part also has."""
         self.classes = tuple(class_names(self.checked_root() / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
         chosen = np.array([is_validation(video) for video in balanced.groups])
@@ -78,7 +78,7 @@ class AudioSetEmbeddings(AudioDataModule):
         targets[torch.from_numpy(parsed.labelled), torch.from_numpy(parsed.label)] = 1
         ids = [f"{video}_{start:g}" for video, start in zip(parsed.videos, parsed.starts, strict=True)]
         if len(set(ids)) != len(ids):
-            raise DataError(f"{part} holds segments twice ({len(ids) - len(set(ids))}): remove the doubled files")
+            raise DataError(f"{part} holds segments twice ({len(ids) - len(set(ids))}): remove the duplicate files")
         hashes = [hashlib.sha256(frames.tobytes()).hexdigest() for frames in parsed.frames]
         return EmbeddingClips(parsed.frames, ids, parsed.videos, hashes, targets)
 
@@ -106,7 +106,7 @@ def parse(paths: Sequence[Path]) -> Parsed:
     """Read all records of these files.
 
     Raises:
-        DataError: records are damaged or hold no such segment; the message names file and offset of each.
+        DataError: records are damaged or are not segments of AudioSet; the message names file and offset of each.
     """
     frames: list[NDArray[np.uint8]] = []
     videos: list[str] = []
@@ -121,7 +121,7 @@ def parse(paths: Sequence[Path]) -> Parsed:
                 raise ValueError(f"it has {len(found.frames)} frames, not 1 to {FRAMES}")
         except ValueError as error:
             problems.append(
-                f"{str(path)!r}: the record at byte {offset} is no AudioSet segment ({error}): fetch the file again"
+                f"{str(path)!r}: the record at byte {offset} is not an AudioSet segment ({error}): fetch the file again"
             )
             continue
         clip = np.zeros((FRAMES, WIDTH), np.uint8)
@@ -133,7 +133,7 @@ def parse(paths: Sequence[Path]) -> Parsed:
         starts.append(found.start_seconds)
     refuse(problems)
     if not frames:
-        raise DataError(f"{len(paths)} files hold no records: fetch them again")
+        raise DataError(f"{len(paths)} files contain no records: fetch them again")
     return Parsed(np.stack(frames), videos, starts, np.array(labelled, np.int64), np.array(label, np.int64))
 
 

@@ -1,4 +1,4 @@
-"""What every dataset is.
+"""The interface of every dataset.
 
 The batch, shared with `models`, is `(x, target)`:
 
@@ -30,7 +30,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
 
     Args:
         ids: name of each clip, unique in the dataset.
-        groups: source of each clip (recording, speaker, video); clips of one group never stand in two splits.
+        groups: source of each clip (recording, speaker, video); clips of one group are never in two splits.
         hashes: content hash of each clip (hex).
         targets: `(N,)` int64 or `(N, C)` float32.
     """
@@ -55,14 +55,14 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         weights: Tensor | None = None,
         extra: Tensor | None = None,
     ) -> DataLoader[Any] | None:
-        """Return a loader of training batches where clips are best read as they come; None where any order is as quick.
+        """Return a loader of training batches where sequential reading is faster; None where every order is as fast.
 
         Args:
             batch_size: clips of the largest batch.
-            seed: of the order; every epoch has its own.
-            workers: processes that read ahead; the order is the same.
-            weights: `(N,)` how often each clip is drawn, in proportion; None takes every clip once.
-            extra: `(N, ...)` a third part of the batch.
+            seed: seed of the order, which differs from epoch to epoch.
+            workers: processes that read ahead; they do not change the order.
+            weights: `(N,)` sampling weight of each clip; None takes every clip once.
+            extra: `(N, ...)` values that become a third part of the batch.
         """
         return None
 
@@ -73,7 +73,7 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         return self.load([index])[0], self.targets[index]
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """Return a whole batch at once; the loader's collate function passes it on."""
+        """Return a whole batch; the loader's collate function returns it unchanged."""
         return self.load(indices), self.targets[indices]
 
 
@@ -87,18 +87,18 @@ class Splits:
 
 
 def whole(batch: Any) -> Any:
-    """Collate a batch that `ClipSet.__getitems__` has made already."""
+    """Return a batch that `ClipSet.__getitems__` has already collated."""
     return batch
 
 
 class AudioDataModule(pl.LightningDataModule, ABC):
-    """A dataset under its official split.
+    """A dataset with its official split.
 
     Args:
-        root: folder of this dataset; None where it is made by code.
+        root: folder of this dataset; None for synthesised data.
         cache: folder for decoded audio; None keeps it in memory.
         fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping).
-        seed: seed of whatever the split leaves to chance, and of the loader's order.
+        seed: seed of the random parts of the split, and of the loader's order.
         batch_size: clips per training batch.
 
     Attributes:
@@ -111,11 +111,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         clip_seconds: length of one clip.
         split: how the split is made, in words, for the record.
         clips_official: number of clips in the complete official dataset; None where there is no such number.
-        clips_available: how many of those are here, where they are cut to shorter ones; None where they are the clips
-            of the splits (after `setup`).
+        clips_available: number of those on disk, where they are cut to shorter clips; None where they are the clips of
+            the splits (after `setup`).
         longest_seconds: longest file that is accepted.
-        note: coverage or omissions a reader of the record has to know of (after `setup`).
-        workers: processes that read clips ahead; 0 reads them where they are used. The order is the same.
+        note: coverage and omissions that a reader of the record needs to know (after `setup`).
+        workers: processes that read clips ahead; 0 reads them in the main process. They do not change the order.
         splits: the clips of this fold (after `setup`).
     """
 
@@ -150,13 +150,13 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     @classmethod
     @abstractmethod
     def find(cls, root: Path) -> str | None:
-        """Say what of the dataset is missing under `root`, in one line; None where it is all there. Must be quick."""
+        """Return one line on what is missing under `root`; None where the dataset is complete. Must be fast."""
 
     def checked_root(self) -> Path:
-        """Return the dataset's folder, in which `find` misses nothing; `find` is asked once.
+        """Return the dataset's folder after `find` has found it complete; `find` is called until it has, then no more.
 
         Raises:
-            DatasetMissing: no folder was given, or `find` misses something in it.
+            DatasetMissing: no folder was given, or something is missing in it.
         """
         if self.root is None:
             raise DatasetMissing(f"{type(self).__name__} needs a folder: give `root`")
@@ -170,18 +170,18 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """Read the dataset, set `classes`, `clip_shape`, `clip_seconds`, `sample_rate`; return this fold's splits."""
 
     def listing(self) -> Listing | None:
-        """Return the audio files by name, each with its labels, group and fold, and decode none of them.
+        """Return the audio files, each with its name, labels, group and fold, without decoding them.
 
         None where the clips are not files, or where they are not known before `read`; `datamodules.fetch.verify` then
         uses the clips that were read.
 
         Raises:
-            DataError: not even a list can be made.
+            DataError: the list itself cannot be made.
         """
         return None
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the dataset once and refuse a split that leaks."""
+        """Read the dataset once; raise `DataError` if its splits share a source or audio."""
         if not hasattr(self, "splits"):
             splits = self.read()
             check_disjoint(splits)
@@ -195,7 +195,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
 
     def manifest(self) -> str:
-        """Return a digest of every clip's id, group, content and target; another value means other data.
+        """Return a digest of every clip's id, group, content and target; it changes whenever the data change.
 
         The digest is part of every record and of the name of cached features. It covers decoded and resampled clips;
         the manifest that `datamodules.fetch.verify` writes covers the files on disk and names them.
@@ -210,12 +210,12 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return digest.hexdigest()
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Shuffled by the seed."""
+        """Return the training loader, shuffled by the seed."""
         if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
             return streamed
         order = torch.Generator().manual_seed(self.seed)
         clips = len(self.splits.train)
-        single = clips > 1 and clips % self.batch_size == 1  # batch norm cannot learn from a last batch of one clip
+        single = clips > 1 and clips % self.batch_size == 1  # batch normalisation fails on a batch of one clip
         return DataLoader(
             self.splits.train,
             self.batch_size,
@@ -227,16 +227,16 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         )
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """In order."""
+        """Return the validation clips in order."""
         return DataLoader(self.splits.val, self.batch_size, collate_fn=whole, num_workers=self.workers)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """In order."""
+        """Return the test clips in order."""
         return DataLoader(self.splits.test, self.batch_size, collate_fn=whole, num_workers=self.workers)
 
 
 def check_disjoint(splits: Splits) -> None:
-    """Raise `DataError` if a group or a content hash stands in two splits, naming the clips."""
+    """Raise `DataError`, naming the clips, if two splits share a group or a content hash."""
     for what in ("groups", "hashes"):
         where: dict[str, tuple[str, str]] = {}
         leaks: list[str] = []

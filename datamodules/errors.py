@@ -1,4 +1,4 @@
-"""What goes wrong with data. On its own, so that the decoder runs in a small process without torch."""
+"""Errors of datasets, in a module of their own so that the decoder can be used without torch."""
 
 
 class DataError(Exception):

@@ -52,11 +52,11 @@ class ESC50(WaveformDataModule):
                     raise DataError(f"{table.name!r} names files twice: {file.id}: remove line {line}")
                 if file:
                     found.files.append(file)
-        self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's numbers have gaps
+        self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's class numbers have gaps
         return found
 
     def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> AudioFile | None:
-        """Return a row's file; None where it is not of this dataset. `names` are the classes met so far, by number."""
+        """Return a row's file, None where it is not of this dataset; `names` has the classes found so far by number."""
         if row["esc10"] not in ("True", "False"):
             raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
         if self.only_esc10 and row["esc10"] == "False":
@@ -70,7 +70,7 @@ class ESC50(WaveformDataModule):
         if names.setdefault(target, row["category"]) != row["category"]:
             raise DataError(f"{where}: target {target} is {row['category']!r} here and {names[target]!r} above")
         if (other := next(number for number, name in names.items() if name == row["category"])) != target:
-            raise DataError(f"{where}: {row['category']!r} has the target {target} here and {other} above")
+            raise DataError(f"{where}: {row['category']!r} has target {target} here and {other} above")
         path = inside(self.checked_root() / "audio", row["filename"], where)
         return AudioFile(path.name, path, (row["category"],), row["src_file"], str(fold), where)
 
@@ -92,7 +92,7 @@ class ESC50(WaveformDataModule):
 
 
 class ESC10(ESC50):
-    """ESC-10: the 400 clips, 10 classes of ESC-50 that are its easy part; arguments as for ESC-50."""
+    """ESC-10: the 400 clips, 10 classes of ESC-50's easy part; arguments as for ESC-50."""
 
     clips_official = 400
     only_esc10 = True

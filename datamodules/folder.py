@@ -20,14 +20,14 @@ from datamodules.tables.csv_table import inside, rows, safe
 ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
 MAX_DEFAULT_SECONDS = 10.0
 DEFAULT_FOLDS = 5
-FOLD_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
+FOLD_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed
 
 
 class Folder(WaveformDataModule):
-    """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, if you like, `fold` and `group`.
+    """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, optionally, `fold` and `group`.
 
-    Without folds, the clips are divided into five so that no group is torn. Clips of one group are of one source
-    (recording, speaker). Without that column files of one name, whatever their ending or class, are a group: give
+    Without folds, the clips are divided into five folds that keep every group together. A group is a source (a
+    recording, a speaker). Without that column, files of the same name are a group, whatever their ending or class; give
     groups where several files were cut from one recording.
 
     Args:
@@ -38,8 +38,8 @@ class Folder(WaveformDataModule):
         batch_size: as in `AudioDataModule`.
         csv: table instead of `root`; its paths are relative to its own folder and stay inside it.
         sample_rate: to resample to, in hertz.
-        clip_seconds: clips are padded with zeros or cropped at the end to this length; the longest clip's unless given,
-            at most 10 s.
+        clip_seconds: clips are padded with zeros or cropped at the end to this length; by default the length of the
+            longest clip, at most 10 s.
     """
 
     folds = DEFAULT_FOLDS
@@ -58,7 +58,9 @@ class Folder(WaveformDataModule):
         clip_seconds: float | None = None,
     ) -> None:
         if (root is None) == (csv is None):
-            raise DataError('say where your clips are: either root = "folder" or csv = "table.csv" in [dataset.folder]')
+            raise DataError(
+                'name the place of your clips: either root = "folder" or csv = "table.csv" in [dataset.folder]'
+            )
         self._left_out = 0
         if csv is not None:
             folder = Path(csv).expanduser().parent
@@ -90,7 +92,7 @@ class Folder(WaveformDataModule):
 
     def read(self) -> Splits:
         """Decode the clips and rotate the folds."""
-        self._listing.whole()  # what is wrong with single rows, before what is wrong with their division
+        self._listing.whole()  # problems of single rows come before problems of their division
         files = self.listing().files
         targets = [self.classes.index(file.labels[0]) for file in files]
         folds = [int(file.fold) for file in files]
@@ -109,7 +111,7 @@ class Folder(WaveformDataModule):
         return rotated(clips, folds, self.fold)
 
     def _check(self, targets: Sequence[int], folds: Sequence[int], *, official: bool) -> int:
-        """Refuse folds that cannot be trained on, with a table; return how often a fold lacks a class."""
+        """Return how often a fold lacks a class; raise `DataError`, with a table, where training is impossible."""
         names = sorted(set(folds))
         counts = Counter(zip(targets, folds, strict=True))
         train = {targets[i] for i in rotate(folds, self.fold)[0]}
@@ -128,7 +130,7 @@ class Folder(WaveformDataModule):
 def _from_folders(root: Path) -> tuple[Listing, int]:
     """Return the audio files of `root/<class>/` and how many other entries there are."""
     if not root.is_dir():
-        raise DatasetMissing(f"{str(root)!r} is no folder: put your clips in one folder per class there")
+        raise DatasetMissing(f"{str(root)!r} is not a folder: put your clips in one folder per class there")
     found = Listing()
     left_out = 0
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
@@ -147,7 +149,7 @@ def _from_folders(root: Path) -> tuple[Listing, int]:
 
 def _from_table(table: Path) -> Listing:
     if not table.is_file():
-        raise DatasetMissing(f"{str(table)!r} is not there: write a table with the columns path,label[,fold,group]")
+        raise DatasetMissing(f"{str(table)!r} does not exist: write a table with the columns path,label[,fold,group]")
     found = Listing()
     first: dict[Path, int] = {}
     for line, row in rows(table, ("path", "label"), ("fold", "group"), found.problems):
@@ -155,13 +157,13 @@ def _from_table(table: Path) -> Listing:
         with found.noting():
             path = inside(table.parent, row["path"], where)
             if (earlier := first.setdefault(path.resolve(), line)) != line:
-                raise DataError(f"{where}: {row['path']!r} stands in line {earlier} already: remove one of them")
+                raise DataError(f"{where}: {row['path']!r} is in line {earlier} already: remove one of them")
             if "fold" in row and not row["fold"].removeprefix("-").isdecimal():
-                raise DataError(f"{where}: fold {row['fold']!r} is no whole number")
+                raise DataError(f"{where}: fold {row['fold']!r} is not a whole number")
             fold = str(int(row["fold"])) if "fold" in row else ""
             found.files.append(AudioFile(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
     if not found.files and not found.problems:
-        raise DatasetMissing(f"{str(table)!r} has no rows: write one per clip, path,label[,fold,group]")
+        raise DatasetMissing(f"{str(table)!r} has no rows: write one row per clip, path,label[,fold,group]")
     return found
 
 

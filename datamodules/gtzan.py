@@ -1,11 +1,11 @@
-"""GTZAN's music and speech collection, as SwishNet is carried over to it.
+"""GTZAN's music and speech collection, prepared as in SwishNet's transfer experiment.
 
 Tzanetakis & Cook, https://marsyas.info/downloads/datasets.html, `music_speech.tar.gz`; no licence is stated. 128 tracks
 of 30 s at 22,050 Hz. Layout: `music_wav/*.wav` and `speech_wav/*.wav`, in `music_speech/` or directly in the root.
 
-SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149) is trained on MUSAN, frees these tracks of noise by
-log-MMSE, prepares them as MUSAN, and learns further from 25 % of the files to be tested on 75 %. Here a quarter of the
-25 % is for validation. The division is by file; `acomic2` is of one source with `acomic`, where both are there.
+SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149) is trained on MUSAN. The paper removes noise from
+these tracks by log-MMSE, prepares them like MUSAN, fine-tunes on 25 % of the files and tests on 75 %. Here a quarter of
+the 25 % is for validation. The division is by file; `acomic` and `acomic2` count as one source.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ SOURCE = "music_speech.tar.gz of https://marsyas.info/downloads/datasets.html"
 
 
 class GTZANMusicSpeech(SegmentedRecordings):
-    """GTZAN music/speech: 128 tracks, 2 classes, one seeded split; freed of noise, then prepared and cut as MUSAN.
+    """GTZAN music/speech: 128 tracks, 2 classes, one seeded split; noise is removed, then prepared and cut as MUSAN.
 
     Arguments as for `SegmentedRecordings`; the root holds `music_speech/`, or `music_wav/` and `speech_wav/`.
     """
@@ -37,9 +37,9 @@ class GTZANMusicSpeech(SegmentedRecordings):
 
     @staticmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
-        """Take noise out, cut silence, make loudness even.
+        """Remove noise, cut silence, and equalise loudness.
 
-        Tracks begin in the middle of a sound, so the noise is learnt from their quietest moments.
+        Tracks begin in the middle of a sound, so the noise is estimated from their quietest frames.
         """
         quiet = log_mmse(waveform, sample_rate, noise_from="quietest")
         return equalise_loudness(cut_silence(quiet, sample_rate), sample_rate)
@@ -61,5 +61,5 @@ class GTZANMusicSpeech(SegmentedRecordings):
 
 
 def _base(root: Path) -> Path:
-    """Return the folder that holds the two."""
+    """Return the folder that holds both class folders."""
     return root / "music_speech" if (root / "music_speech").is_dir() else root

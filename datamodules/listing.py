@@ -1,4 +1,4 @@
-"""What a dataset consists of before anything is decoded: its files, and what is wrong with its tables."""
+"""The audio files of a dataset before anything is decoded, and the problems of its tables."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ class AudioFile:
 
     Attributes:
         id: its name, unique in the dataset.
-        source: where it is: a file, or a member of a shard.
+        source: the file, or the member of a shard.
         labels: names of its classes.
-        group: its source.
-        fold: the official fold or part that it belongs to; empty where that follows from what it holds.
-        where: the row that names it, such as "'esc50.csv' line 7"; empty where no table does.
+        group: its recording, speaker or video.
+        fold: its official fold or part; empty where that depends on the decoded audio.
+        where: the table row that names it, such as "'esc50.csv' line 7"; empty without a table.
     """
 
     id: str
@@ -31,14 +31,14 @@ class AudioFile:
 
 @dataclass
 class Listing:
-    """All files of a dataset, and all problems that show without decoding them, in words."""
+    """All files of a dataset, and a message for each problem that shows without decoding."""
 
     files: list[AudioFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note a `DataError` that is raised inside, and go on after it."""
+        """Append the message of a `DataError` that is raised inside to the problems, and continue after the block."""
         try:
             yield
         except DataError as error:

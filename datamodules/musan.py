@@ -1,4 +1,4 @@
-"""MUSAN: music, speech and noise, as SwishNet is trained on it.
+"""MUSAN: music, speech and noise, prepared as for SwishNet.
 
 Snyder, Chen & Povey, "MUSAN: A Music, Speech, and Noise Corpus", 2015, https://arxiv.org/abs/1510.08484; 109 hours at
 16 kHz, https://www.openslr.org/17, CC BY 4.0. Layout: `{music,speech,noise}/<source>/*.wav`, each source with a LICENSE
@@ -7,10 +7,10 @@ and most with ANNOTATIONS.
 Preparation and split are those of SwishNet (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149), which divides
 files at random, 65/10/25 % of each class. Here files of one source stay together:
 
-* where an `index.csv` (`file,label,source_group`) lies beside the folder, its `source_group`;
-* else the artist of a piece of music, the fourth word and what follows of its line in ANNOTATIONS
+* where an `index.csv` (`file,label,source_group`) lies next to the folder, its `source_group`;
+* else the artist of a piece of music: its line in ANNOTATIONS from the fourth word on
   (`music-fma-0026 blues Y Cullah`);
-* else the file. Of speech, ANNOTATIONS tell sex and language and no reader; of noise they tell no source.
+* else the file. ANNOTATIONS state sex and language of speech but no speaker, and no source of noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ NO_CLIPS = ("ANNOTATIONS", "LICENSE", "README", "README.md")
 
 
 class MUSAN(SegmentedRecordings):
-    """MUSAN: 2,016 files, 3 classes, one seeded split; silence is cut, loudness is made even, pieces of 0.5, 1 or 2 s.
+    """MUSAN: 2,016 files, 3 classes, one seeded split; silence is cut, loudness is equalised, clips last 0.5, 1 or 2 s.
 
     Arguments as for `SegmentedRecordings`; the root is `musan/` or the folder that holds it.
     """
@@ -45,12 +45,12 @@ class MUSAN(SegmentedRecordings):
 
     @staticmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
-        """Cut silence (40 dB below the loudest of 25 ms, every 10 ms) and make every 250 ms equally loud."""
-        waveform = cut_silence(waveform, sample_rate)  # the longer one can go: a file may last an hour
+        """Cut silence (40 dB below the loudest frame of 25 ms, every 10 ms) and equalise loudness over 250 ms."""
+        waveform = cut_silence(waveform, sample_rate)  # frees the longer array: a file may last an hour
         return equalise_loudness(waveform, sample_rate)
 
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
-        """List the wav files of each class, with the source that is known of each."""
+        """List the wav files of each class, with their sources as far as they are known."""
         base = _base(root)
         listed = _indexed(base) if (base.parent / "index.csv").is_file() else None
         artists = _artists(base / "music") if listed is None else {}
@@ -82,13 +82,13 @@ def _base(root: Path) -> Path:
 
 
 def _indexed(base: Path) -> dict[str, tuple[int, str, str]]:
-    """Return line, label and source group of each file that the index beside the corpus lists."""
+    """Return line, label and source group of each file that the index next to the corpus lists."""
     table = base.parent / "index.csv"
     listed: dict[str, tuple[int, str, str]] = {}
     for line, row in rows(table, ("file", "label", "source_group"), ("seconds", "license")):
         if row["file"] in listed:
             raise DataError(
-                f"{table.name!r} line {line}: {row['file']!r} stands in line {listed[row['file']][0]} already: "
+                f"{table.name!r} line {line}: {row['file']!r} is in line {listed[row['file']][0]} already: "
                 f"remove one of them"
             )
         listed[row["file"]] = line, row["label"], row["source_group"]
@@ -96,17 +96,17 @@ def _indexed(base: Path) -> dict[str, tuple[int, str, str]]:
 
 
 def _group(listed: Mapping[str, tuple[int, str, str]], name: str, label: str) -> str:
-    """Return the source group of a file, which has to be listed under its own class."""
+    """Return the source group of a file; raise `DataError` unless the index lists it under its own class."""
     if name not in listed:
-        raise DataError(f"{name!r} is not in index.csv: add its row, or take index.csv away")
+        raise DataError(f"{name!r} is not in index.csv: add its row, or remove index.csv")
     line, listed_label, group = listed[name]
     if listed_label != label:
-        raise DataError(f"'index.csv' line {line}: {name!r} is {listed_label!r} and lies in {label!r}: mend the row")
+        raise DataError(f"'index.csv' line {line}: {name!r} is {listed_label!r} but lies in {label!r}: correct the row")
     return group
 
 
 def _artists(music: Path) -> dict[str, str]:
-    """Return the artist of each file that a source's ANNOTATIONS tell one of."""
+    """Return the artist of each file for which a source's ANNOTATIONS name one."""
     return {words[0]: " ".join(words[3:]).casefold() for words in _annotations(music) if words[2] in ("Y", "N")}
 
 

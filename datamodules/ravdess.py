@@ -82,8 +82,8 @@ class RAVDESS(WaveformDataModule):
         files, left_out, problems = self._files()
         if problems:
             raise DataError(
-                f"{len(problems)} entries are not RAVDESS's: {'; '.join(problems[:10])}. "
-                "Mend the names (modality-channel-emotion-intensity-statement-repetition-actor.wav) or remove them"
+                f"{len(problems)} entries do not belong to RAVDESS: {'; '.join(problems[:10])}. "
+                "Correct the names (modality-channel-emotion-intensity-statement-repetition-actor.wav) or remove them"
             )
         actors = sorted({file.actor for file in files})
         fold_of = self._deal(actors)
@@ -135,14 +135,14 @@ class _SpeechFile:
 
 
 def _files(root: Path) -> tuple[list[_SpeechFile], Counter[str], list[str]]:
-    """Return the spoken clips, how many songs and videos lie beside them, and what is wrong with other names."""
+    """Return the spoken clips, the number of songs and videos next to them, and the problems of other names."""
     files: dict[str, _SpeechFile] = {}
     left_out: Counter[str] = Counter()
     problems: list[str] = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("actor_")):
         actor = folder.name.removeprefix("Actor_")
         if not re.fullmatch("[0-9]{2}", actor) or not 1 <= int(actor) <= ACTORS:
-            problems.append(f"{safe(folder.name)} is none of Actor_01 to Actor_{ACTORS}")
+            problems.append(f"{safe(folder.name)} is not one of Actor_01 to Actor_{ACTORS}")
             continue
         for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
             shown = safe(str(path.relative_to(root)))
@@ -158,9 +158,9 @@ def _files(root: Path) -> tuple[list[_SpeechFile], Counter[str], list[str]]:
             elif modality != AUDIO_ONLY:
                 left_out["videos"] += 1
             elif path.suffix.lower() == ".mp4":
-                problems.append(f"{shown} is called audio only and a video: extract its sound as wav")
+                problems.append(f"{shown} is named as audio only but is a video: extract its audio as wav")
             elif (other := files.get(path.stem)) is not None:
-                problems.append(f"{shown} stands there as {other.path.name} too: remove one of them")
+                problems.append(f"{shown} exists as {other.path.name}, too: remove one of them")
             else:
                 files[path.stem] = _SpeechFile(inside(root, str(path.relative_to(root)), "RAVDESS"), emotion, speaker)
     return list(files.values()), left_out, problems

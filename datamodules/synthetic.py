@@ -1,8 +1,9 @@
-"""Sounds made by code: a dataset that needs no download, the same on every machine.
+"""Synthesised sounds: a dataset without a download, the same on every machine.
 
 Ten classes after real sources, each with its own pitch, timbre, rhythm and level, under coloured background noise and
-through a random recording channel (equaliser). That makes the mean spectrum a poor guide: a model has to listen to how
-a sound moves. A source (one bird, one engine) is recorded twice; the two takes are one group and share a fold.
+through a random recording channel (equaliser). So the mean spectrum says little, and a model has to use how a
+sound changes over time. Each source (one bird, one engine) is recorded twice; both takes are one group and share a
+fold.
 """
 
 import hashlib
@@ -217,7 +218,7 @@ SOUNDS: dict[str, Callable[[Generator, Generator, Wave], Wave]] = {
 
 
 class _Synthetic(WaveformDataModule):
-    """What both sets share; `root` is not used."""
+    """The part that both datasets share; `root` is not used."""
 
     folds = 5
     split = "5 folds by source (two takes each): test = k, validation = k + 1, training = the rest"
@@ -239,7 +240,7 @@ class _Synthetic(WaveformDataModule):
         self.classes = tuple(SOUNDS)
         if clips_per_class < TAKES * self.folds or clip_seconds < 0.5 or sample_rate < 8_000:
             raise DataError(
-                f"needed are clips_per_class ≥ {TAKES * self.folds}, clip_seconds ≥ 0.5 and sample_rate ≥ 8000, got "
+                f"need clips_per_class ≥ {TAKES * self.folds}, clip_seconds ≥ 0.5 and sample_rate ≥ 8000, got "
                 f"{clips_per_class}, {clip_seconds:g} and {sample_rate}"
             )
         self.sources_per_class = clips_per_class // TAKES
@@ -248,11 +249,11 @@ class _Synthetic(WaveformDataModule):
 
     @classmethod
     def find(cls, root: Path) -> str | None:
-        """Never miss anything."""
+        """Return None: nothing can be missing."""
         return None
 
     def _clips(self, sounding: list[list[int]], names: list[str], targets: torch.Tensor) -> Splits:
-        """Record each source, a list of the classes that sound together, and rotate the folds."""
+        """Record each source, a list of the classes that sound together, and return this fold's splits."""
         samples, hashes = self._recordings(sounding)
         ids = [f"{name}-{take + 1}" for name in names for take in range(TAKES)]
         groups = [name for name in names for _ in range(TAKES)]
@@ -300,7 +301,7 @@ class Synthetic(_Synthetic):
 
     Args:
         root: not used.
-        cache: folder for the clips; None makes them anew, in a few seconds.
+        cache: folder for the clips; None synthesises them, in a few seconds.
         fold: as in `AudioDataModule`.
         seed: as in `AudioDataModule`; does not change the clips.
         batch_size: as in `AudioDataModule`.

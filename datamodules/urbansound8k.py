@@ -4,8 +4,9 @@ Salamon, Jacoby & Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM 
 https://doi.org/10.1145/2647868.2655045. CC BY-NC 3.0. Layout: `metadata/UrbanSound8K.csv` and `audio/fold1` to
 `audio/fold10`, files as uploaded to Freesound: 8 to 192 kHz, 4 bits (ADPCM) to 32, mono or stereo.
 
-The official folds tear five of the 1,297 recordings (fsID 77751, 106905, 132016, 176638, 180937), partly the same
-seconds under two labels. The test fold stays as it is; training and validation do without what they share with it.
+The official folds split five of the 1,297 recordings (fsID 77751, 106905, 132016, 176638, 180937), partly the same
+seconds under two labels. The test fold stays as published; clips that share a recording or audio with a later split
+are left out of training and validation.
 """
 
 import re
@@ -33,9 +34,9 @@ _NAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav", re.ASCII)  # fsID-classID-occurr
 class UrbanSound8K(WaveformDataModule):
     """UrbanSound8K: 8,732 clips of up to 4 s, 10 classes, 10 folds; group = the Freesound recording (fsID).
 
-    Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Clips of the table
-    whose audio is not there are left out. Where a whole fold has none, validation is the next one that has; three are
-    needed. `note` says which fold is tested and what there is.
+    Folds keep their official numbers: `fold` k tests official fold k + 1, whatever else is on disk. Clips without audio
+    are left out. Where the next fold has no audio, the next one that has some validates; three folds are needed. `note`
+    says which fold is tested and which clips are there.
 
     Arguments as for `WaveformDataModule`; the root holds `metadata/` and `audio/`.
     """
@@ -161,7 +162,7 @@ def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) 
     if row["fold"] not in map(str, range(1, UrbanSound8K.folds + 1)):
         raise DataError(f"{where}: fold {row['fold']!r} is not one of 1 to {UrbanSound8K.folds}")
     if (earlier := first.setdefault(name[0], line)) != line:
-        raise DataError(f"{where}: {name[0]!r} stands in line {earlier} already: remove one of them")
+        raise DataError(f"{where}: {name[0]!r} is in line {earlier} already: remove one of them")
     return _Row(name[0], row["fsID"], int(row["fold"]), number, line)
 
 
@@ -200,7 +201,7 @@ def _unnamed(here: set[tuple[int, str]], listed: list[_Row]) -> int:
     others = sorted((fold, name) for fold, name in here if fold_of.get(name) != fold)
     if moved := [f"fold{fold}/{name} (fold {fold_of[name]})" for fold, name in others if name in fold_of]:
         raise DataError(
-            f"{len(moved)} files are in another fold's folder than the table says, and folds are never made anew: "
-            f"{', '.join(moved[:10])}. Move them back"
+            f"{len(moved)} files are in another fold's folder than the table says: {', '.join(moved[:10])}. "
+            f"Move them back, because official folds are never changed"
         )
     return len(others)

@@ -2,11 +2,11 @@
 
 Chen, Xie, Vedaldi, Zisserman, "VGGSound: A Large-scale Audio-Visual Dataset", ICASSP 2020,
 https://arxiv.org/abs/2004.14368. Layout: the official `vggsound.csv` (video, start second, label, split; no header), in
-the root or in `data/` as in the authors' repository, `data/stat.csv` (class, count, super-class) and the audio, where
-and under the names that `youtube.py` says.
+the root or in `data/` as in the authors' repository, `data/stat.csv` (class, count, super-class) and the audio as
+`clips/youtube.py` describes.
 
-The official split has a training and a test part; validation is the 5 % of the training part's videos that their names
-draw. A video can have several clips; they stay together.
+The official split has a training and a test part. A hash of the video names selects 5 % of the training part's videos
+for validation. All clips of a video stay in one part.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class VGGSound(WaveformDataModule):
         return "; ".join(absent) or None
 
     def listing(self) -> Listing:
-        """Find the clips that are here."""
+        """Find the clips on disk."""
         root = self.checked_root()
         excerpts, labels, parts = _read(_list(root))
         found = youtube.find(root, excerpts, self.cache)
@@ -57,7 +57,7 @@ class VGGSound(WaveformDataModule):
         return listing
 
     def read(self) -> Splits:
-        """Find the clips that are here and divide them as the list does."""
+        """Find the clips on disk and divide them as the list does."""
         root = self.checked_root()
         excerpts, labels, parts = _read(_list(root))
         self.classes = _classes(root / "data" / "stat.csv", labels)
@@ -89,7 +89,8 @@ def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:
     """Return each listed clip, its label and its part.
 
     Raises:
-        DataError: a start that is none, another part than train or test, or a clip twice; the message names the line.
+        DataError: a start is not a number, a part is neither train nor test, or a clip is listed twice; the message
+            names the line.
     """
     first: dict[youtube.Excerpt, int] = {}
     labels: list[str] = []
@@ -97,14 +98,12 @@ def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:
     for line, row in headless(table, COLUMNS):
         where = f"{table.name!r} line {line}"
         if not row["start"].isdecimal():
-            raise DataError(f"{where}: start {row['start']!r} is no whole number of seconds")
+            raise DataError(f"{where}: start {row['start']!r} is not a whole number of seconds")
         if row["split"] not in ("train", "test"):
             raise DataError(f"{where}: split {row['split']!r} is neither train nor test")
         excerpt = youtube.Excerpt(row["video"], int(row["start"]))
         if (earlier := first.setdefault(excerpt, line)) != line:
-            raise DataError(
-                f"{where}: the clip {excerpt.name} stands in line {earlier} already: remove one of the rows"
-            )
+            raise DataError(f"{where}: the clip {excerpt.name} is in line {earlier} already: remove one of the rows")
         labels.append(row["label"])
         parts.append(row["split"])
     if not labels:
@@ -113,10 +112,10 @@ def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:
 
 
 def _classes(stat: Path, labels: list[str]) -> tuple[str, ...]:
-    """Return the classes in alphabetical order, as the authors number them: of `stat.csv`, or without it the list's."""
+    """Return the classes of `stat.csv`, or without it of the list, in alphabetical order as in the authors' code."""
     if not stat.is_file():
         return tuple(sorted(set(labels)))
     classes = {row["class"] for _, row in headless(stat, ("class", "clips", "kind"))}
     if unknown := sorted(set(labels) - classes):
-        raise DataError(f"the label {unknown[0]!r} of {LIST} is no class of {stat.name!r}: fetch both from {SOURCE}")
+        raise DataError(f"the label {unknown[0]!r} of {LIST} is not a class of {stat.name!r}: fetch both from {SOURCE}")
     return tuple(sorted(classes))

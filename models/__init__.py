@@ -1,1 +1,1 @@
-"""Audio classifiers, one paper per file, and the front-ends they listen through."""
+"""Audio classifiers, one paper per file, and the front-ends that compute their features."""

@@ -1,4 +1,4 @@
-"""What every model and every front-end is.
+"""The interface of every model and every front-end.
 
 The batch, shared with `datamodules`, is `(x, target)`:
 
@@ -32,11 +32,11 @@ class Frontend(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
-        """Map a waveform `(B, S)` to features `(B, F, T)`; a clip alone gives the same as in a batch."""
+        """Map a waveform `(B, S)` to features `(B, F, T)`; a clip's features do not depend on its batch."""
 
     @abstractmethod
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples; an FFT of N points is N/2 log2 N complex products."""
+        """Return the multiply-adds of a clip of `samples` samples; an N-point FFT is N/2 log2 N complex products."""
 
     @property
     def fixed(self) -> bool:
@@ -54,9 +54,9 @@ class AudioModel(nn.Module, ABC):
         classes: C, the number of logits.
 
     Attributes:
-        inputs: kinds of data the model can listen to, of "waveform" and "embedding".
-        clip_seconds: length of clip that published figures are for; `bench complexity` uses it unless told.
-        idle: names of modules that a published checkpoint holds and nothing uses.
+        inputs: kinds of data that the model accepts, "waveform", "embedding" or both.
+        clip_seconds: length of clip that published figures are for; `bench complexity` uses it by default.
+        idle: names of modules that a published checkpoint contains and the model does not use.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
@@ -89,12 +89,12 @@ class AudioModel(nn.Module, ABC):
         """Return the frames `(B, I, N)` of features `(B, F, T)` that `step` takes one after another.
 
         Raises:
-            ModelError: the model does not answer step by step; most do not.
+            ModelError: the model has no step-by-step inference, as most have not.
         """
-        raise ModelError("it hears a clip as a whole")
+        raise ModelError("the model has no step-by-step inference")
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Hear one more frame, in eval mode.
+        """Process one more frame, in eval mode.
 
         Args:
             frame: `(B, I)`.
@@ -104,22 +104,22 @@ class AudioModel(nn.Module, ABC):
             Logits `(B, C)` of all frames so far, after the last one the clip's, and the state for the next step.
 
         Raises:
-            ModelError: the model does not answer step by step; most do not.
+            ModelError: the model has no step-by-step inference, as most have not.
         """
-        raise ModelError("it hears a clip as a whole")
+        raise ModelError("the model has no step-by-step inference")
 
     def start_at_prior(self, prior: Tensor) -> None:
         """Set the output bias to the logit of each class's share `prior (C,)` of the training clips.
 
-        With hundreds of rare labels a recurrent network otherwise spends its training on learning how rare they are.
+        Without it, a recurrent network with hundreds of rare labels spends its training on learning their rarity.
         """
         with torch.no_grad():
             self.output.bias.copy_(torch.logit(prior.to(self.output.bias), eps=1e-6))
 
     def elementwise(self) -> int:
-        """Sigmoids, exponentials and the like for one clip where they are the work (LTC); 0 where multiply-adds are."""
+        """Return the sigmoids, exponentials and the like of one clip where they dominate the cost (LTC), else 0."""
         return 0
 
     def uncounted_macs(self) -> int:
-        """Multiply-adds for one clip that no operator counter can see (LTC's element-wise synapse sums); 0 for most."""
+        """Return the multiply-adds of one clip that no operator counter sees (LTC's element-wise sums), else 0."""
         return 0

@@ -8,10 +8,10 @@ itself where there is no backbone, and the time ts since the frame before:
     pure      h' = A - A exp(-ts (|w_tau| + |W1 z|)) W1 z
 
 With a wiring, one cell for each of its layers, without backbone: the sources of a cell are the layer before and itself,
-and W1 and W2 are masked by the synapses from the layer before. The numbers are those of ncps up to rounding; what
-differs is the order of the work: what depends on inputs alone is multiplied for all frames at once, all heads are one
-product, and the cells of a wiring run one after the other over the whole clip. `timespans` may differ from clip to clip
-whatever their number (ncps broadcasts them into the wrong axis).
+and W1 and W2 are masked by the synapses from the layer before. The results equal those of ncps up to rounding.
+The order of the work differs: products with inputs are computed for all frames at once, all heads are one product, and
+the cells of a wiring run one after another over the whole clip. `timespans` may differ from clip to clip for any
+number of clips (ncps broadcasts them along the wrong axis).
 """
 
 from itertools import pairwise
@@ -207,7 +207,7 @@ class CfCLayer(nn.Module):
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ModelError(f"CfCLayer takes sequences (B, T, {self.input_size}), got {tuple(x.shape)}")
         if state is not None and isinstance(state, tuple) != (self.lstm is not None):
-            raise ModelError("the state is a pair (h, c) with mixed_memory, and one tensor without")
+            raise ModelError("the state is a pair (h, c) with mixed_memory and one tensor otherwise")
         if self.batch_first:
             x = x.transpose(0, 1)  # (T, B, I)
             timespans = None if timespans is None else timespans.mT if timespans.dim() > 1 else timespans[..., None]

@@ -31,7 +31,7 @@ class CNN(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`, a log-mel spectrogram.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         channels: of the stem and of each block.
         dropout: share of the pooled values and of the hidden layer that is dropped in training.
@@ -52,7 +52,7 @@ class CNN(AudioModel):
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         if not channels:
-            raise ModelError("channels must name the stem's width at least, e.g. [16, 32, 64, 128]")
+            raise ModelError("channels must contain at least the stem's width, e.g. [16, 32, 64, 128]")
         self.floor = floor
         self.norm = nn.BatchNorm1d(features)
         stem, *rest = channels

@@ -1,7 +1,7 @@
 """Fusion of several models' outputs: pure functions on log-probabilities, in the log domain throughout.
 
 A source's softmax is read as masses on the C exclusive classes. N sources `(N, B, C)` are fused to log-masses `(B, C)`
-and their conflict `(B,)`. Probabilities would not do: products of sharp softmaxes underflow to 0/0.
+and their conflict `(B,)`. The log domain is needed, because products of sharp softmaxes underflow to 0/0.
 
 * Weighted average: the mixture of the sources, optionally with weights fitted on validation data (`fit_weights`).
 * Dempster's rule (Dempster 1967; Shafer 1976): on such masses it is the normalised product, so fusing softmaxes is the
@@ -9,11 +9,11 @@ and their conflict `(B,)`. Probabilities would not do: products of sharp softmax
 * Murphy (2000, Decision Support Systems 29): average the masses, then combine the average with itself N-1 times.
 * Deng et al. (2004, Decision Support Systems 38): as Murphy, but sources far from the others weigh little.
 * Improved D-S, after Li et al. 2017 (Sensors 17(8) 1729, doi:10.3390/s17081729): the paper weights each source by its
-  distance to the others and by a modified Gini index. Its formulas were not at hand: what stands here is a
-  self-consistent reconstruction, not the published rule to the letter.
+  distance to the others and by a modified Gini index. Its formulas were not available, so this is a
+  self-consistent reconstruction, not exactly the published rule.
 
 The conflict k is always Dempster's: the mass that the sources' product leaves on no class. A uniform source changes
-nothing and yet gives k = 1 - 1/C, so a high k by itself is not disagreement.
+nothing and yet gives k = 1 - 1/C, so a high k alone does not mean disagreement.
 
 Shape letters: **N** sources, **B** batch, **C** classes.
 """
@@ -57,9 +57,9 @@ def weighted_average(log_probabilities: Tensor, weights: Tensor | None = None) -
 def dempster_shafer(log_probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """Combine the sources by Dempster's rule, m(A) = Π m_i(A) / (1 - k).
 
-    A class that one source gives probability 0 stays at 0, whatever the others say. Where every class is vetoed so
-    (total conflict) the rule is undefined: Murphy's average stands in, and the conflict is exactly 1. (A k so near 1
-    that it rounds to 1 is no such case: the rule then holds.)
+    A class with probability 0 in one source stays at 0. Where every class has probability 0 in some source (total
+    conflict) the rule is undefined: Murphy's average replaces it, and the conflict is exactly 1. (A k that only rounds
+    to 1 is not such a case, and the rule applies.)
 
     Args:
         log_probabilities: `(N, B, C)`, each row normalised; -inf is a probability of 0.
@@ -118,7 +118,7 @@ def improved_dempster_shafer(log_probabilities: Tensor) -> tuple[Tensor, Tensor]
     A reconstruction (see the module): with d_ij = sqrt(½ Σ_A (m_i(A) - m_j(A))²), source i has the credibility
     c_i = Σ_{j≠i} (1 - d_ij), the purity p_i = exp(-(1 - Σ_A m_i(A)²)) and the weight w_i ∝ c_i p_i; the weighted
     average is combined with itself N-1 times. Where all credibilities are 0 they count as equal. With two sources the
-    distance tells nothing (c_1 = c_2); only purity acts. Identical sources give Dempster's rule.
+    distance carries no information (c_1 = c_2); only purity has an effect. Identical sources give Dempster's rule.
 
     Args:
         log_probabilities: `(N, B, C)`, each row normalised; -inf is a probability of 0.
@@ -130,7 +130,7 @@ def improved_dempster_shafer(log_probabilities: Tensor) -> tuple[Tensor, Tensor]
         ModelError: a shape is wrong or a row does not sum to 1.
     """
     log_p = _checked(log_probabilities)
-    mass = log_p.exp()  # only for distance and purity, which an underflow to 0 does not hurt
+    mass = log_p.exp()  # only for distance and purity, for which an underflow to 0 is harmless
     weight = _credibility(mass) * (mass.square().sum(-1) - 1).exp()
     return _self_combined(_mean(log_p, weight), len(log_p)), _product(log_p)[1]
 
@@ -192,7 +192,9 @@ def fit_weights(log_probabilities: Tensor, targets: Tensor, log_not: Tensor | No
         count = torch.cat([targets.flatten(), 1 - targets.flatten()])
     seen, count = seen.double(), count.double()
     best = seen.amax(0)
-    use = (count > 0) & ~best.isneginf()  # what no source held possible says nothing about the weights
+    use = (
+        count > 0
+    ) & ~best.isneginf()  # a target that no source holds possible carries no information about the weights
     likelihood, count = (seen - best)[:, use].exp(), count[use]  # scaled per clip, which the weights do not notice
     weights = torch.full((len(seen),), 1 / len(seen), dtype=torch.float64)
     for _ in range(1000 if len(count) else 0):

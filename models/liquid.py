@@ -1,8 +1,8 @@
-"""Classifiers with a liquid layer (`models.ltc`) or its closed form (`models.cfc`), alone and behind a CNN.
+"""Classifiers with a liquid layer (`models.ltc`) or its closed form (`models.cfc`), each with or without a CNN.
 
-The papers' neurons drive cars and classify gestures; how to end a network of them is not said for sounds. Here the
-outputs of the motor neurons are averaged over time and normalised, as they move little about their leak potential, and
-mapped to logits. Longer clips are averaged to `steps` steps first, since the work grows with them.
+The papers drive cars and classify gestures, and do not say how to read out a network for sounds. Here the outputs of
+the motor neurons are averaged over time, normalised, because they stay close to their leak potential, and mapped to
+logits. Longer clips are first averaged to `steps` steps, because the cost grows with their number.
 """
 
 from typing import Any, ClassVar
@@ -48,7 +48,7 @@ class _Liquid(AudioModel):
         return self.head(self.norm(y.mean(1)))  # type: ignore[no-any-return]  # (B, C)
 
     def stream(self, features: Tensor) -> Tensor:
-        """Return what the recurrent layer hears of features `(B, F, T)`, encoded and averaged: `(B, I, steps)`."""
+        """Return the recurrent layer's inputs `(B, I, steps)`: features `(B, F, T)`, encoded and averaged."""
         x: Tensor = self.encoder(features)  # (B, I, T')
         return F.adaptive_avg_pool1d(x, self.steps) if x.shape[-1] > self.steps else x
 
@@ -65,11 +65,11 @@ class _Liquid(AudioModel):
         return self.head
 
     def elementwise(self) -> int:
-        """Sigmoids of the liquid layer for one clip, see `LTCLayer.sigmoids`."""
+        """Return the sigmoids of the liquid layer for one clip, see `LTCLayer.sigmoids`."""
         return self.layer.sigmoids(self.steps) if isinstance(self.layer, LTCLayer) else 0
 
     def uncounted_macs(self) -> int:
-        """Multiply-adds of the liquid layer for one clip outside `bmm`, see `LTCLayer.uncounted_macs`."""
+        """Return the multiply-adds of the liquid layer for one clip outside `bmm`, see `LTCLayer.uncounted_macs`."""
         return self.layer.uncounted_macs(self.steps) if isinstance(self.layer, LTCLayer) else 0
 
 

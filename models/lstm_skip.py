@@ -1,13 +1,13 @@
 """Bidirectional LSTM layers with skip connections, for sequences of embeddings.
 
-Each layer's output is its input beside the forward and the backward states, so the head sees the embeddings and every
-layer. No source gives the width or the head: 100 units a direction, mean over time and a hidden layer of 500 have
-about the size of the fully connected baseline (1,056,527 parameters for 128 features and 527 labels).
+Each layer's output is its input concatenated with the forward and the backward states, so the head gets the embeddings
+and every layer. No source states the width or the head: 100 units per direction, mean over time and a hidden layer of
+500 have about the size of the fully connected baseline (1,056,527 parameters for 128 features and 527 labels).
 
-Frames at the end that are all zero are padding. "Masked", the backward LSTM starts at the last frame that is not, and
-pooling leaves padding out, so that a clip's logits do not depend on how far it is padded; "unmasked", padding is frames
-like the others. A clip of zeros alone counts as one frame. The statistics that features are standardised by are those
-of all frames, padding included.
+Frames at the end that are all zero are padding. With "masked", the backward LSTM starts at the last real frame and
+pooling ignores padding, so a clip's logits do not depend on the amount of padding. With "unmasked", padding counts as
+ordinary frames. A clip of zeros counts as one frame. Features are standardised by statistics of all frames, including
+padding.
 """
 
 from typing import Any, ClassVar, Literal, get_args
@@ -51,7 +51,7 @@ class LSTMSkip(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         hidden: H of one direction.
         layers: number of LSTM layers.
@@ -62,7 +62,7 @@ class LSTMSkip(AudioModel):
         dropout: share of the inputs of each layer but the first, and of the head, that is dropped in training.
         input_dropout: share of the standardised features that is dropped in training.
         initialisation: how the layers are drawn, see `models.layers.initialisation`.
-        padding: whether padding is "masked" or an "unmasked" frame like the others.
+        padding: "masked", or "unmasked" to treat padding as ordinary frames.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
@@ -114,7 +114,7 @@ class LSTMSkip(AudioModel):
         if self.pooling == "flatten" and features.shape[2] != self.frames:
             raise ModelError(
                 f"pooling 'flatten' was built for {self.frames} frames, got {features.shape[2]}: cut or pad the clips "
-                f"to one length, or pool otherwise"
+                f"to one length, or choose another pooling"
             )
         real = real_frames(features, self.padding)  # (B, T)
         last = real.sum(1, keepdim=True) - 1  # (B, 1)
@@ -133,10 +133,12 @@ class LSTMSkip(AudioModel):
         """Return the frames of features `(B, F, T)` as they are.
 
         Raises:
-            ModelError: the model hears the clip's end first, or all frames side by side.
+            ModelError: a layer runs backwards, or the head takes all frames at once.
         """
         if self.pooling == "flatten" or any(layer.backwards is not None for layer in self._skips()):
-            raise ModelError("it hears a clip from its end, too, or as a whole: use bidirectional=False and pool")
+            raise ModelError(
+                "the model has no step-by-step inference: use bidirectional=False and a pooling other than 'flatten'"
+            )
         return features
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -10,17 +10,17 @@ and is solved by `ode_unfolds` semi-implicit Euler steps a frame, each
 
     v_i ← (cm_i/d v_i + gleak_i vleak_i + Σ w s erev) / (cm_i/d + gleak_i + Σ w s + 1e-8),  d = timespan / ode_unfolds
 
-with every s at the old v. The numbers are those of ncps up to rounding; what differs is the order of the work:
+with every s at the old v. The results equal those of ncps up to rounding; the order of the work differs:
 
-* What does not depend on the state is computed once: sigmoid(slope v + offset), masked weights, leaks.
-* Inputs, and neurons that no neuron feeds (inter neurons of an NCP), are known before the rest, so their synapses are
-  computed for all frames and sub-steps at once; so are those onto neurons that feed none (motors). Only the recurrent
-  core in between goes step by step, and absent blocks of synapses are not computed.
-* The backward pass keeps states only and computes the sigmoids anew, in pieces that fit the processor's cache.
+* Terms that do not depend on the state are computed once: sigmoid(slope v + offset), masked weights, leaks.
+* Inputs, and neurons that no neuron feeds (inter neurons of an NCP), are known in advance, so their synapses
+  are computed for all frames and sub-steps at once; so are synapses onto neurons that feed none (motors). Only the
+  recurrent core in between is computed step by step, and absent blocks of synapses are skipped.
+* The backward pass keeps only states and computes the sigmoids again, in pieces that fit the processor's cache.
 * `timespans` may differ from clip to clip (ncps divides them into the wrong axis).
 
-In float32 the solver is one of two kernels where they can run, `models.kernels.ltc_cpu` for a CPU and
-`models.kernels.ltc_cuda` for a GPU. What follows here defines their numbers, and stands in for them.
+In float32 one of two kernels runs the solver where it can, `models.kernels.ltc_cpu` for a CPU and
+`models.kernels.ltc_cuda` for a GPU. The code in this file defines their results, and replaces them elsewhere.
 
 Shape letters: **B** batch, **T** frames, **I** inputs, **U** neurons, **O** outputs (motor neurons), **S** sources of
 synapses, **R** rows (frames or sub-steps times clips), **N** sub-steps of the whole clip.
@@ -50,7 +50,7 @@ _PIECE_ELSEWHERE = 2**26
 
 
 class Synapses(NamedTuple):
-    """Parameters of the synapses from S sources to U neurons, ready for use.
+    """Precomputed parameters of the synapses from S sources to U neurons.
 
     Attributes:
         slope: sigma `(U, 1, S)`.
@@ -76,7 +76,7 @@ class Synapses(NamedTuple):
         return torch.ops.aten.sigmoid_backward(torch.bmm(gradient, self.weight.mT), s), s
 
     def rows(self, v: Tensor) -> int:
-        """Return how many rows of `v` to compute at once."""
+        """Return the number of rows of `v` to compute at once."""
         return max(1, _PIECE.get(v.device.type, _PIECE_ELSEWHERE) // self.slope.numel())
 
     def gradients(self, v: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -94,7 +94,7 @@ class Synapses(NamedTuple):
 
 
 class _Sums(torch.autograd.Function):
-    """`Synapses.sums` in pieces, keeping no sigmoid for the backward pass."""
+    """Computes `Synapses.sums` in pieces, without keeping sigmoids for the backward pass."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, v: Tensor, *parameters: Tensor) -> Tensor:
@@ -228,7 +228,7 @@ class _LTCCell(nn.Module):
         self.wires = {prefix: Wires(mask.detach().cpu().numpy()) for prefix, mask in masks.items()}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
-        """Load, then follow the wiring that was loaded."""
+        """Load the parameters, then arrange the layers by the loaded wiring."""
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if not self.sparsity_mask.is_meta:
             self._arrange()
@@ -237,7 +237,7 @@ class _LTCCell(nn.Module):
 class LTCLayer(nn.Module):
     """Recurrent layer of liquid time-constant neurons; arguments and state dict as in `ncps.torch.LTC`.
 
-    Trainable parameters: 4U² + 4IU + 3U + 2I + 2O; the two wiring masks are frozen ones.
+    Trainable parameters: 4U² + 4IU + 3U + 2I + 2O; the two wiring masks are frozen parameters.
 
     Args:
         input_size: I.
@@ -300,11 +300,11 @@ class LTCLayer(nn.Module):
         if x.dim() != 3 or x.shape[-1] != self.input_size:
             raise ModelError(f"LTCLayer takes sequences (B, T, {self.input_size}), got {tuple(x.shape)}")
         if x.shape[int(self.batch_first)] == 0:
-            raise ModelError(f"LTCLayer needs a frame at least, got {tuple(x.shape)}")
+            raise ModelError(f"LTCLayer needs at least one frame, got {tuple(x.shape)}")
         if state is not None and isinstance(state, tuple) != (self.lstm is not None):
-            raise ModelError("the state is a tensor (B, U), and with mixed_memory a pair of them")
+            raise ModelError("the state is a pair of tensors (B, U) with mixed_memory and one tensor otherwise")
         if x.dtype in (torch.float16, torch.bfloat16) and self.rnn_cell.sigma.dtype == torch.float32:
-            x = x.float()  # of autocast: a recurrence over hundreds of sub-steps is no place for half precision
+            x = x.float()  # from autocast: half precision is too coarse for a recurrence over hundreds of sub-steps
         if self.batch_first:
             x = x.transpose(0, 1)  # (T, B, I)
             timespans = None if timespans is None else timespans.mT if timespans.dim() > 1 else timespans[..., None]
@@ -338,7 +338,7 @@ class LTCLayer(nn.Module):
     def sigmoids(self, frames: int) -> int:
         """Sigmoids of one sequence as computed, absent synapses of present blocks included.
 
-        A frame has I · U_s of sensory synapses, for the U_s neurons that hear an input, and L sub-steps of the blocks
+        A frame has I · U_s of sensory synapses, for the U_s neurons that an input feeds, and L sub-steps of the blocks
         between neurons; L · U² + I · U where all are connected.
         """
         cell = self.rnn_cell
@@ -356,7 +356,7 @@ class LTCLayer(nn.Module):
 
     @torch.no_grad()
     def apply_weight_constraints(self) -> None:
-        """Clip w, sensory_w, cm and gleak to ≥ 0, where softplus does not keep them so."""
+        """Clip w, sensory_w, cm and gleak to ≥ 0, where softplus does not do so."""
         if not self.implicit_param_constraints:
             cell = self.rnn_cell
             for parameter in (cell.w, cell.sensory_w, cell.cm, cell.gleak):
@@ -390,7 +390,7 @@ class LTCLayer(nn.Module):
         ]
 
     def _packed(self, prefix: str) -> Tensor:
-        """Return the parameters of the synapses that there are `(K, 4)`, see `models.kernels.ltc_cpu.Synapses`.
+        """Return the parameters of the existing synapses `(K, 4)`, see `models.kernels.ltc_cpu.Synapses`.
 
         Those from inputs take in the inputs' scale and shift.
         """
@@ -475,7 +475,7 @@ def kernels(device: str) -> Any:
 
 
 def _kernels(x: Tensor, units: int) -> Any:
-    """Return the kernels that can take these inputs `(T, B, I)`, or None: the definition."""
+    """Return the kernels that accept these inputs `(T, B, I)`, or None for the code of this module."""
     if x.dtype != torch.float32 or torch.compiler.is_compiling() or not x.numel():
         return None
     found = kernels(x.device.type)

@@ -1,12 +1,12 @@
-"""MobileNet (Howard et al. 2017, https://arxiv.org/abs/1704.04861) on log-mel, SwishNet's rival and teacher.
+"""MobileNet (Howard et al. 2017, https://arxiv.org/abs/1704.04861) on log-mel, the baseline of SwishNet's paper.
 
 As Hussain & Haque 2018 (https://arxiv.org/abs/1812.00149) take it from Keras: alpha = 0.25, 64 log-mel bands copied to
 three channels, global average pooling, a hidden layer of 16 with ReLU; 217,235 trainable parameters for three classes.
-Layers have Keras' names, paddings and epsilon, so that Keras' ImageNet weights fit. torchvision cannot serve: it has
-MobileNet V2 and V3 only, other networks, and timm's V1 begins at alpha = 1.
+Layers have Keras' names, paddings and epsilon, so that Keras' ImageNet weights fit. torchvision has
+only MobileNet V2 and V3, and timm's V1 begins at alpha = 1.
 
-Different here: bands are standardised by running statistics (no parameters) in the place of an image's [-1, 1], running
-statistics follow at PyTorch's pace (momentum 0.1, Keras 0.01), and clips of less than 32 frames are padded.
+Three differences: bands are standardised by running statistics (no parameters) instead of an image's [-1, 1]; running
+statistics have PyTorch's momentum (0.1; Keras has 0.01); clips of less than 32 frames are padded.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ IMAGENET = {
 
 
 def layers(alpha: float) -> nn.Sequential:
-    """Return Keras' layers under Keras' names, all that has parameters and what pads and cuts between."""
+    """Return Keras' layers under Keras' names: all with parameters, and the paddings and activations between them."""
     found = nn.Sequential()
 
     def add(name: str, convolution: nn.Conv2d, padding: str | None = None) -> None:
@@ -69,12 +69,12 @@ class MobileNet(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`, a log-mel spectrogram of 64 bands in the paper.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         alpha: multiplier of all channels.
         hidden: units of the hidden layer.
         weights: "imagenet" starts the convolutions from Keras' file, fetched once; or the path of such a file, see
-            `load_keras`; None draws them.
+            `load_keras`; None initialises them at random.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
@@ -122,7 +122,7 @@ def fetch(alpha: float) -> Path:
         ModelError: there is none for this alpha, or it cannot be fetched.
     """
     if alpha not in IMAGENET:
-        raise ModelError(f"ImageNet weights are there for alpha {', '.join(map(str, IMAGENET))}, not {alpha}")
+        raise ModelError(f"ImageNet weights exist for alpha {', '.join(map(str, IMAGENET))}, not {alpha}")
     name, sha256 = IMAGENET[alpha]
     folder = Path(pooch.os_cache("audio-classification-bench"))
     try:
@@ -159,7 +159,7 @@ def load_keras(body: nn.Sequential, path: Path) -> None:
                 wanted[f"{layer}/{name}"] = tensor, (0,)
     for name, (tensor, axes) in wanted.items():
         if name not in arrays:
-            raise ModelError(f"{path} has no {name}: it is not of a MobileNet V1 from Keras, see {SOURCE}")
+            raise ModelError(f"{path} has no {name}: it is not from Keras' MobileNet V1, see {SOURCE}")
         if arrays[name].ndim != len(axes) or arrays[name].transpose(axes).shape != tensor.shape:
             raise ModelError(f"{path}: {name} is {arrays[name].shape}, for another alpha than this model's")
     with torch.no_grad():
@@ -170,13 +170,15 @@ def load_keras(body: nn.Sequential, path: Path) -> None:
 def _arrays(path: Path) -> Arrays:
     """Read a file's arrays by layer/parameter."""
     if not path.is_file():
-        raise ModelError(f"{path} is not there: get a file ..._tf_no_top.h5 from {SOURCE}")
+        raise ModelError(f"{path} does not exist: download a file ..._tf_no_top.h5 from {SOURCE}")
     try:
         return _npz(path) if path.suffix == ".npz" else _h5(path)
     except ImportError as error:
         raise ModelError(f"{path} is read with h5py, which is not installed: pip install h5py") from error
     except (OSError, ValueError, BadZipFile) as error:
-        raise ModelError(f"{path} is no .h5 or .npz file of arrays ({error}): get it anew from {SOURCE}") from error
+        raise ModelError(
+            f"{path} is not an .h5 or .npz file of arrays ({error}): download it again from {SOURCE}"
+        ) from error
 
 
 def _npz(path: Path) -> Arrays:

@@ -1,10 +1,10 @@
 """PANNs: CNN6/10/14, ResNet22/38/54, MobileNetV1/V2, Wavegram-CNN and Wavegram-Logmel-CNN for audio tagging.
 
 Kong et al. 2020, https://arxiv.org/abs/1912.10211. Modules and parameters have the names of the authors' checkpoints,
-which `load_official` reads (`Cnn14_mAP=0.431.pth` and kin). Different here: `scale` makes a small relative with the
-same shape; SpecAugment and mixup are left to the training recipe; logits are returned, no probabilities.
+which `load_official` reads (`Cnn14_mAP=0.431.pth` and similar). Three differences: `scale` makes a smaller model of
+the same structure, SpecAugment and mixup belong to the training recipe, and the models return logits.
 
-The published multiply-adds are of another convention, see `bench complexity --convention panns`; with it, and with the
+The published multiply-adds follow another convention, see `bench complexity --convention panns`; with it, and with the
 front-end `logmel-panns` (one frame more than 100 a second), the ten counts come out exactly.
 """
 
@@ -45,14 +45,14 @@ class ConvBlock(nn.Module):
 
 
 class PANN(AudioModel):
-    """What all have in common: norm over mel bands, a body of convolutions, pooling, one hidden layer, logits.
+    """Common parts of all PANNs: norm over mel bands, a body of convolutions, pooling, one hidden layer, logits.
 
     Args:
         frontend: maps the batch's `x` to a log-mel spectrogram `(B, F, T)`; for Wavegrams to the waveform `(B, 1, S)`.
         features: F, 64 in the paper.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
-        scale: of all numbers of channels; 1 is the paper's.
+        scale: multiplier of all numbers of channels; 1 in the paper.
         weights: path of a published checkpoint to start from, see `load_official`.
     """
 
@@ -302,7 +302,7 @@ class ResNet54(ResNet):
 
 
 def _convolution(inputs: int, outputs: int, stride: int, activation: Callable[[], nn.Module]) -> list[nn.Module]:
-    """3×3 convolution at full rate, average pooling, norm, activation; each channel apart where numbers agree."""
+    """3×3 convolution at full rate, average pooling, norm, activation; depthwise if channel numbers agree."""
     groups = inputs if inputs == outputs else 1
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, groups=groups, bias=False)
     return [convolution, nn.AvgPool2d(stride), nn.BatchNorm2d(outputs), activation()]
@@ -315,7 +315,7 @@ def _pointwise(inputs: int, outputs: int, activation: Callable[[], nn.Module] | 
 
 
 class MobileNetV1(PANN):
-    """Depthwise separable convolutions; average pooling takes the place of strides."""
+    """Depthwise separable convolutions with average pooling instead of strides."""
 
     hidden = (1024, 1024)
 
@@ -355,7 +355,7 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(PANN):
-    """Inverted residuals; average pooling takes the place of strides."""
+    """Inverted residuals with average pooling instead of strides."""
 
     hidden = (1280, 1024)
     pooled_dropout = 0.0
@@ -389,7 +389,8 @@ class MobileNetV2(PANN):
 class WavegramCNN(CNN14):
     """CNN14 whose first block is the Wavegram, a spectrogram of 32 learned bands in 4 channels.
 
-    The published one holds `bn0` and `conv_block1`, which nothing uses; so does this, for its checkpoint and its count.
+    The published model contains `bn0` and `conv_block1` without using them. This one does, too, so that its checkpoint
+    loads and its parameters are as many.
     """
 
     idle = frozenset({"bn0", "conv_block1"})
@@ -423,7 +424,7 @@ class WavegramCNN(CNN14):
 
 
 class WavegramLogmelCNN(WavegramCNN):
-    """CNN14 on the Wavegram beside the log-mel spectrogram, of a frame every 320 samples both (10 ms at 32 kHz)."""
+    """CNN14 on the Wavegram and the log-mel spectrogram, both with a frame every 320 samples (10 ms at 32 kHz)."""
 
     idle = frozenset[str]()
 
@@ -439,9 +440,10 @@ class WavegramLogmelCNN(WavegramCNN):
         super().__init__(frontend, features, frames, classes, scale, weights)
         rate = round(frontend.frame_rate)
         self.logmel = LogMel(rate, self.published_bands, frames_per_second=rate / HOP, closing_frame=True)
+        self.logmel.power.counted_by_formula = True  # type: ignore[assignment]
 
     def uncounted_macs(self) -> int:
-        """Multiply-adds of the spectrogram for one clip but for the mel filters, a product that is counted."""
+        """Return the multiply-adds of the spectrogram for one clip, without the mel filters, which the counter sees."""
         power = self.logmel.power
         return power.macs(self.frames) - power.frames(self.frames) * power.filters.numel()
 
@@ -462,7 +464,7 @@ HOP = 320
 """Samples of the waveform for a frame of the Wavegram."""
 
 OFFICIAL = "https://zenodo.org/records/3987831"
-"""Where the authors keep their checkpoints."""
+"""Address of the authors' checkpoints."""
 
 _FRONTEND = ("spectrogram_extractor.", "logmel_extractor.")
 
@@ -473,21 +475,21 @@ def load_official(model: PANN, path: Path) -> None:
     A file with another number of classes than the model leaves the model's last layer as it is, for fine-tuning.
 
     Args:
-        model: of this module.
+        model: a model of this module.
         path: for example `Cnn14_mAP=0.431.pth`.
 
     Raises:
-        ModelError: the file is not there, is no checkpoint, or is of another architecture.
+        ModelError: the file does not exist, is not a checkpoint, or belongs to another architecture.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError(f"{path} is not there: get it from {OFFICIAL}") from error
+        raise ModelError(f"{path} does not exist: download it from {OFFICIAL}") from error
     except Exception as error:
-        raise ModelError(f"{path} is no checkpoint of tensors alone: get it anew from {OFFICIAL}") from error
+        raise ModelError(f"{path} is not a checkpoint of tensors: download it again from {OFFICIAL}") from error
     state = content.get("model", content) if isinstance(content, dict) else {}
     if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError(f"{path} holds no state dict of tensors: get it anew from {OFFICIAL}")
+        raise ModelError(f"{path} has no state dict of tensors: download it again from {OFFICIAL}")
     found = {_renamed(name): tensor for name, tensor in state.items() if not name.startswith(_FRONTEND)}
     own = model.state_dict()
     wanted = {name for name in own if not name.startswith(("frontend.", "logmel."))}
@@ -505,7 +507,7 @@ def load_official(model: PANN, path: Path) -> None:
             for names, what in ((missing, "missing"), (unknown, "unknown"), (other, "of another shape"))
             if names
         ]
-        raise ModelError(f"{path} is not of a {type(model).__name__}: {', '.join(words)}")
+        raise ModelError(f"{path} does not belong to a {type(model).__name__}: {', '.join(words)}")
     model.load_state_dict(own | found)
 
 

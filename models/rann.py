@@ -1,10 +1,10 @@
 """RANN, a residual audio network: early ERANN (Verbitskiy et al. 2021, https://arxiv.org/abs/2106.01621).
 
 RANN-{t_c}x{t_m}-{W}: t_c seconds of 128 frames, time reduced by 16 t_m, 8W channels in the first stage. Parameters
-and multiply-adds are the published ones to the last digit. These do not settle, and are our choice: the batch norm
-after the 1×1 convolution of a shortcut (rather than elsewhere), kernels 6 and 5 where time is reduced by four, and
-global average + global maximum as pooling. The paper's 1,103 frames of 8 s must become 1,024 before the network: the
-front-end makes 128 frames a second, and features of another length are resampled along time (linear).
+and multiply-adds equal the published ones to the last digit. They leave three points open, which are our choice: the
+batch norm after the 1×1 convolution of a shortcut, kernels 6 and 5 where time is reduced by four, and global average +
+global maximum as pooling. The paper's 1,103 frames of 8 s have to become 1,024 before the network: the front-end makes
+128 frames a second, and features of another length are resampled linearly along time.
 """
 
 from typing import ClassVar
@@ -55,7 +55,7 @@ class RANN(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`; 128 mel bands, 128 frames a second in the paper.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         t_c: the time axis is resampled to 128 t_c frames; None keeps the clip's own, the last frame repeated up to a
             multiple of 16 t_m.

@@ -2,10 +2,10 @@
 
 SwishNet's baseline "SNN" (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149): 20 MFCC with their first and second
 differences, 60 - 512 - 256 - 64 - C, 179,203 parameters for three classes, as published. The 60 inputs make it a
-network on frames; how its decisions on a clip's frames become one is not published. Here the clip's logits are the
-mean of its frames', which for softmax is the normalised product of the frames' probabilities.
+network on single frames. The paper does not say how decisions on frames become a decision on the clip. Here the clip's
+logits are the mean of its frames' logits, which for softmax is the normalised product of the frames' probabilities.
 
-Coefficients are standardised by running statistics (no parameters), weights are drawn and dropped as SELU asks for.
+Coefficients are standardised by running statistics (no parameters); initialisation and dropout are those of SELU.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class SNN(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`, 20 MFCC and their differences in the paper.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         hidden: units of the hidden layers.
         dropout: rate of alpha dropout after each of them.
@@ -43,7 +43,7 @@ class SNN(AudioModel):
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         if not hidden:
-            raise ModelError("hidden must name the units of one layer at least, e.g. [512, 256, 64]")
+            raise ModelError("hidden must contain the units of at least one layer, e.g. [512, 256, 64]")
         self.standardise = nn.BatchNorm1d(features, affine=False)
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise([features, *hidden]):

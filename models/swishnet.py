@@ -3,13 +3,14 @@
 5,483 (width 1) and 18,267 (width 2) parameters for three classes, as published; the hidden layer before the logits is
 not in the paper's figure, but these counts and the authors' code have it. The "strides" 3, 2, 2, 2, 2 keep frames
 counted backwards from the frame that is decided on, which is the same as dilations 3, 6, 12, 24, 48 at full rate:
-`classify` computes the one, `frames_logits` the other, from the same weights. A decision hears 202 frames, its own and
-the 201 before it: blocks 1 to 3 look 5 back each (the separable convolution of 6 frames), the others 2 · (3 + 6 + 12 +
-24 + 48).
+`classify` computes the strided form and `frames_logits` the dilated form, from the same weights. A decision depends on
+202 frames, its own and the 201 before it: blocks 1 to 3 look back 5 frames each (the separable convolution of 6
+frames), the later blocks 2 · (3 + 6 + 12 + 24 + 48).
 
-Different here: coefficients are standardised by running statistics (no parameters). The paper decides at the clip's
-last frame, which hears the 202 frames up to it. A longer clip would be judged by its end, so that `read_out="mean"`,
-the default there, decides on the mean over the clip of what blocks 5 to 8 say. It costs nothing more.
+Two differences: coefficients are standardised by running statistics (no parameters), and longer clips are decided on
+the mean over time. The paper decides at the clip's last frame, which depends on the 202 frames up to it, so only the
+end of a longer clip would count. `read_out="mean"`, the default there, averages the outputs of blocks 5 to 8 over the
+clip, at no further cost.
 """
 
 from typing import ClassVar, Literal
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from models.base import AudioModel, ModelError
 
 STRIDES = (3, 2, 2, 2, 2)
-"""Of blocks 4 to 8."""
+"""Strides of blocks 4 to 8."""
 
 
 def gate(x: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ def gate(x: Tensor) -> Tensor:
 
 
 class CausalConv(nn.Conv1d):
-    """Convolution that hears no frame to come: zeros are put before the clip, and T stays."""
+    """Causal convolution: the clip is padded with zeros at its start, so T stays the same."""
 
     def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
         """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart."""
@@ -40,7 +41,7 @@ class CausalConv(nn.Conv1d):
 
 
 class TwoBranches(nn.Module):
-    """Blocks 1 to 3: a convolution of 3 frames beside a separable one of 6, each gated: `(B, F, T)` → `(B, 2H, T)`."""
+    """Blocks 1 to 3, `(B, F, T)` → `(B, 2H, T)`: gated convolutions of 3 frames and, separable, of 6 in parallel."""
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
@@ -60,7 +61,7 @@ class SwishNet(AudioModel):
     Args:
         frontend: maps the batch's `x` to features `(B, F, T)`, 20 MFCC at 100 frames a second in the paper.
         features: F.
-        frames: T of one clip; others are taken, too.
+        frames: T of one clip; clips of other lengths are accepted.
         classes: C.
         width: multiplier of all channels.
         dropout: share of the channels' values that is dropped after every block in training.
@@ -96,7 +97,7 @@ class SwishNet(AudioModel):
         self.dropout = nn.Dropout(dropout)
         for conv in self.modules():
             if isinstance(conv, nn.Conv1d):
-                # A gate lets a third of its input's size pass; PyTorch's default would lose the signal in eight blocks.
+                # A gate passes about a third of its input's scale; PyTorch's default would lose the signal in 8 blocks.
                 nn.init.kaiming_normal_(conv.weight, nonlinearity="linear" if conv.groups > 1 else "tanh")
                 if conv.bias is not None:
                     nn.init.zeros_(conv.bias)
@@ -142,5 +143,5 @@ class SwishNet(AudioModel):
 
 
 def every(x: Tensor, stride: int) -> Tensor:
-    """Keep of `(B, F, T)` every `stride`-th frame, counted backwards from the last."""
+    """Return every `stride`-th frame of `(B, F, T)`, counted backwards from the last."""
     return x[..., (x.shape[2] - 1) % stride :: stride]

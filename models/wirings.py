@@ -1,8 +1,8 @@
-"""Wirings of liquid networks: which neuron listens to which, and with what polarity.
+"""Wirings of liquid networks: which neurons have synapses to which, and of which polarity.
 
 Neural circuit policies: Lechner, Hasani et al. 2020 (Nature Machine Intelligence 2, doi:10.1038/s42256-020-00237-3).
 The matrices equal those of the authors' package ncps 1.0.1 for the same seed, so the order of the random draws matters.
-Differs from it: building again for the same input size changes nothing (there, FullyConnected draws anew).
+One difference: building again for the same input size changes nothing (ncps draws FullyConnected again).
 
 Shape letters: **I** inputs (sensory neurons), **U** units (neurons).
 """
@@ -58,7 +58,7 @@ class Wiring(ABC):
 
     @property
     def layers(self) -> list[list[int]]:
-        """Neurons of each layer, from those that hear the inputs to the motor neurons."""
+        """Neurons of each layer, from those that the inputs feed to the motor neurons."""
         return [list(range(self.units))]
 
     @abstractmethod
@@ -67,13 +67,13 @@ class Wiring(ABC):
 
 
 class FullyConnected(Wiring):
-    """Every neuron listens to every neuron and every input; two synapses of three excite.
+    """Every neuron and every input feeds every neuron; two synapses of three are excitatory.
 
     Args:
         units: U.
         output_dim: number of motor neurons; all of them where None.
         erev_init_seed: seed of the polarities.
-        self_connections: whether a neuron listens to itself.
+        self_connections: whether a neuron feeds itself.
     """
 
     def __init__(
@@ -103,8 +103,8 @@ class NCP(Wiring):
         motor_neurons: number of motor neurons, the outputs.
         sensory_fanout: inter neurons that each input feeds.
         inter_fanout: command neurons that each inter neuron feeds.
-        recurrent_command_synapses: draws of a synapse between command neurons; some fall on the same pair.
-        motor_fanin: command neurons that each motor neuron listens to.
+        recurrent_command_synapses: synapses drawn between command neurons; several draws can give the same pair.
+        motor_fanin: command neurons that feed each motor neuron.
         seed: of the draws.
     """
 
@@ -137,7 +137,7 @@ class NCP(Wiring):
         self._motor_fanin = motor_fanin
 
     def connect(self, sensory: Matrix) -> None:
-        """Connect layer by layer; a neuron that the draws left out is connected afterwards."""
+        """Connect layer by layer, then connect the neurons that the draws missed."""
         internal = self.adjacency_matrix
         inputs = list(range(len(sensory)))
         spare = self._fan_out(sensory, inputs, self._inter, self._sensory_fanout)
@@ -180,7 +180,7 @@ class NCP(Wiring):
 
 
 class AutoNCP(NCP):
-    """An NCP sized from few numbers: 0.4 of the neurons that are not motors are command neurons.
+    """An NCP sized from its number of units: 0.4 of the neurons other than motor neurons are command neurons.
 
     Args:
         units: U.
@@ -210,10 +210,10 @@ class AutoNCP(NCP):
 
 
 class Wires:
-    """The synapses that a mask has, in order of their target.
+    """The synapses of a mask, ordered by target.
 
     Args:
-        mask: from sources to targets `(S, U)`, not 0 where there is one.
+        mask: from sources to targets `(S, U)`, nonzero where there is a synapse.
 
     Attributes:
         sources: S.

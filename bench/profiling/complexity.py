@@ -5,14 +5,20 @@ decomposed into products that are counted, and nothing is computed. A layer that
 """
 
 import copy
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
 from torch.nn.utils.parametrize import ParametrizationList
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from bench.errors import ProfileError
 from bench.records import Complexity
@@ -25,7 +31,7 @@ def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float
 
     The model's part is counted by operator; the model declares multiply-adds that no operator shows
     (`uncounted_macs`). Biases, activations, normalisation and pooling do not count; a model whose main work they are
-    declares them (`elementwise`). The front-end gives its own closed form, since no counter sees an FFT.
+    declares them (`elementwise`). The front-end has its own closed form.
 
     Args:
         model: the model; it is not changed.
@@ -63,6 +69,10 @@ def trainable(model: nn.Module) -> int:
 def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
     """Count the multiply-adds of `module(x)`, both on the `meta` device.
 
+    Products of matrices and vectors, convolutions and Fourier transforms are counted. A complex product is four real
+    ones; torch computes a complex convolution as three real ones, so those three are counted. A transform of N points
+    is N/2 log2 N complex products, as in a front-end's `macs`. Any other operator that multiplies and adds is refused.
+
     Args:
         module: in eval mode.
         x: its input.
@@ -70,21 +80,26 @@ def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
             `uncounted_macs`.
 
     Raises:
-        ProfileError: a layer with weights counted 0, or the module does not run on the `meta` device.
+        ProfileError: a matrix of weights is in no product that was counted, an operator's work is unknown, or the
+            module does not run on the `meta` device.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=_VECTOR_PRODUCTS)
+    inside: list[nn.Module] = []
+    transforms = _transforms(lambda: formulas and any(map(_declares, inside)))
+    counter = FlopCounterMode(display=False, custom_mapping=_PRODUCTS | transforms)
+    watch = _Watch(module, counter)
     try:
-        with torch.no_grad(), counter, _per_module(module, counter) as flops:
+        with torch.no_grad(), counter, watch, _stack(module, inside):
             module(x)
     except (RuntimeError, NotImplementedError) as error:
         raise ProfileError(
             f"{_name(module)} does not run on the meta device ({str(error).splitlines()[0]}): make tensors on the "
             f"input's device and do not read their values in `classify`"
         ) from error
-    silent = [name for name in _silent(module, flops) if not (formulas and _declares(module.get_submodule(name)))]
+    silent = [name for name in _silent(module, watch) if not (formulas and _declares(module.get_submodule(name)))]
     if silent:
+        names = (name.removeprefix("model.") if name not in ("", "model") else "its own matrices" for name in silent)
         raise ProfileError(
-            f"{_name(module)}: {', '.join(name.removeprefix('model.') for name in silent)} have weights but counted 0 "
+            f"{_name(module)}: {', '.join(names)} have weights but counted 0 "
             f"multiply-adds: build them of products and convolutions, or count them in `uncounted_macs` and set "
             f"`counted_by_formula = True` on them; remove layers that are not used"
         )
@@ -143,52 +158,106 @@ def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
 
 
 @contextmanager
-def _per_module(root: nn.Module, counter: FlopCounterMode) -> Iterator[dict[nn.Module, int]]:
-    """Yield a dict of the FLOPs inside each module and its children; a module that is never called is not in it.
-
-    The counter's own table uses names, which are ambiguous for a module that is used in two places.
-    """
-    spent: dict[nn.Module, int] = {}
-    starts: list[int] = []
+def _stack(root: nn.Module, inside: list[nn.Module]) -> Iterator[None]:
+    """Keep the modules whose `forward` is running in `inside`."""
 
     def enter(module: nn.Module, _: Any) -> None:
-        starts.append(counter.get_total_flops())
+        inside.append(module)
 
-    def leave(module: nn.Module, _: Any, __: Any) -> None:
-        spent[module] = spent.get(module, 0) + counter.get_total_flops() - starts.pop()
+    def leave(*_: Any) -> None:
+        inside.pop()
 
     handles = []
     for module in root.modules():
         handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     try:
-        yield spent
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _silent(root: nn.Module, spent: dict[nn.Module, int]) -> Iterator[str]:
-    """Yield the names of modules that have their own matrices but no counted products."""
+class _Watch(TorchDispatchMode):
+    """A dispatch mode that records which weights are in a counted product, and refuses uncounted operators.
+
+    A tensor that is computed only from weights and constants represents these weights: a slice, a transposed or a
+    normalised matrix.
+
+    Attributes:
+        multiplied: weights in at least one counted product.
+        added: weights that a sum, a look-up or a normalisation combines with data.
+        scaling: weights that any other operator combines with data.
+
+    Raises:
+        ProfileError: an operator has uncounted multiply-adds, or is control flow of torch (`while_loop`, `scan`,
+            `cond`, `map`).
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self, root: nn.Module, counter: FlopCounterMode) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.name = _name(root)
+        self.counter = counter
+        self.multiplied: set[int] = set()
+        self.added: set[int] = set()
+        self.scaling: set[int] = set()
+        self._sources: MutableMapping[Tensor, frozenset[int]] = WeakTensorKeyDictionary()
+        for buffer in root.buffers():
+            self._sources[buffer] = frozenset()
+        for parameter in root.parameters():
+            self._sources[parameter] = frozenset((id(parameter),))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if isinstance(func, HigherOrderOperator):
+            raise ProfileError(
+                f"{self.name} uses torch's {func.__name__}, whose multiply-adds cannot be counted: write it as a "
+                f"loop or a condition of Python, such as `for frame in features.unbind(2)`; attention as "
+                f"`scaled_dot_product_attention`"
+            )
+        kwargs = kwargs or {}
+        before = self.counter.get_total_flops()
+        given = func(*args, **kwargs)
+        counted = self.counter.get_total_flops() > before
+        namespace, _, name = func.name().partition("::")
+        name = name.partition(".")[0].strip("_")
+        known = func.overloadpacket in self.counter.flop_registry
+        if not counted and not known and (namespace not in _NAMESPACES or _UNCOUNTED.search(name)):
+            raise ProfileError(
+                f"{self.name} uses the operator {namespace}::{name}, whose multiply-adds cannot be counted: build it "
+                f"of matrix products and convolutions of torch"
+            )
+        sources = [self._sources.get(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        weights = frozenset[int]().union(*(x for x in sources if x is not None))
+        if counted:
+            self.multiplied |= weights
+        elif None in sources:
+            (self.added if _ADDING.fullmatch(name) else self.scaling).update(weights)
+        for out in tree_leaves(given):
+            if not isinstance(out, Tensor):
+                continue
+            if _SHAPE_ONLY.fullmatch(name):
+                self._sources[out] = frozenset()
+            elif None not in sources:
+                self._sources[out] = weights
+            elif out in self._sources:
+                del self._sources[out]  # data was written into it
+        return given
+
+
+def _silent(root: nn.Module, watch: _Watch) -> Iterator[str]:
+    """Yield the names of modules with a matrix that is in no counted product and is not only added to data."""
     model = getattr(root, "model", root)
     separate = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
     for name, module in root.named_modules():
-        if name.startswith(separate) or isinstance(module, (ParametrizationList, nn.Embedding)):
+        if name.startswith(separate) or isinstance(module, (ParametrizationList, nn.Embedding, nn.EmbeddingBag)):
             continue  # counted separately, or without products of its own
-        own = (p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations."))
-        if not any(p.ndim >= 2 for p in own) or spent.get(module):
-            continue
-        owner = name.rpartition(".")[0]
-        while owner not in ("", "model") and root.get_submodule(owner) not in spent:
-            owner = owner.rpartition(".")[0]  # a container is not called
-        parent = root.get_submodule(owner)
-        if module not in spent and spent.get(parent, 0) > _inside(parent, spent):
-            continue  # its parent multiplies by the weights, as nn.MultiheadAttention does
-        yield name
-
-
-def _inside(module: nn.Module, spent: dict[nn.Module, int]) -> int:
-    """Return the FLOPs spent in the modules that `module` calls."""
-    return sum(spent[child] if child in spent else _inside(child, spent) for child in module.children())
+        own = [p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations.")]
+        matrices = {id(p) for p in own if p.ndim >= 2 and p.numel() > max(p.shape)}
+        if matrices - watch.multiplied - (watch.added - watch.scaling):
+            yield name
 
 
 def _declares(module: nn.Module) -> bool:
@@ -199,9 +268,77 @@ def _name(module: nn.Module) -> str:
     return type(module.model if isinstance(module, _Classify) else module).__name__
 
 
-# The counter knows products of two matrices, but not of a matrix and a vector (attention pooling: `h @ w`).
-_VECTOR_PRODUCTS = {
-    torch.ops.aten.mv: lambda matrix, vector, **_: 2 * matrix[0] * matrix[1],
-    torch.ops.aten.addmv: lambda bias, matrix, vector, **_: 2 * matrix[0] * matrix[1],
-    torch.ops.aten.dot: lambda a, b, **_: 2 * a[0],
+def _transforms(declared: Callable[[], bool]) -> dict[Any, Any]:
+    """Return the formulas of Fourier transforms.
+
+    Args:
+        declared: whether the transform is in a module whose work the model declares.
+    """
+
+    def flops(signal: Tensor, axes: Sequence[int]) -> int:
+        """Return the FLOPs: two for each of the four real products of a complex product."""
+        if declared():
+            return 0
+        points = [signal.shape[axis] for axis in axes]
+        return 2 * sum(4 * round(n / 2 * math.log2(n)) * (signal.numel() // n) for n in points)
+
+    def of_input(x: Tensor, axes: Sequence[int], *_: Any, **__: Any) -> int:
+        return flops(x, axes)
+
+    def of_output(x: Tensor, axes: Sequence[int], *_: Any, out_val: Tensor, **__: Any) -> int:
+        return flops(out_val, axes)
+
+    aten = torch.ops.aten
+    return {
+        aten._fft_r2c: _raw(of_input),
+        aten._fft_c2c: _raw(of_input),
+        aten._fft_c2r: _raw(of_output),
+    }
+
+
+def _raw(formula: Callable[..., int]) -> Callable[..., int]:
+    """Mark a formula, so that the counter passes it tensors instead of shapes."""
+    formula._get_raw = True  # type: ignore[attr-defined]
+    return formula
+
+
+def _real(shapes: Callable[..., int]) -> Callable[..., int]:
+    """Return the formula of a product; for complex numbers the result is four times as large."""
+
+    def flops(*args: Any, out_val: Tensor, **kwargs: Any) -> int:
+        each = [x.shape if isinstance(x, Tensor) else x for x in args]
+        return (4 if out_val.is_complex() else 1) * shapes(*each)
+
+    return _raw(flops)
+
+
+# The counter knows neither products of a matrix and a vector (attention pooling: `h @ w`) nor complex numbers.
+_PRODUCTS = {
+    torch.ops.aten.mm: _real(lambda a, b, *_: 2 * a[0] * a[1] * b[1]),
+    torch.ops.aten.addmm: _real(lambda bias, a, b, *_: 2 * a[0] * a[1] * b[1]),
+    torch.ops.aten.bmm: _real(lambda a, b, *_: 2 * a[0] * a[1] * a[2] * b[2]),
+    torch.ops.aten.baddbmm: _real(lambda bias, a, b, *_: 2 * a[0] * a[1] * a[2] * b[2]),
+    torch.ops.aten.addbmm: _real(lambda bias, a, b, *_: 2 * a[0] * a[1] * a[2] * b[2]),
+    torch.ops.aten.mv: _real(lambda matrix, vector, *_: 2 * matrix[0] * matrix[1]),
+    torch.ops.aten.addmv: _real(lambda bias, matrix, vector, *_: 2 * matrix[0] * matrix[1]),
+    torch.ops.aten.dot: _real(lambda a, b, *_: 2 * a[0]),
+    torch.ops.aten.vdot: _real(lambda a, b, *_: 2 * a[0]),
 }
+
+_NAMESPACES = frozenset({"aten", "prim", "prims", "profiler"})
+"""Namespaces of torch's own operators; operators of `quantized`, `mkldnn` and other packages may do any work."""
+
+_UNCOUNTED = re.compile(
+    r"(^|_)([a-z]*mm|mv|addmv|v?dot|matmul|conv([1-3]d|_\w*)?|convolution|rnn|lstm|gru|attention|[cp]dist|euclidean_dist|"
+    r"trilinear|fft|linalg(?!_(vector_norm|_powsum|cross|diagonal))|matrix_exp|solve|cholesky|orgqr|ormqr)(_|$)"
+)
+"""Names of torch's operators that multiply and add, and for which the counter may have no formula."""
+
+_ADDING = re.compile(
+    r"add|sub|rsub|cat|stack|where|copy|embedding|embedding_bag|index|index_select|index_put|gather|scatter|"
+    r"masked_fill|maximum|minimum|[a-z_]*norm[a-z_]*"
+)
+"""Names of operators on weights and data that are not products: sums, look-ups, choices and normalisations."""
+
+_SHAPE_ONLY = re.compile(r"new_\w+|\w+_like")
+"""Names of operators that do not read the values of their argument."""

@@ -103,6 +103,12 @@ def set_threads(threads: int) -> None:
         torch.set_num_interop_threads(threads)
 
 
+def load_average() -> float:
+    """Return how many processes the machine ran in the last minute; 0 where the system does not say (Windows)."""
+    average = getattr(os, "getloadavg", None)
+    return average()[0] if average else 0.0
+
+
 def usable_cores() -> int:
     """Return the number of processors for this process: its affinity mask, or a container's quota if that is less."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only

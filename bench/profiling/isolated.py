@@ -3,10 +3,10 @@
 import os
 import signal
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from bench.profiling import measure
 from bench.profiling.backends import backend
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
+from bench.profiling.processes import process_context
 from bench.records import Latency, Scope, aggregate
 from models.base import AudioModel
 
@@ -156,18 +157,30 @@ def cores(threads: int) -> frozenset[int]:
     return frozenset(processor for _, _, processor in sorted(places)[:threads])
 
 
+def lacks() -> str | None:
+    """Return in one line what timings lack on this system; None where they lack nothing."""
+    lacking = []
+    if not hasattr(os, "sched_setaffinity"):
+        lacking.append("processes cannot be pinned to processors, so timings vary more")
+    if not hasattr(os, "getloadavg"):
+        lacking.append("the load average is not known and recorded as 0")
+    return f"on this system {'; '.join(lacking)}" if lacking else None
+
+
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     """Call a function in a new, pinned process and return its result.
 
-    A fork server imports torch once; every process is forked from it, with no thread started yet.
+    A fork server imports torch once; every process is forked from it, with no thread started yet. Where there is none,
+    a new interpreter starts. Where processes cannot be pinned, a warning says so.
 
     Raises:
         BenchError: the function raised it.
         ProfileError: the function raised any other exception, or the process died.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["bench.profiling.measure"])
+    context = process_context(["bench.profiling.measure"])
     here, there = context.Pipe()
+    if lacking := lacks():
+        warnings.warn(lacking, stacklevel=2)
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
     process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
     process.start()

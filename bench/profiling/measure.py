@@ -112,7 +112,7 @@ def measure_latency(
         raise ProfileError(f"{type(model).__name__} has no front-end to leave out: use eager and scope end-to-end")
     if scope == "step" and (backend_name, batch) != ("eager", 1):
         raise ProfileError("a step is timed for one clip in eager: use the defaults of backend and batch")
-    load = os.getloadavg()[0]
+    load = environment.load_average()
     with contextlib.ExitStack() as stack:
         if folder is None and isinstance(model, AudioModel):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-latency-")))
@@ -294,7 +294,7 @@ class _Memory:
         self.device = device
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows raises TypeError
             ctypes.CDLL(None).malloc_trim(0)  # reused free memory would not be counted
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak
@@ -328,7 +328,7 @@ class _OtherProcesses:
     @staticmethod
     def _seconds() -> tuple[float, float, float] | None:
         """Return three times in seconds: all processors, all processors without idle time, and this process."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):
             first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
             ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in first.split()[1:9]]
             return sum(ticks), sum(ticks) - ticks[3] - ticks[4], time.process_time()  # without idle and iowait

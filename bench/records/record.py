@@ -216,13 +216,13 @@ class Record:
             raise RecordError(f"record {name} has schema {found}, but this version reads {SCHEMA}: do the run again")
         digest = content.pop("digest", None)
         try:
-            expected = hashlib.sha256(canonical(content).encode()).hexdigest()
+            rest = canonical(content)
         except ValueError as error:  # NaN or Infinity, which this version never writes
             raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
-        if digest != expected:
+        if digest != hashlib.sha256(rest.encode()).hexdigest():
             raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
         try:
-            record = _adapter().validate_json(json.dumps(content))
+            record = _adapter().validate_json(rest)
         except ValidationError as error:
             raise RecordError(f"record {name} does not fit its schema: {error}") from error
         if record.key != name:

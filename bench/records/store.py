@@ -1,18 +1,21 @@
 """A folder of records: one file per run, written completely or not at all. Only records decide which runs are done."""
 
-import fcntl
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING
 
 from bench.errors import RecordError, RunError
 from bench.records.record import Record
 from bench.records.run import Run
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 class Store:
@@ -92,26 +95,60 @@ class Store:
 
     @contextmanager
     def machine(self, *, alone: bool) -> Iterator[None]:
-        """Wait for this machine: trainings share it, a timing has it alone among the processes that use this store."""
-        with self._lock("machine") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        """Wait for this machine: trainings share it, a timing has it alone among the processes that use this store.
+
+        Both enter through the lock `machine`. A training gives that lock back at once and keeps a lock of its own, the
+        first free one of `machine-0`, `machine-1`, ... A timing keeps `machine`, so that no training enters after it,
+        and waits until the trainings that are there have ended. The system frees the locks of a process that dies.
+        """
+        if alone:
+            with self._lock("machine"):
+                for place in sorted((self.root / "locks").glob("machine-*")):
+                    with self._lock(place.name):
+                        pass  # nobody can take it again while `machine` is held
+                yield
+            return
+        with self._lock("machine"):
+            own = self._free_place()
+        try:
             yield
+        finally:
+            own.release()
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Hold a run for this process; yields False where another process holds it. Freed by the kernel on death."""
-        with self._lock(key) as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        """Hold a run for this process; yields False where another process holds it. Freed by the system on death."""
+        lock = self._lock(key)
+        if not _taken(lock):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
-    def _lock(self, name: str) -> IO[str]:
+    def _free_place(self) -> "FileLock":
+        """Return the lock of a training among those that no other process holds, taken."""
+        return next(lock for i in count() if _taken(lock := self._lock(f"machine-{i}")))
+
+    def _lock(self, name: str) -> "FileLock":
+        """Return a lock, not yet taken; who waits for it looks four times a second, which disturbs no timing."""
+        from filelock import FileLock  # here, since most commands lock nothing
+
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        return (folder / name).open("w")
+        return FileLock(folder / name, poll_interval=0.25)
+
+
+def _taken(lock: "FileLock") -> bool:
+    """Take a lock if it is free; return whether it was."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    return True
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -128,6 +165,8 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens no folder
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bench.catalog import METRICS
 from bench.leaderboard.pareto import Plot
 from bench.records import Record
+from bench.tracking.limits import dataset_of
 
 CURVE_POINTS = 200
 CURVE_CLASSES = 10
@@ -71,9 +72,9 @@ COSTS = {
 """By the name of a Pareto plot's axis: the column of the table, and its words."""
 
 
-def pareto_name(plot: Plot) -> str:
-    """Return the name under which a plot is logged."""
-    return f"pareto/{plot.dataset}/{COSTS[plot.axis.name][0]}"
+def pareto_name(suite: str, plot: Plot) -> str:
+    """Return the name under which a plot is logged in the suite's own run."""
+    return f"pareto/{dataset_of(suite, plot.dataset)}/{COSTS[plot.axis.name][0]}"
 
 
 def pareto_chart(plot: Plot) -> Chart:

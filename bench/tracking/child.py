@@ -16,8 +16,9 @@ import numpy as np
 
 from bench.records import Json, Record
 from bench.records.redaction import clean, redacted
-from bench.tracking import charts, media
+from bench.tracking import charts, limits, media
 from bench.tracking.charts import CHARTS, Chart
+from bench.tracking.limits import fitted
 from bench.tracking.mirror import TAKEN, Mode, Table
 
 ORPHAN_SECONDS = 3.0
@@ -124,15 +125,23 @@ def _settings(mode: Mode, suite: str, folder: str, project: str) -> Json:
         finish_timeout=10,
     )
     resume = {"resume": "allow"} if mode == "online" else {}  # offline it would make a second run
-    return {"project": project, "group": suite, "dir": folder, "mode": mode, "settings": settings, **resume}
+    return {
+        "project": project,
+        "group": fitted(suite, limits.NAME),
+        "dir": folder,
+        "mode": mode,
+        "settings": settings,
+        **resume,
+    }
 
 
 def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | None) -> None:
     """Write one record as a W&B run."""
     run = record.run
-    tags = [run.dataset, run.model, run.frontend]
+    tags = [fitted(tag, limits.TAG) for tag in (run.dataset, run.model, run.frontend) if tag]
     config = clean(asdict(run))
-    with _wandb_run(begin, record.key, run.model, tags, config, failed=record.status == "failed") as mirrored:
+    identity = fitted(record.key, limits.RUN_ID, limits.RESERVED)
+    with _wandb_run(begin, identity, record.key, run.model, tags, config, failed=record.status == "failed") as mirrored:
         mirrored.define_metric("epoch")
         mirrored.define_metric("*", step_metric="epoch")
         for epoch in range(max(map(len, record.curves.values()), default=0)):
@@ -177,8 +186,10 @@ def _mirror_tables(
     begin: Json, clock: Clock, tables: Sequence[Table], scatters: Sequence[tuple[str, Json, Sequence[Sequence[Any]]]]
 ) -> None:
     """Write the leaderboards, and the scatters of their scores against their costs, as one W&B run of the suite."""
-    with _wandb_run(begin, f"{begin['group']}-summary", "summary", [], {}, failed=False) as mirrored:
-        for dataset, columns, rows in tables:
+    suite = begin["group"]
+    with _wandb_run(begin, limits.summary_id(suite), f"{suite}-summary", "summary", [], {}, failed=False) as mirrored:
+        for board, columns, rows in tables:
+            dataset = limits.dataset_of(suite, board)
             mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
             clock.tick()
         for name, chart, rows in scatters:
@@ -187,11 +198,14 @@ def _mirror_tables(
 
 
 @contextlib.contextmanager
-def _wandb_run(begin: Json, name: str, job: str, tags: list[str], config: Json, *, failed: bool) -> Iterator[Any]:
-    """Open the W&B run whose id is `name`, and finish it."""
+def _wandb_run(
+    begin: Json, identity: str, name: str, job: str, tags: list[str], config: Json, *, failed: bool
+) -> Iterator[Any]:
+    """Open a W&B run, and finish it."""
     import wandb
 
-    run = wandb.init(**begin, id=name, name=name, job_type=job, tags=tags, config=config)
+    name, job = fitted(name, limits.NAME), fitted(job, limits.NAME)
+    run = wandb.init(**begin, id=identity, name=name, job_type=job, tags=tags, config=config)
     try:
         yield run
     except BaseException:

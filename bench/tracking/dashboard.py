@@ -16,6 +16,7 @@ from bench.leaderboard.board import Leaderboard
 from bench.records import Json, write_whole
 from bench.records.redaction import redacted
 from bench.tracking.charts import CHARTS, Chart, pareto_chart, pareto_name
+from bench.tracking.limits import NAME, dataset_of, fitted
 from bench.tracking.mirror import PROJECT
 
 SECONDS = 20
@@ -83,11 +84,12 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
         BenchError: `wandb-workspaces` is not installed.
     """
     ws, wr = _library()
+    group = fitted(suite, NAME)
     sections = [
         ws.Section(name=name, panels=list(panels), is_open=is_open)
         for name, panels, is_open in (
-            ("Leaderboards", _boards(wr, boards), True),
-            ("Score against cost", _costs(wr, boards), True),
+            ("Leaderboards", _boards(wr, group, boards), True),
+            ("Score against cost", _costs(wr, group, boards), True),
             ("Learning curves", _curves(wr, boards), True),
             ("Test clips", _tested(wr), True),
             ("Worst mistakes", _hardest_clips(wr), True),
@@ -100,7 +102,7 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
         sections=sections,
         settings=ws.WorkspaceSettings(x_axis="epoch", max_runs=100),
         runset_settings=ws.RunsetSettings(
-            filters=ws.And(ws.Metric("Group") == suite),
+            filters=ws.And(ws.Metric("Group") == group),
             groupby=[ws.Metric("Group"), ws.Metric("JobType")],
         ),
     )
@@ -113,16 +115,18 @@ def as_json(workspace: Any) -> Json:
     return {"entity": view.entity, "project": view.project, "displayName": view.display_name, "spec": spec}
 
 
-def _boards(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
+def _boards(wr: Any, suite: str, boards: Sequence[Leaderboard]) -> Iterator[Any]:
     for board in boards:
-        yield wr.WeavePanelSummaryTable(table_name=f"leaderboard/{board.name}", layout=wr.Layout(w=24, h=10))
+        yield wr.WeavePanelSummaryTable(
+            table_name=f"leaderboard/{dataset_of(suite, board.name)}", layout=wr.Layout(w=24, h=10)
+        )
 
 
-def _costs(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
+def _costs(wr: Any, suite: str, boards: Sequence[Leaderboard]) -> Iterator[Any]:
     """Yield the Pareto plots of each leaderboard, and scatters of every single run."""
     for board in boards:
         for plot in pareto.plots(board):
-            yield _custom(wr, pareto_name(plot), pareto_chart(plot))
+            yield _custom(wr, pareto_name(suite, plot), pareto_chart(plot))
     for primary in dict.fromkeys(board.primary for board in boards):
         for cost in ("complexity/macs", "complexity/parameters", "latency/cpu-1-end-to-end/p50_ms"):
             yield wr.ScatterPlot(

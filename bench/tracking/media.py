@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.records import Record
 from bench.records.redaction import clean, redacted
+from bench.tracking.limits import NAME, RESERVED, fitted
 
 ONLINE_BYTES = 100 * 2**20
 """Largest checkpoint that is uploaded when a run ends; a larger checkpoint is not uploaded."""
@@ -55,7 +56,7 @@ def link(run: Any, record: Record, folder: Path | None, mode: str) -> None:
     import wandb
 
     text = record.to_json()
-    content = wandb.Artifact(f"record-{record.key}"[-128:], "record", metadata=clean(_about(record)))
+    content = wandb.Artifact(fitted(f"record-{record.key}", NAME, RESERVED), "record", metadata=clean(_about(record)))
     if redacted(text) == text:  # a redacted text is no longer a valid record
         with content.new_file(f"{record.key}.json", mode="w", encoding="utf-8") as file:
             file.write(text)
@@ -69,7 +70,7 @@ def link(run: Any, record: Record, folder: Path | None, mode: str) -> None:
     if mode == "online" and size > ONLINE_BYTES:
         run.summary["left out"] = f"the checkpoint: {size / 2**20:.0f} MiB"
         return
-    weights = wandb.Artifact(f"model-{record.key}"[-128:], "model", metadata=clean(_about(record)))
+    weights = wandb.Artifact(fitted(f"model-{record.key}", NAME, RESERVED), "model", metadata=clean(_about(record)))
     weights.add_file(str(checkpoint), "model.pt", policy="immutable", skip_cache=True)
     run.log_artifact(weights)
 

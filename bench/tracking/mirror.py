@@ -29,6 +29,7 @@ from bench.leaderboard.pareto import Plot
 from bench.records import Json, Record
 from bench.records.redaction import clean
 from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows
+from bench.tracking.limits import NAME, fitted
 
 Mode = Literal["offline", "online", "disabled"]
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
@@ -49,6 +50,7 @@ _MODES: dict[str, Mode] = {
 }
 _VARIABLES = frozenset(
     {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME"}
+    | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # without which nothing starts on Windows
 )
 _ONLINE_VARIABLES = frozenset(
     {"WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "NETRC", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
@@ -89,6 +91,7 @@ class Mirror:
     """
 
     def __init__(self, mode: Mode, suite: str, folder: Path, project: str = PROJECT) -> None:
+        self._suite = fitted(suite, NAME)
         self._child: subprocess.Popen[bytes] | None = None
         self._lost = 0
         if mode == "disabled":
@@ -131,7 +134,9 @@ class Mirror:
         """
         self._put(
             tables=[(name, columns, clean(rows)) for name, columns, rows in tables],
-            scatters=[(pareto_name(plot), asdict(pareto_chart(plot)), clean(pareto_rows(plot))) for plot in plots],
+            scatters=[
+                (pareto_name(self._suite, plot), asdict(pareto_chart(plot)), clean(pareto_rows(plot))) for plot in plots
+            ],
         )
 
     def close(self, timeout_seconds: float = 15) -> str | None:

@@ -1,4 +1,4 @@
-"""From the bytes of a file to samples: the guarded decoder, checks of containers, and the preparation of recordings."""
+"""Decoding of audio files to samples: the guarded decoder, checks of containers, and preparation of recordings."""
 
 from datamodules.audio.decoder import (
     MAX_MEMBER_BYTES,

@@ -1,8 +1,8 @@
-"""What a container itself shows to be missing or false, where libsndfile quietly makes do with the rest.
+"""Checks of containers for missing or wrong data, which libsndfile silently accepts.
 
-libsndfile believes the bytes it finds rather than the sizes that are stated, so half a wav file is a shorter clip to
-it; it goes over Ogg pages that do not match their checksum; and of an MP3 without a Xing header it reads as many
-samples as it guesses from the first frame, which may be a third of them.
+libsndfile ignores the stated sizes, so it reads half a wav file as a shorter clip. It skips Ogg pages that do not match
+their checksum. Without a Xing header it guesses the number of an MP3's samples from the first frame, and may read a
+third of them.
 
 RIFF: Multimedia Programming Interface and Data Specifications 1.0, 1991. AIFF-C: Apple, 1991. CAF: Apple, Core Audio
 Format Specification. Ogg: RFC 3533. MPEG audio frames: ISO/IEC 11172-3 and 13818-3.
@@ -14,35 +14,35 @@ from collections.abc import Callable
 from typing import Literal
 
 Read = Callable[[int, int], bytes]
-"""Returns what stands at a place in a file, of a length, or less where the file ends."""
+"""Function of a place and a length that returns these bytes of a file, or fewer where the file ends."""
 
 READ = {"WAV", "WAVEX", "AIFF", "CAF", "FLAC", "OGG", "MP3"}
-"""libsndfile's names of the containers that are read. What it finds in others cannot be checked."""
+"""libsndfile's names of the containers that are accepted. Other containers cannot be checked."""
 
-LEFT_OVER = 1024  # bytes; what follows the samples and is no chunk, if longer, are samples the header hides
+LEFT_OVER = 1024  # bytes; longer data after the samples that are not a chunk are samples that the header omits
 MAX_PAGES = 1 << 20
 MAX_FRAME_SAMPLES = 1152  # samples of an MPEG frame
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow the last MPEG frame
 
 
 class Damaged(Exception):  # noqa: N818 - it is a state of the file
-    """A container contradicts itself; the message continues "the file ..."."""
+    """A container that contradicts itself; the message continues "the file ..."."""
 
 
 def examine(read: Read, size: int, container: str, most_samples: float) -> int | None:
-    """Look through a container.
+    """Check a container.
 
     Args:
-        read: of the file; libsndfile, which reads from the same one, must not notice.
-        size: of the file, in bytes.
-        container: libsndfile's name of it.
-        most_samples: longest that is accepted; only an MP3 is held to it here.
+        read: reads from the file without moving the position of libsndfile, which reads the same file.
+        size: size of the file, in bytes.
+        container: libsndfile's name of the container.
+        most_samples: largest accepted number of samples; only an MP3 is compared with it here.
 
     Returns:
-        How many samples there are, where the container says it better than libsndfile does.
+        The number of samples, where the container states it more exactly than libsndfile.
 
     Raises:
-        Damaged: it is cut off, or states what is not so.
+        Damaged: it is cut off, or states something false.
     """
     if container in ("WAV", "WAVEX"):
         _riff(read, size)
@@ -58,7 +58,7 @@ def examine(read: Read, size: int, container: str, most_samples: float) -> int |
 
 
 def _riff(read: Read, size: int) -> None:
-    """Check that the samples of a wav file are all there, and that they are as wide as it says."""
+    """Check that all samples of a wav file are there, and that they are as wide as the header says."""
     head = read(0, 12)
     order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
     whole = int.from_bytes(head[4:8], order) + 8
@@ -87,7 +87,7 @@ def _riff(read: Read, size: int) -> None:
 
 
 def _nothing_left(read: Read, end: int, whole: int) -> None:
-    """Check that chunks follow the samples, or little, or padding: a data chunk that says too little hides the rest."""
+    """Check that only chunks, padding or few bytes follow the samples: a too short data chunk would hide samples."""
     rest = read(end, min(whole - end, 1 << 16)) if whole > end else b""
     chunk = rest[end % 2 :][:4].isascii() and rest[end % 2 :][:4].decode().isprintable()
     unpadded = rest[:4].isascii() and rest[:4].decode().isprintable()
@@ -96,7 +96,7 @@ def _nothing_left(read: Read, end: int, whole: int) -> None:
 
 
 def _aiff(read: Read, size: int) -> int | None:
-    """Check an AIFF file's size, and return how many samples it says there are, where it counts single ones."""
+    """Check an AIFF file's size, and return its stated number of samples, where it counts samples and not blocks."""
     head = read(0, 12)
     whole = int.from_bytes(head[4:8]) + 8
     if whole > size + 8:
@@ -115,7 +115,7 @@ def _aiff(read: Read, size: int) -> int | None:
 
 
 def _caf(read: Read, size: int) -> None:
-    """Check that every chunk of a CAF file is whole."""
+    """Check that every chunk of a CAF file is complete."""
     at = 8
     while len(chunk := read(at, 12)) == 12:
         length = int.from_bytes(chunk[4:], signed=True)
@@ -130,13 +130,13 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def ogg_crc(page: bytes) -> int:
-    """Return the checksum of an Ogg page whose own is zero: zlib's polynomial, from the other end of each byte."""
+    """Return the checksum of an Ogg page whose checksum field is zero: zlib's polynomial with reversed bits."""
     crc = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int.from_bytes(crc.to_bytes(4, "little").translate(_REVERSED))
 
 
 def _ogg(read: Read) -> None:
-    """Check that one stream's pages are all there, from the first to the one that is marked as the last."""
+    """Check that all pages of one stream are there, up to the one that is marked as the last."""
     at = 0
     serial = b""
     for number in range(MAX_PAGES):
@@ -172,33 +172,33 @@ _RATES = (44_100, 48_000, 32_000)
 
 
 def _mpeg(read: Read, size: int, most_samples: float) -> int | None:
-    """Walk over all frames of an MP3, and return how many samples they hold where no Xing header says so."""
+    """Check all frames of an MP3, and return the number of their samples where there is no Xing header."""
     first = at = _after_tags(read)
     stated: int | None = None
     frames = samples = 0
     while frame := _frame(read(at, 4)):
         length, per_frame = frame
         if samples > most_samples:
-            raise Damaged("lasts longer than it says, and than is accepted")
+            raise Damaged("lasts longer than it states and than is accepted")
         if at + length > size:
             raise Damaged(f"is cut off (its last frame has {size - at} of {length} bytes)")
         if at == first:
             stated = _xing(read(at, min(length, 200)))
         frames, samples, at = frames + 1, samples + per_frame, at + length
-    if not frames:  # perhaps of free format: libsndfile shall say
+    if not frames:  # perhaps free format, which is left to libsndfile
         return None
     if stated is not None:
-        if stated not in (0, frames - 1, frames):  # the header is a frame too, which some count
+        if stated not in (0, frames - 1, frames):  # some writers count the header, which is a frame, too
             raise Damaged(f"is cut off or damaged (its header says {stated:,} frames, {frames - 1:,} are whole)")
         return None
     rest = read(at, min(size - at, 1 << 16))
     if rest.strip(b"\0") and not rest.startswith(_TAGS):
-        raise Damaged(f"is damaged (at byte {at:,} of {size:,} its frames break off)")
+        raise Damaged(f"is damaged (at byte {at:,} of {size:,} its frames stop)")
     return samples
 
 
 def _frame(header: bytes) -> tuple[int, int] | None:
-    """Return the bytes and samples of the MPEG frame with this header; None where it is none, or of free format."""
+    """Return the bytes and samples of the MPEG frame with this header; None without a valid fixed bit rate."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -216,7 +216,7 @@ def _frame(header: bytes) -> tuple[int, int] | None:
 
 
 def _xing(frame: bytes) -> int | None:
-    """Return how many frames a Xing, Info or VBRI header says, 0 where it does not; None where there is none."""
+    """Return the number of frames in a Xing, Info or VBRI header, 0 where it states none; None without a header."""
     for name in (b"Xing", b"Info"):
         if (at := frame.find(name, 4, 48)) > 0:
             return int.from_bytes(frame[at + 8 : at + 12]) if frame[at + 7] & 1 else 0
@@ -224,7 +224,7 @@ def _xing(frame: bytes) -> int | None:
 
 
 def flac_digest(read: Read) -> tuple[int, bytes] | None:
-    """Return the bits of a sample and the MD5 of all samples that a FLAC file states; None where it states none."""
+    """Return a FLAC file's bits per sample and MD5 of all samples; None where it states no MD5."""
     info = read(_after_tags(read), 42)
     if info[:4] != b"fLaC" or len(info) < 42 or not any(info[26:]):
         return None
@@ -232,7 +232,7 @@ def flac_digest(read: Read) -> tuple[int, bytes] | None:
 
 
 def _after_tags(read: Read) -> int:
-    """Return where the ID3 tags at a file's start end; their sizes have seven bits a byte."""
+    """Return the end of the ID3 tags at a file's start; their sizes have seven bits a byte."""
     at = 0
     while len(tag := read(at, 10)) == 10 and tag[:3] == b"ID3":
         at += 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) + (10 if tag[5] & 0x10 else 0)

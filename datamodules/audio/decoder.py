@@ -1,9 +1,9 @@
-"""The one guarded decoder: all audio of every dataset is read by `decode`, or by `decode_bytes` where it streams.
+"""The guarded decoder of all audio: `decode` reads files, `decode_bytes` reads streamed content.
 
-libsndfile opens by content, so wav, flac, ogg, opus, mp3, aiff and caf are read whatever the file is called. It also
-accepts a header that lies, half a file, 1,024 channels or a rate of 1 Hz, and a FIFO makes it wait for ever: all
-refused here, the first two by `datamodules.audio.containers`. What no decoder can see, a bit that has flipped in plain
-samples, `bench data verify` finds against its manifest.
+libsndfile recognises wav, flac, ogg, opus, mp3, aiff and caf by content, whatever the file is called. It also accepts a
+wrong header, half a file, 1,024 channels or a rate of 1 Hz, and it waits for ever on a FIFO. The decoder refuses all of
+these, the first two through `datamodules.audio.containers`. No decoder notices a flipped bit in plain samples;
+`bench data verify` finds it by its manifest.
 """
 
 import hashlib
@@ -30,25 +30,25 @@ from datamodules.tables.csv_table import safe
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0
-MAX_VALUES_PER_SECOND = 4 * 48_000  # samples times channels: of more, only shorter files are accepted
+MAX_VALUES_PER_SECOND = 4 * 48_000  # samples times channels; above this, only shorter files are accepted
 MAX_BYTES = 1 << 31
-MAX_MEMBER_BYTES = 64 * 2**20  # bytes; ten seconds of the highest rate, most channels and 32 bits are 61 MB
-MAX_SAMPLE = 8.0  # lossy codecs overshoot 1 a little; floats that hold integers overshoot it a lot
+MAX_MEMBER_BYTES = 64 * 2**20  # ten seconds at the highest rate, with all channels and 32 bits, are 61 MB
+MAX_SAMPLE = 8.0  # lossy codecs exceed 1 slightly; integers stored as floats exceed it by far
 BLOCK = 1 << 16
 _UNKNOWN = 1 << 62  # libsndfile's frame count where the container does not say
 
 
 class AudioError(DataError):
-    """An audio file cannot be used; the message names it and says what to do."""
+    """An audio file that cannot be used; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class ShardMember:
-    """An audio file inside a file that holds many, such as a shard.
+    """An audio file inside a larger file, such as a shard.
 
     Attributes:
-        file: the file that holds it.
-        start: where it starts there, in bytes.
+        file: the larger file.
+        start: its position there, in bytes.
         size: its length in bytes.
         name: its own name there.
     """
@@ -63,17 +63,17 @@ class ShardMember:
 
 
 AudioSource = Path | ShardMember
-"""Where an encoded clip is."""
+"""Place of an encoded clip: a file, or a member of a shard."""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What an audio file holds, once it was decoded from end to end.
+    """Content of an audio file, from decoding it completely.
 
     Attributes:
-        sha256: of the file's bytes (hex).
+        sha256: digest of the file's bytes (hex).
         content: SHA-256 of the samples, mixed to mono, float32 (hex): the same for copies in other containers.
-        samples: per channel, at the file's own rate.
+        samples: number of samples per channel, at the file's own rate.
         sample_rate: in hertz.
         channels: number of channels.
         container: "WAV", "FLAC", "OGG", "MP3", ...
@@ -96,15 +96,15 @@ def decode(
 ) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
-    Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory grows with what was decoded and
-    never with what a header claims.
+    Channels are averaged. The file is read and resampled (soxr HQ) in blocks, so memory depends on the
+    decoded samples and not on the header's claims.
 
     Args:
         path: a regular file, or a member of one.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
-        root: folder that the file must lie in, links followed; None leaves that to whoever named the file, as
-            `datamodules.tables.csv_table.inside` does.
+        root: folder that has to contain the file after links are followed; None leaves that check to the caller, see
+            `datamodules.tables.csv_table.inside`.
 
     Returns:
         Samples `(S,)`, about in [-1, 1].
@@ -122,7 +122,7 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
 
     Args:
         content: the whole file.
-        name: what messages call it.
+        name: name of the file in messages.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
 
@@ -140,7 +140,7 @@ def encoded(member: ShardMember, root: Path | None = None) -> bytes:
     """Return the content of a member; `root` as for `decode`.
 
     Raises:
-        AudioError: its file is no regular file or too short, or it is larger than any clip.
+        AudioError: its file is not regular or is too short, or the member is larger than any clip.
     """
     if member.size > MAX_MEMBER_BYTES:
         raise AudioError(
@@ -155,7 +155,7 @@ def encoded(member: ShardMember, root: Path | None = None) -> bytes:
 
 
 def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | None = None) -> Sound:
-    """Decode a whole file, keep nothing of it, and say what it holds; arguments and errors are those of `decode`."""
+    """Decode a whole file and describe its content, without keeping samples; arguments and errors as for `decode`."""
     with _opened(path, root) as sound:
         samples, silent, content = 0, True, hashlib.sha256()
         for mono in _mono(sound, max_seconds):
@@ -179,7 +179,7 @@ def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | No
 
 
 def length(path: AudioSource) -> float:
-    """Return how many seconds a file says it lasts.
+    """Return a file's length in seconds, by its header.
 
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
@@ -191,7 +191,7 @@ def length(path: AudioSource) -> float:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file that libsndfile has opened: what messages call it, its size in bytes, and what reads it besides."""
+    """A file that libsndfile has opened, its name in messages, its size in bytes, and a function to read it."""
 
     file: Any
     name: str
@@ -214,7 +214,7 @@ def _regular(path: Path, root: Path | None = None) -> Iterator[FileIO]:
     name, folder = path.name, str(path.parent)
     try:
         if root is not None and not path.resolve().is_relative_to(root.resolve()):
-            raise AudioError(f"{name!r} is a link to outside {str(root)!r}: put the file itself there")
+            raise AudioError(f"{name!r} is a link to a file outside {str(root)!r}: put the file itself there")
         if not stat.S_ISREG(path.stat().st_mode):  # before opening: a FIFO would block
             raise AudioError(f"{name!r} is not a regular file: remove it from {folder!r}")
         with path.open("rb", buffering=0) as binary:
@@ -226,7 +226,7 @@ def _regular(path: Path, root: Path | None = None) -> Iterator[FileIO]:
 
 @contextmanager
 def _unnamed(content: bytes) -> Iterator[FileIO]:
-    """Put content into a file without a name, so that it is read by descriptor as any other; in memory on Linux."""
+    """Write content to a file without a name, which is read by descriptor like any file; in memory on Linux."""
     memory = FileIO(os.memfd_create("clip"), "r+b") if hasattr(os, "memfd_create") else None
     with memory or tempfile.TemporaryFile(buffering=0) as binary:
         binary.write(content)
@@ -239,7 +239,7 @@ def _sound(binary: FileIO, name: str) -> Iterator[_Opened]:
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
     try:
-        # By descriptor: libsndfile then sees no name, so neither the extension nor its encoding matters.
+        # By descriptor, so that neither the file's extension nor the encoding of its name matters.
         with soundfile.SoundFile(descriptor, closefd=False) as file:
             yield _Opened(file, name, size, partial(_read_at, descriptor))
     except soundfile.SoundFileError as error:
@@ -260,7 +260,7 @@ def _read_at(descriptor: int, place: int, length: int) -> bytes:
 
 
 def _examined(sound: _Opened, max_seconds: float) -> int | None:
-    """Refuse what is out of bounds or contradicts itself before it is decoded; return how many samples it must have."""
+    """Refuse a file that is out of bounds or inconsistent, before decoding; return the number of samples to expect."""
     file, name = sound.file, sound.name
     if sound.size > MAX_BYTES:
         raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MAX_BYTES >> 30} GiB")
@@ -285,12 +285,12 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
 
 
 def _most(file: Any, max_seconds: float) -> float:
-    """Return how many samples of each channel are accepted."""
+    """Return the largest accepted number of samples per channel."""
     return max_seconds * min(float(file.samplerate), MAX_VALUES_PER_SECOND / int(file.channels))
 
 
 def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
-    """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are not what they should be."""
+    """Yield a file's samples in blocks, mixed to mono; raise `AudioError` where they are missing or invalid."""
     expected = _examined(sound, max_seconds)
     file, name = sound.file, sound.name
     most, decoded = _most(file, max_seconds), 0
@@ -313,13 +313,13 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
     if isinstance(blocks, _Checksummed) and not blocks.matches():
         raise AudioError(f"{name!r} is damaged (its samples do not match their MD5): fetch it again")
-    # Of an MP3 without a Xing header libsndfile reads what it guesses, up to a frame or two beside the truth.
+    # For an MP3 without a Xing header libsndfile guesses the length, wrong by up to a frame or two.
     guessed = file.format == "MP3" and expected != file.frames
     if expected is not None and abs(decoded - expected) > (2 * containers.MAX_FRAME_SAMPLES if guessed else 0):
-        remedy = "write it anew, so that it has a Xing header" if guessed else "fetch it again"
+        remedy = "encode it again, so that it has a Xing header" if guessed else "fetch it again"
         raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:
-        raise AudioError(f"{name!r} has channels in opposite phase, mixed they cancel: keep one of its channels")
+        raise AudioError(f"{name!r} has channels in opposite phase, which cancel when mixed: keep one of its channels")
 
 
 def _resampled(sound: _Opened, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
@@ -330,7 +330,7 @@ def _resampled(sound: _Opened, sample_rate: int, max_seconds: float) -> NDArray[
         if rate == sample_rate:
             parts.append(mono)
             continue
-        if resampler is None:  # not before the first block: by then the rate is known to be in bounds
+        if resampler is None:  # after the first block, whose reading has checked the rate
             resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
         parts.append(resampler.resample_chunk(mono))
     if resampler is not None:
@@ -344,7 +344,7 @@ def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:
 
 
 class _Checksummed:
-    """The blocks of a FLAC file, and whether they are the samples that its encoder was given."""
+    """The blocks of a FLAC file, and a check of their samples against the file's MD5."""
 
     def __init__(self, sound: _Opened) -> None:
         self.file = sound.file
@@ -357,10 +357,12 @@ class _Checksummed:
             return
         bits = self.stated[0]
         while len(block := self.file.read(BLOCK, dtype="int32", always_2d=True)):
-            samples = (block >> (32 - bits)).astype("<i4", copy=False)  # libsndfile moves them to the top
+            samples = (block >> (32 - bits)).astype(
+                "<i4", copy=False
+            )  # libsndfile shifts them to the most significant bits
             self.found.update(samples.view(np.uint8).reshape(-1, 4)[:, : -(-bits // 8)].tobytes())
             yield block.astype(np.float32) / np.float32(2**31)
 
     def matches(self) -> bool:
-        """Say whether all that was read is all there is."""
+        """Return whether the samples that were read match the MD5; True where the file states none."""
         return self.stated is None or self.found.digest() == self.stated[1]

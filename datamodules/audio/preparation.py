@@ -1,8 +1,9 @@
-"""Steps that clean recordings before features are taken: silence, loudness, noise, and pieces of one length.
+"""Preparation of recordings before features are computed: silence, loudness, noise, and pieces of one length.
 
-The chain of SwishNet's corpus (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149): silence is cut, loudness is
-made even over 250 ms, and files are cut to 0.5, 1 or 2 s with 50 % overlap; recordings of another corpus are freed of
-noise first. Each step takes and returns mono samples `(S,)` float32, about in [-1, 1], and changes nothing in place.
+The steps are those of SwishNet's corpus (Hussain & Haque 2018, https://arxiv.org/abs/1812.00149): silence is cut,
+loudness is equalised over 250 ms, and files are cut to 0.5, 1 or 2 s with 50 % overlap. Noise is first removed from
+recordings of another corpus. Each step takes and returns mono samples `(S,)` float32, about in [-1, 1], and changes
+nothing in place.
 """
 
 from collections.abc import Sequence
@@ -19,16 +20,16 @@ Doubles = NDArray[np.float64]
 Sample = TypeVar("Sample", bound=np.generic)
 
 QUIETEST = 1e-10
-"""Least mean square of a frame (-100 dB), as in librosa: all that is below counts as equally loud."""
+"""Floor of a frame's mean square (-100 dB), as in librosa: frames below it count as equally loud."""
 
 NOISE_FLOOR = 1e-12
-"""Least power of the noise in one point of the transform, so that digital silence is no division by zero."""
+"""Floor of the noise power in one point of the transform, which avoids a division by zero for digital silence."""
 
 MAX_POSTERIOR = 40.0
-"""Most that a frame's power counts for, in noise powers (16 dB), as in Loizou's book."""
+"""Ceiling of a frame's power, in noise powers (16 dB), as in Loizou's book."""
 
 BLOCK = 1 << 20
-"""Samples that are worked on at once in double precision, so that a recording of an hour takes little more memory than
+"""Samples that are processed at once in double precision, so that a recording of an hour takes little more memory than
 its samples."""
 
 
@@ -43,7 +44,7 @@ def sound_intervals(
 
     A frame is silent where its mean square is `top_db` or more below the loudest frame's. Frames are centred on
     multiples of the hop, with zeros beyond the recording's ends. A recording of digital silence has no frame below its
-    loudest, so the whole of it is one interval.
+    loudest, so all of it is one interval.
 
     Args:
         waveform: samples `(S,)`.
@@ -53,7 +54,7 @@ def sound_intervals(
         hop_seconds: from one frame to the next.
 
     Returns:
-        First sample and the sample after the last of each interval `(N, 2)`, in order, apart from each other.
+        First sample and the sample after the last of each interval `(N, 2)`, in order and disjoint.
 
     Raises:
         DataError: no samples, not mono, not finite, or an argument that is not above 0.
@@ -82,7 +83,7 @@ def cut_silence(
     frame_seconds: float = 0.025,
     hop_seconds: float = 0.010,
 ) -> Samples:
-    """Join what `sound_intervals` finds; arguments and errors are its.
+    """Return the intervals of `sound_intervals`, concatenated; arguments and errors as there.
 
     Returns:
         Samples `(S',)`, at least one.
@@ -101,10 +102,10 @@ def equalise_loudness(
     level: float = 0.1,
     floor: float = 1e-3,
 ) -> Samples:
-    """Make a recording equally loud all along.
+    """Equalise the loudness of a recording over time.
 
     Each window is divided by its own loudness, and the windows are overlapped and averaged: a sample is multiplied by
-    the mean gain of the windows that hold it. Windows are centred on multiples of the hop and cut off at the
+    the mean gain of the windows that contain it. Windows are centred on multiples of the hop and cut off at the
     recording's ends. SwishNet's paper has windows of 250 ms and does not say how they are measured; its authors'
     earlier code has `window_seconds=0.2, by="deviation"` and `level=1`.
 
@@ -116,8 +117,7 @@ def equalise_loudness(
         by: a window's loudness is its root mean square, or its standard deviation, which leaves a constant offset out.
         level: loudness of the result, as a share of full scale. Peaks are not limited: at 0.1 those of more than
             20 dB above the loudness leave [-1, 1].
-        floor: least loudness that is raised to `level`; what is quieter is only raised as much as that, so silence
-            stays silent.
+        floor: lowest loudness that is raised to `level`; quieter windows get the same gain, so silence stays silent.
 
     Returns:
         Samples `(S,)`.
@@ -146,7 +146,7 @@ def equalise_loudness(
 def _equalised(
     x: Doubles, window: int, hop: int, by: Literal["rms", "deviation"], level: float, floor: float
 ) -> Doubles:
-    """Return a recording, or a part of it that starts at a multiple of the hop, made equally loud."""
+    """Return a recording, or a part that starts at a multiple of the hop, with equalised loudness."""
     first = np.arange(-(window // 2), len(x) + window - window // 2, hop)
     start, end = np.clip(first, 0, len(x)), np.clip(first + window, 0, len(x))
     start, end = start[start < end], end[start < end]
@@ -168,16 +168,16 @@ def segments(
 ) -> NDArray[np.int64]:
     """Cut recordings to pieces of one length, each piece from one recording.
 
-    Pieces start at 0 and follow each other by `(1 - overlap)` of their length. With "keep", as in SwishNet, a rest that
-    is shorter than that becomes one more piece, which ends where the recording ends and so overlaps more; a recording
-    shorter than a piece becomes one whose start is negative, and `piece` wraps it. With "drop" both are left out.
+    Pieces start at 0 and follow each other by `(1 - overlap)` of their length. With "keep", as in SwishNet, a shorter
+    remainder becomes one more piece, which ends where the recording ends and so overlaps more; a recording shorter than
+    a piece becomes one piece with a negative start, and `piece` wraps it. With "drop" both are left out.
 
     Args:
         lengths: samples of each recording.
         sample_rate: in hertz.
         seconds: length of a piece; the paper has 0.5, 1 and 2.
         overlap: share of a piece that the next one repeats, in [0, 1).
-        remainder: what becomes of the rest.
+        remainder: whether to keep or drop a remainder.
 
     Returns:
         Recording and first sample of each piece `(N, 2)`, in order.
@@ -202,15 +202,15 @@ def segments(
 
 
 def piece(waveform: NDArray[Sample], start: int, samples: int) -> NDArray[Sample]:
-    """Return `samples` samples from `start` on; a start below 0 is filled from the recording's end, again and again.
+    """Return `samples` samples from `start` on; a negative start repeats the recording from its end.
 
     Args:
         waveform: samples `(S,)` of any type; the piece may be a view of them.
-        start: as `segments` gives it.
+        start: as from `segments`.
         samples: length of the piece.
 
     Raises:
-        DataError: the piece goes beyond the recording's end.
+        DataError: the piece ends after the recording.
     """
     if start + samples > len(waveform):
         raise DataError(
@@ -233,27 +233,27 @@ def log_mmse(
     speech_threshold: float = 0.15,
     least_prior_db: float = -25.0,
 ) -> Samples:
-    """Take steady noise out of speech by the log-spectral amplitude estimator of Ephraim and Malah.
+    """Remove steady noise from speech by the log-spectral amplitude estimator of Ephraim and Malah.
 
-    IEEE Trans. ASSP 33(2), 1985, https://doi.org/10.1109/TASSP.1985.1164550, with the a-priori signal-to-noise ratio by
-    the decision-directed rule, and the noise followed while a voice activity detector hears none, as in Loizou, "Speech
-    Enhancement: Theory and Practice", chapter 7: Hann windows of 20 ms with 50 % overlap, transforms of twice their
-    length, and the detector's statistic (the mean log-likelihood ratio of speech over the points) below 0.15.
+    IEEE Trans. ASSP 33(2), 1985, https://doi.org/10.1109/TASSP.1985.1164550. The decision-directed rule gives the
+    a-priori signal-to-noise ratio. The noise estimate is updated while a voice activity detector finds no speech, as in
+    Loizou, "Speech Enhancement: Theory and Practice", chapter 7: Hann windows of 20 ms with 50 % overlap, transforms of
+    twice their length, and no speech where the mean log-likelihood ratio over the points is below 0.15.
 
     Args:
         waveform: samples `(S,)`.
         sample_rate: in hertz.
-        noise_seconds: how much of the recording the first estimate of the noise is taken from.
-        noise_from: "start" trusts that the recording starts with noise alone, as the book does; "quietest" takes its
-            quietest frames, for recordings that start at once.
+        noise_seconds: length of the part of the recording that gives the first noise estimate.
+        noise_from: "start" assumes, like the book, that the recording starts with noise only; "quietest" takes the
+            quietest frames, for recordings without such a start.
         window_seconds: length of a window.
-        memory: of the a-priori ratio, in [0, 1).
-        noise_memory: of the noise's power while there is no speech, in [0, 1).
-        speech_threshold: of the detector.
+        memory: smoothing of the a-priori ratio, in [0, 1).
+        noise_memory: smoothing of the noise power while there is no speech, in [0, 1).
+        speech_threshold: threshold of the detector.
         least_prior_db: floor of the a-priori ratio, and so about of the gain.
 
     Returns:
-        Samples `(S,)`; without noise, to within rounding those that came in.
+        Samples `(S,)`; a recording without noise is returned unchanged up to rounding.
 
     Raises:
         DataError: no samples, not mono, not finite, or an argument out of range.
@@ -270,7 +270,7 @@ def log_mmse(
     frames = frames[: -(-len(x) // half) + 1]  # (T, size)
     spectra = np.fft.rfft(frames * hann, 2 * size)  # (T, size + 1)
     power = np.abs(spectra) ** 2
-    whole = power[1 : len(x) // half]  # windows that lie in the recording altogether
+    whole = power[1 : len(x) // half]  # windows that lie completely in the recording
     known = whole if len(whole) else power
     if noise_from == "quietest":
         known = known[np.argsort(known.sum(1), kind="stable")]
@@ -287,7 +287,7 @@ def log_mmse_gain(prior: Doubles, posterior: Doubles) -> Doubles:
 
     Args:
         prior: a-priori signal-to-noise ratios ξ, as ratios of powers.
-        posterior: a-posteriori ones γ, as ratios of powers, of the same shape.
+        posterior: a-posteriori ratios γ, as ratios of powers, of the same shape.
     """
     wiener = prior / (1 + prior)
     gain: Doubles = wiener * np.exp(exp1(np.maximum(wiener * posterior, 1e-20)) / 2)
@@ -300,7 +300,7 @@ def _gains(
     """Return the gain of each frame and point `(T, K)` from its power `(T, K)` and the first noise power `(K,)`."""
     gains = np.empty_like(power)
     noise = np.maximum(noise, NOISE_FLOOR)
-    before: Any = noise  # power of the cleaned frame before; at first the prior ratio is `memory` and a bit
+    before: Any = noise  # power of the previous cleaned frame; at first the prior ratio is about `memory`
     for t, now in enumerate(power):
         posterior = np.minimum(now / noise, MAX_POSTERIOR)
         prior = memory * before / noise + (1 - memory) * np.maximum(posterior - 1, 0)
@@ -315,11 +315,11 @@ def _gains(
 
 def _check(waveform: Samples) -> None:
     if waveform.ndim != 1:
-        raise DataError(f"a waveform has one dimension, this one {waveform.ndim}: average its channels first")
+        raise DataError(f"a waveform has one dimension, not {waveform.ndim}: average its channels first")
     if not len(waveform):
         raise DataError("a waveform has no samples: leave the recording out")
     if not np.isfinite(waveform).all():
-        raise DataError("a waveform holds NaN or infinity: decode the recording again or leave it out")
+        raise DataError("a waveform contains NaN or infinity: decode the recording again or leave it out")
 
 
 def _length(seconds: float, sample_rate: int, name: str) -> int:
@@ -337,7 +337,7 @@ def _sums(x: Doubles, start: NDArray[np.int64], end: NDArray[np.int64]) -> Doubl
 
 
 def _spread(values: Doubles, start: NDArray[np.int64], end: NDArray[np.int64], samples: int) -> Doubles:
-    """Return the sum over windows of their value, at each sample `(S,)` that `[start, end)` holds."""
+    """Return at each sample `(S,)` the sum of the values of the windows `[start, end)` that contain it."""
     steps = np.zeros(samples + 1)
     np.add.at(steps, start, values)
     np.subtract.at(steps, end, values)

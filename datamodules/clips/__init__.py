@@ -1,1 +1,1 @@
-"""Sets of clips: what splits are made of, in arrays, in pieces of recordings and in shards, and how they divide."""
+"""Sets of clips in arrays, in recordings and in shards, their division into splits, and the cache of arrays."""

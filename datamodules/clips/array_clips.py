@@ -17,10 +17,10 @@ from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 
 CODE_VERSION = 1
-"""Raise it when `decode` or `decode_all` would give other samples; older caches are then not read."""
+"""Increase it when `decode` or `decode_all` changes its samples; older caches are then not read."""
 
 DECODERS = 2
-_AT_ONCE = 1 << 16  # values that are read at the same time
+_AT_ONCE = 1 << 16  # values that are converted at once
 
 
 class ArrayClips(ClipSet):
@@ -57,13 +57,15 @@ class ArrayClips(ClipSet):
         rows = self.rows[indices]
         x = np.empty((len(rows), *self.array.shape[1:]), np.float32)
         step = max(1, _AT_ONCE // max(1, x[:1].size))
-        for i in range(0, len(rows), step):  # a few clips at a time, so that what is between stays in the cache
+        for i in range(
+            0, len(rows), step
+        ):  # a few clips at a time, so that the intermediate result stays in the processor's cache
             part = self.array[rows[i : i + step]]
             np.divide(part, self.full_scale, out=x[i : i + step], dtype=np.float32)
         return torch.from_numpy(x)
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
-        """Return these clips as a set of their own over the same array."""
+        """Return a set of these clips over the same array."""
         chosen = np.asarray(indices, dtype=np.int64)
         ids, groups, hashes = ([values[i] for i in chosen] for values in (self.ids, self.groups, self.hashes))
         return type(self)(self.array, ids, groups, hashes, self.targets[torch.from_numpy(chosen)], self.rows[chosen])
@@ -115,7 +117,7 @@ def decode_all(
 
 
 def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
-    """Return a clip as it is kept: 16 bits, padded with zeros or cropped at the end to `samples`."""
+    """Return a clip as 16-bit samples, padded with zeros or cropped at the end to `samples`."""
     row = np.zeros(samples, np.int16)
     waveform = waveform[:samples]
     row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
@@ -132,7 +134,7 @@ def state(paths: Sequence[AudioSource]) -> str:
         try:
             found = path.stat()
             seen = f"{found.st_size} {found.st_mtime_ns}"
-        except OSError:  # whoever reads the file says what is wrong with it
+        except OSError:  # reading the file reports the error
             seen = "unreadable"
         digest.update(os.fsencode(path) + f"\0{seen}\n{part}".encode())
     return digest.hexdigest()
@@ -144,7 +146,7 @@ def content_hash(clip: NDArray[np.int16]) -> str:
 
 
 def silent(hashes: Sequence[str], samples: int) -> int:
-    """Return how many of these clips of `samples` samples are digital silence."""
+    """Return the number of clips of `samples` samples that are digital silence."""
     return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
 
 

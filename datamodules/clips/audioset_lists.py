@@ -58,13 +58,15 @@ def segments(table: Path, classes: Mapping[str, str]) -> list[ListedSegment]:
         try:
             start, end = float(row["start_seconds"]), float(row["end_seconds"])
         except ValueError as error:
-            raise DataError(f"{where}: {row['start_seconds']!r} and {row['end_seconds']!r} are no seconds") from error
+            raise DataError(
+                f"{where}: {row['start_seconds']!r} and {row['end_seconds']!r} are not numbers of seconds"
+            ) from error
         if not 0 <= start < end < float("inf"):
-            raise DataError(f"{where}: no clip lasts from {start:g} to {end:g} s: mend the row")
+            raise DataError(f"{where}: no clip lasts from {start:g} to {end:g} s: correct the row")
         mids = row["positive_labels"].split(",")
         if unknown := [mid for mid in mids if mid not in number]:
             raise DataError(f"{where}: label {unknown[0]!r} is not in {LABELS}: fetch both files again from {SOURCE}")
         if row["YTID"] in found:
-            raise DataError(f"{where}: video {row['YTID']!r} stands above already: remove one of the rows")
+            raise DataError(f"{where}: video {row['YTID']!r} is listed above already: remove one of the rows")
         found[row["YTID"]] = ListedSegment(Excerpt(row["YTID"], start), tuple(number[mid] for mid in mids))
     return list(found.values())

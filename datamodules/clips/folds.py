@@ -1,4 +1,4 @@
-"""How clips are divided: by official folds, or by their sources where there are none."""
+"""Division of clips: by official folds, or by their sources where there are none."""
 
 from collections.abc import Sequence
 
@@ -35,9 +35,10 @@ def rotated(clips: ArrayClips, folds: Sequence[int], test: int) -> Splits:
 
 
 def drop_leaks(train: ArrayClips, val: ArrayClips, test: ArrayClips) -> tuple[Splits, list[str], list[str]]:
-    """Leave out of training what also stands in validation or test, and of validation what also stands in test.
+    """Drop training clips that validation or test also has, and validation clips that test also has.
 
-    For datasets whose official parts tear sources or hold copies; the test part stays as it was published.
+    Two clips count as the same if they share a group or a content hash. This is for datasets whose official parts split
+    sources or hold copies; the test part stays as published.
 
     Returns:
         Splits that share neither group nor content hash, and the ids of the training and the validation clips left out.
@@ -55,7 +56,7 @@ def _without(clips: ArrayClips, *others: ArrayClips) -> tuple[ArrayClips, list[s
 
 
 def grouped_folds(groups: Sequence[str], labels: Sequence[int], n: int, seed: int = 0) -> list[int]:
-    """Divide clips into `n` folds so that no group is torn and each class is spread as evenly as that allows.
+    """Divide clips into `n` folds that keep groups together and spread each class as evenly as possible.
 
     Groups are dealt out from the largest to the smallest, each to the fold that has the fewest of its clips' classes.
 
@@ -64,7 +65,7 @@ def grouped_folds(groups: Sequence[str], labels: Sequence[int], n: int, seed: in
     """
     names, members = np.unique(np.asarray(groups), return_inverse=True)
     if len(names) < n:
-        raise DataError(f"{len(names)} sources cannot fill {n} folds: add clips or name finer groups")
+        raise DataError(f"{len(names)} sources cannot fill {n} folds: add clips or define smaller groups")
     counts = np.zeros((len(names), max(labels) + 1), np.int64)  # (groups, C)
     np.add.at(counts, (members, np.asarray(labels)), 1)
     shuffled = np.random.default_rng(seed).permutation(len(names))
@@ -81,10 +82,10 @@ def grouped_folds(groups: Sequence[str], labels: Sequence[int], n: int, seed: in
 
 
 def grouped_shares(groups: Sequence[str], labels: Sequence[int], shares: Sequence[float], seed: int = 0) -> list[int]:
-    """Divide clips into parts of unequal shares so that no group is torn and each class has about these shares.
+    """Divide clips into parts of given shares that keep groups together, each class in about these shares.
 
-    Groups are dealt out from the largest to the smallest, each to the part that falls shortest of its share of the
-    group's classes (as Sainte-Laguë's rule deals out seats). A class's last groups go to the parts that have none of it
+    Groups are dealt out from the largest to the smallest, each to the part that is furthest below its share of the
+    group's classes (Sainte-Laguë's rule for seats). A class's last groups go to the parts that have none of it
     yet, so a part lacks a class only where the class has fewer groups than there are parts.
 
     Args:
@@ -119,7 +120,7 @@ def grouped_shares(groups: Sequence[str], labels: Sequence[int], shares: Sequenc
 
 
 def merged(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
-    """Return the group of each clip, where groups that share a clip's audio are one, named as the first of them."""
+    """Return the group of each clip after merging groups that share audio; the first group gives the name."""
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     _, content = np.unique(np.asarray(hashes), return_inverse=True)
     nodes = len(names) + len(hashes)  # groups, then contents, each clip an edge from its group to its content

@@ -1,7 +1,7 @@
-"""Datasets of long recordings whose clips are overlapping pieces of them.
+"""Datasets of long recordings, cut to overlapping clips.
 
-Every recording is decoded and prepared once, and all stand end to end in one int16 array, memory-mapped where there is
-a cache. A clip is a place in it, so pieces that overlap cost nothing, and pieces of all lengths share one cache.
+Every recording is decoded and prepared once. All recordings are concatenated in one int16 array, memory-mapped where
+there is a cache. A clip is a range of it, so overlaps take no space, and clips of all lengths share one cache.
 """
 
 import os
@@ -32,23 +32,23 @@ Prepare = Callable[[Samples, int], Samples]
 Result = TypeVar("Result")
 
 CODE_VERSION = 1
-"""Raise it when `decode` or a step of preparation would give other samples; older caches are then not read."""
+"""Increase it when `decode` or a preparation step changes its samples; older caches are then not read."""
 
 OVERLAP = 0.5
 FACTS = ("lengths", "hashes", "clipped", "silent")
-SPLIT_SEED = 0  # the division is part of the dataset: it does not follow the run's seed
+SPLIT_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed
 PARTS = ("training", "validation", "test")
-WORKERS = min(4, os.cpu_count() or 1)  # each holds a recording, of an hour about 0.7 GB
+WORKERS = min(4, os.cpu_count() or 1)  # each holds a recording: about 0.7 GB an hour
 FULL_SCALE = 32768
 
 
 class SegmentClips(ClipSet):
-    """Pieces of recordings that stand end to end in an int16 array; `x` is `(B, S)` in [-1, 1).
+    """Pieces of recordings that are concatenated in an int16 array; `x` is `(B, S)` in [-1, 1).
 
     Args:
         audio: `(N,)`, the recordings of this and other splits.
-        places: `(n, 3)` of each piece: where its recording starts in `audio`, the recording's length, and where in it
-            the piece starts, as `segments` says.
+        places: `(n, 3)` for each piece: start of its recording in `audio`, length of the recording, and start of the
+            piece in the recording, as from `segments`.
         samples: S, length of a piece.
         ids: name of each piece.
         groups: source of each piece.
@@ -83,7 +83,7 @@ class SegmentClips(ClipSet):
 
 @dataclass(frozen=True)
 class Recording:
-    """A file: its name in the dataset, where it is, its class and its source."""
+    """A file: its name in the dataset, its path, its class and its source."""
 
     name: str
     path: Path
@@ -93,13 +93,13 @@ class Recording:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Recordings end to end.
+    """Concatenated recordings.
 
     Attributes:
         audio: `(N,)` int16.
         lengths: samples of each recording.
         hashes: SHA-256 of each recording's samples.
-        clipped: how many samples of each were beyond full scale.
+        clipped: number of samples of each beyond full scale.
         silent: whether each is digital silence.
     """
 
@@ -113,15 +113,14 @@ class Prepared:
 class SegmentedRecordings(WaveformDataModule):
     """Recordings of any length, prepared, divided by source, and cut to overlapping pieces of one length.
 
-    Pieces overlap by half and never cross recordings. The rest of a recording that is shorter than half a piece is
-    heard in one more piece, which ends with the recording. A recording that is shorter than a piece once it is prepared
-    is repeated to its length.
+    Pieces overlap by half and never cross recordings. A remainder shorter than half a piece gives one more piece, which
+    ends with the recording. A prepared recording shorter than a piece is repeated to its length.
 
     Arguments as for `WaveformDataModule`; `clip_seconds` is the length of a piece, and `seed` does not change the
     division.
 
     Attributes:
-        shares: of the recordings that train, validate and test.
+        shares: shares of the recordings for training, validation and test.
         official: number of recordings of each class in the complete dataset.
     """
 
@@ -132,15 +131,15 @@ class SegmentedRecordings(WaveformDataModule):
 
     @abstractmethod
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
-        """Return the recordings on disk, in an order that stays, and remarks for the note."""
+        """Return the recordings on disk, in a fixed order, and remarks for `note`."""
 
     @staticmethod
     @abstractmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
-        """Return a recording as it is to be cut."""
+        """Return a recording ready to be cut to pieces."""
 
     def listing(self) -> Listing:
-        """Return the recordings; their division follows from what they hold, for copies stay together."""
+        """Return the recordings; their division depends on their audio, because copies stay together."""
         files, _ = self.recordings(self.checked_root())
         return Listing([AudioFile(file.name, file.path, (file.label,), file.group, "") for file in files])
 
@@ -189,14 +188,14 @@ class SegmentedRecordings(WaveformDataModule):
         return Splits(part(0), part(1), part(2))
 
     def _coverage(self, labels: Sequence[int]) -> list[str]:
-        """Say how many recordings of each class are there, where some are missing."""
+        """Return a remark with the number of recordings of each class, where some are missing."""
         there = Counter(self.classes[label] for label in labels)
         if there == Counter(self.official):
             return []
         return [", ".join(f"{there[label]} of {count} {label} files" for label, count in self.official.items())]
 
     def _division(self, labels: Sequence[int], parts: Sequence[int]) -> str:
-        """Say how the recordings are divided, and refuse a division in which a part lacks a class."""
+        """Describe the division of the recordings; raise `DataError` if a part lacks a class."""
         counts = np.zeros((len(self.classes), len(PARTS)), np.int64)
         np.add.at(counts, (np.asarray(labels), np.asarray(parts)), 1)
         if (counts == 0).any():
@@ -220,7 +219,7 @@ class SegmentedRecordings(WaveformDataModule):
 def files_of(root: Path, folder: Path, ignored: Sequence[str]) -> tuple[list[tuple[str, Path]], int]:
     """Return name (relative to the root) and path of each wav file in a folder and below, and the number of others.
 
-    Names that start with a dot, such as the `._*` that macOS leaves in archives, and those in `ignored` are neither.
+    Names that start with a dot, such as macOS' `._*`, and names in `ignored` count as neither.
     """
     found: list[tuple[str, Path]] = []
     others = 0
@@ -300,7 +299,7 @@ def _prepare_each(
 
 
 def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result]:
-    """Yield what the function makes of each path, working on a few ahead: a pool's own `map` would work on all."""
+    """Yield the function's result for each path, computing only a few ahead; a pool's own `map` would start all."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(WORKERS) as pool:  # decoding and numpy release the interpreter lock
         for path in paths:
@@ -312,7 +311,7 @@ def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iter
 
 
 def _remarks(prepared: Prepared, samples: int) -> Iterator[str]:
-    """Say what the preparation has come upon, for the note."""
+    """Yield remarks on the prepared recordings, for `note`."""
     if short := sum(length < samples for length in prepared.lengths):
         yield f"{short} files shorter than a clip once silence is cut, repeated to its length"
     if silent := sum(prepared.silent):

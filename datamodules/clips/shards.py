@@ -1,12 +1,12 @@
 """Clips in tar shards, in webdataset's convention: `*.tar` that hold `key.flac` (or .wav .ogg .mp3 ...) and `key.json`.
 
-One pass over the shards makes an index: key, place and SHA-256 of every clip. It is kept in the cache, shard by shard,
-so that an interrupted pass goes on where it was. From then on a clip can be read by its place, as teachers and tables
-do, and training reads the shards from front to back through webdataset (https://github.com/webdataset/webdataset).
+One pass over the shards makes an index: key, position and SHA-256 of every clip. The cache keeps it shard by shard, so
+an interrupted pass continues where it stopped. With the index a clip can be read by its position, and training reads
+the shards sequentially through webdataset (https://github.com/webdataset/webdataset).
 
-The order of an epoch follows from the index, the seed and the epoch alone: shards in a random order, their clips mixed
-by webdataset's shuffle buffer, cut to batches. So every rank and every worker knows which clips are its own, a stream
-that is taken up again knows what is left, and the number of workers changes nothing.
+The order of an epoch depends only on the index, the seed and the epoch: shards in a random order, their clips mixed by
+webdataset's shuffle buffer, cut to batches. So every rank and every worker knows its own clips, a resumed stream knows
+the remaining batches, and the number of workers changes nothing.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from datamodules.tables.csv_table import safe
 
 ENDINGS = ("aif", "aiff", "flac", "mp3", "oga", "ogg", "opus", "wav")
 BUFFER = 1000
-"""Clips of the shuffle buffer, which hold about 0.5 GB of encoded audio; part of the order, so of every result."""
+"""Clips in the shuffle buffer, about 0.5 GB of encoded audio; it determines the order, and so every result."""
 
 _CODE_VERSION = 1
 _BLOCK = 512  # of the tar format, in bytes
@@ -53,9 +53,9 @@ class IndexedClip:
 
     Attributes:
         key: its name without folders and ending.
-        member: where it is.
+        member: its place in the shard.
         digest: SHA-256 of its encoded content.
-        about: what `key.json` says of it; empty without one.
+        about: content of `key.json`; empty without one.
     """
 
     key: str
@@ -65,14 +65,14 @@ class IndexedClip:
 
 
 def index(shards: Sequence[Path], cache: Path | None) -> list[IndexedClip]:
-    """Read every shard once and return its clips, shard by shard, in their order.
+    """Read every shard once and return the clips of all shards, in the order of the files.
 
     Args:
         shards: tar files, not compressed.
-        cache: folder for what was found; None reads the shards each time.
+        cache: folder for the index; None reads the shards each time.
 
     Raises:
-        DataError: some shards are damaged, hold what is no clip, or a key twice; the message lists all of them.
+        DataError: shards are damaged, contain other things than clips, or a key twice; the message lists all faults.
     """
 
     def one(shard: Path) -> list[IndexedClip] | DataError:
@@ -88,20 +88,20 @@ def index(shards: Sequence[Path], cache: Path | None) -> list[IndexedClip]:
     first: dict[str, IndexedClip] = {}
     for clip in clips:
         if (earlier := first.setdefault(clip.key, clip)) is not clip:
-            bad.append(f"{str(clip.member)!r} has the key of {str(earlier.member)!r}: remove one of them")
+            bad.append(f"{str(clip.member)!r} has the same key as {str(earlier.member)!r}: remove one of them")
     if bad:
         raise DataError(f"{len(bad)} faults in {len(shards)} shards:\n" + "\n".join(f"  {each}" for each in bad))
     return clips
 
 
 class ShardClips(ClipSet):
-    """Clips in shards; `x` is `(B, S)` in [-1, 1), the same bits as of `WaveformClips` over the same files.
+    """Clips in shards; `x` is `(B, S)` in [-1, 1), bit for bit as from `WaveformClips` over the same files.
 
     Args:
-        members: where each clip is.
+        members: place of each clip.
         ids: as in `ClipSet`.
         groups: as in `ClipSet`.
-        hashes: as in `ClipSet`; of the encoded content.
+        hashes: as in `ClipSet`, of the encoded content.
         targets: as in `ClipSet`.
         sample_rate: of the clips, in hertz.
         samples: S; shorter clips are padded with zeros, longer ones cropped at the end.
@@ -125,15 +125,15 @@ class ShardClips(ClipSet):
         self.samples = samples
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """Return `x` of these clips, read by their places: for a few, or in the shards' order.
+        """Return `x` of these clips, each read by its position; slow for many clips in random order.
 
         Raises:
-            DataError: some cannot be used; the message names shard and key of all of them.
+            DataError: some clips cannot be used; the message names shard and key of each.
         """
         return self.batch([partial(decode, self.members[i], self.sample_rate) for i in indices])
 
     def batch(self, decoders: Sequence[Any]) -> Tensor:
-        """Return `x` `(B, S)` of what these functions without arguments decode."""
+        """Return `x` `(B, S)` of the waveforms that these functions return."""
 
         def one(waveform: Any) -> NDArray[np.int16] | AudioError:
             try:
@@ -158,7 +158,7 @@ class ShardClips(ClipSet):
         return type(self)(members, ids, groups, hashes, targets, self.sample_rate, self.samples)
 
     def decoded(self, cache: Path | None, name: str) -> WaveformClips:
-        """Decode all of them, to the cache where there is one: for splits that are read again and again.
+        """Decode all clips, through the cache, for splits that are read many times.
 
         Args:
             cache: as in `decode_all`.
@@ -183,23 +183,23 @@ class ShardClips(ClipSet):
 
 
 class Stream(IterableDataset[tuple[Tensor, ...]]):
-    """The batches of an epoch, of one rank, as shards are read from front to back.
+    """The batches of one epoch and rank, from sequentially read shards.
 
-    Ranks have equally many batches, and no two batches differ by more than one clip in length, so that no rank waits
-    for another and no batch is of a single clip unless all are.
+    All ranks have the same number of batches, and batch sizes differ by at most one clip. So no rank waits for another,
+    and no batch has a single clip unless all have.
 
     Args:
-        clips: what is read.
+        clips: the clips to read.
         batch_size: clips of the largest batch.
-        seed: of the order.
+        seed: seed of the order.
         weights: as in `ClipSet.stream`.
         extra: as in `ClipSet.stream`.
-        rank: which of the processes that train together this is.
-        ranks: how many there are.
+        rank: rank of this process in distributed training.
+        ranks: number of processes.
 
     Attributes:
-        epoch: whose order is given, from 0.
-        start: how many of its batches are left out because they were given before.
+        epoch: epoch whose order is used, from 0.
+        start: number of its batches to skip because they were returned before.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
     ) -> None:
         super().__init__()
         if len(clips) < ranks:
-            raise DataError(f"{len(clips)} clips cannot be dealt to {ranks} processes: train with fewer")
+            raise DataError(f"{len(clips)} clips cannot be divided among {ranks} processes: train with fewer")
         self.clips = clips
         self.batch_size = batch_size
         self.seed = seed
@@ -227,7 +227,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
 
     @property
     def count(self) -> int:
-        """Batches of an epoch, of each rank; those of one clip fewer have to fill as many."""
+        """Number of batches of an epoch, the same on each rank, though some ranks have one clip fewer."""
         largest = -(-len(self.clips) // self.ranks)
         return min(-(-largest // self.batch_size), len(self.clips) // self.ranks)
 
@@ -240,7 +240,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
             shares = self.weights.numpy().astype(np.float64)
             drawn = rng.choice(len(rows), len(rows), p=shares / shares.sum())
             rows = np.repeat(rows, np.bincount(drawn, minlength=len(rows))[rows])
-        own = np.array_split(rows, self.ranks)[self.rank]  # neighbours, so that ranks read different shards
+        own = np.array_split(rows, self.ranks)[self.rank]  # contiguous, so that ranks read different shards
         mix = webdataset.shuffle(BUFFER, initial=BUFFER, rng=random.Random(f"{self.seed} {self.epoch} {self.rank}"))
         mixed = np.fromiter(mix(iter(own)), np.int64, len(own))
         return np.array_split(mixed, self.count)
@@ -248,7 +248,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        mine = self.batches()[self.start + worker :: workers]  # the loader takes from its workers in turn
+        mine = self.batches()[self.start + worker :: workers]  # the loader takes batches from its workers in turn
         due = Counter(int(row) for batch in mine for row in batch)
         coming = self._read(set(due))
         waiting: dict[int, bytes] = {}
@@ -259,11 +259,13 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
                 row, content = next(coming, (-1, b""))
                 if row < 0:
                     gone = ", ".join(sorted(str(self.clips.members[row]) for row in missing)[:10])
-                    raise DataError(f"{len(missing)} clips are no longer where they were ({gone}): start the run again")
+                    raise DataError(
+                        f"{len(missing)} clips are no longer at their positions ({gone}): start the run again"
+                    )
                 waiting[row] = content
                 missing.discard(row)
             decoders = {row: partial(self._decode, row, waiting[row]) for row in rows}
-            x = self.clips.batch(list(decoders.values()))  # each clip once, however often it was drawn
+            x = self.clips.batch(list(decoders.values()))  # each clip once, even if it was sampled several times
             place = {row: i for i, row in enumerate(decoders)}
             due.subtract(rows)
             for row in set(rows):
@@ -276,7 +278,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         return decode_bytes(content, str(self.clips.members[row]), self.clips.sample_rate)
 
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
-        """Yield these clips' content through webdataset, in this epoch's order of shards."""
+        """Yield the content of these clips through webdataset, in this epoch's order of shards."""
         shards, shard_of, _ = self._layout
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(shards))
         needed = {int(shard_of[row]) for row in wanted}
@@ -296,12 +298,12 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
                     if row is not None and len(content) == self.clips.members[row].size:
                         yield row, content
         except (tarfile.TarError, OSError, ValueError) as error:
-            why = next(iter(error.args), "")  # webdataset adds objects that say nothing
-            raise DataError(f"a shard cannot be read any more ({why}): start the run again") from error
+            why = next(iter(error.args), "")  # webdataset adds objects without information
+            raise DataError(f"a shard can no longer be read ({why}): start the run again") from error
 
     @cached_property
     def _layout(self) -> tuple[list[Path], NDArray[np.int64], NDArray[np.int64]]:
-        """The shards, the number of each clip's shard, and its place there."""
+        """The shards, the index of each clip's shard, and its position there."""
         shards = sorted({member.file for member in self.clips.members})
         number = {shard: i for i, shard in enumerate(shards)}
         members = self.clips.members
@@ -313,13 +315,13 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
 
 
 class StreamLoader(DataLoader[Any]):
-    """A stream's batches; each time it is iterated over is the next epoch.
+    """Loader of a stream's batches; each iteration is the next epoch.
 
-    Its state is the epoch and the number of batches given in it, of each rank. A loader of the same clips, seed, batch
-    size and ranks that takes this state up gives exactly the rest, with any number of workers.
+    Its state is the epoch and the number of batches returned in it on each rank. A loader of the same clips, seed,
+    batch size and ranks that loads this state returns exactly the remaining batches, with any number of workers.
 
     Args:
-        stream: what is read.
+        stream: the stream to read.
         workers: processes that read and decode; each reads all of its rank's shards and decodes its own batches.
     """
 
@@ -346,19 +348,21 @@ class StreamLoader(DataLoader[Any]):
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return how far the loader is."""
+        """Return the position of the loader."""
         assert isinstance(self.dataset, Stream)
         return {"epoch": self.dataset.epoch, "batches": self.given, **self._of()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there at the next iteration.
+        """Continue from a saved position at the next iteration.
 
         Raises:
-            DataError: the state is of other clips or another order.
+            DataError: the state belongs to other clips or another order.
         """
         assert isinstance(self.dataset, Stream)
         if differing := [name for name, value in self._of().items() if state.get(name) != value]:
-            raise DataError(f"the stream to go on with has another {' and another '.join(differing)}: start it anew")
+            raise DataError(
+                f"the saved state is of another {' and another '.join(differing)}: start the stream from its beginning"
+            )
         self.dataset.epoch, self.given = state["epoch"], state["batches"]
         self._begun = False
 
@@ -391,7 +395,7 @@ def _scanned(shard: Path) -> list[IndexedClip]:
     try:
         if not stat.S_ISREG(shard.stat().st_mode):  # before opening: a FIFO would block
             raise DataError(f"{name!r} is not a regular file: remove it")
-        with tarfile.open(shard, "r:") as tar:  # not compressed: members are then read by their places
+        with tarfile.open(shard, "r:") as tar:  # not compressed, so that members can be read by their positions
             clips = list(_members(shard, tar))
             _whole(shard, tar.offset)
     except (tarfile.TarError, OSError) as error:
@@ -406,23 +410,23 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
         where = f"{safe(shard.name)}: {safe(info.name)}"
         if info.isdir() or _META.match(info.name) or Path(info.name).name.startswith("."):
             continue
-        if not info.isreg() or info.issparse():  # webdataset would pass a link over, and believe a sparse file's size
-            raise DataError(f"{where!r} is a link or no regular file: pack the file itself")
+        if not info.isreg() or info.issparse():  # webdataset skips links and trusts a sparse file's size
+            raise DataError(f"{where!r} is not a regular file: pack the file itself")
         if info.size > MAX_MEMBER_BYTES:
             raise DataError(f"{where!r} has {info.size:,} bytes, no clip has more than {MAX_MEMBER_BYTES:,}: cut it")
         prefix, ending = base_plus_ext(info.name)
         if prefix is None:
-            raise DataError(f"{where!r} has no ending: a clip is key.flac, key.wav, key.ogg or key.mp3")
+            raise DataError(f"{where!r} has no extension: a clip is key.flac, key.wav, key.ogg or key.mp3")
         file = tar.extractfile(info)
         assert file is not None
         if ending.lower() == "json":
             try:
                 about[prefix] = dict(json.loads(file.read()))
             except (ValueError, TypeError, RecursionError) as error:
-                raise DataError(f"{where!r} is no JSON object ({error}): mend it") from error
+                raise DataError(f"{where!r} is not a JSON object ({error}): correct it") from error
         elif ending.lower() in ENDINGS:
             if prefix in audio:
-                raise DataError(f"{where!r} has the key of {audio[prefix][0]!r}: remove one of them")
+                raise DataError(f"{where!r} has the same key as {audio[prefix][0]!r}: remove one of them")
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
             audio[prefix] = info.name, ShardMember(shard, info.offset_data, info.size, info.name), digest
         else:
@@ -437,7 +441,7 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
 
 
 def _whole(shard: Path, end: int) -> None:
-    """Refuse a tar file with damage that Python's reader takes for the end: all that follows must be zeros, and be."""
+    """Raise `DataError` unless the archive ends in zeros: Python's reader takes some damage for the end."""
     with shard.open("rb") as file:
         file.seek(end)
         block = file.read(_BLOCK)

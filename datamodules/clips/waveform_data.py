@@ -1,4 +1,4 @@
-"""What datasets of waveforms share: their arguments, and decoding all clips to one rate and one length."""
+"""Base class of datasets of waveforms: common arguments, and decoding of all clips to one rate and one length."""
 
 import inspect
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class WaveformDataModule(AudioDataModule):
         """Decode the clips of all splits, through the cache, and set `clip_shape`.
 
         Args:
-            sources: where each clip is.
+            sources: file or shard member of each clip.
             ids: as in `ClipSet`.
             groups: as in `ClipSet`.
             targets: as in `ClipSet`.

@@ -1,15 +1,15 @@
-"""Clips that a list names by YouTube video: the files that users have of them, in a folder or in tar shards.
+"""Clips of YouTube videos: the files that users have of the clips in a list, in a folder or in tar shards.
 
-Nobody may hand such audio on, so everybody's files come from another tool. Names that are understood, before the
-ending:
+Such audio may not be redistributed, so users' files come from different tools. These file names, before the extension,
+are understood:
 
 * `<video>_<start>`: seconds, in six digits as VGGSound writes them (`FwVYUHKoLtQ_000034.wav`) or in fewer;
 * `<video>_<start>_<end>`: milliseconds, as audiosetdl writes them, which VGGSound's authors recommend;
 * `<video>`: where the list has one clip of the video;
-* each of them with a `Y` before it (`Y--PJHxphWEs.wav`), as PANNs write AudioSet's, for ids may start with a dash.
+* each of them with a `Y` before it (`Y--PJHxphWEs.wav`), as in PANNs' AudioSet, because ids may start with a dash.
 
-Where they are: any depth below `audio/` (or `audios/`, PANNs' name), or as members of `shards/**/*.tar`, under the same
-names or under any key beside a `key.json` that holds such a name as `"id"`.
+Files may be at any depth below `audio/` (or `audios/`, PANNs' name), or members of `shards/**/*.tar`, under the same
+names or under any key whose `key.json` holds such a name as `"id"`.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _NAME = re.compile(r"(?P<video>[\w-]{11})(?:_(?P<start>\d+)(?:_(?P<end>\d+))?)?"
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A clip as a list names it: the video, and where the clip starts in it, in seconds."""
+    """An excerpt of a video, as a list names it: the video, and the start of the excerpt in seconds."""
 
     video: str
     start: float
@@ -48,13 +48,13 @@ class Excerpt:
 
 @dataclass(frozen=True)
 class Found:
-    """What there is of a list.
+    """The audio on disk of a list.
 
     Attributes:
-        rows: which of the list's clips each audio is, ascending.
-        sources: their files, or their members of shards.
+        rows: row of the list for each audio, ascending.
+        sources: the files, or the members of shards.
         digests: SHA-256 of each member's content; empty for files.
-        unlisted: how many audio files or members the list does not name.
+        unlisted: number of audio files or members that the list does not name.
     """
 
     rows: list[int]
@@ -64,7 +64,7 @@ class Found:
 
 
 def missing(root: Path) -> str | None:
-    """Say that there is no audio under `root`; None where there is. Quick: nothing is opened."""
+    """Return a line on how to add audio where there is none under `root`, else None; no file is opened."""
     if any((root / name).is_dir() for name in (*FOLDERS, SHARDS)):
         return None
     return (
@@ -82,13 +82,15 @@ def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
         cache: folder for the shards' index; None makes it each time.
 
     Raises:
-        DatasetMissing: no audio, or none that the list names.
-        DataError: both forms are there, a clip is there twice, or a shard is damaged.
+        DatasetMissing: there is no audio, or none that the list names.
+        DataError: there are files and shards, a clip twice, or a damaged shard.
     """
     folders = [root / name for name in FOLDERS if (root / name).is_dir()]
     shards = sorted((root / SHARDS).rglob("*.tar"))
     if folders and shards:
-        raise DataError(f"{root} has {folders[0].name}/ and {SHARDS}/: move one of them away, they would be read twice")
+        raise DataError(
+            f"{root} has {folders[0].name}/ and {SHARDS}/: remove one of them, because clips would be read twice"
+        )
     which = _lookup(excerpts)
     rows: dict[int, int] = {}
     doubled: list[str] = []
@@ -111,13 +113,13 @@ def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
         sources = paths = sorted(path for folder in folders for path in _audio(folder))
         sort((path.stem for path in paths), lambda i: safe(str(paths[i].relative_to(root))))
     if doubled:
-        raise DataError(f"{len(doubled)} clips are there twice: {'; '.join(doubled[:10])}: remove one of each")
+        raise DataError(f"{len(doubled)} clips are on disk twice: {'; '.join(doubled[:10])}: remove one of each")
     if not rows:
         raise DatasetMissing(
             missing(root)
             or f"none of {len(sources)} audio files under {root} is a clip of the list"
             + (f" (such as {unlisted[0]})" if unlisted else "")
-            + ": call them <video>_<start second in six digits>.wav"
+            + "; name them <video>_<start second in six digits>.wav"
         )
     order = sorted(rows)
     kept = [sources[rows[row]] for row in order]
@@ -134,12 +136,12 @@ def clip_set(
     cache: Path | None,
     name: str,
 ) -> WaveformClips | ShardClips:
-    """Return the clips that were found: files decoded to the cache, members of shards as they are.
+    """Return the clips that were found: files decoded through the cache, members of shards still encoded.
 
     Args:
-        found: what there is.
+        found: the audio on disk.
         excerpts: the list.
-        targets: of the clips that were found.
+        targets: targets of the clips that were found.
         sample_rate: to resample to, in hertz.
         seconds: length of the clips.
         cache: as in `decode_all`.
@@ -162,14 +164,14 @@ def splits(
     cache: Path | None,
     name: str,
 ) -> tuple[Splits, list[str]]:
-    """Return the clips in three parts, and what a reader of the record has to know.
+    """Return the clips in three parts, and remarks for the record.
 
-    Silence is no leak but looks like one: silent clips that a later part has too are left out of the earlier one.
-    Whatever else stands in two parts is refused by `AudioDataModule.setup`. Validation and test are decoded to the
-    cache in both forms.
+    Two silent clips look like a leak but are none: silent clips that a later part also has are left out of the earlier
+    part. `AudioDataModule.setup` refuses all other duplicates. Validation and test are always decoded through the
+    cache.
 
     Args:
-        clips: all of them.
+        clips: all clips.
         train: rows of the training clips.
         val: rows of the validation clips.
         test: rows of the test clips.
@@ -190,7 +192,7 @@ def splits(
             notes.append(f"{len(silent)} silent {name_of} clips left out, for a later part has the same silence")
     for name_of, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
-            raise DataError(f"there are no {name_of} clips among the {len(clips)} that are here: add some of that part")
+            raise DataError(f"there are no {name_of} clips among the {len(clips)} on disk: add clips of that part")
     decoded = [part.decoded(cache, name) if isinstance(part, ShardClips) else part for part in parts[1:]]
     if quiet := sum(not row.any() for part in decoded for row in part.array[part.rows]):
         notes.append(f"{quiet} validation and test clips are silent")
@@ -198,12 +200,12 @@ def splits(
 
 
 def is_validation(video: str) -> bool:
-    """Decide by the video's name alone, so that a video stays where it is while others vanish from YouTube."""
+    """Return whether a video is for validation, by its name alone, so that no video moves when others vanish."""
     return _draw(video) % 100 < VALIDATION_PERCENT
 
 
 def validation(videos: Iterable[str]) -> set[str]:
-    """Return the videos of these that are validation: 5 %, or the first by its draw where a small part has none."""
+    """Return the videos for validation: 5 % of these, or one where the part is too small for that."""
     known = sorted(set(videos), key=_draw)
     return {video for video in known if is_validation(video)} or set(known[:1])
 
@@ -213,7 +215,7 @@ def _draw(video: str) -> int:
 
 
 def _lookup(excerpts: Sequence[Excerpt]) -> Callable[[str], int | None]:
-    """Return a function from a file's name, without ending, to the row of the list that it is; None for no row."""
+    """Return a function that maps a file's name, without extension, to its row of the list, or to None."""
     of_video: dict[str, list[int]] = {}
     for row, excerpt in enumerate(excerpts):
         of_video.setdefault(excerpt.video, []).append(row)

@@ -1,10 +1,10 @@
-"""Unpacking archives that nobody vouches for: all of it is checked before anything is written.
+"""Unpacking of untrusted archives: every entry is checked before anything is written.
 
-Zip, and tar as it is or packed by gzip, bzip2 or xz, told apart by their first bytes. Only regular files and folders
-come out, with the rights of new files, so that no setuid bit, owner or time of the archive's is kept; an archive with
-anything else in it, or with a name that could lead elsewhere, is refused as a whole. Python's own `extractall` trusts
-a tar by default before 3.14, and its filter "data" could be led outside up to the releases of June 2025 (CVE-2025-4517,
--4330, -4138); `zipfile` has no limits. So tarfile and zipfile read here, and the files are written by this module.
+Zip, and tar as it is or packed by gzip, bzip2 or xz, recognised by their first bytes. Only regular files and folders
+are written, with the permissions of new files, so no setuid bit, owner or time of the archive is kept. An archive with
+other entries, or with a name that could lead outside, is refused completely. Python's own `extractall` trusts a tar by
+default before 3.14, and its filter "data" could be led outside up to the releases of June 2025 (CVE-2025-4517, -4330,
+-4138); `zipfile` has no limits. So tarfile and zipfile only read, and this module writes the files.
 """
 
 import bz2
@@ -30,31 +30,31 @@ from datamodules.errors import DataError
 
 CHUNK = 1 << 20
 MAX_HEADER_BYTES = 16 << 10
-"""Most bytes of a tar's extended header, which has some hundred; tarfile reads it at once, by slow patterns."""
+"""Largest accepted extended header of a tar, in bytes; usual ones have some hundred, and tarfile reads it at once."""
 
 MAX_DIRECTORY_BYTES = 16 << 20
-"""Most bytes of a zip's directory, some 150,000 entries; zipfile reads it at once."""
+"""Largest accepted directory of a zip, in bytes, about 150,000 entries; zipfile reads it at once."""
 
 MIN_RATIO_BYTES = 4 << 20
-"""An archive that is smaller may still unpack to `Limits.ratio` times this."""
+"""Bytes; a smaller archive may still unpack to `Limits.ratio` times this."""
 
 
 class ArchiveError(DataError):
-    """An archive is damaged, cut off, or holds what must not be unpacked; nothing of it has been kept."""
+    """An archive that is damaged, cut off or contains a refused entry; nothing of it has been kept."""
 
 
 class DiskFull(DataError):  # noqa: N818 - it is a state of the disk more than a fault
-    """There is not enough space; the message says how much is needed and where."""
+    """Too little disk space; the message says how much is needed and where."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold.
+    """Limits of an archive's content.
 
     Attributes:
-        entries: files and folders.
-        bytes: of all files together, unpacked.
-        ratio: the same, in sizes of the archive; audio packs to a half or a third at best.
+        entries: number of files and folders.
+        bytes: unpacked size of all files together.
+        ratio: the same, relative to the archive's size; audio is compressed to a third at best.
         path: bytes of a path.
         depth: parts of a path.
         name: bytes of each part.
@@ -70,7 +70,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class RawEntry:
-    """An entry as it stands in the archive: nothing is checked but its kind; `open` gives a file's content."""
+    """An entry as the archive states it, only its kind is checked; `open` returns a file's content."""
 
     name: str
     folder: bool
@@ -80,7 +80,7 @@ class RawEntry:
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry that may be unpacked: the parts of its path, none of which leads elsewhere, and a file's size."""
+    """An entry that may be unpacked: the parts of its path, all inside the folder, and a file's size."""
 
     parts: tuple[str, ...]
     folder: bool
@@ -88,41 +88,41 @@ class Entry:
 
     @property
     def wanted(self) -> bool:
-        """Whether it is a file of the archive's makers, not of macOS."""
+        """Whether it is a file of the dataset, not one that macOS added."""
         name = self.parts[-1] if self.parts else ""
         return not (self.folder or "__MACOSX" in self.parts or name.startswith("._") or name == ".DS_Store")
 
 
 Report = Callable[[str, int, int | None], None]
-"""Is told what is being done, how many bytes of it are done, and of how many."""
+"""Called with the current activity, the bytes done so far, and all bytes, None where that is not known."""
 
 
 def silent(what: str, done: int, total: int | None) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 def unpack(
     archive: Path, into: Path, limits: Limits | None = None, case_matters: bool = False, report: Report = silent
 ) -> int:
-    """Unpack an archive to a new folder; after an error there is no such folder.
+    """Unpack an archive to a new folder; an error removes the folder.
 
-    What macOS adds (`__MACOSX`, `._name`, `.DS_Store`) is checked like the rest, then left out.
+    Files that macOS adds (`__MACOSX`, `._name`, `.DS_Store`) are checked like all entries, but not written.
 
     Args:
         archive: the file; its name does not matter.
         into: folder to make; its parent exists.
         limits: what the archive may hold.
-        case_matters: whether names that differ by upper and lower case alone are meant; otherwise they are refused,
-            because on some disks one would take the other's place.
-        report: is told how far it is.
+        case_matters: whether to accept names that differ only by upper and lower case; otherwise they are refused,
+            because one would overwrite the other on some disks.
+        report: called with the progress.
 
     Returns:
         Number of files written.
 
     Raises:
-        ArchiveError: see its description; the message names the entry.
+        ArchiveError: the archive is refused; the message names the entry.
         DiskFull: the files would not fit.
-        OSError: they cannot be written.
+        OSError: the files cannot be written.
     """
     limits = limits or Limits()
     if into.exists() or into.is_symlink():
@@ -131,7 +131,7 @@ def unpack(
     total = sum(entry.size for entry in entries)
     if (free := shutil.disk_usage(into.parent).free) < total:
         raise DiskFull(
-            f"{archive.name} unpacks to {total:,} bytes, and where {str(into.parent)!r} is {free:,} are free"
+            f"{archive.name} unpacks to {total:,} bytes, but the disk of {str(into.parent)!r} has {free:,} free"
         )
     into.mkdir()
     try:
@@ -147,7 +147,7 @@ def _checked(archive: Path, into: Path, limits: Limits, case_matters: bool) -> l
     """Return every entry in the archive's order.
 
     Raises:
-        ArchiveError: some entry, or all of them together, must not be unpacked.
+        ArchiveError: an entry, or all entries together, must not be unpacked.
     """
     entries: list[Entry] = []
     seen: dict[str, tuple[str, bool]] = {}
@@ -160,7 +160,7 @@ def _checked(archive: Path, into: Path, limits: Limits, case_matters: bool) -> l
         if total > most:
             raise ArchiveError(f"{archive.name} would unpack to more than {most:,} bytes: it may be a bomb")
         if not entry.parts and not entry.folder:
-            raise ArchiveError(f"{archive.name}: {member.name!r} is no name of a file")
+            raise ArchiveError(f"{archive.name}: {member.name!r} is not the name of a file")
         for depth in range(1, len(entry.parts) + 1):
             path, folder = "/".join(entry.parts[:depth]), entry.folder or depth < len(entry.parts)
             key = unicodedata.normalize("NFC", path)
@@ -168,14 +168,14 @@ def _checked(archive: Path, into: Path, limits: Limits, case_matters: bool) -> l
                 key = unicodedata.normalize("NFC", key.casefold())
             if key not in seen:
                 seen[key] = (path, folder)
-            elif seen[key] != (path, True) or not folder:  # only a folder may come again, spelt the same
-                raise ArchiveError(f"{archive.name}: {path!r} would take the place of {seen[key][0]!r}")
+            elif seen[key] != (path, True) or not folder:  # only a folder may occur twice, in the same spelling
+                raise ArchiveError(f"{archive.name}: {path!r} would overwrite {seen[key][0]!r}")
         entries.append(entry)
     return entries
 
 
 def _write(archive: Path, into: Path, limits: Limits, entries: list[Entry], report: Report) -> int:
-    """Write the files of an archive that has been checked, and check their sizes on the way; return their number."""
+    """Write the files of a checked archive, compare their sizes, and return their number."""
     total, done, files = sum(entry.size for entry in entries), 0, 0
     for member, entry in zip(_members(archive, into, limits), entries, strict=True):
         if not entry.wanted:
@@ -185,7 +185,7 @@ def _write(archive: Path, into: Path, limits: Limits, entries: list[Entry], repo
         written = 0
         with _typed(archive):
             content = member.open()
-        with path.open("xb") as file:  # x: never through a link, never over a file
+        with path.open("xb") as file:  # x: never follows a link, never overwrites a file
             while True:
                 with _typed(archive):
                     chunk = content.read(CHUNK)
@@ -194,19 +194,19 @@ def _write(archive: Path, into: Path, limits: Limits, entries: list[Entry], repo
                 written += len(chunk)
                 if written > entry.size:
                     raise ArchiveError(
-                        f"{archive.name}: {member.name!r} is longer than the {entry.size:,} bytes it says"
+                        f"{archive.name}: {member.name!r} is longer than the {entry.size:,} bytes that it states"
                     )
                 file.write(chunk)
                 report("unpacking", done + written, total)
         if written != entry.size:
-            raise ArchiveError(f"{archive.name}: {member.name!r} has {written:,} bytes and says {entry.size:,}")
+            raise ArchiveError(f"{archive.name}: {member.name!r} has {written:,} bytes, but states {entry.size:,}")
         done += written
         files += 1
     return files
 
 
 def _most(archive: Path, limits: Limits) -> int:
-    """Return how many bytes an archive of this size may unpack to."""
+    """Return the largest accepted unpacked size of an archive of this size, in bytes."""
     return min(limits.bytes, round(limits.ratio * max(archive.stat().st_size, MIN_RATIO_BYTES)))
 
 
@@ -214,7 +214,7 @@ def _parts(archive: Path, name: str, limits: Limits) -> tuple[str, ...]:
     """Split a path in an archive; () is the archive's root.
 
     Raises:
-        ArchiveError: it leads elsewhere, here or on another system, or cannot be a path.
+        ArchiveError: it leads outside, on this or another system, or is not a valid path.
     """
     shown = f"{archive.name}: {name[:100]!r}"
     try:
@@ -224,7 +224,7 @@ def _parts(archive: Path, name: str, limits: Limits) -> tuple[str, ...]:
     if re.search(r"[\x00-\x1f\x7f-\x9f]", name):
         raise ArchiveError(f"{shown} has a control character")
     if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name):
-        raise ArchiveError(f"{shown} is an absolute path, or one of Windows")
+        raise ArchiveError(f"{shown} is an absolute path or a Windows path")
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if ".." in parts:
         raise ArchiveError(f"{shown} leads out of its folder")
@@ -234,22 +234,23 @@ def _parts(archive: Path, name: str, limits: Limits) -> tuple[str, ...]:
 
 
 def _probe_case(into: Path) -> None:
-    """Raise `ArchiveError` if this disk does not tell upper from lower case."""
+    """Raise `ArchiveError` if this disk does not distinguish upper from lower case."""
     probe = into / "case"
     probe.touch()
     blind = (into / "CASE").exists()
     probe.unlink()
     if blind:
         raise ArchiveError(
-            f"{str(into.parent)!r} does not tell upper from lower case, and this archive's names need it"
+            f"{str(into.parent)!r} does not distinguish upper from lower case, and this archive's names need it"
         )
 
 
 def _members(archive: Path, into: Path, limits: Limits) -> Iterator[RawEntry]:
-    """Yield the entries of a zip or tar; each must be read, if at all, before the next is asked for.
+    """Yield the entries of a zip or tar; the content of an entry can be read only before the next one is requested.
 
     Raises:
-        ArchiveError: it is neither, is damaged, cut off or encrypted, or an entry is neither file nor folder.
+        ArchiveError: the file is not an archive, is damaged, cut off or encrypted, or has an entry that is neither a
+            file nor a folder.
     """
     with _typed(archive), archive.open("rb") as file:
         start = file.read(6)
@@ -268,7 +269,7 @@ def _zip_members(archive: Path) -> Iterator[RawEntry]:
     with _ZipFile(archive) as file, zipfile.ZipFile(cast(IO[bytes], file)) as opened:
         for info in opened.infolist():
             shown = f"{archive.name}: {info.orig_filename[:100]!r}"
-            kind = stat.S_IFMT(info.external_attr >> 16)  # how Unix says what it is; 0 elsewhere
+            kind = stat.S_IFMT(info.external_attr >> 16)  # Unix' kind of file; 0 from other systems
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise ArchiveError(f"{shown} is neither a file nor a folder but a link or a device")
             if info.flag_bits & 0x41:
@@ -283,20 +284,20 @@ def _zip_members(archive: Path) -> Iterator[RawEntry]:
 
 
 def _tar_members(archive: Path, into: Path, plain: "_Counted") -> Iterator[RawEntry]:
-    # "r|" reads the tar once from its start on, so that what a header says of places in the file is never followed
+    # "r|" reads the tar once from its start, so positions in headers are never followed
     with tarfile.open(fileobj=cast(IO[bytes], plain), mode="r|", tarinfo=_TarInfo, encoding="utf-8") as opened:
         for info in opened:
             shown = f"{archive.name}: {info.name[:100]!r}"
             if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE) or info.issparse():
                 raise ArchiveError(
-                    f"{shown} is neither a file nor a folder but a {_KINDS.get(info.type, 'thing unknown')}"
+                    f"{shown} is neither a file nor a folder but a {_KINDS.get(info.type, 'thing of an unknown kind')}"
                 )
             if info.size < 0 or (info.isdir() and info.size):
                 raise ArchiveError(f"{shown} says that it has {info.size} bytes")
             yield RawEntry(info.name, info.isdir(), info.size, partial(_content, opened, info))
-            if hasattr(tarfile, "data_filter"):  # Python's own opinion, from 3.11.4 on, after ours
+            if hasattr(tarfile, "data_filter"):  # Python's own check, from 3.11.4 on, after ours
                 tarfile.data_filter(info, str(into))
-    while plain.read(CHUNK):  # what packed it has a checksum at the end
+    while plain.read(CHUNK):  # reads the compressor's checksum at the end
         pass
 
 
@@ -319,7 +320,7 @@ _KINDS = {
 
 
 class _TarInfo(tarfile.TarInfo):
-    """A header, where tarfile would take a damaged one for the end of the archive, or read gigabytes of names."""
+    """A header that raises where tarfile would take damage for the archive's end, or read a huge extended header."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -328,7 +329,7 @@ class _TarInfo(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             if len(buf) == tarfile.BLOCKSIZE and not any(buf):
                 raise  # the mark at the end
-            raise tarfile.ReadError(str(error)) from error  # no HeaderError: tarfile would end there quietly
+            raise tarfile.ReadError(str(error)) from error  # not HeaderError, after which tarfile would stop silently
         extended = info.type not in tarfile.SUPPORTED_TYPES or info.type in _EXTENSIONS
         if info.size < 0 or (extended and info.size > MAX_HEADER_BYTES):
             raise tarfile.ReadError(f"a header of {info.size:,} bytes")
@@ -339,7 +340,7 @@ _EXTENSIONS = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
 class _Counted:
-    """A stream that may give so many bytes and no more."""
+    """A stream that raises after a given number of bytes."""
 
     def __init__(self, archive: Path, stream: IO[bytes], most: int) -> None:
         self.archive = archive
@@ -356,7 +357,7 @@ class _Counted:
 
 
 class _ZipFile(io.FileIO):
-    """A file that is not read by the gigabyte."""
+    """A file that refuses to read a huge directory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
@@ -366,7 +367,7 @@ class _ZipFile(io.FileIO):
 
 @contextmanager
 def _typed(archive: Path) -> Iterator[None]:
-    """Turn what readers of archives raise into `ArchiveError`."""
+    """Raise `ArchiveError` from the errors of Python's archive readers."""
     try:
         yield
     except (

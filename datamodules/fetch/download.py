@@ -1,12 +1,12 @@
-"""Downloading a dataset: resumed where it broke off, verified, unpacked elsewhere, and moved into place when whole.
+"""Download of datasets: resumed after interruptions, verified, unpacked next to the target, and moved when complete.
 
-Beside the dataset's folder, `.downloads/<folder>/` keeps what is not done yet:
+Next to the dataset's folder, `.downloads/<folder>/` holds unfinished downloads:
 
-* `<file>.part`, what has arrived, and `<file>.part.json`, of which address and version (RFC 9110: ETag, If-Range);
-* `first.json`, the SHA-256 of files whose publisher gives no checksum, as they were the first time;
-* `lock`, held while a process is at it, and `unpacked-*`, swept by the next one.
+* `<file>.part` has the bytes so far, `<file>.part.json` their address and version (RFC 9110: ETag, If-Range);
+* `first.json` has the SHA-256, from the first download, of files without a published checksum;
+* `lock` is held during a download; `unpacked-*` and `.tmp-*` of killed processes are removed by the next one.
 
-A dataset's folder appears by one rename, so it is never half there; a folder that exists is never written to.
+A dataset's folder appears by one rename, so it is never incomplete; an existing folder is never changed.
 """
 
 import contextlib
@@ -35,40 +35,40 @@ from datamodules.fetch.sources import DownloadSource, RemoteFile
 
 CHUNK = 1 << 16
 TRIES = 5
-"""Attempts in a row that get no further, after which a download is given up until it is started again."""
+"""Attempts in a row without progress, after which a download is given up."""
 
 PROGRESS = 1 << 20
-"""Bytes by which an attempt must get further not to count as one of those."""
+"""Bytes that an attempt has to add to count as progress."""
 
 BACKOFF = 1.0
-"""Seconds before the second attempt; twice as many before each further one, up to `MAX_BACKOFF`."""
+"""Seconds before the second attempt, doubled before each further one up to `MAX_BACKOFF`."""
 
 MAX_BACKOFF = 60.0
 TIMEOUT = (15.0, 60.0)
-"""Seconds to connect, and without any byte."""
+"""Timeouts in seconds: to connect, and between two bytes."""
 
 MAX_UNKNOWN_BYTES = 1 << 30
-"""Most bytes of a file whose size is not known beforehand."""
+"""Largest accepted file whose size is not known in advance."""
 
 
 class DownloadError(DataError):
-    """A download cannot be done; the message says what to change. What has arrived is kept unless it says otherwise."""
+    """A failed download; the message names the remedy. Bytes so far are kept unless the message says otherwise."""
 
 
 class NotThere(DownloadError):  # noqa: N818 - it is a state of the server more than a fault
-    """The address leads nowhere (404 or 410)."""
+    """An address without a file (404 or 410)."""
 
 
 class ChecksumError(DownloadError):
-    """A file is not what was published; it has been removed."""
+    """A file that differs from the published one; it has been removed."""
 
 
 class FolderExists(DownloadError):  # noqa: N818 - it is a state of the disk more than a fault
-    """The dataset's folder exists and is not whole; it is left as it is."""
+    """An existing, incomplete folder of the dataset; it is left unchanged."""
 
 
 class _Broken(Exception):  # noqa: N818 - never leaves this module
-    """An attempt failed in a way that another one may not; `after` is how long the server asks to wait, in seconds."""
+    """A failed attempt that is worth repeating; `after` is the waiting time that the server asks for, in seconds."""
 
     def __init__(self, why: object, after: float | None = None) -> None:
         super().__init__(str(why))
@@ -77,11 +77,11 @@ class _Broken(Exception):  # noqa: N818 - never leaves this module
 
 @dataclass(frozen=True)
 class Downloaded:
-    """What a download did.
+    """Result of a download.
 
     Attributes:
         where: the dataset's folder.
-        state: "downloaded", or "here" if it was there and whole.
+        state: "downloaded", or "here" if the complete dataset was there already.
         files: name, url, bytes and sha256 of each file that was fetched.
     """
 
@@ -91,18 +91,18 @@ class Downloaded:
 
 
 def download(source: DownloadSource, target: Path, mirror: str | None = None, report: Report = silent) -> Downloaded:
-    """Download a dataset unless it is there; any number of processes may do so at once, one of them works.
+    """Download a dataset unless it is there; of several processes one downloads, and the other ones wait.
 
     Args:
-        source: where it comes from.
-        target: its folder, which must not exist, be empty, or hold the whole dataset.
-        mirror: address of a folder with the source's files under their names, in the place of their own addresses;
-            sizes and checksums hold for it too.
-        report: is told how far it is.
+        source: source of the dataset.
+        target: its folder, which is missing, empty or contains the complete dataset.
+        mirror: address of a folder with the source's files under their names, used instead of their own addresses;
+            the same sizes and checksums are required.
+        report: called with the progress.
 
     Raises:
-        DownloadError: or one of its kinds.
-        ArchiveError: an archive holds what must not be unpacked.
+        DownloadError: the download failed.
+        ArchiveError: an archive contains an entry that must not be unpacked.
         DiskFull: there is not enough space.
     """
     if not source.files:
@@ -117,7 +117,7 @@ def download(source: DownloadSource, target: Path, mirror: str | None = None, re
             return Downloaded(target, "here")
         work.mkdir(parents=True, exist_ok=True)
         with _locked(work / "lock", report):
-            if _is_whole(source, target):  # by now
+            if _is_whole(source, target):  # another process may have finished it
                 return Downloaded(target, "here")
             for left in work.glob("unpacked-*"):
                 shutil.rmtree(left)
@@ -127,14 +127,14 @@ def download(source: DownloadSource, target: Path, mirror: str | None = None, re
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(
-                f"the disk of {str(target.parent)!r} is full ({error.strerror}): free space and run again, what has "
-                f"arrived is kept in {str(work)!r}, or choose another folder"
+                f"the disk of {str(target.parent)!r} is full ({error.strerror}): free space and run again (the "
+                f"bytes so far are kept in {str(work)!r}), or choose another folder"
             ) from error
-        raise DownloadError(f"{error}: choose a folder that can be written") from error
+        raise DownloadError(f"{error}: choose a writable folder") from error
 
 
 def missing(source: DownloadSource, root: Path) -> list[str]:
-    """Say which patterns of `source.contents` have another number of files under `root`, each in a few words."""
+    """Return a few words for each pattern of `source.contents` that has a wrong number of files under `root`."""
     found = {
         pattern: sum(1 for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))
         for pattern in source.contents
@@ -143,7 +143,7 @@ def missing(source: DownloadSource, root: Path) -> list[str]:
 
 
 def _is_whole(source: DownloadSource, target: Path) -> bool:
-    """Say whether the dataset is there; raise `FolderExists` if something else is."""
+    """Return whether the dataset is there; raise `FolderExists` if something else is there."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
     if target.is_dir() and not (wrong := missing(source, target)):
@@ -151,7 +151,7 @@ def _is_whole(source: DownloadSource, target: Path) -> bool:
     has = f"has {', '.join(wrong)}" if target.is_dir() else "is no folder"
     raise FolderExists(
         f"{str(target)!r} exists and {has}, so it is neither used nor overwritten: move it away and run again, or keep "
-        f"it and use what is there"
+        f"it and use its files"
     )
 
 
@@ -159,9 +159,11 @@ def _download(source: DownloadSource, target: Path, work: Path, mirror: str | No
     parts = {file: work / f"{file.name}.part" for file in source.files}
     sizes = {file: file.size or 0 for file in source.files}
     needed = sum(sizes[file] - min(_size(part), sizes[file]) for file, part in parts.items())
-    needed += sum(size for file, size in sizes.items() if file.inner is not None)  # unpacked, it is not smaller
+    needed += sum(
+        size for file, size in sizes.items() if file.inner is not None
+    )  # the unpacked size is at least the archive's
     if (free := shutil.disk_usage(work).free) < needed:
-        raise DiskFull(f"this takes {needed:,} bytes at least, and where {str(work)!r} is {free:,} are free")
+        raise DiskFull(f"this needs at least {needed:,} bytes, but the disk of {str(work)!r} has {free:,} free")
 
     fetched: list[dict[str, Any]] = []
     for file, part in parts.items():
@@ -174,7 +176,7 @@ def _download(source: DownloadSource, target: Path, work: Path, mirror: str | No
         _install(source, parts, target, _provenance(source, fetched), report)
     except (ArchiveError, DownloadError):
         for file, part in parts.items():
-            if not file.digest:  # nothing says that it was right
+            if not file.digest:  # its content was never verified
                 _drop(part)
         raise
     _remember(work / "first.json", {f.name: d["sha256"] for f, d in zip(parts, fetched, strict=True) if not f.digest})
@@ -186,7 +188,7 @@ def _download(source: DownloadSource, target: Path, work: Path, mirror: str | No
 def _install(
     source: DownloadSource, parts: dict[RemoteFile, Path], target: Path, about: dict[str, Any], report: Report
 ) -> None:
-    """Unpack what has arrived beside it, check that it is the dataset, and move it to its place."""
+    """Unpack the files next to the target, check that they are the dataset, and move them to the target."""
     work = next(iter(parts.values())).parent
     with tempfile.TemporaryDirectory(prefix="unpacked-", dir=work) as folder:
         root = Path(folder) / "root"
@@ -195,8 +197,8 @@ def _install(
             _place(file, part, Path(folder) / "archive", root, report)
         if wrong := missing(source, root):
             raise DownloadError(
-                f"what was downloaded has {', '.join(wrong)}, so it is not this dataset: see {source.homepage}; what "
-                f"has a checksum is kept in {str(work)!r}"
+                f"what was downloaded has {', '.join(wrong)}, so it is not this dataset: see {source.homepage}; files "
+                f"with a checksum are kept in {str(work)!r}"
             )
         (root / "download.json").write_text(json.dumps(about, indent=1) + "\n")
         if hasattr(os, "sync"):  # else a power cut could leave the folder in place with empty files; Windows has none
@@ -205,7 +207,7 @@ def _install(
             root.replace(target)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise FolderExists(f"{str(target)!r} was made meanwhile, and is left as it is") from error
+                raise FolderExists(f"{str(target)!r} was created meanwhile and is left unchanged") from error
             raise
 
 
@@ -216,7 +218,7 @@ def _provenance(source: DownloadSource, fetched: list[dict[str, Any]]) -> dict[s
 
 
 def _place(file: RemoteFile, part: Path, scratch: Path, root: Path, report: Report) -> None:
-    """Put a file, or the content of an archive's inner folder, into `root`."""
+    """Copy a file, or unpack an archive's inner folder, to `root`."""
     if file.inner is None:
         shutil.copyfile(part, root / file.name)
         return
@@ -226,7 +228,7 @@ def _place(file: RemoteFile, part: Path, scratch: Path, root: Path, report: Repo
         raise DownloadError(f"{file.name} has no folder {file.inner!r} in it, so it is not this dataset")
     for child in inner.iterdir():
         if (root / child.name).exists():
-            raise DownloadError(f"{file.name} has {child.name!r}, which another file of this dataset has too")
+            raise DownloadError(f"{file.name} has {child.name!r}, which another file of this dataset also has")
         child.rename(root / child.name)
     shutil.rmtree(scratch)
 
@@ -249,7 +251,7 @@ def _locked(path: Path, report: Report) -> Iterator[None]:
 
 
 def _fetch(file: RemoteFile, url: str, part: Path, report: Report) -> None:
-    """Get a file to `part`, in as many attempts as it takes while they get further."""
+    """Download a file to `part`, repeating attempts as long as they make progress."""
     vain, best = 0, _size(part)
     while True:
         try:
@@ -261,8 +263,8 @@ def _fetch(file: RemoteFile, url: str, part: Path, report: Report) -> None:
             best = max(best, size)
             if vain == TRIES:
                 raise DownloadError(
-                    f"{url}: {error}; {TRIES} attempts in a row got no further. {size:,} bytes are kept in "
-                    f"{str(part)!r}: run again later to go on from there, or try another place with --mirror"
+                    f"{url}: {error}; {TRIES} attempts in a row made no progress. {size:,} bytes are kept in "
+                    f"{str(part)!r}: run again later to continue from there, or try another address with --mirror"
                 ) from error
             report(f"{file.name}: {error}; trying again", size, file.size)
             asked = BACKOFF * 2 ** max(vain - 1, 0) if error.after is None else error.after
@@ -270,12 +272,12 @@ def _fetch(file: RemoteFile, url: str, part: Path, report: Report) -> None:
 
 
 def _attempt(file: RemoteFile, url: str, part: Path, report: Report) -> None:
-    """Ask for what is missing of a file, and append it; raise `_Broken` if another attempt may get further."""
+    """Request the missing bytes of a file, and append them; raise `_Broken` if another attempt may succeed."""
     have, seen = _kept(file, url, part)
     if have and have == (file.size or seen.get("total")):
         return
     known = seen.get("version", "") if seen.get("url") == url else ""
-    headers = {"Accept-Encoding": "identity"}  # packed in transit, sizes and ranges would mean other bytes
+    headers = {"Accept-Encoding": "identity"}  # a compressed transfer would change the meaning of sizes and ranges
     if have:
         headers["Range"] = f"bytes={have}-"
         if known:
@@ -285,12 +287,14 @@ def _attempt(file: RemoteFile, url: str, part: Path, report: Report) -> None:
             _check_status(file, url, part, response)
             if response.status_code == requests.codes.partial_content:
                 total = _rest(have, known, part, response)
-            else:  # all of it: no range was asked for, the server has none, or the file has changed
+            else:  # the whole file: no range was requested or supported, or the file has changed
                 have, total, known = 0, _length(response), ""
             if file.size is not None and total not in (None, file.size):
-                raise DownloadError(f"{url} has {total:,} bytes, {file.size:,} are published: that is another file")
+                raise DownloadError(f"{url} has {total:,} bytes, but {file.size:,} are published: it is another file")
             if total is None and not response.raw.chunked and not file.size:
-                raise DownloadError(f"{url} comes without its length, so a cut could not be seen: try --mirror")
+                raise DownloadError(
+                    f"{url} is sent without its length, so a truncated file would not be noticed: try --mirror"
+                )
             if not have:
                 part.write_bytes(b"")
             _note(part, {"url": url, "version": _version(response) or known, "total": total})
@@ -302,7 +306,7 @@ def _attempt(file: RemoteFile, url: str, part: Path, report: Report) -> None:
         requests.exceptions.SSLError,
         requests.exceptions.TooManyRedirects,
     ) as error:
-        raise DownloadError(f"{url} cannot be asked ({error}): see --mirror") from error
+        raise DownloadError(f"{url} cannot be requested ({error}): see --mirror") from error
     except requests.RequestException as error:
         raise _Broken(error) from error
 
@@ -310,13 +314,13 @@ def _attempt(file: RemoteFile, url: str, part: Path, report: Report) -> None:
 def _receive(
     file: RemoteFile, url: str, part: Path, have: int, total: int | None, response: requests.Response, report: Report
 ) -> None:
-    """Append a response's body to `part`, up to the length it must have."""
+    """Append a response's body to `part`, up to its expected length."""
     most = total or file.size or MAX_UNKNOWN_BYTES
     with part.open("ab") as out:
         for chunk in response.iter_content(CHUNK):
             have += len(chunk)
             if have > most:
-                raise DownloadError(f"{url} goes on after {most:,} bytes, where it should end: that is another file")
+                raise DownloadError(f"{url} is longer than the expected {most:,} bytes: it is another file")
             out.write(chunk)
             report(file.name, have, total or file.size)
     whole = total or file.size or have
@@ -332,9 +336,9 @@ def _check_status(file: RemoteFile, url: str, part: Path, response: requests.Res
         raise NotThere(
             f"{url} is not there ({status}): the file has moved, see --mirror, or the mirror has no {file.name}"
         )
-    if status == 416:  # what is here is as long as the file there or longer
-        if file.size is not None:  # and shorter than what is published
-            raise DownloadError(f"{url} has less than the {file.size:,} bytes published: that is another file")
+    if status == 416:  # the part is as long as the server's file or longer
+        if file.size is not None:  # and shorter than the published file
+            raise DownloadError(f"{url} has less than the {file.size:,} published bytes: it is another file")
         _drop(part)
         raise _Broken("the file there is shorter than what is here")
     if status in (408, 425, 429) or status >= 500:
@@ -343,16 +347,16 @@ def _check_status(file: RemoteFile, url: str, part: Path, response: requests.Res
     if status not in (200, 206) or (status == 206 and "Range" not in response.request.headers):
         raise DownloadError(f"{url}: the server answers {status} {response.reason}: see --mirror")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise DownloadError(f"{url} comes packed though it was asked for as it is: see --mirror")
+        raise DownloadError(f"{url} was sent compressed although the request forbids it: see --mirror")
     onward = [each.url for each in (*response.history, response) if each.url.startswith("http:")]
     if url.startswith("https:") and onward:
-        raise DownloadError(f"{url} leads on to {onward[0]}, which nothing protects on its way: see --mirror")
+        raise DownloadError(f"{url} redirects to the unencrypted address {onward[0]}: see --mirror")
 
 
 def _rest(have: int, known: str, part: Path, response: requests.Response) -> int | None:
-    """Return the file's length, given a response with the bytes from `have` on; if they do not fit, drop what is here.
+    """Return the file's length from a response with the bytes from `have` on; drop the part if they do not fit.
 
-    `known` is the version of what is here, "" if that is not known.
+    `known` is the version of the part, "" if it is not known.
     """
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
     if known and _version(response) not in ("", known):
@@ -360,16 +364,16 @@ def _rest(have: int, known: str, part: Path, response: requests.Response) -> int
         raise _Broken("the file there has changed")
     if match is None or int(match[1]) != have:
         _drop(part)
-        raise _Broken("the server sends another part than it was asked for")
+        raise _Broken("the server sent another part than the requested one")
     return None if match[3] == "*" else int(match[3])
 
 
 def _kept(file: RemoteFile, url: str, part: Path) -> tuple[int, dict[str, Any]]:
-    """Return how many bytes are here and can be gone on from, and what was noted of them."""
+    """Return the number of bytes that a download can resume from, and the note on them."""
     try:
         seen = json.loads(part.with_name(f"{part.name}.json").read_text())
         same = seen["url"] == url
-        # Without a version or at another address only a checksum can tell whether both parts are of one file.
+        # Without a version, or at another address, only a checksum shows that both parts are of one file.
         if (same and seen["version"]) or file.digest or (same and seen["total"] == _size(part)):
             have = _size(part)
             return (have, seen) if have <= (file.size or have) else (0, {})
@@ -379,7 +383,7 @@ def _kept(file: RemoteFile, url: str, part: Path) -> tuple[int, dict[str, Any]]:
 
 
 def _version(response: requests.Response) -> str:
-    """Return what names the version of a file in `If-Range`; "" if nothing does."""
+    """Return the version of a file for `If-Range`; "" if the response has none."""
     etag = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
 
@@ -390,7 +394,7 @@ def _length(response: requests.Response) -> int | None:
 
 
 def _verify(file: RemoteFile, url: str, part: Path, first: Path, homepage: str, report: Report) -> str:
-    """Return the SHA-256 of a file that is what was published, or what was trusted the first time."""
+    """Return the SHA-256 of a file after comparing it with the published checksum, or with the first download's."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     done, total = 0, _size(part)
     with part.open("rb") as content:
@@ -410,7 +414,7 @@ def _verify(file: RemoteFile, url: str, part: Path, first: Path, homepage: str, 
         _drop(part)
         raise ChecksumError(
             f"{url}: {kind} is {has}, {who} {wanted}. The {total:,} bytes were removed: run again, or try another "
-            f"place with --mirror; if it is the same every time the file there was changed, see {homepage}"
+            f"address with --mirror; if this repeats, the file at this address has changed, see {homepage}"
         )
     return found
 
@@ -422,7 +426,7 @@ def _remembered(first: Path) -> dict[str, str]:
         return {}
     except (ValueError, TypeError) as error:
         raise DownloadError(
-            f"{str(first)!r} is damaged ({error}): remove it to trust the files as they come"
+            f"{str(first)!r} is damaged ({error}): remove it to trust the next download of these files"
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""Where each dataset comes from: files, sizes, checksums, licence, citation.
+"""Sources of the datasets: files, sizes, checksums, licences, citations.
 
-A checksum is the publisher's where there is one (zenodo's MD5). For the others it is what several independent parties
-measured on the file at this very address, as the comments say; a file without either is trusted at its first download
-and must be the same ever after.
+A checksum is the publisher's where there is one (zenodo's MD5). Otherwise it is one that several independent parties
+measured on the file at this address, as the comments say. A file without any is trusted at its first download and must
+not change afterwards.
 """
 
 from collections.abc import Mapping
@@ -11,16 +11,15 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
-    """One file to fetch.
+    """One file to download.
 
     Attributes:
-        url: where it is.
-        name: what it is called on disk and on a mirror.
+        url: its address.
+        name: its name on disk and on a mirror.
         size: in bytes; None where it is not known.
         digest: "sha256:..." or "md5:..."; None where it is not known.
-        inner: for an archive, the folder in it whose content is the dataset's ("" is all of it); None for a file
-            that is taken as it is.
-        case_matters: whether names in the archive differ by upper and lower case alone.
+        inner: for an archive, its folder with the dataset ("" for all of it); None for a file that is not unpacked.
+        case_matters: whether names in the archive differ only by upper and lower case.
     """
 
     url: str
@@ -33,15 +32,15 @@ class RemoteFile:
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadSource:
-    """Where a dataset comes from.
+    """Source of a dataset.
 
     Attributes:
-        licence: and its conditions, as shown before a download.
-        citation: of the paper, or of the collection where there is none.
-        homepage: where people read about it.
-        files: to fetch; empty where there is no direct source.
-        contents: number of files by pattern under the dataset's folder when it is whole; hidden files do not count.
-        instructions: how to get it where there is no direct source, or what to know before fetching.
+        licence: licence and its conditions, shown before a download.
+        citation: the paper, or the collection where there is none.
+        homepage: page about the dataset.
+        files: files to download; empty where there is no direct source.
+        contents: number of files by pattern in the complete dataset's folder; hidden files do not count.
+        instructions: how to get it where there is no direct source, or notes before a download.
     """
 
     licence: str

@@ -1,10 +1,10 @@
 """`bench data verify`: decode every file of a dataset once, list everything that is wrong, and keep a manifest.
 
-The manifest is one JSON file: of each clip its id, SHA-256, true length, rate, channels, container, labels, group and
-fold. It is written when nothing is wrong, and later verifications are held against it, so that a bit that has flipped
-in plain samples, which no decoder can see, is found, and named. It is of the files as they lie on disk. The digest in
-records and caches, `AudioDataModule.manifest`, is of the clips as a run hears them; it is kept here too, and tells that
-data are others where this tells which.
+The manifest is one JSON file: for each clip its id, SHA-256, true length, rate, channels, container, labels, group and
+fold. It is written when nothing is wrong, and later verifications are compared with it. So a flipped bit in plain
+samples, which no decoder notices, is found and named. The manifest covers the files on disk. The digest in records and
+caches, `AudioDataModule.manifest`, covers the decoded clips; it is kept here, too. The digest shows that data differ,
+and the manifest shows which files differ.
 """
 
 import json
@@ -28,17 +28,17 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """A clip's line in the manifest.
+    """One clip in the manifest.
 
     Attributes:
         id: its name.
-        sha256: of its file; where a dataset does not consist of files, of its content.
-        samples: true length, per channel; None where it is no file, as for what follows.
-        sample_rate: of the file, in hertz.
-        channels: of the file.
-        container: of the file, and how samples are coded in it, "WAV PCM_16".
+        sha256: digest of its file; of its content where the dataset does not consist of files.
+        samples: true length, per channel; None without a file, like the next three.
+        sample_rate: rate of the file, in hertz.
+        channels: channels of the file.
+        container: container and coding of the file, "WAV PCM_16".
         labels: names of its classes.
-        group: its source.
+        group: its recording, speaker or video.
         fold: the official fold or part.
     """
 
@@ -55,15 +55,15 @@ class ManifestRow:
 
 @dataclass
 class Verdict:
-    """What was found.
+    """Result of a verification.
 
     Attributes:
-        clips: those that can be used, in order.
-        problems: everything that is wrong, a line each.
-        changes: how the clips differ from the manifest that was there, a line each; None where there was none.
-        silent: how many clips are digital silence.
-        notes: what the dataset itself says of each fold that can be read, once each.
-        digest: `AudioDataModule.manifest` of the first fold; None where it cannot be read.
+        clips: the usable clips, in order.
+        problems: one line for each problem.
+        changes: one line for each difference from the existing manifest; None without one.
+        silent: number of clips that are digital silence.
+        notes: the different values of `AudioDataModule.note` of all readable folds.
+        digest: `AudioDataModule.manifest` of the first readable fold; None without one.
         clips_official: as in `AudioDataModule`.
     """
 
@@ -77,11 +77,11 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong and nothing differs from the manifest that was there."""
+        """Whether there is no problem and no difference from the existing manifest."""
         return not self.problems and not self.changes
 
     def count(self, what: str) -> dict[str, int]:
-        """Return how many clips have each "fold", "labels" or "container", in order."""
+        """Return the number of clips for each value of "fold", "labels" or "container", in order."""
         if what == "labels":
             found = Counter(label for clip in self.clips for label in clip.labels)
         else:
@@ -95,13 +95,13 @@ def verify(
     workers: int | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Verdict:
-    """Look at all of a dataset.
+    """Verify a whole dataset.
 
     Args:
         make: returns the dataset, not yet read, at a fold.
-        manifest: the file to hold the clips against, if it is there.
-        workers: files decoded at the same time; one per core unless given.
-        report: is told how many files are decoded, and of how many.
+        manifest: file to compare the clips with, if it exists.
+        workers: number of files decoded at the same time; one per core by default.
+        report: called with the number of files decoded so far and of all files.
     """
     verdict = Verdict()
     try:
@@ -114,7 +114,7 @@ def verify(
     if listing is not None:
         verdict.problems += listing.problems
         _decode(listing.files, data, verdict, workers or _cores(), report)
-    if not verdict.problems:  # else reading it would only say the same again
+    if not verdict.problems:  # reading would otherwise repeat the same problems
         read = _read(make, data, verdict)
         if listing is None:
             verdict.clips = read
@@ -127,7 +127,7 @@ def verify(
 
 
 def _cores() -> int:
-    """Return how many cores this process may use; where the system does not say so (macOS, Windows), all cores."""
+    """Return the number of cores that this process may use; macOS and Windows do not say, so there all cores."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -138,7 +138,7 @@ def _decode(
     workers: int,
     report: Callable[[int, int], None],
 ) -> None:
-    """Decode all files once; what they hold, and what is wrong with them, goes into the verdict."""
+    """Decode all files once, and add their content and problems to the verdict."""
 
     def one(file: AudioFile) -> Sound | AudioError:
         try:
@@ -178,14 +178,14 @@ def _where(file: AudioFile) -> str:
 
 
 def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[ManifestRow]:
-    """Read every fold as a run does, with its own checks for leaks, and return the clips that this gives."""
+    """Read every fold as a run does, including its checks for leaks, and return the clips."""
     clips: dict[str, ManifestRow] = {}
     missing: list[str] = []
     for fold in range(data.folds):
         try:
             data = data if fold == 0 else make(fold)
             data.setup()
-        except DatasetMissing as error:  # of a part of a dataset some folds cannot be tested
+        except DatasetMissing as error:  # an incomplete dataset can lack some folds
             missing.append(str(error))
             continue
         except DataError as error:
@@ -213,7 +213,7 @@ def _clips(data: AudioDataModule, part: ClipSet, fold: str) -> Iterator[Manifest
 
 
 def compare(before: Mapping[str, ManifestRow], clips: Sequence[ManifestRow]) -> list[str]:
-    """Say how clips differ from those of a manifest: changed, missing, or new."""
+    """Return one line for each clip that is changed, missing or new compared with a manifest."""
     changes: list[str] = []
     now = {clip.id: clip for clip in clips}
     was = {clip.sha256: clip.id for clip in before.values()}
@@ -235,10 +235,10 @@ def compare(before: Mapping[str, ManifestRow], clips: Sequence[ManifestRow]) -> 
 
 
 def save(path: Path, name: str, verdict: Verdict) -> None:
-    """Write a manifest, whole or not at all; a line of the file is a clip.
+    """Write a manifest, completely or not at all, one line per clip.
 
     Raises:
-        DataError: it cannot be written.
+        DataError: the file cannot be written.
     """
     head = {"version": VERSION, "dataset": name, "digest": verdict.digest, "notes": verdict.notes}
     lines = ",\n".join(json.dumps(asdict(clip), ensure_ascii=False) for clip in verdict.clips)
@@ -247,14 +247,16 @@ def save(path: Path, name: str, verdict: Verdict) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda file: file.write(text.encode()))
     except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be written ({error.strerror}): name another with --manifest") from error
+        raise DataError(
+            f"{str(path)!r} cannot be written ({error.strerror}): name another file with --manifest"
+        ) from error
 
 
 def load(path: Path) -> dict[str, ManifestRow]:
     """Return a manifest's clips by id.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read or is not a manifest.
     """
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
@@ -262,7 +264,7 @@ def load(path: Path) -> dict[str, ManifestRow]:
             raise DataError(f"{str(path)!r} is a manifest of version {content['version']}, not {VERSION}: remove it")
         return {row["id"]: ManifestRow(**{**row, "labels": tuple(row["labels"])}) for row in content["clips"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{str(path)!r} is no manifest ({error}): remove it, or name another") from error
+        raise DataError(f"{str(path)!r} is not a manifest ({error}): remove it, or name another file") from error
 
 
 def _natural(name: str) -> tuple[int, str]:

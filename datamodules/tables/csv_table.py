@@ -1,4 +1,4 @@
-"""CSV tables of datasets, read strictly: a row that does not fit is an error with its line, never dropped."""
+"""Strict reading of datasets' CSV tables: a row that does not fit is an error that names its line."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ def rows(
         path: the table.
         required: columns that it must have.
         optional: columns that it may have.
-        problems: takes what is wrong with single rows, which are then passed over; without it they raise.
+        problems: list to which problems of single rows are appended; the rows are skipped. None raises them.
 
     Raises:
         DataError: not UTF-8, an unknown or missing column, a row with too many or too few cells, or an empty cell.
@@ -29,8 +29,8 @@ def rows(
             missing = [column for column in required if column not in header]
             if unknown or missing or len(set(header)) != len(header):
                 raise DataError(
-                    f"{path.name!r} line 1 has the columns {header}: needed are {', '.join(required)}"
-                    + (f", allowed also {', '.join(optional)}" if optional else "")
+                    f"{path.name!r} line 1 has the columns {header}: it needs {', '.join(required)}"
+                    + (f" and may have {', '.join(optional)}" if optional else "")
                     + ", separated by commas"
                 )
             for cells in reader:
@@ -39,7 +39,7 @@ def rows(
                 if len(cells) != len(header) or "" in cells:
                     problem = (
                         f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
-                        f"the header {len(header)}: mend the row"
+                        f"the header {len(header)}: correct the row"
                     )
                     if problems is None:
                         raise DataError(problem)
@@ -67,7 +67,7 @@ def headless(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str
                 if len(cells) != len(columns) or "" in cells:
                     raise DataError(
                         f"{path.name!r} line {reader.line_num} has {len(cells)} cells ({cells.count('')} empty), "
-                        f"needed are {len(columns)} ({', '.join(columns)}): mend the row"
+                        f"and needs {len(columns)} ({', '.join(columns)}): correct the row"
                     )
                 yield reader.line_num, dict(zip(columns, cells, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -78,7 +78,7 @@ def inside(root: Path, name: str, where: str) -> Path:
     """Return the file `name` under `root`.
 
     Raises:
-        DataError: it lies outside, by "..", an absolute path or a link; `where` says which row named it.
+        DataError: the file is outside, through "..", an absolute path or a link; `where` is the row that names it.
     """
     path = root / name
     try:
@@ -91,5 +91,5 @@ def inside(root: Path, name: str, where: str) -> Path:
 
 
 def safe(name: str) -> str:
-    """Return a file name as text that can be written anywhere: bytes that are no UTF-8 are escaped."""
+    """Return a file name as valid UTF-8 text: other bytes are escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

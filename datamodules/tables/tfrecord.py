@@ -1,7 +1,7 @@
-"""TFRecord files of tf.train.SequenceExample, read without TensorFlow and with every checksum verified.
+"""Reading of TFRecord files of tf.train.SequenceExample, without TensorFlow and with all checksums verified.
 
 Framing, https://www.tensorflow.org/tutorials/load_data/tfrecord: length (uint64), masked CRC-32C of the length, data,
-masked CRC-32C of the data, little-endian. Inside is a protocol-buffer message,
+masked CRC-32C of the data, little-endian. The data are a protocol-buffer message,
 https://protobuf.dev/programming-guides/encoding.
 """
 
@@ -24,8 +24,8 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
 
     Args:
         paths: the files.
-        problems: takes what is wrong, and reading goes on: after a record that does not match its checksum with the
-            next, after a wrong length, which hides where that starts, with the next file. Without it the first raises.
+        problems: list to which problems are appended. Reading continues with the next record after a wrong checksum,
+            and with the next file after a wrong length. None raises the first problem.
 
     Raises:
         DataError: a file is empty or cut off, or a record does not match its checksum; the message names file and
@@ -54,7 +54,7 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
             length = int.from_bytes(header[:8], "little")
             end = start + length
             if len(header) < 12 or length > MAX_RECORD_BYTES or end + 4 > len(content):
-                yield from done()  # a wrong length before this one may be what led here
+                yield from done()  # the cause may be a wrong length of an earlier record
                 if path not in lost:
                     found.append(_damaged(path, offset, "is cut off or has a wrong length"))
                 break
@@ -77,7 +77,7 @@ def records(paths: Sequence[Path], problems: list[str] | None = None) -> Iterato
 def _verified(
     pending: list[tuple[Path, int, bytes, bytes]], problems: list[str], lost: set[Path]
 ) -> Iterator[tuple[Path, int, bytes]]:
-    """Yield those that match both their checksums, and note the others; `lost` are files with a wrong length."""
+    """Yield the records that match both checksums, and note the other ones; `lost` are files with a wrong length."""
     if not pending:
         return
     wrong_length, wrong = (
@@ -113,7 +113,7 @@ _TABLE = _crc_table()
 def masked_crc32c(messages: Sequence[bytes]) -> NDArray[np.uint32]:
     """Return TFRecord's masked CRC-32C of each message.
 
-    One step takes the next byte of all messages at once, so the cost is that of the longest one, not of their sum.
+    Each step processes one byte of all messages, so the number of steps is the length of the longest message.
     """
     lengths = np.array([len(message) for message in messages])
     order = np.argsort(-lengths, kind="stable")
@@ -134,7 +134,7 @@ def masked_crc32c(messages: Sequence[bytes]) -> NDArray[np.uint32]:
 
 @dataclass(frozen=True)
 class EmbeddedSegment:
-    """One SequenceExample of the AudioSet features: what it says of `frames (T, 128)`, uint8."""
+    """One SequenceExample of the AudioSet features, with `frames (T, 128)` uint8."""
 
     video_id: str
     start_seconds: float
@@ -144,7 +144,7 @@ class EmbeddedSegment:
 
 WIDTH = 128
 _FRAME = b"\x0a\x86\x01\x0a\x83\x01\x0a\x80\x01"
-"""What stands before the 128 bytes of each frame: feature (134 bytes) { bytes_list (131) { value (128) } }."""
+"""Bytes before the 128 values of each frame: feature (134 bytes) { bytes_list (131) { value (128) } }."""
 
 
 def segment(data: bytes) -> EmbeddedSegment:
@@ -173,7 +173,7 @@ def segment(data: bytes) -> EmbeddedSegment:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and content of the length-delimited fields of a message; AudioSet's have no others.
+    """Yield number and content of the length-delimited fields of a message, the only kind in AudioSet's.
 
     Raises:
         ValueError: a field is of another kind or ends outside the message.
@@ -183,7 +183,7 @@ def fields(data: bytes) -> Iterator[tuple[int, bytes]]:
         tag, at = _varint(data, at)
         length, at = _varint(data, at)
         if tag & 7 != 2 or at + length > len(data):
-            raise ValueError("it is not the protocol-buffer message expected")
+            raise ValueError("it is not the expected protocol-buffer message")
         yield tag >> 3, data[at : at + length]
         at += length
 

@@ -1,1 +1,1 @@
-"""Waveform to features: each front-end is a module inside the model, so it is moved, counted and timed with it."""
+"""Front-ends, from waveform to features: modules inside the model, which are moved, counted and timed with it."""

@@ -1,9 +1,9 @@
-"""The one place that imports torchaudio.
+"""Import of torchaudio, in one place.
 
-torchaudio 2.11 is built for CUDA 13.0. Beside a torch of another build (CPU only, CUDA 13.2) its native library does
-not load, and `import torchaudio` fails although nearly all of its operators are plain Python. Where that is the
-reason, an empty `torchaudio._extension` stands in for the native one; operators that need the native library
-(`rnnt_loss`, `forced_align`) then raise when they are called. Any other failure is passed on.
+torchaudio 2.11 is built for CUDA 13.0. With a torch of another build (CPU only, CUDA 13.2) its native library does
+not load, and `import torchaudio` fails although nearly all of its operators are plain Python. If that is the
+reason, an empty `torchaudio._extension` replaces the native one; operators that need the native library
+(`rnnt_loss`, `forced_align`) then raise when they are called. Other failures are raised.
 """
 
 import sys
@@ -62,4 +62,4 @@ except (OSError, RuntimeError) as error:
 functional = torchaudio.functional
 transforms = torchaudio.transforms
 NATIVE: bool = torchaudio._extension._IS_TORCHAUDIO_EXT_AVAILABLE
-"""Whether torchaudio's native library is in use."""
+"""Whether torchaudio's native library is loaded."""

@@ -18,7 +18,7 @@ class CentredPower(FilterbankPower):
         hop: samples from frame to frame.
 
     Raises:
-        ModelError: there is no hop.
+        ModelError: `hop` is less than 1.
     """
 
     def __init__(self, filters: Tensor, hop: int) -> None:
@@ -34,7 +34,7 @@ class CentredPower(FilterbankPower):
         return 1 + samples // self.hop
 
     def before(self) -> int:
-        """Return the samples that the first frame begins before the clip does."""
+        """Return the number of samples between the start of the first frame and that of the clip."""
         return self.n_fft // 2
 
 
@@ -42,7 +42,7 @@ def transform_points(n_fft: int) -> int:
     """Return `n_fft`.
 
     Raises:
-        ModelError: it is no power of two, or less than 4.
+        ModelError: it is not a power of two, or is less than 4.
     """
     if n_fft < 4 or n_fft & (n_fft - 1):
         raise ModelError(f"n_fft must be a power of two ≥ 4, got {n_fft}")

@@ -1,8 +1,8 @@
 """Chroma: power of the spectrum in the twelve pitch classes, all octaves together (Ellis 2007, `librosa.chroma_stft`).
 
-Each point of the transform falls to the classes near its pitch by a Gaussian (sum of squares 1), and octaves near
-880 Hz weigh most (a Gaussian of two octaves). A frame is divided by its greatest class. The tuning is fixed at
-A = 440 Hz, librosa's with `tuning=0`, and never estimated: an estimate would hang on the whole clip.
+Each point of the transform contributes to the classes near its pitch by a Gaussian (sum of squares 1), and octaves near
+880 Hz have the highest weights (a Gaussian of two octaves). A frame is divided by its greatest class. The tuning is
+fixed at A = 440 Hz, librosa's with `tuning=0`, and not estimated, because an estimate would depend on the whole clip.
 """
 
 import math
@@ -14,13 +14,13 @@ from models.base import Frontend, ModelError
 from models.frontends.centred import CentredPower, transform_points
 
 CENTRE = 5.0
-"""Octave that weighs most, counted from A0 = 27.5 Hz: 880 Hz."""
+"""Octave with the highest weight, counted from A0 = 27.5 Hz: 880 Hz."""
 
 WIDTH = 2.0
 """Standard deviation of the weight of octaves, in octaves."""
 
 TINY = torch.finfo(torch.float32).tiny
-"""Greatest class of a frame below which it counts as silent."""
+"""A frame whose greatest class is below this is silent."""
 
 
 class Chroma(Frontend):
@@ -35,8 +35,7 @@ class Chroma(Frontend):
         hop: samples from frame to frame.
 
     Raises:
-        ModelError: `classes` is no multiple of 12, without which there is no C to begin at, or `n_fft` is no power of
-            two.
+        ModelError: `classes` is not a multiple of 12, which class 0 needs to be C, or `n_fft` is not a power of two.
     """
 
     def __init__(self, sample_rate: int, classes: int = 12, n_fft: int = 2048, hop: int = 512) -> None:
@@ -52,7 +51,7 @@ class Chroma(Frontend):
         return power / power.amax(1, keepdim=True).clamp(min=TINY)
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
+        """Return the multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
 
 
@@ -60,7 +59,7 @@ def chroma_filters(sample_rate: int, classes: int, n_fft: int) -> Tensor:
     """Return the share of each point of the transform in each class `(classes, n_fft / 2 + 1)`, float64."""
     frequency = torch.arange(1, n_fft, dtype=torch.float64) * sample_rate / n_fft
     pitch = classes * torch.log2(frequency / (440 / 16))  # in classes above A0
-    pitch = torch.cat([pitch[:1] - 1.5 * classes, pitch])  # 0 Hz, which has none: far below, and broad
+    pitch = torch.cat([pitch[:1] - 1.5 * classes, pitch])  # 0 Hz has no pitch: far below, and broad
     width = torch.cat([pitch.diff().clamp(min=1), pitch.new_ones(1)])  # of a point, in classes
     half = math.floor(classes / 2 + 0.5)
     away = (pitch - torch.arange(classes, dtype=torch.float64)[:, None] + half).remainder(classes) - half

@@ -1,14 +1,14 @@
-"""Constant-Q transform: a note a bin, each heard through a window of the same number of periods (Brown 1991).
+"""Constant-Q transform: one bin per note, each with a window of the same number of periods (Brown 1991).
 
 The filters are librosa's (`librosa.filters.wavelet`, Hann window, L1 norm, times the root of their length), and bin k
-of frame t is |Σ_q g_k[q] x[hop · t + q]| at the clip's own sample rate. librosa takes the same sum octave by octave
-from a clip that it halves again and again, and leaves out the weakest hundredth of each filter; ours does neither and
-is nearer to the definition. Tuning is not estimated: `f_min` is what it says.
+of frame t is |Σ_q g_k[q] x[hop · t + q]| at the clip's own sample rate. librosa computes the sum octave by octave from
+a clip that it repeatedly downsamples, and drops the weakest hundredth of each filter. This code does neither and is
+closer to the definition. Tuning is not estimated: `f_min` is exact.
 
-The sum is taken in the frequency domain. A block of N = hop · M samples has a spectrum of N points; a filter's answer
-there is a product, and of the product's inverse transform only every hop-th value is wanted. That is the inverse
-transform of M points of the product folded modulo M: point m of it is Σ_r X[rM + m] G_k[rM + m], M small matrix
-products. Each octave takes those r alone in which its filters answer. Blocks overlap by the longest filter.
+The sum is computed in the frequency domain. A block of N = hop · M samples has a spectrum of N points. There a filter
+is a product, and only every hop-th value of the product's inverse transform is needed. That is the inverse transform of
+M points of the product folded modulo M: point m of it is Σ_r X[rM + m] G_k[rM + m], M small matrix products. Each
+octave uses only those r in which its filters are not zero. Blocks overlap by the longest filter.
 """
 
 import math
@@ -24,13 +24,13 @@ C1 = 440 * 2 ** (-45 / 12)
 """Lowest note, 32.70 Hz: 45 semitones below the concert pitch."""
 
 FLOOR = 1e-10
-"""Power below which a bin counts as silent: -100 dB."""
+"""A bin with less power is silent: -100 dB."""
 
 LEFT_OUT = 1e-6
-"""Share of a filter's energy that may lie in points that are not computed: -60 dB."""
+"""Largest share of a filter's energy in points that are not computed: -60 dB."""
 
 HANN_BANDWIDTH = 1.50018310546875
-"""Equivalent noise bandwidth of the Hann window in points, as librosa has it: what must lie below half the rate."""
+"""Equivalent noise bandwidth of the Hann window in points, as in librosa: it has to lie below half the rate."""
 
 
 class CQT(Frontend):
@@ -44,10 +44,10 @@ class CQT(Frontend):
         bins_per_octave: bins in a doubling of frequency.
         f_min: frequency of the first bin, in hertz.
         hop: samples from frame to frame.
-        decibels: whether 20 log10(magnitude), at least -100 dB, is returned rather than the magnitude.
+        decibels: whether 20 log10(magnitude), at least -100 dB, is returned instead of the magnitude.
 
     Raises:
-        ModelError: there is no bin, or a bin's band reaches beyond half the sample rate.
+        ModelError: there is no bin, or a bin's band exceeds half the sample rate.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class CQT(Frontend):
         self.decibels = decibels
         frequencies = [f_min * 2 ** (k / bins_per_octave) for k in range(bins)]
         longest = quality * sample_rate / f_min  # samples
-        self.lead = math.ceil((longest / 2 + 1) / hop)  # frames that a filter reaches to either side
+        self.lead = math.ceil((longest / 2 + 1) / hop)  # frames that a filter extends to either side
         self.points = _round_points(8 * self.lead)
         rows: list[int] = []
         self.last = 0
@@ -95,7 +95,7 @@ class CQT(Frontend):
         """Map `(B, S)` to `(B, F, T)`."""
         with full_precision(waveform.device.type):
             frames = 1 + waveform.shape[1] // self.hop
-            whole = self.points - 2 * self.lead  # frames of a block that no filter leaves
+            whole = self.points - 2 * self.lead  # frames of a block whose filters lie inside it
             blocks = -(-frames // whole)
             length = ((blocks - 1) * whole + self.points) * self.hop
             before = self.lead * self.hop
@@ -121,7 +121,7 @@ class CQT(Frontend):
         return rows[..., first : first + answers.shape[1]] @ answers
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples: the transforms of its blocks, and four a complex product."""
+        """Return the multiply-adds for one clip of `samples` samples, four for a complex product."""
         frames = 1 + samples // self.hop
         blocks = -(-frames // (self.points - 2 * self.lead))
         n = self.points * self.hop
@@ -134,9 +134,9 @@ class CQT(Frontend):
 
 
 def _round_points(least: int) -> int:
-    """Return the smallest number of the form 5 · 2^n that is not less.
+    """Return the smallest number of the form 5 · 2^n that is at least as large.
 
-    MKL's real transforms of 5 · 2^14 points take half the time a point that those of 2^16 or 3 · 2^15 take.
+    MKL's real transforms of 5 · 2^14 points take half as long per point as those of 2^16 or 3 · 2^15 points.
     """
     n = 10
     while n < least:
@@ -145,14 +145,14 @@ def _round_points(least: int) -> int:
 
 
 def _answers(frequencies: list[float], sample_rate: int, quality: float, hop: int, points: int) -> tuple[int, Tensor]:
-    """Return the first row of `points` points in which the filters answer, and their answers `(points, rows, bins)`.
+    """Return the first row of `points` points where filters are not zero, and their values `(points, rows, bins)`.
 
-    They are in complex64, times 1 / hop: the inverse transform divides by its own points, not by the block's.
+    Values are complex64, times 1 / hop, because the inverse transform divides by its own points, not by the block's.
     """
     n = hop * points
     answers = []
     for frequency in frequencies:
-        length = quality * sample_rate / frequency  # not whole; librosa takes these samples of it
+        length = quality * sample_rate / frequency  # not an integer; these are librosa's samples
         q = torch.arange(math.floor(-length / 2), math.floor(length / 2), dtype=torch.float64)
         window = torch.hann_window(len(q), dtype=torch.float64)
         g = torch.polar(window / window.sum() * math.sqrt(length), 2 * math.pi * frequency / sample_rate * q)

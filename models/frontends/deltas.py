@@ -1,9 +1,9 @@
 """Slopes of features over time, for any front-end.
 
-The slope of a feature c at frame t is that of the least-squares line through the `reach` frames on either side,
-Σ n (c[t + n] - c[t - n]) / (2 Σ n²), the first and the last frame repeated beyond the ends: the convention of HTK and
-python_speech_features (`delta(feat, 2)`), and librosa's `delta(width=5, mode="nearest")`. The second one is the slope
-of slopes, not librosa's `order=2`.
+The slope of a feature c at frame t is the slope of the least-squares line through the `reach` frames on either side, Σ
+n (c[t + n] - c[t - n]) / (2 Σ n²), with the first and the last frame repeated beyond the ends: the convention of HTK
+and python_speech_features (`delta(feat, 2)`), and librosa's `delta(width=5, mode="nearest")`. The second differences
+are slopes of slopes, not librosa's `order=2`.
 """
 
 import copy
@@ -24,7 +24,7 @@ class Deltas(Frontend):
         reach: frames on either side.
 
     Raises:
-        ModelError: no frame on either side.
+        ModelError: `reach` is less than 1.
     """
 
     weights: Tensor
@@ -52,8 +52,8 @@ class Deltas(Frontend):
             return F.conv1d(rows, self.weights).view_as(x)
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
-        twin = copy.deepcopy(self.frontend).to("meta")  # only shapes are wanted
+        """Return the multiply-adds for one clip of `samples` samples."""
+        twin = copy.deepcopy(self.frontend).to("meta")  # only shapes are needed
         values: int = twin(torch.empty(1, samples, device="meta")).numel()
         own: int = 2 * values * self.weights.numel()
         return self.frontend.macs(samples) + own

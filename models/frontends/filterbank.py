@@ -1,8 +1,8 @@
 """Power in the bands of any filterbank: the common part of the log-mel spectrogram and of the cepstral coefficients.
 
-On a CPU without gradients a batch is taken clip by clip and in pieces of frames that stay in the cache: window, real
-Fourier transform, squares, filters and what follows them frame by frame (logarithm, cosine transform) before the next
-piece is touched. Elsewhere the same mathematics is done in bulk, where it is differentiable and can be exported.
+On a CPU without gradients, clips are processed one by one in pieces of frames that fit the processor's cache: window,
+real Fourier transform, squares, filters and a tail (logarithm, cosine transform), before the next piece. Elsewhere a
+whole batch is computed at once, which is differentiable and can be exported.
 """
 
 import math
@@ -19,34 +19,34 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from models.base import ModelError
 
 PIECE = 786_432
-"""Points of a piece on one thread, 768 frames of 1,024: 3 MB. With less, the transform is prepared too often."""
+"""Points of a piece on one thread, 768 frames of 1,024: 3 MB. Smaller pieces prepare the transform too often."""
 GROUP = 16
-"""Bands of one matrix product: fewer waste the product's width, more take in points that are zero in most of them."""
+"""Bands of one matrix product: fewer waste the product's width, more include points with zero weight in most bands."""
 
 _EXPANDED = WeakTensorKeyDictionary()
-"""The filters' weights as the product takes them, made when they are first used."""
+"""Weights of the filters in the layout of the product, computed at first use."""
 
 KEPT = 2**21
-"""Values, 8 MB, up to which a thread keeps the memory it works in: fresh memory costs an eighth of the time."""
+"""Largest working memory, in values (8 MB), that a thread keeps: allocating it again costs an eighth of the time."""
 
 _SCRATCH = threading.local()
 
 Tail = Callable[[Tensor], Tensor]
-"""What follows the filters, frame by frame: `(..., F)` to `(..., F')`."""
+"""Function applied to each frame after the filters: `(..., F)` to `(..., F')`."""
 
 
 class FilterbankPower(nn.Module, ABC):
-    """Waveform `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it `(B, F', T)`.
+    """Waveform `(B, S)` to power in bands `(B, F, T)`, or with a tail to its results `(B, F', T)`.
 
-    Subclasses say how many frames a clip has and where the first one begins.
+    Subclasses define the number of frames and the start of the first one.
 
     Args:
         window: the window `(W,)`, which is centred in the transform.
         filters: weights of the power at every point of the transform `(F, n_fft / 2 + 1)`.
         n_fft: points of the Fourier transform.
         hop: samples between frames.
-        preemphasis: share of the sample before that is taken off each sample; 0 for none.
-        reflect: whether the clip is reflected at its ends, where it is long enough; otherwise zeros go on.
+        preemphasis: share of the previous sample that is subtracted from each sample; 0 for none.
+        reflect: whether the clip is reflected at its ends, where it is long enough; otherwise it is padded with zeros.
 
     Raises:
         ModelError: the window is longer than the transform.
@@ -78,23 +78,23 @@ class FilterbankPower(nn.Module, ABC):
 
     @abstractmethod
     def before(self) -> int:
-        """Return the samples that the first frame begins before the clip does."""
+        """Return the number of samples between the start of the first frame and that of the clip."""
 
     def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail."""
-        # Half precision would overflow where a clip is loud and lose it where it is quiet.
+        # In half precision, loud clips would overflow and quiet ones vanish.
         with full_precision(waveform.device.type):
             waveform = waveform.to(self.window)
             return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
 
     def _ends(self, samples: int) -> tuple[int, int, int]:
-        """Return how many samples the frames take, how many of these are before the clip and how many after it."""
+        """Return the number of samples of all frames, and the numbers of these before and after the clip."""
         length = (self.frames(samples) - 1) * self.hop + self.n_fft
         before = self.before()
         return length, before, max(0, length - before - samples)
 
     def _reflects(self, samples: int) -> bool:
-        """Whether the ends are reflected: what a clip is too short for is filled with zeros."""
+        """Return whether the ends are reflected; a clip that is too short for it is padded with zeros."""
         length, before, after = self._ends(samples)
         return self.reflect and max(before, after) < length - before - after
 
@@ -144,7 +144,7 @@ class FilterbankPower(nn.Module, ABC):
         bands, points = self.filters.shape
         frames = self.frames(waveform.shape[1])
         pieces = -(-frames // max(1, PIECE // self.n_fft * torch.get_num_threads()))
-        piece = -(-frames // pieces)  # all alike, but for the last one
+        piece = -(-frames // pieces)  # all of one size, except the last one
         before = (self.n_fft - len(self.window)) // 2
         if self.filters not in _EXPANDED:
             _EXPANDED[self.filters] = self._expanded()
@@ -175,7 +175,7 @@ class FilterbankPower(nn.Module, ABC):
     def _expanded(self) -> list[Tensor]:
         """Return each group's weights `(2 points, bands)`.
 
-        A real and an imaginary part have the same weight, so their squares need not be added first.
+        Real and imaginary parts have the same weight, so their squares are not added first.
         """
         return [
             self.filters[first:end, low:high].T[:, None].expand(-1, 2, -1).reshape(-1, end - first)
@@ -201,7 +201,7 @@ def _points(filters: Tensor) -> tuple[int, int]:
 
 
 def _scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """Return float32 tensors of these shapes with anything in them, this thread's until it asks again."""
+    """Return uninitialised float32 tensors of these shapes, valid until this thread's next call."""
     sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]  # each on a cache line
     buffer: Tensor | None = getattr(_SCRATCH, "buffer", None)
     if buffer is None or len(buffer) < sum(sizes):

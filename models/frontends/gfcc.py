@@ -140,6 +140,6 @@ class GFCC(Frontend):
         return (power.clamp(min=FLOOR).log() / 3).exp() @ self.dct.T  # faster than a power of 1/3
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
+        """Return the multiply-adds for one clip of `samples` samples."""
         emphasis = samples if self.power.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()

@@ -59,7 +59,7 @@ class LogMel(Frontend):
         return features
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
+        """Return the multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
 
 

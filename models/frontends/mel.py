@@ -59,7 +59,7 @@ class MelPower(FilterbankPower):
         empty = int((filters.amax(0) == 0).sum())
         if empty:
             raise ModelError(
-                f"{empty} of {bands} mel bands hold no point of a {n_fft}-point transform at {sample_rate} Hz: "
+                f"{empty} of {bands} mel bands contain no point of a {n_fft}-point transform at {sample_rate} Hz: "
                 f"use fewer bands or a larger n_fft"
             )
         hop = max(1, round(sample_rate / frames_per_second))

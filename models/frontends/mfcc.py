@@ -81,7 +81,7 @@ class MFCC(Frontend):
         return cepstrum
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
+        """Return the multiply-adds for one clip of `samples` samples."""
         emphasis = samples if self.power.preemphasis else 0
         return emphasis + self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
@@ -143,7 +143,7 @@ class LibrosaMFCC(Frontend):
             return self.dct @ (level - floor).clamp(min=0) + floor * self.constant
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip of `samples` samples."""
+        """Return the multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples) + self.power.frames(samples) * self.dct.numel()
 
 

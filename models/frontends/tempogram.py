@@ -79,7 +79,7 @@ class Tempogram(Frontend):
         return F.pad(rise, (self.late, 0))[:, : decibels.shape[2]]
 
     def _framed(self, onsets: Tensor) -> Tensor:
-        """Map `(B, T)` to windows about each frame `(B, T, F)`; beyond the ends onsets fall to 0 on a straight line."""
+        """Map `(B, T)` to windows about each frame `(B, T, F)`; beyond the ends, onsets decrease linearly to 0."""
         half = self.lags // 2
         ramp = torch.arange(half, dtype=onsets.dtype, device=onsets.device) / half
         padded = torch.cat([onsets[:, :1] * ramp, onsets, onsets[:, -1:] * ramp.flip(0)], 1)
@@ -95,7 +95,7 @@ class Tempogram(Frontend):
         return normalised.transpose(1, 2)
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds for one clip: the mel power, and for each frame its window, two transforms and the squares."""
+        """Return the multiply-adds for one clip: mel power, and a window, two transforms and squares for each frame."""
         n = self.points
         transform = round(4 * (n / 2) * math.log2(n))
         return self.power.macs(samples) + self.power.frames(samples) * (self.lags + 2 * transform + n + 2)
@@ -107,7 +107,7 @@ def to_decibels(power: Tensor) -> Tensor:
 
 
 def _fast_points(least: int) -> int:
-    """Return the smallest even number with no prime factor above 5 that is not less: its transform is fast."""
+    """Return the smallest even number ≥ this one without a prime factor above 5, for a fast transform."""
     n = least + least % 2
     while True:
         rest = n

@@ -1,4 +1,4 @@
-"""For models that listen to the samples themselves."""
+"""Front-end of models that take the samples themselves."""
 
 from torch import Tensor
 
@@ -21,5 +21,5 @@ class Waveform(Frontend):
         return waveform[:, None]
 
     def macs(self, samples: int) -> int:
-        """Nothing is computed."""
+        """Return 0: nothing is computed."""
         return 0

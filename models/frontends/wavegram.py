@@ -1,13 +1,14 @@
 """Wavegram: a spectrogram whose bands are learned from the samples by convolutions.
 
-`Wavegram` is that of PANNs (Kong et al. 2020, https://arxiv.org/abs/1912.10211): a convolution of 11 samples every 5,
-then three blocks of two convolutions (the second dilated) that pool time by 4; 128 channels every 320 samples. The
-paper's models then look at them as 32 bands in 4 channels through a two-dimensional block, which stays theirs.
+`Wavegram` is the one of PANNs (Kong et al. 2020, https://arxiv.org/abs/1912.10211): a convolution of 11 samples every
+5, then three blocks of two convolutions (the second dilated) that pool time by 4; 128 channels every 320 samples. The
+paper's models then process them as 32 bands in 4 channels by a two-dimensional block, which is part of the models.
 
-`StridedWavegram` goes before a RANN, whose talk ("multiple features") names a learned front-end and whose published
-counts hold none. Its layers could not be recovered; these are our choice, and arguments: four strided convolutions,
-each with batch norm and leaky ReLU as in RANN's blocks, up to 128 channels, the mel bands' number; strides 5, 4, 4, 4,
-so 320 samples as in RANN's spectrogram at 44.1 kHz; each kernel twice its stride and one more, so that windows overlap.
+`StridedWavegram` is for RANN: a talk on it ("multiple features") names a learned front-end, which its published counts
+do not include. Its layers are not published; these are our choice, and can be changed by arguments: four strided
+convolutions, each with batch norm and leaky ReLU as in RANN's blocks, up to 128 channels, the number of mel bands;
+strides 5, 4, 4, 4, so 320 samples as in RANN's spectrogram at 44.1 kHz; each kernel is twice its stride plus one, so
+that windows overlap.
 """
 
 import math
@@ -41,12 +42,12 @@ class Wavegram(Frontend):
 
     Args:
         sample_rate: of the waveform, in hertz.
-        channels: of the first convolution and of each block; the last is F.
-        kernel: samples of the first convolution, odd.
-        stride: of the first convolution, in samples.
+        channels: channels of the first convolution and of each block; the last is F.
+        kernel: samples of the first convolution's kernel, odd.
+        stride: stride of the first convolution, in samples.
 
     Raises:
-        ModelError: these make no network, or a clip is shorter than one frame.
+        ModelError: the arguments are out of range, or a clip is shorter than one frame.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Wavegram(Frontend):
         return bands
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds of the convolutions for one clip of `samples` samples."""
+        """Return the multiply-adds of the convolutions for one clip of `samples` samples."""
         frames = _outputs(self.conv, samples)
         total = frames * self.conv.weight.numel()
         for block in self.blocks:
@@ -88,8 +89,8 @@ class StridedWavegram(Frontend):
 
     Args:
         sample_rate: of the waveform, in hertz.
-        channels: of each convolution; the last is F.
-        strides: of each convolution.
+        channels: channels of each convolution; the last is F.
+        strides: stride of each convolution.
 
     Raises:
         ModelError: there is not one stride ≥ 1 for each number of channels ≥ 1.
@@ -123,7 +124,7 @@ class StridedWavegram(Frontend):
         return bands
 
     def macs(self, samples: int) -> int:
-        """Multiply-adds of the convolutions for one clip of `samples` samples."""
+        """Return the multiply-adds of the convolutions for one clip of `samples` samples."""
         total = 0
         for layer in self.layers:
             if isinstance(layer, nn.Conv1d):
@@ -133,20 +134,20 @@ class StridedWavegram(Frontend):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Start convolutions as PANNs do: uniform, of the variance that keeps the signal's (Glorot)."""
+    """Initialise convolutions as PANNs do: uniform, with Glorot's variance."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv1d):
             nn.init.xavier_uniform_(layer.weight)
 
 
 def _outputs(conv: nn.Conv1d, samples: int) -> int:
-    """Return how many values of a channel the convolution makes of `samples` values."""
+    """Return the number of output values of the convolution for `samples` input values."""
     padding = conv.padding[0]
     assert isinstance(padding, int)
     return (samples + 2 * padding - conv.kernel_size[0]) // conv.stride[0] + 1
 
 
 def _check_length(waveform: Tensor, hop: int) -> None:
-    """Refuse clips without a frame."""
+    """Raise `ModelError` for clips shorter than a frame."""
     if waveform.shape[1] < hop:
         raise ModelError(f"a clip of {waveform.shape[1]} samples is shorter than one frame of {hop}: pad it with zeros")

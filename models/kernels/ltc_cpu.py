@@ -1,6 +1,6 @@
 """The liquid layer's solver for a CPU in float32, compiled by numba: same numbers as `models.ltc`, which defines them.
 
-All frames and sub-steps are one call. The backward pass keeps states and divisors alone and computes the sigmoids anew.
+All frames and sub-steps are one call. The backward pass keeps only states and divisors and computes the sigmoids again.
 There are two ways to lay the work out in vectors (`models.kernels.simd`), of which the one with fewer vectors is taken:
 
 * dense: a vector of neurons, clip by clip, over all pairs of source and neuron, absent ones with weight 0; backwards a
@@ -12,7 +12,7 @@ are its. `current` and `conductance` are Σ w s erev and Σ w s, with what else 
 fraction line.
 
 numba rather than a C++ extension: its wheels bring the compiler, so nobody needs one. The first call compiles for some
-seconds, once per machine where the cache beside this file can be written.
+seconds, once per machine where the cache next to this file can be written.
 """
 
 import math
@@ -332,7 +332,7 @@ class Solve(torch.autograd.Function):
             inputs = layout.inputs(x_i)
             known = (
                 inputs,
-                layout.state(c_i, 1.0),  # 1, lest the columns beyond the last divide by 0
+                layout.state(c_i, 1.0),  # 1, so that columns past the last do not divide by 0
                 unfolds,
                 Synapses.of(synapses, heard, max(-inputs.min(), inputs.max()), layout),
                 Synapses.of(own, felt, bound, layout),

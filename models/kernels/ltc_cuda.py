@@ -2,7 +2,7 @@
 
 One program a clip runs through all frames and sub-steps with the parameters of all its synapses on the chip, absent
 ones with weight 0. A call is two launches, inputs and then neurons; its backward pass is two and a sum over the clips.
-That pass keeps states and divisors alone and computes the sigmoids anew. Up to 128 inputs and neurons fit.
+That pass keeps only states and divisors and computes the sigmoids again. Up to 128 inputs and neurons fit.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def _share(a, b, v):
 
 
 @triton.jit
-def _listen(x, parameters, sums, frames, batch, inputs, units, height: tl.constexpr, width: tl.constexpr):
+def _synapses(x, parameters, sums, frames, batch, inputs, units, height: tl.constexpr, width: tl.constexpr):
     """Fill `sums (2, T, B, U)`, Σ w s erev and Σ w s, from inputs `(T, B, I)`."""
     clip = tl.program_id(0)
     i, u = tl.arange(0, height), tl.arange(0, width)
@@ -137,10 +137,10 @@ def _run_back(
 
 
 @triton.jit
-def _listen_back(
+def _synapses_backward(
     d_sums, x, parameters, d_x, found, frames, batch, inputs, units, height: tl.constexpr, width: tl.constexpr
 ):
-    """Fill the gradients of `_listen`'s inputs, and of its parameters for each clip."""
+    """Fill the gradients of `_synapses`'s inputs, and of its parameters for each clip."""
     clip = tl.program_id(0)
     i, u = tl.arange(0, height), tl.arange(0, width)
     a, b = _tile(parameters, 0, inputs, units, height, width), _tile(parameters, 1, inputs, units, height, width)
@@ -188,7 +188,7 @@ class Solve(torch.autograd.Function):
         states, divisors = x.new_empty(frames * unfolds + 1, batch, units), x.new_empty(frames * unfolds, batch, units)
         states[0] = v
         warps = 8 if max(sizes) <= 64 else 16
-        _listen[(batch,)](x, from_inputs, sums, frames, batch, inputs, units, *sizes, num_warps=warps)
+        _synapses[(batch,)](x, from_inputs, sums, frames, batch, inputs, units, *sizes, num_warps=warps)
         _run[(batch,)](
             sums, whole, p, q, between, states, divisors, frames, unfolds, batch, units, *strides, sizes[1],
             num_warps=warps,
@@ -211,7 +211,7 @@ class Solve(torch.autograd.Function):
             gradient.contiguous(), c, between, states, divisors, d_sums, d_v, d_c, found,
             frames, unfolds, batch, inputs, units, *strides, sizes[1], num_warps=warps,
         )  # fmt: skip
-        _listen_back[(batch,)](
+        _synapses_backward[(batch,)](
             d_sums, x, from_inputs, d_x, found, frames, batch, inputs, units, *sizes, num_warps=warps
         )
         whole = found.sum(0)

@@ -1,4 +1,4 @@
-"""Dropout whose draws are cheap on the CPU: sixteen random bits a value, where torch draws a whole number for each."""
+"""Dropout that is cheap on the CPU: sixteen random bits a value, where torch draws a full number for each."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,9 @@ LEVELS = 1 << 16
 
 
 class CheapDropout(nn.Dropout):
-    """`nn.Dropout`, except that on the CPU `p` is rounded to 1/65,536, and that the draws are other ones.
+    """`nn.Dropout` with other random numbers; on the CPU `p` is rounded to 1/65,536.
 
-    They come from torch's generator, so a seed repeats them. It pays where the layer behind it is small.
+    The random numbers come from torch's generator, so a seed repeats them. It is faster where the next layer is small.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""How linear and recurrent layers are drawn, for studies of it.
+"""Initialisation of linear and recurrent layers, for studies of its effect.
 
-Glorot & Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal); "normal" and "uniform" have the
-one size that Keras gives them whatever the layer's, a deviation of 0.05 and the range -0.05 to 0.05.
+Glorot & Bengio 2010 (xavier), He et al. 2015 (kaiming), Saxe et al. 2014 (orthogonal); "normal" and "uniform" have
+Keras' fixed scale for layers of any size, a deviation of 0.05 and the range -0.05 to 0.05.
 """
 
 from collections.abc import Callable
@@ -25,12 +25,12 @@ _DRAWS: dict[str, Callable[[Tensor], Any]] = {
 
 
 def initialise(model: nn.Module, initialisation: Initialisation) -> None:
-    """Draw the matrices of all linear and LSTM layers of `model` anew, their biases 0; "default" leaves PyTorch's.
+    """Initialise all linear and LSTM layers of `model`, biases at 0; "default" keeps PyTorch's initialisation.
 
-    The four gates of an LSTM are drawn apart, each as a layer of its own.
+    Each of the four gates of an LSTM is initialised as a layer of its own.
 
     Raises:
-        ModelError: there is no such initialisation.
+        ModelError: the name is unknown.
     """
     if initialisation == "default":
         return

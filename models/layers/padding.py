@@ -1,4 +1,4 @@
-"""Which frames of a sequence are padding: those at the end that are all zero, as in AudioSet's shorter embeddings."""
+"""Padding of sequences: the frames at the end that are all zero, as in AudioSet's shorter embeddings."""
 
 from typing import Literal
 
@@ -11,19 +11,19 @@ Padding = Literal["masked", "unmasked"]
 
 
 def check(padding: str) -> None:
-    """Refuse what is no `Padding`.
+    """Check a value of `Padding`.
 
     Raises:
-        ModelError: it is another word.
+        ModelError: it is neither "masked" nor "unmasked".
     """
     if padding not in ("masked", "unmasked"):
         raise ModelError(f"padding is 'masked' or 'unmasked', not {padding!r}")
 
 
 def real_frames(features: Tensor, padding: Padding) -> Tensor:
-    """Return which frames of `(B, F, T)` are none of the padding `(B, T)`, the first ones and at least one of a clip.
+    """Return which frames of `(B, F, T)` are not padding `(B, T)`, at least one in each clip.
 
-    A zero frame before one that is not zero is silence, no padding; "unmasked", so is every zero frame.
+    A zero frame before a nonzero one is silence and not padding; with "unmasked" no frame is padding.
     """
     frames = torch.arange(features.shape[2], device=features.device)  # (T,)
     if padding == "unmasked":

@@ -115,11 +115,11 @@ def test_leaks_are_refused(tmp_path: Path, shards: int) -> None:
     ("old", "new", "said"),
     [
         ('"/m/09x0r,/m/05zppz"', '"/m/09x0r,/m/none"', "line 4: label '/m/none' is not in class_labels_indices.csv"),
-        (", 0.000, 10.000", ", zero, 10.000", "line 4: 'zero' and '10.000' are no seconds"),
+        (", 0.000, 10.000", ", zero, 10.000", "line 4: 'zero' and '10.000' are not numbers of seconds"),
         (", 0.000, 10.000", ", 10.000, 0.000", "line 4: no clip lasts from 10 to 0 s"),
         (", 0.000, 10.000", ", nan, 10.000", "line 4: no clip lasts"),
         (", 0.000, 10.000", "", "line 4 has 2 cells"),
-        ("-b00000001_", "-b00000000_", "line 5: video '-b00000000_' stands above"),
+        ("-b00000001_", "-b00000000_", "line 5: video '-b00000000_' is listed above"),
         ('"/m/09x0r,/m/05zppz"', '"/m/09x0r', "cannot be read|has"),
         ('"/m/09x0r,/m/05zppz"', '""', r"line 4 has 4 cells \(1 empty\)"),
     ],

@@ -103,7 +103,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 )
 def test_a_whole_record_of_something_else_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.tfrecord").write_bytes(fake.record(data))
-    with pytest.raises(DataError, match=r"x\.tfrecord'.* byte 0 is no AudioSet segment"):
+    with pytest.raises(DataError, match=r"x\.tfrecord'.* byte 0 is not an AudioSet segment"):
         parse([tmp_path / "x.tfrecord"])
 
 

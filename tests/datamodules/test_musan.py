@@ -242,7 +242,7 @@ def test_an_index_beside_the_corpus_names_the_sources(tmp_path):
             lambda row: [row[0], "noise", *row[2:]] if row[0].endswith("fma-0003.wav") else row,
             "line 5: .*is 'noise' and",
         ),
-        (lambda row: ["music/fma/music-fma-0000.wav", *row[1:]], "line 3: .*stands in line 2 already"),
+        (lambda row: ["music/fma/music-fma-0000.wav", *row[1:]], "line 3: .*is in line 2 already"),
         (lambda row: [*row[:2], "", *row[3:]], "line 2 has 5 cells"),
     ],
 )

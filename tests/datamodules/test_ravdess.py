@@ -126,8 +126,8 @@ def test_only_the_actors_folders_are_read(tmp_path: Path) -> None:
         ("03-01-02-01-01-01-25.wav", "has 25 in place 7, not 01 to 24"),
         ("03-01-02-01-01-01-04.wav", "is of actor 04"),
         ("03-01-01-02-01-01-03.wav", "neutral with strong"),
-        ("03-01-02-01-01-01-03.flac", r"stands there as 03-01-02-01-01-01-03\.\w+ too"),
-        ("03-01-02-01-01-01-03.mp4", "extract its sound"),
+        ("03-01-02-01-01-01-03.flac", r"exists as 03-01-02-01-01-01-03\.\w+, too"),
+        ("03-01-02-01-01-01-03.mp4", "extract its audio"),
         ("03-01-02-01-01-01-03 (1).wav", "seven numbers"),
         ("03-01-02-01-01-01.wav", "seven numbers"),
         ("3-1-2-1-1-1-3.wav", "seven numbers"),
@@ -152,7 +152,8 @@ def test_all_wrong_names_at_once(tmp_path: Path) -> None:
     (tmp_path / "actor_08").mkdir()
     (tmp_path / "Actor_02" / "copy.wav").touch()
     with pytest.raises(
-        DataError, match=r"4 entries.*Actor_02/copy\.wav.*Actor_25 is none of.*Actor_7 is none of.*actor_08 is none"
+        DataError,
+        match=r"4 entries.*Actor_02/copy\.wav.*Actor_25 is not one of.*Actor_7 is not one of.*actor_08 is not one",
     ):
         read(tmp_path)
 

@@ -107,7 +107,7 @@ def test_a_linear_model_on_the_mean_spectrum_is_not_enough(full: Synthetic) -> N
 
 @pytest.mark.parametrize("arguments", [{"clips_per_class": 9}, {"clip_seconds": 0.1}, {"sample_rate": 4_000}])
 def test_impossible_sizes_are_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(DataError, match="needed are"):
+    with pytest.raises(DataError, match="need clips_per_class"):
         Synthetic(**arguments)
 
 

@@ -172,8 +172,8 @@ def test_silence_is_no_leak(tmp_path: Path, shards: int) -> None:
         ("-v_00000000,30,", "-v_00000000,soon,", "line 1: start 'soon'"),
         ("-v_00000000,30,", "-v_00000000,-30,", "line 1: start '-30'"),
         ("siren,train", "siren,val", "line 1: split 'val'"),
-        ("-v_00000000,70,", "-v_00000000,30,", r"line 2: the clip -v_00000000_000030 stands in line 1"),
-        ("-v_00000000,30,ambulance siren", "-v_00000000,30,siren", "label 'siren' of vggsound.csv is no class"),
+        ("-v_00000000,70,", "-v_00000000,30,", r"line 2: the clip -v_00000000_000030 is in line 1"),
+        ("-v_00000000,30,ambulance siren", "-v_00000000,30,siren", "label 'siren' of vggsound.csv is not a class"),
         (",train", "", "line 1 has 3 cells"),
         (',"pigeon', ",pigeon", "has 5 cells"),
     ],
@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     root = fake.write(tmp_path / "a")
     (root / "audio" / f"{fake.video(0)}_30.flac").write_bytes(sound(0))
     with pytest.raises(
-        DataError, match=r"1 clips are there twice: audio/-v_00000000_000030.wav and .*_30.flac: remove"
+        DataError, match=r"1 clips are on disk twice: audio/-v_00000000_000030.wav and .*_30.flac: remove"
     ):
         VGGSound(root, **BRIEF).setup()
     root = fake.write(tmp_path / "b")

@@ -360,9 +360,9 @@ def test_what_is_no_wiring_or_no_state_is_refused() -> None:
     with pytest.raises(ModelError, match=r"a wiring of models\.wirings, not str"):
         LTCLayer(3, "AutoNCP")  # type: ignore[arg-type]
     x, v = torch.randn(2, 4, 3), torch.zeros(2, 5)
-    with pytest.raises(ModelError, match="with mixed_memory a pair"):
+    with pytest.raises(ModelError, match=r"a pair of tensors .* with mixed_memory"):
         LTCLayer(3, 5)(x, (v, v))
-    with pytest.raises(ModelError, match="with mixed_memory a pair"):
+    with pytest.raises(ModelError, match=r"a pair of tensors .* with mixed_memory"):
         LTCLayer(3, 5, mixed_memory=True)(x, v)
-    with pytest.raises(ModelError, match="a frame at least"):
+    with pytest.raises(ModelError, match="at least one frame"):
         LTCLayer(3, 5)(x[:, :0])

@@ -126,10 +126,10 @@ def test_wrong_files_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def build(path: Path) -> MobileNet:
         return MobileNet(NoFrontend(), 64, 50, 3, weights=str(path))
 
-    with pytest.raises(ModelError, match="is not there: get a file"):
+    with pytest.raises(ModelError, match="does not exist: download a file"):
         build(tmp_path / "none.npz")
     (tmp_path / "page.npz").write_text("<html>")
-    with pytest.raises(ModelError, match=r"is no \.h5 or \.npz file"):
+    with pytest.raises(ModelError, match=r"is not an \.h5 or \.npz file"):
         build(tmp_path / "page.npz")
     with pytest.raises(ModelError, match="for another alpha"):
         build(saved(tmp_path / "wide.npz", keras_arrays(0.5)))
@@ -164,7 +164,7 @@ def test_imagenet_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(pooch, "retrieve", refuse)
     with pytest.raises(ModelError, match=r"cannot fetch https.*no route to host.*put the file into"):
         MobileNet(NoFrontend(), 64, 50, 3, weights="imagenet")
-    with pytest.raises(ModelError, match=r"are there for alpha 0.25, 0.5, 0.75, 1.0, not 0.3"):
+    with pytest.raises(ModelError, match=r"exist for alpha 0.25, 0.5, 0.75, 1.0, not 0.3"):
         MobileNet(NoFrontend(), 64, 50, 3, alpha=0.3, weights="imagenet")
 
 

@@ -30,14 +30,27 @@ def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
     values: dict[str, float | None] = {
         # the argmax of the logits, because probabilities may tie where logits do not
         "accuracy": float((logits.argmax(1) == targets).mean()),
-        # probabilities, because this function takes logits that happen to lie in [0, 1] for probabilities
-        "ece": float(multiclass_calibration_error(log_probabilities.exp(), y, num_classes=classes, n_bins=15)),
+        "ece": calibration_error(log_probabilities.exp(), y),
         "nll": float(torch.nn.functional.nll_loss(log_probabilities, y)),
     }
     if classes > 10:
         top5 = multiclass_accuracy(log_probabilities, y, num_classes=classes, average="micro", top_k=5)
         values["top5_accuracy"] = float(top5)
     return values
+
+
+def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> float:
+    """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599).
+
+    A bin contains its lower edge; the last one contains 1, too. torchmetrics rounds probabilities to 32 bits and puts
+    those that become 1 into a sixteenth bin, so they are limited to the next smaller number, 1 - 2^-24.
+
+    Args:
+        probabilities: `(N, C)`; not logits, because torchmetrics takes logits within [0, 1] for probabilities.
+        targets: `(N,)` class indices.
+    """
+    limited = probabilities.clamp(max=1 - 2**-24)
+    return float(multiclass_calibration_error(limited, targets, num_classes=limited.shape[1], n_bins=15))
 
 
 def one_or_other(logits: Matrix, targets: Indices, of: int) -> float:

@@ -169,11 +169,20 @@ def _numbered(spots: Sequence[_Spot], within: Box) -> list[Box]:
     return found
 
 
+def _offsets() -> Iterator[tuple[int, int]]:
+    """Yield places around a point: left, where no line of the front goes, then right, then above and below."""
+    yield from _offsets_within(0, 60)
+    yield from _offsets_within(60, 1000)
+
+
 @cache
-def _offsets() -> list[tuple[int, int]]:
-    """Return places around a point: left, where no line of the front goes, then right, then above and below."""
-    places = ((3 * x, 3 * y) for x in range(-140, 141) for y in range(-140, 141))
-    return sorted(places, key=lambda place: (math.hypot(place[0], 1.6 * place[1]), place))
+def _offsets_within(nearest: int, farthest: int) -> list[tuple[int, int]]:
+    """Return the places whose distance is above `nearest` and at most `farthest`, the nearest first."""
+    steps = min(140, farthest // 3)
+    places = ((3 * x, 3 * y) for x in range(-steps, steps + 1) for y in range(-steps, steps + 1))
+    distances = ((math.hypot(x, 1.6 * y), (x, y)) for x, y in places)
+    lowest = nearest if nearest else -1
+    return [place for _, place in sorted(pair for pair in distances if lowest < pair[0] <= farthest)]
 
 
 def _inside(box: Box, within: Box) -> bool:

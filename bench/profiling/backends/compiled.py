@@ -23,22 +23,27 @@ class Compile(Backend):
     devices = frozenset({"cpu", "cuda"})
 
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return the compiled `classify`, compiled already.
+        """Return the compiled `classify`, compiled already, as one graph.
 
         Raises:
-            ProfileError: there is no C++ compiler, or the model has kernels of its own.
+            ProfileError: there is no C++ compiler, the model has kernels of its own, or torch would run a part of it
+                (`nn.LSTM`, `nn.GRU`, `nn.RNN`) in eager, whose time would not be the compiler's.
         """
         refuse_own_kernels(model, "compile")
         if features.device.type == "cpu" and compiler() is None:
             raise ProfileError(
                 "the backend compile needs a C++ compiler, and there is none: install g++, or name a compiler with CXX"
             )
-        classify: Classify = torch.compile(model.classify, dynamic=False, options=OPTIONS)
+        classify: Classify = torch.compile(model.classify, dynamic=False, fullgraph=True, options=OPTIONS)
+        if classify == model.classify:
+            raise ProfileError("torch.compile is switched off here: unset TORCHDYNAMO_DISABLE")
         try:
             classify(features)
-        except torch._dynamo.exc.TorchDynamoException as error:
+        except RuntimeError as error:  # Dynamo's own are RuntimeErrors; so is "no compiled frames"
             first = str(error).strip().partition("\n")[0]
-            raise ProfileError(f"torch.compile cannot compile {type(model).__name__} ({first}): use eager") from error
+            raise ProfileError(
+                f"torch.compile cannot compile all of {type(model).__name__} as one graph ({first}): use eager"
+            ) from error
         return classify
 
 

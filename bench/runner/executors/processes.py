@@ -1,6 +1,7 @@
 """An executor that runs each job in its own child process, so that a crash ends only one job.
 
-A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet.
+A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet. Windows has
+no fork server; there every job starts a new interpreter.
 """
 
 import os
@@ -8,10 +9,10 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerProcess, SpawnProcess
 
+from bench.profiling.processes import process_context
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
 
@@ -20,10 +21,9 @@ _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     """Do the jobs, `workers` at a time; no child is running after the iteration ends."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    context = process_context(_PRELOAD)
     waiting = deque(jobs)
-    running: dict[Connection, tuple[Job, ForkServerProcess]] = {}
+    running: dict[Connection, tuple[Job, ForkServerProcess | SpawnProcess]] = {}
     ended: set[str] = set()
     try:
         while waiting or running:

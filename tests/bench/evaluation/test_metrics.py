@@ -127,6 +127,28 @@ def test_calibration_error_against_its_definition():
     assert score(logits, targets, "single").values["ece"] == pytest.approx(truth, abs=1e-6)
 
 
+def test_the_last_bin_of_the_calibration_error_contains_1():
+    """All clips lie in [14/15, 1]: 19 of 20 are right, the mean confidence is (19 × 0.95 + 1) / 20 = 0.9525."""
+    logits = np.zeros((20, 2))
+    logits[:19, 0], logits[19, 0] = math.log(19), 50.0  # probabilities 0.95 and 1
+    targets = np.array([0] * 19 + [1])
+    assert score(logits, targets, "single").values["ece"] == pytest.approx(0.0025, abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 4, 40])
+def test_calibration_error_has_the_bins_of_numpys_histogram(scale):
+    """`np.histogram`'s bins contain their lower edge, and the last one both; large logits give many ones."""
+    random = np.random.default_rng(3)
+    logits = scale * random.normal(size=(300, 5))
+    targets = random.integers(0, 5, 300)
+    probabilities = np.exp(logits - logits.max(1, keepdims=True))
+    confidence = (probabilities / probabilities.sum(1, keepdims=True)).max(1)
+    right = logits.argmax(1) == targets
+    difference, _ = np.histogram(confidence, bins=15, range=(0, 1), weights=right - confidence)
+    truth = np.abs(difference).sum() / 300
+    assert score(logits, targets, "single").values["ece"] == pytest.approx(truth, abs=1e-6)
+
+
 def test_logits_between_0_and_1_are_not_taken_for_probabilities():
     logits = np.array([[1.0, 0.0], [1.0, 0.0]])
     confidence = math.e / (math.e + 1)

@@ -1,6 +1,7 @@
 """Backends give the trained model's logits, or say by how much they differ, or why they cannot run a model."""
 
 import shutil
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from bench import catalog
 from bench.errors import ProfileError, SuiteError
 from bench.profiling import measure
-from bench.profiling.backends import backend
+from bench.profiling.backends import backend, compiled
 from bench.profiling.backends.compiled import compiler
 from bench.training import build
 from datamodules.synthetic import Synthetic
@@ -124,6 +125,69 @@ def test_a_model_without_2d_convolutions_has_no_channels_last(tmp_path) -> None:
     model, clips = small("fc")
     with pytest.raises(ProfileError, match="FC has no 2-D convolution"):
         measure.compare(model, [clips[:1]], "channels-last", "cpu", 1, tmp_path)
+
+
+class Recurrent(AudioModel):
+    """A recurrent layer, alone or between other operators, or the same layer as a loop over its cell."""
+
+    inputs = frozenset({"waveform"})
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(nn.Identity(), 3, 4, 2)
+        self.kind = kind
+        if kind in ("lstm", "gru", "rnn"):
+            self.layer = getattr(nn, kind.upper())(3, 5, batch_first=True)
+        else:
+            self.cell = nn.LSTMCell(3, 5)
+        self.head = nn.Linear(5, 2)
+
+    def classify(self, features: Tensor) -> Tensor:
+        frames = features.mT.tanh()  # (B, T, F)
+        if self.kind in ("lstm", "gru", "rnn"):
+            return self.head(self.layer(frames)[0][:, -1])
+        state = None
+        for frame in frames.unbind(1):
+            if self.kind == "interrupted":
+                torch._dynamo.graph_break()
+            state = self.cell(frame, state)
+        return self.head(state[0])
+
+    @property
+    def output(self) -> nn.Linear:
+        return self.head
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "interrupted"])
+def test_compile_refuses_a_model_that_would_be_partly_eager(kind: str, tmp_path) -> None:
+    with pytest.raises(ProfileError, match=r"cannot compile all of Recurrent as one graph \(.*\): use eager"):
+        backend("compile").ready(Recurrent(kind).eval(), torch.rand(1, 3, 4), tmp_path, 1)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+def test_compile_refuses_the_lstm_of_the_catalogue(tmp_path) -> None:
+    model, clips = small("lstm-skip")
+    with pytest.raises(ProfileError, match="cannot compile all of LSTMSkip as one graph"):
+        measure.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+def test_compile_takes_a_loop_over_a_cell_as_one_graph(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    monkeypatch.setattr(compiled, "OPTIONS", None)  # those of the C++ compiler, which is not what this is about
+    torch._dynamo.utils.counters.clear()
+    model, features = Recurrent("cell").eval(), torch.rand(1, 3, 4)
+    with torch.inference_mode():
+        found = backend("compile").ready(model, features, tmp_path, 1)(features)
+        torch.testing.assert_close(found, model.classify(features))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+def test_compile_says_that_it_is_switched_off(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
+    with pytest.raises(ProfileError, match="unset TORCHDYNAMO_DISABLE"):
+        backend("compile").ready(Recurrent("cell").eval(), torch.rand(1, 3, 4), tmp_path, 1)
 
 
 def test_compile_needs_a_compiler(tmp_path, monkeypatch) -> None:

@@ -1,10 +1,13 @@
 """Multiply-adds against closed forms worked out by hand, and no silent zeros."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.map import map as map_of_torch
+from torch._higher_order_ops.scan import scan
 
 from bench.errors import ProfileError
 from bench.profiling.complexity import count, measure
@@ -118,6 +121,149 @@ class Loop(nn.Module):
 )
 def test_closed_form(module: nn.Module, shape: tuple[int, ...], macs: int) -> None:
     assert counted(copy.deepcopy(module), *shape) == macs
+
+
+class Function(nn.Module):
+    """Applies a function to the input."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def complex_product(x: Tensor) -> Tensor:
+    return x.to(torch.complex64) @ torch.empty(4, 5, dtype=torch.complex64, device=x.device)
+
+
+def complex_convolution(x: Tensor) -> Tensor:
+    kernel = torch.empty(4, 3, 3, dtype=torch.complex64, device=x.device)
+    return nn.functional.conv1d(x.to(torch.complex64), kernel)
+
+
+def stft(x: Tensor) -> Tensor:
+    return torch.stft(x, 8, 4, window=torch.ones(8, device=x.device), return_complex=True).abs()
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "macs"),
+    [
+        pytest.param(complex_product, (3, 4), 4 * 3 * 4 * 5, id="complex-product"),
+        pytest.param(complex_convolution, (1, 3, 10), 3 * 8 * 4 * 3 * 3, id="complex-convolution"),
+        pytest.param(stft, (1, 64), 17 * 4 * (8 // 2 * 3), id="stft"),  # 64 / 4 + 1 frames of 8 points
+        pytest.param(lambda x: torch.fft.rfft(x), (2, 3, 64), 6 * 4 * 32 * 6, id="rfft"),
+        pytest.param(lambda x: torch.fft.irfft(x), (1, 33), 4 * 32 * 6, id="irfft"),  # gives 64 points
+        pytest.param(
+            lambda x: torch.fft.fft2(x), (2, 8, 16), 2 * (8 * 4 * (8 * 4) + 16 * 4 * (4 * 3)), id="two-dimensional-fft"
+        ),
+        pytest.param(lambda x: torch.addbmm(x[0, :, :4], x, x.mT), (2, 4, 5), 2 * 4 * 5 * 4, id="addbmm"),
+        pytest.param(lambda x: torch.vdot(x, x), (7,), 7, id="vdot"),
+    ],
+)
+def test_closed_form_of_a_function(function: Callable[[Tensor], Tensor], shape: tuple[int, ...], macs: int) -> None:
+    assert counted(Function(function), *shape) == macs
+
+
+class Mixing(nn.Module):
+    """Has a matrix of its own and a linear layer.
+
+    Args:
+        mix: what is done with the input `(B, 4)`, the matrix `(4, 4)` and the layer.
+    """
+
+    def __init__(self, mix: Callable[[Tensor, Tensor, nn.Linear], Tensor]) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.zeros(4, 4))
+        self.linear = nn.Linear(4, 3)
+        self.mix = mix
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(x, self.matrix, self.linear)
+
+
+@pytest.mark.parametrize(
+    ("mix", "macs"),
+    [
+        pytest.param(lambda x, matrix, linear: linear(x @ matrix), 4 * 4 + 4 * 3, id="product"),
+        pytest.param(lambda x, matrix, linear: linear(x @ (2 * matrix.T).softmax(0)), 4 * 4 + 4 * 3, id="derived"),
+        pytest.param(lambda x, matrix, linear: linear(x @ matrix[:, :2] @ matrix[:2]), 4 * 3 + 2 * 4 * 2, id="slices"),
+        pytest.param(lambda x, matrix, linear: linear(x + matrix).mean(0), 4 * 4 * 3, id="positions"),
+    ],
+)
+def test_a_matrix_next_to_a_layer_is_counted(mix: Callable[..., Tensor], macs: int) -> None:
+    assert counted(Mixing(mix), 1, 4) == macs
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        pytest.param(lambda x, matrix, linear: linear((x.unsqueeze(2) * matrix).sum(1)), id="sum-of-products"),
+        pytest.param(lambda x, matrix, linear: linear((x.unsqueeze(2) / matrix.T).mean(1)), id="mean-of-quotients"),
+        pytest.param(lambda x, matrix, linear: linear(x @ x.T @ x + (x.unsqueeze(2) * matrix).sum(1)), id="others"),
+        pytest.param(lambda x, matrix, linear: linear(x), id="unused"),
+    ],
+)
+def test_a_matrix_that_counts_zero_next_to_a_layer_is_refused(mix: Callable[..., Tensor]) -> None:
+    with pytest.raises(ProfileError, match="Mixing: its own matrices have weights but counted 0"):
+        counted(Mixing(mix), 1, 4)
+    with pytest.raises(ProfileError, match="Sequential: 1 have weights but counted 0"):
+        counted(nn.Sequential(nn.Linear(4, 4), Mixing(mix)), 1, 4)
+
+
+@torch.library.custom_op("bench_tests::product", mutates_args=())
+def product_of_another_package(x: Tensor) -> Tensor:
+    return x @ x
+
+
+product_of_another_package.register_fake(torch.empty_like)
+
+
+@pytest.mark.parametrize(
+    ("function", "operator"),
+    [
+        pytest.param(lambda x: torch.cdist(x, x), "aten::cdist_forward", id="cdist"),
+        pytest.param(lambda x: torch.cdist(x.repeat(9, 1), x.repeat(9, 1)), "aten::euclidean_dist", id="large-cdist"),
+        pytest.param(lambda x: nn.functional.bilinear(x, x, x.repeat(2, 1, 1)), "aten::trilinear", id="bilinear"),
+        pytest.param(lambda x: torch.linalg.solve(x, x), "aten::linalg_solve_ex", id="solve"),
+        pytest.param(lambda x: torch.matrix_exp(x), "aten::linalg_matrix_exp", id="exponential"),
+        pytest.param(product_of_another_package, "bench_tests::product", id="another-package"),
+    ],
+)
+def test_an_operator_without_a_formula_is_refused(function: Callable[[Tensor], Tensor], operator: str) -> None:
+    with pytest.raises(ProfileError, match=f"Function uses the operator {operator}, whose .* build it of matrix"):
+        counted(Function(function), 4, 4)
+
+
+def yes(x: Tensor) -> Tensor:
+    return torch.ones((), dtype=torch.bool, device=x.device)
+
+
+@pytest.mark.parametrize(
+    ("function", "operator"),
+    [
+        pytest.param(
+            lambda x: torch.while_loop(lambda go, _: go, lambda go, x: (~go, x @ x), (yes(x), x))[1],
+            "while_loop",
+            id="while-loop",
+        ),
+        pytest.param(lambda x: torch.cond(yes(x), lambda x: x @ x, lambda x: x + x, (x,)), "cond", id="condition"),
+        pytest.param(lambda x: scan(lambda a, b: (a @ b, a @ b), x[0], x)[0], "scan", id="scan"),
+        pytest.param(lambda x: map_of_torch(lambda x: x @ x, x), "map_impl", id="map"),
+    ],
+)
+def test_control_flow_of_torch_is_refused(function: Callable[[Tensor], Tensor], operator: str) -> None:
+    with pytest.raises(ProfileError, match=f"Function uses torch's {operator}, .*write it as a loop or a condition"):
+        counted(Function(function), 4, 4, 4)
+
+
+def test_a_declared_transform_is_not_counted_twice() -> None:
+    transform = Function(stft)
+    transform.counted_by_formula = True  # type: ignore[assignment]
+    x = torch.empty(1, 64, device="meta")
+    assert count(transform, x, formulas=True) == 0
+    assert count(transform, x) == 17 * 4 * 12
 
 
 def test_the_naive_count_of_an_lstm_is_zero() -> None:

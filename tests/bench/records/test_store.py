@@ -1,9 +1,11 @@
 import multiprocessing
 import os
+import signal
 import threading
 import time
 
 import pytest
+from filelock import FileLock, Timeout
 
 from bench.errors import RecordError
 from bench.records import Failure, Record, Run, Snapshot, Store, write_whole
@@ -128,3 +130,109 @@ def test_a_timing_waits_for_the_trainings_of_other_processes(tmp_path):
         pipe[3].send(True)
     assert had.wait(60)
     timing.join()
+
+
+def test_a_waiting_timing_comes_before_later_trainings(tmp_path):
+    """Trainings that follow one another without a gap let a timing in as soon as the present one has ended."""
+    context = multiprocessing.get_context("fork")
+    using, child_using = context.Pipe()
+    child_release, release = context.Pipe()
+    training = context.Process(target=_use_machine, args=(tmp_path, child_using, child_release))
+    training.start()
+    assert using.recv() is True
+    order = []
+
+    def enter(alone):
+        with Store(tmp_path).machine(alone=alone):
+            order.append("timing" if alone else "training")
+
+    timing = threading.Thread(target=enter, args=(True,))
+    timing.start()
+    while _is_free(tmp_path, "machine"):
+        time.sleep(0.01)
+    later = threading.Thread(target=enter, args=(False,))
+    later.start()
+    later.join(0.6)  # more than two looks at the lock
+    assert order == []
+    release.send(True)
+    timing.join(60)
+    later.join(60)
+    training.join(60)
+    assert order == ["timing", "training"]
+
+
+def _is_free(root, name):
+    lock = FileLock(root / "locks" / name)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_killed_process_frees_the_machine(tmp_path, alone):
+    """Its forked children, such as those that load clips, do not keep it."""
+    context = multiprocessing.get_context("fork")
+    held, child_held = context.Pipe()
+    process = context.Process(target=_hold_with_a_child, args=(tmp_path, child_held, alone))
+    process.start()
+    grandchild = held.recv()
+    try:
+        assert not _is_free(tmp_path, "machine" if alone else "machine-0")
+        process.kill()
+        process.join()
+        os.kill(grandchild, 0)  # lives
+        had = threading.Event()
+
+        def take():
+            with Store(tmp_path).machine(alone=True):
+                had.set()
+
+        timing = threading.Thread(target=take)
+        timing.start()
+        assert had.wait(60)
+        timing.join()
+    finally:
+        os.kill(grandchild, signal.SIGKILL)
+
+
+def _hold_with_a_child(root, held, alone):
+    with Store(root).machine(alone=alone):
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+        held.send(child.pid)
+        time.sleep(60)
+
+
+def test_places_of_trainings_are_used_again(tmp_path):
+    store = Store(tmp_path)
+    for _ in range(3):
+        with store.machine(alone=False), store.machine(alone=False):
+            pass
+    with store.machine(alone=True):
+        pass
+    assert sorted(path.name for path in (tmp_path / "locks").iterdir()) == ["machine", "machine-0", "machine-1"]
+
+
+def test_a_claim_ends_with_its_block_and_with_an_error_in_it(tmp_path):
+    store = Store(tmp_path)
+    with pytest.raises(KeyError), store.claim("key"):
+        raise KeyError("inside")
+    with store.claim("key") as mine, store.claim("key") as again, store.claim("other") as other:
+        assert (mine, again, other) == (True, False, True)
+
+
+def test_where_folders_cannot_be_opened_files_are_written_whole(tmp_path, monkeypatch):
+    real = os.open
+
+    def refuses_folders(path, *others, **named):
+        if os.path.isdir(path):  # noqa: PTH112
+            raise PermissionError(13, "Permission denied", str(path))  # as on Windows
+        return real(path, *others, **named)
+
+    monkeypatch.setattr(os, "open", refuses_folders)
+    monkeypatch.delattr(os, "O_DIRECTORY")
+    write_whole(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"

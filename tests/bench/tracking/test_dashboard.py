@@ -137,7 +137,8 @@ def test_the_suite_has_a_leaderboard_and_scores_against_costs(
     assert {row[1] for row in tables_[f"leaderboard/{board}"]["data"]} == {"fc", "cnn"}
     for cost in ("macs", "parameters"):
         assert {row[0] for row in tables_[f"pareto/{board}/{cost}_table"]["data"]} == {"fc", "cnn"}
-    (found,) = files.boards(Store(store), suites.read(str(suite)))[0]
+    grid = suites.read(str(suite))
+    (found,) = files.boards(Snapshot(Store(store), grid.runs()), grid)
     steady = {row.label for row in found.rows if row.cpu and row.cpu.grade != "C"}
     timed = tables_.get(f"pareto/{board}/cpu_p50_ms_table", {"data": []})["data"]
     assert {row[0] for row in timed} == steady  # none where the machine was busy

@@ -161,10 +161,10 @@ def test_no_more_than_the_buffer_is_held(tmp_path: Path, monkeypatch: pytest.Mon
     assert pulled[0] == 37
 
 
-def test_what_is_beside_the_clips_stays_with_them(tmp_path: Path) -> None:
+def test_extra_values_stay_with_their_clips(tmp_path: Path) -> None:
     made = clips(tmp_path)
-    beside = torch.stack([made.targets * 2.0, made.targets + 0.5], 1)
-    for _, target, logits in made.stream(8, 0, beside=beside):
+    extra = torch.stack([made.targets * 2.0, made.targets + 0.5], 1)
+    for _, target, logits in made.stream(8, 0, extra=extra):
         assert torch.equal(logits, torch.stack([target * 2.0, target + 0.5], 1))
 
 
@@ -222,7 +222,7 @@ def test_shards_that_change_while_they_are_read(tmp_path: Path, change: str) -> 
 
 
 def test_too_many_ranks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="3 clips cannot be dealt to 4"):
+    with pytest.raises(DataError, match="3 clips cannot be divided among 4"):
         Stream(clips(tmp_path, 3, 1), 8, 0, ranks=4)
 
 
@@ -230,7 +230,7 @@ def test_too_many_ranks_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_index(tmp_path: Path) -> None:
-    """Shards by webdataset's own writer: JSON beside audio, folders in keys, endings in capitals, what is no clip."""
+    """Shards by webdataset's own writer: JSON next to audio, folders in keys, endings in capitals, what is no clip."""
     path = tmp_path / "a.tar"
     with webdataset.TarWriter(str(path)) as writer:
         writer.write({"__key__": "x/one", "flac": sound(1), "json": {"id": "anything", "n": 3}})
@@ -288,16 +288,16 @@ def member(name: str, content: bytes) -> Callable[[tarfile.TarFile], None]:
 @pytest.mark.parametrize(
     ("add", "said"),
     [
-        (linked(tarfile.SYMTYPE), "link.flac' is a link"),
-        (linked(tarfile.LNKTYPE), "link.flac' is a link"),
-        (linked(b"V"), "link.flac' is a link or no regular file"),
-        (member("clip0.wav", b"x"), "clip0.wav' has the key of 'clip0.flac'"),
-        (member("sub/clip0.flac", b"x"), "sub/clip0.flac' has the key of '000000.tar: clip0.flac'"),
+        (linked(tarfile.SYMTYPE), "link.flac' is not a regular file"),
+        (linked(tarfile.LNKTYPE), "link.flac' is not a regular file"),
+        (linked(b"V"), "link.flac' is not a regular file"),
+        (member("clip0.wav", b"x"), "clip0.wav' has the same key as 'clip0.flac'"),
+        (member("sub/clip0.flac", b"x"), "sub/clip0.flac' has the same key as '000000.tar: clip0.flac'"),
         (member("lonely.json", b"{}"), r"1 keys without audio \(lonely\)"),
         (member("lonely.mp4", b"x"), r"1 keys without audio \(lonely\)"),
-        (member("clip0.json", b"[1"), "clip0.json' is no JSON object"),
-        (member("clip0.json", b"3"), "clip0.json' is no JSON object"),
-        (member("README", b"x"), "README' has no ending"),
+        (member("clip0.json", b"[1"), "clip0.json' is not a JSON object"),
+        (member("clip0.json", b"3"), "clip0.json' is not a JSON object"),
+        (member("README", b"x"), "README' has no extension"),
     ],
 )
 def test_what_is_no_clip_is_refused(tmp_path: Path, add: Callable[[tarfile.TarFile], None], said: str) -> None:

@@ -207,13 +207,13 @@ def test_case_may_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with tarfile.open(tmp_path / "archive", "w:gz") as archive:
         for name, content in names.items():
             put(archive, name, content)
-    with pytest.raises(ArchiveError, match=r"'bal_train/Aa\.tfrecord' would take the place of 'bal_train/AA"):
+    with pytest.raises(ArchiveError, match=r"'bal_train/Aa\.tfrecord' would overwrite 'bal_train/AA"):
         unpack(tmp_path / "archive", tmp_path / "into")
     assert unpack(tmp_path / "archive", tmp_path / "into", case_matters=True) == 6
     assert tree(tmp_path / "into") == names
 
     monkeypatch.setattr(Path, "exists", lambda self: os.path.exists(str(self).replace("CASE", "case")))  # noqa: PTH110
-    with pytest.raises(ArchiveError, match="does not tell upper from lower"):
+    with pytest.raises(ArchiveError, match="does not distinguish upper from lower"):
         unpack(tmp_path / "archive", tmp_path / "blind", case_matters=True)
     assert not (tmp_path / "blind").exists()
 
@@ -264,7 +264,7 @@ def test_a_disk_that_is_too_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         pass
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 96, 4))
-    with pytest.raises(DiskFull, match=r"5 bytes.*4 are free"):
+    with pytest.raises(DiskFull, match=r"5 bytes.*4 free"):
         unpack(tmp_path / "archive", tmp_path / "into")
     assert not (tmp_path / "into").exists()
 

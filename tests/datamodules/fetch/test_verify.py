@@ -186,7 +186,7 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     for content in (b"", b"[]", b"{}", b'{"version": 1, "clips": [{}]}', b"\xff"):
         manifest.write_bytes(content)
         (problem,) = verify(esc50(root), manifest).problems
-        assert "manifest.json' is no manifest" in problem
+        assert "manifest.json' is not a manifest" in problem
     manifest.write_text('{"version": 99, "clips": []}')
     assert "version 99" in verify(esc50(root), manifest).problems[0]
 

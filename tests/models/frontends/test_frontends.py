@@ -217,7 +217,7 @@ def test_multiply_adds_are_those_of_the_formula() -> None:
     ("build", "message"),
     [
         (lambda: LogMel(16000, f_max=9000), "f_max ≤ sample_rate / 2"),
-        (lambda: LogMel(16000, 512, n_fft=512), "mel bands hold no point of a 512-point transform"),
+        (lambda: LogMel(16000, 512, n_fft=512), "mel bands contain no point of a 512-point transform"),
         (lambda: MFCC(16000, coefficients=33), "32 mel bands have 1 to 32 coefficients, not 33"),
         (lambda: MFCCDeltas(16000, reach=0), "reach must be ≥ 1 frame"),
         (lambda: MelPower(16000, 64, 600, 512, 100, 0, 8000, "htk"), "the window .600 samples. must fit"),
