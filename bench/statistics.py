@@ -161,6 +161,6 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
 
 def _t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution."""
-    from scipy.special import stdtrit  # takes longer to import than all of the tables take to draw
+    from scipy.special import stdtrit  # this import takes longer than drawing all tables
 
     return float(stdtrit(freedom, probability))

@@ -104,7 +104,7 @@ def set_threads(threads: int) -> None:
 
 
 def load_average() -> float:
-    """Return how many processes the machine ran in the last minute; 0 where the system does not say (Windows)."""
+    """Return the machine's load average over one minute; 0 if the system does not report it (Windows)."""
     average = getattr(os, "getloadavg", None)
     return average()[0] if average else 0.0
 

@@ -158,7 +158,7 @@ def cores(threads: int) -> frozenset[int]:
 
 
 def lacks() -> str | None:
-    """Return in one line what timings lack on this system; None where they lack nothing."""
+    """Return one line that says what timings lack on this system; None if they lack nothing."""
     lacking = []
     if not hasattr(os, "sched_setaffinity"):
         lacking.append("processes cannot be pinned to processors, so timings vary more")
@@ -170,8 +170,8 @@ def lacks() -> str | None:
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     """Call a function in a new, pinned process and return its result.
 
-    A fork server imports torch once; every process is forked from it, with no thread started yet. Where there is none,
-    a new interpreter starts. Where processes cannot be pinned, a warning says so.
+    A fork server imports torch once; every process is forked from it, with no thread started yet. Without a fork server
+    each process is a new interpreter. A warning says if processes cannot be pinned.
 
     Raises:
         BenchError: the function raised it.

@@ -288,7 +288,7 @@ def _agreement(found: Tensor, expected: Tensor) -> float:
 
 
 class _Memory:
-    """Growth of the process's memory from now on."""
+    """Growth of the process's memory since the construction of this object."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -312,7 +312,7 @@ class _Memory:
 
 
 class _OtherProcesses:
-    """Processor time that other processes, and other guests of the host, use from now on."""
+    """Processor time that other processes, and other guests of the host, use after the construction of this object."""
 
     def __init__(self) -> None:
         self.before = self._seconds()

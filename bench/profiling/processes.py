@@ -1,4 +1,4 @@
-"""How child processes are started."""
+"""Start methods of child processes."""
 
 from collections.abc import Sequence
 from multiprocessing import get_all_start_methods, get_context
@@ -6,10 +6,10 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 
 
 def process_context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
-    """Return what starts child processes: a fork server, or new interpreters where there is none (Windows).
+    """Return a context that starts child processes by a fork server, or as new interpreters on Windows.
 
     Args:
-        preload: modules that the fork server imports once; new interpreters import what they need themselves.
+        preload: modules that the fork server imports once; a new interpreter imports only the modules that it needs.
     """
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")

@@ -95,17 +95,17 @@ class Store:
 
     @contextmanager
     def machine(self, *, alone: bool) -> Iterator[None]:
-        """Wait for this machine: trainings share it, a timing has it alone among the processes that use this store.
+        """Wait for this machine: trainings share it, and a timing excludes all other processes that use this store.
 
-        Both enter through the lock `machine`. A training gives that lock back at once and keeps a lock of its own, the
-        first free one of `machine-0`, `machine-1`, ... A timing keeps `machine`, so that no training enters after it,
-        and waits until the trainings that are there have ended. The system frees the locks of a process that dies.
+        Both first take the lock `machine`. A training takes a second lock, the first free one of `machine-0`,
+        `machine-1`, ..., and releases `machine` at once. A timing keeps `machine`, so that no further training starts,
+        and waits until the running trainings have ended. The system frees the locks of a process that dies.
         """
         if alone:
             with self._lock("machine"):
                 for place in sorted((self.root / "locks").glob("machine-*")):
                     with self._lock(place.name):
-                        pass  # nobody can take it again while `machine` is held
+                        pass  # no process can take it again while this one has `machine`
                 yield
             return
         with self._lock("machine"):
@@ -117,7 +117,7 @@ class Store:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Hold a run for this process; yields False where another process holds it. Freed by the system on death."""
+        """Claim a run for this process; yield False if another process has it. The system frees the claim on death."""
         lock = self._lock(key)
         if not _taken(lock):
             yield False
@@ -128,12 +128,12 @@ class Store:
             lock.release()
 
     def _free_place(self) -> "FileLock":
-        """Return the lock of a training among those that no other process holds, taken."""
+        """Take the first free lock of a training, and return it."""
         return next(lock for i in count() if _taken(lock := self._lock(f"machine-{i}")))
 
     def _lock(self, name: str) -> "FileLock":
-        """Return a lock, not yet taken; who waits for it looks four times a second, which disturbs no timing."""
-        from filelock import FileLock  # here, since most commands lock nothing
+        """Return a lock, not yet taken; a waiting process checks it four times a second, which disturbs no timing."""
+        from filelock import FileLock  # imported here, because most commands need no lock
 
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ class Store:
 
 
 def _taken(lock: "FileLock") -> bool:
-    """Take a lock if it is free; return whether it was."""
+    """Take a lock if it is free, and return whether it was free."""
     from filelock import Timeout
 
     try:
@@ -166,7 +166,7 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows opens no folder
+        return  # Windows cannot open a folder
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -115,12 +115,12 @@ def latency_target(
     splits = data.splits
     x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
     return isolated.LatencyTarget(
-        model, x, data.clip_seconds, calibration=_some(splits.train), clips=_some(splits.test),
+        model, x, data.clip_seconds, calibration=_evenly_spaced(splits.train), clips=_evenly_spaced(splits.test),
         device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
     )  # fmt: skip
 
 
-def _some(part: ClipSet) -> list[Tensor]:
+def _evenly_spaced(part: ClipSet) -> list[Tensor]:
     """Return up to `CLIPS` clips, evenly spaced, each `(1, ...)`."""
     places = np.linspace(0, len(part) - 1, min(CLIPS, len(part))).round().astype(int)
     return [part.load([int(i)]) for i in places]

@@ -50,7 +50,7 @@ _MODES: dict[str, Mode] = {
 }
 _VARIABLES = frozenset(
     {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME"}
-    | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # without which nothing starts on Windows
+    | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # required by processes on Windows
 )
 _ONLINE_VARIABLES = frozenset(
     {"WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "NETRC", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}

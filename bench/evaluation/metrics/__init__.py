@@ -76,7 +76,7 @@ def score(logits: Array, targets: Array, task: Task, classes: Sequence[str] = ()
 
 
 def primary(logits: Array, targets: Array, task: Task) -> float:
-    """Compute the task's primary metric alone, as `score` does, fast enough for every epoch.
+    """Compute only the task's primary metric, with the value of `score` but fast enough for every epoch.
 
     Raises:
         RunError: as for `score`; also where no class has a positive clip.

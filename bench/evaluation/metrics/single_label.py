@@ -42,8 +42,8 @@ def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
 def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> float:
     """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599).
 
-    A bin contains its lower edge; the last one contains 1, too. torchmetrics rounds probabilities to 32 bits and puts
-    those that become 1 into a sixteenth bin, so they are limited to the next smaller number, 1 - 2^-24.
+    A bin contains its lower edge; the last bin also contains 1. torchmetrics rounds probabilities to 32 bits and puts
+    probabilities that become 1 into a 16th bin. They are therefore limited to the next smaller number, 1 - 2^-24.
 
     Args:
         probabilities: `(N, C)`; not logits, because torchmetrics takes logits within [0, 1] for probabilities.

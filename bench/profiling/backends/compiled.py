@@ -23,11 +23,11 @@ class Compile(Backend):
     devices = frozenset({"cpu", "cuda"})
 
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return the compiled `classify`, compiled already, as one graph.
+        """Return `classify`, already compiled as one graph.
 
         Raises:
-            ProfileError: there is no C++ compiler, the model has kernels of its own, or torch would run a part of it
-                (`nn.LSTM`, `nn.GRU`, `nn.RNN`) in eager, whose time would not be the compiler's.
+            ProfileError: there is no C++ compiler, the model has its own kernels, or torch would run a part of the
+                model (`nn.LSTM`, `nn.GRU`, `nn.RNN`) in eager.
         """
         refuse_own_kernels(model, "compile")
         if features.device.type == "cpu" and compiler() is None:
@@ -39,7 +39,7 @@ class Compile(Backend):
             raise ProfileError("torch.compile is switched off here: unset TORCHDYNAMO_DISABLE")
         try:
             classify(features)
-        except RuntimeError as error:  # Dynamo's own are RuntimeErrors; so is "no compiled frames"
+        except RuntimeError as error:  # the base of Dynamo's exceptions and of "no compiled frames"
             first = str(error).strip().partition("\n")[0]
             raise ProfileError(
                 f"torch.compile cannot compile all of {type(model).__name__} as one graph ({first}): use eager"

@@ -9,6 +9,6 @@ def uniform(clips: Tensor, lowest: float | Tensor, highest: float | Tensor) -> T
     return lowest + (highest - lowest) * torch.rand(len(clips), 1, device=clips.device)
 
 
-def some(clips: Tensor, changed: Tensor, share: float) -> Tensor:
+def replace_at_random(clips: Tensor, changed: Tensor, share: float) -> Tensor:
     """Replace each clip by its `changed` version with probability `share`; both `(B, S)`."""
     return torch.where(uniform(clips, 0, 1) < share, changed, clips)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bench.records import Recipe
 from bench.training.augment import noise, speed, waveform
-from bench.training.augment.chance import some
+from bench.training.augment.chance import replace_at_random
 
 
 class WaveformAugmentation:
@@ -31,18 +31,18 @@ class WaveformAugmentation:
         if r.waveform_crop < 1:
             self.steps.append(lambda x: waveform.crop(x, r.waveform_crop, keep_length=True))
         if r.speed > 0:
-            self.steps.append(lambda x: self._some(x, speed.random_speed(x, r.speed)))
+            self.steps.append(lambda x: self._replace(x, speed.random_speed(x, r.speed)))
         if r.tempo > 0:
-            self.steps.append(lambda x: self._some(x, speed.random_time_stretch(x, r.tempo)))
+            self.steps.append(lambda x: self._replace(x, speed.random_time_stretch(x, r.tempo)))
         if r.pitch_semitones > 0:
-            self.steps.append(lambda x: self._some(x, speed.random_pitch_shift(x, r.pitch_semitones)))
+            self.steps.append(lambda x: self._replace(x, speed.random_pitch_shift(x, r.pitch_semitones)))
         if r.gain_db > 0:
             self.steps.append(lambda x: waveform.gain(x, r.gain_db))
         if snr := r.noise_snr_db:
-            self.steps.append(lambda x: self._some(x, noise.noise(x, *snr)))
+            self.steps.append(lambda x: self._replace(x, noise.noise(x, *snr)))
         if r.background is not None:
             background = noise.Background(data_dir / r.background, sample_rate)
-            self.steps.append(lambda x: self._some(x, background(x, *r.background_snr_db)))
+            self.steps.append(lambda x: self._replace(x, background(x, *r.background_snr_db)))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Augment a batch of waveforms."""
@@ -50,5 +50,5 @@ class WaveformAugmentation:
             x = step(x)
         return x
 
-    def _some(self, clips: Tensor, changed: Tensor) -> Tensor:
-        return some(clips, changed, self.share) if self.share < 1 else changed
+    def _replace(self, clips: Tensor, changed: Tensor) -> Tensor:
+        return replace_at_random(clips, changed, self.share) if self.share < 1 else changed

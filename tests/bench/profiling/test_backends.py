@@ -33,7 +33,7 @@ MODELS = {
 
 
 def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
-    """Return a model with statistics and weights that are not as drawn, and clips of a second."""
+    """Return a model with changed statistics and weights, and clips of one second."""
     torch.manual_seed(0)
     frontend, arguments = MODELS.get(name, ("logmel", {}))
     model = build.sized(name, frontend, arguments | others, (RATE,), RATE, 5)

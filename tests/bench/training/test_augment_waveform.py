@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from bench.errors import RunError
-from bench.training.augment.chance import some
+from bench.training.augment.chance import replace_at_random
 from bench.training.augment.mixing import a_weighting, between_class, blended, levels, mixup
 from bench.training.augment.noise import Background, added, noise
 from bench.training.augment.speed import (
@@ -49,7 +49,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "time_stretch": lambda x: random_time_stretch(x, 0.2),
     "pitch_shift": lambda x: random_pitch_shift(x, 3.0),
     "noise": lambda x: noise(x, 5.0, 20.0),
-    "some": lambda x: some(x, -x, 0.5),
+    "some": lambda x: replace_at_random(x, -x, 0.5),
     "between_class": lambda x: between_class(x, RATE, torch.eye(len(x), device=x.device))[0],
     "mixup": lambda x: mixup(x, torch.eye(len(x), device=x.device), 0.4)[0],
 }
@@ -407,8 +407,8 @@ def test_mixup_of_waveforms_mixes_targets_alike() -> None:
 def test_some_clips_are_left_alone() -> None:
     torch.manual_seed(0)
     clips = torch.ones(1000, 5)
-    changed = some(clips, -clips, 0.3)
+    changed = replace_at_random(clips, -clips, 0.3)
     assert torch.equal(changed, changed[:, :1].expand_as(changed))
     assert (changed[:, 0] < 0).float().mean().item() == pytest.approx(0.3, abs=0.05)
-    assert torch.equal(some(clips, -clips, 0.0), clips)
-    assert torch.equal(some(clips, -clips, 1.0), -clips)
+    assert torch.equal(replace_at_random(clips, -clips, 0.0), clips)
+    assert torch.equal(replace_at_random(clips, -clips, 1.0), -clips)

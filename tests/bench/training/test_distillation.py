@@ -39,7 +39,7 @@ recipe = {teacher = "swishnet", teacher_temperature = 4.0}
 
 
 class Fixed(AudioModel):
-    """Logits that are parameters, whatever it hears."""
+    """Logits that are parameters and do not depend on the input."""
 
     def __init__(self, logits):
         super().__init__(torch.nn.Identity(), 1, 1, len(logits))
