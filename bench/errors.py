@@ -1,11 +1,11 @@
-"""Errors of the harness. Each message says what is missing, where it was looked for, and what to change."""
+"""Errors of the harness. Each message says what is missing, where the harness looked, and what to change."""
 
 
 class BenchError(Exception):
     """Base of every error that a user of `bench` can fix; the command line prints it without a traceback.
 
     Attributes:
-        code: kind of the error, for programs; errors of `datamodules` have one, too.
+        code: kind of the error, for programs; errors of `datamodules` also have one.
     """
 
     code = "error"
@@ -24,13 +24,13 @@ class RecordError(BenchError):
 
 
 class RunError(BenchError):
-    """A run cannot go on: a non-finite loss, a fusion member that has no result, ..."""
+    """A run cannot continue: a non-finite loss, a fusion member without a result, ..."""
 
     code = "run"
 
 
 class ProfileError(BenchError):
-    """A model's multiply-adds or latency cannot be measured truthfully."""
+    """A model's multiply-adds or latency cannot be measured correctly."""
 
     code = "profile"
 

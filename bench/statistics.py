@@ -1,7 +1,7 @@
 """Intervals and paired comparisons of systems, from bootstrap draws of their runs. Never imports torch.
 
-A run's draws are its primary score over resampled groups of its test clips. Draw i draws the same groups for every
-system that was tested on the same clips, so that the difference of two systems' draws is a paired bootstrap.
+A run's draws are its primary score over resampled groups of its test clips. Draw i takes the same groups for every
+system that was tested on the same clips, so the difference of two systems' draws is a paired bootstrap.
 """
 
 import math
@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+FoldSeed = tuple[int, int]
+"""Fold and seed of a run."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run's score, its bootstrap draws `(D,)`, and the number of groups they were drawn from."""
+class RunScore:
+    """One run's score, its bootstrap draws `(D,)`, and the number of groups that the draws resample."""
 
     score: float
     draws: Floats
@@ -26,13 +28,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far system A's score is above B's.
+    """The difference between system A's score and system B's.
 
     Attributes:
-        mean: A's score less B's, over the folds and seeds of both.
+        mean: A's score minus B's, over the folds and seeds of both.
         low: lower end of its 95 % interval.
-        high: upper end.
-        p: two-sided p-value of no difference.
+        high: upper end of its 95 % interval.
+        p: two-sided p-value of the hypothesis that there is no difference.
         deviation: standard error.
     """
 
@@ -44,39 +46,40 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
-def nested(cells: Mapping[tuple[int, int], Cell], stream: int = 0) -> tuple[float, Floats]:
-    """Return a system's score and what it is over draws of groups and seeds: the mean over folds `(D,)`.
+def nested(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> tuple[float, Floats]:
+    """Return a system's score, and its draws `(D,)` over groups and seeds: each is a mean over the folds.
 
-    Folds are the benchmark's own and stay. Within a fold, groups are drawn (that is what a cell's draws are) and seeds,
-    independently for each fold. A resampled deviation has (n - 1) / n of the variance of a fresh one, which counts
-    where there are few groups or seeds: deviations are stretched by the root of n / (n - 1), and all by Student's t
-    over the normal quantile for as many degrees of freedom as there are groups less folds.
+    The benchmark fixes the folds, so they are not resampled. Within a fold, groups are resampled (a run's draws do
+    that) and seeds are resampled, independently for each fold. The variance of a resampled mean is (n - 1) / n of the
+    true variance, which matters where there are few groups or seeds. Deviations are therefore scaled by the root of
+    n / (n - 1), and then by the ratio of Student's t quantile to the normal quantile; the degrees of freedom are the
+    number of groups minus the number of folds.
 
     Args:
-        cells: (fold, seed) to what the run gave; draws of one length.
+        run_scores: (fold, seed) to the run's score; all draws have one length.
         stream: which sequence of random seeds to draw; two systems' seeds are independent of each other.
 
     Raises:
-        ValueError: no cells, or draws from fewer than two groups.
+        ValueError: no runs, or draws from fewer than two groups.
     """
-    if not cells or any(cell.groups < 2 for cell in cells.values()):
-        raise ValueError("draws need cells, each with two groups or more")
-    folds: dict[int, list[Cell]] = {}
-    for (fold, _), cell in sorted(cells.items(), key=lambda item: item[0]):
-        folds.setdefault(fold, []).append(cell)
+    if not run_scores or any(run.groups < 2 for run in run_scores.values()):
+        raise ValueError("draws need runs, each with two groups or more")
+    folds: dict[int, list[RunScore]] = {}
+    for (fold, _), run in sorted(run_scores.items(), key=lambda item: item[0]):
+        folds.setdefault(fold, []).append(run)
     scores, deviations, freedom = [], [], 0
     for fold, runs in folds.items():
-        score = fmean(cell.score for cell in runs)
-        own = np.array([cell.score - score for cell in runs])  # (S,)
-        around = np.stack([_stretch(cell.groups) * (cell.draws - cell.draws.mean()) for cell in runs])  # (S, D)
+        score = fmean(run.score for run in runs)
+        own = np.array([run.score - score for run in runs])  # (S,)
+        around = np.stack([_scale(run.groups) * (run.draws - run.draws.mean()) for run in runs])  # (S, D)
         deviation = around.mean(0)
         if len(runs) > 1:
             drawn = np.random.default_rng((stream, fold)).integers(len(runs), size=around.shape)
-            deviation = deviation + _stretch(len(runs)) * own[drawn].mean(0)
+            deviation = deviation + _scale(len(runs)) * own[drawn].mean(0)
         scores.append(score)
         deviations.append(deviation)
         freedom += runs[0].groups - 1
@@ -84,34 +87,34 @@ def nested(cells: Mapping[tuple[int, int], Cell], stream: int = 0) -> tuple[floa
     return fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
 
 
-def _stretch(n: int) -> float:
+def _scale(n: int) -> float:
     return math.sqrt(n / (n - 1))
 
 
-def nested_interval(cells: Mapping[tuple[int, int], Cell], *, proportion: bool) -> tuple[float, float]:
+def nested_interval(run_scores: Mapping[FoldSeed, RunScore], *, proportion: bool) -> tuple[float, float]:
     """Return the 95 % interval of a system's score, within [0, 1].
 
     Args:
-        cells: as for `nested`.
-        proportion: whether the score is a share of clips. Where fewer than five groups' worth of clips are right (or
-            wrong) the draws hardly vary, and Wilson's interval on the number of groups takes their place.
+        run_scores: as for `nested`.
+        proportion: whether the score is a share of clips. Draws hardly vary where fewer than five groups' worth of
+            clips are right (or wrong); Wilson's interval on the number of groups then replaces them.
     """
-    score, values = nested(cells)
-    groups = sum({fold: cell.groups for (fold, _), cell in cells.items()}.values())
+    score, values = nested(run_scores)
+    groups = sum({fold: run.groups for (fold, _), run in run_scores.items()}.values())
     if proportion and min(score, 1 - score) * groups < 5:
         return wilson_interval(score * groups, groups)
     low, high = np.quantile(values, (0.025, 0.975))
     return max(float(low), 0.0), min(float(high), 1.0)
 
 
-def difference(a: Mapping[tuple[int, int], Cell], b: Mapping[tuple[int, int], Cell]) -> Difference:
+def difference(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunScore]) -> Difference:
     """Compare two systems that were tested on the same clips of the same folds.
 
     Raises:
         ValueError: the folds differ, or as for `nested`.
     """
     if {fold for fold, _ in a} != {fold for fold, _ in b}:
-        raise ValueError("the systems were tested on other folds: compare them on those they share")
+        raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
     (score_a, values_a), (score_b, values_b) = nested(a), nested(b, stream=1)
     values = values_a - values_b
     low, high = np.quantile(values, (0.025, 0.975))
@@ -121,14 +124,14 @@ def difference(a: Mapping[tuple[int, int], Cell], b: Mapping[tuple[int, int], Ce
 
 
 DETECTABLE = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)
-"""Standard errors that a difference must be away from 0 to be found at the 5 % level four times out of five: 2.8."""
+"""Minimum detectable difference (5 % level, 80 % power) in standard errors: 2.8."""
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Return (mean, low, high) by Student's t over n ≥ 2 values, here one per fold and seed.
+    """Return (mean, low, high) by Student's t over n ≥ 2 values, one per fold and seed.
 
-    Folds share training clips, so the interval tells how steady the score is from cell to cell; it is no paired test of
-    two systems.
+    Folds share training clips, so the interval only describes how much the score varies between runs. It is not a
+    paired test of two systems.
 
     Raises:
         ValueError: fewer than two values.
@@ -141,12 +144,12 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
 
 
 def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's score interval of a proportion, which stays honest near 0 and 1.
+    """Return Wilson's score interval of a proportion; its coverage holds near 0 and 1.
 
     Args:
-        successes: number of successes; a fraction where a mean is spread over `trials` independent groups.
+        successes: number of successes; not an integer where it is a mean score times the number of groups.
         trials: number of trials, > 0.
-        confidence: of the interval.
+        confidence: coverage of the interval.
     """
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = successes / trials
@@ -158,6 +161,6 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
 
 def _t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution."""
-    from scipy.special import stdtrit  # takes longer to import than all of the tables take to draw
+    from scipy.special import stdtrit  # this import takes longer than drawing all tables
 
     return float(stdtrit(freedom, probability))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.training.augment.mixing import between_class, mixup
 from bench.training.augment.noise import Background, noise
-from bench.training.augment.speed import pitch_shift, speed, time_stretch
+from bench.training.augment.speed import random_pitch_shift, random_speed, random_time_stretch
 from bench.training.augment.waveform import crop, gain, shift
 
 CLIPS, SECONDS, RATE = 32, 5, 32_000
@@ -54,9 +54,9 @@ def main() -> None:
         "crop": partial(crop, waveform, 0.8),
         "shift": partial(shift, waveform, 0.5),
         "gain": partial(gain, waveform, 6.0),
-        "speed": partial(speed, waveform, 0.1),
-        "time_stretch": partial(time_stretch, waveform, 0.2),
-        "pitch_shift": partial(pitch_shift, waveform, 2.0),
+        "speed": partial(random_speed, waveform, 0.1),
+        "time_stretch": partial(random_time_stretch, waveform, 0.2),
+        "pitch_shift": partial(random_pitch_shift, waveform, 2.0),
         "noise": partial(noise, waveform, 10.0, 40.0),
         "Background": partial(background, waveform, 5.0, 20.0),
         "between_class": partial(between_class, waveform, RATE, targets),

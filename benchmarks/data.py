@@ -1,14 +1,14 @@
-"""How fast data comes: ESC-10 from the cache against decoding it each epoch, and AudioSet's embeddings.
+"""Throughput of data loading: ESC-10 from the cache against decoding it in each epoch, and AudioSet's embeddings.
 
     .venv/bin/python benchmarks/data.py --data-dir FOLDER [--threads 2] [--only esc10|embeddings]
 
 ESC-10 at 32 kHz, one process: clips per second of the processor's time, of a whole epoch through the loader from the
-cache, and of decoding and resampling some clips of it, in turns; the ratio is the median over the turns. Then the
-memory of this process after each of 20 epochs: what it holds of its own, and what it maps of the cache, which the
-system may take back.
+cache, and of decoding and resampling a part of its clips, in turns; the ratio is the median over the turns. Then the
+memory of this process after each of 20 epochs: its private memory, and the mapped memory of the cache, which the system
+may take back.
 
 The embeddings: seconds to parse and check all 22,160 balanced segments, and of epochs of `fc` as the suite of that name
-trains it, with validation, beside the same steps in a loop of plain PyTorch without it.
+trains it, with validation, compared with the same steps in a plain PyTorch loop without validation.
 """
 
 import argparse

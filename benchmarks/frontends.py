@@ -1,15 +1,15 @@
-"""Every front-end against the library it follows: the same numbers on real clips, and time as a ratio on one thread.
+"""Every front-end against its reference library: the same numbers on real clips, and time as a ratio on one thread.
 
     .venv/bin/python benchmarks/frontends.py --agreement --data-dir DATA
     .venv/bin/python benchmarks/frontends.py --speed [--device cuda]
 
 `--agreement` takes 50 clips of ESC-10 at 32 kHz (`esc10/audio` under --data-dir or BENCH_DATA) and prints the worst
-clip's figure beside the bound; it exits with 1 where one is beyond. `--speed` takes a batch of noise, 5 s a clip. Ours
-and the reference take turns in one process; each turn gives a ratio, so that a change of the machine's clock falls on
-both, and the median ratio is printed with the least and the greatest. Beside it: the time of the Fourier transforms of
-as many frames and of one matrix product with the filters alone, as a share of ours.
+clip's value next to the bound; it exits with 1 if a value exceeds its bound. `--speed` takes a batch of noise, 5 s per
+clip. Our front-end and the reference take turns in one process; each turn gives a ratio, so a change of the machine's
+clock affects both. The median ratio is printed with the smallest and the largest. The next column is the time of only
+the Fourier transforms of as many frames and one matrix product with the filters, as a share of our time.
 
-A front-end more is an entry more in `ENTRIES`.
+A new front-end needs a new entry in `ENTRIES`.
 """
 
 import argparse

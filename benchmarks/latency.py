@@ -2,11 +2,11 @@
 
     .venv/bin/python benchmarks/latency.py [REPETITIONS] [SECONDS] [MODEL ...]
 
-From the features of a clip of 10 s (CNN14) and of 2 s (SwishNet); weights as drawn, as speed does not depend on them.
-Each measurement is that of the middle one of three fresh, pinned processes. A repetition goes through all backends
-before the next one begins, and what was disturbed or timed while the machine was slower, of grade C, is done anew, in
-up to four times as many repetitions. Medians and ratios are of those of grade A or B where there are any. "Apart" is
-how much slower the slowest of them was than the fastest; it should be below 10 %.
+The input is the features of a clip of 10 s (CNN14) or 2 s (SwishNet). The weights are random, because speed does not
+depend on them. Each timing is that of the process with the median p50 among three new, pinned processes. A repetition
+goes through all backends before the next one begins. Timings of grade C are repeated, with up to four times as many
+repetitions. Medians and ratios use the timings of grade A or B if there are any. "Apart" is the slowdown of the slowest
+timing against the fastest; it should be below 10 %.
 """
 
 import sys
@@ -47,7 +47,7 @@ def measured(name: str, seconds: float, repetitions: int, tier_seconds: float) -
 
 
 def regraded(found: dict[str, list[Latency]]) -> dict[str, list[Latency]]:
-    """Return each backend's timings, all of them graded beside each other."""
+    """Return each backend's timings, with grades that compare all of them with each other."""
     every = iter(graded([one for timings in found.values() for one in timings]))
     return {backend: [next(every) for _ in timings] for backend, timings in found.items()}
 

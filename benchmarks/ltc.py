@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/ltc.py [--device cuda]
 
-Batch 32, 100 and 500 frames, 64 inputs, 64 neurons. Each line is of a fresh process, lest what one left on the heap
-decide the next. The two layers take turns in it; each turn gives a ratio, so that a change of the machine's clock falls
-on both, and the median ratio is printed with the least and the greatest.
-Memory is what a training step of 500 frames adds to a fresh process. On a GPU the kernels launched are counted, too.
+Batch 32, 100 and 500 frames, 64 inputs, 64 neurons. Each line comes from a new process, so that the heap of one
+measurement does not influence the next. The two layers take turns; each turn gives a ratio, so a change of the
+machine's clock affects both. The median ratio is printed with the smallest and the largest.
+Memory is the growth of a new process during a training step of 500 frames. On a GPU, kernel launches are also counted.
 """
 
 import argparse

@@ -94,7 +94,7 @@ def features(
     for name in frontend or ():
         catalog.frontend(name)  # before the file is read
     waveform = feature_plots.read(file, sample_rate)
-    panels, left_out = feature_plots.listen(waveform, sample_rate, tuple(frontend or ()))
+    panels, left_out = feature_plots.panels_of(waveform, sample_rate, tuple(frontend or ()))
     feature_plots.save(feature_plots.figure(waveform, sample_rate, panels, file.name), target)
     for name, reason in left_out.items():
         out.print(f"left out {name}: {reason}", markup=False, highlight=False)

@@ -90,7 +90,7 @@ def run(
         return
     console = err if as_json else out
     mode, warning = choose_mode(wandb.value if wandb else None)
-    settings = replace(settings, worst=0 if mode == "disabled" else 8)
+    settings = replace(settings, hardest_clips=0 if mode == "disabled" else 8)
     mirror = None if mode == "disabled" else Mirror(mode, grid.name, settings.store / "wandb")
     progress = Progress(console)
     if warning:

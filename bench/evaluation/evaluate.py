@@ -1,4 +1,4 @@
-"""The test fold, read once: logits of a trained model or of a fusion, and everything computed from them."""
+"""Evaluation on the test fold: logits of a trained model or a fusion, and everything computed from them."""
 
 import io
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from bench.errors import RunError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.records import Record, Run, Store, write_whole
-from bench.statistics import Cell, nested_interval
+from bench.statistics import RunScore, nested_interval
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
 from models.base import AudioModel
@@ -25,7 +25,7 @@ from models.base import AudioModel
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits of validation and test clips, `(N, C)` float32, and a fusion's weights and mean conflict."""
+    """Logits of the validation and test clips, `(N, C)` float32; for a fusion also its weights and mean conflict."""
 
     val: NDArray[np.float32]
     test: NDArray[np.float32]
@@ -35,14 +35,14 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a record keeps of the test logits: scores, and of the primary one its interval and bootstrap draws."""
+    """Scores of the test logits, and the interval and bootstrap draws of the primary score."""
 
     found: metrics.Scores
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     draws: tuple[float, ...] = ()
 
     def into(self, record: Record) -> Record:
-        """Return the record with these scores in place of its own."""
+        """Return the record with its scores replaced."""
         return replace(
             record,
             scores=self.found.values,
@@ -55,14 +55,14 @@ class Scored:
 
 
 def predict(model: AudioModel, data: AudioDataModule, device: str, val_features: Tensor | None = None) -> Predictions:
-    """Run the model over the validation and the test split.
+    """Return a model's logits of the validation and test clips; the model is on the CPU afterwards.
 
     Args:
         model: trained.
         data: set up.
         device: "cpu" or "cuda".
-        val_features: of the validation clips `(N, F, T)`, where training has computed them with this front-end; None
-            runs the front-end.
+        val_features: features of the validation clips `(N, F, T)` if training has computed them with this front-end;
+            None runs the front-end.
     """
     model.to(device).eval()
     splits, batch = data.splits, data.batch_size
@@ -77,7 +77,7 @@ def predict(model: AudioModel, data: AudioDataModule, device: str, val_features:
 
 @torch.no_grad()
 def logits(model: nn.Module, clips: ClipSet, batch: int, device: str) -> Tensor:
-    """Return the logits `(N, C)` float32 of these clips, from a model in eval mode on the device."""
+    """Return the logits `(N, C)` float32 of these clips; the model is in eval mode and on the device."""
     parts = [
         model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu()
         for i in range(0, len(clips), batch)
@@ -92,16 +92,16 @@ def classified(model: AudioModel, features: Tensor, batch: int, device: str) -> 
 
 
 def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
-    """Combine the stored logits of a fusion's members; weights are fitted on validation.
+    """Combine the stored logits of a fusion's members; weights are fitted on the validation split.
 
     Raises:
-        RunError: a member has no result, is a fusion itself, or its clips or classes are not this dataset's.
+        RunError: a member has no result, is a fusion itself, or has other clips or classes than this dataset.
     """
     val, test = [], []
     for key in run.members:
         member = store.finished_record(key, "the fusion's member")
         if member.run.members:
-            raise RunError(f"the fusion's member {key} is a fusion itself: name that one's members instead")
+            raise RunError(f"the fusion's member {key} is a fusion itself: name its members instead")
         path = store.artifacts(key) / "logits.npz"
         if not path.exists():
             raise RunError(f"the fusion's member {key} has no logits in {path.parent}: run it again with --force")
@@ -109,7 +109,7 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
             if saved["test_ids"].tolist() != list(data.splits.test.ids) or member.classes != data.classes:
                 raise RunError(
                     f"the fusion's member {key} was tested on other clips or classes: run it again with --force, or "
-                    f"name one on {run.dataset}, fold {run.fold}"
+                    f"name a run on {run.dataset}, fold {run.fold}"
                 )
             val.append(torch.from_numpy(saved["val_logits"]))
             test.append(torch.from_numpy(saved["logits"]))
@@ -130,7 +130,7 @@ def _weights(logits: Tensor, targets: Tensor, task: str) -> NDArray[np.float64]:
 
 
 def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
-    """Keep the logits in `folder/logits.npz`, so that scores can be computed again without training."""
+    """Write the logits to `folder/logits.npz`, so that scores can be computed again without training."""
     content = io.BytesIO()
     test, val = data.splits.test, data.splits.val
     np.savez(
@@ -154,16 +154,16 @@ def scores(
     task: metrics.Task,
     fold: int,
 ) -> Scored:
-    """Return every metric that fits the task, and the primary one's draws over the test groups.
+    """Return every metric that fits the task, and the primary metric's draws over the test groups.
 
-    The fold seeds the draws: those of two folds are independent, those of two systems on one fold the same.
+    The fold is the seed of the draws: draws of two folds are independent; two systems on one fold have the same draws.
     """
     found = metrics.score(logits, targets, task, classes)
     draws = metrics.bootstrap_draws(logits, targets, groups, task, seed=fold)
     if draws is None:
         return Scored(found)
     primary = found.values[PRIMARY[task]]
-    assert primary is not None  # else there were no draws
-    cell = Cell(primary, draws, len(set(groups)))
-    interval = nested_interval({(fold, 0): cell}, proportion=task == "single")
+    assert primary is not None  # without it there are no draws
+    run_score = RunScore(primary, draws, len(set(groups)))
+    interval = nested_interval({(fold, 0): run_score}, proportion=task == "single")
     return Scored(found, {PRIMARY[task]: interval}, tuple(round(value, 5) for value in draws.tolist()))

@@ -1,6 +1,6 @@
-"""A picture of what front-ends make of one clip: the waveform, and below it each one's features.
+"""Plots of one clip's features: the waveform, and below it the features of each front-end.
 
-matplotlib is imported where it is used: only `bench features` needs it. Figures are drawn without a display.
+matplotlib is imported where it is used, because only `bench features` needs it. Drawing needs no display.
 """
 
 import io
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_SECONDS = 120.0
-"""Longest clip that is drawn; a longer one would be a few pixels a second."""
+MAX_SECONDS = 120.0
+"""Length of the longest clip that is drawn; a longer clip would have only a few pixels per second."""
 
 COLUMNS = 2000
-"""Columns that a line of samples is drawn in, each from its least to its greatest sample."""
+"""Number of columns of a waveform's plot; each spans its lowest to its highest sample."""
 
 PANEL_INCHES = (9.0, 1.9)
 
@@ -41,8 +41,8 @@ class Panel:
         name: of the catalogue.
         features: `(F, T)`.
         frame_rate: frames per second.
-        axis: what the F channels are.
-        hertz: centre of each channel's band `(F,)`; None where channels are no bands.
+        axis: label of the F channels.
+        hertz: centre of each channel's band `(F,)`; None where channels are not frequency bands.
     """
 
     name: str
@@ -56,29 +56,29 @@ def read(path: Path, sample_rate: int) -> NDArray[np.float32]:
     """Return a file's samples `(S,)`.
 
     Raises:
-        SuiteError: it is no audio, or longer than `MOST_SECONDS`.
+        SuiteError: the file is not audio, or longer than `MAX_SECONDS`.
     """
     try:
-        return decode(path, sample_rate, MOST_SECONDS)
+        return decode(path, sample_rate, MAX_SECONDS)
     except AudioError as error:
         raise SuiteError(str(error)) from error
 
 
-def listen(
+def panels_of(
     waveform: NDArray[np.float32], sample_rate: int, names: Sequence[str] = ()
 ) -> tuple[list[Panel], dict[str, str]]:
-    """Run front-ends on a clip.
+    """Compute the features of a clip with several front-ends.
 
     Args:
         waveform: samples `(S,)`.
         sample_rate: in hertz.
-        names: of the catalogue; without, all that are fixed and take a waveform.
+        names: front-ends of the catalogue; if empty, all fixed front-ends that take a waveform.
 
     Returns:
-        What they make of it, and by name why others of the catalogue are left out.
+        The panels, and by name the reason why a front-end of the catalogue is left out.
 
     Raises:
-        SuiteError: a name is unknown, or one that was asked for takes no such clip.
+        SuiteError: a name is unknown, or a named front-end does not take this clip.
     """
     panels: list[Panel] = []
     left_out: dict[str, str] = {}
@@ -89,7 +89,7 @@ def listen(
                 torch.manual_seed(0)
                 frontend: Frontend = catalog.load(entry.target)(sample_rate, **entry.arguments).eval()
             if not names and not frontend.fixed:
-                left_out[name] = f"its filters are learned; draw them untrained with --frontend {name}"
+                left_out[name] = f"its filters are learned; --frontend {name} draws them untrained"
                 continue
             with torch.inference_mode():
                 features = frontend(torch.from_numpy(waveform)[None])[0].float().numpy()
@@ -105,13 +105,13 @@ def listen(
 
 
 def figure(waveform: NDArray[np.float32], sample_rate: int, panels: Sequence[Panel], title: str) -> "Figure":
-    """Return the picture: the waveform, then a panel each, over one axis of seconds.
+    """Return the figure: the waveform and one panel per front-end, over a common axis of seconds.
 
     Args:
         waveform: samples `(S,)`.
         sample_rate: in hertz.
-        panels: below it, in order.
-        title: above it.
+        panels: below the waveform, in this order.
+        title: above the waveform.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -120,7 +120,7 @@ def figure(waveform: NDArray[np.float32], sample_rate: int, panels: Sequence[Pan
     drawn = Figure(figsize=(PANEL_INCHES[0], PANEL_INCHES[1] * rows + 0.5), layout="constrained")
     FigureCanvasAgg(drawn)
     axes: Any = drawn.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
-    drawn.suptitle(title.encode("utf-8", "replace").decode(), parse_math=False)  # file names hold what they like
+    drawn.suptitle(title.encode("utf-8", "replace").decode(), parse_math=False)  # a file name may contain anything
     _line(axes[0], waveform, sample_rate, "waveform")
     for ax, panel in zip(axes[1:], panels, strict=True):
         if len(panel.features) == 1:
@@ -133,7 +133,7 @@ def figure(waveform: NDArray[np.float32], sample_rate: int, panels: Sequence[Pan
 
 
 def _line(ax: "Axes", values: NDArray[np.float32], rate: float, title: str) -> None:
-    """Draw `(T,)` values, `rate` a second, each column of the picture from its least to its greatest."""
+    """Draw `(T,)` values, `rate` per second; each column of the plot spans its lowest to its highest value."""
     step = max(1, len(values) // COLUMNS)
     padded = np.pad(values, (0, -len(values) % step), "edge").reshape(-1, step)
     seconds = np.arange(len(padded)) * step / rate
@@ -158,14 +158,14 @@ def _image(ax: "Axes", panel: Panel) -> None:
 
 
 def save(drawn: "Figure", path: Path) -> None:
-    """Write a picture as PNG, whole or not at all.
+    """Write a figure as a PNG file, completely or not at all.
 
     Raises:
         SuiteError: the file cannot be written.
     """
     content = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box stands for it
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box replaces the glyph
         drawn.savefig(content, format="png", dpi=100)
     try:
         write_whole(path, content.getvalue())

@@ -1,4 +1,4 @@
-"""Members' logits combined by a rule of the catalogue."""
+"""Combination of members' logits by a fusion rule of the catalogue."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -44,7 +44,7 @@ def fuse_logits(logits: Tensor, rule: Rule, task: str) -> tuple[Tensor, Tensor]:
 
 
 class Fused(nn.Module):
-    """Trained members and their combination as one module, so that a fusion is timed and counted as it is used."""
+    """Trained members and their fusion rule in one module, so that timings include all of them."""
 
     def __init__(self, members: Sequence[nn.Module], rule: Rule, task: str) -> None:
         super().__init__()

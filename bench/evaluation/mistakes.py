@@ -1,4 +1,4 @@
-"""The worst mistakes among the test clips, kept in `worst.npz` with what is needed to look and listen: a few MB."""
+"""The hardest test clips of a run, kept in `worst.npz` with their spectrograms and audio: a few MB."""
 
 import io
 from collections.abc import Sequence
@@ -15,27 +15,28 @@ from bench.evaluation import feature_plots
 from bench.records import write_whole
 from datamodules.base import AudioDataModule
 
-MOST_SECONDS = 10.0
-"""Of a longer clip, the beginning is kept."""
+MAX_SECONDS = 10.0
+"""Length up to which a clip is kept; only the beginning of a longer clip is kept."""
 
 COLUMNS = 500
-"""Columns of a spectrogram: of a longer one, each is the loudest of several frames."""
+"""Largest number of columns of a spectrogram; in a longer one, each column is the maximum of several frames."""
 
 TOP = 3
-"""Classes that are named with their probability."""
+"""Number of classes that are named with their probability."""
 
 
 def keep(logits: NDArray[np.float32], data: AudioDataModule, folder: Path, clips: int) -> None:
-    """Write `folder/worst.npz` of the test clips with the highest loss, worst first; of single labels, the wrong ones.
+    """Write `folder/worst.npz` with the test clips of the highest loss, highest first.
 
-    It holds, for n clips: `ids`, `truth` and `predicted` (n,) text, `loss` (n,), `spectrograms` (n, F, T) uint8 from
-    the clip's quietest to its loudest, `audio` (n, S) int16 (S = 0 for embeddings) and `sample_rate`.
+    With single labels, only misclassified clips are kept. The file contains, for n clips: `ids`, `truth` and
+    `predicted` (n,) text, `loss` (n,), `spectrograms` (n, F, T) uint8 from the clip's lowest to its highest level,
+    `audio` (n, S) int16 (S = 0 for embeddings) and `sample_rate`.
 
     Args:
-        logits: of the test clips, `(N, C)`.
-        data: set up.
-        folder: of the run's artifacts.
-        clips: n, fewer where there are fewer mistakes; 0 writes nothing.
+        logits: logits of the test clips, `(N, C)`.
+        data: the dataset, set up.
+        folder: the run's artifacts.
+        clips: largest n; 0 writes no file.
     """
     path = folder / "worst.npz"
     path.unlink(missing_ok=True)
@@ -44,13 +45,13 @@ def keep(logits: NDArray[np.float32], data: AudioDataModule, folder: Path, clips
     chosen = [i for i in losses.argsort(descending=True, stable=True).tolist() if _mistaken(x[i], targets[i])][:clips]
     if not chosen:
         return
-    heard = data.splits.test.load(chosen).float().numpy()
+    kept = data.splits.test.load(chosen).float().numpy()
     if data.sample_rate is None:
-        pictures, audio = [_levels(clip.T) for clip in heard], np.zeros((len(chosen), 0), np.int16)
+        pictures, audio = [_levels(clip.T) for clip in kept], np.zeros((len(chosen), 0), np.int16)
     else:
-        heard = heard[:, : round(MOST_SECONDS * data.sample_rate)]
-        pictures = [_spectrogram(clip, data.sample_rate) for clip in heard]
-        audio = (heard.clip(-1, 1) * 32767).round().astype(np.int16)
+        kept = kept[:, : round(MAX_SECONDS * data.sample_rate)]
+        pictures = [_spectrogram(clip, data.sample_rate) for clip in kept]
+        audio = (kept.clip(-1, 1) * 32767).round().astype(np.int16)
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -78,7 +79,7 @@ def loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _mistaken(logits: Tensor, target: Tensor) -> bool:
-    """Of several labels, some are always given too much or too little."""
+    """Return whether a clip is misclassified; with several labels per clip, every clip counts."""
     return target.ndim > 0 or int(logits.argmax()) != int(target)
 
 
@@ -89,7 +90,7 @@ def _truth(target: Tensor, classes: Sequence[str]) -> str:
 
 
 def _predicted(logits: Tensor, target: Tensor, classes: Sequence[str]) -> str:
-    """Return "rain 93 %, sea 5 %, wind 1 %"."""
+    """Return the most probable classes, such as "rain 93 %, sea 5 %, wind 1 %"."""
     shares = logits.softmax(0) if target.ndim == 0 else logits.sigmoid()
     top = shares.topk(min(TOP, len(classes)))
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
@@ -97,16 +98,16 @@ def _predicted(logits: Tensor, target: Tensor, classes: Sequence[str]) -> str:
 
 
 def _spectrogram(waveform: NDArray[np.float32], sample_rate: int) -> NDArray[np.uint8]:
-    """Return the log-mel spectrogram `(F, T)`; of a clip too short for one, one dark pixel."""
+    """Return the log-mel spectrogram `(F, T)`; one dark pixel if the clip is too short for a frame."""
     try:
-        (panel,), _ = feature_plots.listen(waveform, sample_rate, ("logmel",))
+        (panel,), _ = feature_plots.panels_of(waveform, sample_rate, ("logmel",))
     except SuiteError:
         return np.zeros((1, 1), np.uint8)
     return _levels(panel.features)
 
 
 def _levels(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return `(F, T)` as levels from 0 to 255, at most `COLUMNS` wide."""
+    """Scale `(F, T)` to levels from 0 to 255, with at most `COLUMNS` columns."""
     step = -(-picture.shape[1] // COLUMNS)
     padded = np.pad(picture, ((0, 0), (0, -picture.shape[1] % step)), "edge")
     picture = padded.reshape(len(picture), -1, step).max(2)

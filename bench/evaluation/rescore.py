@@ -1,4 +1,4 @@
-"""Scores computed again from the logits that runs have kept: a new metric needs no new training."""
+"""Computing scores again from kept logits: a new metric needs no new training."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from bench.records import Record, Store
 
 
 def rescore(store: Store, record: Record) -> Record:
-    """Return the record with every score, interval and draw computed anew.
+    """Return the record with every score, interval and draw computed again.
 
     Raises:
-        RecordError: its logits are not in the store, or are of other clips or classes.
+        RecordError: its logits are not in the store, or have other clips or classes.
     """
     path = store.artifacts(record.key) / "logits.npz"
     if not path.exists():
@@ -20,6 +20,6 @@ def rescore(store: Store, record: Record) -> Record:
     with np.load(path) as saved:
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
-        raise RecordError(f"the logits of {record.key} are of other clips or classes: run it again with --force")
+        raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
     task: metrics.Task = "multi" if catalog.dataset(record.run.dataset).task == "multi" else "single"
     return evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)

@@ -1,4 +1,4 @@
-"""Leaderboards: records summed up to rows, and the tables, plots and pages that show them.
+"""Leaderboards: records aggregated to rows, and the tables, plots and pages that show them.
 
 The package is callable: `bench.leaderboard(results)` returns `results.leaderboards()`. The function of the library and
 this package have one name, and importing a package sets its name in `bench`.

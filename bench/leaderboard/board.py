@@ -29,18 +29,18 @@ class Leaderboard:
         arguments: the dataset's arguments in words; empty with its defaults.
         task: "single" or "multi" label.
         primary: the metric that ranks.
-        metrics: names of all metrics that any row has a value of.
+        metrics: names of all metrics for which any row has a value.
         folds: the folds that are run.
         folds_official: how many folds the dataset has.
         seeds: the seeds that are run.
         rows: one per system.
-        data: what the ranked systems were trained and tested on, one per differing fold.
-        detectable: difference from the best row that would be found, at the 5 % level, four times out of five; None
-            where no two rows can be compared.
+        data: the data on which the ranked systems were trained and tested, each different one once.
+        detectable: minimum detectable difference from the best row (5 % level, 80 % power); None where no two rows can
+            be compared.
         failures: failed runs, by key.
         missing: number of runs without a record.
-        notes: what a reader has to know of the whole table.
-        environments: where the runs ran, each once.
+        notes: what a reader has to know about the whole table.
+        environments: the different environments of the runs.
         class_report: of the first row; None where no row is ranked.
     """
 
@@ -83,12 +83,12 @@ class Summary:
 def leaderboards(
     runs: Sequence[Run], records: Mapping[str, Record], names: Mapping[str, str] | None = None
 ) -> tuple[Leaderboard, ...]:
-    """Draw the leaderboards of these runs, one per dataset, in the order of the runs.
+    """Return the leaderboards of these runs, one per dataset, in the order of the runs.
 
     Args:
         runs: a suite's runs.
-        records: run key to record; keys of other runs are ignored, their order does not matter.
-        names: run key to what the suite calls its system, which is then the row's label.
+        records: run key to record, in any order; keys of other runs are ignored.
+        names: run key to the suite's name of the system; it becomes the row's label.
 
     Raises:
         SuiteError: a name is not in the catalogue.
@@ -152,7 +152,7 @@ def _board(
 
 
 def _notes(done: Sequence[Record]) -> Iterator[str]:
-    """Yield what holds for the whole table: means over fewer classes, runs of different commits."""
+    """Yield notes on the whole table: means over fewer classes, runs of different commits."""
     for name in METRICS:
         counts = {r.defined[name] for r in done if name in r.defined}
         if any(k < n for k, n in counts):

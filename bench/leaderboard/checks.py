@@ -1,4 +1,4 @@
-"""Whether a published store's tables follow from its records."""
+"""Checks that a published store's tables follow from its records."""
 
 import json
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from bench.records import Snapshot, Store
 
 
 def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> list[str]:
-    """Return what is wrong with the tables of these suites, and with the store's other files, a line each.
+    """Return one line for each problem with the tables of these suites or with the store's other files.
 
     Args:
         store: the published store.
         names: suites, by name or TOML file.
-        readme: a file that shows tables between marks.
+        readme: a file with marks between which tables and plots stand.
 
     Raises:
         RecordError: a record is damaged.
@@ -59,17 +59,17 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
 
 
 def drawn_suites(store: Store) -> list[str]:
-    """Return the suites that have tables in a store: names of the project's, and paths of those kept next to them."""
+    """Return the suites with tables in a store: names of the project's suites, and paths of suites in the store."""
     found = [name for name in suites.suites() if (store.root / f"{name}.md").exists()]
     return found + [str(path) for path in sorted(store.root.glob("*.toml"))]
 
 
 def _dropped(store: Store, suite: str) -> list[str]:
-    """Return the keys of the records that a suite's JSON table was drawn from and that are gone."""
+    """Return the keys of missing records that a suite's JSON table was drawn from."""
     try:
         content = json.loads((store.root / f"{suite}.json").read_text(encoding="utf-8"))
         rows = [row for board in content["leaderboards"] for row in board["rows"]]
         keys = {str(key) for row in rows for key in row["records"]}
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # edited or not there: it differs from its records
+        return []  # an edited or missing table is reported because it differs from its records
     return sorted(key for key in keys if not store.path(key).exists())

@@ -1,4 +1,4 @@
-"""Two systems compared on the clips that both were tested on."""
+"""Comparison of two systems on the clips that both were tested on."""
 
 from dataclasses import dataclass
 
@@ -48,24 +48,26 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
 
     Args:
         board: of one dataset.
-        a: a row's label, with " on FRONTEND" where two rows have the same one, or its beginning.
+        a: a row's label, or its beginning; with " on FRONTEND" where two rows have the same label.
         b: likewise.
-        store: where the runs' logits are, for the McNemar test.
+        store: has the runs' logits for the McNemar test.
 
     Raises:
-        SuiteError: no row, or several, are called so.
-        BenchError: a row's runs are not all done on the same clips, or have no bootstrap draws.
+        SuiteError: no row, or more than one row, has that name.
+        BenchError: a row has runs that are not finished, that used other clips, or that have no bootstrap draws.
     """
     one, other = _find(board, a), _find(board, b)
     for row in (one, other):
-        if not row.cells:
+        if not row.run_scores:
             raise BenchError(
                 f"{_name(row)} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "
-                "`bench rescore` make them; the published ones are in --store leaderboards"
+                "`bench rescore` make them; the published records are in --store leaderboards"
             )
         if row.rank is None:
-            raise BenchError(f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all its runs are done'}")
-    found = statistics.difference(one.cells, other.cells)
+            raise BenchError(
+                f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all of its runs are finished'}"
+            )
+    found = statistics.difference(one.run_scores, other.run_scores)
     only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
     p = None
     if only_a is not None and only_b is not None:
@@ -89,19 +91,19 @@ def _find(board: Leaderboard, wanted: str) -> Row:
     exact = [row for name, row in names.items() if wanted in (name, row.label)]
     alike = exact or [row for name, row in names.items() if name.startswith(wanted)]
     if len(alike) != 1:
-        which = " | ".join(map(_name, alike)) if alike else " | ".join(names)
+        choices = " | ".join(map(_name, alike)) if alike else " | ".join(names)
         problem = "several rows are" if alike else "no row is"
-        raise SuiteError(f"{problem} called {wanted!r} in the table of {board.name}. Name one of: {which}")
+        raise SuiteError(f"{problem} called {wanted!r} in the table of {board.name}. Name one of: {choices}")
     return alike[0]
 
 
 def _discordant(one: Row, other: Row, store: Store) -> tuple[int, int] | tuple[None, None]:
-    """Return how many clips only one and only the other classifies correctly, over cells that both have logits of."""
+    """Return how many clips only one and only the other classifies correctly, over runs that both have logits of."""
     only = [0, 0]
-    for cell in one.cells.keys() & other.cells.keys():
+    for fold_seed in one.run_scores.keys() & other.run_scores.keys():
         right = []
         for row in (one, other):
-            path = store.artifacts(row.keys[cell]) / "logits.npz"
+            path = store.artifacts(row.keys[fold_seed]) / "logits.npz"
             if not path.exists():
                 return None, None
             with np.load(path) as saved:

@@ -17,8 +17,8 @@ class ClassReport:
     Attributes:
         label: of the row.
         classes: names.
-        per_class: metric name to one value per class: the mean over the runs that have one, None where none has.
-        confusion: clips summed over the runs, rows true, columns predicted; None for multi-label.
+        per_class: metric name to one value per class: the mean over the runs with a value, or None without any.
+        confusion: number of clips over all runs, rows true, columns predicted; None for multi-label.
     """
 
     label: str
@@ -27,7 +27,7 @@ class ClassReport:
     confusion: tuple[tuple[int, ...], ...] | None
 
     def confused(self) -> list[tuple[int, int]]:
-        """Return the pairs (true, predicted) that were ever confused, the most clips first."""
+        """Return the confused pairs (true, predicted), those with the most clips first."""
         pairs = [
             (i, j)
             for i, row in enumerate(self.confusion or ())
@@ -37,7 +37,7 @@ class ClassReport:
         return sorted(pairs, key=lambda pair: (-(self.confusion or ())[pair[0]][pair[1]], pair))
 
     def support(self, label: int) -> int:
-        """Return how many test clips are of a class."""
+        """Return how many test clips have this class."""
         return sum((self.confusion or ())[label])
 
 

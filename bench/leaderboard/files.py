@@ -1,7 +1,7 @@
 """A suite's tables in a store, drawn from nothing but the records.
 
-`<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A published store also has an index of its
-suites, README.md. A README elsewhere is filled between marks, where a command is given its name:
+The files are `<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A published store also has an
+index of its suites, README.md. A command that is given the name of another README updates it between these marks:
 
 - `<!-- table all synthetic -->` (suite and dataset) to `<!-- end -->`: the short table;
 - `<!-- plot all synthetic -->` to `<!-- end -->`: the Pareto plots; with an axis (`<!-- plot all synthetic macs -->`;
@@ -43,9 +43,9 @@ def texts(
     Args:
         suite: the suite.
         found: its leaderboards.
-        store: where the files belong.
+        store: the store of the files.
         index: whether the store's index is one of them.
-        readme: a file whose marks are filled, too.
+        readme: another file to update between its marks.
     """
     title = suite.title or suite.name
     command = f"bench run --suite {suite.name}"
@@ -80,20 +80,20 @@ def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
 
 
 def _index(store: Store, fresh: dict[str, Any]) -> str:
-    """Return the index of the suites that have tables in the store, with these in their newest state."""
+    """Return the index of the suites that have tables in the store; `fresh` replaces the content of its suites."""
     content: dict[str, Any] = {}
     for path in store.root.glob("*.json"):
         try:
             old = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            continue  # its own suite's check finds it
+            continue  # the check of its own suite reports it
         if isinstance(old, dict) and "leaderboards" in old:
             content[path.stem] = old
     return render.index(content | fresh, complexity=(store.root / COMPLEXITY).exists())
 
 
 def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store: str) -> str:
-    """Return a README with this suite's short tables and plots between their marks; `store` is the way to the plots."""
+    """Return a README with the suite's short tables and plots between its marks; `store` is the path to the plots."""
     for board, name in zip(found, _names(suite, found), strict=True):
         stem = f"{store}/plots/{name}"
         fillings = {f"table {suite.name} {board.dataset}": render.brief(board)}
@@ -113,10 +113,10 @@ def draw(
     """Redraw the suite's tables and return its leaderboards.
 
     Args:
-        snapshot: the suite's records, and the store that they are in.
+        snapshot: the suite's records, and their store.
         suite: the suite.
-        index: whether to draw the store's index; None redraws an index that is there.
-        readme: a file whose marks are filled, too.
+        index: whether to draw the store's index; None redraws it only if it exists.
+        readme: another file to update between its marks.
     """
     store = snapshot.store
     found = boards(snapshot, suite)

@@ -1,4 +1,4 @@
-"""Ranks: rows in order, tied where their difference is not significant."""
+"""Ranking of rows; rows are tied where their difference is not significant."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,11 @@ from bench.records import Latency
 
 
 def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | None]:
-    """Return the rows, best first, then those that are not ranked; and the detectable difference.
+    """Return the ranked rows, best first, followed by the unranked rows; and the minimum detectable difference.
 
-    From the best row down, a row whose paired difference from the first of its group is not significant shares that
-    one's rank; the next row begins a group. Rows without draws share a rank only with an equal score.
+    Rows are grouped from the best row down. A row joins the current group, and has its rank, if its paired difference
+    from the group's first row is not significant; otherwise it begins a new group. Rows without draws share a rank only
+    if their scores are equal.
     """
     sign = -1 if METRICS[primary].higher_is_better else 1
 
@@ -38,7 +39,7 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
 
 
 def _difference(a: Row, b: Row) -> statistics.Difference | None:
-    return statistics.difference(a.cells, b.cells) if a.cells and b.cells else None
+    return statistics.difference(a.run_scores, b.run_scores) if a.run_scores and b.run_scores else None
 
 
 def _tied(first: Row, row: Row, primary: str) -> bool:
@@ -47,7 +48,7 @@ def _tied(first: Row, row: Row, primary: str) -> bool:
 
 
 def flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows; one whose latency was measured on another device than most says so."""
+    """Yield the rows; a row whose latency was measured on another device than most rows' has a flag."""
     usual = {}
     for kind in ("cpu", "gpu"):
         votes = Counter(device(latency) for row in rows if (latency := getattr(row, kind)))
@@ -59,7 +60,7 @@ def flag_devices(rows: Sequence[Row]) -> Iterator[Row]:
 
 
 def device(latency: Latency) -> str:
-    """Return in words what must be the same for two timings to be comparable."""
+    """Return device and settings in words; timings are comparable only if these are equal."""
     threads = "1 thread" if latency.threads == 1 else f"{latency.threads} threads"
     how = ", ".join(filter(None, (threads, latency.dtype, latency.backend, latency.software)))
     return f"{latency.device}, {how}, clips of {latency.clip_seconds:g} s"

@@ -1,4 +1,4 @@
-"""Rows: a system's runs summed up over folds and seeds."""
+"""Rows of a leaderboard: each aggregates a system's runs over folds and seeds."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,10 +12,7 @@ from bench import statistics
 from bench.catalog import METRICS, PRIMARY
 from bench.leaderboard.systems import System, member_label
 from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical
-
-Cell = tuple[int, int]
-"""(fold, seed)."""
-
+from bench.statistics import FoldSeed
 
 UNKNOWN_FAILURE = Failure(kind="unknown", message="the record names no error")
 
@@ -25,30 +22,31 @@ class Row:
     """One system on one dataset.
 
     Attributes:
-        rank: 1 is best; None for a row that cannot be compared. A row shares the rank of the best row that its score is
-            not significantly different from.
-        label: what the suite calls the system; else the model's name, with what tells it from another system of that.
-        about: what the label leaves out of that.
-        recipe: all that differs from the harness's own recipe.
+        rank: 1 is best; None for a row that cannot be compared. A row shares the rank of the best row from which its
+            score does not differ significantly.
+        label: the suite's name of the system; or else the model's name, with the settings in which it differs from
+            other systems of that model.
+        about: the settings that the label leaves out.
+        recipe: all values that differ from the harness's default recipe.
         model: name in the catalogue.
         frontend: name in the catalogue.
-        members: labels of the systems a fusion combines.
-        scores: metric name to mean over the cells done; None where a cell has no value.
+        members: labels of the systems that a fusion combines.
+        scores: metric name to mean over the finished runs; None where a run has no value.
         interval: 95 % interval of the primary score.
         interval_over: "groups" (bootstrap over the test groups and over seeds) or "cells" (Student's t over folds
             and seeds, for records without draws).
-        done: cells with a finished run.
-        expected: cells the suite asks for.
+        done: number of finished runs.
+        expected: number of runs in the suite.
         failed: kinds of error of its failed runs.
-        complexity: size.
-        cpu: end-to-end latency on the CPU at the fewest threads, of the cell whose median is in the middle.
+        complexity: parameters, operations and bytes.
+        cpu: end-to-end latency on the CPU at the fewest threads, from the run with the median p50.
         gpu: the same on a GPU.
-        cpu_parallel: of a fusion whose latency is its members' sum, what it is with the members side by side.
+        cpu_parallel: latency of a fusion whose members run in parallel; `cpu` is then the members' sum.
         gpu_parallel: the same on GPUs.
-        train_seconds: mean over the cells.
+        train_seconds: mean over the runs.
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
-        cells: (fold, seed) to the run's score and bootstrap draws; empty where a run has none.
+        run_scores: (fold, seed) to the run's score and bootstrap draws; empty where a run has no draws.
         keys: (fold, seed) to the run's key.
         finished: keys of the runs that have a result.
     """
@@ -74,8 +72,8 @@ class Row:
     flags: tuple[str, ...]
     about: str = ""
     recipe: str = ""
-    cells: dict[Cell, statistics.Cell] = field(default_factory=dict, compare=False, repr=False)
-    keys: dict[Cell, str] = field(default_factory=dict)
+    run_scores: dict[FoldSeed, statistics.RunScore] = field(default_factory=dict, compare=False, repr=False)
+    keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
 
 
@@ -85,10 +83,10 @@ def make_row(
     folds: Sequence[int],
     labels: Mapping[System, str],
     records: Mapping[str, Record],
-    reference: Mapping[Cell, Data],
+    reference: Mapping[FoldSeed, Data],
     task: str,
 ) -> Row:
-    """Sum up a system's runs, which are in the order of fold and seed; a rank of 0 says that it can be ranked."""
+    """Aggregate a system's runs, in the order of fold and seed; a rank of 0 marks a row that can be ranked."""
     primary = PRIMARY[task]
     found = [r for run in runs if (r := records.get(run.key))]
     done = [r for r in found if r.status == "ok"]
@@ -96,8 +94,8 @@ def make_row(
     own_folds = {run.fold for run in runs}
     expected = len(runs) + sum(fold not in own_folds for fold in folds)
     scores = {name: _mean([r.scores.get(name) for r in done]) for name, m in METRICS.items() if task in m.tasks}
-    cells = _cells(done, primary)
-    interval, over = _interval(done, cells, primary, task)
+    run_scores = _run_scores(done, primary)
+    interval, over = _interval(done, run_scores, primary, task)
     other_data = [
         r for r in done if r.data and data_identity(r.data) != data_identity(reference[r.run.fold, r.run.seed])
     ]
@@ -134,34 +132,34 @@ def make_row(
         train_seconds=fmean(train) if train else None,
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
-        cells=cells,
+        run_scores=run_scores,
         keys={(run.fold, run.seed): run.key for run in runs},
         finished=tuple(r.key for r in done),
     )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean; None where a value is missing, for a mean over other cells is another number."""
+    """Return the mean; None where a value is missing, because a mean over fewer runs is not comparable."""
     defined = [value for value in values if value is not None]
     return fmean(defined) if defined and len(defined) == len(values) else None
 
 
-def _cells(done: Sequence[Record], primary: str) -> dict[Cell, statistics.Cell]:
-    """Return each run's score and draws; empty where one has none."""
-    cells = {
-        (r.run.fold, r.run.seed): statistics.Cell(score, np.array(r.draws), r.data.test_groups)
+def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statistics.RunScore]:
+    """Return each run's score and draws; an empty dict if a run has no draws."""
+    found = {
+        (r.run.fold, r.run.seed): statistics.RunScore(score, np.array(r.draws), r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
     }
-    return cells if len(cells) == len(done) and len({len(cell.draws) for cell in cells.values()}) == 1 else {}
+    return found if len(found) == len(done) and len({len(run.draws) for run in found.values()}) == 1 else {}
 
 
 def _interval(
-    done: Sequence[Record], cells: Mapping[Cell, statistics.Cell], primary: str, task: str
+    done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str, task: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
-    """Return the primary score's interval, within [0, 1] as the primary scores are, and over what it was taken."""
-    if cells:
-        return statistics.nested_interval(cells, proportion=task == "single"), "groups"
+    """Return the primary score's interval, within [0, 1] like the score, and the value of `interval_over`."""
+    if run_scores:
+        return statistics.nested_interval(run_scores, proportion=task == "single"), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
         _, low, high = statistics.mean_interval(values)
@@ -172,10 +170,10 @@ def _interval(
 
 
 def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
-    """Return the measurement to show: of one clip end to end in eager, at the fewest threads, graded A or B if any is.
+    """Return the latency to show: one clip, end to end, in eager, at the fewest threads, and of grade A or B if any is.
 
-    Of several such the one in the middle, of two the slower: by the grade alone, each row would show another state of
-    the machine's clock. Other backends' are in the records; they are never mixed with these.
+    Of several such timings it is the median (of two, the slower), because the best one would depend on the state of the
+    machine's clock. Timings of other backends are in the records; they are never mixed with these.
     """
     kind = device_type, "end-to-end", "eager", 1, parallel
     found = [
@@ -192,18 +190,18 @@ def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False
     return alike[len(alike) // 2]
 
 
-def reference_data(done: Sequence[Record]) -> dict[Cell, Data]:
-    """Return the data that most systems used in each cell; of equally frequent ones, the one with more clips."""
-    cells: dict[Cell, list[Data]] = {}
+def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
+    """Return the data that most systems used for each fold and seed; in a tie, the data with the most clips."""
+    used: dict[FoldSeed, list[Data]] = {}
     for r in done:
         if r.data:
-            cells.setdefault((r.run.fold, r.run.seed), []).append(r.data)
+            used.setdefault((r.run.fold, r.run.seed), []).append(r.data)
     reference = {}
-    for cell, found in cells.items():
+    for fold_seed, found in used.items():
         votes = Counter(map(data_identity, found))
         chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
         alike = (data for data in found if data_identity(data) == chosen)
-        reference[cell] = min(alike, key=lambda data: canonical(asdict(data)))
+        reference[fold_seed] = min(alike, key=lambda data: canonical(asdict(data)))
     return reference
 
 
@@ -212,7 +210,7 @@ def _clips(found: Sequence[Data], identity: str) -> Iterator[int]:
 
 
 def data_identity(data: Data) -> str:
-    """Return what must be the same for two scores to be comparable: clips, targets, classes and split."""
+    """Return a text of clips, targets, classes and split; scores are comparable only if these are equal."""
     return canonical([data.manifest, data.labels, data.split, data.clips])
 
 

@@ -1,4 +1,4 @@
-"""Systems: what a leaderboard compares, and what each is called."""
+"""Systems: the entries that a leaderboard compares, and their labels."""
 
 import json
 from collections import Counter
@@ -11,16 +11,16 @@ from bench.records import Run
 
 @dataclass(frozen=True)
 class System:
-    """What is compared: a run without its fold and seed.
+    """An entry of a leaderboard: a run without its fold and seed.
 
     Attributes:
         model: name in the catalogue.
         frontend: name in the catalogue.
         arguments: the model's arguments as sorted (name, value) pairs of text.
-        recipe: what differs from the default recipe, likewise.
-        members: the systems a fusion combines, whatever the fold and seed of their runs.
-        teacher: the system it learnt from; a run that is not the suite's is a system of its own, called by its key.
-        origin: the system whose weights it started from, likewise.
+        recipe: values that differ from the default recipe, in the same form.
+        members: the systems that a fusion combines, regardless of their runs' folds and seeds.
+        teacher: the teacher's system; a run outside the suite is a system of its own, labelled by its key.
+        origin: the system that provided the initial weights, likewise.
     """
 
     model: str
@@ -33,7 +33,7 @@ class System:
 
     @property
     def needs(self) -> tuple["System", ...]:
-        """The systems that stand in its name."""
+        """The systems that appear in its label."""
         return self.members + tuple(other for other in (self.teacher, self.origin) if other)
 
 
@@ -73,34 +73,35 @@ def as_text(value: Any) -> str:
 
 
 def with_needs(systems: Iterable[System]) -> set[System]:
-    """Return systems, and those that stand in their names."""
+    """Return the systems, and the systems that appear in their labels."""
     return {found for system in systems for found in (system, *with_needs(system.needs))}
 
 
 def suite_names(groups: Mapping[System, Sequence[Run]], names: Mapping[str, str]) -> dict[System, str]:
-    """Return what the suite calls each system, where no other one on the same front-end is called so."""
+    """Return the suite's name of each system, if no other system on the same front-end has that name."""
     called = {system: names[runs[0].key] for system, runs in groups.items() if runs[0].key in names}
     count = Counter((name, system.frontend) for system, name in called.items())
     return {system: name for system, name in called.items() if count[name, system.frontend] == 1}
 
 
 def details(full: str, label: str) -> str:
-    """Return what a label leaves out of the full one."""
+    """Return the part of the full label that a label leaves out."""
     return (
         "" if full == label else full.removeprefix(f"{label} ").strip("()") if full.startswith(f"{label} (") else full
     )
 
 
 def make_labels(systems: Iterable[System]) -> dict[System, str]:
-    """Return each system's label: the model's name, its arguments, and what tells it from others of the same name.
+    """Return each system's label: model, arguments, and the settings in which systems of the same model differ.
 
-    A teacher and an origin are always named; how it taught, only where one taught in two ways.
+    A teacher and an origin are always named. The settings of distillation appear only where systems with the same
+    teacher differ in them.
     """
     alike: dict[tuple[str, str], set[System]] = {}
-    ears: dict[str, set[str]] = {}
+    frontends: dict[str, set[str]] = {}
     for system in systems:
         alike.setdefault((system.model, system.frontend), set()).add(system)
-        ears.setdefault(system.model, set()).add(system.frontend)
+        frontends.setdefault(system.model, set()).add(system.frontend)
 
     def label(system: System) -> str:
         twins = alike[system.model, system.frontend]
@@ -112,16 +113,16 @@ def make_labels(systems: Iterable[System]) -> dict[System, str]:
             own.append(f"init={short(system.origin)}")
         own += map("=".join, system.arguments)
         for detail in system.recipe:
-            others = pupils if detail[0].startswith("teacher_") else twins
-            if any(detail not in other.recipe for other in others):
+            compared = pupils if detail[0].startswith("teacher_") else twins
+            if any(detail not in other.recipe for other in compared):
                 own.append("=".join(detail))
         if len({twin.members for twin in twins}) > 1:
             own.append("of " + " + ".join(map(short, system.members)))
         return f"{system.model} ({', '.join(own)})" if own else system.model
 
     def short(system: System) -> str:
-        """Return a label within another one, with the front-end only where the model has several."""
-        return member_label(system, label(system)) if len(ears[system.model]) > 1 else label(system)
+        """Return a label for use within another label, with the front-end only where the model has several."""
+        return member_label(system, label(system)) if len(frontends[system.model]) > 1 else label(system)
 
     return {system: label(system) for system in systems}
 

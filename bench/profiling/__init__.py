@@ -1,1 +1,1 @@
-"""Profiling: a model's size and speed, and the machine it was measured on."""
+"""Profiling: a model's complexity and latency, and a description of the machine."""

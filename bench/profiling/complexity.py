@@ -1,7 +1,7 @@
-"""Size of a model for one clip: parameters, multiply-adds, bytes.
+"""Complexity of a model for one clip: parameters, multiply-adds, bytes.
 
-Counters fail silently: on the CPU a fused LSTM or attention counts 0. On the `meta` device the same operators fall
-apart into products that are counted, and nothing is computed. What still counts 0 there is an error, not a 0.
+Counters fail silently: on the CPU a fused LSTM or attention counts 0. On the `meta` device the same operators are
+decomposed into products that are counted, and nothing is computed. A layer that still counts 0 there is an error.
 """
 
 import copy
@@ -26,14 +26,14 @@ from models.base import AudioModel, FourierTransform, Frontend
 
 
 def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float) -> Complexity:
-    """Count one clip at batch 1, front-end and model apart.
+    """Count one clip at batch 1, separately for front-end and model.
 
-    The model's part is counted by operator, plus what the model itself declares that no operator shows
-    (`uncounted_macs`). Biases, activations, normalisation and pooling are no multiply-adds; a model whose work they are
-    declares them (`elementwise`). The front-end gives its own closed form.
+    The model's part is counted by operator; the model declares multiply-adds that no operator shows
+    (`uncounted_macs`). Biases, activations, normalisation and pooling do not count; a model whose main work they are
+    declares them (`elementwise`). The front-end has its own closed form.
 
     Args:
-        model: any `AudioModel`; it is not changed.
+        model: the model; it is not changed.
         input_shape: shape of one clip without the batch, `(S,)` or `(T, F)`.
         clip_seconds: length of that clip.
 
@@ -75,8 +75,8 @@ def count(module: nn.Module, x: Tensor, *, formulas: bool = False) -> int:
     Args:
         module: in eval mode.
         x: its input.
-        formulas: whether a module may set `counted_by_formula = True` to say that it counts 0 here because its work is
-            in the model's `uncounted_macs`.
+        formulas: whether modules with `counted_by_formula = True` may count 0, because their work is in the model's
+            `uncounted_macs`.
 
     Raises:
         ProfileError: a matrix of weights is in no product that was counted, an operator's work is unknown, or the
@@ -109,8 +109,8 @@ def panns_multiply_adds(model: AudioModel, samples: int) -> int:
     """Count one clip as PANNs' tables do (Kong et al. 2020, https://arxiv.org/abs/1912.10211), at batch 1.
 
     Their "multi-adds" are twice the multiply-adds of convolutions and linear layers, plus biases, plus two for each
-    value that a batch norm or a ReLU module takes in, plus what pooling modules read, with the Fourier transform as
-    two convolutions. Mel filters, logarithms and functions that are no modules count nothing.
+    input value of a batch norm or a ReLU module, plus the values that pooling modules read. The Fourier transform
+    counts as two convolutions. Mel filters, logarithms and functions that are not modules count 0.
     """
     total = 0
 
@@ -149,7 +149,7 @@ class _Classify(nn.Module):
 
 
 def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
-    """Return the shape `(1, F, T)` that the front-end gives for one clip of noise."""
+    """Return the shape `(1, F, T)` of the front-end's features for one clip of noise."""
     device = next((t.device for t in (*model.parameters(), *model.buffers())), torch.device("cpu"))
     noise = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0)).to(device)
     with torch.inference_mode():
@@ -158,7 +158,7 @@ def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:
 
 @contextmanager
 def _stack(root: nn.Module, inside: list[nn.Module]) -> Iterator[None]:
-    """Keep in `inside` the modules whose `forward` runs."""
+    """Keep the modules whose `forward` is running in `inside`."""
 
     def enter(module: nn.Module, _: Any) -> None:
         inside.append(module)
@@ -177,18 +177,19 @@ def _stack(root: nn.Module, inside: list[nn.Module]) -> Iterator[None]:
 
 
 class _Watch(TorchDispatchMode):
-    """Notes which weights are in a counted product, and refuses operators whose multiply-adds nothing counts.
+    """A dispatch mode that records which weights are in a counted product, and refuses uncounted operators.
 
-    A tensor that is computed from weights and constants alone stands for these weights: a slice, a transposed or a
+    A tensor that is computed only from weights and constants represents these weights: a slice, a transposed or a
     normalised matrix.
 
     Attributes:
         multiplied: weights in at least one counted product.
-        added: weights that only sums, look-ups and normalisations take together with data.
-        scaling: weights that another operator takes together with data.
+        added: weights that a sum, a look-up or a normalisation combines with data.
+        scaling: weights that any other operator combines with data.
 
     Raises:
-        ProfileError: on such an operator, and on control flow of torch (`while_loop`, `scan`, `cond`, `map`).
+        ProfileError: an operator has uncounted multiply-adds, or is control flow of torch (`while_loop`, `scan`,
+            `cond`, `map`).
     """
 
     supports_higher_order_operators = True
@@ -246,12 +247,12 @@ class _Watch(TorchDispatchMode):
 
 
 def _silent(root: nn.Module, watch: _Watch) -> Iterator[str]:
-    """Name the modules that have a matrix of their own which is in no counted product, nor merely added."""
+    """Yield the names of modules with a matrix that is in no counted product and is not only added to data."""
     model = getattr(root, "model", root)
-    apart = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
+    separate = ("model.frontend", *(f"model.{name}" for name in getattr(model, "idle", ())))
     for name, module in root.named_modules():
-        if name.startswith(apart) or isinstance(module, (ParametrizationList, nn.Embedding, nn.EmbeddingBag)):
-            continue  # counted apart; no products of their own
+        if name.startswith(separate) or isinstance(module, (ParametrizationList, nn.Embedding, nn.EmbeddingBag)):
+            continue  # counted separately, or without products of its own
         own = [p for n, p in module.named_parameters() if "." not in n or n.startswith("parametrizations.")]
         matrices = {id(p) for p in own if p.ndim >= 2 and p.numel() > max(p.shape)}
         if matrices - watch.multiplied - (watch.added - watch.scaling):
@@ -274,7 +275,7 @@ def _transforms(declared: Callable[[], bool]) -> dict[Any, Any]:
     """
 
     def flops(signal: Tensor, axes: Sequence[int]) -> int:
-        """Return twice four real products for each complex one."""
+        """Return the FLOPs: two for each of the four real products of a complex product."""
         if declared():
             return 0
         points = [signal.shape[axis] for axis in axes]
@@ -295,13 +296,13 @@ def _transforms(declared: Callable[[], bool]) -> dict[Any, Any]:
 
 
 def _raw(formula: Callable[..., int]) -> Callable[..., int]:
-    """Mark a formula so that the counter gives it tensors, not shapes."""
+    """Mark a formula, so that the counter passes it tensors instead of shapes."""
     formula._get_raw = True  # type: ignore[attr-defined]
     return formula
 
 
 def _real(shapes: Callable[..., int]) -> Callable[..., int]:
-    """Return the formula of a product, four times as large for complex numbers."""
+    """Return the formula of a product; for complex numbers the result is four times as large."""
 
     def flops(*args: Any, out_val: Tensor, **kwargs: Any) -> int:
         each = [x.shape if isinstance(x, Tensor) else x for x in args]
@@ -310,7 +311,7 @@ def _real(shapes: Callable[..., int]) -> Callable[..., int]:
     return _raw(flops)
 
 
-# The counter knows neither products with a vector (attention pooling: `h @ w`) nor complex numbers.
+# The counter knows neither products of a matrix and a vector (attention pooling: `h @ w`) nor complex numbers.
 _PRODUCTS = {
     torch.ops.aten.mm: _real(lambda a, b, *_: 2 * a[0] * a[1] * b[1]),
     torch.ops.aten.addmm: _real(lambda bias, a, b, *_: 2 * a[0] * a[1] * b[1]),
@@ -324,19 +325,19 @@ _PRODUCTS = {
 }
 
 _NAMESPACES = frozenset({"aten", "prim", "prims", "profiler"})
-"""Of operators that are torch's own; `quantized`, `mkldnn` and those of other packages may do any work."""
+"""Namespaces of torch's own operators; operators of `quantized`, `mkldnn` and other packages may do any work."""
 
 _UNCOUNTED = re.compile(
     r"(^|_)([a-z]*mm|mv|addmv|v?dot|matmul|conv([1-3]d|_\w*)?|convolution|rnn|lstm|gru|attention|[cp]dist|euclidean_dist|"
     r"trilinear|fft|linalg(?!_(vector_norm|_powsum|cross|diagonal))|matrix_exp|solve|cholesky|orgqr|ormqr)(_|$)"
 )
-"""Names of torch's operators that multiply and add, where the counter has no formula for them."""
+"""Names of torch's operators that multiply and add, and for which the counter may have no formula."""
 
 _ADDING = re.compile(
     r"add|sub|rsub|cat|stack|where|copy|embedding|embedding_bag|index|index_select|index_put|gather|scatter|"
     r"masked_fill|maximum|minimum|[a-z_]*norm[a-z_]*"
 )
-"""Names of operators of weights and data that are no products: sums, look-ups, choices and normalisations."""
+"""Names of operators on weights and data that are not products: sums, look-ups, choices and normalisations."""
 
 _SHAPE_ONLY = re.compile(r"new_\w+|\w+_like")
-"""Names of operators that take no values from their argument."""
+"""Names of operators that do not read the values of their argument."""

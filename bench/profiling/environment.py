@@ -1,4 +1,4 @@
-"""Where a run runs: commit, versions, processor, threads. Importing this never imports torch."""
+"""The software and the machine of a run: commit, versions, processor, threads. Importing this never imports torch."""
 
 import contextlib
 import importlib.metadata
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @cache
 def environment(threads: int, device: Literal["cpu", "cuda"]) -> Environment:
-    """Describe this process; `threads` is what the caller has set, `device` where it trains."""
+    """Describe this process; the caller gives its number of threads and the device of its training."""
     commit, dirty = git_state(PROJECT)
     return Environment(
         commit=commit,
@@ -39,8 +39,8 @@ def environment(threads: int, device: Literal["cpu", "cuda"]) -> Environment:
 def git_state(folder: Path) -> tuple[str | None, bool]:
     """Return the commit of the repository at `folder`, and whether tracked files differ from it.
 
-    Untracked files do not count, nor do `leaderboards/` and `runs/`: results must not make the next result look edited.
-    A folder that merely lies inside somebody else's repository (an installed copy) has no commit.
+    Untracked files, `leaderboards/` and `runs/` do not count, because results must not make the next result look
+    edited. A folder inside another repository (an installed copy) has no commit.
     """
     top = _git(folder, "rev-parse", "--show-toplevel")
     commit = _git(folder, "rev-parse", "HEAD")
@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def processor() -> str:
-    """Return the processor's name, as the operating system has it."""
+    """Return the processor's name from the operating system."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             name, _, value = line.partition(":")
@@ -79,10 +79,10 @@ def gpu() -> str | None:
 
 
 def chosen_device(asked: str) -> Literal["cpu", "cuda"]:
-    """Return the device that "cpu", "cuda" or "auto" stands for; "auto" is the GPU where there is one.
+    """Return the device for "cpu", "cuda" or "auto"; "auto" is the GPU if there is one.
 
     Raises:
-        RunError: cuda was asked for and is not there.
+        RunError: "cuda" was asked for, but there is no GPU.
     """
     import torch
 
@@ -92,9 +92,10 @@ def chosen_device(asked: str) -> Literal["cpu", "cuda"]:
 
 
 def set_threads(threads: int) -> None:
-    """Set torch's intra-operator threads, and its inter-operator threads where that is still possible.
+    """Set torch's intra-operator threads, and its inter-operator threads if that is still possible.
 
-    The latter can be set only once, before the first parallel work of the process; later calls leave them as they are.
+    Inter-operator threads can be set only once, before the first parallel work of the process; later calls do not
+    change them.
     """
     import torch
 
@@ -104,13 +105,13 @@ def set_threads(threads: int) -> None:
 
 
 def load_average() -> float:
-    """Return how many processes the machine ran in the last minute; 0 where the system does not say (Windows)."""
+    """Return the machine's load average over one minute; 0 if the system does not report it (Windows)."""
     average = getattr(os, "getloadavg", None)
     return average()[0] if average else 0.0
 
 
 def usable_cores() -> int:
-    """Return the logical processors this process may use: its affinity mask, or a container's quota if that is less."""
+    """Return the number of processors for this process: its affinity mask, or a container's quota if that is less."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = cgroup_cores(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
@@ -118,15 +119,15 @@ def usable_cores() -> int:
 
 
 def cgroup_cores(root: Path, membership: Path) -> float | None:
-    """Return the smallest processor quota of this process's control groups, in cores; None where there is none.
+    """Return the smallest processor quota of this process's control groups, in cores; None without a quota.
 
     Args:
-        root: where the control groups are mounted.
-        membership: file that says which group the process is in.
+        root: mount point of the control groups.
+        membership: file with the name of the process's group.
     """
     with contextlib.suppress(OSError, ValueError):
         for line in membership.read_text().splitlines():
-            if line.startswith("0::"):  # version 2: any ancestor may hold the quota
+            if line.startswith("0::"):  # version 2: any ancestor may have the quota
                 group = root / line.removeprefix("0::").strip().lstrip("/")
                 files = [folder / "cpu.max" for folder in (group, *group.parents) if folder.is_relative_to(root)]
                 limits = [file.read_text().split() for file in files if file.is_file()]
@@ -137,7 +138,7 @@ def cgroup_cores(root: Path, membership: Path) -> float | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints; None where it is not installed or this is no repository."""
+    """Return git's output; None if git is not installed or the folder is not a repository."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]
     try:

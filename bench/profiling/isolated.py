@@ -1,4 +1,4 @@
-"""Timing a model in fresh processes, each pinned to as many cores as it has threads."""
+"""Timing of a model in new processes, each pinned to as many cores as it has threads."""
 
 import os
 import tempfile
@@ -23,23 +23,23 @@ from bench.records import Latency, Scope, aggregate
 from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
-"""What `bench run` times."""
+"""Scopes that `bench run` times."""
 LEAVE_SECONDS = 5
-"""Time that a process has to end by itself."""
+"""Time that a process has to end before it is killed."""
 
 
 class LatencyTarget:
-    """A model laid down in a temporary folder, to be timed by processes that have done nothing else.
+    """A model in a temporary folder that new processes load and time.
 
     Args:
-        model: trained, or not; a fusion's module is timed end to end and in eager only.
+        model: trained or untrained; a fusion's module is timed only end to end and in eager.
         x: one clip in host memory, `(1, S)` or `(1, T, F)`, not all zeros.
-        clip_seconds: its length.
-        calibration: clips that show what values to expect, for int8; `x` where there are none.
-        clips: other clips, on which a backend's logits are compared with the model's; `x` where there are none.
+        clip_seconds: length of the clip.
+        calibration: clips that calibrate the value ranges of int8; `x` if empty.
+        clips: clips on which a backend's logits are compared with the model's; `x` if empty.
         device: "cpu" or "cuda".
         threads: intra-operator threads.
-        tier: how long to measure; None for the quick one.
+        tier: duration of the measurement; None is the quick tier.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class LatencyTarget:
         self._folder.cleanup()
 
     def latency(self, name: str = "eager", scope: Scope = "end-to-end", batch: int = 1) -> Latency:
-        """Time a backend, in as many processes as the tier asks for.
+        """Time a backend in the tier's number of processes.
 
         Raises:
-            ProfileError: the backend cannot run the model, does not give the model's logits, or a process died.
+            ProfileError: the backend cannot run the model or gives other logits, or a process died.
         """
         prepares = backend(name, self.device).prepares
         if name not in self.compared and isinstance(self.model, AudioModel):
@@ -98,25 +98,25 @@ class LatencyTarget:
         return replace(found, deviation=deviation, agreement=agreement)
 
     def sweep(self, name: str = "eager", scope: Scope = "end-to-end", largest: int = 256) -> list[Latency]:
-        """Time powers of two of clips at once; the one with the highest throughput is the best batch.
+        """Time batches of 1, 2, 4, ... clips.
 
         Raises:
-            ProfileError: as `latency`.
+            ProfileError: as for `latency`.
         """
         return grow(lambda batch: self.latency(name, scope, batch), largest)
 
     def _fresh(self, task: Literal["compare", "prepare", "time"], *arguments: Any) -> Any:
-        """Do a task in a process of its own."""
+        """Do a task in a new process."""
         place = self.folder, self.clip_seconds, self.device, self.threads, self.tier
         return fresh(_TASKS[task], self.threads, place, *arguments)
 
 
 def grow(time: Callable[[int], Latency], largest: int) -> list[Latency]:
-    """Return the timings of 1, 2, 4, ... clips at once up to `largest`, ended by two that bring nothing.
+    """Return the timings of batches of 1, 2, 4, ... clips; stops after two sizes without a gain in throughput.
 
     Args:
-        time: times so many clips.
-        largest: most of them.
+        time: times a batch of this size.
+        largest: largest batch.
     """
     found: list[Latency] = []
     best, vain, batch = 0.0, 0, 1
@@ -129,15 +129,17 @@ def grow(time: Callable[[int], Latency], largest: int) -> list[Latency]:
 
 
 def best(timings: Sequence[Latency]) -> Latency:
-    """Return the timing with the highest throughput; of those with a steady one where there are such."""
+    """Return the timing with the highest throughput; ranked timings (grade A or B) come before unranked ones."""
     return max(timings, key=lambda timing: (timing.ranked, timing.throughput))
 
 
 def cores(threads: int) -> frozenset[int]:
-    """Return the logical processors to pin to: the last ones, on as many cores as there are; the first has interrupts.
+    """Return the logical processors to pin to: the last ones, because the first handles interrupts.
+
+    Logical processors on different cores come first.
 
     Raises:
-        ProfileError: this process may use fewer.
+        ProfileError: this process may use fewer processors than threads.
     """
     usable = sorted(os.sched_getaffinity(0), reverse=True)
     if threads > len(usable):
@@ -155,7 +157,7 @@ def cores(threads: int) -> frozenset[int]:
 
 
 def lacks() -> str | None:
-    """Return in one line what timings lack on this system; None where they lack nothing."""
+    """Return one line that says what timings lack on this system; None if they lack nothing."""
     lacking = []
     if not hasattr(os, "sched_setaffinity"):
         lacking.append("processes cannot be pinned to processors, so timings vary more")
@@ -165,13 +167,13 @@ def lacks() -> str | None:
 
 
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
-    """Call a function in a process that has done nothing else, pinned, and return what it returns.
+    """Call a function in a new, pinned process and return its result.
 
-    Where processes cannot be pinned, a warning says so.
+    A warning says if processes cannot be pinned.
 
     Raises:
-        BenchError: what the function raises.
-        ProfileError: the process died.
+        BenchError: the function raised it.
+        ProfileError: the function raised any other exception, or the process died.
     """
     if lacking := lacks():
         warnings.warn(lacking, stacklevel=2)
@@ -180,11 +182,9 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     patience = 0.0
     try:
         result = child.receive()
-        patience = LEAVE_SECONDS  # killed at once, it would leave its semaphores behind
+        patience = LEAVE_SECONDS  # a process that is killed at once leaves its semaphores behind
     except ChildEnded as ended:
-        raise ProfileError(
-            f"the process that was timed ended with exit code {ended.exitcode}; out of memory?"
-        ) from None
+        raise ProfileError(f"the timed process ended with exit code {ended.exitcode}; out of memory?") from None
     finally:
         child.end(patience)
     if isinstance(result, BenchError):
@@ -195,7 +195,7 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
 def _child(
     connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    """Do a task and send what comes of it."""
+    """Do a task and send its result or its error."""
     if pinned:
         os.sched_setaffinity(0, pinned)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""Speed of a model, measured in this process; `bench.profiling.isolated` does it in fresh ones."""
+"""Latency of a model, measured in this process; `bench.profiling.isolated` calls this in new processes."""
 
 import contextlib
 import copy
@@ -30,14 +30,14 @@ Device = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, kw_only=True)
 class Tier:
-    """How long to measure.
+    """Duration of a measurement.
 
     Attributes:
-        warm_seconds: warm up at least so long, and ten calls, and until the time of a call has settled ...
-        warm_limit_seconds: ... but, after ten calls, no longer than this.
-        seconds: measure at least so long, and 50 calls ...
-        limit_seconds: ... but no longer than this; nor does the warm-up last longer.
-        processes: how many processes measure anew.
+        warm_seconds: shortest warm-up; it also takes at least ten calls, and lasts until the time of a call settles.
+        warm_limit_seconds: longest warm-up after ten calls.
+        seconds: shortest measurement; it also takes at least 50 calls.
+        limit_seconds: longest measurement, and longest warm-up in any case.
+        processes: number of processes that measure.
     """
 
     warm_seconds: float
@@ -61,7 +61,7 @@ START_SECONDS = 1.5
 """Time that a process takes to start and to load the model."""
 WARM_CALLS = 10
 P99_CALLS = 1000
-SENTINEL_SECONDS = 0.1  # several time slices, lest a neighbour's look like a drift
+SENTINEL_SECONDS = 0.1  # several time slices, so that one slice of another process does not look like a drift
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
 
@@ -81,44 +81,44 @@ def measure_latency(
 ) -> Latency:
     """Time calls on one clip, in eval and inference mode with the garbage collector off.
 
-    On the CPU the clock is `perf_counter_ns`. On a GPU "end-to-end" is the wall clock from the clip in host memory to
-    the logits in host memory, both copies included, and the others are the time between two CUDA events around the
-    call. The recorded grade is `Latency.steadiness`: it takes account of the calls' spread, of the time that other
-    processes took, and of a fixed workload (the sentinel) timed before and after. `bench.records.graded` compares
-    timings with each other, because a machine that is slow for hours looks steady to a single process.
+    On the CPU the clock is `perf_counter_ns`. On a GPU the scope "end-to-end" is the wall-clock time from the clip in
+    host memory to the logits in host memory, with both copies; the other scopes are the time between two CUDA events
+    around the call. The recorded grade is `Latency.steadiness`: it depends on the calls' spread, on the processor time
+    of other processes, and on a fixed workload (the sentinel) that is timed before and after. `bench.records.graded`
+    compares timings with each other, because a machine that is slow for hours looks steady to a single process.
 
-    Peak memory is what the process held at most while it was ready to be called and was called, beyond what it held
-    before, code read from files left out; on a GPU, what torch allocated.
+    Peak memory is the process's largest memory during set-up and calls, minus its memory before, without code that is
+    mapped from files. On a GPU it is the memory that torch allocated.
 
     Args:
         model: maps `x` to logits `(1, C)`; a copy of it is timed.
         x: one clip in host memory, `(1, S)` or `(1, T, F)`, not all zeros.
         clip_seconds: length of the clip.
         device: where to run.
-        threads: intra-operator threads; the number set before is set again at the end.
-        scope: from the clip, or from the front-end's features, which are then ready on the device, or one step.
-        tier: how long to measure; None for the quick one.
-        backend_name: of the catalogue; runs the model from the features on.
-        batch: clips at once, all of them `x`.
-        logits: the trained model's `(1, C)` for `x`; computed where None.
-        folder: where the backend's `prepare` wrote; done here where None.
+        threads: intra-operator threads; the earlier number is restored at the end.
+        scope: "end-to-end" from the clip, "model" from features on the device, or "step" for one step.
+        tier: duration of the measurement; None is the quick tier.
+        backend_name: backend of the catalogue; it computes the logits from the features.
+        batch: number of clips per call; all of them are `x`.
+        logits: the trained model's logits `(1, C)` for `x`; None computes them.
+        folder: folder that the backend's `prepare` wrote; None prepares a temporary one.
 
     Raises:
-        ProfileError: not one clip, only zeros, no GPU, no front-end to leave out, logits that are not finite or not the
-            trained model's, or a backend that cannot run this model.
+        ProfileError: `x` is not one clip or all zeros, there is no GPU, the model has no front-end for this scope, the
+            logits are not finite or differ from the trained model's, or the backend cannot run this model.
     """
     tier = tier or TIERS["quick"]
     runs = backend(backend_name, device)
     if x.shape[0] != 1:
-        raise ProfileError(f"latency is of one clip, got a batch of {x.shape[0]}: pass x[:1]")
+        raise ProfileError(f"latency is measured on one clip, got a batch of {x.shape[0]}: pass x[:1]")
     if not x.any():
-        raise ProfileError("latency of a clip of zeros says nothing of real ones: pass a clip with sound")
+        raise ProfileError("the latency of a silent clip may differ from that of real clips: pass a clip with sound")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ProfileError("there is no GPU here that torch can use: measure with device cpu")
+        raise ProfileError("torch finds no GPU: measure with device cpu")
     if not isinstance(model, AudioModel) and (scope, backend_name) != ("end-to-end", "eager"):
         raise ProfileError(f"{type(model).__name__} has no front-end to leave out: use eager and scope end-to-end")
     if scope == "step" and (backend_name, batch) != ("eager", 1):
-        raise ProfileError("a step is timed for one clip in eager: leave the backend and the batch out")
+        raise ProfileError("a step is timed for one clip in eager: use the defaults of backend and batch")
     load = environment.load_average()
     with contextlib.ExitStack() as stack:
         if folder is None and isinstance(model, AudioModel):
@@ -136,9 +136,9 @@ def measure_latency(
         _warm_up(call, tier)
         before = sentinel()
         call()  # fills the caches again
-        others = _Others()
+        other_processes = _OtherProcesses()
         times = _sample(call, tier)
-        busy = others.share()
+        busy = other_processes.share()
         after = sentinel()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
@@ -176,15 +176,15 @@ def measure_latency(
 def prepare(
     model: AudioModel, x: Tensor, backend_name: str, calibration: Sequence[Tensor], folder: Path, batch: int = 1
 ) -> None:
-    """Let a backend write to `folder` what it needs to run a model.
+    """Let a backend write its files for a model to `folder`.
 
     Args:
-        model: trained; left as it is.
+        model: trained; it is not changed.
         x: one clip in host memory.
         backend_name: of the catalogue.
-        calibration: other clips, like `x`.
-        folder: is made.
-        batch: clips at once.
+        calibration: clips of the shape of `x`.
+        folder: is created.
+        batch: number of clips per call.
 
     Raises:
         ProfileError: the backend cannot run this model.
@@ -202,18 +202,21 @@ def prepare(
 def compare(
     model: AudioModel, clips: Sequence[Tensor], backend_name: str, device: Device, threads: int, folder: Path
 ) -> tuple[float, float]:
-    """Return the greatest deviation of a backend's logits from the model's, and the share of clips with the same top.
+    """Compare a backend's logits with the model's.
 
     Args:
-        model: trained; left as it is.
+        model: trained; it is not changed.
         clips: each one clip in host memory.
         backend_name: of the catalogue.
-        device: where the backend runs; the model runs on the CPU.
+        device: device of the backend; the model runs on the CPU.
         threads: intra-operator threads of the backend.
-        folder: where the backend's `prepare` wrote.
+        folder: folder that the backend's `prepare` wrote.
+
+    Returns:
+        The greatest deviation of a logit, and the share of clips with the same top class.
 
     Raises:
-        ProfileError: the logits are not the model's, or not finite.
+        ProfileError: the logits of an exact backend differ from the model's, or are not finite.
     """
     runs = backend(backend_name, device)
     with _threads(threads), torch.inference_mode():
@@ -227,7 +230,7 @@ def compare(
 
 @dataclass(frozen=True)
 class _Work:
-    """What is timed, the logits it gives, and how many calls one clip (or batch) takes."""
+    """A call to time, the logits that it computes, and the number of calls per clip (or batch)."""
 
     call: Callable[[], object]
     logits: Tensor
@@ -242,8 +245,8 @@ def _work(
         whole = copy.deepcopy(model).to(device).eval()
         return _Work(lambda: whole(clips.to(device)).cpu(), whole(clips.to(device)).cpu())
     timed = model if runs.prepares else copy.deepcopy(model).to(device).eval()
-    ears = copy.deepcopy(model.frontend).to(device).eval() if runs.prepares else timed.frontend
-    features = ears(clips.to(device))
+    frontend = copy.deepcopy(model.frontend).to(device).eval() if runs.prepares else timed.frontend
+    features = frontend(clips.to(device))
     classify: Classify = runs.ready(timed, features, folder, threads)
     if scope == "step":
         return _steps(timed, features)
@@ -251,8 +254,8 @@ def _work(
     if scope == "model":
         return _Work(lambda: classify(features), logits)
     if device == "cuda":
-        return _Work(lambda: classify(ears(clips.to(device))).cpu(), logits)
-    return _Work(lambda: classify(ears(clips)), logits)
+        return _Work(lambda: classify(frontend(clips.to(device))).cpu(), logits)
+    return _Work(lambda: classify(frontend(clips)), logits)
 
 
 def _steps(model: AudioModel, features: Tensor) -> _Work:
@@ -264,7 +267,7 @@ def _steps(model: AudioModel, features: Tensor) -> _Work:
             middle = state if i == len(frames) // 2 else middle
             logits, state = model.step(frame, state)
     except ModelError as error:
-        raise ProfileError(f"there is no time per step of {type(model).__name__}: {error}") from error
+        raise ProfileError(f"{type(model).__name__} has no time per step: {error}") from error
     return _Work(lambda: model.step(frames[len(frames) // 2], middle), logits.cpu(), len(frames))
 
 
@@ -272,16 +275,16 @@ def _deviation(found: Tensor, expected: Tensor, exact: bool, device: str, name: 
     """Return the greatest difference of a logit.
 
     Raises:
-        ProfileError: a logit is not finite, or they should be the same and are not.
+        ProfileError: a logit is not finite, or the logits of an exact backend differ.
     """
     if not found.isfinite().all():
-        raise ProfileError(f"{name} gives logits that are not finite for this clip: train it anew")
+        raise ProfileError(f"{name} gives logits that are not finite for this clip: train it again")
     deviation = float((found - expected).abs().max())
     limit = TOLERANCE[device] * max(1.0, float(expected.abs().max()))
     if exact and not deviation <= limit:
         raise ProfileError(
             f"the logits of {name} differ by {deviation:.2g} from the trained model's, more than {limit:.2g}: this "
-            f"backend computes something else, so it is not timed; use eager"
+            f"backend computes another function, so it is not timed; use eager"
         )
     return deviation
 
@@ -292,37 +295,37 @@ def _agreement(found: Tensor, expected: Tensor) -> float:
 
 
 class _Memory:
-    """Memory taken from now on, beyond what is taken now."""
+    """Growth of the process's memory since the construction of this object."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError, AttributeError, TypeError):  # the last one on Windows
-            ctypes.CDLL(None).malloc_trim(0)  # what was freed would be used again and not be seen
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # Windows raises TypeError
+            ctypes.CDLL(None).malloc_trim(0)  # reused free memory would not be counted
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         self.before = _status()
 
     def peak(self) -> int | None:
-        """Return the peak in bytes; None where the system does not tell."""
+        """Return the peak in bytes; None if the system does not report it."""
         if self.device == "cuda":
             return int(torch.cuda.max_memory_allocated())
         now = _status()
         if not now or not self.before:
             return None
-        files = now["RssFile"] + now["RssShmem"]  # libraries' code, read when first called
+        files = now["RssFile"] + now["RssShmem"]  # code of libraries, which is loaded on the first call
         return max(0, now["VmHWM"] - files - self.before["RssAnon"])
 
 
-class _Others:
-    """What other processes, and other guests of the host, take of the machine's processors from now on."""
+class _OtherProcesses:
+    """Processor time that other processes, and other guests of the host, use after the construction of this object."""
 
     def __init__(self) -> None:
         self.before = self._seconds()
 
     def share(self) -> float | None:
-        """Return the share of all processors' time; None where the system does not tell."""
+        """Return the share of all processors' time; None if the system does not report it."""
         now = self._seconds()
         if now is None or self.before is None:
             return None
@@ -331,7 +334,7 @@ class _Others:
 
     @staticmethod
     def _seconds() -> tuple[float, float, float] | None:
-        """Return the seconds of all processors, those that were not idle, and this process's own."""
+        """Return three times in seconds: all processors, all processors without idle time, and this process."""
         with contextlib.suppress(OSError, AttributeError):
             first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
             ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in first.split()[1:9]]
@@ -369,7 +372,7 @@ def _timer(work: Callable[[], object], device: str, *, events: bool = False) -> 
 
 
 def _warm_up(call: Callable[[], float], tier: Tier) -> None:
-    """Call until the caches, the clock rate and the allocator have settled: five medians of ten calls within 5 %."""
+    """Make calls until the times settle: five medians of ten calls lie within 5 %."""
     times: list[float] = []
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:

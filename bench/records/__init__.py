@@ -1,4 +1,4 @@
-"""The nouns: what may be trained (`Recipe`, `Run`), what came of it (`Record`), and where it lies (`Store`)."""
+"""The data model: what is trained (`Recipe`, `Run`), its result (`Record`), and where results are kept (`Store`)."""
 
 from bench.records.canonical import Json, canonical
 from bench.records.latency import Grade, Latency, Scope, aggregate, graded

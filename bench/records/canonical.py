@@ -1,4 +1,4 @@
-"""The JSON that keys, digests and record files are made of."""
+"""Canonical JSON for keys, digests and record files."""
 
 import json
 from typing import Any
@@ -8,9 +8,9 @@ from pydantic import ConfigDict
 Json = dict[str, Any]
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-"""Configuration of every dataclass in a record: unknown keys, NaN and infinity are errors."""
+"""Configuration of every dataclass in a record: unknown keys, NaN and infinities are errors."""
 
 
 def canonical(content: Any) -> str:
-    """Return JSON that is the same for the same content, whatever the order of its keys."""
+    """Return JSON text that does not depend on the order of the content's keys."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

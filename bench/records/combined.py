@@ -1,4 +1,4 @@
-"""What a fusion costs, from the records of its members: nothing is measured again."""
+"""Complexity and latency of a fusion, computed from the records of its members without measuring again."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from bench.records.latency import Latency, disturbance
 from bench.records.record import Complexity, Record
 
 
-def size(members: Sequence[Record]) -> Complexity:
-    """Return the sum of the members' sizes; all of them have one, as every finished run."""
+def fusion_complexity(members: Sequence[Record]) -> Complexity:
+    """Return the sum of the members' complexities; every finished run has one."""
     sizes = [member.complexity for member in members if member.complexity]
     return Complexity(
         parameters=sum(s.parameters for s in sizes),
@@ -20,8 +20,8 @@ def size(members: Sequence[Record]) -> Complexity:
     )
 
 
-def latencies(members: Sequence[Record]) -> tuple[Latency, ...]:
-    """Return the fusion's latencies, the sum and the parallel one of each kind that all members were timed in."""
+def fusion_latencies(members: Sequence[Record]) -> tuple[Latency, ...]:
+    """Return the fusion's latencies: the sum and the maximum for each condition under which all members were timed."""
     found: list[Latency] = []
     for first in members[0].latencies if members else ():
         alike = [next((x for x in m.latencies if x.conditions == first.conditions), None) for m in members]
@@ -32,11 +32,11 @@ def latencies(members: Sequence[Record]) -> tuple[Latency, ...]:
 
 
 def _sum(timings: Sequence[Latency]) -> Latency:
-    """Return the latency of members that answer one after another."""
+    """Return the latency of members that run one after another."""
     p50_ms = sum(x.p50_ms for x in timings)
     p99s = [x.p99_ms for x in timings if x.p99_ms is not None]
     return replace(
-        _together(timings),
+        _shared(timings),
         p50_ms=p50_ms,
         p90_ms=sum(x.p90_ms for x in timings),
         p99_ms=sum(p99s) if len(p99s) == len(timings) else None,
@@ -48,10 +48,10 @@ def _sum(timings: Sequence[Latency]) -> Latency:
 
 
 def _parallel(timings: Sequence[Latency]) -> Latency:
-    """Return the latency of members that answer side by side, each on a device of its own: the slowest one's."""
+    """Return the latency of members that run in parallel, each on its own device: the latency of the slowest."""
     slowest = max(timings, key=lambda x: x.p50_ms)
     return replace(
-        _together(timings),
+        _shared(timings),
         p50_ms=slowest.p50_ms,
         p90_ms=max(x.p90_ms for x in timings),
         p99_ms=slowest.p99_ms,
@@ -62,16 +62,16 @@ def _parallel(timings: Sequence[Latency]) -> Latency:
     )
 
 
-def _together(timings: Sequence[Latency]) -> Latency:
-    """Return what both have in common: the least sure of everything."""
+def _shared(timings: Sequence[Latency]) -> Latency:
+    """Return the first timing with the weakest evidence of all: fewest samples, worst grade, largest spread."""
     return replace(
         timings[0],
         samples=min(x.samples for x in timings),
         grade=max(x.grade for x in timings),
         processes=min(x.processes for x in timings),
         spread=max((x.spread for x in timings if x.spread is not None), default=None),
-        peak_bytes=None,  # two members may share their weights' memory or not
-        deviation=None,  # a member's is none of the fusion
+        peak_bytes=None,  # members may share memory, so their peaks do not add up
+        deviation=None,  # a member's deviation is not the fusion's
         agreement=None,
         **disturbance(timings),
     )

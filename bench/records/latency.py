@@ -1,7 +1,7 @@
-"""How fast a trained model is, and how far such timings can be compared.
+"""Latency of a trained model, and the grade that says whether a timing can be compared with other timings.
 
-A record keeps the evidence: spread, drift, other load, samples, the reference workload's time. `graded` makes the grade
-of it, and everything that shows a grade calls it.
+A record keeps the evidence: spread, drift, other load, samples, the reference workload's time. `graded` computes the
+grade from it, and everything that shows a grade calls `graded`.
 """
 
 from collections.abc import Sequence
@@ -16,49 +16,50 @@ Scope = Literal["end-to-end", "model", "step"]
 Grade = Literal["A", "B", "C"]
 
 MIN_CALLS = 50
-"""Timed calls below which a timing is at best of grade B."""
+"""Number of timed calls below which a timing has at best grade B."""
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """Speed on one device, of single clips or of several at once.
+    """Speed on one device, for single clips or for batches.
 
-    A fusion's is not measured but follows from its members' (`combined`): their sum, one after another, or the slowest
-    of them, side by side. What adds up are the members' medians and deciles, which the median and decile of the sum
-    are only near to; the rule that combines them takes microseconds and is left out.
+    A fusion's latency is not measured. It follows from its members' latencies (`combined`): their sum if the members
+    run one after another, or the slowest if they run in parallel. The members' medians are added up, and likewise
+    their deciles; the sum only approximates the median of the fusion. The fusion rule takes microseconds and is left
+    out.
 
     Attributes:
         device: name of processor or GPU.
         device_type: "cpu" or "cuda".
         threads: intra-operator threads.
-        dtype: of the weights, or what the backend makes of them.
-        backend: name in the catalogue; what runs the model from the features on.
-        scope: "end-to-end" from the waveform (or embedding) in host memory to the logits there, "model" from the
-            features, or "step" for one frame of a recurrent model that remembers the frames before.
-        batch: clips at once; only 1 is ranked.
+        dtype: of the weights, or the number format that the backend converts them to.
+        backend: name in the catalogue; it computes the logits from the features.
+        scope: "end-to-end" from the waveform (or embedding) in host memory to the logits in host memory, "model" from
+            the features, or "step" for one frame of a recurrent model that keeps its state between frames.
+        batch: clips per call; only 1 is ranked.
         clip_seconds: length of the clip.
-        p50_ms: median of a call.
-        p90_ms: ninth decile.
+        p50_ms: median time of a call.
+        p90_ms: 90th percentile.
         p99_ms: 99th percentile; None below 1,000 samples.
         iqr_share: interquartile range / median.
         samples: number of timed calls.
         throughput: clips per second; frames per second in the scope "step".
-        real_time_factor: time per second of sound.
+        real_time_factor: computing time per second of sound.
         load: one-minute load average before the measurement.
-        sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after.
-        sentinel_ms: the slower of those two times, which `graded` compares with other timings'; None in early records.
-        others: share of all the machine's processors that others took meanwhile; None where the system does not tell,
-            and in early records.
-        grade: A, B or C; C is not ranked. A record keeps the grade of the measurement alone; the grade that tables show
-            is `graded`, which also compares the timing with others.
-        combined: how a fusion's members were put together; None where it was measured.
-        processes: processes that measured it, each anew; the numbers are of the one in the middle.
-        spread: how much slower the slowest process was than the fastest; None for one.
-        peak_bytes: memory that model and runtime took while they were timed, beyond what the process had before.
-        deviation: greatest difference of a logit from the trained model's, over the clips it was compared on.
-        agreement: share of those clips whose top class is the same.
-        software: packages of the backend, with versions; empty in early records, see their environment.
+        sentinel_drift: relative change of a fixed workload (the sentinel) timed before and after the measurement.
+        sentinel_ms: the slower of these two times; `graded` compares it between timings. None in early records.
+        others: share of all the machine's processors that other processes used during the measurement; None where the
+            system does not report it, and in early records.
+        grade: A, B or C; C is not ranked. A record keeps the grade of the measurement alone. Tables show the grade of
+            `graded`, which also compares the timings with each other.
+        combined: how the members' latencies were combined; None for a measured latency.
+        processes: number of separate processes that measured it; the numbers are of the process with the median p50.
+        spread: slowdown of the slowest process against the fastest; None for one process.
+        peak_bytes: memory that model and runtime took during the timing, in addition to the process's memory before.
+        deviation: greatest difference of a logit from the trained model's, over the compared clips.
+        agreement: share of the compared clips whose top class is the same.
+        software: packages of the backend, with versions; empty in early records, which have them in the environment.
     """
 
     device: str
@@ -91,7 +92,7 @@ class Latency:
 
     @property
     def conditions(self) -> tuple[Any, ...]:
-        """What two timings must have in common to be put together."""
+        """Everything that must be equal before two timings may be combined."""
         where = self.device, self.device_type, self.threads, self.dtype, self.software
         return *where, self.backend, self.scope, self.batch, self.clip_seconds
 
@@ -99,9 +100,9 @@ class Latency:
     def steadiness(self) -> Grade:
         """The grade of the measurement alone.
 
-        A below these bounds, B from the first one on, C from the second one on: interquartile range / median 10 and
-        25 %; processors' time that others took 10 and 25 %; drift of the fixed workload above 5 and 25 %; difference of
-        the slowest process from the fastest above 5 and 10 %. Fewer than `MIN_CALLS` calls are B.
+        The bounds for B and C are: interquartile range / median from 10 and 25 %; processor time of other processes
+        from 10 and 25 %; drift of the fixed workload above 5 and 25 %; slowdown of the slowest process against the
+        fastest above 5 and 10 %. Fewer than `MIN_CALLS` calls are B.
         """
         drift, busy, spread = abs(self.sentinel_drift), self.others or 0.0, self.spread or 0.0
         if self.iqr_share >= 0.25 or busy >= 0.25 or drift > 0.25 or spread > 0.10:
@@ -112,21 +113,21 @@ class Latency:
 
     @property
     def ranked(self) -> bool:
-        """Whether it is steady enough to be compared with others."""
+        """Whether the timing is steady enough to be compared with other timings."""
         return self.grade != "C"
 
 
 def grade(timing: Latency, fastest_ms: float | None = None) -> Grade:
-    """Return how far a timing can be compared with others: the worst of the recorded grade and all evidence.
+    """Return the grade of a timing compared with other timings: the worst of the recorded grade and all evidence.
 
-    A machine that is slow throughout looks steady from within: all that is timed on it agrees, and agrees with nothing
-    that is timed an hour later. So the fixed workload's time is compared with the machine's fastest: the grade is B
-    from 5 % slower on, C from 10 %. A timing of one process is at best B: whether another process would agree is not
-    known.
+    A machine that is slow throughout looks steady from within: its timings agree with each other, but not with timings
+    of an hour later. Therefore the fixed workload's time is compared with the machine's fastest time: a slowdown above
+    5 % gives B, above 10 % gives C. A timing of one process is at best B, because nothing shows that a second process
+    would agree.
 
     Args:
-        timing: any.
-        fastest_ms: shortest time of the fixed workload on this device with as many threads; None where it is unknown.
+        timing: measured or combined.
+        fastest_ms: shortest time of the fixed workload on this device with as many threads; None if unknown.
     """
     slowdown = timing.sentinel_ms / fastest_ms if timing.sentinel_ms is not None and fastest_ms is not None else 1.0
     compared: Grade = "C" if slowdown > 1.10 else "B" if slowdown > 1.05 or timing.processes == 1 else "A"
@@ -134,7 +135,7 @@ def grade(timing: Latency, fastest_ms: float | None = None) -> Grade:
 
 
 def graded(timings: Sequence[Latency]) -> list[Latency]:
-    """Return timings with the grades that they get next to each other, each on its device and number of threads."""
+    """Return the timings with grades that compare them with each other, per device and number of threads."""
     fastest: dict[tuple[str, int], float] = {}
     for timing in timings:
         if timing.sentinel_ms is not None:
@@ -144,10 +145,10 @@ def graded(timings: Sequence[Latency]) -> list[Latency]:
 
 
 def aggregate(timings: Sequence[Latency]) -> Latency:
-    """Return the timing of the process in the middle, with the worst disturbance and grade that any process met.
+    """Return the timing of the process with the median p50, with the worst disturbance and grade of any process.
 
     Args:
-        timings: of the same work, one for each process.
+        timings: of the same work, one per process.
     """
     chosen = sorted(timings, key=lambda timing: timing.p50_ms)[(len(timings) - 1) // 2]
     if len(timings) == 1:
@@ -159,7 +160,7 @@ def aggregate(timings: Sequence[Latency]) -> Latency:
 
 
 def disturbance(timings: Sequence[Latency]) -> dict[str, Any]:
-    """Return the worst of what disturbed any of these timings, by the names of `Latency`'s attributes."""
+    """Return the worst disturbances of these timings, by the names of `Latency`'s attributes."""
     return {
         "load": max(timing.load for timing in timings),
         "sentinel_drift": max((timing.sentinel_drift for timing in timings), key=abs),

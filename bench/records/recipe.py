@@ -1,4 +1,4 @@
-"""How a run may train."""
+"""The training recipe of a run."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,54 +11,55 @@ from bench.records.canonical import STRICT
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a run may train.
+    """The training recipe of a run.
 
-    A default is a promise: keys are made of what differs from it, so a changed default changes what a key means.
+    Defaults must not change: a key only contains the values that differ from them.
 
     Attributes:
         epochs: passes over the training clips.
         batch_size: clips per step.
         optimizer: of torch.optim.
-        learning_rate: the peak where the schedule has one.
-        weight_decay: decoupled for adamw, L2 for the others.
-        schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts, first period one epoch,
-            doubling); it moves at every step.
+        learning_rate: initial rate, or the peak of a one-cycle schedule.
+        weight_decay: decoupled for adamw, L2 for the other optimizers.
+        schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts; the first period is one epoch,
+            and each period is twice as long as the last); it changes the rate at every step.
         gradient_clip: largest gradient norm; None does not clip.
-        ema_decay: decay of the exponential moving average of the weights that is evaluated; None evaluates the weights.
+        ema_decay: decay of the weights' exponential moving average, which is then evaluated in place of the weights.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
         time_shift: largest circular shift of a clip's features in time, as a share of its length.
-        time_crop: share of a clip's frames that a training step sees, at a random place; the whole clip is tested.
-        time_stretch: largest change of a clip's speed in training, as a share of it.
-        channel_noise: deviation of the constant added to each channel of a clip, as a share of the channel's own.
+        time_crop: share of a clip's frames in a training step, at a random position; tests use the whole clip.
+        time_stretch: largest change of a clip's speed in training, as a share of the speed.
+        channel_noise: standard deviation of the constant added to each channel of a clip, as a share of the channel's
+            own standard deviation.
         style_mix: probability that a clip's channels get mean and deviation mixed with another clip's (Freq-MixStyle).
         time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
         frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
         waveform_shift: largest circular shift of a clip's samples, as a share of its length.
-        waveform_crop: share of a clip's samples that a training step hears, at a random place; the rest is silent.
+        waveform_crop: share of a clip's samples in a training step, at a random position; silence follows them.
         speed: largest change of tempo and pitch together, as a share.
         tempo: largest change of tempo at the same pitch, as a share.
         pitch_semitones: largest change of pitch at the same tempo.
         gain_db: largest change of a clip's level in decibels, never past full scale.
-        noise_snr_db: lowest and highest ratio of a clip to white noise; None adds none.
-        background: folder of noises under the data directory, such as musan/noise; None adds none.
+        noise_snr_db: lowest and highest signal-to-noise ratio of added white noise; None adds no noise.
+        background: folder of noises under the data directory, such as musan/noise; None adds no background.
         background_snr_db: lowest and highest ratio of a clip to the background.
-        augmented: share of the clips whose speed, tempo and pitch are changed and to which noise and background are
-            added, each drawn anew.
+        augmented: share of the clips that each of speed, tempo, pitch, noise and background changes; the clips are
+            chosen independently for each.
         between_class: mix each waveform with one of another class, each as loud as its share of the target.
         patience: epochs without a better validation score after which training stops; None never stops early.
-        prior_bias: start the output bias at the class prior's logit.
-        precision: as Lightning's Trainer has it.
-        balanced: draw the training clips with replacement, each by the share of its rarest class, so that all classes
-            are as frequent; else every clip once an epoch.
-        amsgrad: the variant of Adam whose step never grows again.
-        compile: let torch.compile write kernels for the model; the first steps then take minutes.
-        init: key of the run whose weights this one starts from; in a suite, the name of a system. Another number of
-            classes leaves the last layer as drawn.
-        frozen: modules of the model that keep the weights, and the statistics, that they start with.
-        teacher: key of the run whose model this one learns from besides the labels; in a suite, the name of a system.
-        teacher_temperature: T that divides both models' logits where they are compared.
-        teacher_weight: share of the teacher's part of the loss; 1 takes no notice of the labels.
+        prior_bias: initialise the output bias to the logits of the class priors.
+        precision: as in Lightning's Trainer.
+        balanced: draw the training clips with replacement, weighted by the inverse frequency of their rarest class;
+            otherwise every clip is used once per epoch.
+        amsgrad: use the AMSGrad variant of Adam, whose step size never increases.
+        compile: compile the model with torch.compile; the first steps then take minutes.
+        init: key of the run that provides the initial weights; in a suite, the name of a system. If the number of
+            classes differs, the last layer keeps its random initial weights.
+        frozen: modules of the model whose weights and batch statistics do not change.
+        teacher: key of the run whose model is the teacher in distillation; in a suite, the name of a system.
+        teacher_temperature: temperature T by which both models' logits are divided in the distillation loss.
+        teacher_weight: share of the distillation loss in the total loss; with 1 the labels have no influence.
     """
 
     epochs: int = 20
@@ -128,6 +129,6 @@ class Recipe:
 
     @property
     def changes_waveforms(self) -> bool:
-        """Whether training changes what the front-end hears, whose features then can't be computed once."""
+        """Whether training changes the waveforms, so that features cannot be computed once."""
         changed = (self.waveform_shift, self.speed, self.tempo, self.pitch_semitones, self.gain_db, self.between_class)
         return any(changed) or self.waveform_crop < 1 or bool(self.noise_snr_db or self.background)

@@ -1,4 +1,4 @@
-"""What came of a run."""
+"""The record of a run: its result, or the reason why it failed."""
 
 import hashlib
 import json
@@ -23,17 +23,17 @@ SCHEMA = 1
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """What a run was trained and tested on.
+    """The data on which a run was trained and tested.
 
     Attributes:
         manifest: digest over ids, groups, content hashes and targets of all clips.
         labels: digest over the class names in order.
-        split: how the split is made, in words.
+        split: the rule of the split, in words.
         clips: numbers of training, validation and test clips.
-        clips_available: clips on disk; of a dataset whose recordings are cut to clips, recordings.
-        clips_official: as many of the complete dataset; None where there is no such number.
+        clips_available: number of clips on disk, or of recordings if the dataset cuts recordings to clips.
+        clips_official: the same number for the complete dataset; None if it is not defined.
         test_groups: number of independent sources among the test clips.
-        note: coverage or omissions a reader has to know of.
+        note: missing parts of the dataset and similar facts that a reader needs to know.
     """
 
     manifest: str
@@ -55,9 +55,9 @@ class Complexity:
         parameters: trainable parameters, the front-end's included.
         macs: multiply-adds of the model for one clip at batch 1; FLOPs are twice this.
         frontend_macs: multiply-adds of the front-end.
-        elementwise: sigmoids and the like where they are the work.
+        elementwise: element-wise operations such as sigmoids, for models whose main work they are.
         bytes: size of all parameters and buffers.
-        clip_seconds: length of the clip the numbers are for.
+        clip_seconds: length of the clip.
     """
 
     parameters: int
@@ -71,16 +71,16 @@ class Complexity:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where a run ran.
+    """The software and the machine of a run.
 
     Attributes:
         commit: git commit of the project; None outside git.
-        dirty: whether files differed from the commit.
-        python: version.
-        packages: versions of those that can change a number.
+        dirty: whether tracked files differed from the commit.
+        python: version of Python.
+        packages: versions of the packages that can change a number.
         platform: operating system and machine.
-        processor: name.
-        cores: logical processors this process may use.
+        processor: name of the processor.
+        cores: logical processors that this process may use.
         gpu: name of the GPU used; None on the CPU.
         threads: intra-operator threads while training.
         workers: runs trained at the same time on the machine.
@@ -105,8 +105,8 @@ class Failure:
 
     Attributes:
         kind: class of the exception, or "killed" for a process that died.
-        message: what it said.
-        traceback: its last lines.
+        message: message of the exception.
+        traceback: its last 4,000 characters.
     """
 
     kind: str
@@ -115,7 +115,7 @@ class Failure:
 
     @staticmethod
     def of(error: BaseException) -> "Failure":
-        """Return what a record keeps of an exception: a message may quote a URL with its password."""
+        """Return the failure for an exception, without secrets; a message may quote a URL with a password."""
         last = redacted("".join(traceback.format_exception(error)))[-4000:]
         return Failure(kind=type(error).__name__, message=redacted(str(error) or repr(error)), traceback=last)
 
@@ -123,31 +123,31 @@ class Failure:
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What came of a run. Strict JSON on disk, with a digest of its own content.
+    """The record of a run: strict JSON on disk, with a digest of its own content.
 
     Attributes:
         run: the run.
         status: "ok", or "failed" with `error`.
         scores: metric name to value; None where no class has a value.
         intervals: 95 % bootstrap interval over the test groups, for the metrics that have one.
-        draws: the primary score over 1,000 draws of the test groups, the same for all systems tested on these clips;
-            their differences compare two systems.
-        defined: metric name to (classes it was averaged over, classes).
+        draws: the primary score over 1,000 bootstrap draws of the test groups. All systems that were tested on these
+            clips have the same draws of groups, so that differences of draws compare two systems.
+        defined: metric name to (number of classes in the mean, number of all classes).
         per_class: metric name to one value per class; None where the class has none.
         classes: class names in the order of `per_class` and `confusion`.
         confusion: counts, rows true, columns predicted; None for multi-label.
         curves: learning curves, one value per epoch.
         best_epoch: the epoch, from 0, whose weights were tested.
         conflict: mean conflict mass between a fusion's members; None for any other model.
-        complexity: size.
-        latencies: speeds.
-        not_timed: backend to why it cannot run this model.
+        complexity: parameters, operations and bytes of the model.
+        latencies: timings of the model.
+        not_timed: backend to the reason why it cannot run this model.
         seconds: time of each phase.
-        data: what it was trained and tested on.
-        environment: where it ran.
-        error: why it failed.
+        data: the data on which it was trained and tested.
+        environment: the software and the machine.
+        error: the reason of a failure.
         started: UTC time in ISO 8601.
-        schema: version of this layout.
+        schema: version of the record's layout.
     """
 
     run: Run
@@ -174,19 +174,19 @@ class Record:
 
     @property
     def key(self) -> str:
-        """Key of the run, and name of the record's file."""
+        """Key of the run; it names the record's file."""
         return self.run.key
 
     def timed_on(self, backend: str) -> bool:
-        """Whether it has a timing on a backend, or the reason why it cannot have one."""
+        """Whether the record has a timing on a backend, or the reason why the backend cannot run the model."""
         return backend in self.not_timed or any(latency.backend == backend for latency in self.latencies)
 
     def with_latencies(self, latencies: tuple[Latency, ...], not_timed: Mapping[str, str] | None = None) -> "Record":
-        """Return the record with these timings in place of its own."""
+        """Return the record with its timings replaced."""
         return replace(self, latencies=latencies, not_timed=dict(not_timed or {}))
 
     def to_json(self) -> str:
-        """Return strict JSON with the record's own digest, the same bytes for the same record.
+        """Return strict JSON with the record's own digest; equal records give equal bytes.
 
         Raises:
             RecordError: a number is NaN or infinite.
@@ -200,20 +200,20 @@ class Record:
 
     @staticmethod
     def from_json(text: str, name: str) -> "Record":
-        """Read a record; `name` is the file it came from, without ending.
+        """Read a record; `name` is the name of its file without the ending.
 
         Raises:
-            RecordError: not JSON, of another schema, edited by hand, or under another record's name.
+            RecordError: the text is not JSON, has another schema, was edited by hand, or is another run's record.
         """
         try:
             content = json.loads(text)
         except json.JSONDecodeError as error:
             raise RecordError(
-                f"record {name} is not JSON ({error}): delete the file, `bench run` makes it anew"
+                f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
             ) from error
         if not isinstance(content, dict) or content.get("schema") != SCHEMA:
             found = content.get("schema") if isinstance(content, dict) else None
-            raise RecordError(f"record {name} has schema {found}, this version reads {SCHEMA}: run it anew")
+            raise RecordError(f"record {name} has schema {found}, but this version reads {SCHEMA}: do the run again")
         digest = content.pop("digest", None)
         try:
             rest = canonical(content)
@@ -231,7 +231,7 @@ class Record:
 
 
 def graded_records(records: Mapping[str, Record]) -> dict[str, Record]:
-    """Return records, by the same keys, with the grades that their timings get next to each other."""
+    """Return the records, by the same keys, with grades that compare all their timings with each other."""
     timings = iter(graded([timing for record in records.values() for timing in record.latencies]))
     return {
         key: replace(record, latencies=tuple(next(timings) for _ in record.latencies))

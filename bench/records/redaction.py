@@ -1,7 +1,7 @@
-"""Secrets stay out of what is written: a suite that holds one is refused, a message that quotes one loses it.
+"""Removal of secrets from everything that is written: a suite with a secret is refused, a message is redacted.
 
-What is a secret is told by the name it stands under (`api_key = ...`), by its shape (credentials in a URL, the prefixes
-of well-known services' keys), or because an environment variable with such a name holds it.
+A text counts as a secret because of its name (`api_key = ...`), because of its form (credentials in a URL, prefixes of
+well-known services' keys), or because an environment variable with such a name has it as its value.
 """
 
 import os
@@ -12,8 +12,8 @@ from typing import Any
 
 REDACTED = "[redacted]"
 
-_SHORTEST = 8
-"""Characters below which an environment variable's value is a word like any other, not a secret to look for."""
+_MIN_LENGTH = 8
+"""Number of characters below which an environment variable's value counts as an ordinary word, not as a secret."""
 
 _WORDS = frozenset(
     {"token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "authorization", "apikey"}
@@ -35,11 +35,11 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
     """Return a text without the secrets in it.
 
     Args:
-        text: any.
-        environment: whose variables with a secret's name are looked for in it; None is this process's own.
+        text: any text.
+        environment: variables; the values of those with a secret's name are removed. None takes this process's own.
     """
     held = os.environ if environment is None else environment
-    values = {value for name, value in held.items() if len(value) >= _SHORTEST and names_secret(name)}
+    values = {value for name, value in held.items() if len(value) >= _MIN_LENGTH and names_secret(name)}
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, REDACTED)
     text = _URL.sub(rf"\1{REDACTED}@", text)
@@ -48,7 +48,7 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def clean(content: Any) -> Any:
-    """Return JSON-like content with its texts `redacted`, and a text under a secret's name replaced."""
+    """Return JSON-like content with every text `redacted`, and with every text under a secret's name replaced."""
     if isinstance(content, str):
         return redacted(content)
     if isinstance(content, Mapping):
@@ -78,6 +78,6 @@ def find(content: Any, where: str = "") -> str | None:
 
 
 def names_secret(name: str) -> bool:
-    """Say whether a variable or an argument of this name holds a secret."""
+    """Return whether a variable or an argument of this name usually contains a secret."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
     return not _WORDS.isdisjoint(words) or any(pair in _PAIRS for pair in pairwise(words))

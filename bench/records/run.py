@@ -1,4 +1,4 @@
-"""One training to be done, and the key that names it."""
+"""The specification of one training, and the key that names it."""
 
 import hashlib
 from dataclasses import asdict, dataclass, field, fields
@@ -10,13 +10,13 @@ from bench.records.canonical import STRICT, Json, canonical
 from bench.records.recipe import Recipe
 
 PROTOCOL = 1
-"""Version of the rules (splits, selection, metrics) a run is done under; part of every key."""
+"""Version of the rules (splits, model selection, metrics) of a run; part of every key."""
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training to be done: everything that can change its outcome, nothing that cannot.
+    """The specification of one training: everything that can change its result, and nothing else.
 
     Attributes:
         model: name in the catalogue.
@@ -24,8 +24,9 @@ class Run:
         dataset: name in the catalogue.
         fold: 0-based test fold.
         seed: of weights, order and augmentation.
-        recipe: how it may train.
-        arguments: the model's constructor arguments that differ from its defaults; for a fusion, `members`, their keys.
+        recipe: the training recipe.
+        arguments: the model's constructor arguments that differ from its defaults; for a fusion, the members' keys
+            under `members`.
         data: the dataset's constructor arguments that differ from its defaults.
         protocol: version of the rules.
     """
@@ -42,13 +43,13 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """The run's name: a sentence and a digest of everything in it."""
+        """The run's name: readable fields, and a digest of all fields."""
         digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.frontend}-{self.model}-f{self.fold}-s{self.seed}-{digest}"
 
     @property
     def recipe_differences(self) -> Json:
-        """What the recipe sets to something else than the default."""
+        """The recipe's values that differ from the defaults."""
         return {f.name: value for f in fields(Recipe) if (value := getattr(self.recipe, f.name)) != f.default}
 
     @property
@@ -58,5 +59,5 @@ class Run:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Keys of the runs that must have a result before this one: fusion's members, teacher, origin of weights."""
+        """Keys of the runs that must finish before this one: a fusion's members, the teacher, the initial weights."""
         return self.members + tuple(key for key in (self.recipe.teacher, self.recipe.init) if key)

@@ -13,7 +13,7 @@ from bench import records
 from bench.records import SCHEMA, Record
 
 PATH = Path("docs/record.schema.json")
-"""Where the project keeps the generated file, from the repository's root."""
+"""Path of the generated file, relative to the repository's root."""
 
 
 def schema() -> dict[str, Any]:
@@ -41,12 +41,12 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """Return the schema as the file holds it."""
+    """Return the text of the schema file."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _describe(definition: dict[str, Any], of: type) -> None:
-    """Describe a class and its fields with the words of its docstring."""
+    """Copy the descriptions of a class and its fields from its docstring."""
     summary, _, attributes = inspect.getdoc(of).partition("\nAttributes:\n")  # type: ignore[union-attr]
     definition["description"] = " ".join(summary.split())
     fields = {name: " ".join(words.split()) for name, words in _FIELD.findall(attributes)}

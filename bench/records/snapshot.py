@@ -9,11 +9,11 @@ from bench.records.store import Store
 
 
 class Snapshot:
-    """The records of a suite's runs, as they were in a store when each was last read.
+    """The records of a suite's runs, each as it was when it was last read.
 
     Args:
-        store: where they are.
-        runs: whose records are read now; others are read when they are first asked for.
+        store: contains the records.
+        runs: their records are read at once; any other record is read on first request.
     """
 
     def __init__(self, store: Store, runs: Sequence[Run]) -> None:
@@ -24,7 +24,7 @@ class Snapshot:
             self.read(key)
 
     def read(self, key: str) -> Record | None:
-        """Read a run's record again, after the run has ended, and return it; None for a missing or damaged record."""
+        """Read a run's record again and return it; None if it is missing or damaged."""
         self._versions[key] = self._version(key)
         try:
             self._read[key] = self.store.get(key)
@@ -33,48 +33,48 @@ class Snapshot:
         return self.get(key)
 
     def refresh(self) -> None:
-        """Read again those records whose files have changed since; another process may work on the same store."""
+        """Read the records again whose files have changed; another process may work on the same store."""
         for key, version in list(self._versions.items()):
             if self._version(key) != version:
                 self.read(key)
 
     def get(self, key: str) -> Record | None:
-        """Return a run's record; None where it has none, or a damaged one."""
+        """Return a run's record; None if it is missing or damaged."""
         found = self._read[key] if key in self._read else self.read(key)
         return found if isinstance(found, Record) else None
 
     def finished(self, key: str) -> Record | None:
-        """Return the record of a run that is done, or None."""
+        """Return the record of a finished run; None for any other run."""
         record = self.get(key)
         return record if record is not None and record.status == "ok" else None
 
     def all_finished(self, keys: Iterable[str]) -> list[Record]:
-        """Return the records of all these runs; none where one of them is not done."""
+        """Return the records of all these runs; an empty list if one of them is not finished."""
         found = [self.finished(key) for key in keys]
         whole = [record for record in found if record is not None]
         return whole if len(whole) == len(found) else []
 
     def __contains__(self, run: Run) -> bool:
-        """Whether the run is done; a failed or damaged record is not."""
+        """Whether the run is finished; a failed or damaged record does not count."""
         return self.finished(run.key) is not None
 
     def write(self, record: Record) -> None:
-        """Write a record to the store, and keep what the store then holds."""
+        """Write a record to the store, and read it back."""
         self.store.write(record)
         self.read(record.key)
 
     @property
     def records(self) -> dict[str, Record]:
-        """All records that were read, by key."""
+        """All undamaged records that were read, by key."""
         return {key: found for key, found in self._read.items() if isinstance(found, Record)}
 
     @property
     def damaged(self) -> list[RecordError]:
-        """What is wrong with records that could not be read."""
+        """Errors of the records that could not be read."""
         return [found for found in self._read.values() if isinstance(found, RecordError)]
 
     def graded(self) -> dict[str, Record]:
-        """Return all records, with the grades that their timings get next to each other."""
+        """Return all records, with grades that compare all their timings with each other."""
         return graded_records(self.records)
 
     def _version(self, key: str) -> tuple[int, int] | None:

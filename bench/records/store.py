@@ -1,4 +1,4 @@
-"""A folder of records: one file a run, written whole or not at all. Nothing else decides whether a run is done."""
+"""A folder of records: one file per run, written completely or not at all. Only records decide which runs are done."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ class Store:
     """Records, tables and artifacts under one folder.
 
     Args:
-        root: the folder; made when the first thing is written.
+        root: the folder; the first write creates it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -57,12 +57,12 @@ class Store:
             return None
         except UnicodeDecodeError as error:
             raise RecordError(
-                f"record {key} is damaged ({error}): delete the file, `bench run` makes it anew"
+                f"record {key} is damaged ({error}): delete the file, and `bench run` does the run again"
             ) from error
         return Record.from_json(text, key)
 
     def __contains__(self, run: Run) -> bool:
-        """Whether the run is done; a failed or damaged record is not."""
+        """Whether the run is finished; a failed or damaged record does not count."""
         try:
             record = self.get(run.key)
         except RecordError:
@@ -70,10 +70,10 @@ class Store:
         return record is not None and record.status == "ok"
 
     def finished_record(self, key: str, role: str) -> Record:
-        """Return the record of a run that another run needs; `role` says in an error what for.
+        """Return the record of a run that another run needs; an error names its `role`.
 
         Raises:
-            RunError: it has no result.
+            RunError: the run has no result.
         """
         record = self.get(key)
         if record is None or record.status != "ok":
@@ -81,16 +81,16 @@ class Store:
         return record
 
     def write(self, record: Record) -> None:
-        """Write a record; the earlier one of the same run stays until this one is safe on disk.
+        """Write a record; an earlier record of the same run stays until the new one is safe on disk.
 
-        A failure never takes a result's place.
+        A failure never replaces a result.
         """
         if record.status == "failed" and record.run in self:
             return
         write_whole(self.path(record.key), record.to_json().encode())
 
     def sweep(self) -> None:
-        """Remove half-written files that a killed process left behind more than an hour ago."""
+        """Remove unfinished files that a killed process left behind more than an hour ago."""
         for folder in (self.root, self.cache, self.root / "records", *(self.root / "artifacts").glob("*")):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
@@ -99,17 +99,17 @@ class Store:
 
     @contextmanager
     def machine(self, *, alone: bool) -> Iterator[None]:
-        """Wait for this machine: trainings share it, a timing has it alone among the processes that use this store.
+        """Wait for this machine: trainings share it, and a timing excludes all other processes that use this store.
 
-        Both enter through the lock `machine`. A training gives that lock back at once and keeps a lock of its own, the
-        first free one of `machine-0`, `machine-1`, ... A timing keeps `machine`, so that no training enters after it,
-        and waits until the trainings that are there have ended. The system frees the locks of a process that dies.
+        Both first take the lock `machine`. A training takes a second lock, the first free one of `machine-0`,
+        `machine-1`, ..., and releases `machine` at once. A timing keeps `machine`, so that no further training starts,
+        and waits until the running trainings have ended. The system frees the locks of a process that dies.
         """
         if alone:
             with self._lock("machine"):
                 for place in sorted((self.root / "locks").glob("machine-*")):
                     with self._lock(place.name):
-                        pass  # nobody can take it again while `machine` is held
+                        pass  # no process can take it again while this one has `machine`
                 yield
             return
         with self._lock("machine"):
@@ -121,7 +121,7 @@ class Store:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Hold a run for this process; yields False where another process holds it. Freed by the system on death."""
+        """Claim a run for this process; yield False if another process has it. The system frees the claim on death."""
         lock = self._lock(key)
         if not _taken(lock):
             yield False
@@ -132,12 +132,12 @@ class Store:
             lock.release()
 
     def _free_place(self) -> "FileLock":
-        """Return the lock of a training among those that no other process holds, taken."""
+        """Take the first free lock of a training, and return it."""
         return next(lock for i in count() if _taken(lock := self._lock(f"machine-{i}")))
 
     def _lock(self, name: str) -> "FileLock":
-        """Return a lock, not yet taken; who waits for it looks four times a second, which disturbs no timing."""
-        from filelock import FileLock  # here, since most commands lock nothing
+        """Return a lock, not yet taken; a waiting process checks it four times a second, which disturbs no timing."""
+        from filelock import FileLock  # imported here, because most commands need no lock
 
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ class Store:
 
 
 def _taken(lock: "FileLock") -> bool:
-    """Take a lock if it is free; return whether it was."""
+    """Take a lock if it is free, and return whether it was free."""
     from filelock import Timeout
 
     try:
@@ -156,7 +156,7 @@ def _taken(lock: "FileLock") -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one in the same folder, so that it is there whole or not at all."""
+    """Write a file through a temporary one in the same folder, so that it exists completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
@@ -170,7 +170,7 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows opens no folder
+        return  # Windows cannot open a folder
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,1 +1,1 @@
-"""The runner: does a suite's runs, in whichever processes or machines."""
+"""The runner: executes a suite's runs, in processes on this machine or on a cluster."""

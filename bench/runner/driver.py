@@ -1,4 +1,4 @@
-"""Driving a suite: do what is not in the store, keep failures as records, redraw the tables. Never imports torch."""
+"""Execution of a suite: do the unfinished runs, record failures, redraw the tables. Never imports torch."""
 
 import shutil
 from collections.abc import Generator, Iterator, Sequence
@@ -22,18 +22,18 @@ from bench.tracking import Mirror
 
 @dataclass
 class Outcome:
-    """What a call of `bench run` did.
+    """The outcome of a call of `bench run`.
 
     Attributes:
-        done: keys of runs done now.
-        kept: keys of runs that were in the store already.
-        failed: key to failure, of runs that failed now.
-        elsewhere: keys that another process is working on.
-        missing: dataset to what is missing of it and how to get it.
+        done: keys of the runs that this call finished.
+        kept: keys of the runs that were finished before.
+        failed: key to failure, for the runs that failed in this call.
+        elsewhere: keys of the runs that another process is working on.
+        missing: dataset to a message that says what is missing and how to get it.
         warnings: one line each.
-        interrupted: whether it was stopped.
-        total: number of runs that it was to end with.
-        untimed: number of timings that it has left undone.
+        interrupted: whether the user interrupted the call.
+        total: number of runs that the call was to end with.
+        untimed: number of timings that are left to do.
         boards: the suite's leaderboards afterwards.
     """
 
@@ -54,10 +54,10 @@ class Runner:
 
     Args:
         suite: the suite.
-        settings: where to work, and with how many workers.
-        progress: shows what happens.
+        settings: folders, device, threads and workers.
+        progress: shows the progress.
         executor_name: of `bench.runner.executors`.
-        mirror: is sent every finished record.
+        mirror: receives every finished record.
 
     Raises:
         SuiteError: no executor has that name.
@@ -82,14 +82,14 @@ class Runner:
         self.again: set[str] = set()
 
     def run(self, runs: Sequence[Run], force: bool = False) -> Outcome:
-        """Do those of the suite's runs that are not in the store, time them, and redraw the tables.
+        """Do the suite's unfinished runs, time them, and redraw the tables.
 
         Args:
             runs: all runs of the suite, or a selection.
-            force: do also those that are in the store; a result stays until its successor is written.
+            force: do the finished runs again, too; an old result stays until the new one is written.
 
         Raises:
-            SuiteError: an argument in the suite fits no constructor; nothing was started.
+            SuiteError: a constructor does not accept an argument in the suite; no run was started.
         """
         self.store.sweep()
         todo, every = plan(self.suite, self.snapshot, runs, force)
@@ -105,12 +105,12 @@ class Runner:
         return self.outcome
 
     def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
-        """Time those of these runs that are trained and lack a timing, train nothing, and redraw the tables.
+        """Time the trained runs that have no timing, without any training, and redraw the tables.
 
         Args:
             runs: all runs of the suite, or a selection.
-            again: time also those that have been timed. New timings replace the old ones, but a timing of grade C never
-                replaces a better one. The timings of the suite's fusions of these runs follow.
+            again: time runs with a timing again, too. New timings replace the old ones, but a timing of grade C never
+                replaces a better one. The timings of the suite's fusions of these runs are updated.
         """
         chosen = {run.key: run for run in runs if self._weights(run) and (again or self._untimed(run))}
         if again:
@@ -124,7 +124,7 @@ class Runner:
 
     @contextmanager
     def _ending(self) -> Iterator[None]:
-        """Note an interruption, and draw the tables in any case."""
+        """Record an interruption, and draw the tables in any case."""
         try:
             yield
         except KeyboardInterrupt:
@@ -137,18 +137,18 @@ class Runner:
             self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
 
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
-        """Yield the events of these jobs; no job is left running when the loop over them ends."""
+        """Yield the events of these jobs; no job is running after the loop over them ends."""
         if jobs:
             with closing(self.execute(jobs, workers)) as events:  # type: ignore[type-var]
                 yield from events
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
-        """Check every argument and read every dataset; returns the runs that can go on."""
+        """Check every argument and read every dataset; return the runs that can start."""
         if not todo:
             return []
         self._check(todo)
         problems = self._read({_data(run): run for run in reversed(todo)})
-        # What is missing may be one fold's only.
+        # Only the data of one fold may be missing.
         missing = {data for data, problem in problems.items() if problem.code == "dataset-missing"}
         by_fold = self._read({(*_data(run), run.fold): run for run in reversed(todo) if _data(run) in missing})
         ready = []
@@ -163,7 +163,7 @@ class Runner:
         return ready
 
     def _check(self, todo: list[Run]) -> None:
-        """Bind every argument."""
+        """Check that the constructors accept every argument."""
         self.progress.note("checking the suite")
         for event in self._events([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1):
             if isinstance(event, Failed):
@@ -172,7 +172,7 @@ class Runner:
                 raise BenchError(event.failure.traceback or event.failure.message)
 
     def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failed]:
-        """Read the data of these runs; returns what went wrong, by the same keys."""
+        """Read the data of these runs; return the failures, by the same keys."""
         problems: dict[tuple[Any, ...], Failed] = {}
         keys = {run.key: data for data, run in first.items()}
         jobs = [Job(run.key, "bench.runner.worker:prepare", (run, self.settings)) for run in first.values()]
@@ -184,7 +184,7 @@ class Runner:
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
-        """Train and combine these runs, each after those of them that it needs."""
+        """Train and combine these runs, each after the runs that it needs."""
         while todo:
             ready = {key: run for key, run in todo.items() if todo.keys().isdisjoint(run.needs)}
             todo = {key: run for key, run in todo.items() if key not in ready}
@@ -198,7 +198,7 @@ class Runner:
             self._fuse([run for run in free if is_fusion(run.model)])
 
     def _train(self, runs: list[Run]) -> None:
-        """Train these runs, each in a job of its own."""
+        """Train these runs, each in its own job."""
         jobs = [
             Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again)) for run in runs
         ]
@@ -221,11 +221,11 @@ class Runner:
         self._follow(jobs, groups)
 
     def _follow(self, jobs: Sequence[Job], groups: dict[str, dict[str, Run]]) -> None:
-        """Do jobs, show what they report, and keep what comes of their runs.
+        """Do jobs, show their reports, and keep the results of their runs.
 
         Args:
             jobs: each does one or more runs.
-            groups: key of a job to its runs that have not ended, by key; emptied on the way.
+            groups: key of a job to its runs by key; a run is removed when it ends.
         """
         events = self._events(jobs, self.settings.workers)
         try:
@@ -247,11 +247,11 @@ class Runner:
         finally:
             events.close()
             for group in groups.values():
-                for key in group:  # interrupted: their processes are gone
+                for key in group:  # after an interruption: their processes have ended
                     self._sweep(key)
 
     def _finish(self, run: Run, result: str | Record) -> None:
-        """Keep what came of a run."""
+        """Keep the result of a run."""
         if result == "elsewhere":
             self.outcome.elsewhere.append(run.key)
             self._end(run, "is being done by another process")
@@ -271,12 +271,14 @@ class Runner:
             self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")
 
     def _fail(self, run: Run, failure: Failure, record: Record | None = None) -> Failure:
-        """Write a failed run's record, the only place that does, and return the failure in words for the terminal.
+        """Write the record of a failed run, and return the failure with a message for the terminal.
+
+        No other function writes such records.
 
         Args:
-            run: which one.
-            failure: why.
-            record: the run's own record of its failure; None where its process could not make one.
+            run: the failed run.
+            failure: the reason.
+            record: the run's own record of its failure; None if its process could not make one.
         """
         had_result = run in self.snapshot
         if record is None:
@@ -301,7 +303,7 @@ class Runner:
         )  # fmt: skip
 
     def _sweep(self, key: str) -> None:
-        """Remove what an interrupted training has left half done."""
+        """Remove temporary folders of an interrupted training."""
         for leftover in self.store.artifacts(key).glob(".tmp-*"):
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -316,10 +318,10 @@ class Runner:
         if not run.members:
             return not all(record.timed_on(name) for name in self.suite.backends)
         members = self.snapshot.all_finished(run.members)
-        return bool(set(combined.latencies(members)) - set(record.latencies)) or not record.latencies
+        return bool(set(combined.fusion_latencies(members)) - set(record.latencies)) or not record.latencies
 
     def _time(self, runs: list[Run], again: bool = False) -> None:
-        """Time these runs one by one, on a machine that trains nothing meanwhile; fusions follow from their members."""
+        """Time these runs one by one, while the machine trains nothing; fusions are computed from their members."""
         fusions = [run for run in runs if run.members]
         left = {run.key: run for run in runs if not run.members}
         ended: list[Run] = []
@@ -340,7 +342,7 @@ class Runner:
             ended += self._add_up(fusions)
         finally:
             graded = self.snapshot.graded()
-            for run in ended:  # only now, so that the mirror does not work while another run is timed
+            for run in ended:  # not before, because the mirror must not work while a run is timed
                 if run.key in graded:
                     self._send(graded[run.key])
 
@@ -356,11 +358,11 @@ class Runner:
             self.outcome.warnings.append(f"{run.key} was not timed on {name}: {reason}")
 
     def _add_up(self, fusions: Sequence[Run]) -> list[Run]:
-        """Give fusions the latencies that follow from their members'; returns those that now have some."""
+        """Write the latencies of fusions, computed from their members'; return the fusions that have latencies."""
         timed: list[Run] = []
         for run in fusions:
             record = self.snapshot.get(run.key)
-            latencies = combined.latencies(self.snapshot.all_finished(run.members))
+            latencies = combined.fusion_latencies(self.snapshot.all_finished(run.members))
             if record and latencies:
                 record = record.with_latencies(latencies)
                 self.snapshot.write(record)
@@ -369,11 +371,13 @@ class Runner:
             self.progress.end_timing(run.key, f"{run.key}: {words}", fusion=True)
         if untimed := [run.key for run in fusions if run not in timed]:
             more = f" and {len(untimed) - 1} more" if len(untimed) > 1 else ""
-            self.outcome.warnings.append(f"{untimed[0]}{more} not timed: not all members have been, on one device")
+            self.outcome.warnings.append(
+                f"{untimed[0]}{more} not timed: not all members have a timing on the same device"
+            )
         return timed
 
     def _times(self, record: Record) -> str:
-        """Say what single clips take, end to end, with the grades that the table will show."""
+        """Return the end-to-end times of single clips in words, with the grades that the table will show."""
         graded = self.snapshot.graded().get(record.key, record)
         found = [t for t in graded.latencies if t.scope == "end-to-end" and t.batch == 1]
         return ", ".join(
@@ -392,9 +396,12 @@ def _data(run: Run) -> tuple[str, str]:
 
 
 def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:
-    """Return by key the runs to do, with the results that follow from them, and all runs that there are then."""
+    """Return the runs to do, by key, and all runs of the selection with them.
+
+    Finished runs that need one of the runs to do are done again, too.
+    """
     todo = {run.key: run for run in runs if force or run not in snapshot}
-    for run in suite.runs():  # each after those it needs, so that a teacher's fusions follow its students
+    for run in suite.runs():  # each run comes after the runs that it needs, so one pass is enough
         if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in snapshot:
             todo[run.key] = run
     return todo, list(({run.key: run for run in runs} | todo).values())

@@ -1,4 +1,4 @@
-"""What jobs report while they work: plain data, so that it travels between processes."""
+"""Reports of jobs during their work, as plain data that can be sent between processes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,7 +27,7 @@ class RunEnded:
 
     Attributes:
         key: of the run.
-        result: "done", "elsewhere" where another process works on it, or the record of its failure, not yet written.
+        result: "done", "elsewhere" if another process is doing the run, or the unwritten record of its failure.
     """
 
     key: str
@@ -47,7 +47,7 @@ class TimingEnded:
 
     Attributes:
         key: of the run.
-        failure: why it was not timed; None where it was.
+        failure: why it was not timed; None if it was timed.
     """
 
     key: str

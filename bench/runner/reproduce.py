@@ -1,4 +1,4 @@
-"""A published run done again from nothing, and its score held against the record's interval."""
+"""Reproduction of a published run from scratch, and comparison of its score with the record's interval."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from bench.runner.settings import RunSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduction:
-    """What came of it.
+    """The result of a reproduction.
 
     Attributes:
         metric: the primary metric.
         published: the record's score.
-        interval: its 95 % interval.
+        interval: the 95 % interval of the record's score.
         again: the new score.
         seconds: the new run's training time.
-        differences: how this machine differs from the record's, in words.
+        differences: differences between this machine and the record's machine, in words.
     """
 
     metric: str
@@ -38,20 +38,20 @@ class Reproduction:
 
     @property
     def identical(self) -> bool:
-        """Whether the score is the same to the last digit, as it is on the same machine with the same versions."""
+        """Whether the scores are equal to the last digit, as they are on the same machine with the same versions."""
         return self.again == self.published
 
 
 def reproduce(store: Store, key: str, settings: RunSettings) -> Reproduction:
-    """Do the run of a record again in an empty store, with those it needs (members, teacher, origin) before it.
+    """Do the run of a record again in an empty store, after the runs that it needs (members, teacher, initial weights).
 
     Args:
-        store: where the record is, and those of the runs it needs.
-        key: the record's.
-        settings: whose store is empty.
+        store: contains the record and the records of the runs that it needs.
+        key: of the record.
+        settings: of the new run; its store is empty.
 
     Raises:
-        BenchError: there is no such finished record, or the run fails now.
+        BenchError: there is no such finished record, or the new run fails.
     """
     record = store.get(key)
     if record is None or record.status != "ok":
@@ -59,11 +59,11 @@ def reproduce(store: Store, key: str, settings: RunSettings) -> Reproduction:
     metric = PRIMARY[dataset(record.run.dataset).task]
     score, interval = record.scores[metric], record.intervals.get(metric)
     if score is None or interval is None:
-        raise BenchError(f"{key} has no {metric} with an interval to hold a new run against")
+        raise BenchError(f"{key} has no {metric} with an interval to compare a new run with")
     again = _again(store, record, settings)
     value = again.scores[metric]
     if value is None:
-        raise BenchError(f"the new run's {metric} is undefined, the record's is {score}")
+        raise BenchError(f"the new run's {metric} is undefined, but the record's is {score}")
     return Reproduction(
         metric=metric, published=score, interval=interval, again=value, seconds=again.seconds["train"],
         differences=_differences(record, again),
@@ -79,14 +79,14 @@ def _again(store: Store, record: Record, settings: RunSettings) -> Record:
             _again(store, needed, settings)
     results: list[str | Record] = []
 
-    def listen(news: News) -> None:
+    def keep(news: News) -> None:
         if isinstance(news, RunEnded):
             results.append(news.result)
 
     if record.run.members:
-        worker.fuse((record.run,), settings, frozenset(), listen)
+        worker.fuse((record.run,), settings, frozenset(), keep)
     else:
-        worker.execute(record.run, settings, False, listen)
+        worker.execute(record.run, settings, False, keep)
     if (result := results[0]) and isinstance(result, Record) and result.error:
         raise BenchError(f"{record.key} fails now: {result.error.kind}: {result.error.message}")
     found = Store(settings.store).get(record.key)
@@ -95,9 +95,9 @@ def _again(store: Store, record: Record, settings: RunSettings) -> Record:
 
 
 def _differences(old: Record, new: Record) -> str:
-    """Say what may change a number: the commit, the machine, versions, threads, data."""
+    """Return the differences that may change a number: the commit, the machine, versions, threads, data."""
     a, b = old.environment, new.environment
-    words = [] if old.data and new.data and old.data.manifest == new.data.manifest else ["other data"]
+    words = [] if old.data and new.data and old.data.manifest == new.data.manifest else ["the data"]
     if a and b:
         fields = ("commit", "processor", "gpu", "threads", "python")
         words += [

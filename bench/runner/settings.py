@@ -1,4 +1,4 @@
-"""Where work is done. Plain data, so that it travels to child processes and never imports torch."""
+"""Settings of a call of `bench run`, as plain data that can be sent to child processes. Never imports torch."""
 
 import os
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import platformdirs
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Where work is done.
+    """Folders, device and processes of a run.
 
     Attributes:
         store: folder of records and artifacts.
         data_dir: folder with one folder per dataset.
-        device: "cpu", "cuda", or "auto" for the GPU where there is one.
+        device: "cpu", "cuda", or "auto" for the GPU if there is one.
         threads: intra-operator threads of each process.
-        workers: runs trained at the same time.
-        loaders: processes of each training that read clips ahead.
-        worst: how many of a run's worst mistakes are kept to look at and listen to.
+        workers: number of runs that are trained at the same time.
+        loaders: number of processes per training that read clips ahead.
+        hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
     """
 
     store: Path
@@ -27,7 +27,7 @@ class RunSettings:
     threads: int = 1
     workers: int = 1
     loaders: int = 0
-    worst: int = 0
+    hardest_clips: int = 0
 
 
 def data_folder(given: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""Timing trained runs, for their records."""
+"""Timing of trained runs, for their records."""
 
 from collections import deque
 from collections.abc import Callable
@@ -19,28 +19,29 @@ from datamodules.base import AudioDataModule, ClipSet
 Report = Callable[[News], None]
 
 CLIPS = 32
-"""Training clips that show int8 what values to expect, and test clips that backends are compared on."""
+"""Number of training clips that calibrate int8, and of test clips on which backends are compared."""
 
 
 ATTEMPTS = 4
-"""Of a measurement that was asked for, where others disturb it."""
+"""Largest number of measurements of a run with `again`, if other processes disturb them."""
 
 
 def time_runs(
     runs: tuple[Run, ...], settings: RunSettings, backends: tuple[str, ...], again: bool, report: Report
 ) -> None:
-    """Time trained runs' models on one clip, on the CPU and on the GPU where there is one, for their records.
+    """Time trained runs' models on one clip, on the CPU and on the GPU if there is one, and update their records.
 
-    Reports `TimingStarted` and `TimingEnded` for each. What a backend cannot run is no failure: its reason goes to the
-    record.
+    The function reports `TimingStarted` and `TimingEnded` for each run. It is not a failure if a backend cannot run a
+    model: the record keeps the reason.
 
     Args:
-        runs: none of them a fusion.
-        settings: where.
+        runs: runs that are not fusions.
+        settings: folders, device and threads.
         backends: of the catalogue.
-        again: measure also what has been measured, in three processes each, and anew what was disturbed; the new
-            timings replace all the old ones, but one of grade C never that of a better one.
-        report: is told.
+        again: time runs with a timing again, too. Each timing takes three processes, and is repeated up to `ATTEMPTS`
+            times while its grade is C. The new timings replace the old ones, but a timing of grade C never replaces a
+            better one.
+        report: receives the reports.
     """
     store = Store(settings.store)
     set_threads(settings.threads)
@@ -58,7 +59,7 @@ def time_runs(
             continue
         seen += latencies
         if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
-            left.append((run, attempts - 1))  # when all others have had their turn: such times pass
+            left.append((run, attempts - 1))  # after all other runs, because disturbances pass
         else:
             report(TimingEnded(run.key))
 
@@ -66,7 +67,7 @@ def time_runs(
 def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:
     """Time a run for its record, and return the timings."""
     record = store.finished_record(run.key, "the run to time")
-    # Another process may just have added them.
+    # Another process may have added some of the timings meanwhile.
     wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
     if not wanted:
         return ()
@@ -83,19 +84,19 @@ def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ..
 def _timings(
     run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], tier: measure.Tier
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
-    """Return the timings, and for each backend that cannot run the model why."""
+    """Return the timings, and for each backend that cannot run the model the reason."""
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders)
     data.setup()
     model = build.load(run, store, data)
     timings: list[Latency] = []
     refused: dict[str, str] = {}
     for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
-        with latency_target(model, data, device, settings.threads, tier) as laid_down:
+        with latency_target(model, data, device, settings.threads, tier) as target:
             for name in backends:
                 if device not in catalog.load(catalog.BACKENDS[name].target).devices:
                     continue
                 try:
-                    timings += [laid_down.latency(name, scope) for scope in isolated.SCOPES]
+                    timings += [target.latency(name, scope) for scope in isolated.SCOPES]
                 except ProfileError as error:
                     if name == "eager":
                         raise
@@ -103,7 +104,7 @@ def _timings(
     found = {one.backend for one in timings}
     for name in backends:
         if name not in found:
-            refused.setdefault(name, "no device here that it runs on")
+            refused.setdefault(name, "this machine has no device for it")
     return tuple(timings), refused
 
 
@@ -114,12 +115,12 @@ def latency_target(
     splits = data.splits
     x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
     return isolated.LatencyTarget(
-        model, x, data.clip_seconds, calibration=_some(splits.train), clips=_some(splits.test),
+        model, x, data.clip_seconds, calibration=_evenly_spaced(splits.train), clips=_evenly_spaced(splits.test),
         device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
     )  # fmt: skip
 
 
-def _some(part: ClipSet) -> list[Tensor]:
+def _evenly_spaced(part: ClipSet) -> list[Tensor]:
     """Return up to `CLIPS` clips, evenly spaced, each `(1, ...)`."""
     places = np.linspace(0, len(part) - 1, min(CLIPS, len(part))).round().astype(int)
     return [part.load([int(i)]) for i in places]

@@ -1,4 +1,4 @@
-"""What is done to one run, in whichever process: prepare its data, train it and score it."""
+"""The work on one run, in any process: prepare its data, train the model and score it."""
 
 import hashlib
 import io
@@ -28,14 +28,14 @@ Report = Callable[[News], None]
 
 
 def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> str:
-    """Bind every run's arguments and return the device that will be used."""
+    """Check that the constructors accept every run's arguments, and return the device of the runs."""
     for run in runs:
         build.check(run)
     return chosen_device(settings.device)
 
 
 def prepare(run: Run, settings: RunSettings, report: Report) -> None:
-    """Read the run's dataset once, so that what is wrong with it is known before training, and its cache is made."""
+    """Set up the run's dataset once, which fills its cache and finds its errors before the training."""
     set_threads(settings.threads)
     build.dataset(run, settings.data_dir, Store(settings.store).cache).setup()
 
@@ -44,21 +44,21 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
     """Train and score a run, write its record, and report every epoch and the end.
 
     Args:
-        run: which one.
-        settings: where.
-        force: do it although its record is there.
-        report: is sent `EpochEnded` and `RunEnded`.
+        run: the run.
+        settings: folders, device and threads.
+        force: do the run even if it is finished.
+        report: receives `EpochEnded` and `RunEnded`.
 
     Returns:
-        The result, as `RunEnded` has it.
+        The result, as in `RunEnded`.
     """
     return _do(run, settings, force, report, lambda store: _train(run, store, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
-    """Do fusions on one dataset, fold and seed, which is read once; reports a `RunEnded` for each.
+    """Do fusions on one dataset, fold and seed, whose data are read once; report a `RunEnded` for each.
 
-    Those whose keys are in `force` are done although their records are there.
+    Fusions whose keys are in `force` are done even if they are finished.
     """
     set_threads(settings.threads)
     data = build.dataset(runs[0], settings.data_dir, Store(settings.store).cache)
@@ -79,7 +79,7 @@ def _do(
 def _claimed(
     run: Run, settings: RunSettings, force: bool, work: Callable[[Store], Record]
 ) -> Literal["done", "elsewhere"] | Record:
-    """Do the work if no other process does it; a failure is returned, and the driver writes it."""
+    """Do the work if no other process does it; return the record of a failure, and let the driver write it."""
     store = Store(settings.store)
     with store.claim(run.key) as mine:
         if not mine:
@@ -88,7 +88,7 @@ def _claimed(
             return "done"
         started = datetime.now(UTC).isoformat(timespec="seconds")
         on_gpu = settings.device != "cpu" and torch.cuda.is_available()
-        # Now, as the code may be another when the run ends.
+        # Now, because the code may have changed when the run ends.
         where = replace(environment(settings.threads, "cuda" if on_gpu else "cpu"), workers=settings.workers)
         with store.machine(alone=False):
             try:
@@ -111,22 +111,26 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     if run.recipe.init:
         build.start_from(model, run, store)
     clock = time.perf_counter()
-    taught = _lessons(run, store, data, device) if run.recipe.teacher else None
+    teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     trained = fit.train(
-        model, data, run.recipe, folder, device, lambda *news: report(EpochEnded(*news)), taught, settings.data_dir
-    )
+        model, data, run.recipe, folder, device, lambda *news: report(EpochEnded(*news)), teacher_logits,
+        settings.data_dir,
+    )  # fmt: skip
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     record = _scored(run, predictions, data, describe(data), folder, size)
-    mistakes.keep(predictions.test, data, folder, settings.worst)
+    mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
 
 
-def _lessons(run: Run, store: Store, data: AudioDataModule, device: str) -> Tensor:
-    """Return the teacher's logits of the training clips `(N, C)`; the student's chance is what it is without one."""
+def _teacher_logits(run: Run, store: Store, data: AudioDataModule, device: str) -> Tensor:
+    """Return the teacher's logits of the training clips `(N, C)`.
+
+    The function leaves the RNG state untouched, so the student's draws do not depend on the teacher.
+    """
     with torch.random.fork_rng(devices=[]):
         teacher = build.teacher(run, store, data).to(device).eval()
     return evaluate.logits(teacher, data.splits.train, data.batch_size, device)
@@ -137,8 +141,8 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
     predictions = evaluate.fuse(run, store, data)
     members = [store.finished_record(key, "the fusion's member") for key in run.members]
     folder = store.artifacts(run.key)
-    record = _scored(run, predictions, data, about, folder, combined.size(members))
-    mistakes.keep(predictions.test, data, folder, settings.worst)
+    record = _scored(run, predictions, data, about, folder, combined.fusion_complexity(members))
+    mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
         record, conflict=predictions.conflict, seconds={"train": train_seconds, "evaluate": time.perf_counter() - clock}
@@ -156,7 +160,7 @@ def _scored(
 
 
 def describe(data: AudioDataModule) -> Data:
-    """Return what the record says of a dataset that is set up."""
+    """Return the record's description of a dataset that is set up."""
     parts = {"train": data.splits.train, "val": data.splits.val, "test": data.splits.test}
     clips: Mapping[Any, int] = {name: len(part) for name, part in parts.items()}
     return Data(

@@ -1,4 +1,4 @@
-"""What is wrong with a suite, in words."""
+"""Messages that say what is wrong with a suite."""
 
 from dataclasses import fields
 from typing import Any
@@ -10,12 +10,12 @@ from bench.records import Json, Recipe
 
 
 def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
-    """Return a validation error in words, with the nearest known key for an unknown one.
+    """Return a message for a validation error; it names the nearest known key for an unknown key.
 
     Args:
-        error: what pydantic says.
+        error: pydantic's error.
         content: the table that was read.
-        table: the dataclass that the table stands for; tables within it are recipes.
+        table: the dataclass of the table; nested tables are recipes.
     """
     lines = []
     for problem in error.errors():
@@ -33,6 +33,6 @@ def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
 
 
 def near(name: str, known: list[str]) -> str:
-    """Return "; did you mean ...?", or the known names where none is near."""
+    """Return "; did you mean ...?", or the list of known names if none is similar."""
     found = catalog.nearest(name, known)
     return f"; did you mean {found!r}?" if found else f"; known are {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Reading suites from TOML; every name in one is checked."""
+"""Reading suites from TOML, with a check of every name in them."""
 
 import tomllib
 from functools import cache
@@ -17,7 +17,7 @@ from bench.suites.suite import KEY, Suite, is_fusion
 
 
 def suites() -> dict[str, Path]:
-    """Return the suites that come with the project, by name."""
+    """Return the files of the project's own suites, by name."""
     folder = Path(str(resources.files("bench") / "suites"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -37,8 +37,8 @@ def read(name: str) -> Suite:
         raise SuiteError(f"{path} is not TOML: {error}") from error
     if where := find_secret(content):
         raise SuiteError(
-            f"{path}: {where} looks like a secret, and all that a suite says is published with its records: take it "
-            f"out, and keep keys in the environment or in ~/.netrc"
+            f"{path}: {where} looks like a secret, and a suite's content is published with its records: remove it, "
+            f"and keep keys in the environment or in ~/.netrc"
         )
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
@@ -54,7 +54,7 @@ def _check_names(suite: Suite, path: Path) -> None:
     for name in (*suite.models, *suite.model):
         catalog.system(suite.catalogued(name))
         if (name in catalog.MODELS or name in catalog.FUSIONS) and suite.catalogued(name) != name:
-            raise SuiteError(f"{path}: [model.{name}] has the name of another model of the catalogue; choose a new one")
+            raise SuiteError(f"{path}: [model.{name}] has the name of another model in the catalogue: choose a new one")
     for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
         catalog.frontend(name)
     for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
@@ -99,7 +99,7 @@ def _check_members(suite: Suite, members: Any, where: str) -> None:
                 f"{where}: the fusion member {member} is not among the suite's trained models{near(name, trained)}"
             )
         if at and not (seed.isdecimal() and int(seed) in suite.seeds):
-            raise SuiteError(f"{where}: {member} is {name} with one of the suite's seeds, {suite.seeds}, after the @")
+            raise SuiteError(f"{where}: {member!r} needs one of the suite's seeds, {suite.seeds}, after the @")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The papers' recipes as data: `bench/suites/recipes/*.toml`, each value with its source."""
+"""Training recipes of papers, in `bench/suites/recipes/*.toml`; each value has its source."""
 
 import tomllib
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from bench.suites.messages import explain
 
 @dataclass(frozen=True)
 class PaperRecipe:
-    """How a paper trains.
+    """The training recipe of a paper.
 
     Attributes:
-        title: in one line.
-        paper: where it is from.
-        values: of `bench.records.record.Recipe`'s fields; "none" stands for None, which TOML does not have.
-        sources: where each value is from: the paper, its code, or a choice.
+        title: one line.
+        paper: citation.
+        values: values of `bench.records.Recipe`'s fields; "none" stands for None, which TOML does not have.
+        sources: the source of each value: the paper, its code, or a choice of this project.
     """
 
     title: str
@@ -32,7 +32,7 @@ class PaperRecipe:
 
 
 def names() -> dict[str, Path]:
-    """Return the recipes that come with the project, by name."""
+    """Return the files of the project's recipes, by name."""
     folder = Path(str(resources.files("bench.suites") / "recipes"))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
@@ -42,27 +42,27 @@ def read(name: str) -> PaperRecipe:
     """Return a recipe by name.
 
     Raises:
-        SuiteError: there is none of that name.
+        SuiteError: no recipe has that name.
     """
     return PaperRecipe(**tomllib.loads(catalog.find(names(), name, "recipe").read_text(encoding="utf-8")))
 
 
 def resolved(table: Json) -> Json:
-    """Return a suite's recipe table with the values of the recipe that it is `like`, where its own do not differ.
+    """Return a suite's recipe table, completed with the values of the recipe that `like` names; its own keys win.
 
     Raises:
-        SuiteError: `like` is no recipe's name.
+        SuiteError: `like` is not the name of a recipe.
     """
     own = {key: value for key, value in table.items() if key != "like"}
     if "like" in table:
         if not isinstance(table["like"], str):
-            raise SuiteError(f"a recipe is like another by its name, not {table['like']!r}")
+            raise SuiteError(f"`like` is the name of a recipe, not {table['like']!r}")
         own = read(table["like"]).values | own
     return {key: None if value == "none" else value for key, value in own.items()}
 
 
 def split(table: Json) -> tuple[Json, Json]:
-    """Part a [model.x] or [dataset.x] table into constructor arguments and recipe differences."""
+    """Split a [model.x] or [dataset.x] table into constructor arguments and recipe values."""
     recipe = table.get("recipe", {})
     if not isinstance(recipe, dict):
         raise SuiteError(f"recipe is a table such as [model.cnn.recipe], not {recipe!r}")
@@ -70,7 +70,7 @@ def split(table: Json) -> tuple[Json, Json]:
 
 
 def recipe(values: Json, where: str) -> Recipe:
-    """Return a recipe of these values; `where` says in an error whose it is.
+    """Return a recipe with these values; `where` names its owner in an error.
 
     Raises:
         SuiteError: a key is unknown or a value is wrong.

@@ -1,4 +1,4 @@
-"""Choosing among a suite's runs."""
+"""Selecting some of a suite's runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,15 +11,15 @@ from bench.suites.suite import Suite
 
 
 def select(runs: tuple[Run, ...], names: Mapping[str, str] | None = None, **wanted: tuple[Any, ...]) -> tuple[Run, ...]:
-    """Keep the runs whose fields are among the wanted values, and those they need: fusions' members, teachers.
+    """Keep the runs whose fields have one of the wanted values, and the runs that these need (members, teachers).
 
     Args:
-        runs: of a suite, each after those it needs.
-        names: its `names()`; a model may be asked for by its name in the suite, too.
-        wanted: by field of a run; an empty tuple takes any.
+        runs: runs of a suite, each after the runs that it needs.
+        names: the suite's `names()`; `model` may then also be a name in the suite.
+        wanted: field of a run to its wanted values; an empty tuple selects every value.
 
     Raises:
-        SuiteError: nothing in the suite fits.
+        SuiteError: no run of the suite matches.
     """
 
     def fits(run: Run, field: str, values: tuple[Any, ...]) -> bool:
@@ -37,13 +37,13 @@ def select(runs: tuple[Run, ...], names: Mapping[str, str] | None = None, **want
 
 
 def at_hand(suite: Suite, runs: tuple[Run, ...], data_dir: Path, required: Sequence[str] = ()) -> tuple[Run, ...]:
-    """Drop the runs on datasets that the suite takes only where they are on disk, and that are not.
+    """Drop the runs on optional datasets (`datasets_if_here`) that are not on disk.
 
     Args:
         suite: the suite.
         runs: some of its runs.
         data_dir: the folder with one folder per dataset.
-        required: datasets that stay even so, as they were asked for by name.
+        required: datasets whose runs stay in any case, because the user named them.
     """
     optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
     absent = {name for name in optional if not catalog.on_disk(name, data_dir)}

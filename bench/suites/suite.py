@@ -1,4 +1,4 @@
-"""A suite is a grid read from TOML; it expands to runs in a fixed order."""
+"""A suite: a grid of models, front-ends, datasets, folds and seeds that expands to runs in a fixed order."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from bench.suites import recipes
 from bench.suites.messages import near
 
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
-"""What the key of a run looks like."""
+"""Pattern of a run's key."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -26,24 +26,25 @@ class Suite:
 
     Attributes:
         name: of the suite, and of its tables.
-        title: one line for the head of the tables.
-        note: what a reader must know of all its results; stands below the title.
-        models: names in the catalogue, or of tables below that say which `model` of it they are.
-        frontends: names in the catalogue; empty gives each model its own.
-        datasets: names in the catalogue; one that is not on disk is an error.
-        datasets_if_here: further datasets, left out in silence where they are not on disk.
-        folds: 0-based test folds, or "all" of the dataset's official ones.
+        title: title of the tables, one line.
+        note: what a reader must know about all results; the pages show it below the title.
+        models: names in the catalogue, or names of tables below that have a key `model`.
+        frontends: names in the catalogue; if empty, each model has its own front-end.
+        datasets: names in the catalogue; a dataset that is not on disk is an error.
+        datasets_if_here: optional datasets; one that is not on disk is left out without a message.
+        folds: 0-based test folds, or "all" for the dataset's official folds.
         seeds: of weights, order and augmentation.
-        fusion_members: what a fusion combines: names of models above, where "cnn@1" is cnn with seed 1, or keys of
-            finished runs; empty takes all models that are trained.
-        fusion_combinations: whether every fusion is done on every two or more of its members.
-        backends: what every model is timed on, of `bench list backends`; one that cannot run a model says so.
-        recipe: how every run may train; its `teacher`, and `init`, is a name of a model above, or the key of a finished
-            run. `like = "rann"` takes a paper's recipe (`bench list recipes`), from which the other values differ.
-        model: by name, constructor arguments, under `frontend` its front-end in this suite, and under `recipe` what
-            differs from the recipe above. `model` makes it a further system of that model, with what that one's table
-            says; `members` are a fusion's own.
-        dataset: by dataset name, constructor arguments, and under `recipe` what differs.
+        fusion_members: the members of every fusion: names of models above ("cnn@1" is cnn with seed 1) or keys of
+            finished runs; if empty, all trained models.
+        fusion_combinations: whether every fusion is done for every subset of two or more members.
+        backends: backends that time every model (`bench list backends`); a record keeps the reason where one cannot
+            run a model.
+        recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs.
+            `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's own keys win.
+        model: model name to its constructor arguments; `frontend` is its front-end in this suite, and `recipe` has
+            values that replace those of the recipe above. A table with a key `model` is another system of that model:
+            it inherits the model's table; its own keys win. `members` are the members of a fusion.
+        dataset: dataset name to its constructor arguments; `recipe` has values that replace those of the recipe above.
     """
 
     name: str
@@ -63,27 +64,27 @@ class Suite:
     dataset: dict[str, Json] = field(default_factory=dict)
 
     def runs(self) -> tuple[Run, ...]:
-        """Expand the grid, datasets outermost; a run comes after those it needs."""
+        """Expand the grid, datasets outermost; each run comes after the runs that it needs."""
         return tuple(run for run, _ in self._expanded)
 
     def names(self) -> dict[str, str]:
-        """Return the name in this suite of each run's system, by key."""
+        """Return by key the name that this suite gives to each run's system."""
         return {run.key: name for run, name in self._expanded}
 
     @cached_property
     def _expanded(self) -> tuple[tuple[Run, str], ...]:
-        """Every run with its system's name; made once."""
+        """Every run with its system's name; computed once."""
         datasets = (*self.datasets, *self.datasets_if_here)
         return tuple(named for dataset in datasets for named in _Expansion(self, dataset).all())
 
     def catalogued(self, name: str) -> str:
-        """Return the catalogue's name of a system: what its table calls `model`, or else its own."""
+        """Return a system's name in the catalogue: the key `model` of its table, or else the system's own name."""
         return str(self.model.get(name, {}).get("model", name))
 
     def table(self, name: str) -> Json:
-        """Return a system's table; a further system of a model has what the model's own table says, unless its differs.
+        """Return a system's table: it inherits the model's table; its own keys win.
 
-        The recipes are joined key by key.
+        Recipes are merged key by key.
         """
         own, base = self.model.get(name, {}), self.model.get(self.catalogued(name), {})
         (arguments, recipe), (base_arguments, base_recipe) = recipes.split(own), recipes.split(base)
@@ -91,7 +92,7 @@ class Suite:
         return {key: value for key, value in joined.items() if key != "model"}
 
     def fused(self, name: str) -> tuple[str, ...]:
-        """Return what a fusion combines, as the suite names it: in the order of the models, and keys of others last."""
+        """Return the members of a fusion as the suite names them: models in the suite's order, then keys of runs."""
         trained = [model for model in self.models if not is_fusion(self.catalogued(model))]
         named = self.table(name).get("members") or self.fusion_members or trained
         places = {model: place for place, model in enumerate(trained)}
@@ -99,7 +100,7 @@ class Suite:
 
 
 class _Expansion:
-    """A suite's runs on one dataset, each made when it is first asked for, so that a run comes after those it needs."""
+    """A suite's runs on one dataset; each is made on first request, so it comes after the runs that it needs."""
 
     def __init__(self, suite: Suite, dataset: str) -> None:
         self.suite = suite
@@ -124,19 +125,19 @@ class _Expansion:
 
     def _of(self, name: str, fold: int, seed: int) -> tuple[Run, ...]:
         """Return a system's runs on a fold with a seed: one for each front-end, or each combination of a fusion."""
-        cell = name, fold, seed
-        if cell not in self.made:
-            self.made[cell] = None
-            self.made[cell] = runs = tuple(self._runs(name, fold, seed))
+        asked = name, fold, seed
+        if asked not in self.made:
+            self.made[asked] = None
+            self.made[asked] = runs = tuple(self._runs(name, fold, seed))
             for run in runs:
                 _, other = self.order.setdefault(run.key, (run, name))
                 if other != name and not run.members:
-                    raise SuiteError(f"{name} is {other} once more: let [model.{name}] differ in something")
-        found = self.made[cell]
+                    raise SuiteError(f"{name} is the same as {other}: change something in [model.{name}]")
+        found = self.made[asked]
         if found is None:
             raise SuiteError(
-                f"{name} on {self.dataset} needs its own result: name a teacher in [model.NAME.recipe] of its students "
-                f"alone, and the members of a fusion that teaches"
+                f"{name} on {self.dataset} needs its own result: name a teacher only in [model.NAME.recipe] of its "
+                f"students, and list the members of a fusion that is a teacher"
             )
         return found
 
@@ -157,21 +158,21 @@ class _Expansion:
             return
         recipe = recipes.recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
         for frontend in self._frontends(own or known.frontend):
-            others: Json = {
+            needed: Json = {
                 role: self._other(key, role, name, frontend, fold, seed)
                 for role in ("teacher", "init")
                 if (key := getattr(recipe, role))
             }
-            yield replace(run, frontend=frontend, recipe=replace(recipe, **others))
+            yield replace(run, frontend=frontend, recipe=replace(recipe, **needed))
 
     def _frontends(self, own: str) -> tuple[str, ...]:
         return ("none",) if self.entry.kind == "embedding" else self.suite.frontends or (own,)
 
     def _combinations(self, name: str, fold: int, seed: int) -> Iterator[list[str]]:
-        """Yield the keys that a fusion combines: all of its members, or every two or more of them."""
+        """Yield the keys that a fusion combines: all of its members, or every subset of two or more."""
         named = self.suite.fused(name)
         if seed != self.suite.seeds[0] and all("@" in member for member in named):
-            return  # the same members once more
+            return  # the members are the same for every seed
         keys = list(dict.fromkeys(key for member in named for key in self._keys(member, fold, seed)))
         fewest = 2 if self.suite.fusion_combinations else max(2, len(keys))
         for count in range(fewest, len(keys) + 1):
@@ -184,7 +185,7 @@ class _Expansion:
         return tuple(run.key for run in self._of(name, fold, int(other) if other else seed))
 
     def _other(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
-        """Return the key of the run that another learns from; where it has several front-ends, of that on the same."""
+        """Return the key of a teacher or of initial weights; if it has several runs, the one on the same front-end."""
         if KEY.fullmatch(other):
             return other
         if other not in self.suite.models:
@@ -196,12 +197,12 @@ class _Expansion:
         fitting = [run for run in runs if run.frontend == frontend or len(runs) == 1]
         if len(fitting) != 1:
             raise SuiteError(
-                f"the {role} {other} of {name} has {len(fitting)} runs on {self.dataset} to choose from; it has "
-                f"to be one: name a system that takes this data, on one front-end, and a fusion without combinations"
+                f"the {role} {other} of {name} has {len(fitting)} suitable runs on {self.dataset}, but it must have "
+                f"exactly one: name a system that takes this data, on one front-end, and no fusion with combinations"
             )
         return fitting[0].key
 
 
 def is_fusion(model: str) -> bool:
-    """Return whether a name that suites list among their models is a fusion's, which combines trained models."""
+    """Return whether a model combines the results of other models instead of being trained."""
     return model in catalog.FUSIONS

@@ -1,7 +1,7 @@
-"""Weights & Biases as a mirror of finished records, never a part of a training.
+"""Mirror of finished records in Weights & Biases. Training does not depend on it.
 
-Read in this order: `mirror`, the suite's end; `child`, the process that W&B runs in; `charts`, the numbers of every
-chart; `media`, the worst mistakes and the artifacts; `dashboard`, the workspace that shows it all.
+Read in this order: `mirror`, the suite's side; `child`, the process in which W&B runs; `charts`, the numbers of every
+chart; `media`, the hardest clips and the artifacts; `dashboard`, the workspace with all panels.
 """
 
 from bench.tracking.mirror import Mirror, Mode, Table, choose_mode

@@ -1,4 +1,4 @@
-"""The mirror's own process: it takes JSON lines on standard input and writes W&B runs."""
+"""The mirror's process: it reads JSON lines from standard input and writes W&B runs."""
 
 import contextlib
 import json
@@ -22,11 +22,11 @@ from bench.tracking.limits import fitted
 from bench.tracking.mirror import TAKEN, Mode, Table
 
 ORPHAN_SECONDS = 3.0
-"""That the child may go on after its parent died."""
+"""Time that the child may run after its parent has died."""
 
 
 def main() -> int:
-    """Mirror what comes on standard input; return 1 if something could not be mirrored."""
+    """Mirror the messages on standard input; return 1 if something could not be mirrored."""
     messages: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
     clock = Clock()
     threading.Thread(target=receive, args=(sys.stdin, messages, clock), daemon=True).start()
@@ -43,24 +43,24 @@ def main() -> int:
             elif "tables" in message:
                 _mirror_tables(begin, clock, message["tables"], message["scatters"])
             clock.tick()
-        except Exception as error:  # one record less in the mirror; the next may do
+        except Exception as error:  # the mirror lacks this record, but the next one may succeed
             print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
             code = 1
     if "wandb" in sys.modules:
-        # Offline, `finish` returns before the file is whole; this waits for the service.
+        # Offline, `finish` returns before the file is complete; this waits for the service.
         sys.modules["wandb"].teardown()
     return code
 
 
 class Clock:
-    """When W&B last took something, as far as that counts: `counts` is set offline only."""
+    """Time at which W&B last accepted something; ticks count only offline (`counts`)."""
 
     def __init__(self) -> None:
         self.latest = time.monotonic()
         self.counts = False
 
     def tick(self) -> None:
-        """Take note that it took something now, and tell the parent."""
+        """Record that W&B has accepted something now, and report it to the parent."""
         if self.counts:
             self.latest = time.monotonic()
             with contextlib.suppress(OSError):  # the parent is dead
@@ -68,10 +68,10 @@ class Clock:
 
 
 def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", clock: Clock) -> None:
-    """Pass the lines on; once they end, end the process within the time the parent gave, whatever it hangs in.
+    """Pass the lines on; after the last line, end the process within the parent's time limit, even if it hangs.
 
-    The time is counted from the clock's latest tick, as the parent counts it. Without a time the parent is
-    dead, and the count begins at once.
+    The time is counted from the clock's latest tick, as in the parent. If the parent has given no time limit it is
+    dead, and the time is `ORPHAN_SECONDS` from now.
     """
     seconds: float | None = None
     for line in lines:
@@ -91,7 +91,7 @@ def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", cl
 
 
 def summary(record: Record) -> Json:
-    """Return the final numbers of a record by name; what has no value is left out."""
+    """Return the final numbers of a record by name, without those that have no value."""
     values: Json = {f"test/{name}": value for name, value in record.scores.items()}
     values |= {f"seconds/{name}": value for name, value in record.seconds.items()}
     values |= {"status": record.status, "best_epoch": record.best_epoch, "conflict": record.conflict}
@@ -106,7 +106,7 @@ def summary(record: Record) -> Json:
 
 
 def _settings(mode: Mode, suite: str, folder: str, project: str) -> Json:
-    """Return the arguments of every `wandb.init` here: nothing of machine, code, console or command line is kept."""
+    """Return the arguments of `wandb.init`: W&B keeps nothing about machine, code, console or command line."""
     import wandb
 
     settings = wandb.Settings(
@@ -157,7 +157,7 @@ def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | 
             mirrored.log(drawn)
             clock.tick()
         if artifacts and (artifacts / "worst.npz").exists():
-            mirrored.log(media.worst(artifacts / "worst.npz"))
+            mirrored.log(media.hardest_clips(artifacts / "worst.npz"))
             clock.tick()
         media.link(mirrored, record, artifacts, begin["mode"])
         clock.tick()
@@ -221,7 +221,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
 
 
 def _chart(chart: Chart, rows: Sequence[Sequence[Any]]) -> Any:
-    """Return one of W&B's own charts over a table."""
+    """Return a chart of W&B over a table."""
     import wandb
 
     return wandb.plot_table(chart.spec, _table(chart.columns, rows), chart.fields, chart.words)

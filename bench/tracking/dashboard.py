@@ -1,6 +1,7 @@
-"""The W&B workspace of a suite: which panels show what its runs have logged, through W&B's own `wandb-workspaces`.
+"""The W&B workspace of a suite: panels for everything that its runs log, defined with W&B's `wandb-workspaces`.
 
-The definition is written beside the mirror's files, sent or not; a second call changes the same workspace.
+The definition is always written next to the mirror's files, and sent if W&B is online. A second call changes the same
+workspace.
 """
 
 import json
@@ -19,16 +20,16 @@ from bench.tracking.limits import NAME, dataset_of, fitted
 from bench.tracking.mirror import PROJECT
 
 SECONDS = 20
-"""That W&B may take to answer."""
+"""Time limit for an answer of W&B."""
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """What came of it.
+    """The result of a call.
 
     Attributes:
-        path: of the definition.
-        url: of the workspace; None where it was not sent.
+        path: file of the definition.
+        url: address of the workspace; None if it was not sent.
     """
 
     path: Path
@@ -38,14 +39,14 @@ class Dashboard:
 def build(
     suite: str, boards: Sequence[Leaderboard], folder: Path, *, online: bool, entity: str = "", project: str = PROJECT
 ) -> Dashboard:
-    """Define the workspace of a suite, write it to `folder/<suite>-workspace.json`, and send it where W&B is online.
+    """Define the workspace of a suite, write it to `folder/<suite>-workspace.json`, and send it if W&B is online.
 
     Args:
-        suite: its name.
-        boards: its leaderboards.
-        folder: of the mirror's files.
-        online: whether to send it.
-        entity: user or team; empty takes the account's own.
+        suite: name of the suite.
+        boards: the suite's leaderboards.
+        folder: folder of the mirror's files.
+        online: whether to send the definition.
+        entity: user or team; if empty, the account's default.
         project: W&B project.
 
     Raises:
@@ -65,7 +66,7 @@ def build(
         try:
             made.save()
             url = str(made.url)
-        except Exception as error:  # whatever W&B's client makes of an answer
+        except Exception as error:  # W&B's client documents no exceptions
             write_whole(path, _text(content))
             raise BenchError(
                 f"W&B refused the workspace ({redacted(f'{type(error).__name__}: {error}')}); its definition is in "
@@ -77,7 +78,7 @@ def build(
 
 
 def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: str = PROJECT) -> Any:
-    """Return the `Workspace`: one section for each of what a suite's runs log, its runs grouped by suite and model.
+    """Return the `Workspace`: a section for each kind of logged data; runs are grouped by suite and model.
 
     Raises:
         BenchError: `wandb-workspaces` is not installed.
@@ -91,7 +92,7 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
             ("Score against cost", _costs(wr, group, boards), True),
             ("Learning curves", _curves(wr, boards), True),
             ("Test clips", _tested(wr), True),
-            ("Worst mistakes", _worst(wr), True),
+            ("Worst mistakes", _hardest_clips(wr), True),
         )
     ]
     return ws.Workspace(
@@ -108,7 +109,7 @@ def definition(suite: str, boards: Sequence[Leaderboard], entity: str, project: 
 
 
 def as_json(workspace: Any) -> Json:
-    """Return a workspace as what W&B's client sends of it."""
+    """Return a workspace in the form in which W&B's client sends it."""
     view = workspace._to_model()
     spec = json.loads(view.spec.model_dump_json(by_alias=True, exclude_none=True))
     return {"entity": view.entity, "project": view.project, "displayName": view.display_name, "spec": spec}
@@ -148,14 +149,14 @@ def _tested(wr: Any) -> Iterator[Any]:
     yield wr.WeavePanelSummaryTable(table_name="per-class")
 
 
-def _worst(wr: Any) -> Iterator[Any]:
+def _hardest_clips(wr: Any) -> Iterator[Any]:
     yield wr.MediaBrowser(title="Spectrograms", media_keys=["worst/spectrograms"], num_columns=4)
     yield wr.MediaBrowser(title="Sounds", media_keys=["worst/audio"], num_columns=4)
     yield wr.WeavePanelSummaryTable(table_name="worst/clips")
 
 
 def _custom(wr: Any, name: str, chart: Chart) -> Any:
-    """Return the panel of a chart, over the table that a run logs with it."""
+    """Return the panel of a chart over the table that runs log with it."""
     return wr.CustomChart(
         query={"summaryTable": {"tableKey": f"{name}_table"}},
         chart_name=chart.spec,
@@ -169,9 +170,7 @@ def _library() -> tuple[Any, Any]:
         import wandb_workspaces.reports.v2 as wr
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
-        raise BenchError(
-            'the dashboard needs wandb-workspaces, W&B\'s own description of workspaces: pip install -e ".[dashboard]"'
-        ) from error
+        raise BenchError('the dashboard needs the package wandb-workspaces: pip install -e ".[dashboard]"') from error
     return ws, wr
 
 
@@ -180,10 +179,12 @@ def _own_entity() -> str:
 
     try:
         found = wandb.Api(timeout=SECONDS).default_entity
-    except Exception as error:  # whatever W&B's client makes of an answer
-        raise BenchError(f"W&B does not say whose key this is ({redacted(str(error))}): name --entity") from error
+    except Exception as error:  # W&B's client documents no exceptions
+        raise BenchError(
+            f"W&B does not report the account's default entity ({redacted(str(error))}): give --entity"
+        ) from error
     if not found:
-        raise BenchError("the W&B account has no default entity: name --entity, your user or team")
+        raise BenchError("the W&B account has no default entity: give your user or team with --entity")
     return str(found)
 
 

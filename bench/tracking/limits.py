@@ -1,36 +1,36 @@
-"""W&B's limits on names: a name that is too long, or has a reserved character, would cost the whole run its mirror.
+"""W&B's limits on names; a name that is too long or has a reserved character would prevent the mirror of the run.
 
-The limits are those that W&B's client (0.31) checks, and 128 characters for names that only its server checks.
+W&B's client (0.31) checks these limits; names that only the server checks have 128 characters.
 """
 
 import hashlib
 
 TAG = 64
-"""Characters of a tag."""
+"""Largest number of characters of a tag."""
 NAME = 128
-"""Characters of a run's name, its group, its job type and of an artifact."""
+"""Largest number of characters of a run's name, group or job type, or of an artifact's name."""
 RUN_ID = 90
-"""Characters of a run's id: W&B names the artifact of a table `run-<id>-<key>-<6 characters>`, at most 128 in all, and
-the longest key of a record's tables is `average-precision_table`."""
+"""Largest number of characters of a run's id. W&B gives the artifact of a table the name
+`run-<id>-<key>-<6 characters>` with at most 128 characters, and the longest key is `average-precision_table`."""
 SUMMARY_ID = 46
-"""Characters of the id of a suite's own run, whose keys contain the name of a dataset with its arguments."""
+"""Largest number of characters of the id of a suite's own run; its keys contain a dataset's name with arguments."""
 _SUMMARY = 92
-"""Characters of that id and of a dataset's name together: the longest key is `pareto/<dataset>/cpu_p50_ms_table`."""
+"""Largest sum of the characters of that id and of a dataset's name, for the key `pareto/<dataset>/cpu_p50_ms_table`."""
 RESERVED = ":;,#?/'\\%"
-"""Characters that neither an id nor the name of an artifact may contain."""
+"""Characters that ids and names of artifacts may not contain."""
 
 _DIGEST = 8
 
 
 def fitted(text: str, limit: int, reserved: str = "") -> str:
-    """Return a text that fits; a text that does not keeps its front and ends in a digest of all of it.
+    """Return a text within the limit; a text that is too long keeps its beginning and ends in a digest of all of it.
 
-    Two different texts stay different, and the same text always gives the same.
+    Different texts give different results, and equal texts give equal results.
 
     Args:
         text: not empty.
-        limit: most characters, more than nine.
-        reserved: characters that become hyphens.
+        limit: largest number of characters, more than nine.
+        reserved: characters that are replaced by hyphens.
     """
     allowed = text.translate({ord(character): "-" for character in reserved})
     if allowed == text and len(text) <= limit:

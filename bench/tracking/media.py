@@ -1,4 +1,4 @@
-"""What of a run is looked at, listened to and taken away: its worst mistakes, its record and its checkpoint."""
+"""Media and artifacts of a W&B run: its hardest test clips, its record and its checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,16 @@ from bench.records.redaction import clean, redacted
 from bench.tracking.limits import NAME, RESERVED, fitted
 
 ONLINE_BYTES = 100 * 2**20
-"""Largest checkpoint that is uploaded when a run ends; a larger one is left to `wandb sync`."""
+"""Largest checkpoint that is uploaded when a run ends; a larger checkpoint is not uploaded."""
 
 _HEIGHT = 256
 
 
-def worst(path: Path) -> dict[str, Any]:
-    """Return what `bench.evaluation.mistakes` kept, as things to log: a table, and captioned spectrograms and sounds.
+def hardest_clips(path: Path) -> dict[str, Any]:
+    """Return the clips that `bench.evaluation.mistakes` kept, to be logged: a table, spectrograms and sounds.
 
     Args:
-        path: of `worst.npz`.
+        path: path of `worst.npz`.
     """
     import wandb
 
@@ -31,7 +31,7 @@ def worst(path: Path) -> dict[str, Any]:
     for i, levels in enumerate(kept["spectrograms"]):
         clip, truth, predicted = (redacted(str(kept[name][i])) for name in ("ids", "truth", "predicted"))
         loss = round(float(kept["loss"][i]), 4)
-        table.add_data(clip, truth, predicted, loss)  # W&B would store what a table shows three times
+        table.add_data(clip, truth, predicted, loss)  # no media here, because W&B would store them three times
         caption = f"{truth}, taken for {predicted} (loss {loss:.2f}): {clip}"
         pictures.append(wandb.Image(coloured(levels), caption=caption, file_type="png"))
         if kept["audio"].shape[1]:
@@ -41,7 +41,7 @@ def worst(path: Path) -> dict[str, Any]:
 
 
 def coloured(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `(F, T)` levels as a picture `(H, T, 3)`, the lowest band at the bottom, the loudest yellow."""
+    """Return `(F, T)` levels as an image `(H, T, 3)`; the lowest band is at the bottom, high levels are yellow."""
     from matplotlib import colormaps
 
     tall = levels[::-1].repeat(max(1, _HEIGHT // len(levels)), axis=0)
@@ -49,15 +49,15 @@ def coloured(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def link(run: Any, record: Record, folder: Path | None, mode: str) -> None:
-    """Link the run's artifacts to it: the record, and its checkpoint where there is one.
+    """Link the artifacts to a W&B run: the record, and the checkpoint if there is one.
 
-    The checkpoint is not copied: offline, `wandb sync` reads it where it is.
+    The checkpoint is not copied: offline, `wandb sync` reads the original file.
     """
     import wandb
 
     text = record.to_json()
     content = wandb.Artifact(fitted(f"record-{record.key}", NAME, RESERVED), "record", metadata=clean(_about(record)))
-    if redacted(text) == text:  # what is redacted is no record any more
+    if redacted(text) == text:  # a redacted text is no longer a valid record
         with content.new_file(f"{record.key}.json", mode="w", encoding="utf-8") as file:
             file.write(text)
         run.log_artifact(content)

@@ -1,8 +1,8 @@
-"""The suite's end of the mirror: whether to mirror, and the process that everything of W&B runs in.
+"""The suite's side of the mirror: the choice of the mode, and the child process in which W&B runs.
 
-That one child process (`bench.tracking.child`) is fed JSON lines. A W&B that hangs, dies or finds no server can neither
-stop nor slow a suite: sending puts a line into a queue, closing waits a bounded time and then kills. The child sees
-neither the parent's arguments nor, unless it uploads, any of its secrets.
+The child process (`bench.tracking.child`) receives JSON lines. If W&B hangs, dies or finds no server, it can neither
+stop nor slow down a suite: sending puts a line into a queue, and closing waits for a limited time and then kills the
+child. The child does not see the parent's arguments, and sees no secrets unless it uploads.
 """
 
 import contextlib
@@ -33,13 +33,13 @@ from bench.tracking.limits import NAME, fitted
 
 Mode = Literal["offline", "online", "disabled"]
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
-"""A leaderboard: name of the dataset, columns, rows."""
+"""A leaderboard: name of the dataset, names of the columns, rows."""
 
 PROJECT = "audio-classification-bench"
 PROBE_SECONDS = 5.0
 TAKEN = "taken"
-"""What the child says on standard output each time that W&B has taken something. Online it never does: there an outage
-would look like slow progress."""
+"""Line that the child writes to standard output each time that W&B has accepted something. The child writes it only
+offline, because online an outage would look like slow progress."""
 
 _MODES: dict[str, Mode] = {
     "offline": "offline",
@@ -50,7 +50,7 @@ _MODES: dict[str, Mode] = {
 }
 _VARIABLES = frozenset(
     {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME"}
-    | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # without which nothing starts on Windows
+    | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # required by processes on Windows
 )
 _ONLINE_VARIABLES = frozenset(
     {"WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY", "NETRC", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
@@ -59,10 +59,11 @@ _ONLINE_VARIABLES = frozenset(
 
 
 def choose_mode(requested: str | None) -> tuple[Mode, str | None]:
-    """Say how to mirror, and one line of warning where that is not what was asked for.
+    """Return the mode, and one line of warning if it is not the requested mode.
 
-    Offline unless `requested` or WANDB_MODE says otherwise. Online needs a key (WANDB_API_KEY or netrc) and a server
-    that answers within `PROBE_SECONDS`; else it is offline, and `wandb sync` can upload the files later.
+    The default is offline; `requested` or else WANDB_MODE changes it. Online needs a key (WANDB_API_KEY or netrc) and a
+    server that answers within `PROBE_SECONDS`. Otherwise the mode is offline, and `wandb sync` can upload the files
+    later.
     """
     asked = requested or os.environ.get("WANDB_MODE") or "offline"
     mode = _MODES.get(asked.lower())
@@ -80,12 +81,12 @@ def choose_mode(requested: str | None) -> tuple[Mode, str | None]:
 
 
 class Mirror:
-    """Mirrors a suite's records to W&B from a process of its own; no method raises or waits because of W&B.
+    """A mirror of a suite's records in W&B, in a separate process; no method raises an error or waits because of W&B.
 
     Args:
-        mode: as `choose_mode` says.
-        suite: name of the suite, the group of its W&B runs.
-        folder: where the files go: `<folder>/wandb/offline-run-*` and the child's `<folder>/mirror.log`.
+        mode: the mode, from `choose_mode`.
+        suite: name of the suite; it groups the W&B runs.
+        folder: folder of the files `<folder>/wandb/offline-run-*` and of the child's log, `<folder>/mirror.log`.
         project: W&B project.
     """
 
@@ -109,18 +110,18 @@ class Mirror:
             )
         self._messages: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         self._latest = time.monotonic()
-        # A hung child leaves its pipe full: only this thread waits for it, and it does not keep the process alive.
+        # If the child hangs, its pipe stays full: only this thread waits, and it does not keep the process alive.
         threading.Thread(target=self._feed, args=(self._child,), name="mirror", daemon=True).start()
-        threading.Thread(target=self._listen, args=(self._child,), name="mirror-says", daemon=True).start()
+        threading.Thread(target=self._read_progress, args=(self._child,), name="mirror-progress", daemon=True).start()
         self._put(start={"mode": mode, "suite": suite, "folder": str(folder.resolve()), "project": project})
 
     def send(self, record: Record, artifacts: Path | None = None) -> None:
         """Mirror a finished record as one W&B run, whose id is the record's key.
 
         Args:
-            record: "ok" or "failed"; it is on disk already.
-            artifacts: folder that may hold `logits.npz` with `logits (N, C)` and `targets (N,)` or `(N, C)`, for the
-                curves; `worst.npz`, of `bench.evaluation.mistakes`; and the checkpoint `model.pt`.
+            record: "ok" or "failed"; it is already on disk.
+            artifacts: folder of the run's files, each optional: `logits.npz` with `logits (N, C)` and `targets (N,)` or
+                `(N, C)` for the curves, `worst.npz` of `bench.evaluation.mistakes`, and the checkpoint `model.pt`.
         """
         self._put(record=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 
@@ -139,11 +140,11 @@ class Mirror:
         )
 
     def close(self, timeout_seconds: float = 15) -> str | None:
-        """Let the child end, or kill it; return a line of warning if not everything was mirrored.
+        """Wait for the end of the child, or kill it; return a line of warning if not everything was mirrored.
 
         Args:
-            timeout_seconds: how long it may take online; offline, how long W&B may take nothing. (A suite's timings
-                are sent at its end, all at once: a long queue that moves is no reason to lose it.)
+            timeout_seconds: time limit online. Offline, the limit applies to the time since W&B last accepted
+                something, because a suite sends all timings at its end and the queue may be long.
         """
         child, self._child = self._child, None
         if child is None:
@@ -186,7 +187,7 @@ class Mirror:
                 pipe.write(line.encode() + b"\n")
                 pipe.flush()
 
-    def _listen(self, child: subprocess.Popen[bytes]) -> None:
+    def _read_progress(self, child: subprocess.Popen[bytes]) -> None:
         with cast(IO[bytes], child.stdout) as pipe:
             for line in pipe:
                 if line.decode(errors="replace").strip() == TAKEN:
@@ -198,7 +199,7 @@ def _plain(value: Any) -> str:
 
 
 def _child_variables(mode: Mode, folder: Path) -> dict[str, str]:
-    """Return the child's whole environment: by name what it needs, and W&B's folders."""
+    """Return the child's environment: only the variables that it needs, and W&B's folders."""
     allowed = _VARIABLES | _ONLINE_VARIABLES if mode == "online" else _VARIABLES
     return {name: value for name, value in os.environ.items() if name in allowed} | {
         "WANDB_CACHE_DIR": str(folder / "cache"),
@@ -208,7 +209,7 @@ def _child_variables(mode: Mode, folder: Path) -> dict[str, str]:
 
 
 def _has_key(host: str) -> bool:
-    """Say whether there is a W&B key for this host."""
+    """Return whether there is a W&B key for this host."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     named = os.environ.get("NETRC")
@@ -219,19 +220,19 @@ def _has_key(host: str) -> bool:
 
 
 def _probe(url: str) -> str | None:
-    """Ask the server for anything; return what is wrong with it, or None."""
-    outcome: list[str | None] = []
+    """Request a page from the server; return what is wrong with the server, or None."""
+    problems: list[str | None] = []
 
     def ask() -> None:
         try:
             with urllib.request.urlopen(url, timeout=PROBE_SECONDS):
-                outcome.append(None)
-        except urllib.error.HTTPError as error:  # refuses this page, but is there
-            outcome.append(f"has an error {error.code}" if error.code >= 500 else None)
+                problems.append(None)
+        except urllib.error.HTTPError as error:  # the server refuses this page, but it answers
+            problems.append(f"has an error {error.code}" if error.code >= 500 else None)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            outcome.append(f"cannot be reached ({type(error).__name__})")
+            problems.append(f"cannot be reached ({type(error).__name__})")
 
-    thread = threading.Thread(target=ask, daemon=True)  # neither a name server nor a trickle knows of the timeout
+    thread = threading.Thread(target=ask, daemon=True)  # the timeout covers neither name resolution nor slow answers
     thread.start()
     thread.join(PROBE_SECONDS)
-    return outcome[0] if outcome else f"did not answer within {PROBE_SECONDS:g} s"
+    return problems[0] if problems else f"did not answer within {PROBE_SECONDS:g} s"

@@ -1,1 +1,1 @@
-"""Training: from names in a run to a trained model."""
+"""Training: datasets and models built from a run's names, and the training loop."""

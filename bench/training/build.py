@@ -1,4 +1,4 @@
-"""From names to objects: the dataset, the model sized by the data, and the fusion of trained members."""
+"""Building objects from names: the dataset, the model sized by the data, and the fusion of trained members."""
 
 import inspect
 from collections.abc import Sequence
@@ -21,16 +21,18 @@ _GIVEN = {"self", "frontend", "features", "frames", "classes", "sample_rate", "c
 
 
 def check(run: Run) -> None:
-    """Bind the run's arguments to the constructors they are for.
+    """Check that the constructors of the run's model and dataset accept its arguments.
 
     Raises:
-        SuiteError: an argument that the constructor does not have.
+        SuiteError: a constructor does not have one of the arguments.
     """
     if not is_fusion(run.model):
         _bind(catalog.load(catalog.model(run.model).target), run.arguments, f"model {run.model}", "model")
     entry = catalog.dataset(run.dataset)
     if entry.folder is not None and "root" in run.data:
-        raise SuiteError(f"[dataset.{run.dataset}] takes no root: it is {entry.folder}/ under --data-dir or BENCH_DATA")
+        raise SuiteError(
+            f"[dataset.{run.dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
+        )
     _bind(catalog.load(entry.target), run.data, f"dataset {run.dataset}", "dataset")
 
 
@@ -44,10 +46,10 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
 
 
 def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> AudioDataModule:
-    """Return the run's dataset, not yet read; `loaders` processes read its clips ahead.
+    """Return the run's dataset, not yet set up; `loaders` processes read its clips ahead.
 
     Raises:
-        DatasetMissing: it is not under `data_dir`.
+        DatasetMissing: the dataset is not under `data_dir`.
     """
     entry = catalog.dataset(run.dataset)
     target: type[AudioDataModule] = catalog.load(entry.target)
@@ -70,8 +72,8 @@ def sized(
     name: str, frontend: str, arguments: Json, clip_shape: Sequence[int], sample_rate: int | None, classes: int
 ) -> AudioModel:
     """Return a model for clips of `clip_shape`, `(S,)` at `sample_rate` hertz or `(T, F)`."""
-    known, ears = catalog.model(name), catalog.frontend(frontend)
-    front: nn.Module = catalog.load(ears.target)(sample_rate, **ears.arguments)
+    known, entry = catalog.model(name), catalog.frontend(frontend)
+    front: nn.Module = catalog.load(entry.target)(sample_rate, **entry.arguments)
     with torch.no_grad():
         _, features, frames = front(torch.zeros(1, *clip_shape)).shape
     built: AudioModel = catalog.load(known.target)(front, features, frames, classes, **{**known.arguments, **arguments})
@@ -90,16 +92,16 @@ def untrained(
     """Return an untrained model by name, the shape of its clip, and the clip's length in seconds.
 
     Args:
-        name: of the catalogue, not a fusion.
+        name: model of the catalogue, not a fusion.
         classes: C.
-        seconds: length of the clip; None takes the one that the model's published figures are for.
+        seconds: length of the clip; None takes the length of the model's published figures.
         sample_rate: in hertz.
-        frontend: of the catalogue; None takes the model's own.
-        embedding: "10x128" for an embedding sequence of 10 frames, one a second, instead of a waveform.
+        frontend: front-end of the catalogue; None takes the model's own.
+        embedding: "10x128" for an embedding sequence of 10 frames, one per second, instead of a waveform.
         arguments: constructor arguments of the model.
 
     Raises:
-        SuiteError: the model is unknown, or cannot be built so.
+        SuiteError: the model is unknown, or cannot be built with these settings.
     """
     if is_fusion(name):
         raise SuiteError(f"{name} combines trained models: its size is their sum, and `bench run` records it")
@@ -108,15 +110,15 @@ def untrained(
         length = seconds or catalog.load(known.target).clip_seconds
         shape: tuple[int, ...] = (round(length * sample_rate),)
     elif not known.embeddings:
-        raise SuiteError(f"{name} listens to waveforms only; leave --embedding out")
+        raise SuiteError(f"{name} takes only waveforms: leave --embedding out")
     else:
         frames, _, features = embedding.partition("x")
         if not (frames.isdigit() and features.isdigit()):
             raise SuiteError(f"--embedding is FRAMESxFEATURES, such as 10x128, not {embedding!r}")
         shape, length = (int(frames), int(features)), seconds or float(frames)
-    ears = frontend or ("none" if embedding else known.frontend)
+    chosen = frontend or ("none" if embedding else known.frontend)
     try:
-        return sized(name, ears, arguments or {}, shape, sample_rate, classes), shape, length
+        return sized(name, chosen, arguments or {}, shape, sample_rate, classes), shape, length
     except ModelError as error:
         raise SuiteError(str(error)) from error
 
@@ -125,7 +127,7 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """Return the trained model of a finished run, from the store's artifacts.
 
     Raises:
-        RunError: its weights are not there, or a fusion's member has no result.
+        RunError: its weights are missing, or a fusion's member has no result.
     """
     if run.members:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
@@ -140,18 +142,18 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
 
 
 def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
-    """Return the trained model that a run learns from; it may be a fusion.
+    """Return the trained teacher of a run; it may be a fusion.
 
     Raises:
-        RunError: it has no result or no weights, other classes, or was trained on another split.
+        RunError: the teacher has no result, no weights or other classes, or was trained on another split.
     """
     assert run.recipe.teacher
     record = store.finished_record(run.recipe.teacher, "the teacher")
     other = record.run
     if (other.dataset, other.data, other.fold) != (run.dataset, run.data, run.fold):
         raise RunError(
-            f"the teacher {other.key} has not learnt from the same split, so this run's test clips may have been its "
-            f"lessons: name a teacher on {run.dataset}, fold {run.fold}, with the same [dataset.{run.dataset}]"
+            f"the teacher {other.key} was trained on another split, so its training clips may include this run's test "
+            f"clips: name a teacher on {run.dataset}, fold {run.fold}, with the same [dataset.{run.dataset}]"
         )
     if record.classes != data.classes:
         raise RunError(f"the teacher {other.key} has other classes than the data now: run it again with --force")
@@ -159,19 +161,19 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
 
 
 def start_from(model: AudioModel, run: Run, store: Store) -> None:
-    """Give a fresh model the weights of the run that its recipe's `init` names.
+    """Load the weights of the run that the recipe's `init` names into a new model.
 
-    Of another number of classes, the last layer stays as it was drawn.
+    If the number of classes differs, the last layer keeps its random initial weights.
 
     Raises:
-        RunError: that run has no result or no weights, is of another shape, or may have learnt from this run's test.
+        RunError: that run has no result or no weights, has another shape, or may have trained on this run's test clips.
     """
     assert run.recipe.init
     other = store.finished_record(run.recipe.init, "the run to start from").run
     if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
         raise RunError(
-            f"{other.key} has not learnt from the same split of {run.dataset}, so this run's test clips may have been "
-            f"its lessons: start from a run on fold {run.fold}, with the same [dataset.{run.dataset}]"
+            f"{other.key} was trained on another split of {run.dataset}, so its training clips may include this run's "
+            f"test clips: start from a run on fold {run.fold}, with the same [dataset.{run.dataset}]"
         )
     path = store.artifacts(other.key) / "model.pt"
     if not path.exists():
@@ -186,7 +188,7 @@ def start_from(model: AudioModel, run: Run, store: Store) -> None:
     ]
     if beyond := [name for name in sorted(wrong) if not name.startswith(f"{head}.")]:
         raise RunError(
-            f"{run.model} cannot start from {other.key}, for {len(beyond)} of its weights differ in name or shape "
+            f"{run.model} cannot start from {other.key}, because {len(beyond)} of its weights differ in name or shape "
             f"({beyond[0]}): use the same model, arguments and front-end, and clips of the same length and rate"
         )
     model.load_state_dict({name: value for name, value in weights.items() if name not in wrong}, strict=False)

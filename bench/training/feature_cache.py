@@ -1,9 +1,9 @@
 """Features of a split, computed once by a front-end that learns nothing, and kept on disk for the runs that need them.
 
-An entry lies in the data's cache of arrays (`datamodules.clips.array_cache`). Its key is a digest of everything that
-the features follow from: the data's manifest, the split's clips in their order, the front-end (class, source code,
-scalar attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic.
-Features read from the cache are bit for bit those that would be computed.
+An entry is in the data's cache of arrays (`datamodules.clips.array_cache`). Its key is a digest of everything that
+determines the features: the data's manifest, the split's clips in order, the front-end (class, source code, scalar
+attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic. Features from
+the cache equal newly computed features bit for bit.
 """
 
 import errno
@@ -28,36 +28,36 @@ from datamodules.clips.array_cache import ArrayCache, Facts
 from models.base import Frontend
 
 CODE_VERSION = 1
-"""Raise it when this file would compute other features; older entries are then not read."""
+"""Version of this code's features; raise it when they change, so that older entries are not read."""
 
 BATCH = 64
-"""Clips that are computed at once; part of the key, for it may change last bits."""
+"""Number of clips per forward pass; part of the key, because it may change the last bits."""
 
 SPARE_BYTES = 2**30
-"""What must stay free on the disk beside a new entry."""
+"""Disk space that must stay free after a new entry is written."""
 
 
 class Cache:
-    """Features on disk; without a folder, or where it cannot be written, in memory.
+    """Features on disk; in memory if there is no folder or if it cannot be written.
 
     Args:
         folder: shared by any number of processes; None keeps features in memory.
 
     Attributes:
-        folder: where entries are; None from the first failure to write on.
+        folder: folder of the entries; None after the first failure to write.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     def features(self, frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> Tensor:
-        """Return the features of a split `(N, F, T)` float32, on the CPU; they may lie on disk: do not write to them.
+        """Return the features of a split `(N, F, T)` float32, on the CPU; they may be mapped from disk: do not write.
 
         Args:
             frontend: without learnable parameters.
             data: set up.
             clips: the split.
-            device: "cpu" or "cuda", where to compute.
+            device: "cpu" or "cuda"; it computes the features.
         """
         keeps = self.folder is not None and _worth_keeping(frontend, data.clip_shape[0])
         name = key(frontend, data, clips, device) if keeps else None
@@ -80,13 +80,13 @@ class Cache:
                         raise OSError(errno.ENOSPC, f"less than {needed / 2**30:.1f} GiB free")
                 yield block
 
-        # Copy on write: torch takes no read-only arrays, and nothing that is done to them reaches the disk.
+        # Copy on write, because torch takes no read-only arrays; changes do not reach the disk.
         return torch.from_numpy(ArrayCache(folder).array("features", name, build, copy_on_write=True)[0])
 
     def _give_up(self, reason: str) -> None:
         warnings.warn(
-            f"features are kept in memory and computed again by the next run, because {str(self.folder)!r} cannot take "
-            f"them ({reason}): free space or choose another folder with --store",
+            f"features are kept in memory and computed again by the next run, because {str(self.folder)!r} cannot be "
+            f"written ({reason}): free space or choose another folder with --store",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -103,7 +103,7 @@ def computed(frontend: nn.Module, clips: ClipSet, device: str) -> Iterator[Tenso
 
 
 def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> str | None:
-    """Return the key of a split's features; None where a front-end cannot be told from others by what it holds."""
+    """Return the key of a split's features; None if the front-end's content does not determine its features."""
     digest = hashlib.sha256()
     try:
         _describe(frontend, digest.update)
@@ -118,12 +118,12 @@ def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str)
     return digest.hexdigest()[:32]
 
 
-class _Indescribable(Exception):  # noqa: N818 - it is no fault
-    """A front-end holds something that has no lasting digest, or has no source code."""
+class _Indescribable(Exception):  # noqa: N818 - it is not an error
+    """A front-end contains something without a stable digest, or has no source code."""
 
 
 def _describe(frontend: nn.Module, update: Callable[[bytes], object]) -> None:
-    """Feed everything that a front-end's features follow from, apart from the audio, into a digest."""
+    """Feed everything that determines a front-end's features, except the audio, into a digest."""
     modules: set[str] = set()
     for name, module in frontend.named_modules():
         update(f"\0module {name} {type(module).__module__}.{type(module).__qualname__}".encode())
@@ -143,7 +143,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _value(value: Any, update: Callable[[bytes], object]) -> None:
-    """Feed an attribute into a digest, its type and length first, so that no two values are fed alike."""
+    """Feed an attribute into a digest, its type and length first, so that different values give different input."""
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, torch.dtype, torch.device)):
         update(f"\0{type(value).__name__} {value!r}".encode())
     elif isinstance(value, Enum):
@@ -170,7 +170,7 @@ _FOREIGN = frozenset({"torch", "torchaudio", "numpy", "scipy"}) | sys.stdlib_mod
 
 
 def _sources(modules: set[str]) -> set[str]:
-    """Return these Python modules, and those of the same packages that they use; torch and the like left out."""
+    """Return these Python modules and the modules of the same packages that they use, without torch and the like."""
     found: set[str] = set()
     waiting = list(modules)
     while waiting:
@@ -189,12 +189,12 @@ def _sources(modules: set[str]) -> set[str]:
 
 
 def _arithmetic(device: str) -> tuple[object, ...]:
-    """Return what changes the last bits of the same computation."""
+    """Return the versions and settings that may change the last bits of a result."""
     cpu = (torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
     gpu = (torch.cuda.get_device_name(), torch.backends.cudnn.allow_tf32) if device == "cuda" else ()
     return torch.__version__, device, torch.get_float32_matmul_precision(), *cpu, *gpu
 
 
 def _worth_keeping(frontend: nn.Module, samples: int) -> bool:
-    """Whether it computes anything: samples and embeddings that are passed on are on disk already."""
+    """Return whether the front-end computes anything; samples and embeddings that pass through are on disk already."""
     return not isinstance(frontend, Frontend) or frontend.macs(samples) > 0

@@ -1,10 +1,10 @@
-"""Training one model within its recipe: Lightning's Trainer, the best epoch chosen on validation.
+"""Training of one model by its recipe with Lightning's Trainer; the best epoch is chosen on the validation split.
 
-With a teacher the loss is `teacher_weight` of a soft part, and for the rest the plain loss. The soft part is the
-cross-entropy of the two models' distributions at temperature T, times T² so that its gradients keep their size (Hinton
-et al. 2015, arXiv 1503.02531, section 2); for multi-label data the binary one of each label. The teacher's logits are
-computed once, from the training clips as they are, whatever its front-end (as in the SwishNet paper); the student sees
-the clips augmented. Where mixup mixes two clips, the teacher's two distributions are mixed alike.
+With a teacher, the loss is a weighted mean of a distillation loss, with weight `teacher_weight`, and the plain loss.
+The distillation loss is the cross-entropy of the two models' distributions at temperature T, times T² so that its
+gradients keep their size (Hinton et al. 2015, arXiv 1503.02531, section 2); for multi-label data it is the binary
+cross-entropy of each label. The teacher's logits are computed once, from the training clips without augmentation (as in
+the SwishNet paper). The student is trained on augmented clips. Mixup mixes the teacher's distributions in the same way.
 """
 
 import logging
@@ -29,33 +29,33 @@ from bench.errors import RunError
 from bench.evaluation import metrics
 from bench.records import Recipe
 from bench.training.augment import augment, between_class, mixup
-from bench.training.augment.heard import Heard
+from bench.training.augment.waveform_augmentation import WaveformAugmentation
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
 from models.base import AudioModel
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 Batch = tuple[Tensor, ...]
-"""`x`, targets, and the teacher's logits where there is one."""
+"""`x`, targets, and the teacher's logits if there is a teacher."""
 
 Report = Callable[[int, int, float], None]
-"""Is told the epoch, from 1, the number of epochs and the validation score."""
+"""Receives the epoch, from 1, the number of epochs and the validation score."""
 
 FEATURE_BYTES = 4 * 2**30
-"""Features of a fixed front-end are computed once where they take no more than this, in memory or on disk."""
+"""Largest size of the features, in memory or on disk, up to which a fixed front-end computes them only once."""
 
 TIE_BREAK = 1e-4
-"""Of epochs with the same validation score the one with the least validation loss is kept. (Metrics are float32.)"""
+"""Weight of the validation loss in the choice between epochs with equal scores. (Metrics are float32.)"""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gives.
+    """Result of a training.
 
     Attributes:
-        curves: learning curves, a value an epoch.
+        curves: learning curves, one value per epoch.
         best_epoch: from 0, the epoch whose weights the model now has.
-        val_features: of the validation clips `(N, F, T)`, where they were computed once; they may lie on disk.
+        val_features: features of the validation clips `(N, F, T)` if they were computed once; they may be on disk.
     """
 
     curves: dict[str, tuple[float, ...]]
@@ -70,20 +70,20 @@ def train(
     folder: Path,
     device: str,
     report: Report,
-    taught: Tensor | None = None,
+    teacher_logits: Tensor | None = None,
     data_dir: Path = Path(),
 ) -> Trained:
-    """Train the model in place and leave it with the weights of its best validation epoch.
+    """Train the model in place and load the weights of its best validation epoch.
 
     Args:
-        model: fresh.
-        data: set up.
-        recipe: how to train.
-        folder: where the best weights are kept while training.
+        model: untrained, or with the initial weights of the recipe's `init`.
+        data: the dataset, set up.
+        recipe: the training recipe.
+        folder: keeps the best weights during the training.
         device: "cpu" or "cuda".
-        report: is told of every epoch.
-        taught: the teacher's logits of the training clips `(N, C)`, in their order; None without one.
-        data_dir: folder under which the recipe's background noises are.
+        report: is called after every epoch.
+        teacher_logits: the teacher's logits of the training clips `(N, C)`, in their order; None without a teacher.
+        data_dir: folder that contains the recipe's background noises.
 
     Raises:
         RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
@@ -91,20 +91,21 @@ def train(
     if recipe.prior_bias and recipe.init is None:
         model.start_at_prior(data.prior())
     frozen = freeze(model, recipe.frozen)
-    heard = _heard(recipe, data, data_dir)
-    streamed = _streamed(data, recipe, taught)
+    waveform_augmentation = _waveform_augmentation(recipe, data, data_dir)
+    streamed = _streamed(data, recipe, teacher_logits)
     features = None if recipe.changes_waveforms or streamed is not None else Features.of(model, data, device)
     clips, validation = features or (streamed or data.train_dataloader(), data.val_dataloader())
-    if streamed is None and (taught is not None or recipe.balanced):
-        drawn = clips.dataset if taught is None else Taught(clips.dataset, taught)
+    if streamed is None and (teacher_logits is not None or recipe.balanced):
+        drawn = clips.dataset if teacher_logits is None else DistillationDataset(clips.dataset, teacher_logits)
         clips = _shuffled(drawn, data, recipe.balanced)
     fit = Fit(
         model, data.task, len(data.classes), recipe,
-        from_features=features is not None, report=report, frozen=frozen, heard=heard, sample_rate=data.sample_rate,
+        from_features=features is not None, report=report, frozen=frozen,
+        waveform_augmentation=waveform_augmentation, sample_rate=data.sample_rate,
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # clips are in memory
-        warnings.filterwarnings("ignore", ".*IterableDataset.* has .__len__. defined.*")  # ours is right with workers
+        warnings.filterwarnings("ignore", ".*IterableDataset.* has .__len__. defined.*")  # ours is correct with workers
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
         warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
@@ -112,7 +113,7 @@ def train(
         best = ModelCheckpoint(
             scratch, "best", monitor="val_score", mode="max", save_weights_only=recipe.ema_decay is None
         )
-        # (a file of weights alone would not hold the average that `ema_decay` asks for)
+        # (a file with only the weights would not contain the average of `ema_decay`)
         trainer = pl.Trainer(
             accelerator="gpu" if device == "cuda" else "cpu",
             devices=1,
@@ -135,13 +136,13 @@ def train(
     return Trained(curves, int(chosen["epoch"]), kept.features if isinstance(kept, Features) else None)
 
 
-def _heard(recipe: Recipe, data: AudioDataModule, data_dir: Path) -> Heard | None:
-    """Return what is done to waveforms; None where it is nothing."""
+def _waveform_augmentation(recipe: Recipe, data: AudioDataModule, data_dir: Path) -> WaveformAugmentation | None:
+    """Return the recipe's waveform augmentation; None if it has none."""
     if not recipe.changes_waveforms:
         return None
     if data.sample_rate is None:
-        raise RunError(f"{type(data).__name__} has embeddings: leave what changes waveforms out of its recipe")
-    return Heard(recipe, data.sample_rate, data_dir)
+        raise RunError(f"{type(data).__name__} has embeddings: remove waveform augmentation from its recipe")
+    return WaveformAugmentation(recipe, data.sample_rate, data_dir)
 
 
 def _callbacks(recipe: Recipe) -> list[Callback]:
@@ -154,7 +155,7 @@ def _callbacks(recipe: Recipe) -> list[Callback]:
 
 
 class Features(Dataset[Batch]):
-    """A split's features, computed once: `(N, F, T)`, in memory or mapped from the dataset's cache, and targets."""
+    """A split's features `(N, F, T)`, computed once and kept in memory or mapped from the cache, and its targets."""
 
     def __init__(self, features: Tensor, targets: Tensor) -> None:
         self.features = features
@@ -168,7 +169,7 @@ class Features(Dataset[Batch]):
 
     @staticmethod
     def of(model: AudioModel, data: AudioDataModule, device: str) -> tuple[DataLoader[Batch], DataLoader[Batch]] | None:
-        """Return loaders of training and validation features; None where the front-end learns or they do not fit."""
+        """Return loaders of training and validation features; None if the front-end learns or they are too large."""
         clips = len(data.splits.train) + len(data.splits.val)
         learns = any(p.requires_grad for p in model.frontend.parameters())
         if learns or clips * model.features * model.frames * 4 > FEATURE_BYTES:
@@ -181,8 +182,8 @@ class Features(Dataset[Batch]):
         return _shuffled(train, data), DataLoader(val, max(data.batch_size, 64), collate_fn=whole)
 
 
-class Taught(Dataset[Batch]):
-    """A split's clips or features, and their teacher's logits `(N, C)`."""
+class DistillationDataset(Dataset[Batch]):
+    """A split's clips or features, and the teacher's logits `(N, C)` of the clips."""
 
     def __init__(self, clips: Any, logits: Tensor) -> None:
         self.clips = clips
@@ -196,7 +197,7 @@ class Taught(Dataset[Batch]):
 
 
 def _shuffled(clips: Dataset[Batch], data: AudioDataModule, balanced: bool = False) -> DataLoader[Batch]:
-    """Return a loader in the seed's order, without a last batch of one clip, which batch norm cannot learn from."""
+    """Return a loader in the seed's order; a last batch of one clip is dropped, because batch norm needs two."""
     order = torch.Generator().manual_seed(data.seed)
     count = len(data.splits.train)
     drop = count > 1 and count % data.batch_size == 1
@@ -210,18 +211,18 @@ def _shuffled(clips: Dataset[Batch], data: AudioDataModule, balanced: bool = Fal
     )
 
 
-def _streamed(data: AudioDataModule, recipe: Recipe, taught: Tensor | None) -> DataLoader[Batch] | None:
-    """Return a loader of training clips that are read as they come, in place of `_shuffled`; None for others."""
+def _streamed(data: AudioDataModule, recipe: Recipe, teacher_logits: Tensor | None) -> DataLoader[Batch] | None:
+    """Return a loader that reads training clips as a stream; None if the dataset does not support it."""
     train = data.splits.train
     weights = rarity(train.targets, data.task, len(data.classes)) if recipe.balanced else None
-    return train.stream(data.batch_size, data.seed, data.workers, weights, taught)
+    return train.stream(data.batch_size, data.seed, data.workers, weights, teacher_logits)
 
 
 def rarity(targets: Tensor, task: metrics.Task, classes: int) -> Tensor:
-    """Return each clip's weight `(N,)` in a balanced draw: one over the number of clips of its rarest class.
+    """Return each clip's weight `(N,)` in a balanced draw: 1 divided by the number of clips of its rarest class.
 
     Args:
-        targets: `(N,)` classes or `(N, C)` labels; a clip without a label weighs as one of the most frequent class.
+        targets: `(N,)` classes or `(N, C)` labels; a clip without a label has the weight of the most frequent class.
         task: "single" or "multi" label.
         classes: C.
     """
@@ -232,20 +233,22 @@ def rarity(targets: Tensor, task: metrics.Task, classes: int) -> Tensor:
 
 
 def freeze(model: AudioModel, names: tuple[str, ...]) -> list[nn.Module]:
-    """Keep modules of the model from learning, and return them.
+    """Turn off the gradients of modules of the model, and return the modules.
 
     Raises:
-        RunError: the model has no module of such a name, or nothing is left to learn.
+        RunError: the model has no module of that name, or no trainable parameter remains.
     """
     known = dict(model.named_modules())
     if unknown := [name for name in names if name not in known]:
         children = ", ".join(name for name, _ in model.named_children())
-        raise RunError(f"{type(model).__name__} has no module {unknown[0]!r} to freeze; the outermost are {children}")
+        raise RunError(
+            f"{type(model).__name__} has no module {unknown[0]!r} to freeze; its outermost modules are {children}"
+        )
     modules = [known[name] for name in names]
     for module in modules:
         module.requires_grad_(False)
     if not any(p.requires_grad for p in model.parameters()):
-        raise RunError(f"nothing is left to learn: `frozen` names all of {type(model).__name__}")
+        raise RunError(f"no trainable parameter remains: `frozen` names all of {type(model).__name__}")
     return modules
 
 
@@ -262,14 +265,14 @@ class Fit(pl.LightningModule):
         from_features: bool,
         report: Report,
         frozen: Sequence[nn.Module] = (),
-        heard: Heard | None = None,
+        waveform_augmentation: WaveformAugmentation | None = None,
         sample_rate: int | None = None,
     ) -> None:
         super().__init__()
         self.model = model
-        self.heard = heard
+        self.waveform_augmentation = waveform_augmentation
         self.sample_rate = sample_rate
-        self.still = tuple(frozen)  # a tuple, whose modules are no second time this one's
+        self.frozen = tuple(frozen)  # a tuple, so nn.Module does not register them twice
         self.classify = torch.compile(model.classify) if recipe.compile else model.classify
         self.task = task
         self.classes = classes
@@ -281,13 +284,13 @@ class Fit(pl.LightningModule):
         self.seen: list[Batch] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """Return the loss of a batch of `(B, S)`, `(B, T, F)` or, computed before, `(B, F, T)`."""
-        x, target, *taught = batch
-        soft = [self.soft(logits) for logits in taught]  # (B, C) of the teacher, if there is one
+        """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
+        x, target, *teacher_logits = batch
+        soft = [self.soft(logits) for logits in teacher_logits]  # (B, C) of the teacher, if there is one
         if self.task == "single" and (self.recipe.between_class or self.recipe.mixup > 0):
             target = F.one_hot(target, self.classes).float()  # (B, C)
-        if self.heard is not None:
-            x = self.heard(x)
+        if self.waveform_augmentation is not None:
+            x = self.waveform_augmentation(x)
         if self.recipe.between_class:
             assert self.sample_rate is not None
             x, target, *soft = between_class(x, self.sample_rate, target, *soft)
@@ -303,12 +306,18 @@ class Fit(pl.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Leave the statistics of frozen modules as they are."""
-        for module in self.still:
+        """Set frozen modules to eval mode, so that their batch statistics do not change."""
+        for module in self.frozen:
             module.eval()
 
     def loss(self, logits: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy over classes, or binary cross-entropy per label; target by index or by share."""
+        """Return the cross-entropy over classes, or the binary cross-entropy per label.
+
+        Args:
+            logits: `(B, C)`.
+            target: `(B,)` class indices or `(B, C)` shares of the classes.
+            smoothing: share of the target that is spread over all classes.
+        """
         if self.task == "single":
             return F.cross_entropy(logits, target, label_smoothing=smoothing)
         return F.binary_cross_entropy_with_logits(logits, target * (1 - smoothing) + smoothing / 2)
@@ -319,17 +328,17 @@ class Fit(pl.LightningModule):
         return logits.softmax(1) if self.task == "single" else logits.sigmoid()
 
     def soft_loss(self, logits: Tensor, goal: Tensor) -> Tensor:
-        """Cross-entropy against the teacher's distribution at its temperature T, times T²."""
+        """Return the cross-entropy against the teacher's distribution at temperature T, times T²."""
         temperature = self.recipe.teacher_temperature
         return temperature**2 * self.loss(logits / temperature, goal)
 
     def on_train_epoch_end(self) -> None:
-        """Record the epoch's loss, and stop a training that has diverged."""
+        """Record the epoch's loss; raise an error if it is not finite."""
         self.curves["train_loss"].append(self._finite(torch.stack(self.losses).mean().item(), "training loss"))
         self.losses.clear()
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Keep the logits; the score needs all of them."""
+        """Keep the logits of a batch, because the score needs all clips."""
         x, target = batch
         logits = self.model.classify(x if self.from_features else self.model.frontend(x))
         self.seen.append((logits.float().cpu(), target.cpu()))
@@ -362,7 +371,7 @@ class Fit(pl.LightningModule):
             optimizer = torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay)
         else:
             kind = torch.optim.AdamW if r.optimizer == "adamw" else torch.optim.Adam
-            fused = r.precision == "32-true"  # Lightning clips no gradients of a fused one in mixed precision
+            fused = r.precision == "32-true"  # in mixed precision, Lightning clips no gradients of a fused optimiser
             optimizer = kind(parameters, rate, weight_decay=decay, amsgrad=r.amsgrad, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule: lr_scheduler.LRScheduler

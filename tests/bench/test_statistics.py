@@ -3,7 +3,7 @@ import pytest
 from fakes.worlds import World, rates
 from scipy import stats
 
-from bench.statistics import Cell, difference, mean_interval, nested, nested_interval, wilson_interval
+from bench.statistics import RunScore, difference, mean_interval, nested, nested_interval, wilson_interval
 
 
 def test_mean_interval_hand_worked():
@@ -33,7 +33,7 @@ def test_wilson_against_scipy(successes, trials):
 
 def cells(*folds, groups=10):
     """One seed: each fold a (score, draws)."""
-    return {(fold, 0): Cell(score, np.array(draws), groups) for fold, (score, draws) in enumerate(folds)}
+    return {(fold, 0): RunScore(score, np.array(draws), groups) for fold, (score, draws) in enumerate(folds)}
 
 
 def test_nested_draws_hand_worked():
@@ -46,8 +46,8 @@ def test_nested_draws_hand_worked():
 
 def test_seeds_widen_an_interval_and_a_single_seed_does_not():
     draws = 0.8 + 0.01 * np.random.default_rng(0).standard_normal(2000)
-    one = {(0, 0): Cell(0.8, draws, 50)}
-    three = {(0, s): Cell(score, draws - 0.8 + score, 50) for s, score in enumerate((0.7, 0.8, 0.9))}
+    one = {(0, 0): RunScore(0.8, draws, 50)}
+    three = {(0, s): RunScore(score, draws - 0.8 + score, 50) for s, score in enumerate((0.7, 0.8, 0.9))}
     narrow, wide = (np.ptp(nested(x)[1]) for x in (one, three))
     assert nested(three)[0] == pytest.approx(0.8)
     # Three seeds' mean has a standard error of 0.1 / sqrt(3); the groups' deviation is 0.01.
@@ -66,14 +66,14 @@ def test_a_proportion_near_1_has_wilsons_interval_on_its_groups():
 def test_a_difference_is_paired():
     rng = np.random.default_rng(0)
     shared = 0.05 * rng.standard_normal(1000)
-    a = {(0, 0): Cell(0.82, 0.82 + shared, 60)}
-    b = {(0, 0): Cell(0.80, 0.80 + shared + 0.004 * rng.standard_normal(1000), 60)}
+    a = {(0, 0): RunScore(0.82, 0.82 + shared, 60)}
+    b = {(0, 0): RunScore(0.80, 0.80 + shared + 0.004 * rng.standard_normal(1000), 60)}
     found = difference(a, b)
     assert found.mean == pytest.approx(0.02)
     assert found.deviation == pytest.approx(0.004 * (60 / 59) ** 0.5 * stats.t.ppf(0.975, 59) / 1.959964, rel=0.1)
     assert found.significant
     assert found.p < 0.01
-    unpaired = {(0, 0): Cell(0.80, 0.80 + 0.05 * rng.standard_normal(1000), 60)}
+    unpaired = {(0, 0): RunScore(0.80, 0.80 + 0.05 * rng.standard_normal(1000), 60)}
     assert not difference(a, unpaired).significant
     same = difference(a, a)
     assert (same.mean, same.low, same.high, same.p) == (0, 0, 0, 1)
@@ -81,8 +81,8 @@ def test_a_difference_is_paired():
 
 def test_cells_that_cannot_be_compared_are_refused():
     with pytest.raises(ValueError, match="two groups"):
-        nested({(0, 0): Cell(0.5, np.ones(3), 1)})
-    with pytest.raises(ValueError, match="other folds"):
+        nested({(0, 0): RunScore(0.5, np.ones(3), 1)})
+    with pytest.raises(ValueError, match="different folds"):
         difference(cells((0.5, [0.5])), cells((0.5, [0.5]), (0.5, [0.5])))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.evaluation.metrics import bootstrap
-from bench.statistics import Cell, difference, nested_interval
+from bench.statistics import RunScore, difference, nested_interval
 
 DRAWS = 1000
 
@@ -27,7 +27,7 @@ class World:
     seed_deviation: float = 0.0
 
 
-Cells = dict[tuple[int, int], Cell]
+Cells = dict[tuple[int, int], RunScore]
 
 
 def trial(world: World, counts: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[Cells, Cells]:
@@ -42,7 +42,7 @@ def trial(world: World, counts: Sequence[np.ndarray], rng: np.random.Generator) 
                 moved = np.clip(share + rng.normal(0, world.seed_deviation), 0, 1) if world.seed_deviation else share
                 right = rng.binomial(clips, moved)  # (G,)
                 draws = (counts[fold] @ right) / (counts[fold] @ clips)
-                cells[fold, seed] = Cell(float(right.sum() / clips.sum()), draws, world.groups)
+                cells[fold, seed] = RunScore(float(right.sum() / clips.sum()), draws, world.groups)
     return systems
 
 

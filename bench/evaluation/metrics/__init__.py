@@ -1,8 +1,8 @@
 """Every metric of the catalogue, computed from the logits of the test clips.
 
-Two conventions hold throughout. A class that cannot be scored (no positive clip among the test targets; for AUC also
-no negative one) has no value and is left out of the macro mean; `Scores.defined` says over how many the mean is.
-Logits that are not finite are an error, never a score: `argmax` of NaNs would be an accuracy.
+Two conventions hold throughout. A class without positive clips among the test targets (for AUC also one without
+negative clips) has no value and is left out of the macro mean; `Scores.defined` counts the classes in the mean.
+Logits that are not finite are an error, because `argmax` of NaNs would still give an accuracy.
 """
 
 import math
@@ -24,11 +24,11 @@ Task = Literal["single", "multi"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What the logits are worth.
+    """All metrics of a set of logits.
 
     Attributes:
         values: metric name to value; None where no class has one.
-        defined: macro metric's name to (classes it was averaged over, classes).
+        defined: macro metric's name to (number of classes in the mean, number of all classes).
         per_class: macro metric's name to one value per class; None where the class has none.
         confusion: counts, rows true, columns predicted; None for multi-label.
     """
@@ -46,7 +46,7 @@ def score(logits: Array, targets: Array, task: Task, classes: Sequence[str] = ()
         logits: `(N, C)`.
         targets: `(N,)` class indices for "single", `(N, C)` zeros and ones for "multi".
         task: "single" or "multi" label.
-        classes: their names, for the metric that is about one of them.
+        classes: names of the classes, for the metric of the class "speech".
 
     Raises:
         RunError: there are no clips, or a logit is NaN or infinite.
@@ -58,7 +58,7 @@ def score(logits: Array, targets: Array, task: Task, classes: Sequence[str] = ()
     confusion = None
     if task == "single":
         values |= single_label.plain(x, y)
-        if "speech" in classes and len(classes) > 2:  # of two classes it is the accuracy
+        if "speech" in classes and len(classes) > 2:  # with two classes it equals the accuracy
             values["sns"] = single_label.one_or_other(x, y, classes.index("speech"))
         per_class |= single_label.per_class(x, y)
         confusion = single_label.confusion(x, y)
@@ -76,7 +76,7 @@ def score(logits: Array, targets: Array, task: Task, classes: Sequence[str] = ()
 
 
 def primary(logits: Array, targets: Array, task: Task) -> float:
-    """Compute the task's primary metric alone, as `score` does, fast enough for every epoch.
+    """Compute only the task's primary metric, with the value of `score` but fast enough for every epoch.
 
     Raises:
         RunError: as for `score`; also where no class has a positive clip.
@@ -98,14 +98,14 @@ def bootstrap_draws(
 ) -> npt.NDArray[np.float64] | None:
     """Return the task's primary metric over draws of whole groups with replacement `(D,)`.
 
-    Clips of one source are alike, so it is sources that are drawn. The same groups and seed give the same draws
-    whatever the logits, so that two systems' draws are paired. A draw in which a class has no positive leaves that
-    class out of its macro mean.
+    Clips of one source are similar, so sources are resampled instead of clips. The same groups and seed give the same
+    draws for any logits, so two systems' draws are paired. A class without a positive in a draw is left out of that
+    draw's macro mean.
 
-    A clip drawn twice is a tie that no fresh clip would be, so where positives are rare the draws' mAP tends to lie
-    above the score, at times all of them. The draws of mAP are therefore shifted so that their mean is the score. (In
-    a simulation of 2,000 clips and 60 labels with about 11 positives each, at a true mAP of 0.05, 0.23 and 0.58, the
-    95 % interval held the truth in 188, 188 and 181 of 200 cases; unshifted in 143, 151 and 173.)
+    A clip that is drawn twice makes a tie that new clips would not make. Where positives are rare, this raises the mAP
+    of most draws above the score. The draws of mAP are therefore shifted so that their mean is the score. (In a
+    simulation of 2,000 clips and 60 labels with about 11 positives each, at a true mAP of 0.05, 0.23 and 0.58, the
+    95 % interval contained the true value in 188, 188 and 181 of 200 cases; without the shift, in 143, 151 and 173.)
 
     Args:
         logits: `(N, C)`.
@@ -139,23 +139,23 @@ def bootstrap_draws(
 
 
 def macro(per_class: npt.NDArray[np.float64]) -> float | None:
-    """Return the mean over the classes that have a value (are not NaN); None where none has."""
+    """Return the mean over the classes that have a value (not NaN); None if no class has one."""
     defined = per_class[~np.isnan(per_class)]
     return float(defined.mean()) if len(defined) else None
 
 
 def d_prime(auc: float | None) -> float | None:
-    """Return d' = sqrt(2) Φ⁻¹(AUC); None where the AUC is undefined, or 0 or 1 so that d' would be infinite."""
+    """Return d' = sqrt(2) Φ⁻¹(AUC); None where the AUC is undefined, and where it is 0 or 1 and d' is infinite."""
     return None if auc is None or not 0 < auc < 1 else math.sqrt(2) * NormalDist().inv_cdf(auc)
 
 
 def _one_versus_rest(
     x: npt.NDArray[np.floating], y: npt.NDArray[np.int64], task: Task
 ) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.bool_]]:
-    """Return `(N, C)` numbers that rank each class's clips, and which clips are positive.
+    """Return `(N, C)` values that rank the clips for each class, and whether each clip is positive.
 
-    The sigmoid is monotone, so logits rank as probabilities do. The softmax is not monotone in one logit; the log-odds
-    are monotone in its probability, and do not tie where probabilities round to 0 or 1.
+    The sigmoid is monotone, so logits give the same ranking as probabilities. The softmax is not monotone in a single
+    logit. The log-odds are monotone in its probability, and have no ties where probabilities round to 0 or 1.
     """
     if task == "multi":
         return x, y.astype(bool)
@@ -163,10 +163,10 @@ def _one_versus_rest(
 
 
 def _checked(logits: Array, targets: Array, task: Task) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.int64]]:
-    """Return both as arrays of a known shape, or raise."""
+    """Return both as arrays of the expected shapes, or raise an error."""
     x, y = _array(logits), _array(targets)
     if task not in ("single", "multi"):
-        raise ValueError(f"task is {task!r}: say 'single' or 'multi'")
+        raise ValueError(f"task is {task!r}: use 'single' or 'multi'")
     if x.ndim != 2 or y.shape != (x.shape if task == "multi" else x.shape[:1]):
         raise ValueError(f"logits {x.shape} and targets {y.shape} do not fit for {task}-label")
     if len(x) == 0:
@@ -177,7 +177,7 @@ def _checked(logits: Array, targets: Array, task: Task) -> tuple[npt.NDArray[np.
     if y.min() < 0 or y.max() > top or (y != np.round(y)).any():
         raise ValueError(f"targets must be whole numbers from 0 to {top}, found {y.min()} to {y.max()}")
     if task == "single" and x.shape[1] < 2:
-        raise ValueError("one class alone cannot be told from anything: single-label data need two")
+        raise ValueError("single-label data need at least two classes, found one")
     return x, y.astype(np.int64)
 
 

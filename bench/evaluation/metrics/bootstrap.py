@@ -1,4 +1,4 @@
-"""Bootstrap over groups: the metric of many draws at once, a draw being how often each clip counts."""
+"""Bootstrap over groups: the metric of many draws at once; a draw is the number of times that each clip counts."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ _DRAWS_AT_ONCE = 64
 
 
 def group_counts(groups: int, draws: int, seed: int) -> Integers:
-    """Return `(D, G)` how often each of G groups is drawn when G are drawn with replacement, D times."""
+    """Return `(D, G)` how often each of G groups occurs in each of D draws of G groups with replacement."""
     return np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=draws)
 
 
@@ -30,11 +30,11 @@ def mean_average_precisions(
 ) -> Floats:
     """Return each draw's mAP `(D,)`; NaN for a draw in which no class has a positive.
 
-    The precision at a positive needs the number of drawn clips that score at least as high. Between two positives that
-    number is a sum over clips, so all positives of all classes are one sparse matrix, times the clips' counts.
+    The precision at a positive needs the number of drawn clips with at least its score. Between two positives this
+    number is a sum over clips. Therefore all sums of all classes are one sparse matrix times the clips' counts.
 
     Args:
-        scores: `(N, C)`, more means more likely.
+        scores: `(N, C)`, higher means more likely.
         positive: `(N, C)`.
         group: `(N,)` group of each clip.
         counts: `(D, G)` from `group_counts`.
@@ -57,11 +57,11 @@ def mean_average_precisions(
 
 
 def _steps(scores: npt.NDArray[np.floating], positive: Flags) -> tuple[sparse.csr_array, sparse.csr_array, list[int]]:
-    """Return, for each class's distinct positive scores from the highest down, the clips (positives) since the last.
+    """Return the clips and the positives between each class's distinct positive scores, from the highest score down.
 
     Returns:
-        `between` (K, N): clips that score at least step k's score and less than step k - 1's; `at` (K, N): positives at
-        step k's score; and the first step of each class that has positives, with K at the end.
+        `between` (K, N): clips with at least the score of step k and less than that of step k - 1; `at` (K, N):
+        positives with the score of step k; and the first step of each class that has positives, with K at the end.
     """
     starts = [0]
     rows, columns, hit_rows, hit_columns = [], [], [], []
@@ -87,7 +87,7 @@ def _steps(scores: npt.NDArray[np.floating], positive: Flags) -> tuple[sparse.cs
 
 
 def _incidence(rows: list[Integers], columns: list[Integers], shape: tuple[int, int]) -> sparse.csr_array:
-    """Return a sparse matrix of ones at these places."""
+    """Return a sparse matrix with ones at these positions."""
     row = np.concatenate(rows).astype(np.int32) if rows else np.zeros(0, np.int32)
     column = np.concatenate(columns).astype(np.int32) if columns else np.zeros(0, np.int32)
     return sparse.csr_array((np.ones(len(row), np.float32), (row, column)), shape=shape)

@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
-    """Return the metrics that are one number: accuracy, top-5 accuracy (more than 10 classes), calibration error, NLL.
+    """Return the scalar metrics: accuracy, top-5 accuracy (for more than 10 classes), calibration error, NLL.
 
     Args:
         logits: `(N, C)`.
@@ -28,7 +28,7 @@ def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
     log_probabilities = torch.from_numpy(log_softmax(logits))  # (N, C)
     y = torch.from_numpy(targets)
     values: dict[str, float | None] = {
-        # the argmax of the logits: probabilities tie where logits do not
+        # the argmax of the logits, because probabilities may tie where logits do not
         "accuracy": float((logits.argmax(1) == targets).mean()),
         "ece": calibration_error(log_probabilities.exp(), y),
         "nll": float(torch.nn.functional.nll_loss(log_probabilities, y)),
@@ -42,8 +42,8 @@ def plain(logits: Matrix, targets: Indices) -> dict[str, float | None]:
 def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> float:
     """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599).
 
-    A bin contains its lower edge; the last one contains 1, too. torchmetrics rounds probabilities to 32 bits and puts
-    those that become 1 into a sixteenth bin, so they are limited to the next smaller number, 1 - 2^-24.
+    A bin contains its lower edge; the last bin also contains 1. torchmetrics rounds probabilities to 32 bits and puts
+    probabilities that become 1 into a 16th bin. They are therefore limited to the next smaller number, 1 - 2^-24.
 
     Args:
         probabilities: `(N, C)`; not logits, because torchmetrics takes logits within [0, 1] for probabilities.
@@ -54,7 +54,7 @@ def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> flo
 
 
 def one_or_other(logits: Matrix, targets: Indices, of: int) -> float:
-    """Return the share of clips that are rightly put into one class, or rightly not into it.
+    """Return the binary accuracy of one class against all other classes.
 
     Args:
         logits: `(N, C)`.
@@ -67,7 +67,7 @@ def one_or_other(logits: Matrix, targets: Indices, of: int) -> float:
 def per_class(logits: Matrix, targets: Indices) -> dict[str, Floats]:
     """Return precision, recall and F1 `(C,)` of each class under the names of their macro means.
 
-    A class absent from the targets is NaN. One that is there and never predicted has precision 0.
+    A class without targets is NaN. A class with targets that is never predicted has precision 0.
     """
     classes = logits.shape[1]
     predicted, y = torch.from_numpy(logits.argmax(1)), torch.from_numpy(targets)
@@ -84,14 +84,14 @@ def per_class(logits: Matrix, targets: Indices) -> dict[str, Floats]:
 
 
 def confusion(logits: Matrix, targets: Indices) -> tuple[tuple[int, ...], ...]:
-    """Return counts of clips, rows true, columns predicted."""
+    """Return numbers of clips, rows true, columns predicted."""
     predicted, y = torch.from_numpy(logits.argmax(1)), torch.from_numpy(targets)
     counts = multiclass_confusion_matrix(predicted, y, num_classes=logits.shape[1])  # (C, C)
     return tuple(tuple(row) for row in counts.tolist())
 
 
 def log_odds(logits: Matrix) -> Floats:
-    """Return log(p / (1 - p)) `(N, C)` of the softmax probabilities, exact also where p rounds to 0 or 1."""
+    """Return log(p / (1 - p)) `(N, C)` of the softmax probabilities, also accurate where p rounds to 0 or 1."""
     x = torch.from_numpy(logits.astype(np.float64))
     top = x.argmax(1, keepdim=True)  # (N, 1), the only class whose p may exceed 1/2
     rest = x.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)  # (N, 1)

@@ -1,7 +1,7 @@
-"""Figures that papers publish, to stand beside what is measured here, never ranked among it: `results.json`.
+"""Published figures (`results.json`), shown next to a leaderboard for reference and never ranked with its rows.
 
-Each has its citation and its protocol, which is not the protocol of the tables here: other training data, splits, crops
-or pre-training. `sizes.toml` has the papers' tables of parameters and multiply-adds.
+Each figure has its citation and its protocol. The protocol differs from that of the tables here: other training data,
+splits, crops or pre-training. `sizes.toml` has the papers' tables of parameters and multiply-adds.
 """
 
 import json
@@ -19,11 +19,11 @@ class Figure:
         model: as the paper calls it.
         dataset: as the paper calls it.
         protocol: training data, split and the like, in words.
-        metric: as in our tables, where it is one of ours.
-        value: a share of 1, except d′.
-        params: parameters; None where the paper does not say.
-        macs: multiply-adds as that paper counts them; None likewise.
-        citation: where it is from.
+        metric: our name of the metric, or the paper's name if our tables do not have it.
+        value: a fraction of 1, except for d′.
+        params: number of parameters; None if not published.
+        macs: multiply-adds as the paper counts them; None if not published.
+        citation: the source.
         verified: whether the figure was read in the source itself.
     """
 
@@ -39,16 +39,16 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
-    """One system on one protocol: all figures that its source gives.
+class PublishedSystem:
+    """One published system under one protocol, with all figures of its source.
 
     Attributes:
         model: as the paper calls it.
         protocol: training data, split and the like, in words.
         scores: metric name to value.
-        params: parameters, if published.
-        macs: multiply-adds as published, if so.
-        citation: where it is from.
+        params: number of parameters; None if not published.
+        macs: multiply-adds as the paper counts them; None if not published.
+        citation: the source.
         verified: whether every figure was read in the source itself.
     """
 
@@ -69,8 +69,8 @@ class Size:
         model: name in the catalogue.
         name: as the paper calls it.
         parameters: as published.
-        multiply_adds: as published, in units of 1e9; None where the paper has none.
-        mAP: on AudioSet, as published; None where the source at hand has none.
+        multiply_adds: as published, in units of 1e9; None if not published.
+        mAP: on AudioSet, as published; None if not published.
     """
 
     model: str
@@ -85,9 +85,9 @@ class SizeTable:
     """A paper's complexity table.
 
     Attributes:
-        title: in one line.
+        title: one line.
         paper: citation.
-        convention: how the paper counts: "macs" (products of convolutions and linear layers), "panns", or "none".
+        convention: the paper's way of counting: "macs" (products of convolutions and linear layers), "panns" or "none".
         classes: number of classes of the models.
         seconds: length of the clip.
         sample_rate: in Hz.
@@ -117,7 +117,7 @@ _NAMES = {
     "audioset-embeddings": "AudioSet VGGish embeddings",
     "vggsound": "VGGSound",
 }
-"""Dataset in the catalogue to its name among the published figures."""
+"""Name of a dataset in the catalogue to its name in the published figures."""
 
 _METRICS = {
     "top-1 accuracy": "accuracy",
@@ -126,14 +126,14 @@ _METRICS = {
     "speech/non-speech accuracy": "sns",
     "d-prime": "d_prime",
 }
-"""Published metric to our name for it, where they differ."""
+"""Published name of a metric to our name, where they differ."""
 
 
-def systems(dataset: str, primary: str) -> tuple[System, ...]:
-    """Return what is published on a dataset, best first; what lacks the primary metric comes last.
+def systems(dataset: str, primary: str) -> tuple[PublishedSystem, ...]:
+    """Return the published systems on a dataset, best first; systems without the primary metric come last.
 
     Args:
-        dataset: name in the catalogue; one that nothing is published on gives nothing.
+        dataset: name in the catalogue; a dataset without published figures gives an empty tuple.
         primary: the metric to sort by.
     """
     found: dict[tuple[str, str, str], list[Figure]] = {}
@@ -141,7 +141,7 @@ def systems(dataset: str, primary: str) -> tuple[System, ...]:
         if figure.dataset == _NAMES.get(dataset):
             found.setdefault((figure.model, figure.protocol, figure.citation), []).append(figure)
     merged = [
-        System(
+        PublishedSystem(
             model=model,
             protocol=protocol,
             scores={figure.metric: figure.value for figure in figures},

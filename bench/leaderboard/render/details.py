@@ -37,7 +37,7 @@ def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
             yield _classes(board.class_report, all_classes=all_classes)
 
 
-def _published(board: Leaderboard, systems: Sequence[published.System]) -> Table:
+def _published(board: Leaderboard, systems: Sequence[published.PublishedSystem]) -> Table:
     metrics = [name for name in METRICS if any(name in system.scores for system in systems)]
     metrics.sort(key=lambda name: name != board.primary)
     rows = tuple(

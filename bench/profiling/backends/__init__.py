@@ -1,6 +1,6 @@
-"""Ways of running a trained model from its features on; the front-end is torch's own with all of them.
+"""Backends: libraries that compute the logits of a trained model from its features. The front-end always runs in torch.
 
-A backend is a file here and a line in `bench.catalog.BACKENDS`.
+A backend is a module here and an entry in `bench.catalog.BACKENDS`.
 """
 
 import importlib.metadata
@@ -17,18 +17,18 @@ from bench.errors import ProfileError
 from models.base import AudioModel
 
 Classify = Callable[[Tensor], Tensor]
-"""Features `(B, F, T)` to logits `(B, C)`, both where the model is, for one B and one T."""
+"""Function from features `(B, F, T)` to logits `(B, C)`, on the model's device, for one B and one T."""
 
 
 class Backend(ABC):
-    """What makes a model ready to be called many times.
+    """A library that makes a model ready for many calls.
 
     Attributes:
-        devices: where it runs, of "cpu" and "cuda".
-        exact: whether its logits have to be the model's own up to rounding; those of others are compared and recorded.
-        prepares: whether it needs `prepare`; what is `ready` then makes no use of the model.
-        dtype: of its numbers where that is not the weights'.
-        packages: whose versions can change its speed.
+        devices: supported devices, of "cpu" and "cuda".
+        exact: whether its logits must equal the model's up to rounding; deviations of other backends are recorded.
+        prepares: whether it needs `prepare`; the function from `ready` then does not use the model.
+        dtype: number format; None if it is that of the weights.
+        packages: packages whose versions can change its speed.
     """
 
     devices: ClassVar[frozenset[str]] = frozenset({"cpu"})
@@ -38,34 +38,34 @@ class Backend(ABC):
     packages: ClassVar[tuple[str, ...]] = ("torch",)
 
     def prepare(self, model: AudioModel, features: Tensor, calibration: Sequence[Tensor], folder: Path) -> None:  # noqa: B027
-        """Write to `folder` what `ready` reads, once for each number of clips; most backends need nothing.
+        """Write the files that `ready` reads to `folder`, once for each batch size; most backends need no files.
 
         Args:
             model: in eval mode.
-            features: `(B, F, T)`, as it will be called with.
-            calibration: features of other clips, each `(1, F, T)`, that show what values to expect.
-            folder: of this model and this number of clips.
+            features: `(B, F, T)`, with the shape of later calls.
+            calibration: features of several clips, each `(1, F, T)`, for value ranges.
+            folder: folder of this model and this batch size.
 
         Raises:
-            ProfileError: the backend cannot run this model; says why, and what to do.
+            ProfileError: the backend cannot run this model; the message says why, and what to do.
         """
 
     @abstractmethod
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return what stands in for `model.classify`.
+        """Return a function that replaces `model.classify`.
 
         Args:
-            model: in eval mode on its device; a copy, which may be changed.
-            features: `(B, F, T)`, as it will be called with.
-            folder: where `prepare` wrote.
+            model: a copy in eval mode on its device; the backend may change it.
+            features: `(B, F, T)`, with the shape of later calls.
+            folder: folder that `prepare` wrote.
             threads: intra-operator threads.
 
         Raises:
-            ProfileError: the backend cannot run this model; says why, and what to do.
+            ProfileError: the backend cannot run this model; the message says why, and what to do.
         """
 
     def software(self) -> str:
-        """Return the packages it rests on, with their versions."""
+        """Return the backend's packages with their versions."""
         return ", ".join(
             f"{name} {torch.__version__ if name == 'torch' else importlib.metadata.version(name)}"
             for name in self.packages
@@ -76,8 +76,8 @@ def backend(name: str, device: str = "cpu") -> Backend:
     """Return a backend by name.
 
     Raises:
-        SuiteError: there is none of that name.
-        ProfileError: it does not run on such a device.
+        SuiteError: no backend has that name.
+        ProfileError: the backend does not run on this device.
     """
     found: Backend = catalog.load(catalog.find(catalog.BACKENDS, name, "backend").target)()
     if device not in found.devices:

@@ -1,4 +1,4 @@
-"""PyTorch with the weights of 2-D convolutions, and so what they work on, laid out with channels last."""
+"""PyTorch with the weights and activations of 2-D convolutions in the channels-last memory format."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from models.base import AudioModel
 
 
 class ChannelsLast(Backend):
-    """Another order of the same numbers in memory, which many processors' convolutions prefer."""
+    """The channels-last memory format, in which convolutions are faster on many processors."""
 
     devices = frozenset({"cpu", "cuda"})
 
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return the `classify` of the model with its weights in that order.
+        """Return the model's `classify`, with the weights in the channels-last format.
 
         Raises:
-            ProfileError: nothing in the model has two dimensions and channels.
+            ProfileError: the model has no 2-D convolution.
         """
         if not any(isinstance(module, nn.Conv2d) for module in model.modules()):
             raise ProfileError(
-                f"{type(model).__name__} has no 2-D convolution, so channels-last is eager once more: use eager"
+                f"{type(model).__name__} has no 2-D convolution, so channels-last is the same as eager: use eager"
             )
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model.classify

@@ -1,4 +1,4 @@
-"""CUDA graphs: the GPU's kernels recorded once and played back by one call, in 32-bit floats or in bfloat16."""
+"""CUDA graphs: the GPU's kernels are recorded once and replayed by one call, in 32-bit floats or in bfloat16."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ _WARM_UP = 3  # so that cuDNN has chosen its kernels before they are recorded
 
 
 class CudaGraphs(Backend):
-    """The recorded model; single clips of small models otherwise wait for the processor to start each kernel."""
+    """The recorded model. Without a graph, small models spend most of a clip's time on starting kernels."""
 
     devices = frozenset({"cuda"})
     precision = torch.float32
 
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return what copies features into place and plays the graph.
+        """Return a function that copies features to the graph's input and replays the graph.
 
         Raises:
             ProfileError: the model does something that cannot be recorded.
@@ -51,7 +51,7 @@ class CudaGraphs(Backend):
 
 
 class CudaGraphsBf16(CudaGraphs):
-    """The recorded model in bfloat16; the front-end stays in 32-bit floats, as powers span too wide a range."""
+    """The recorded model in bfloat16; the front-end stays in 32-bit floats, because powers have a wide range."""
 
     exact = False
     dtype = "bfloat16"

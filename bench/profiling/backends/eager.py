@@ -1,4 +1,4 @@
-"""PyTorch as it trains: one operator after another."""
+"""PyTorch's eager mode, as in training: one operator after another."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from models.base import AudioModel
 
 
 class Eager(Backend):
-    """The model itself."""
+    """The unchanged model."""
 
     devices = frozenset({"cpu", "cuda"})
 

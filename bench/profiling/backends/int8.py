@@ -1,4 +1,4 @@
-"""ONNX Runtime in 8-bit integers: static quantisation, its ranges from real clips, weights by channel."""
+"""ONNX Runtime in 8-bit integers: static quantisation per channel, with value ranges from real clips."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from models.base import AudioModel
 
 
 class Int8(OnnxRuntime):
-    """Activations in unsigned, weights in signed 8 bits; recurrent layers stay in 32-bit floats, as in the library."""
+    """Unsigned 8-bit activations and signed 8-bit weights; the library keeps recurrent layers in 32-bit floats."""
 
     exact = False
     dtype = "int8"
@@ -26,7 +26,7 @@ class Int8(OnnxRuntime):
         """
         refuse_own_kernels(model, "int8")
         if not calibration:
-            raise ProfileError("int8 takes its ranges from clips, and there are none: time a trained run, with --run")
+            raise ProfileError("int8 takes its ranges from clips, and there are none: time a trained run with --run")
         try:
             from onnxruntime import quantization
             from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -35,8 +35,8 @@ class Int8(OnnxRuntime):
         plain, cleaned, target = folder / OnnxRuntime.file, folder / "cleaned.onnx", folder / self.file
         export(model, features, plain)
 
-        class Clips(quantization.CalibrationDataReader):  # type: ignore[misc]
-            """Hands the calibration clips out, as many at once as the graph takes."""
+        class CalibrationClips(quantization.CalibrationDataReader):  # type: ignore[misc]
+            """Provides the calibration clips in batches of the graph's size."""
 
             def __init__(self) -> None:
                 self.left = list(calibration)
@@ -52,7 +52,7 @@ class Int8(OnnxRuntime):
             quantization.quantize_static(
                 str(cleaned),
                 str(target),
-                Clips(),
+                CalibrationClips(),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
                 reduce_range=not _sums_in_32_bits(),
@@ -67,7 +67,10 @@ class Int8(OnnxRuntime):
 
 
 def _sums_in_32_bits() -> bool:
-    """Return whether the processor adds 8-bit products in 32 bits; others overflow 16 unless weights keep to 7."""
+    """Return whether the processor adds 8-bit products in 32 bits.
+
+    Other processors add them in 16 bits, which overflow unless the weights have only 7 bits.
+    """
     try:
         return "vnni" in Path("/proc/cpuinfo").read_text(errors="replace")
     except OSError:

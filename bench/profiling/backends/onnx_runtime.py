@@ -1,4 +1,4 @@
-"""ONNX Runtime: the model exported to an ONNX graph for one shape, run without torch."""
+"""ONNX Runtime: the model is exported to an ONNX graph for one shape and runs without torch."""
 
 import contextlib
 import io
@@ -36,7 +36,7 @@ class OnnxRuntime(Backend):
         export(model, features, folder / OnnxRuntime.file)
 
     def ready(self, model: AudioModel, features: Tensor, folder: Path, threads: int) -> Classify:
-        """Return what runs the graph.
+        """Return a function that runs the graph.
 
         Raises:
             ProfileError: ONNX Runtime is not installed.
@@ -48,7 +48,7 @@ class OnnxRuntime(Backend):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # what it says of nodes it could not fold is no news to a reader
+        options.log_severity_level = 3  # hides messages about nodes that cannot be folded
         session: Any = onnxruntime.InferenceSession(
             str(folder / self.file), options, providers=["CPUExecutionProvider"]
         )
@@ -83,7 +83,7 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ProfileError(_MISSING.format(name="onnxruntime", error=error)) from error
-    ears, model.frontend = model.frontend, nn.Identity()
+    frontend, model.frontend = model.frontend, nn.Identity()
     try:
         with _in_silence():
             program = torch.onnx.export(
@@ -96,18 +96,18 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
             )
         assert program is not None
         program.save(path)
-    except Exception as error:  # the exporter raises what the operator it stumbles over raises
+    except Exception as error:  # the exporter passes on any exception of an operator
         first = str(error).strip().partition("\n")[0]
         raise ProfileError(
             f"{type(model).__name__} cannot be exported to ONNX ({type(error).__name__}: {first}): use eager or compile"
         ) from error
     finally:
-        model.frontend = ears
+        model.frontend = frontend
 
 
 @contextlib.contextmanager
 def _in_silence() -> Any:
-    """Keep the exporter's progress, and what it says of packages that we don't need, from the terminal."""
+    """Hide the exporter's progress, and its messages about optional packages, from the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,8 +1,8 @@
-"""Ways of doing many jobs: one after another here, in child processes, or on a Ray cluster. One contract for all.
+"""Executors of jobs with one interface: in this process, in child processes, or on a Ray cluster.
 
 An executor is a function `execute(jobs, workers)` that returns an iterator of events. For each job it yields `Started`,
-then a `Reported` for everything that the job reports, as soon as the job reports it, and at last `Finished` or
-`Failed`. A job that fails never raises. Closing the iterator ends the jobs that are still running.
+then a `Reported` for each report as soon as the job makes it, and at last `Finished` or `Failed`. A failed job raises
+no exception in the caller. Closing the iterator ends the jobs that are still running.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from bench.records import Failure
 
 @dataclass(frozen=True)
 class Job:
-    """A call to be made.
+    """A call of a function.
 
     Attributes:
         key: name of the job.
@@ -38,7 +38,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Reported:
-    """A job has news; what they are is between the job and the caller (`bench.runner.news`)."""
+    """A job has reported something; `bench.runner.news` defines the reports of this project's jobs."""
 
     job: str
     news: object
@@ -58,8 +58,8 @@ class Failed:
 
     Attributes:
         job: key of the job.
-        failure: what a record keeps of it.
-        code: kind of error for a program: `code` of the exception's class (`bench.errors`), "killed" for a process that
+        failure: the failure as a record keeps it.
+        code: kind of error for programs: `code` of the exception's class (`bench.errors`), "killed" for a process that
             died, or "unexpected".
     """
 

@@ -1,6 +1,6 @@
-"""Each job in a child process of its own: a clean start for every run, and a crash that takes nobody along.
+"""An executor that runs each job in its own child process, so that a crash ends only one job.
 
-The children are forked from a server that has imported torch (`bench.profiling.children`).
+A fork server that has imported torch forks each of them (`bench.profiling.children`).
 """
 
 import os
@@ -18,7 +18,7 @@ _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"
 
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
-    """Do the jobs, `workers` at a time; no child is left, however the iteration ends."""
+    """Do the jobs, `workers` at a time; no child is running after the iteration ends."""
     waiting = deque(jobs)
     running: dict[Connection, tuple[Job, Child]] = {}
     ended: set[str] = set()
@@ -48,13 +48,13 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
 
 
 def _child(connection: Connection, job: Job) -> None:
-    """Do one job and send its events; dies with the driver."""
+    """Do one job and send its events; end with the driver."""
     threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
     perform(job, connection.send)
 
 
 def _die_with_driver(connection: Connection) -> None:
-    """End this process when the driver's end of the pipe closes; its parent is the fork server, which may live on."""
+    """End this process when the driver's end of the pipe closes; the fork server may outlive the driver."""
     try:
         connection.recv()
     except (EOFError, OSError):

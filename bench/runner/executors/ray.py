@@ -1,4 +1,4 @@
-"""Each job as a Ray task: on this machine, or on the cluster that RAY_ADDRESS names."""
+"""An executor that runs each job as a Ray task, on this machine or on the cluster that RAY_ADDRESS names."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,13 +9,13 @@ from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
 
 POLL_SECONDS = 0.2
-"""How often the driver looks for tasks that died without a word."""
+"""Interval at which the driver looks for tasks that died without an event."""
 
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     """Do the jobs, `workers` at a time. Every node needs the project, its data and the store at the same paths.
 
-    Tasks put their events into one queue, so news arrive while a job works.
+    Tasks put their events into one queue, so reports arrive while a job works.
 
     Raises:
         BenchError: Ray is not installed.
@@ -59,5 +59,5 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
 
 
 def _emit(job: Job, queue: Any) -> None:
-    """Do one job; its events go to the queue."""
+    """Do one job and put its events into the queue."""
     perform(job, queue.put)

@@ -1,4 +1,4 @@
-"""One job after another in this process: for debuggers. A job that kills its process takes the suite with it."""
+"""An executor that runs one job after another in this process, for debuggers. A crash of a job ends the suite."""
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +12,8 @@ from bench.runner.executors import Event, Failed, Finished, Job, perform
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     """Do the jobs in order; `workers` has no meaning here.
 
-    A job runs in a thread, so that its news arrive while it works. Closing the iterator raises a KeyboardInterrupt in
-    that thread and waits for its end.
+    A job runs in a thread, so that its reports arrive while it works. Closing the iterator raises a KeyboardInterrupt
+    in that thread and waits for its end.
     """
     for job in jobs:
         events: SimpleQueue[Event] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Draws, one per clip."""
+"""Random draws, one per clip."""
 
 import torch
 from torch import Tensor
@@ -9,6 +9,6 @@ def uniform(clips: Tensor, lowest: float | Tensor, highest: float | Tensor) -> T
     return lowest + (highest - lowest) * torch.rand(len(clips), 1, device=clips.device)
 
 
-def some(clips: Tensor, changed: Tensor, share: float) -> Tensor:
-    """Take about `share` of the clips as `changed` and the others as they were; both `(B, S)`."""
+def replace_at_random(clips: Tensor, changed: Tensor, share: float) -> Tensor:
+    """Replace each clip by its `changed` version with probability `share`; both `(B, S)`."""
     return torch.where(uniform(clips, 0, 1) < share, changed, clips)

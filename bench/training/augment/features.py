@@ -1,26 +1,26 @@
-"""Augmentation of a batch of features `(B, F, T)`, on its device; chance comes from torch's global generator."""
+"""Augmentation of a batch of features `(B, F, T)`, on its device, with torch's global random generator."""
 
 import torch
 from torch import Tensor
 
 from bench.records import Recipe
 
-STYLE = 0.3
-"""Of the Beta distribution of another clip's weight in `restyle`."""
+MIXSTYLE_ALPHA = 0.3
+"""Parameter of the Beta distribution of the other clip's weight in `freq_mixstyle`."""
 
 
 def augment(features: Tensor, recipe: Recipe) -> Tensor:
-    """Shift, crop, stretch, colour and mask, as the recipe says: `(B, F, T)` to `(B, F, T')`."""
+    """Apply the recipe's augmentations of features in a fixed order: `(B, F, T)` to `(B, F, T')`."""
     if recipe.time_shift > 0:
         features = shift(features, recipe.time_shift)
     if recipe.time_crop < 1 or recipe.time_stretch > 0:
-        features = excerpt(features, recipe.time_crop, recipe.time_stretch)
+        features = random_resized_crop(features, recipe.time_crop, recipe.time_stretch)
     if recipe.channel_noise > 0:
-        features = colour(features, recipe.channel_noise)
+        features = channel_shift(features, recipe.channel_noise)
     if recipe.style_mix > 0:
-        features = restyle(features, recipe.style_mix)
+        features = freq_mixstyle(features, recipe.style_mix)
     if recipe.time_masks or recipe.frequency_masks:
-        features = mask(features, recipe.time_masks, recipe.frequency_masks)
+        features = spec_augment(features, recipe.time_masks, recipe.frequency_masks)
     return features
 
 
@@ -33,10 +33,10 @@ def shift(features: Tensor, share: float) -> Tensor:
     return features.gather(2, source[:, None, :].expand_as(features))
 
 
-def excerpt(features: Tensor, share: float, stretch: float) -> Tensor:
-    """Take from each clip a piece of `share` of its length at a random place, played at a random speed.
+def random_resized_crop(features: Tensor, share: float, stretch: float) -> Tensor:
+    """Crop `share` of each clip's length at a random position, resampled in time by a random factor.
 
-    The speed is uniform from 1 - `stretch` to 1 + `stretch`; a clip that is too short for it starts again.
+    The factor is uniform from 1 - `stretch` to 1 + `stretch`. Clips wrap around at their end.
     """
     clips, _, frames = features.shape
     length = max(1, round(share * frames))
@@ -51,20 +51,21 @@ def excerpt(features: Tensor, share: float, stretch: float) -> Tensor:
     return torch.lerp(early, late, (place - before)[:, None, :].to(features))
 
 
-def colour(features: Tensor, share: float) -> Tensor:
-    """Add to each channel of a clip a constant, as another microphone or room would: normal, `share` of its deviation.
+def channel_shift(features: Tensor, share: float) -> Tensor:
+    """Add a random constant to each channel of a clip, which imitates another microphone or room.
 
-    The deviation is the channel's over the batch.
+    The constant is normal; its standard deviation is `share` times the channel's standard deviation over the batch.
     """
     deviation = features.std((0, 2), keepdim=True)  # (1, F, 1)
     return features + share * deviation * torch.randn(features.shape[:2], device=features.device)[..., None]
 
 
-def restyle(features: Tensor, share: float) -> Tensor:
-    """Give some clips each channel's mean and deviation mixed with another clip's, as if recorded elsewhere.
+def freq_mixstyle(features: Tensor, share: float) -> Tensor:
+    """Mix each channel's mean and standard deviation with those of another clip, which imitates another recording.
 
-    MixStyle (Zhou et al. 2021, arXiv 2104.02008) on frequencies (Kim et al. 2022, arXiv 2206.12513): the weight of the
-    other's is from Beta(0.3, 0.3). There a coin is thrown for the batch, here for each clip.
+    MixStyle (Zhou et al. 2021, arXiv 2104.02008) on frequencies (Kim et al. 2022, arXiv 2206.12513). The weight of the
+    other clip has the distribution Beta(0.3, 0.3). The papers decide once per batch whether to mix, this function once
+    per clip.
 
     Args:
         features: `(B, F, T)`.
@@ -72,16 +73,16 @@ def restyle(features: Tensor, share: float) -> Tensor:
     """
     mean, deviation = features.mean(2, keepdim=True), features.std(2, keepdim=True).clamp(min=1e-5)  # (B, F, 1)
     other = torch.randperm(len(features), device=features.device)
-    weight = torch.distributions.Beta(STYLE, STYLE).sample((len(features), 1, 1)).to(features)
+    weight = torch.distributions.Beta(MIXSTYLE_ALPHA, MIXSTYLE_ALPHA).sample((len(features), 1, 1)).to(features)
     weight = weight * (torch.rand_like(weight) < share)
     new_mean, new_deviation = (torch.lerp(own, own[other], weight) for own in (mean, deviation))
     return (features - mean) / deviation * new_deviation + new_mean
 
 
-def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
-    """Hide stripes of up to an eighth of the axis (SpecAugment, arXiv 1904.08779, without warping).
+def spec_augment(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
+    """Mask stripes of up to an eighth of the axis (SpecAugment, arXiv 1904.08779, without time warping).
 
-    A stripe of time takes each channel's mean over the clip, a stripe of frequency the mean of the whole clip.
+    A time mask is filled with each channel's mean over the clip, a frequency mask with the mean of the whole clip.
     """
     clips, bands, frames = features.shape
     channel = features.mean(2, keepdim=True)  # (B, F, 1)
@@ -90,7 +91,7 @@ def mask(features: Tensor, time_masks: int, frequency_masks: int) -> Tensor:
 
 
 def _stripes(clips: int, count: int, length: int, like: Tensor) -> Tensor:
-    """Return `(B, length)`, true inside `count` stripes of random place and width."""
+    """Return `(B, length)`, true inside `count` stripes of random position and width."""
     width = torch.rand(clips, count, 1, device=like.device) * (length / 8)
     start = torch.rand(clips, count, 1, device=like.device) * (length - width)
     place = torch.arange(length, device=like.device)

@@ -1,4 +1,4 @@
-"""Two clips of a batch made one, and their targets alike."""
+"""Mixing of two clips of a batch and of their targets."""
 
 import math
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from bench.training.augment.chance import uniform
 
-QUIETEST_DB = -80.0
-"""Floor of the A-weighting and of a level, as in the authors' code."""
+MIN_DB = -80.0
+"""Lowest value of the A-weighting and of a level, as in the authors' code."""
 
 
 def mixup(clips: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
-    """Mix each clip with another of the batch (arXiv 1710.09412), one Beta(α, α) weight per clip.
+    """Mix each clip with another clip of the batch (arXiv 1710.09412), with one Beta(α, α) weight per clip.
 
-    The authors' code draws one weight per batch. Here the clip itself keeps the greater weight: a pair's order means
-    nothing.
+    The authors' code draws one weight per batch. Here the clip itself has the greater weight, because the order of a
+    pair has no meaning.
 
     Args:
         clips: features `(B, F, T)` or waveforms `(B, S)`.
@@ -32,16 +32,16 @@ def mixup(clips: Tensor, targets: Tensor, alpha: float) -> tuple[Tensor, Tensor]
 
 
 def between_class(waveform: Tensor, sample_rate: int, *targets: Tensor) -> tuple[Tensor, ...]:
-    """Mix each clip with one of another class so that both are heard as loud as the targets say (arXiv 1711.10282).
+    """Mix each clip with one of another class, so that the loudness of both matches the targets (arXiv 1711.10282).
 
-    The ratio r is uniform in [0, 1] for each clip. In the paper both clips are drawn from the whole training set, and
-    shifted to mean zero; here the other one is of the batch, and no mean is taken away. A clip all of whose batch has
-    its own targets stays as it is.
+    The ratio r is uniform in [0, 1] for each clip. In the paper both clips come from the whole training set and are
+    shifted to mean zero. Here the other clip comes from the batch, and the mean is not changed. A clip stays unchanged
+    if all clips of its batch have the same targets.
 
     Args:
         waveform: `(B, S)`.
         sample_rate: in hertz.
-        targets: `(B, C)` shares of the classes, of which the first decide what another class is; all are mixed.
+        targets: tensors `(B, C)` of shares of the classes; the first one decides what another class is; all are mixed.
 
     Returns:
         The mixed waveform `(B, S)`, which may leave [-1, 1], and the mixed targets.
@@ -56,7 +56,7 @@ def between_class(waveform: Tensor, sample_rate: int, *targets: Tensor) -> tuple
 
 
 def blended(one: Tensor, other: Tensor, ratio: Tensor, louder_db: Tensor) -> Tensor:
-    """Mix clips at this ratio of loudness and keep the power that two unrelated clips of one power would have.
+    """Mix clips at a ratio of loudness; uncorrelated clips of equal power keep their power.
 
     p = 1 / (1 + 10^((G₁ - G₂) / 20) · (1 - r) / r), and the mixture is (p x₁ + (1 - p) x₂) / √(p² + (1 - p)²).
 
@@ -73,8 +73,8 @@ def blended(one: Tensor, other: Tensor, ratio: Tensor, louder_db: Tensor) -> Ten
 def levels(waveform: Tensor, sample_rate: int) -> Tensor:
     """Return each clip's greatest A-weighted level over windows of about 0.1 s: `(B, S)` to `(B, 1)`, in decibels.
 
-    As the authors' code computes it: Hann windows of a power of two of samples that overlap by half. Only differences
-    of levels mean something. A clip shorter than a window is padded with zeros.
+    The computation follows the authors' code: Hann windows that overlap by half, with a power of two of samples. The
+    levels have an arbitrary offset. A clip shorter than a window is padded with zeros.
     """
     size = 2 ** round(math.log2(0.1 * sample_rate))
     samples = waveform.shape[1]
@@ -83,7 +83,7 @@ def levels(waveform: Tensor, sample_rate: int) -> Tensor:
     spectrum = torch.stft(whole, size, size // 2, window=window, center=False, return_complex=True)  # (B, F, N)
     hertz = torch.fft.rfftfreq(size, 1 / sample_rate, device=waveform.device)
     power = 10 ** (a_weighting(hertz) / 10) @ spectrum.abs().square()  # (B, N)
-    return 10 * power.amax(1, keepdim=True).clamp(min=10 ** (QUIETEST_DB / 10)).log10()
+    return 10 * power.amax(1, keepdim=True).clamp(min=10 ** (MIN_DB / 10)).log10()
 
 
 def a_weighting(hertz: Tensor) -> Tensor:
@@ -91,4 +91,4 @@ def a_weighting(hertz: Tensor) -> Tensor:
     f = hertz.square()
     ratio = 12194.217**2 * f**2 / (f + 20.598997**2) / (f + 12194.217**2)
     ratio = ratio / ((f + 107.65265**2) * (f + 737.86223**2)).sqrt()
-    return (20 * ratio.log10() + 2.0).clamp(min=QUIETEST_DB)
+    return (20 * ratio.log10() + 2.0).clamp(min=MIN_DB)

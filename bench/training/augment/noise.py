@@ -1,7 +1,7 @@
-"""Noise added to waveforms `(B, S)` at a signal-to-noise ratio, each clip by its own draw.
+"""Noise added to waveforms `(B, S)` at a random signal-to-noise ratio per clip.
 
-The ratio is of the clip's power to the noise's, both over the whole clip, in decibels. A sum may leave [-1, 1]; it is
-not clipped. A silent clip, of which no ratio can be told, stays silent.
+The ratio is the clip's power divided by the noise's power, both over the whole clip, in decibels. The sum may leave
+[-1, 1]; it is not clipped. A silent clip has no such ratio and stays silent.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from datamodules.audio import ENDINGS, AudioError, decode
 
 
 def noise(waveform: Tensor, lowest_snr_db: float, highest_snr_db: float) -> Tensor:
-    """Add white Gaussian noise at a ratio uniform in decibels: `(B, S)` to `(B, S)`.
+    """Add white Gaussian noise at a ratio that is uniform in decibels: `(B, S)` to `(B, S)`.
 
     Raises:
         ValueError: the lowest ratio is above the highest.
@@ -25,7 +25,7 @@ def noise(waveform: Tensor, lowest_snr_db: float, highest_snr_db: float) -> Tens
 
 
 def added(waveform: Tensor, disturbance: Tensor, snr_db: Tensor) -> Tensor:
-    """Add to each clip a noise, scaled to be at exactly this ratio; silence on either side changes nothing.
+    """Add a noise to each clip, scaled to exactly this ratio; nothing changes if the clip or the noise is silent.
 
     Args:
         waveform: `(B, S)`.
@@ -40,18 +40,18 @@ def added(waveform: Tensor, disturbance: Tensor, snr_db: Tensor) -> Tensor:
 class Background:
     """Noises of a folder and its subfolders, such as MUSAN's `noise` (arXiv 1510.08484).
 
-    Every file is decoded once, when this is made, and kept on the CPU in half precision, whose error is 66 dB below the
-    noise: MUSAN's 6 hours take 1.4 GB at 32 kHz.
+    The constructor decodes every file and keeps it on the CPU in half precision, whose error is 66 dB below the noise.
+    MUSAN's 6 hours take 1.4 GB at 32 kHz.
 
     Args:
-        folder: with audio files at any depth; files of other endings are left out.
+        folder: contains audio files at any depth; files with other endings are ignored.
         sample_rate: of the clips, in hertz.
 
     Attributes:
-        files: how many noises there are.
+        files: number of noises.
 
     Raises:
-        RunError: no such folder, no audio in it, or a file that cannot be used.
+        RunError: the folder does not exist, has no audio, or has a file that cannot be decoded.
     """
 
     def __init__(self, folder: str | Path, sample_rate: int) -> None:
@@ -71,11 +71,11 @@ class Background:
         self._starts = self._lengths.cumsum(0) - self._lengths
 
     def __call__(self, waveform: Tensor, lowest_snr_db: float, highest_snr_db: float) -> Tensor:
-        """Add to each clip a part of a random file: `(B, S)` to `(B, S)`.
+        """Add a part of a random file to each clip: `(B, S)` to `(B, S)`.
 
-        Any file is as likely as another, and so is any place in it; a noise that is too short starts again. The ratio
-        is uniform in decibels. Where the part is silent the clip stays as it is. The file and the place are drawn from
-        the CPU's generator, as the noises are there.
+        File and start position are uniformly distributed; a noise that is too short wraps around. The ratio is uniform
+        in decibels. A clip stays unchanged if the part is silent. The file and the position come from the CPU's random
+        generator, because the noises are on the CPU.
 
         Raises:
             ValueError: the lowest ratio is above the highest.

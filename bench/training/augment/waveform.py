@@ -1,4 +1,4 @@
-"""Place and level of waveforms `(B, S)` in [-1, 1], each clip by its own draw."""
+"""Shift, crop and gain of waveforms `(B, S)` in [-1, 1], with random parameters per clip."""
 
 import torch
 from torch import Tensor
@@ -13,12 +13,12 @@ def shift(waveform: Tensor, share: float) -> Tensor:
 
 
 def crop(waveform: Tensor, share: float, *, keep_length: bool = False) -> Tensor:
-    """Take from each clip a piece of `share` of its length at a random place.
+    """Crop `share` of each clip's length at a random position.
 
     Args:
         waveform: `(B, S)`.
         share: in (0, 1].
-        keep_length: let silence follow the piece, as it follows a short clip of a dataset.
+        keep_length: pad the crop with silence to the clip's length, as datasets pad short clips.
 
     Returns:
         `(B, round(share · S))`, or `(B, S)` where the length is kept.
@@ -35,11 +35,11 @@ def crop(waveform: Tensor, share: float, *, keep_length: bool = False) -> Tensor
     return torch.nn.functional.pad(piece, (0, samples - length)) if keep_length else piece
 
 
-def gain(waveform: Tensor, most_db: float) -> Tensor:
-    """Make each clip louder or quieter by up to ± `most_db`, uniform in decibels: `(B, S)` to `(B, S)`.
+def gain(waveform: Tensor, max_db: float) -> Tensor:
+    """Make each clip louder or quieter by up to ± `max_db`, uniform in decibels: `(B, S)` to `(B, S)`.
 
-    Nothing is clipped: a clip is raised until its peak is at full scale and no further.
+    Nothing is clipped: the gain is limited so that the clip's peak does not exceed full scale.
     """
-    factor = 10 ** (uniform(waveform, -most_db, most_db) / 20)
+    factor = 10 ** (uniform(waveform, -max_db, max_db) / 20)
     room = (1 / waveform.abs().amax(1, keepdim=True)).clamp(min=1)  # infinite for silence, which no gain changes
     return waveform * torch.minimum(factor, room)

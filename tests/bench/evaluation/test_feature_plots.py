@@ -45,7 +45,7 @@ def refused(monkeypatch, capsys):
 
 
 def test_a_panel_for_the_waveform_and_for_each_front_end():
-    panels, left_out = feature_plots.listen(tone(), RATE, FIXED)
+    panels, left_out = feature_plots.panels_of(tone(), RATE, FIXED)
     assert [panel.name for panel in panels] == FIXED
     assert left_out == {}
     drawn = feature_plots.figure(tone(), RATE, panels, "clip.wav")
@@ -60,12 +60,12 @@ def test_a_panel_for_the_waveform_and_for_each_front_end():
 
 @pytest.mark.parametrize("hertz", [200.0, 1000.0, 5000.0])
 def test_the_loudest_band_of_a_tone_is_labelled_with_its_pitch(hertz):
-    (panel,), _ = feature_plots.listen(tone(hertz=hertz), RATE, ["logmel"])
+    (panel,), _ = feature_plots.panels_of(tone(hertz=hertz), RATE, ["logmel"])
     assert panel.hertz[panel.features.mean(1).argmax()] == pytest.approx(hertz, rel=0.15)
 
 
 def test_all_front_ends_that_take_a_waveform_are_drawn_and_the_others_named():
-    panels, left_out = feature_plots.listen(tone(), RATE)
+    panels, left_out = feature_plots.panels_of(tone(), RATE)
     assert {*(panel.name for panel in panels), *left_out} == set(catalog.FRONTENDS)
     assert {panel.name for panel in panels} >= set(FIXED)
     assert "takes embeddings" in left_out["none"]
@@ -76,8 +76,8 @@ def test_a_learned_front_end_is_drawn_only_when_it_is_asked_for(monkeypatch):
     monkeypatch.setattr(
         catalog, "load", lambda target, load=catalog.load: Learned if "Learned" in target else load(target)
     )
-    assert "--frontend learned" in feature_plots.listen(tone(), RATE)[1]["learned"]
-    assert [panel.name for panel in feature_plots.listen(tone(), RATE, ["learned"])[0]] == ["learned"]
+    assert "--frontend learned" in feature_plots.panels_of(tone(), RATE)[1]["learned"]
+    assert [panel.name for panel in feature_plots.panels_of(tone(), RATE, ["learned"])[0]] == ["learned"]
 
 
 def Learned(sample_rate):  # noqa: N802 - stands for a class
@@ -93,7 +93,7 @@ def Learned(sample_rate):  # noqa: N802 - stands for a class
 @pytest.mark.parametrize("samples", [1, 100, 200_000])
 def test_clips_of_any_length_are_drawn(tmp_path, samples):
     x = np.resize(tone(), samples)
-    panels, _ = feature_plots.listen(x, RATE, ["logmel", "mfcc", "waveform"])
+    panels, _ = feature_plots.panels_of(x, RATE, ["logmel", "mfcc", "waveform"])
     feature_plots.save(feature_plots.figure(x, RATE, panels, "a $strange^ näme \udcff 音"), tmp_path / "a" / "x.png")
     assert imread(tmp_path / "a" / "x.png").ndim == 3
 
@@ -141,5 +141,5 @@ def test_a_picture_that_cannot_be_written_is_a_line_with_a_remedy(clip, tmp_path
 
 def test_long_files_are_refused(tmp_path, refused):
     path = tmp_path / "long.wav"
-    soundfile.write(path, np.zeros(int(4000 * (feature_plots.MOST_SECONDS + 1)), np.int16), 4000)
+    soundfile.write(path, np.zeros(int(4000 * (feature_plots.MAX_SECONDS + 1)), np.int16), 4000)
     assert "cut it to at most 120 s" in refused(path, "--out", tmp_path / "x.png")

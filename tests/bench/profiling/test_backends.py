@@ -33,7 +33,7 @@ MODELS = {
 
 
 def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
-    """Return a model with statistics and weights that are not as drawn, and clips of a second."""
+    """Return a model with changed statistics and weights, and clips of one second."""
     torch.manual_seed(0)
     frontend, arguments = MODELS.get(name, ("logmel", {}))
     model = build.sized(name, frontend, arguments | others, (RATE,), RATE, 5)
@@ -121,7 +121,7 @@ def test_int8_needs_clips(tmp_path) -> None:
 @pytest.mark.parametrize("name", ["compile", "onnxruntime", "int8"])
 def test_models_with_kernels_of_their_own_are_refused(name: str) -> None:
     model, clips = small("ltc")
-    with pytest.raises(ProfileError, match=r"the liquid layer of LTC has kernels of its own.*use eager"):
+    with pytest.raises(ProfileError, match=r"the liquid layer of LTC has its own kernels.*use eager"):
         measure.measure_latency(model, clips[:1], 1.0, backend_name=name)
 
 
@@ -197,7 +197,7 @@ def test_compile_says_that_it_is_switched_off(tmp_path, monkeypatch) -> None:
 def test_compile_needs_a_compiler(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     model, clips = small("swishnet")
-    with pytest.raises(ProfileError, match=r"no compiler here: install g\+\+"):
+    with pytest.raises(ProfileError, match=r"there is none: install g\+\+"):
         measure.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
 
 

@@ -39,7 +39,7 @@ def test_the_front_end_is_counted_apart() -> None:
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ways", [1, 2])
 def test_lstm_skip(layers: int, ways: int) -> None:
-    """Four gates of H units on the layer's input and its own state; layer n hears F + ways · H · n."""
+    """Four gates of H units on the layer's input and its own state; layer n has F + ways · H · n inputs."""
     f, h, t, c = 24, 10, 7, 5
     model = LSTMSkip(NoFrontend(), f, t, c, hidden=h, layers=layers, head_units=30, bidirectional=ways == 2)
     recurrent = sum(ways * 4 * h * (f + ways * h * n + h) for n in range(layers))

@@ -1,4 +1,4 @@
-"""Measurements in fresh processes: pinned, anew each, put together; batches; steps; timing a store again."""
+"""Measurements in new, pinned processes; their aggregate; batches; steps; timing a store again."""
 
 import os
 from dataclasses import replace

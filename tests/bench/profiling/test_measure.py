@@ -225,7 +225,7 @@ def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls:
     ("x", "device", "words"),
     [
         (torch.ones(2, 32), "cpu", "one clip"),
-        (torch.zeros(1, 32), "cpu", "zeros"),
+        (torch.zeros(1, 32), "cpu", "silent clip"),
         (torch.ones(1, 32), "cuda", "no GPU"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a fusion costs, worked by hand from two members."""
+"""Complexity and latency of a fusion, worked out by hand for two members."""
 
 from dataclasses import replace
 
@@ -23,14 +23,14 @@ def member(model, *latencies, **sizes):
 
 
 def test_sizes_add_up():
-    found = combined.size([member("cnn"), member("fc", parameters=10, macs=20, elementwise=7)])
+    found = combined.fusion_complexity([member("cnn"), member("fc", parameters=10, macs=20, elementwise=7)])
     assert found == Complexity(
         parameters=11, macs=22, frontend_macs=6, elementwise=7, bytes=8, clip_seconds=2.0
     )  # fmt: skip
 
 
 def test_latencies_one_after_another_and_side_by_side():
-    one, other = combined.latencies([member("cnn", QUICK), member("fc", SLOW)])
+    one, other = combined.fusion_latencies([member("cnn", QUICK), member("fc", SLOW)])
     assert (one.combined, other.combined) == ("sum", "parallel")
     assert (one.p50_ms, one.p90_ms, one.p99_ms) == (10.0, 16.0, 18.0)
     assert one.iqr_share == pytest.approx((0.05 * 4 + 0.15 * 6) / 10)
@@ -46,14 +46,14 @@ def test_latencies_one_after_another_and_side_by_side():
 def test_only_what_every_member_was_timed_in_adds_up():
     gpu = replace(QUICK, device="y", device_type="cuda")
     both = [member("cnn", QUICK, gpu), member("fc", gpu, SLOW)]
-    assert [(x.device_type, x.combined, x.p50_ms) for x in combined.latencies(both)] == [
+    assert [(x.device_type, x.combined, x.p50_ms) for x in combined.fusion_latencies(both)] == [
         ("cpu", "sum", 10.0), ("cpu", "parallel", 6.0), ("cuda", "sum", 8.0), ("cuda", "parallel", 4.0),
     ]  # fmt: skip
-    assert [x.device_type for x in combined.latencies([*both, member("ltc", SLOW)])] == ["cpu", "cpu"]
-    assert combined.latencies([member("cnn", QUICK), member("fc", replace(SLOW, threads=2))]) == ()
-    assert combined.latencies([member("cnn", QUICK), member("fc")]) == ()
+    assert [x.device_type for x in combined.fusion_latencies([*both, member("ltc", SLOW)])] == ["cpu", "cpu"]
+    assert combined.fusion_latencies([member("cnn", QUICK), member("fc", replace(SLOW, threads=2))]) == ()
+    assert combined.fusion_latencies([member("cnn", QUICK), member("fc")]) == ()
 
 
 def test_a_sum_has_a_99th_percentile_only_where_all_have_one():
-    one, _ = combined.latencies([member("cnn", QUICK), member("fc", replace(SLOW, p99_ms=None))])
+    one, _ = combined.fusion_latencies([member("cnn", QUICK), member("fc", replace(SLOW, p99_ms=None))])
     assert one.p99_ms is None

@@ -218,7 +218,7 @@ def test_the_mirror_gets_the_grades_that_the_page_shows(finished, tmp_path, monk
     assert [t.grade for t in sent[fused.key].latencies if t == rows[fused.key].cpu] == ["C"]
 
 
-def test_a_member_done_anew_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):
+def test_a_member_done_again_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):
     suite, source, _, _ = finished
     store = tmp_path / "runs"
     shutil.copytree(source, store)

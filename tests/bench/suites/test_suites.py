@@ -190,7 +190,7 @@ def test_every_two_or_more_members_are_combined(tmp_path):
         ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nrecipe = 3', "recipe is a table"),
         ('models = ["fcc"]\ndatasets = ["synthetic"]\n[model.fcc]\nmodel = "cnm"', "Did you mean 'cnn'"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\n[model.fc]\nmodel = "cnn"', "name of another model"),
-        ('models = ["fc", "b"]\ndatasets = ["synthetic"]\n[model.b]\nmodel = "fc"', "b is fc once more"),
+        ('models = ["fc", "b"]\ndatasets = ["synthetic"]\n[model.b]\nmodel = "fc"', "b is the same as fc"),
         ('models = ["fc", "cnn"]\ndatasets = ["synthetic"]\nmodel.fc.recipe.teacher = "cn"', "did you mean 'cnn'"),
         ('models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher = "fc"', "fc on synthetic needs its own result"),
         (
@@ -201,7 +201,10 @@ def test_every_two_or_more_members_are_combined(tmp_path):
             'models = ["fc"]\ndatasets = ["synthetic"]\nrecipe.teacher_temperature = 0',
             "teacher_temperature must be > 0",
         ),
-        ('models = ["fc", "cnn"]\ndatasets = ["audioset-embeddings"]\nmodel.fc.recipe.teacher = "cnn"', "has 0 runs"),
+        (
+            'models = ["fc", "cnn"]\ndatasets = ["audioset-embeddings"]\nmodel.fc.recipe.teacher = "cnn"',
+            "has 0 suitable runs",
+        ),
         ('models = ["cnn", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["cn"]', "mean 'cnn'"),
         ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = "fc"', "a list of names"),
         ('models = ["fc", "fusion-ds"]\ndatasets = ["synthetic"]\nmodel.fusion-ds.members = ["fc@1"]', "seeds, \\(0,"),

@@ -2,7 +2,7 @@ import torch
 
 from bench.records import Recipe
 from bench.training.augment import augment, mixup
-from bench.training.augment.features import colour, excerpt, mask, restyle, shift
+from bench.training.augment.features import channel_shift, freq_mixstyle, random_resized_crop, shift, spec_augment
 
 
 def test_shift_rolls_each_clip_by_its_own_amount():
@@ -17,11 +17,11 @@ def test_shift_rolls_each_clip_by_its_own_amount():
     assert set(by.int().tolist()) <= set(range(13))
 
 
-def test_an_excerpt_reads_each_clip_from_its_own_place_at_its_own_speed():
+def test_a_random_resized_crop_reads_each_clip_from_its_own_position_at_its_own_speed():
     torch.manual_seed(0)
     clips = torch.arange(100.0).expand(64, 3, 100)
-    assert torch.equal(excerpt(clips, 1.0, 0.0), clips)
-    pieces = excerpt(clips, 0.4, 0.25)
+    assert torch.equal(random_resized_crop(clips, 1.0, 0.0), clips)
+    pieces = random_resized_crop(clips, 0.4, 0.25)
     assert pieces.shape == (64, 3, 40)
     assert torch.equal(pieces[:, 0], pieces[:, 2])
     steps = pieces[:, 0].diff()
@@ -34,35 +34,35 @@ def test_an_excerpt_reads_each_clip_from_its_own_place_at_its_own_speed():
     assert pieces[even, 0, -1].max() > 95
 
 
-def test_an_excerpt_that_is_faster_than_its_clip_is_long_starts_again():
+def test_a_random_resized_crop_that_is_longer_than_its_clip_wraps_around():
     torch.manual_seed(1)
     clips = torch.arange(100.0).expand(64, 1, 100)
-    looped = excerpt(clips, 1.0, 0.5)
+    looped = random_resized_crop(clips, 1.0, 0.5)
     assert looped.shape == clips.shape
     fast = looped.diff().median(-1).values[:, 0] > 1.2
     assert (looped[fast, 0].diff() < 0).any(1).all()
     assert looped.max() <= 99
 
 
-def test_colour_adds_a_constant_to_each_channel_of_a_clip():
+def test_a_channel_shift_adds_a_constant_to_each_channel_of_a_clip():
     torch.manual_seed(0)
     clips = torch.randn(500, 2, 30) * torch.tensor([1.0, 10.0])[:, None]
-    added = colour(clips, 0.5) - clips
+    added = channel_shift(clips, 0.5) - clips
     assert torch.allclose(added, added[..., :1].expand_as(added), atol=1e-5)
     assert torch.allclose(added[..., 0].std(0), torch.tensor([0.5, 5.0]), rtol=0.1)
     assert abs(torch.corrcoef(added[..., 0].T)[0, 1]) < 0.15
 
 
-def test_restyle_moves_each_channels_mean_and_deviation_towards_another_clips():
+def test_freq_mixstyle_moves_each_channels_mean_and_deviation_towards_another_clips():
     torch.manual_seed(0)
     shape = torch.randn(1, 3, 200, dtype=torch.float64)
     shape = (shape - shape.mean(2, keepdim=True)) / shape.std(2, keepdim=True)
     mean, deviation = 10 * torch.randn(64, 3, 1, dtype=torch.float64), torch.rand(64, 3, 1, dtype=torch.float64) + 0.5
     clips = mean + deviation * shape
-    moved = restyle(clips, 0.5)
+    moved = freq_mixstyle(clips, 0.5)
     changed = (moved - clips).abs().amax((1, 2)) > 1e-3
     assert 0.2 < changed.float().mean() < 0.8
-    torch.testing.assert_close(restyle(clips, 0.0), clips)
+    torch.testing.assert_close(freq_mixstyle(clips, 0.0), clips)
     new_mean, new_deviation = moved.mean(2), moved.std(2)  # (B, F)
     torch.testing.assert_close((moved - new_mean[..., None]) / new_deviation[..., None], shape.expand_as(moved))
     for clip in changed.nonzero()[:, 0].tolist():  # one weight and one other clip explain all six numbers
@@ -80,14 +80,14 @@ def test_restyle_moves_each_channels_mean_and_deviation_towards_another_clips():
 def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():
     torch.manual_seed(0)
     clips = torch.randn(200, 16, 80)
-    hidden = mask(clips, time_masks=1, frequency_masks=0)
+    hidden = spec_augment(clips, time_masks=1, frequency_masks=0)
     changed = (hidden != clips).any(1)  # (B, T)
     assert changed.sum(1).max() <= 11
     assert changed.any(1).float().mean() > 0.8
     where = changed[0].nonzero()[:, 0]
     assert torch.equal(where, torch.arange(where[0], where[-1] + 1))
     assert torch.allclose(hidden[0, :, where[0]], clips[0].mean(1), atol=1e-6)
-    hidden = mask(clips, 0, 2)
+    hidden = spec_augment(clips, 0, 2)
     bands = (hidden != clips).any(2)
     assert torch.allclose(hidden[bands], clips.mean((1, 2))[bands.nonzero()[:, 0]][:, None].expand(-1, 80), atol=1e-6)
     assert bands.sum(1).max() <= 2 * 3

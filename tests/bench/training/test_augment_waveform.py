@@ -13,10 +13,17 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from bench.errors import RunError
-from bench.training.augment.chance import some
+from bench.training.augment.chance import replace_at_random
 from bench.training.augment.mixing import a_weighting, between_class, blended, levels, mixup
 from bench.training.augment.noise import Background, added, noise
-from bench.training.augment.speed import pitch_shift, played, speed, stretched, time_stretch, transposed
+from bench.training.augment.speed import (
+    pitch_shift,
+    random_pitch_shift,
+    random_speed,
+    random_time_stretch,
+    resample,
+    time_stretch,
+)
 from bench.training.augment.waveform import crop, gain, shift
 
 with warnings.catch_warnings():
@@ -38,11 +45,11 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "crop in place": lambda x: crop(x, 0.5, keep_length=True),
     "shift": lambda x: shift(x, 0.5),
     "gain": lambda x: gain(x, 6.0),
-    "speed": lambda x: speed(x, 0.2),
-    "time_stretch": lambda x: time_stretch(x, 0.2),
-    "pitch_shift": lambda x: pitch_shift(x, 3.0),
+    "speed": lambda x: random_speed(x, 0.2),
+    "time_stretch": lambda x: random_time_stretch(x, 0.2),
+    "pitch_shift": lambda x: random_pitch_shift(x, 3.0),
     "noise": lambda x: noise(x, 5.0, 20.0),
-    "some": lambda x: some(x, -x, 0.5),
+    "some": lambda x: replace_at_random(x, -x, 0.5),
     "between_class": lambda x: between_class(x, RATE, torch.eye(len(x), device=x.device))[0],
     "mixup": lambda x: mixup(x, torch.eye(len(x), device=x.device), 0.4)[0],
 }
@@ -161,10 +168,10 @@ def test_gain_is_within_its_bounds_and_never_clips() -> None:
 
 def test_speed_multiplies_the_frequency_of_a_tone() -> None:
     factors = column(0.5, 0.8, 1.0, 1.25, 2.0)
-    heard = played(tone(1000, clips=5), factors, torch.zeros(5, 1))
-    assert torch.allclose(pitch(heard), 1000 * factors[:, 0], atol=0.5)
+    changed = resample(tone(1000, clips=5), factors, torch.zeros(5, 1))
+    assert torch.allclose(pitch(changed), 1000 * factors[:, 0], atol=0.5)
     torch.manual_seed(0)
-    random = pitch(speed(tone(1000, clips=64), 0.2))
+    random = pitch(random_speed(tone(1000, clips=64), 0.2))
     assert 799 < random.min() < 830
     assert 1170 < random.max() < 1201
 
@@ -172,30 +179,30 @@ def test_speed_multiplies_the_frequency_of_a_tone() -> None:
 def test_speed_reads_between_the_samples_as_a_resampler_does() -> None:
     torch.manual_seed(0)
     clip = tone(torch.tensor([300.0]), 0.5) + tone(torch.tensor([3100.0]), 0.5)
-    heard = played(clip, column(1.25), torch.zeros(1, 1))[0, :6400]
+    changed = resample(clip, column(1.25), torch.zeros(1, 1))[0, :6400]
     reference = torch.from_numpy(resample_poly(clip[0].double().numpy(), 4, 5)).float()
-    assert torch.allclose(heard[200:-200], reference[200:-200], atol=0.01)
-    assert torch.allclose(played(clip, column(1.0), torch.zeros(1, 1)), clip, atol=1e-5)
-    later = played(clip, column(1.0), column(1000.0))
+    assert torch.allclose(changed[200:-200], reference[200:-200], atol=0.01)
+    assert torch.allclose(resample(clip, column(1.0), torch.zeros(1, 1)), clip, atol=1e-5)
+    later = resample(clip, column(1.0), column(1000.0))
     assert torch.allclose(later, clip.roll(-1000, 1), atol=1e-5)
 
 
 def test_what_a_faster_clip_cannot_hold_does_not_fold_back() -> None:
-    heard = played(tone(6000), column(1.6), torch.zeros(1, 1))  # 9,600 Hz of 8,000 Hz
-    assert heard.square().mean() < 1e-4 * tone(6000).square().mean()
+    changed = resample(tone(6000), column(1.6), torch.zeros(1, 1))  # 9,600 Hz of 8,000 Hz
+    assert changed.square().mean() < 1e-4 * tone(6000).square().mean()
 
 
 def test_a_slowed_clip_does_not_reach_its_end_and_a_fast_one_starts_again() -> None:
     torch.manual_seed(0)
     clip = torch.zeros(1, 4000)
     clip[0, 1000] = 1.0
-    twice = played(clip, column(2.0), torch.zeros(1, 1))[0]
+    twice = resample(clip, column(2.0), torch.zeros(1, 1))[0]
     assert [int(i) for i in (twice > 0.4).nonzero()[:, 0]] == [500, 2500]
     turn = torch.arange(4000) * 2 * math.pi / 4000
     parts = []
-    for part in (turn.sin(), turn.cos()):  # whose angle says which place is heard
+    for part in (turn.sin(), turn.cos()):  # their angle gives the position in the clip
         torch.manual_seed(1)
-        parts.append(speed(part.expand(64, -1), 0.5))
+        parts.append(random_speed(part.expand(64, -1), 0.5))
     place = torch.atan2(*parts) % (2 * math.pi) * 4000 / (2 * math.pi)
     slow = place.diff().median(1).values < 1
     assert 20 < slow.sum() < 44
@@ -206,11 +213,11 @@ def test_a_slowed_clip_does_not_reach_its_end_and_a_fast_one_starts_again() -> N
 
 def test_a_stretched_tone_keeps_its_pitch_and_its_level() -> None:
     rates = column(0.6, 0.8, 1.0, 1.25, 1.8)
-    heard = stretched(tone(1000, clips=5), rates, torch.zeros(5, 1))
+    changed = time_stretch(tone(1000, clips=5), rates, torch.zeros(5, 1))
     # within a clip: where it starts again its tone breaks off
-    assert torch.allclose(pitch(heard[:, :8000]), torch.tensor(1000.0), atol=1.0)
-    assert torch.allclose(heard[:, 2000:8000].square().mean(1), torch.tensor(0.125), rtol=0.01)
-    assert torch.allclose(heard[2], tone(1000)[0], atol=1e-4)
+    assert torch.allclose(pitch(changed[:, :8000]), torch.tensor(1000.0), atol=1.0)
+    assert torch.allclose(changed[:, 2000:8000].square().mean(1), torch.tensor(0.125), rtol=0.01)
+    assert torch.allclose(changed[2], tone(1000)[0], atol=1e-4)
 
 
 def test_a_stretch_moves_events_apart() -> None:
@@ -218,10 +225,10 @@ def test_a_stretch_moves_events_apart() -> None:
     for place in (4000, 8000):
         clip[0, place - 128 : place + 128] += torch.hann_window(256) * torch.sin(torch.arange(256.0))
     for rate in (0.8, 1.0, 1.25):
-        heard = stretched(clip, column(rate), torch.zeros(1, 1))[0]
+        changed = time_stretch(clip, column(rate), torch.zeros(1, 1))[0]
         early, late, end = (round(place / rate) for place in (2000, 6000, 10_000))
-        assert early + centre(heard[early:late]) == pytest.approx(4000 / rate, abs=512)  # within a hop
-        assert late + centre(heard[late:end]) == pytest.approx(8000 / rate, abs=512)
+        assert early + centre(changed[early:late]) == pytest.approx(4000 / rate, abs=512)  # within a hop
+        assert late + centre(changed[late:end]) == pytest.approx(8000 / rate, abs=512)
 
 
 @pytest.mark.parametrize("rate", [0.7, 1.3])
@@ -229,7 +236,7 @@ def test_a_stretch_sounds_like_librosas(rate: float) -> None:
     torch.manual_seed(0)
     clips = torch.randn(2, RATE) * torch.exp(-torch.arange(RATE) / 4000)
     reference = librosa.effects.time_stretch(clips.numpy(), rate=rate)
-    ours = stretched(clips, column(rate, rate), torch.zeros(2, 1), reference.shape[1]).numpy()
+    ours = time_stretch(clips, column(rate, rate), torch.zeros(2, 1), reference.shape[1]).numpy()
     inside = slice(0, int(ours.shape[1] * 0.9))  # ours starts again, librosa's ends
     features = (librosa.feature.spectral_centroid, librosa.feature.rms)
     for feature in features:
@@ -240,7 +247,7 @@ def test_a_stretch_sounds_like_librosas(rate: float) -> None:
 def test_a_clip_is_the_same_in_any_batch() -> None:
     torch.manual_seed(0)
     clips, factors, starts = torch.randn(7, 3000), torch.rand(7, 1) + 0.5, torch.rand(7, 1) * 100
-    for function in (played, stretched):
+    for function in (resample, time_stretch):
         together = function(clips, factors, starts)
         for i in range(7):
             alone = function(clips[i : i + 1], factors[i : i + 1], starts[i : i + 1])
@@ -249,18 +256,18 @@ def test_a_clip_is_the_same_in_any_batch() -> None:
 
 def test_a_pitch_shift_moves_a_tone_by_semitones_and_nothing_in_time() -> None:
     semitones = column(-4.0, -1.0, 0.0, 2.0, 7.0)
-    heard = transposed(tone(1000, clips=5), semitones, 7.0)
-    assert heard.shape == (5, RATE)
-    assert torch.allclose(pitch(heard[:, 1000:-1000]), 1000 * 2 ** (semitones[:, 0] / 12), atol=1.0)
+    changed = pitch_shift(tone(1000, clips=5), semitones, 7.0)
+    assert changed.shape == (5, RATE)
+    assert torch.allclose(pitch(changed[:, 1000:-1000]), 1000 * 2 ** (semitones[:, 0] / 12), atol=1.0)
     burst = tone(1000).clone()
     burst[:, :6000] = 0
     burst[:, 10_000:] = 0
-    for clip in transposed(burst.expand(5, -1), semitones, 7.0):
+    for clip in pitch_shift(burst.expand(5, -1), semitones, 7.0):
         loud = clip.abs().unfold(0, 256, 64).amax(1) > 0.2
         begin, end = (int(loud.nonzero()[i, 0]) * 64 + 128 for i in (0, -1))
         assert (begin, end) == (pytest.approx(6000, abs=900), pytest.approx(10_000, abs=900))
     torch.manual_seed(0)
-    random = pitch(pitch_shift(tone(1000, clips=64), 2.0))
+    random = pitch(random_pitch_shift(tone(1000, clips=64), 2.0))
     assert 1000 * 2 ** (-2 / 12) - 1 < random.min() < 910
     assert 1100 < random.max() < 1000 * 2 ** (2 / 12) + 1
 
@@ -271,7 +278,7 @@ def test_a_pitch_shift_is_as_bright_as_librosas() -> None:
     reference = librosa.effects.pitch_shift(clip.numpy(), sr=RATE, n_steps=3.0)
     ours, theirs = (
         librosa.feature.spectral_centroid(y=y, sr=RATE).mean()
-        for y in (transposed(clip, column(3.0), 3.0).numpy(), reference)
+        for y in (pitch_shift(clip, column(3.0), 3.0).numpy(), reference)
     )
     assert ours == pytest.approx(theirs, rel=0.02)
 
@@ -306,8 +313,8 @@ def test_background_takes_any_part_of_any_file_at_the_ratio(tmp_path: Path) -> N
     ratios = snr_db(clips, noisy)
     assert 4.99 <= ratios.min() < 5.5
     assert 14.5 < ratios.max() <= 15.01
-    heard, counts = pitch(noisy - clips).round().unique(return_counts=True)
-    assert set(heard.tolist()) == {500, 1000, 2000}
+    tones, counts = pitch(noisy - clips).round().unique(return_counts=True)
+    assert set(tones.tolist()) == {500, 1000, 2000}
     assert counts.min() > 60
     starts = (noisy - clips)[:, 0] / (noisy - clips).abs().amax(1)
     assert starts.std() > 0.5  # offsets differ: of a sine's phases, 0.71
@@ -365,8 +372,8 @@ def test_between_class_mixes_only_clips_of_different_classes() -> None:
     assert targets.min() >= 0
     assert not targets[:, 2].any()
     for i in range(5):
-        heard = {j for j in range(6) if mixed[i, j * 400 : (j + 1) * 400].any()}
-        assert heard == {i, 5}
+        parts = {j for j in range(6) if mixed[i, j * 400 : (j + 1) * 400].any()}
+        assert parts == {i, 5}
         r = targets[i, 0]
         assert torch.allclose(soft[i], r * taught[i] + (1 - r) * taught[5])
     assert targets[:, 0].unique().numel() == 6
@@ -400,8 +407,8 @@ def test_mixup_of_waveforms_mixes_targets_alike() -> None:
 def test_some_clips_are_left_alone() -> None:
     torch.manual_seed(0)
     clips = torch.ones(1000, 5)
-    changed = some(clips, -clips, 0.3)
+    changed = replace_at_random(clips, -clips, 0.3)
     assert torch.equal(changed, changed[:, :1].expand_as(changed))
     assert (changed[:, 0] < 0).float().mean().item() == pytest.approx(0.3, abs=0.05)
-    assert torch.equal(some(clips, -clips, 0.0), clips)
-    assert torch.equal(some(clips, -clips, 1.0), -clips)
+    assert torch.equal(replace_at_random(clips, -clips, 0.0), clips)
+    assert torch.equal(replace_at_random(clips, -clips, 1.0), -clips)

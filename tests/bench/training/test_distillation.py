@@ -39,7 +39,7 @@ recipe = {teacher = "swishnet", teacher_temperature = 4.0}
 
 
 class Fixed(AudioModel):
-    """Logits that are parameters, whatever it hears."""
+    """Logits that are parameters and do not depend on the input."""
 
     def __init__(self, logits):
         super().__init__(torch.nn.Identity(), 1, 1, len(logits))
@@ -221,11 +221,11 @@ def test_a_fusion_may_teach(taught):
         assert np.allclose(found, saved["logits"], atol=1e-4)
 
 
-def test_a_teacher_that_may_have_heard_the_test_clips_is_refused(taught):
+def test_a_teacher_that_may_have_trained_on_the_test_clips_is_refused(taught):
     teacher, plain, _, store, data = taught
     for change in ({"fold": 1}, {"data": {"clips_per_class": 20}}, {"dataset": "synthetic-tags"}):
         student = replace(plain, **{"recipe": Recipe(teacher=teacher.key)} | change)
-        with pytest.raises(RunError, match="same split, so this run's test clips may have been its lessons"):
+        with pytest.raises(RunError, match="another split, so its training clips may include this run's test clips"):
             build.teacher(student, store, data)
 
 
@@ -244,7 +244,7 @@ def test_a_teacher_of_other_classes_or_without_weights_is_refused(taught, tmp_pa
 def test_a_member_that_cannot_be_fused_is_refused(taught):
     teacher, plain, fused, store, data = taught
     nested = replace(fused, arguments={"members": [fused.key, plain.key]})
-    with pytest.raises(RunError, match=f"{fused.key} is a fusion itself: name that one's members instead"):
+    with pytest.raises(RunError, match=f"{fused.key} is a fusion itself: name its members instead"):
         evaluate.fuse(nested, store, data)
     other = build.dataset(replace(plain, fold=1), store.root, None)
     other.setup()

@@ -1,4 +1,4 @@
-"""What a recipe does to waveforms before the front-end hears them."""
+"""The waveform augmentations of a recipe, applied before the front-end."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,19 +7,19 @@ from torch import Tensor
 
 from bench.records import Recipe
 from bench.training.augment import noise, speed, waveform
-from bench.training.augment.chance import some
+from bench.training.augment.chance import replace_at_random
 
 
-class Heard:
+class WaveformAugmentation:
     """Shift, crop, speed, tempo, pitch, gain, noise and background, in this order: `(B, S)` to `(B, S)`.
 
     Args:
-        recipe: says how much of each.
+        recipe: sets the strength of each.
         sample_rate: in hertz.
-        data_dir: folder under which the recipe's background is.
+        data_dir: folder that contains the recipe's background folder.
 
     Raises:
-        RunError: the background's folder is not there, or cannot be used.
+        RunError: the background's folder is missing or cannot be used.
     """
 
     def __init__(self, recipe: Recipe, sample_rate: int, data_dir: Path) -> None:
@@ -31,24 +31,24 @@ class Heard:
         if r.waveform_crop < 1:
             self.steps.append(lambda x: waveform.crop(x, r.waveform_crop, keep_length=True))
         if r.speed > 0:
-            self.steps.append(lambda x: self._some(x, speed.speed(x, r.speed)))
+            self.steps.append(lambda x: self._replace(x, speed.random_speed(x, r.speed)))
         if r.tempo > 0:
-            self.steps.append(lambda x: self._some(x, speed.time_stretch(x, r.tempo)))
+            self.steps.append(lambda x: self._replace(x, speed.random_time_stretch(x, r.tempo)))
         if r.pitch_semitones > 0:
-            self.steps.append(lambda x: self._some(x, speed.pitch_shift(x, r.pitch_semitones)))
+            self.steps.append(lambda x: self._replace(x, speed.random_pitch_shift(x, r.pitch_semitones)))
         if r.gain_db > 0:
             self.steps.append(lambda x: waveform.gain(x, r.gain_db))
         if snr := r.noise_snr_db:
-            self.steps.append(lambda x: self._some(x, noise.noise(x, *snr)))
+            self.steps.append(lambda x: self._replace(x, noise.noise(x, *snr)))
         if r.background is not None:
             background = noise.Background(data_dir / r.background, sample_rate)
-            self.steps.append(lambda x: self._some(x, background(x, *r.background_snr_db)))
+            self.steps.append(lambda x: self._replace(x, background(x, *r.background_snr_db)))
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Change a batch of waveforms."""
+        """Augment a batch of waveforms."""
         for step in self.steps:
             x = step(x)
         return x
 
-    def _some(self, clips: Tensor, changed: Tensor) -> Tensor:
-        return some(clips, changed, self.share) if self.share < 1 else changed
+    def _replace(self, clips: Tensor, changed: Tensor) -> Tensor:
+        return replace_at_random(clips, changed, self.share) if self.share < 1 else changed
