@@ -175,7 +175,7 @@ def test_imagenet_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypat
         server.files.clear()
         with pytest.raises(ModelError, match=r"cannot fetch http.*404.*put the file into"):
             build()
-    with pytest.raises(ModelError, match=r"are there for alpha 0.25, 0.5, 0.75, 1.0, not 0.3"):
+    with pytest.raises(ModelError, match=r"exist for alpha 0.25, 0.5, 0.75, 1.0, not 0.3"):
         MobileNet(NoFrontend(), 64, 50, 3, alpha=0.3, weights="imagenet")
 
 
