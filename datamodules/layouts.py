@@ -1,4 +1,4 @@
-"""What has to lie in the folder of each dataset.
+"""Files that the folder of each dataset must contain.
 
 The functions say in one line what is missing under a dataset's folder and how to get it, or return None where nothing
 is missing. They open no file and need no torch, so that a program can ask for all datasets at once and get an answer

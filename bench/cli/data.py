@@ -134,7 +134,7 @@ def data_verify(
         typer.Option(help="Manifest to hold the clips against. [default: a file of the user's data folder]"),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Write the manifest anew: the data changed on purpose.")
+        bool, typer.Option("--accept", help="Write a new manifest, because the data were changed on purpose.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -151,7 +151,7 @@ def _device(asked: Device) -> DeviceName:
 def _untrained(
     asked: tuple[str, int, float | None, int, str | None, str | None], device: DeviceName, threads: int, tier: "Tier"
 ) -> "LatencyTarget":
-    """Return a model with weights as drawn, and noise for clips."""
+    """Return a model with fresh random weights, and noise as its clips."""
     import torch
 
     from bench.profiling import isolated

@@ -1,4 +1,4 @@
-"""What the commands of several files share: the consoles, how options are parsed, options, and where the data is."""
+"""Parts that several commands share: the consoles, how options are parsed, options, and where the data is."""
 
 import json
 import textwrap

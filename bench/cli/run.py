@@ -53,7 +53,7 @@ def run(
     wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
     time_again: Annotated[
-        bool, typer.Option("--time-again", help="Train nothing; time anew the runs that are done.")
+        bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,

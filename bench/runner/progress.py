@@ -1,4 +1,4 @@
-"""What a suite, a download or a measurement shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a suite, a download or a measurement: a bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class _Pace:
 
 
 class Progress:
-    """What is done, what is being done now, and the time left.
+    """Progress of a suite: finished and running runs, and the time left.
 
     Runs are counted first, and then their timings: trainings share the machine, a timing has it alone.
 
@@ -287,7 +287,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class Bytes:
-    """What is being downloaded, verified or unpacked, how many bytes of it, how fast, and the time left.
+    """Progress of a download, a check or an unpacking: bytes done, speed, and the time left.
 
     Args:
         console: where to write.
