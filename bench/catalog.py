@@ -157,7 +157,7 @@ MODELS = {
     ),
     "wavegram-logmel-cnn": Model(
         target="models.panns:WavegramLogmelCNN",
-        line="PANNs, CNN14 on a learned spectrogram beside the log-mel",
+        line="PANNs, CNN14 on a learned spectrogram and the log-mel",
         frontend="waveform",
     ),
 }

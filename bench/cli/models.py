@@ -104,7 +104,7 @@ def features(
 
 @app.command("complexity-page")
 def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
-    """Count the models of the papers' complexity tables again and draw `complexity.md` beside the tables."""
+    """Count the models of the papers' complexity tables again and draw `complexity.md` next to the tables."""
     from bench.cli import sizes
     from bench.leaderboard import files
 

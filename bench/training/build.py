@@ -55,11 +55,14 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     target: type[AudioDataModule] = catalog.load(entry.target)
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
     if entry.folder is not None:
-        if problem := catalog.why_absent(run.dataset, data_dir, run.data):
-            raise DatasetMissing(problem)
         given["root"] = data_dir / entry.folder
     built = target(**given, **run.data)
     built.workers = loaders
+    if entry.folder is not None:
+        try:
+            built.checked_root()  # `setup` does not look again
+        except DatasetMissing as error:
+            raise DatasetMissing(catalog.why_absent(run.dataset, data_dir, run.data) or str(error)) from error
     return built
 
 
