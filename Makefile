@@ -1,4 +1,5 @@
-# `make bench` sets up and runs the main job; `make test` sets up and runs the tests; `make lint` runs the linters.
+# `make bench` sets up and runs the main job; `make test` sets up and runs the tests, `make test-fast`
+# those that start no process and take no second; `make lint` runs the linters.
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -6,18 +7,26 @@ unexport PYTHONDONTWRITEBYTECODE
 # one thread per process unless told: two busy processes with two threads each are slower on two cores
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: bench test lint clean
+# a file's tests share what they set up; files come in the order of tests/conftest.py, the longest first
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: bench test test-fast lint clean
 bench: .venv/installed
 	$(BIN)/bench run --suite all
 
 test: .venv/installed-dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(PYTEST)
+
+test-fast: .venv/installed-dev
+	$(PYTEST) -m "not process and not slow"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/deptry . --extend-exclude "tests|benchmarks" --optional-dependencies-dev-groups dev
 	$(BIN)/bench leaderboard --check --readme README.md
 
 .venv/installed: pyproject.toml constraints.txt

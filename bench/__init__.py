@@ -1,3 +1,68 @@
-"""The harness: suites are expanded to runs, runs become records, records become leaderboards."""
+"""A benchmark of audio classifiers: suites are expanded to runs, runs become records, records become leaderboards.
 
-__version__ = "0.1.0"
+    import bench
+
+    results = bench.run("smoke")
+    results.to_dataframe()  # one row per run
+    for board in bench.leaderboard(results):
+        print(board.name, board.rows[0].label)
+
+Importing this package is quick: what stands behind a name is imported when the name is first used.
+"""
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api import (
+        Results,
+        create_datamodule,
+        create_model,
+        leaderboard,
+        load_results,
+        load_suite,
+        run,
+    )
+    from bench.errors import BenchError
+
+__version__ = "0.2.0"
+__all__ = [
+    "BenchError",
+    "Results",
+    "__version__",
+    "create_datamodule",
+    "create_model",
+    "leaderboard",
+    "load_results",
+    "load_suite",
+    "run",
+]
+
+DISTRIBUTION = "audio-classification-bench"
+"""Name of the installed package that this package belongs to."""
+
+_MODULES = {
+    "BenchError": "bench.errors",
+    "Results": "bench.api",
+    "create_datamodule": "bench.api",
+    "create_model": "bench.api",
+    "load_results": "bench.api",
+    "load_suite": "bench.api",
+    "run": "bench.api",
+}
+
+logging.getLogger("bench").addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    """Import what stands behind a public name. The package `bench.leaderboard` is itself callable."""
+    if name == "leaderboard":
+        return importlib.import_module("bench.leaderboard")
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
+    raise AttributeError(f"module 'bench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

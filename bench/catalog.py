@@ -3,8 +3,9 @@
 import difflib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bench.errors import SuiteError
@@ -32,6 +33,22 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """A fusion's entry: a rule that combines the results of trained models; suites name it among their models.
+
+    Attributes:
+        target: "module:function" of the rule, which maps log-probabilities of N members `(N, B, C)` to fused ones
+            `(B, C)` and the members' conflict `(B,)`.
+        line: what it is.
+        weighted: whether the rule takes `weights`, one of each member, which are fitted on validation clips.
+    """
+
+    target: str
+    line: str
+    weighted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Frontend:
     """A front-end's entry: "module:Class", what it is, and the constructor arguments that this name stands for."""
 
@@ -51,6 +68,7 @@ class Dataset:
         folds: number of official folds; for a user's own clips, what "all" stands for.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
+        find: "module:function", the class's `find` without importing torch; None asks the class.
     """
 
     target: str
@@ -59,6 +77,7 @@ class Dataset:
     folds: int
     task: str = "single"
     kind: str = "waveform"
+    find: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,40 +160,22 @@ MODELS = {
         line="PANNs, CNN14 on a learned spectrogram beside the log-mel",
         frontend="waveform",
     ),
-    "fusion-average": Model(
-        target="models.fusion:weighted_average",
-        line="members' probabilities, weighted average",
-        frontend="none",
-        arguments={"method": "weighted-average"},
-        embeddings=True,
+}
+
+FUSIONS = {
+    "fusion-average": Fusion(
+        target="models.fusion:weighted_average", line="members' probabilities, weighted average", weighted=True
     ),
-    "fusion-ds": Model(
-        target="models.fusion:dempster_shafer",
-        line="members combined by Dempster's rule",
-        frontend="none",
-        arguments={"method": "dempster-shafer"},
-        embeddings=True,
+    "fusion-ds": Fusion(target="models.fusion:dempster_shafer", line="members combined by Dempster's rule"),
+    "fusion-murphy": Fusion(
+        target="models.fusion:murphy", line="members averaged, then combined with themselves by Dempster's rule"
     ),
-    "fusion-murphy": Model(
-        target="models.fusion:murphy",
-        line="members averaged, then combined with themselves by Dempster's rule",
-        frontend="none",
-        arguments={"method": "murphy"},
-        embeddings=True,
+    "fusion-deng": Fusion(
+        target="models.fusion:deng", line="as fusion-murphy, members far from the others weighing little"
     ),
-    "fusion-deng": Model(
-        target="models.fusion:deng",
-        line="as fusion-murphy, members far from the others weighing little",
-        frontend="none",
-        arguments={"method": "deng"},
-        embeddings=True,
-    ),
-    "fusion-ids": Model(
+    "fusion-ids": Fusion(
         target="models.fusion:improved_dempster_shafer",
         line="members weighted by distance and purity, then Dempster's rule",
-        frontend="none",
-        arguments={"method": "improved-dempster-shafer"},
-        embeddings=True,
     ),
 }
 
@@ -215,6 +216,10 @@ FRONTENDS = {
         line="log-mel spectrogram of PANNs: as logmel, with a frame on the clip's end",
         arguments={"closing_frame": True},
     ),
+    "logmel-torchlibrosa": Frontend(
+        target="models.frontends.torchlibrosa:TorchlibrosaLogMel",
+        line="as logmel-panns, by torchlibrosa's own modules, for PANNs' checkpoints",
+    ),
     "vggish-like": Frontend(  # logmel-1s by the name of what it stands for; models keep the older name, and their keys
         target="models.frontends.logmel:PooledLogMel",
         line="as logmel-1s: in the place of VGGish, 128 values a second in about [0, 1]",
@@ -250,40 +255,61 @@ DATASETS = {
         folds=5,
         task="multi",
     ),
-    "esc10": Dataset(target="datamodules.esc50:ESC10", line="ESC-10: 400 clips, 10 classes", folder="esc10", folds=5),
-    "esc50": Dataset(target="datamodules.esc50:ESC50", line="ESC-50: 2,000 clips, 50 classes", folder="esc50", folds=5),
+    "esc10": Dataset(
+        target="datamodules.esc50:ESC10",
+        line="ESC-10: 400 clips, 10 classes",
+        folder="esc10",
+        folds=5,
+        find="datamodules.layouts:esc50",
+    ),
+    "esc50": Dataset(
+        target="datamodules.esc50:ESC50",
+        line="ESC-50: 2,000 clips, 50 classes",
+        folder="esc50",
+        folds=5,
+        find="datamodules.layouts:esc50",
+    ),
     "urbansound8k": Dataset(
         target="datamodules.urbansound8k:UrbanSound8K",
         line="UrbanSound8K: 8,732 clips, 10 classes",
         folder="urbansound8k",
         folds=10,
+        find="datamodules.layouts:urbansound8k",
     ),
     "ravdess": Dataset(
         target="datamodules.ravdess:RAVDESS",
         line="RAVDESS speech: 1,440 clips, 8 emotions, split by actor",
         folder="ravdess",
         folds=4,
+        find="datamodules.layouts:ravdess",
     ),
     "musan": Dataset(
-        target="datamodules.musan:MUSAN", line="MUSAN: pieces of music, speech and noise", folder="musan", folds=1
+        target="datamodules.musan:MUSAN",
+        line="MUSAN: pieces of music, speech and noise",
+        folder="musan",
+        folds=1,
+        find="datamodules.layouts:musan",
     ),
     "gtzan-music-speech": Dataset(
         target="datamodules.gtzan:GTZANMusicSpeech",
         line="GTZAN's music and speech: pieces of 128 tracks",
         folder="gtzan_music_speech",
         folds=1,
+        find="datamodules.layouts:gtzan_music_speech",
     ),
     "vggsound": Dataset(
         target="datamodules.vggsound:VGGSound",
         line="VGGSound: YouTube clips, 309 classes, a folder or tar shards",
         folder="vggsound",
         folds=1,
+        find="datamodules.layouts:vggsound",
     ),
     "audioset": Dataset(
         target="datamodules.audioset:AudioSet",
         line="AudioSet's audio, balanced or full to eval, 527 labels, a folder or tar shards",
         folder="audioset",
         folds=1,
+        find="datamodules.layouts:audioset",
         task="multi",
     ),
     "audioset-embeddings": Dataset(
@@ -291,6 +317,7 @@ DATASETS = {
         line="AudioSet's VGGish features, balanced train to eval, 527 labels",
         folder="audioset_vggish",
         folds=1,
+        find="datamodules.layouts:audioset_embeddings",
         task="multi",
         kind="embedding",
     ),
@@ -347,8 +374,8 @@ PRIMARY = {"single": "accuracy", "multi": "mAP"}
 _RANN = re.compile(r"rann-(\d+)x(\d+)-(\d+)")
 
 
-def model(name: str) -> Model:
-    """Return a model's entry; `rann-8x4-6` stands for t_c = 8, t_m = 4, W = 6."""
+def system(name: str) -> Model | Fusion:
+    """Return the entry of a model or of a fusion; `rann-8x4-6` stands for t_c = 8, t_m = 4, W = 6."""
     if match := _RANN.fullmatch(name):
         t_c, t_m, width = map(int, match.groups())
         entry = MODELS["rann"]
@@ -358,7 +385,25 @@ def model(name: str) -> Model:
             frontend=entry.frontend,
             arguments={"t_c": t_c, "t_m": t_m, "width": width},
         )
-    return find(MODELS, name, "model")
+    everything: Mapping[str, Model | Fusion] = {**MODELS, **FUSIONS}
+    return find(everything, name, "model")
+
+
+def model(name: str) -> Model:
+    """Return a model's entry.
+
+    Raises:
+        SuiteError: there is no such name, or it is a fusion's.
+    """
+    entry = system(name)
+    if isinstance(entry, Fusion):
+        raise SuiteError(f"{name} combines the results of trained models and is no model itself: name a model")
+    return entry
+
+
+def fusion(name: str) -> Fusion:
+    """Return a fusion's entry."""
+    return find(FUSIONS, name, "fusion")
 
 
 def frontend(name: str) -> Frontend:
@@ -371,6 +416,45 @@ def dataset(name: str) -> Dataset:
     return find(DATASETS, name, "dataset")
 
 
+def missing(name: str, data_dir: Path) -> str | None:
+    """Say in one line what of a dataset is missing under the data directory; None where nothing is.
+
+    Everything that wants to know whether a dataset is on disk asks this function. Nothing is missing of a dataset
+    without a folder of its own.
+    """
+    entry = dataset(name)
+    if entry.folder is None:
+        return None
+    look: Callable[[Path], str | None] = load(entry.find) if entry.find else load(entry.target).find
+    return look(data_dir / entry.folder)
+
+
+def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str | None:
+    """Say why a run cannot read its dataset and what to do, as far as that is known without reading it; else None.
+
+    Args:
+        name: of the dataset.
+        data_dir: the folder with one folder per dataset.
+        arguments: the dataset's own, in which a user's clips have their place.
+    """
+    folder = dataset(name).folder
+    if folder is None:
+        given = [Path(arguments[key]).expanduser() for key in ("root", "csv") if arguments.get(key)]
+        absent = [str(path) for path in given if not path.exists()]
+        return f"dataset {name}: missing {' and '.join(absent)}: correct [dataset.{name}]" if absent else None
+    problem = missing(name, data_dir)
+    return problem and (
+        f"dataset {name} is not in {data_dir / folder}: {problem}. Put it there, or name the folder that holds "
+        f"{folder}/ with --data-dir or BENCH_DATA"
+    )
+
+
+def on_disk(name: str, data_dir: Path) -> bool:
+    """Whether nothing of a dataset is missing; quick also for a dataset without `find` whose folder does not exist."""
+    folder = dataset(name).folder
+    return folder is None or ((data_dir / folder).is_dir() and missing(name, data_dir) is None)
+
+
 def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     """Return `table[name]`.
 
@@ -380,9 +464,23 @@ def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:
     try:
         return table[name]
     except KeyError:
-        near = difflib.get_close_matches(name, table, n=1)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        near = nearest(name, table)
+        hint = f"Did you mean {near!r}? " if near else ""
         raise SuiteError(f"no {what} is called {name!r}. {hint}There are: {', '.join(table)}.") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like a misspelt one, or None if none is similar.
+
+    Case, hyphens, underscores, dots and spaces do not count: "CNN_14" is nearest to "cnn14".
+    """
+    plain = {_plain(each): each for each in reversed(list(known))}  # of equal ones, the first
+    found = difflib.get_close_matches(_plain(name), plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name).casefold()
 
 
 def load(target: str) -> Any:

@@ -16,14 +16,15 @@ from typing import Literal
 
 import torch
 
+from datamodules import layouts
 from datamodules.audio import AudioSource
 from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
-from datamodules.clips.audioset_lists import LABELS, OFFICIAL, SOURCE, ListedSegment, class_names, segments
+from datamodules.clips.audioset_lists import LABELS, OFFICIAL, ListedSegment, class_names, segments
 from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import AudioFile, Listing
 
-PARTS = {"balanced": ("balanced_train", "eval"), "full": ("balanced_train", "unbalanced_train", "eval")}
+PARTS = {"balanced": layouts.AUDIOSET_BALANCED, "full": ("balanced_train", "unbalanced_train", "eval")}
 
 
 class AudioSet(WaveformDataModule):
@@ -68,12 +69,7 @@ class AudioSet(WaveformDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the labels, the lists of the balanced and the evaluation part, and for audio."""
-        wanted = [LABELS, *(f"{part}_segments.csv" for part in PARTS["balanced"])]
-        absent = [name for name in wanted if not _table(root, name).is_file()]
-        problems = [f"missing {', '.join(absent)} in {root}: fetch from {SOURCE}"] if absent else []
-        if problem := youtube.missing(root):
-            problems.append(problem)
-        return "; ".join(problems) or None
+        return layouts.audioset(root)
 
     def listing(self) -> Listing:
         """Find the clips on disk."""
@@ -91,10 +87,12 @@ class AudioSet(WaveformDataModule):
     def _listed(self) -> tuple[Path, list[tuple[ListedSegment, str]]]:
         """Return the root, and each listed segment with its part; set `classes`."""
         root = self.checked_root()
-        names = class_names(_table(root, LABELS))
+        names = class_names(layouts.audioset_table(root, LABELS))
         self.classes = tuple(names.values())
         return root, [
-            (segment, part) for part in self.parts for segment in segments(_table(root, f"{part}_segments.csv"), names)
+            (segment, part)
+            for part in self.parts
+            for segment in segments(layouts.audioset_table(root, f"{part}_segments.csv"), names)
         ]
 
     def read(self) -> Splits:
@@ -126,8 +124,3 @@ class AudioSet(WaveformDataModule):
         unlisted = [f"{found.unlisted} audio files that no list names left out"] if found.unlisted else []
         self.note = "; ".join([f"coverage {here} segments", *notes, *unlisted])
         return splits
-
-
-def _table(root: Path, name: str) -> Path:
-    here = root / name
-    return here if here.is_file() else root / "metadata" / name

@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from datamodules import layouts
 from datamodules.base import AudioDataModule, DataError, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import EmbeddingClips, state
-from datamodules.clips.audioset_lists import LABELS, SOURCE, class_names
+from datamodules.clips.audioset_lists import LABELS, class_names
 from datamodules.clips.folds import drop_leaks
 from datamodules.clips.youtube import is_validation
 from datamodules.listing import refuse
 from datamodules.tables.tfrecord import WIDTH, records, segment
 
 FRAMES = 10
-OFFICIAL = {"bal_train": 22_160, "eval": 20_371}
+OFFICIAL = dict(zip(layouts.AUDIOSET_EMBEDDINGS, (22_160, 20_371), strict=True))
 _CODE_VERSION = 1
 
 
@@ -46,12 +47,7 @@ class AudioSetEmbeddings(AudioDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the label table and for records of both parts."""
-        if not (root / LABELS).is_file():
-            return f"missing {root / LABELS}: fetch it from {SOURCE}"
-        for part in OFFICIAL:
-            if next((root / "audioset_v1_embeddings" / part).glob("*.tfrecord"), None) is None:
-                return f"missing {root}/audioset_v1_embeddings/{part}/*.tfrecord: fetch features.tar.gz from {SOURCE}"
-        return None
+        return layouts.audioset_embeddings(root)
 
     def read(self) -> Splits:
         """Read both parts, take validation from training, and leave out clips that a later part also has."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 
+from datamodules import layouts
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.folds import rotated
 from datamodules.clips.waveform_data import WaveformDataModule
@@ -17,7 +18,7 @@ from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, rows
 
 COLUMNS = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
-SOURCE = "https://github.com/karolpiczak/ESC-50"
+SOURCE = layouts.ESC50_SOURCE
 
 
 class ESC50(WaveformDataModule):
@@ -35,9 +36,7 @@ class ESC50(WaveformDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the table and the audio folder."""
-        wanted = (root / "meta" / "esc50.csv", root / "audio")
-        missing = [str(path) for path in wanted if not path.exists()]
-        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+        return layouts.esc50(root)
 
     def listing(self) -> Listing:
         """Read the table."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.audio import AudioError, AudioSource, length
+from datamodules.audio import ENDINGS, AudioError, AudioSource, length
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import silent
 from datamodules.clips.folds import grouped_folds, rotate, rotated
@@ -17,7 +17,6 @@ from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import inside, rows, safe
 
-ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
 MAX_DEFAULT_SECONDS = 10.0
 DEFAULT_FOLDS = 5
 FOLD_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed

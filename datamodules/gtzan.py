@@ -10,11 +10,9 @@ the 25 % is for validation. The division is by file; `acomic` and `acomic2` coun
 
 from pathlib import Path
 
+from datamodules import layouts
 from datamodules.audio.preparation import Samples, cut_silence, equalise_loudness, log_mmse
 from datamodules.clips.segments import Recording, SegmentedRecordings, files_of
-
-FOLDERS = {"music": "music_wav", "speech": "speech_wav"}
-SOURCE = "music_speech.tar.gz of https://marsyas.info/downloads/datasets.html"
 
 
 class GTZANMusicSpeech(SegmentedRecordings):
@@ -32,8 +30,7 @@ class GTZANMusicSpeech(SegmentedRecordings):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the two folders."""
-        missing = [str(path) for path in (_base(root) / name for name in FOLDERS.values()) if not path.is_dir()]
-        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+        return layouts.gtzan_music_speech(root)
 
     @staticmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
@@ -46,10 +43,10 @@ class GTZANMusicSpeech(SegmentedRecordings):
 
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
         """List the wav files of each class."""
-        base = _base(root)
+        base = layouts.gtzan_base(root)
         found: list[Recording] = []
         left_out = 0
-        for label, folder in FOLDERS.items():
+        for label, folder in layouts.GTZAN_FOLDERS.items():
             files, others = files_of(base, base / folder, ())
             left_out += others
             stems = {path.stem for _, path in files}
@@ -58,8 +55,3 @@ class GTZANMusicSpeech(SegmentedRecordings):
                 group = plain if plain in stems else path.stem
                 found.append(Recording(name, path, label, f"{label}/{group}"))
         return found, [f"{left_out} entries that are no wav files left out"] if left_out else []
-
-
-def _base(root: Path) -> Path:
-    """Return the folder that holds both class folders."""
-    return root / "music_speech" if (root / "music_speech").is_dir() else root

@@ -16,12 +16,12 @@ files at random, 65/10/25 % of each class. Here files of one source stay togethe
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from datamodules import layouts
 from datamodules.audio.preparation import Samples, cut_silence, equalise_loudness
 from datamodules.base import DataError
 from datamodules.clips.segments import Recording, SegmentedRecordings, files_of
 from datamodules.tables.csv_table import rows
 
-SOURCE = "https://www.openslr.org/17"
 NO_CLIPS = ("ANNOTATIONS", "LICENSE", "README", "README.md")
 
 
@@ -40,8 +40,7 @@ class MUSAN(SegmentedRecordings):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for a folder of each class."""
-        missing = [str(path) for path in (_base(root) / label for label in cls.official) if not path.is_dir()]
-        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+        return layouts.musan(root)
 
     @staticmethod
     def prepare(waveform: Samples, sample_rate: int) -> Samples:
@@ -51,7 +50,7 @@ class MUSAN(SegmentedRecordings):
 
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
         """List the wav files of each class, with their sources as far as they are known."""
-        base = _base(root)
+        base = layouts.musan_base(root)
         listed = _indexed(base) if (base.parent / "index.csv").is_file() else None
         artists = _artists(base / "music") if listed is None else {}
         found: list[Recording] = []
@@ -74,11 +73,6 @@ class MUSAN(SegmentedRecordings):
         if left_out:
             remarks.append(f"{left_out} entries that are no wav files left out")
         return found, remarks
-
-
-def _base(root: Path) -> Path:
-    """Return the folder that holds the classes."""
-    return root / "musan" if (root / "musan").is_dir() else root
 
 
 def _indexed(base: Path) -> dict[str, tuple[int, str, str]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from datamodules import layouts
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.folds import rotated
 from datamodules.clips.waveform_data import WaveformDataModule
@@ -25,7 +26,7 @@ from datamodules.tables.csv_table import inside, safe
 CLASSES = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")  # 01 to 08
 ACTORS = 24
 CLIPS_PER_ACTOR = 60  # 2 statements x 2 repetitions x (7 emotions x 2 intensities + neutral)
-SOURCE = "https://zenodo.org/records/1188976"
+SOURCE = layouts.RAVDESS_SOURCE
 
 AUDIO_ONLY, SPEECH = 3, 1
 _ENDINGS = ("wav", "flac", "mp4")
@@ -52,9 +53,7 @@ class RAVDESS(WaveformDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for any actor's folder."""
-        if next(root.glob("Actor_[0-9][0-9]"), None) is None:
-            return f"missing {root / 'Actor_01'} and so on: unpack Audio_Speech_Actors_01-24.zip of {SOURCE} there"
-        return None
+        return layouts.ravdess(root)
 
     def listing(self) -> Listing:
         """Read the names of the speech that is here."""

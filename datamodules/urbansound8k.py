@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from datamodules import layouts
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.folds import drop_leaks, rotate
 from datamodules.clips.waveform_data import WaveformDataModule
@@ -27,7 +28,7 @@ CLASSES = (
     "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling",
     "engine_idling", "gun_shot", "jackhammer", "siren", "street_music",
 )  # fmt: skip
-SOURCE = "https://zenodo.org/records/1203745"
+SOURCE = layouts.URBANSOUND8K_SOURCE
 _NAME = re.compile(r"(\d+)-(\d+)-\d+-\d+\.wav", re.ASCII)  # fsID-classID-occurrence-slice
 
 
@@ -52,9 +53,7 @@ class UrbanSound8K(WaveformDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the table and the audio folder."""
-        wanted = (root / "metadata" / "UrbanSound8K.csv", root / "audio")
-        missing = [str(path) for path in wanted if not path.exists()]
-        return f"missing {' and '.join(missing)}: unpack {SOURCE} there" if missing else None
+        return layouts.urbansound8k(root)
 
     def listing(self) -> Listing:
         """Read the table, and return the clips whose audio is here."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from datamodules import layouts
 from datamodules.audio import AudioSource
 from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
@@ -21,9 +22,9 @@ from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import AudioFile, Listing
 from datamodules.tables.csv_table import headless
 
-LIST = "vggsound.csv"
+LIST = layouts.VGGSOUND_LIST
 COLUMNS = ("video", "start", "label", "split")
-SOURCE = "https://www.robots.ox.ac.uk/~vgg/data/vggsound/"
+SOURCE = layouts.VGGSOUND_SOURCE
 
 
 class VGGSound(WaveformDataModule):
@@ -39,15 +40,12 @@ class VGGSound(WaveformDataModule):
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the list and for audio."""
-        absent = [] if _list(root).is_file() else [f"missing {root / LIST}: fetch it from {SOURCE}"]
-        if problem := youtube.missing(root):
-            absent.append(problem)
-        return "; ".join(absent) or None
+        return layouts.vggsound(root)
 
     def listing(self) -> Listing:
         """Find the clips on disk."""
         root = self.checked_root()
-        excerpts, labels, parts = _read(_list(root))
+        excerpts, labels, parts = _read(layouts.vggsound_list(root))
         found = youtube.find(root, excerpts, self.cache)
         sources: Sequence[AudioSource] = found.sources
         listing = Listing()
@@ -59,7 +57,7 @@ class VGGSound(WaveformDataModule):
     def read(self) -> Splits:
         """Find the clips on disk and divide them as the list does."""
         root = self.checked_root()
-        excerpts, labels, parts = _read(_list(root))
+        excerpts, labels, parts = _read(layouts.vggsound_list(root))
         self.classes = _classes(root / "data" / "stat.csv", labels)
         found = youtube.find(root, excerpts, self.cache)
         number = {label: i for i, label in enumerate(self.classes)}
@@ -78,11 +76,6 @@ class VGGSound(WaveformDataModule):
         unlisted = [f"{found.unlisted} audio files that the list does not name left out"] if found.unlisted else []
         self.note = "; ".join([f"{here}{parts.count('test'):,} test clips", *notes, *unlisted])
         return splits
-
-
-def _list(root: Path) -> Path:
-    here = root / LIST
-    return here if here.is_file() else root / "data" / LIST
 
 
 def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:

@@ -11,7 +11,7 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,10 @@ class Frontend(nn.Module, ABC):
 
     Attributes:
         frame_rate: frames per second of the features.
+        axis: unit or name of what the F feature channels stand for, as the axis of a plot shows it.
     """
 
+    axis: ClassVar[str] = "channel"
     frame_rate: float
 
     @abstractmethod
@@ -43,6 +45,18 @@ class Frontend(nn.Module, ABC):
         """Whether the features of a clip never change, so that they may be computed once."""
         return not any(p.requires_grad for p in self.parameters())
 
+    def band_centres(self) -> Tensor | None:
+        """Return the centre of each channel's band in hertz `(F,)`; None where channels are no frequency bands."""
+        return None
+
+
+@runtime_checkable
+class FourierTransform(Protocol):
+    """A module that computes a Fourier transform of a waveform, which no layer with weights shows."""
+
+    def dft_macs(self, samples: int) -> int:
+        """Return the multiply-adds of the transform of one clip of `samples` samples, computed as two convolutions."""
+
 
 class AudioModel(nn.Module, ABC):
     """A classifier: `frontend: x → (B, F, T)`, then `classify: (B, F, T) → logits (B, C)`.
@@ -57,6 +71,9 @@ class AudioModel(nn.Module, ABC):
         inputs: kinds of data that the model accepts, "waveform", "embedding" or both.
         clip_seconds: length of clip that published figures are for; `bench complexity` uses it by default.
         idle: names of modules that a published checkpoint contains and the model does not use.
+
+    A module inside the model that computes with kernels of its own, which are no operators of torch, sets
+    `own_kernels = True`.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
@@ -119,6 +136,10 @@ class AudioModel(nn.Module, ABC):
     def elementwise(self) -> int:
         """Return the sigmoids, exponentials and the like of one clip where they dominate the cost (LTC), else 0."""
         return 0
+
+    def has_own_kernels(self) -> bool:
+        """Return whether a module inside the model computes with kernels that are no operators of torch (LTC)."""
+        return any(getattr(module, "own_kernels", False) for module in self.modules())
 
     def uncounted_macs(self) -> int:
         """Return the multiply-adds of one clip that no operator counter sees (LTC's element-wise sums), else 0."""

@@ -31,7 +31,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -252,6 +252,8 @@ class LTCLayer(nn.Module):
         implicit_param_constraints: whether softplus keeps w, sensory_w, cm and gleak positive; if not, call
             `apply_weight_constraints` after each optimiser step.
     """
+
+    own_kernels: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -9,16 +9,18 @@ Three differences: bands are standardised by running statistics (no parameters) 
 statistics have PyTorch's momentum (0.1; Keras has 0.01); clips of less than 32 frames are padded.
 """
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 from zipfile import BadZipFile
 
 import numpy as np
-import pooch
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from platformdirs import user_cache_dir
 from torch import Tensor, nn
+from torch.hub import download_url_to_file
 
 from models.base import AudioModel, ModelError
 
@@ -124,13 +126,17 @@ def fetch(alpha: float) -> Path:
     if alpha not in IMAGENET:
         raise ModelError(f"ImageNet weights exist for alpha {', '.join(map(str, IMAGENET))}, not {alpha}")
     name, sha256 = IMAGENET[alpha]
-    folder = Path(pooch.os_cache("audio-classification-bench"))
+    folder = Path(user_cache_dir("audio-classification-bench"))
+    path = folder / name
     try:
-        return Path(pooch.retrieve(SOURCE + name, f"sha256:{sha256}", name, folder))
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            folder.mkdir(parents=True, exist_ok=True)
+            download_url_to_file(SOURCE + name, str(path), sha256, progress=False)
     except Exception as error:
         raise ModelError(
             f"cannot fetch {SOURCE + name} ({error}): put the file into {folder}, or name it as `weights`"
         ) from error
+    return path
 
 
 def load_keras(body: nn.Sequential, path: Path) -> None:

@@ -1,15 +1,82 @@
 """What all tests share."""
 
-import pytest
+import gc
+import multiprocessing
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from bench.profiling import measure
+import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on the machine and on what else it does.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("tests")
+
+
+STARTING = {"browser", "finished", "mirrored", "offline", "start"}
+"""Fixtures that start processes."""
+WEIGHT = {"process": 3, "slow": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes, and put the files that take longest first, so that no worker ends with one."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        if STARTING.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+        weights[item.path] += sum(weight for name, weight in WEIGHT.items() if item.get_closest_marker(name))
+    items.sort(key=lambda item: -weights[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from the libraries' objects: every timing collects garbage before it starts."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _timings_last_a_moment():
-    """Tests look at what is timed and kept, not at how steady it is."""
-    moment = measure.Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1)
+def _timings_last_a_moment() -> Iterator[None]:
+    """Shorten the timings of this process and of the processes that it forks.
+
+    The modules are imported here, so that the process that only distributes the tests does not import torch.
+    """
+    import_module("fakes.brief")
     with pytest.MonkeyPatch.context() as patch:
-        for tier in ("quick", "steady"):
-            patch.setitem(measure.TIERS, tier, moment)
+        given = os.environ.get("PYTHONPATH")
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *([given] if given else [])]))
+        import_module("fakes.forkservers").shorten_timings()
         yield
+
+
+@pytest.fixture(autouse=True)
+def _reap() -> Iterator[None]:
+    """End what `multiprocessing` started in a test that failed, so that the next test does not meet it."""
+    yield
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., "subprocess.Popen[Any]"]]:
+    """Start processes as `subprocess.Popen` does; none outlives the test, whether it passes or fails."""
+    started: list[subprocess.Popen[Any]] = []
+
+    def call(*arguments: Any, **options: Any) -> "subprocess.Popen[Any]":
+        started.append(subprocess.Popen(*arguments, **options))
+        return started[-1]
+
+    yield call
+    for process in started:
+        process.kill()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        process.wait()

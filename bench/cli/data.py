@@ -11,11 +11,12 @@ import typer
 from rich.progress import Progress
 
 from bench import catalog
-from bench.cli.options import AsJson, DataDir, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, wrapped
 from bench.errors import BenchError, SuiteError
 from bench.records import Store
+from bench.runner.settings import data_folder
 
-app = typer.Typer(no_args_is_help=True, help="Where the datasets are, and getting them.")
+app = App(no_args_is_help=True, help="Where the datasets are, and getting them.")
 
 
 @app.command("status")
@@ -25,22 +26,20 @@ def data_status(
     as_json: AsJson = False,
 ) -> None:
     """Say where each dataset is looked for, and what is missing of it."""
-    from datamodules.base import AudioDataModule
-
     base = data_folder(data_dir)
     names = [name] if name else [n for n, entry in catalog.DATASETS.items() if entry.folder is not None]
     status: dict[str, dict[str, Any]] = {}
     for each in names:
         entry = catalog.dataset(each)
-        target: type[AudioDataModule] = catalog.load(entry.target)
-        problem = target.find(base / entry.folder) if entry.folder else None
+        problem = catalog.missing(each, base)
         where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
         status[each] = {"where": where, "problem": problem}
     if as_json:
         print_json(status)
     else:
         for each, about in status.items():
-            out.print(f"{each:22} {about['where']}: {about['problem'] or 'here'}", markup=False, highlight=False)
+            line = described(each, f"{about['where']}: {about['problem'] or 'here'}", line_width(out), margin=0)
+            out.print(line, markup=False, highlight=False)
     if name and status[name]["problem"]:
         raise typer.Exit(1)
 
@@ -135,7 +134,7 @@ def data_verify(
         typer.Option(help="Manifest to hold the clips against. [default: a file of the user's data folder]"),
     ] = None,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Write the manifest anew: the data changed on purpose.")
+        bool, typer.Option("--accept", help="Write a new manifest, because the data were changed on purpose.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -201,7 +200,7 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     """Print what was found: counts first, what is wrong last."""
 
     def line(words: str, console: Any = out) -> None:
-        console.print(words, markup=False, highlight=False)
+        console.print(wrapped(words, line_width(console)), markup=False, highlight=False)
 
     of = f" of {verdict.clips_official:,}" if verdict.clips_official else ""
     silent = f", {verdict.silent} of them silent" if verdict.silent else ""

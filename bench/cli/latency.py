@@ -1,6 +1,6 @@
 """`bench latency`: the speed of one model, untrained by name or trained from a store, on the backends asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ import typer
 from bench import catalog
 from bench.cli.options import (
     MODEL,
+    App,
     AsJson,
     Classes,
     DataDir,
@@ -19,23 +20,23 @@ from bench.cli.options import (
     FrontendName,
     SampleRate,
     Seconds,
-    data_folder,
     err,
     line_width,
     out,
     print_json,
+    wrapped,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
-from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.terminal import fitted
-from bench.leaderboard.render.text import NONE
 from bench.records import Latency, Scope, Store, graded
+from bench.runner.progress import Steps, rounded
+from bench.runner.settings import data_folder
 
 if TYPE_CHECKING:
+    from bench.leaderboard.render.table import Table
     from bench.profiling.isolated import LatencyTarget
     from bench.profiling.measure import Tier
 
-app = typer.Typer()
+app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
 ScopeName = StrEnum("ScopeName", [("end_to_end", "end-to-end"), ("model", "model"), ("step", "step")])
 DeviceName = Literal["cpu", "cuda"]
@@ -90,18 +91,22 @@ def latency(
     scopes: list[Scope] = [each.value for each in scope] if scope else list(isolated.SCOPES)
     found: list[Latency] = []
     refused: dict[str, str] = {}
-    with subject:
-        for name in names:
-            for each in scopes:
-                if each == "step" and name != "eager":
-                    continue
-                try:
-                    if batch_sizes and each != "step":
-                        found += subject.sweep(name, each, batch_sizes)
-                    else:
-                        found.append(subject.latency(name, each))
-                except ProfileError as error:
-                    refused[name if each != "step" else "step"] = str(error)
+    steps = [(name, each) for name in names for each in scopes if each != "step" or name == "eager"]
+    each_seconds = subject.tier.expected_seconds
+    with subject, Steps(err, _measurements(steps, batch_sizes), each_seconds) as progress:
+        for name, each in steps:
+            planned = _measurements([(name, each)], batch_sizes)
+            before = progress.done
+
+            def time(batch: int, name: str = name, each: Scope = each) -> Latency:
+                with progress.step(f"{name}, {each}" + (f", {batch} clips at once" if batch > 1 else "")):
+                    return subject.latency(name, each, batch)
+
+            try:
+                found += isolated.grow(time, batch_sizes) if batch_sizes and each != "step" else [time(1)]
+            except ProfileError as error:
+                refused[name if each != "step" else "step"] = str(error)
+            progress.skip(planned - (progress.done - before))
     found = graded(found)
     if as_json:
         print_json({
@@ -109,20 +114,30 @@ def latency(
             "timings": [asdict(one) for one in found], "not_timed": refused,
         })  # fmt: skip
     elif found:
+        from bench.leaderboard.render.terminal import fitted
+
         table = _table(f"{model or run}, a clip of {subject.clip_seconds:g} s", found)
         for part in fitted(table, line_width(out), _LEAST_IMPORTANT, "the output of --json"):
             out.print(part)
         _say_best(found)
         first = found[0]
         software = max((one.software for one in found), key=len)
-        out.print(
+        line = (
             f"{first.device}, {first.threads} thread(s), {software}; load {first.load:.1f} before. C is too noisy to "
-            f"compare, or was timed while the machine was slower.", markup=False, highlight=False,
-        )  # fmt: skip
+            f"compare, or was timed while the machine was slower."
+        )
+        out.print(wrapped(line, line_width(out), indent=0), markup=False, highlight=False)
     for name, reason in refused.items():
-        err.print(f"not timed: {name}: {reason}", markup=False, highlight=False)
+        line = wrapped(f"not timed: {name}: {reason}", line_width(err))
+        err.print(line, markup=False, highlight=False)
     if not found:
         raise typer.Exit(1)
+
+
+def _measurements(steps: Sequence[tuple[str, Scope]], largest: int | None) -> int:
+    """Return how many measurements there are at most: one of each step, or of each number of clips at once."""
+    sweep = largest.bit_length() if largest else 1
+    return sum(1 if scope == "step" else sweep for _, scope in steps)
 
 
 def _device(asked: Device) -> DeviceName:
@@ -136,7 +151,7 @@ def _device(asked: Device) -> DeviceName:
 def _untrained(
     asked: tuple[str, int, float | None, int, str | None, str | None], device: DeviceName, threads: int, tier: "Tier"
 ) -> "LatencyTarget":
-    """Return a model with weights as drawn, and noise for clips."""
+    """Return a model with fresh random weights, and noise as its clips."""
     import torch
 
     from bench.profiling import isolated
@@ -163,8 +178,10 @@ def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads
     return timings.latency_target(build.load(record.run, store, data), data, device, threads, tier)
 
 
-def _table(title: str, found: list[Latency]) -> Table:
+def _table(title: str, found: list[Latency]) -> "Table":
     """Lay the timings out; those too noisy to compare in grey."""
+    from bench.leaderboard.render.table import Cell, Head, Table
+
     return Table(
         title=title,
         heads=tuple(Head(head, is_text=head in ("backend", "scope")) for head in _HEADS),
@@ -182,13 +199,15 @@ _LEAST_IMPORTANT = ("calls", "IQR/p50", "p99 ms", "real-time", "same top", "devi
 
 def _texts(one: Latency) -> Iterator[str]:
     """Yield the cells of a timing's row, in the order of `_HEADS`."""
-    yield from (one.backend, one.scope, str(one.batch), f"{one.p50_ms:.3f}", f"{one.p90_ms:.3f}")
-    yield NONE if one.p99_ms is None else f"{one.p99_ms:.3f}"
-    yield from (f"{one.iqr_share:.0%}", str(one.samples), one.grade, f"{one.throughput:.4g}")
+    from bench.leaderboard.render.text import NONE
+
+    yield from (one.backend, one.scope, str(one.batch), rounded(one.p50_ms, 3), rounded(one.p90_ms, 3))
+    yield NONE if one.p99_ms is None else rounded(one.p99_ms, 3)
+    yield from (rounded(100 * one.iqr_share, 0, "%"), str(one.samples), one.grade, f"{one.throughput:.4g}")
     yield f"{one.real_time_factor:.2g}"
-    yield NONE if one.peak_bytes is None else f"{one.peak_bytes / 1e6:.0f}"
+    yield NONE if one.peak_bytes is None else rounded(one.peak_bytes / 1e6, 0)
     yield NONE if one.deviation is None else f"{one.deviation:.1g}"
-    yield NONE if one.agreement is None else f"{one.agreement:.0%}"
+    yield NONE if one.agreement is None else rounded(100 * one.agreement, 0, "%")
 
 
 def _say_best(found: list[Latency]) -> None:

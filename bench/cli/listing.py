@@ -1,25 +1,25 @@
 """`bench list`."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench import catalog, suites
 from bench.cli.options import (
+    App,
     AsJson,
     DataDir,
-    data_folder,
     described,
     line_width,
     out,
     print_json,
 )
+from bench.runner.settings import data_folder
 from bench.suites import recipes
 
-app = typer.Typer()
-Kind = StrEnum("Kind", ["models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
+app = App()
+Kind = StrEnum("Kind", ["models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
 
 
 @app.command("list")
@@ -28,16 +28,18 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
+    """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
     everything: dict[str, dict[str, dict[str, Any]]] = {
-        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()},
+        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()}
+        | {name: {"line": entry.line, "frontend": "none"} for name, entry in catalog.FUSIONS.items()},  # as before
+        "fusions": {name: {"line": entry.line} for name, entry in catalog.FUSIONS.items()},
         "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
         "datasets": {
             name: {
                 "line": entry.line,
                 "task": entry.task,
                 "folds": entry.folds,
-                "here": _here(entry, data_folder(data_dir)),
+                "here": catalog.on_disk(name, data_folder(data_dir)),
             }
             for name, entry in catalog.DATASETS.items()
         },
@@ -56,9 +58,7 @@ def list_(
     for title, entries in wanted.items():
         out.print(title, style="bold")
         for name, about in entries.items():
+            if title == "models" and name in catalog.FUSIONS and not kind:
+                continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
-
-
-def _here(entry: catalog.Dataset, data_dir: Path) -> bool:
-    return entry.folder is None or (data_dir / entry.folder).is_dir()

@@ -1,16 +1,19 @@
 """The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
+import importlib.util
 import signal
 import sys
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
+from bench import catalog
 from bench.cli import data, latency, listing, models, results, run
-from bench.cli.options import err
+from bench.cli.options import App, err, out
 from bench.errors import BenchError, SuiteError
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -21,8 +24,26 @@ for part in (run, listing, models, latency, results):
 app.add_typer(data.app, name="data")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"bench {catalog.load('bench:__version__')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Train, evaluate and time audio classifiers, and draw leaderboards of them."""
+
+
 def main() -> None:
     """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
+    for line in foreign_packages():
+        err.print(f"warning: {line}", markup=False, highlight=False)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
@@ -34,6 +55,29 @@ def main() -> None:
         _stop(f"{error}; free space or choose another folder with --store", 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
+
+
+def foreign_packages() -> list[str]:
+    """Return a line for each of this project's packages that Python finds in another place than this file's project.
+
+    Other projects use these names: `frappe-bench` installs a package `bench`.
+    """
+    project = Path(__file__).resolve().parents[2]
+    lines = []
+    if catalog.load("bench:__dict__").get("DISTRIBUTION") != "audio-classification-bench":
+        lines.append(_FOREIGN.format(name="bench", place=project, here=project))
+    for name in ("models", "datamodules"):
+        found = importlib.util.find_spec(name)
+        place = Path(found.origin).resolve().parents[1] if found and found.origin else None
+        if place != project:
+            lines.append(_FOREIGN.format(name=name, place=place or "nowhere", here=project))
+    return lines
+
+
+_FOREIGN = (
+    "the package {name} in {place} is another project's; audio-classification-bench is in {here}. Install it in a "
+    "virtual environment of its own"
+)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

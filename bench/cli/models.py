@@ -9,6 +9,7 @@ import typer
 from bench import catalog
 from bench.cli.options import (
     MODEL,
+    App,
     AsJson,
     Classes,
     Embedding,
@@ -20,8 +21,9 @@ from bench.cli.options import (
 )
 from bench.errors import SuiteError
 from bench.records import write_whole
+from bench.runner.progress import rounded
 
-app = typer.Typer()
+app = App()
 Convention = StrEnum("Convention", ["macs", "panns"])
 
 
@@ -54,7 +56,7 @@ def complexity(
             return
         out.print(f"{model}, {classes} classes, a clip of {length:g} s, as PANNs count", highlight=False)
         out.print(f"  parameters       {parameters:,}", highlight=False)
-        out.print(f"  multi-adds       {multi_adds:,}  ({multi_adds / 1e9:.3f}e9)", highlight=False)
+        out.print(f"  multi-adds       {multi_adds:,}  ({rounded(multi_adds / 1e9, 3)}e9)", highlight=False)
         return
     size = counting.measure(built, shape, length)
     if as_json:
@@ -62,7 +64,7 @@ def complexity(
         return
     out.print(f"{model}, {classes} classes, a clip of {length:g} s", highlight=False)
     out.print(f"  parameters       {size.parameters:,}", highlight=False)
-    out.print(f"  MACs             {size.macs:,}  ({size.macs / 1e9:.3f}e9)", highlight=False)
+    out.print(f"  MACs             {size.macs:,}  ({rounded(size.macs / 1e9, 3)}e9)", highlight=False)
     out.print(f"  front-end MACs   {size.frontend_macs:,}", highlight=False)
     if size.elementwise:
         out.print(f"  sigmoids         {size.elementwise:,}", highlight=False)

@@ -1,20 +1,59 @@
-"""What the commands of several files share: the consoles, options, and where the data is."""
+"""Parts that several commands share: the consoles, how options are parsed, options, and where the data is."""
 
 import json
 import textwrap
+from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-import platformdirs
 import typer
+import typer.core
 from rich.console import Console
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 _INDENT = 25
 """Where the descriptions of a list begin."""
+
+
+class OnceCommand(typer.core.TyperCommand):
+    """A command that refuses an option which takes one value and is given twice, instead of using the last value."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the command's parser, which counts how often each option occurs.
+
+        Raises:
+            BadParameter: an option that takes one value occurs more than once; raised while arguments are parsed.
+        """
+        parser: Any = super().make_parser(ctx)
+        parse_all = parser.parse_args
+
+        def parse(args: list[str]) -> Any:
+            values, rest, order = parse_all(args=args)
+            for param, count in Counter(order).items():
+                if count > 1 and _takes_one_value(param):
+                    raise typer.BadParameter(f"is given {count} times, and takes one value", ctx=ctx, param=param)
+            return values, rest, order
+
+        parser.parse_args = parse
+        return parser
+
+
+def _takes_one_value(param: Any) -> bool:
+    return param.param_type_name == "option" and not (param.multiple or param.is_flag or param.count)
+
+
+class App(typer.Typer):
+    """A group of commands, each of which is a `OnceCommand`."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
+        """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""
+        return super().command(name, **{"cls": OnceCommand} | settings)
+
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 DataDir = Annotated[
@@ -40,24 +79,30 @@ def line_width(console: Console) -> int | None:
     return console.width if console.is_terminal else None
 
 
-def described(name: str, words: str, width: int | None = None) -> str:
+def described(name: str, words: str, width: int | None = None, margin: int = 2) -> str:
     """Return a line of a list: a name and its description, which goes on below itself where it is longer than a line.
 
     Args:
         name: on the left.
         words: the description.
         width: characters of a line; None for no limit.
+        margin: number of spaces before the name.
     """
-    line = f"  {name:{_INDENT - 3}} {words}"
-    if width is None or width < 2 * _INDENT:
+    indent = _INDENT - 2 + margin
+    return wrapped(f"{' ' * margin}{name:{_INDENT - 3}} {words}", width, indent)
+
+
+def wrapped(line: str, width: int | None, indent: int = 4) -> str:
+    """Return a line broken between words, and the following lines indented.
+
+    Args:
+        line: the line.
+        width: characters of a line; None, or a width that leaves no room next to the indent, for no limit.
+        indent: number of spaces before the following lines.
+    """
+    if width is None or width < 2 * indent:
         return line
-    indent = " " * _INDENT
-    return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def data_folder(given: Path | None) -> Path:
-    """Return the folder with one folder per dataset: the given one, or the user's."""
-    return (given or Path(platformdirs.user_data_dir("audio-classification-bench"))).expanduser().resolve()
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def print_json(content: Any) -> None:

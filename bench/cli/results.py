@@ -9,12 +9,13 @@ import typer
 
 from bench import suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import AsJson, DataDir, SuiteName, data_folder, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.records import Snapshot, Store, write_whole
-from bench.runner.settings import RunSettings
+from bench.runner.progress import rounded
+from bench.runner.settings import RunSettings, data_folder
 
-app = typer.Typer()
+app = App()
 Readme = Annotated[
     Path | None, typer.Option(help="A README whose marks are filled with tables and plots, too.", show_default=False)
 ]
@@ -125,15 +126,20 @@ def compare(
         verdict = "a difference" if d.significant else "may be chance"
         out.print(
             f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
-            f"difference {points}, p = {d.p:.3f}: {verdict}",
+            f"difference {points}, {_p_value(d.p)}: {verdict}",
             markup=False, highlight=False,
         )  # fmt: skip
         if each.mcnemar_p is not None:
             out.print(
                 f"  clips that one alone has right: {each.only_a} and {each.only_b}; "
-                f"exact McNemar p = {each.mcnemar_p:.3f} (takes clips for independent)",
+                f"exact McNemar {_p_value(each.mcnemar_p)} (takes clips for independent)",
                 markup=False, highlight=False,
             )  # fmt: skip
+
+
+def _p_value(p: float) -> str:
+    """Return a p-value in words, to three decimals; a smaller one is not zero."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 @app.command()
@@ -198,7 +204,7 @@ def reproduce(
             verdict = "NOT the same, though within the interval"
         out.print(
             f"{key}: {found.metric} {found.published:.4f} [{low:.4f}, {high:.4f}] published, {found.again:.4f} now: "
-            f"{verdict}. {found.seconds:.0f} s. {found.differences}",
+            f"{verdict}. {rounded(found.seconds, 0, ' s')}. {found.differences}",
             markup=False, highlight=False,
         )  # fmt: skip
     if not found.within:

@@ -1,32 +1,34 @@
 """`bench run`."""
 
-import shutil
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from bench import suites
+from bench import catalog, suites
 from bench.cli.options import (
+    App,
     AsJson,
     DataDir,
     Device,
     SuiteName,
-    data_folder,
     err,
     line_width,
     out,
     print_json,
 )
 from bench.errors import SuiteError
-from bench.profiling.environment import usable_cores
-from bench.records import Snapshot, Store
-from bench.runner.settings import RunSettings
+from bench.profiling.environment import default_workers
+from bench.records import Run, Snapshot, Store
+from bench.runner.settings import RunSettings, data_folder
 
-app = typer.Typer()
+if TYPE_CHECKING:
+    from bench.runner.driver import Outcome
+
+app = App()
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
 
 
@@ -51,7 +53,7 @@ def run(
     wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
     time_again: Annotated[
-        bool, typer.Option("--time-again", help="Train nothing; time anew the runs that are done.")
+        bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
@@ -79,11 +81,12 @@ def run(
         data_dir=data_folder(data_dir),
         device=device.value,
         threads=threads,
-        workers=workers or _workers(device, threads),
+        workers=workers or default_workers(device.value, threads),
         loaders=loaders,
     )
     if dry_run:
-        _dry_run(grid, runs, Snapshot(Store(settings.store), grid.runs()), force, as_json)
+        if not _dry_run(grid, runs, settings, force, as_json):
+            raise typer.Exit(1)
         return
     console = err if as_json else out
     mode, warning = choose_mode(wandb.value if wandb else None)
@@ -92,12 +95,17 @@ def run(
     progress = Progress(console)
     if warning:
         progress.note(warning)
+    runner = None
     try:
         runner = Runner(grid, settings, progress, executor, mirror)
         outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
         if mirror and (outcome.done or outcome.failed):
             plots = [plot for board in outcome.boards for plot in pareto.plots(board)]
             mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)], plots)
+    except SystemExit:  # a signal asks this process to end
+        if runner:
+            err.print(_how_to_go_on(runner.outcome, force or time_again), highlight=False)
+        raise
     finally:
         closing = mirror.close() if mirror else None
     if closing:
@@ -113,37 +121,62 @@ def run(
             "warnings": outcome.warnings,
         })  # fmt: skip
     if outcome.interrupted:
+        err.print(_how_to_go_on(outcome, force or time_again), highlight=False)
         raise typer.Exit(130)
     if outcome.failed or outcome.missing:
         raise typer.Exit(1)
 
 
-def _workers(device: Device, threads: int) -> int:
-    """Return how many runs to train at the same time: one per core, or one where there is a GPU to share."""
-    if device is not Device.cpu and shutil.which("nvidia-smi"):
-        return 1
-    return max(1, usable_cores() // threads)
+def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, as_json: bool) -> bool:
+    """Show every run with its state, and what its key does not show: its name in the suite, or what it combines.
 
-
-def _dry_run(grid: suites.Suite, runs: tuple[Any, ...], snapshot: Snapshot, force: bool, as_json: bool) -> None:
-    """Show every run with its state, and what its key does not tell: its name in the suite, or what it combines."""
+    Returns:
+        Whether the data of all runs that are to be done is there.
+    """
     from bench.runner.driver import plan
 
-    todo, every = plan(grid, snapshot, runs, force)
-    states = {run.key: "to do" if run.key in todo else "done" for run in every}
+    todo, every = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    problems = {
+        key: problem
+        for key, run in todo.items()
+        if (problem := catalog.why_absent(run.dataset, settings.data_dir, run.data))
+    }
+    states = {run.key: "missing" if run.key in problems else "to do" if run.key in todo else "done" for run in every}
     if as_json:
-        print_json([{"key": key, "state": state} for key, state in states.items()])
-        return
+        print_json([
+            {"key": key, "state": state} | ({"problem": problems[key]} if key in problems else {})
+            for key, state in states.items()
+        ])  # fmt: skip
+        return not problems
     names = grid.names()
     for run in every:
         name = names.get(run.key, run.model)
         about = [name] if name != run.model else []
         about += ["of " + " + ".join(names.get(key, key) for key in run.members)] if run.members else []
         words = f"  ({', '.join(about)})" if about else ""
-        out.print(f"{states[run.key]:6} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{states[run.key]:7} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
+    for problem in dict.fromkeys(problems.values()):
+        err.print(f"missing: {problem}", markup=False, highlight=False)
+    return not problems
 
 
-def _report(outcome: Any, grid: suites.Suite, settings: RunSettings, console: Console) -> None:
+def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
+    """Say after an interruption what is done, and what repeating the command does.
+
+    Args:
+        outcome: what was done until then.
+        again: whether the command does things that were done before, and so starts from the beginning.
+    """
+    words = []
+    if outcome.done or not again:
+        words.append(f"{len(outcome.done) + len(outcome.kept)} of {outcome.total} runs are done")
+    if outcome.untimed:
+        words.append(f"{outcome.untimed} timings are left")
+    advice = "the same command starts from the beginning" if again else "repeat the command to go on"
+    return f"interrupted; {advice}: {', '.join(words)}"
+
+
+def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, console: Console) -> None:
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
 

@@ -15,7 +15,7 @@ from bench import catalog
 from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.evaluation import metrics
-from bench.evaluation.fusion import fuse_logits
+from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.records import Record, Run, Store, write_whole
 from bench.statistics import RunScore, nested_interval
 from datamodules.base import AudioDataModule, ClipSet
@@ -54,12 +54,25 @@ class Scored:
         )
 
 
-def predict(model: AudioModel, data: AudioDataModule, device: str) -> Predictions:
-    """Return a model's logits of the validation and test clips; the model is on the CPU afterwards."""
+def predict(model: AudioModel, data: AudioDataModule, device: str, val_features: Tensor | None = None) -> Predictions:
+    """Return a model's logits of the validation and test clips; the model is on the CPU afterwards.
+
+    Args:
+        model: trained.
+        data: set up.
+        device: "cpu" or "cuda".
+        val_features: features of the validation clips `(N, F, T)` if training has computed them with this front-end;
+            None runs the front-end.
+    """
     model.to(device).eval()
-    val, test = (logits(model, clips, data.batch_size, device).numpy() for clips in (data.splits.val, data.splits.test))
+    splits, batch = data.splits, data.batch_size
+    if val_features is None:
+        val = logits(model, splits.val, batch, device)
+    else:
+        val = classified(model, val_features, batch, device)
+    test = logits(model, splits.test, batch, device)
     model.to("cpu")
-    return Predictions(val, test)
+    return Predictions(val.numpy(), test.numpy())
 
 
 @torch.no_grad()
@@ -70,6 +83,12 @@ def logits(model: nn.Module, clips: ClipSet, batch: int, device: str) -> Tensor:
         for i in range(0, len(clips), batch)
     ]
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def classified(model: AudioModel, features: Tensor, batch: int, device: str) -> Tensor:
+    """Return the logits `(N, C)` float32 of features `(N, F, T)`, from a model in eval mode on the device."""
+    return torch.cat([model.classify(part.to(device)).float().cpu() for part in torch.split(features, batch)])
 
 
 def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
@@ -94,12 +113,12 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
                 )
             val.append(torch.from_numpy(saved["val_logits"]))
             test.append(torch.from_numpy(saved["logits"]))
-    method = catalog.model(run.model).arguments["method"]
     weights = np.full(len(val), 1 / len(val))
-    if method == "weighted-average":
+    if catalog.fusion(run.model).weighted:
         weights = _weights(torch.stack(val), data.splits.val.targets, data.task)
-    fused_val, _ = fuse_logits(torch.stack(val), method, data.task, weights)
-    fused, conflict = fuse_logits(torch.stack(test), method, data.task, weights)
+    rule = fusion_rule(run.model, weights)
+    fused_val, _ = fuse_logits(torch.stack(val), rule, data.task)
+    fused, conflict = fuse_logits(torch.stack(test), rule, data.task)
     return Predictions(fused_val.float().numpy(), fused.float().numpy(), weights, float(conflict.mean()))
 
 

@@ -19,8 +19,6 @@ from bench.errors import SuiteError
 from bench.records import write_whole
 from datamodules.audio import AudioError, decode
 from models.base import Frontend, ModelError
-from models.frontends.logmel import LogMel
-from models.frontends.mfcc import MFCC
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,18 +98,10 @@ def panels_of(
                 raise SuiteError(str(error)) from error
             left_out[name] = str(error)
         else:
-            panels.append(Panel(name, features, frontend.frame_rate, *_axis(frontend)))
+            centres = frontend.band_centres()
+            hertz = None if centres is None else centres.double().numpy()
+            panels.append(Panel(name, features, frontend.frame_rate, frontend.axis, hertz))
     return panels, left_out
-
-
-def _axis(frontend: Frontend) -> tuple[str, NDArray[np.float64] | None]:
-    """Return the label of a front-end's channels, and the centres of their bands."""
-    if isinstance(frontend, LogMel):
-        power = frontend.power
-        filters = power.filters.double().numpy()  # (F, n_fft / 2 + 1)
-        points = np.arange(filters.shape[1]) * power.sample_rate / power.n_fft
-        return "Hz", filters @ points / filters.sum(1)
-    return ("coefficient" if isinstance(frontend, MFCC) else "channel"), None
 
 
 def figure(waveform: NDArray[np.float32], sample_rate: int, panels: Sequence[Panel], title: str) -> "Figure":

@@ -11,12 +11,13 @@ index of its suites, README.md. A command that is given the name of another READ
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.records import Snapshot, Store, write_whole
+from bench.records import Record, Snapshot, Store, write_whole
 from bench.suites import Suite
 
 COMPLEXITY = "complexity.md"
@@ -25,10 +26,10 @@ INDEX = "README.md"
 """The page of a published store that lists its suites."""
 
 
-def boards(snapshot: Snapshot, suite: Suite) -> tuple[Leaderboard, ...]:
+def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leaderboard, ...]:
     """Return a suite's leaderboards; an optional dataset without a single record has none."""
     runs = suite.runs()
-    records = {run.key: record for run in runs if (record := snapshot.get(run.key))}
+    records = {run.key: record for run in runs if (record := found.get(run.key))}
     present = {record.run.dataset for record in records.values()}
     shown = tuple(run for run in runs if run.dataset in suite.datasets or run.dataset in present)
     return leaderboards(shown, records, suite.names())

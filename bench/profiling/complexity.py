@@ -22,8 +22,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from bench.errors import ProfileError
 from bench.records import Complexity
-from models.base import AudioModel, Frontend
-from models.frontends.filterbank import FilterbankPower
+from models.base import AudioModel, FourierTransform, Frontend
 
 
 def measure(model: AudioModel, input_shape: tuple[int, ...], clip_seconds: float) -> Complexity:
@@ -118,8 +117,8 @@ def panns_multiply_adds(model: AudioModel, samples: int) -> int:
     def add(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
         taken, given = inputs[0].numel(), output.numel()
-        if isinstance(module, FilterbankPower):
-            total += 2 * module.frames(samples) * 2 * (module.n_fft // 2 + 1) * module.n_fft
+        if isinstance(module, FourierTransform):
+            total += 2 * module.dft_macs(samples)
         elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
             total += 2 * given * module.weight[0].numel() + (given if module.bias is not None else 0)
         elif isinstance(module, nn.Linear):

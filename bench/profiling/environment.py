@@ -4,6 +4,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -145,3 +146,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def default_workers(device: str, threads: int) -> int:
+    """Return how many runs to train at the same time: one per core, or one where there is a GPU to share."""
+    if device != "cpu" and shutil.which("nvidia-smi"):
+        return 1
+    return max(1, usable_cores() // threads)

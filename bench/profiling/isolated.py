@@ -1,7 +1,6 @@
 """Timing of a model in new processes, each pinned to as many cores as it has threads."""
 
 import os
-import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
+from bench.profiling.children import Child, ChildEnded
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
-from bench.profiling.processes import process_context
 from bench.records import Latency, Scope, aggregate
 from models.base import AudioModel
 
@@ -170,30 +169,24 @@ def lacks() -> str | None:
 def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     """Call a function in a new, pinned process and return its result.
 
-    A fork server imports torch once; every process is forked from it, with no thread started yet. Without a fork server
-    each process is a new interpreter. A warning says if processes cannot be pinned.
+    A warning says if processes cannot be pinned.
 
     Raises:
         BenchError: the function raised it.
         ProfileError: the function raised any other exception, or the process died.
     """
-    context = process_context(["bench.profiling.measure"])
-    here, there = context.Pipe()
     if lacking := lacks():
         warnings.warn(lacking, stacklevel=2)
     pinned = cores(threads) if hasattr(os, "sched_setaffinity") else frozenset()
-    process = context.Process(target=_child, args=(there, pinned, threads, task, arguments))
-    process.start()
-    there.close()
+    child = Child(_child, pinned, threads, task, arguments, preload=["bench.profiling.measure"])
+    patience = 0.0
     try:
-        result = here.recv()
-        process.join(LEAVE_SECONDS)  # a process that is killed at once leaves its semaphores behind
-    except (EOFError, ConnectionResetError):
-        process.join()
-        raise ProfileError(f"the timed process ended with exit code {process.exitcode}; out of memory?") from None
+        result = child.receive()
+        patience = LEAVE_SECONDS  # a process that is killed at once leaves its semaphores behind
+    except ChildEnded as ended:
+        raise ProfileError(f"the timed process ended with exit code {ended.exitcode}; out of memory?") from None
     finally:
-        process.kill()
-        process.join()
+        child.end(patience)
     if isinstance(result, BenchError):
         raise result
     return result
@@ -203,7 +196,6 @@ def _child(
     connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
     """Do a task and send its result or its error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if pinned:
         os.sched_setaffinity(0, pinned)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}

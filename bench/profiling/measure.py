@@ -46,12 +46,19 @@ class Tier:
     limit_seconds: float
     processes: int = 1
 
+    @property
+    def expected_seconds(self) -> float:
+        """Time that a measurement usually takes, the start of its processes included."""
+        return self.processes * (START_SECONDS + self.warm_seconds + self.seconds)
+
 
 TIERS = {
     "quick": Tier(warm_seconds=1.0, warm_limit_seconds=2.0, seconds=1.0, limit_seconds=4.0),
     "steady": Tier(warm_seconds=1.0, warm_limit_seconds=2.0, seconds=1.0, limit_seconds=10.0, processes=3),
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
+START_SECONDS = 1.5
+"""Time that a process takes to start and to load the model."""
 WARM_CALLS = 10
 P99_CALLS = 1000
 SENTINEL_SECONDS = 0.1  # several time slices, so that one slice of another process does not look like a drift

@@ -37,6 +37,10 @@ class Store:
         """Return the file of a record."""
         return self.root / "records" / f"{key}.json"
 
+    def keys(self) -> list[str]:
+        """Return the keys of all records, sorted."""
+        return sorted(path.stem for path in (self.root / "records").glob("*.json"))
+
     def artifacts(self, key: str) -> Path:
         """Return the folder of a run's logits and weights."""
         return self.root / "artifacts" / key

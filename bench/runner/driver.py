@@ -1,7 +1,7 @@
 """Execution of a suite: do the unfinished runs, record failures, redraw the tables. Never imports torch."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined
 from bench.runner.executors import Event, Executor, Failed, Job, Reported, Started, executor
 from bench.runner.news import EpochEnded, RunEnded, TimingEnded, TimingStarted
-from bench.runner.progress import Progress
+from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
 from bench.tracking import Mirror
@@ -32,6 +32,8 @@ class Outcome:
         missing: dataset to a message that says what is missing and how to get it.
         warnings: one line each.
         interrupted: whether the user interrupted the call.
+        total: number of runs that the call was to end with.
+        untimed: number of timings that are left to do.
         boards: the suite's leaderboards afterwards.
     """
 
@@ -42,6 +44,8 @@ class Outcome:
     missing: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     interrupted: bool = False
+    total: int = 0
+    untimed: int = 0
     boards: tuple[Leaderboard, ...] = ()
 
 
@@ -91,6 +95,7 @@ class Runner:
         todo, every = plan(self.suite, self.snapshot, runs, force)
         self.again = {key for key, run in todo.items() if force or run in self.snapshot}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
+        self.outcome.total = len(every)
         with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
@@ -111,6 +116,7 @@ class Runner:
         if again:
             chosen |= {run.key: run for run in self.suite.runs() if not chosen.keys().isdisjoint(run.members)}
         self.outcome.kept = [run.key for run in runs if run.key not in chosen]
+        self.outcome.total = len(self.outcome.kept) + len(chosen)
         with self._ending():
             self._start([], list(chosen.values()))
             self._time(list(chosen.values()), again)
@@ -125,11 +131,12 @@ class Runner:
             self.outcome.interrupted = True
         finally:
             self.progress.stop()
+            self.outcome.untimed = self.progress.timings - self.progress.timings_done
             self.snapshot.refresh()
             self.outcome.boards = files.draw(self.snapshot, self.suite)
             self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
 
-    def _events(self, jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""
         if jobs:
             with closing(self.execute(jobs, workers)) as events:  # type: ignore[type-var]
@@ -220,8 +227,9 @@ class Runner:
             jobs: each does one or more runs.
             groups: key of a job to its runs by key; a run is removed when it ends.
         """
+        events = self._events(jobs, self.settings.workers)
         try:
-            for event in self._events(jobs, self.settings.workers):
+            for event in events:
                 left = groups[event.job]
                 match event:
                     case Started(job) if job in left:
@@ -233,9 +241,11 @@ class Runner:
                     case Failed(_, failure):
                         for key in list(left):
                             run = left.pop(key)
+                            self._sweep(key)  # a process that died has left its files
                             self._fail(run, failure)
                             self._end(run, f"FAILED: {failure.message}")
         finally:
+            events.close()
             for group in groups.values():
                 for key in group:  # after an interruption: their processes have ended
                     self._sweep(key)
@@ -258,7 +268,7 @@ class Runner:
             metric = PRIMARY[DATASETS[run.dataset].task]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"
-            self._end(run, f"{metric} {words}, {record.seconds['train']:.1f} s")
+            self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")
 
     def _fail(self, run: Run, failure: Failure, record: Record | None = None) -> Failure:
         """Write the record of a failed run, and return the failure with a message for the terminal.
@@ -289,7 +299,7 @@ class Runner:
         fusions, combined_timings = (sum(bool(run.members) for run in group) for group in (runs, timings))
         self.progress.start(
             trainings=len(runs) - fusions, fusions=fusions, timings=len(timings) - combined_timings,
-            combined=combined_timings, workers=self.settings.workers,
+            combined=combined_timings, workers=self.settings.workers, backends=len(self.suite.backends),
         )  # fmt: skip
 
     def _sweep(self, key: str) -> None:
@@ -371,8 +381,8 @@ class Runner:
         graded = self.snapshot.graded().get(record.key, record)
         found = [t for t in graded.latencies if t.scope == "end-to-end" and t.batch == 1]
         return ", ".join(
-            f"{' '.join(filter(None, (t.device_type, t.backend if t.backend != 'eager' else '')))} p50 {t.p50_ms:.2f} "
-            f"ms{f' {t.combined}' if t.combined else ''} ({t.grade})"
+            f"{' '.join(filter(None, (t.device_type, t.backend if t.backend != 'eager' else '')))} p50 "
+            f"{rounded(t.p50_ms, 2, ' ms')}{f' {t.combined}' if t.combined else ''} ({t.grade})"
             for t in found
         )
 

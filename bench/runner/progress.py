@@ -1,6 +1,8 @@
-"""What a suite, or a download, shows while it runs: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a suite, a download or a measurement: a bar on a terminal, plain lines elsewhere."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 from rich.console import Console
@@ -9,27 +11,60 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 TIMING_SECONDS = 6.6
-"""Time that the timing of one model takes, until the first one has been timed here (`bench run --suite all`)."""
+"""Time that the timing of one model on one backend takes, assumed until models have been timed here."""
+LONG_SECONDS = 60.0
+"""Duration of a training that makes its start-up negligible."""
+
+
+def rounded(value: float, digits: int, unit: str = "") -> str:
+    """Return a number with so many decimals and its unit; "<0.01 ms" for a positive number that would become zero."""
+    text = f"{value:.{digits}f}"
+    return f"<{10.0**-digits:.{digits}f}{unit}" if value > 0 and float(text) == 0 else f"{text}{unit}"
+
+
+class _Pace:
+    """How long things of one kind take, from those that have ended.
+
+    The first ones take longer than all later ones: they import, compile, and fill caches.
+    """
+
+    def __init__(self) -> None:
+        self.first: list[float] = []
+        self.later: list[float] = []
+
+    def add(self, seconds: float, *, first: bool) -> None:
+        (self.first if first else self.later).append(seconds)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean duration; None as long as it would say more about start-up than about what follows."""
+        known = self.later or [seconds for seconds in self.first if seconds >= LONG_SECONDS]
+        return sum(known) / len(known) if known else None
 
 
 class Progress:
-    """What is done, what is being done now, and the time left.
+    """Progress of a suite: finished and running runs, and the time left.
 
     Runs are counted first, and then their timings: trainings share the machine, a timing has it alone.
 
     Args:
         console: where to write.
+        clock: returns seconds.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
+        self.clock = clock
         self.now: dict[str, str] = {}
         self.runs = 0
         self.timings = 0
@@ -37,8 +72,10 @@ class Progress:
         self.timings_done = 0
         self.left = {"train": 0, "fuse": 0, "time": 0}
         self.workers = 1
+        self.timing_seconds = TIMING_SECONDS
         self._began: dict[str, float] = {}
-        self._seconds: dict[str, list[float]] = {"train": [], "time": []}
+        self._first: dict[str, set[str]] = {"train": set(), "time": set()}
+        self._pace = {"train": _Pace(), "time": _Pace()}
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,7 +88,14 @@ class Progress:
         self.task = self.bar.add_task("", total=None, left="")
 
     def start(
-        self, *, trainings: int = 0, fusions: int = 0, timings: int = 0, combined: int = 0, workers: int = 1
+        self,
+        *,
+        trainings: int = 0,
+        fusions: int = 0,
+        timings: int = 0,
+        combined: int = 0,
+        workers: int = 1,
+        backends: int = 1,
     ) -> None:
         """Show the bar.
 
@@ -61,7 +105,9 @@ class Progress:
             timings: models to time.
             combined: fusions whose timings follow from their members'.
             workers: trainings at the same time.
+            backends: how many backends each model is timed on.
         """
+        self.timing_seconds = TIMING_SECONDS * backends
         self.runs, self.timings, self.workers = trainings + fusions, timings + combined, workers
         self.left = {"train": trainings, "fuse": fusions, "time": timings}
         self.bar.update(self.task, total=self.runs + self.timings)
@@ -70,7 +116,11 @@ class Progress:
 
     def show(self, key: str, news: str) -> None:
         """Show what is happening to a run now."""
-        self._began.setdefault(key, time.monotonic())
+        if key not in self._began:
+            self._began[key] = self.clock()
+            first = self._first[self._phase]
+            if len(first) < (self.workers if self._phase == "train" else 1):
+                first.add(key)
         self.now[key] = news
         self._describe()
 
@@ -105,26 +155,44 @@ class Progress:
         self.bar.stop()
 
     def seconds_left(self) -> float | None:
-        """Return an estimate of the time left; None as long as nothing has been trained or timed."""
-        if not any(self._seconds.values()):
+        """Return an estimate of the time left; None as long as it would be a guess.
+
+        Trainings are estimated from trainings and timings from timings; fusions take no time worth counting. What is
+        being done now is counted only as far as it is not done.
+        """
+        trainings = self._left("train", self._pace["train"].mean, min(self.workers, max(1, self.left["train"])))
+        timing = self._pace["time"].mean
+        timings = self._left("time", self.timing_seconds if timing is None else timing, 1)
+        if trainings is None or timings is None or not (self.runs_done or self.timings_done):
             return None
-        train, timing = (sum(s) / len(s) if s else None for s in (self._seconds["train"], self._seconds["time"]))
-        if train is None and self.left["train"]:
+        return trainings + timings
+
+    def _left(self, kind: str, each: float | None, at_once: int) -> float | None:
+        """Return the time that the things of one kind take which have not ended; None if that is not known."""
+        if not self.left[kind]:
+            return 0.0
+        if each is None:
             return None
-        return (train or 0.0) * self.left["train"] / self.workers + (timing or TIMING_SECONDS) * self.left["time"]
+        now = self.clock()
+        running = self._began.values() if kind == self._phase else ()
+        return (each * self.left[kind] - sum(min(each, now - began) for began in running)) / at_once
+
+    @property
+    def _phase(self) -> str:
+        return "train" if self.left["train"] else "time"
 
     def _end(self, key: str, kind: str) -> None:
         self.now.pop(key, None)
         began = self._began.pop(key, None)
         if kind in self.left:
             self.left[kind] -= 1
-        if began is not None and kind in self._seconds:
-            self._seconds[kind].append(time.monotonic() - began)
+        if began is not None and kind in self._pace:
+            self._pace[kind].add(self.clock() - began, first=key in self._first[kind])
 
     def _print(self, line: str) -> None:
         left = self.seconds_left()
         what = ", timing included" if self.runs_done < self.runs and self.timings else ""
-        words = f"about {left:.0f} s left{what}" if left else ""
+        words = f"about {rounded(left, 0, ' s')} left{what}" if left else ""
         self.bar.update(
             self.task,
             completed=self.runs_done + self.timings_done,
@@ -140,8 +208,86 @@ class Progress:
         self.bar.update(self.task, description=escape("  ".join(words)))
 
 
+class Steps:
+    """Which of some measurements is being made, and the time left.
+
+    A terminal shows a bar; elsewhere a line is printed as each measurement begins.
+
+    Args:
+        console: where to write.
+        total: number of measurements.
+        each: seconds that one takes, assumed until two have been made.
+        clock: returns seconds.
+    """
+
+    def __init__(self, console: Console, total: int, each: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.total = total
+        self.each = each
+        self.clock = clock
+        self.done = 0
+        self._pace = _Pace()
+        self._began: float | None = None
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _TimeLeft(self),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Show a measurement while it is made, and count it."""
+        self._began = self.clock()
+        self.bar.update(self.task, description=escape(f"timing {what}"))
+        if not self.console.is_terminal:
+            line = f"[{self.done + 1}/{self.total}] timing {what}  (about {rounded(self.seconds_left(), 0, ' s')} left)"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        try:
+            yield
+        finally:
+            self._pace.add(self.clock() - self._began, first=not self.done)
+            self._began = None
+            self.done += 1
+            self.bar.update(self.task, completed=self.done)
+
+    def skip(self, count: int) -> None:
+        """Leave out measurements that turn out not to be needed."""
+        self.total -= count
+        self.bar.update(self.task, total=self.total)
+
+    def seconds_left(self) -> float:
+        """Return an estimate of the time left."""
+        each = self._pace.mean or self.each
+        running = 0.0 if self._began is None else min(each, self.clock() - self._began)
+        return each * (self.total - self.done) - running
+
+
+class _TimeLeft(ProgressColumn):
+    """The time left of `Steps`, which moves on while a measurement is made."""
+
+    def __init__(self, steps: Steps) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def render(self, task: Task) -> Text:
+        """Return the words."""
+        return Text(f"about {rounded(self.steps.seconds_left(), 0, ' s')} left")
+
+
 class Bytes:
-    """What is being downloaded, verified or unpacked, how many bytes of it, how fast, and the time left.
+    """Progress of a download, a check or an unpacking: bytes done, speed, and the time left.
 
     Args:
         console: where to write.

@@ -1,7 +1,10 @@
 """Settings of a call of `bench run`, as plain data that can be sent to child processes. Never imports torch."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+import platformdirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,3 +28,9 @@ class RunSettings:
     workers: int = 1
     loaders: int = 0
     hardest_clips: int = 0
+
+
+def data_folder(given: Path | None) -> Path:
+    """Return the folder with one folder per dataset: the given one, or BENCH_DATA, or a folder of the user's."""
+    named = given or os.environ.get("BENCH_DATA") or platformdirs.user_data_dir("audio-classification-bench")
+    return Path(named).expanduser().resolve()

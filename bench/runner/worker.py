@@ -117,7 +117,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
         settings.data_dir,
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
-    predictions = evaluate.predict(model, data, device)
+    predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     record = _scored(run, predictions, data, describe(data), folder, size)

@@ -1,11 +1,11 @@
 """Messages that say what is wrong with a suite."""
 
-import difflib
 from dataclasses import fields
 from typing import Any
 
 from pydantic import ValidationError
 
+from bench import catalog
 from bench.records import Json, Recipe
 
 
@@ -34,5 +34,5 @@ def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
 
 def near(name: str, known: list[str]) -> str:
     """Return "; did you mean ...?", or the list of known names if none is similar."""
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else f"; known are {', '.join(known)}"
+    found = catalog.nearest(name, known)
+    return f"; did you mean {found!r}?" if found else f"; known are {', '.join(known)}"

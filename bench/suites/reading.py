@@ -52,8 +52,8 @@ def read(name: str) -> Suite:
 
 def _check_names(suite: Suite, path: Path) -> None:
     for name in (*suite.models, *suite.model):
-        catalog.model(suite.catalogued(name))
-        if name in catalog.MODELS and suite.catalogued(name) != name:
+        catalog.system(suite.catalogued(name))
+        if (name in catalog.MODELS or name in catalog.FUSIONS) and suite.catalogued(name) != name:
             raise SuiteError(f"{path}: [model.{name}] has the name of another model in the catalogue: choose a new one")
     for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
         catalog.frontend(name)

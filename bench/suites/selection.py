@@ -46,6 +46,5 @@ def at_hand(suite: Suite, runs: tuple[Run, ...], data_dir: Path, required: Seque
         required: datasets whose runs stay in any case, because the user named them.
     """
     optional = set(suite.datasets_if_here) - set(suite.datasets) - set(required)
-    folders = {name: catalog.DATASETS[name].folder for name in optional}
-    absent = {name for name, folder in folders.items() if folder and not (data_dir / folder).is_dir()}
+    absent = {name for name in optional if not catalog.on_disk(name, data_dir)}
     return tuple(run for run in runs if run.dataset not in absent)

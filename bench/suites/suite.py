@@ -143,9 +143,6 @@ class _Expansion:
 
     def _runs(self, name: str, fold: int, seed: int) -> Iterator[Run]:
         model = self.suite.catalogued(name)
-        known = catalog.model(model)
-        if self.entry.kind == "embedding" and not known.embeddings:
-            return
         arguments, own_recipe = recipes.split(self.suite.table(name))
         own = arguments.pop("frontend", None)
         run = Run(
@@ -155,6 +152,9 @@ class _Expansion:
         if is_fusion(model):
             for members in self._combinations(name, fold, seed):
                 yield replace(run, arguments=arguments | {"members": members})
+            return
+        known = catalog.model(model)
+        if self.entry.kind == "embedding" and not known.embeddings:
             return
         recipe = recipes.recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
         for frontend in self._frontends(own or known.frontend):
@@ -205,4 +205,4 @@ class _Expansion:
 
 def is_fusion(model: str) -> bool:
     """Return whether a model combines the results of other models instead of being trained."""
-    return catalog.model(model).target.startswith("models.fusion:")
+    return model in catalog.FUSIONS

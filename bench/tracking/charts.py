@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 
 from bench.catalog import METRICS
 from bench.leaderboard.pareto import Plot
@@ -169,17 +170,12 @@ def _one_versus_rest(
     """Yield (name, scores, positive) of all labels as one, and of the most frequent classes."""
     if targets.ndim == 1:
         positive = targets[:, None] == np.arange(logits.shape[1])  # (N, C)
-        scores = _log_softmax(logits)  # comparable over clips
+        scores = log_softmax(logits, 1)  # comparable over clips
     else:
         positive, scores = targets > 0.5, logits
     yield "micro-average", scores.ravel(), positive.ravel()
     for c in np.argsort(-positive.sum(0), kind="stable")[:CURVE_CLASSES]:
         yield classes[c], scores[:, c], positive[:, c]
-
-
-def _log_softmax(logits: NDArray[Any]) -> NDArray[Any]:
-    shifted = logits - logits.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
 
 
 def calibration_rows(logits: NDArray[Any], targets: NDArray[Any]) -> list[tuple[float, str, float, int]]:
@@ -193,7 +189,7 @@ def calibration_rows(logits: NDArray[Any], targets: NDArray[Any]) -> list[tuple[
     """
     x = logits.astype(np.float64)
     if targets.ndim == 1:
-        confidence = np.exp(_log_softmax(x).max(1))
+        confidence = np.exp(log_softmax(x, 1).max(1))
         right = x.argmax(1) == targets
     else:
         confidence = np.exp(-np.logaddexp(0, -x)).ravel()

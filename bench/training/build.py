@@ -1,6 +1,5 @@
 """Building objects from names: the dataset, the model sized by the data, and the fusion of trained members."""
 
-import difflib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
-from bench.evaluation.fusion import Fused
+from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
@@ -41,8 +40,8 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
     known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
     for name in arguments:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            near = catalog.nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"it has {', '.join(known)}"
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
@@ -56,13 +55,9 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     target: type[AudioDataModule] = catalog.load(entry.target)
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
     if entry.folder is not None:
-        root = data_dir / entry.folder
-        if problem := target.find(root):
-            raise DatasetMissing(
-                f"dataset {run.dataset} is not in {root}: {problem}. Put it there, or name the folder that contains "
-                f"{entry.folder}/ with --data-dir or BENCH_DATA"
-            )
-        given["root"] = root
+        if problem := catalog.why_absent(run.dataset, data_dir, run.data):
+            raise DatasetMissing(problem)
+        given["root"] = data_dir / entry.folder
     built = target(**given, **run.data)
     built.workers = loaders
     return built
@@ -86,7 +81,13 @@ def sized(
 
 
 def untrained(
-    name: str, classes: int, seconds: float | None, sample_rate: int, frontend: str | None, embedding: str | None
+    name: str,
+    classes: int,
+    seconds: float | None,
+    sample_rate: int,
+    frontend: str | None,
+    embedding: str | None,
+    arguments: Json | None = None,
 ) -> tuple[AudioModel, tuple[int, ...], float]:
     """Return an untrained model by name, the shape of its clip, and the clip's length in seconds.
 
@@ -97,6 +98,7 @@ def untrained(
         sample_rate: in hertz.
         frontend: front-end of the catalogue; None takes the model's own.
         embedding: "10x128" for an embedding sequence of 10 frames, one per second, instead of a waveform.
+        arguments: constructor arguments of the model.
 
     Raises:
         SuiteError: the model is unknown, or cannot be built with these settings.
@@ -116,7 +118,7 @@ def untrained(
         shape, length = (int(frames), int(features)), seconds or float(frames)
     chosen = frontend or ("none" if embedding else known.frontend)
     try:
-        return sized(name, chosen, {}, shape, sample_rate, classes), shape, length
+        return sized(name, chosen, arguments or {}, shape, sample_rate, classes), shape, length
     except ModelError as error:
         raise SuiteError(str(error)) from error
 
@@ -130,7 +132,7 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     if run.members:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
-        return Fused(members, catalog.model(run.model).arguments["method"], data.task, weights)
+        return Fused(members, fusion_rule(run.model, weights), data.task)
     path = store.artifacts(run.key) / "model.pt"
     if not path.exists():
         raise RunError(f"{run.key} has no weights in {path.parent}: run it again with --force")

@@ -1,34 +1,30 @@
 """Features of a split, computed once by a front-end that learns nothing, and kept on disk for the runs that need them.
 
-An entry of the cache is two files: the array `.npy`, and the index `.json` with its checksum, written last. Each file
-is written completely or not at all, so any number of processes may write the same entry. Its name is a digest of
-everything that determines the features: the data's manifest, the split's clips in order, the front-end (class, source
-code, scalar attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic.
-Features from the cache equal newly computed features bit for bit.
+An entry is in the data's cache of arrays (`datamodules.clips.array_cache`). Its key is a digest of everything that
+determines the features: the data's manifest, the split's clips in order, the front-end (class, source code, scalar
+attributes, buffers, frozen weights), torch, and the device with the settings that change its arithmetic. Features from
+the cache equal newly computed features bit for bit.
 """
 
 import errno
 import hashlib
 import inspect
-import io
-import json
-import math
 import shutil
 import sys
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from datamodules.base import AudioDataModule, ClipSet
-from datamodules.clips.array_cache import write_whole
+from datamodules.clips.array_cache import ArrayCache, Facts
 from models.base import Frontend
 
 CODE_VERSION = 1
@@ -65,43 +61,27 @@ class Cache:
         """
         keeps = self.folder is not None and _worth_keeping(frontend, data.clip_shape[0])
         name = key(frontend, data, clips, device) if keeps else None
-        if self.folder is None or name is None:
-            return torch.cat(list(computed(frontend, clips, device)))
-        array, index = self.folder / f"features-{name}.npy", self.folder / f"features-{name}.json"
-        if (found := _read(array, index)) is not None:
-            return found
-        try:
-            self._write(array, index, frontend, clips, device)
-        except OSError as error:
-            self._give_up(error.strerror or str(error))
-        else:
-            if (found := _read(array, index)) is not None:
-                return found
+        if self.folder is not None and name is not None:
+            try:
+                return self._kept(self.folder, name, frontend, clips, device)
+            except OSError as error:
+                self._give_up(error.strerror or str(error))
         return torch.cat(list(computed(frontend, clips, device)))
 
-    def _write(self, array: Path, index: Path, frontend: nn.Module, clips: ClipSet, device: str) -> None:
-        """Write an entry to disk batch by batch: a full disk is then an error, where a memory map would crash."""
-        array.parent.mkdir(parents=True, exist_ok=True)
-        about: dict[str, Any] = {}
+    def _kept(self, folder: Path, name: str, frontend: nn.Module, clips: ClipSet, device: str) -> Tensor:
+        """Return an entry, which is computed and written batch by batch where it is absent or damaged."""
 
-        def write(file: IO[bytes]) -> None:
-            checksum = 0
-            for part in computed(frontend, clips, device):
-                content = np.ascontiguousarray(part.numpy())
-                if not about:
-                    about.update(shape=[len(clips), *part.shape[1:]], dtype=content.dtype.str)
-                    needed = content.itemsize * math.prod(about["shape"]) + SPARE_BYTES
-                    if shutil.disk_usage(array.parent).free < needed:
+        def build(_: Facts) -> Iterator[NDArray[np.float32]]:
+            for i, part in enumerate(computed(frontend, clips, device)):
+                block = part.numpy()
+                if i == 0:
+                    needed = len(clips) * block[0].nbytes + SPARE_BYTES
+                    if shutil.disk_usage(folder).free < needed:
                         raise OSError(errno.ENOSPC, f"less than {needed / 2**30:.1f} GiB free")
-                    file.write(_header(about))
-                checksum = zlib.crc32(content.data, checksum)
-                file.write(content.data)
-            about["crc32"] = checksum
+                yield block
 
-        write_whole(array, write)
-        write_whole(
-            index, lambda file: file.write(json.dumps(about).encode())
-        )  # last, because it vouches for the array
+        # Copy on write, because torch takes no read-only arrays; changes do not reach the disk.
+        return torch.from_numpy(ArrayCache(folder).array("features", name, build, copy_on_write=True)[0])
 
     def _give_up(self, reason: str) -> None:
         warnings.warn(
@@ -123,7 +103,7 @@ def computed(frontend: nn.Module, clips: ClipSet, device: str) -> Iterator[Tenso
 
 
 def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> str | None:
-    """Return the name of a split's features; None if the front-end's content does not determine its features."""
+    """Return the key of a split's features; None if the front-end's content does not determine its features."""
     digest = hashlib.sha256()
     try:
         _describe(frontend, digest.update)
@@ -218,29 +198,3 @@ def _arithmetic(device: str) -> tuple[object, ...]:
 def _worth_keeping(frontend: nn.Module, samples: int) -> bool:
     """Return whether the front-end computes anything; samples and embeddings that pass through are on disk already."""
     return not isinstance(frontend, Frontend) or frontend.macs(samples) > 0
-
-
-def _header(about: Mapping[str, Any]) -> bytes:
-    """Return the header of a `.npy` file with this dtype and shape."""
-    head = io.BytesIO()
-    facts = {"descr": about["dtype"], "fortran_order": False, "shape": tuple(about["shape"])}
-    np.lib.format.write_array_header_1_0(head, facts)
-    return head.getvalue()
-
-
-def _read(array: Path, index: Path) -> Tensor | None:
-    """Return an entry's features `(N, F, T)`, mapped from disk; None if they are absent or damaged."""
-    try:
-        about = json.loads(index.read_bytes())
-        head, shape = _header(about), tuple(map(int, about["shape"]))
-        with array.open("rb") as file:
-            if file.read(len(head)) != head:
-                return None
-        # Copy on write, because torch takes no read-only arrays; changes do not reach the disk.
-        features = np.memmap(array, about["dtype"], "c", len(head), shape)
-        seen = 0
-        for i in range(0, len(features), BATCH):
-            seen = zlib.crc32(features[i : i + BATCH].data, seen)
-        return torch.from_numpy(features) if seen == about["crc32"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

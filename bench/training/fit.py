@@ -50,10 +50,17 @@ TIE_BREAK = 1e-4
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of a training: learning curves, and the epoch, from 0, whose weights the model has."""
+    """Result of a training.
+
+    Attributes:
+        curves: learning curves, one value per epoch.
+        best_epoch: from 0, the epoch whose weights the model now has.
+        val_features: features of the validation clips `(N, F, T)` if they were computed once; they may be on disk.
+    """
 
     curves: dict[str, tuple[float, ...]]
     best_epoch: int
+    val_features: Tensor | None = None
 
 
 def train(
@@ -124,7 +131,9 @@ def train(
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     fit.load_state_dict(chosen["state_dict"])
     model.eval()
-    return Trained({name: tuple(values) for name, values in fit.curves.items()}, int(chosen["epoch"]))
+    curves = {name: tuple(values) for name, values in fit.curves.items()}
+    kept = validation.dataset
+    return Trained(curves, int(chosen["epoch"]), kept.features if isinstance(kept, Features) else None)
 
 
 def _waveform_augmentation(recipe: Recipe, data: AudioDataModule, data_dir: Path) -> WaveformAugmentation | None:

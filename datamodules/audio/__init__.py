@@ -1,6 +1,7 @@
 """Decoding of audio files to samples: the guarded decoder, checks of containers, and preparation of recordings."""
 
 from datamodules.audio.decoder import (
+    ENDINGS,
     MAX_MEMBER_BYTES,
     MAX_SECONDS,
     AudioError,
@@ -15,6 +16,7 @@ from datamodules.audio.decoder import (
 )
 
 __all__ = [
+    "ENDINGS",
     "MAX_MEMBER_BYTES",
     "MAX_SECONDS",
     "AudioError",

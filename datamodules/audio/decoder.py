@@ -27,6 +27,9 @@ from datamodules.audio import containers
 from datamodules.errors import DataError
 from datamodules.tables.csv_table import safe
 
+ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
+"""Endings of the names of audio files, in lower case."""
+
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0

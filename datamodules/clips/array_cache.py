@@ -25,7 +25,7 @@ _CHUNK = 1 << 20  # bytes that are read at once for a checksum
 _ABANDONED_SECONDS = 86_400.0
 
 Facts = dict[str, Any]
-"""What is kept next to an array: anything that JSON can hold."""
+"""Facts that are kept next to an array: anything that JSON can hold."""
 
 Build = Callable[[Facts], Iterable[NDArray[Any]]]
 """Fills the facts, and yields the array in blocks along its first axis, which agree in type and in all other axes."""

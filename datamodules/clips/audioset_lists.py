@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from datamodules import layouts
 from datamodules.base import DataError
 from datamodules.clips.youtube import Excerpt
 from datamodules.tables.csv_table import headless, rows
 
-SOURCE = "https://research.google.com/audioset/download.html"
-LABELS = "class_labels_indices.csv"
+SOURCE = layouts.AUDIOSET_SOURCE
+LABELS = layouts.AUDIOSET_LABELS
 OFFICIAL = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20_371}
 """Segments of each official list, `<name>_segments.csv`."""
 

@@ -32,13 +32,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
-from datamodules.audio import MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
+from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
 from datamodules.tables.csv_table import safe
 
-ENDINGS = ("aif", "aiff", "flac", "mp3", "oga", "ogg", "opus", "wav")
 BUFFER = 1000
 """Clips in the shuffle buffer, about 0.5 GB of encoded audio; it determines the order, and so every result."""
 
@@ -424,7 +423,7 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
                 about[prefix] = dict(json.loads(file.read()))
             except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(f"{where!r} is not a JSON object ({error}): correct it") from error
-        elif ending.lower() in ENDINGS:
+        elif f".{ending.lower()}" in ENDINGS:
             if prefix in audio:
                 raise DataError(f"{where!r} has the same key as {audio[prefix][0]!r}: remove one of them")
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto

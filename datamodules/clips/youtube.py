@@ -21,14 +21,15 @@ from typing import cast
 
 from torch import Tensor
 
-from datamodules.audio import ShardMember
+from datamodules import layouts
+from datamodules.audio import ENDINGS, ShardMember
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import WaveformClips, decode_all
-from datamodules.clips.shards import ENDINGS, ShardClips, index
+from datamodules.clips.shards import ShardClips, index
 from datamodules.tables.csv_table import inside, safe
 
-FOLDERS = ("audio", "audios")
-SHARDS = "shards"
+FOLDERS = layouts.YOUTUBE_FOLDERS
+SHARDS = layouts.YOUTUBE_SHARDS
 VALIDATION_PERCENT = 5
 _NAME = re.compile(r"(?P<video>[\w-]{11})(?:_(?P<start>\d+)(?:_(?P<end>\d+))?)?", re.ASCII)
 
@@ -61,16 +62,6 @@ class Found:
     sources: list[Path] | list[ShardMember]
     digests: list[str]
     unlisted: int
-
-
-def missing(root: Path) -> str | None:
-    """Return a line on how to add audio where there is none under `root`, else None; no file is opened."""
-    if any((root / name).is_dir() for name in (*FOLDERS, SHARDS)):
-        return None
-    return (
-        f"no {root / FOLDERS[0]} and no {root / SHARDS}: YouTube's audio cannot be downloaded from here; put yours as "
-        f"{FOLDERS[0]}/<video>_<start second in six digits>.wav (or .flac .ogg .mp3), or in {SHARDS}/*.tar"
-    )
 
 
 def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
@@ -116,7 +107,7 @@ def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
         raise DataError(f"{len(doubled)} clips are on disk twice: {'; '.join(doubled[:10])}: remove one of each")
     if not rows:
         raise DatasetMissing(
-            missing(root)
+            layouts.youtube(root)
             or f"none of {len(sources)} audio files under {root} is a clip of the list"
             + (f" (such as {unlisted[0]})" if unlisted else "")
             + "; name them <video>_<start second in six digits>.wav"
@@ -236,5 +227,5 @@ def _lookup(excerpts: Sequence[Excerpt]) -> Callable[[str], int | None]:
 
 def _audio(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
-        if path.suffix[1:].lower() in ENDINGS and not path.name.startswith("."):
+        if path.suffix.lower() in ENDINGS and not path.name.startswith("."):
             yield inside(folder, str(path.relative_to(folder)), repr(folder.name))

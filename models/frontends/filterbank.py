@@ -172,6 +172,10 @@ class FilterbankPower(nn.Module, ABC):
         done = torch.cat(rows).view(len(waveform), frames, -1) if tail else power
         return done.transpose(1, 2).contiguous()
 
+    def dft_macs(self, samples: int) -> int:
+        """Return the multiply-adds of the transform of one clip, computed as convolutions with cosines and sines."""
+        return self.frames(samples) * 2 * (self.n_fft // 2 + 1) * self.n_fft
+
     def _expanded(self) -> list[Tensor]:
         """Return each group's weights `(2 points, bands)`.
 
@@ -233,6 +237,13 @@ def full_precision(device: str) -> AbstractContextManager[object]:
     """Leave mixed precision for a while: half precision overflows on loud clips and loses quiet ones."""
     mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.autocast(device, enabled=False) if mixed else nullcontext()
+
+
+def band_centres(filters: Tensor, sample_rate: int) -> Tensor:
+    """Return the mean frequency of each filter `(F, n_fft / 2 + 1)` in hertz, `(F,)` float64."""
+    filters = filters.detach().double()
+    points = torch.linspace(0, sample_rate / 2, filters.shape[1], dtype=torch.float64, device=filters.device)
+    return filters @ points / filters.sum(1)
 
 
 def next_power_of_two(samples: float) -> int:

@@ -7,6 +7,7 @@ begin at multiples of the hop and lie wholly in the clip, as in spafe; a clip sh
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -104,6 +105,7 @@ class GFCC(Frontend):
         ModelError: more coefficients than bands, bands outside of the spectrum.
     """
 
+    axis: ClassVar[str] = "coefficient"
     dct: Tensor
 
     def __init__(

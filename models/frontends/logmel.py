@@ -6,11 +6,13 @@ become the next power of two of 32 ms; a clip has exactly `frames_per_second` fr
 with `closing_frame`.
 """
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.base import Frontend
-from models.frontends.filterbank import next_power_of_two
+from models.frontends.filterbank import band_centres, next_power_of_two
 from models.frontends.mel import MelPower
 
 FLOOR = 1e-10
@@ -34,6 +36,8 @@ class LogMel(Frontend):
         f_max: upper edge of the last band, in hertz; by default 14 kHz or half the sample rate, whichever is less.
         closing_frame: whether one more frame is centred on the clip's end.
     """
+
+    axis: ClassVar[str] = "Hz"
 
     def __init__(
         self,
@@ -61,6 +65,10 @@ class LogMel(Frontend):
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
+
+    def band_centres(self) -> Tensor:
+        """Return the mean frequency of each band's filter in hertz `(F,)`, float64."""
+        return band_centres(self.power.filters, self.power.sample_rate)
 
 
 class PooledLogMel(LogMel):

@@ -9,6 +9,7 @@ to points of the transform; the first coefficient stays the cepstrum's unless `a
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,7 @@ class MFCC(Frontend):
         append_energy: put the logarithm of all bands' power in the place of the first coefficient.
     """
 
+    axis: ClassVar[str] = "coefficient"
     dct: Tensor
 
     def __init__(
@@ -106,6 +108,7 @@ class LibrosaMFCC(Frontend):
         ModelError: more coefficients than bands, or bands so narrow that one holds no point of the transform.
     """
 
+    axis: ClassVar[str] = "coefficient"
     dct: Tensor
     constant: Tensor
 

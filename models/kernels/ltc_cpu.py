@@ -54,7 +54,7 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Synapses(NamedTuple):
-    """What the kernels take of the synapses; the activation is 1 / (1 + 2^(a v + b)).
+    """Parameters of the synapses for the kernels; the activation is 1 / (1 + 2^(a v + b)).
 
     Attributes:
         dense: which layout.

@@ -94,6 +94,7 @@ def test_cells_that_cannot_be_compared_are_refused():
         World(folds=12, groups=2, seeds=1, truth=0.6, alike=0.3),  # speakers two by two
     ],
 )
+@pytest.mark.slow
 def test_intervals_hold_the_truth_and_equal_systems_are_rarely_told_apart(world):
     held, found = rates(world, trials=1000)
     assert 0.93 <= held <= 0.97

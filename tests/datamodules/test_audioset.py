@@ -182,6 +182,7 @@ def record(settings: RunSettings, run: Run) -> Record:
 
 @pytest.mark.parametrize("dataset", ["audioset", "vggsound"])
 @pytest.mark.parametrize("shards", [0, 2])
+@pytest.mark.slow
 def test_a_run(tmp_path: Path, dataset: str, shards: int) -> None:
     """From the data to the record, balanced, with a teacher; once as a folder, once as shards."""
     write = {"audioset": fake.write, "vggsound": fake_vggsound.write}[dataset]
@@ -204,6 +205,7 @@ def prepared(root: Path) -> tuple[Run, AudioSet, Any]:
     return run, data, build.model(run, data)
 
 
+@pytest.mark.process
 def test_workers_change_no_bit_of_what_is_learnt(tmp_path: Path) -> None:
     root = fake.write(tmp_path / "audioset", shards=3)
     weights = []

@@ -29,6 +29,7 @@ def actors(splits: Splits) -> list[list[int]]:
     return [sorted({int(name.split("-")[6][:2]) for name in part.ids}) for part in parts]
 
 
+@pytest.mark.slow
 def test_the_complete_layout(tmp_path: Path) -> None:
     """Each actor has four neutral clips and eight of each other emotion (Livingstone & Russo, table 1)."""
     data = read(fake.write(tmp_path), cache=tmp_path / "cache")
@@ -46,6 +47,7 @@ def test_the_complete_layout(tmp_path: Path) -> None:
     assert not x[:, 960:].any()
 
 
+@pytest.mark.slow
 def test_every_actor_is_tested_once_with_the_partner(tmp_path: Path) -> None:
     fake.write(tmp_path)
     tested = [actors(read(tmp_path, fold, cache=tmp_path / "cache").splits)[2] for fold in range(4)]
@@ -56,6 +58,7 @@ def test_every_actor_is_tested_once_with_the_partner(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["wav", "flac"])
 @pytest.mark.parametrize("here", [(1, 2, 3, 4, 5, 6), (13, 14, 15, 16, 23, 24)])
+@pytest.mark.slow
 def test_three_pairs_are_three_folds(tmp_path: Path, here: tuple[int, ...], suffix: str) -> None:
     fake.write(tmp_path, here, suffix)
     pairs = [list(here[:2]), list(here[2:4]), list(here[4:])]

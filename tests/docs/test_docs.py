@@ -305,7 +305,7 @@ def test_the_readme_is_short() -> None:
     ("heading", "names"),
     [
         ("Suites", suites.suites()),
-        ("Models", catalog.MODELS),
+        ("Models", {**catalog.MODELS, **catalog.FUSIONS}),
         ("Front-ends", catalog.FRONTENDS),
         ("Datasets", catalog.DATASETS),
     ],

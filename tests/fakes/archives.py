@@ -102,7 +102,7 @@ def tar_absolute(path: Path) -> None:
         put(archive, str(path.parent.resolve() / "into" / "second.wav"))
 
 
-@hostile("one of Windows")
+@hostile("a Windows path")
 def tar_backslash(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "data\\second.wav")
@@ -120,13 +120,13 @@ def zip_absolute(path: Path) -> None:
         archive.writestr(str(path.parent.resolve() / "into" / "second.wav"), b"x")
 
 
-@hostile("one of Windows")
+@hostile("a Windows path")
 def zip_backslash(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("data\\second.wav", b"x")
 
 
-@hostile("one of Windows")
+@hostile("a Windows path")
 def zip_drive_letter(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("C:/data/second.wav", b"x")
@@ -174,7 +174,7 @@ def tar_deep(path: Path) -> None:
         put(archive, "/".join("a" * 33))
 
 
-@hostile("is no name of a file")
+@hostile("is not the name of a file")
 def zip_only_dots(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("./.", b"x")
@@ -214,19 +214,19 @@ def tar_contiguous(path: Path) -> None:
         put(archive, "second.wav", b"", type=tarfile.CONTTYPE)
 
 
-@hostile("but a thing unknown")
+@hostile("but a thing of an unknown kind")
 def tar_volume_label(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "label", b"", type=b"V")  # as GNU tar writes
 
 
-@hostile("but a thing unknown")
+@hostile("but a thing of an unknown kind")
 def tar_continued(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "second.wav", b"", type=b"M")  # as GNU tar writes
 
 
-@hostile("but a thing unknown")
+@hostile("but a thing of an unknown kind")
 def tar_unknown_kind(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "thing", b"", type=b"Z")
@@ -253,7 +253,7 @@ def zip_folder_with_content(path: Path) -> None:
 # Names that take each other's place
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def zip_twice(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("meta.csv", b"one")
@@ -261,34 +261,34 @@ def zip_twice(path: Path) -> None:
     patched(path, b"meta.csX", b"meta.csv")
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def tar_twice(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "meta.csv", b"one")
         put(archive, "./meta.csv", b"two")
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def tar_case(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "Meta.csv", b"one")
         put(archive, "meta.csv", b"two")
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def zip_case_of_a_folder(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("DATA/second.wav", b"x")
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def tar_unicode(path: Path) -> None:
     with tar(path) as archive:
         put(archive, normalize("NFC", "é.wav"), b"one")
         put(archive, normalize("NFD", "é.wav"), b"two")
 
 
-@hostile("take the place of")
+@hostile("would overwrite")
 def tar_file_as_folder(path: Path) -> None:
     with tar(path) as archive:
         put(archive, "data/first.wav/inside")
@@ -345,7 +345,7 @@ def zip_says_less(path: Path) -> None:
     patched(path, struct.pack("<L", 77_777), struct.pack("<L", 5))
 
 
-@hostile("has 77,777 bytes and says 99,999")
+@hostile("has 77,777 bytes, but states 99,999")
 def zip_says_more(path: Path) -> None:
     with packed(path) as archive:
         archive.writestr("a.wav", bytes(77_777))

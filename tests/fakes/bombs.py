@@ -108,7 +108,7 @@ BOMBS: dict[str, Bomb] = {
     "vorbis": Bomb(lambda path: silence(path, "OGG", 8_000, subtype="VORBIS"), LASTS),
     "opus that says more": Bomb(opus_that_says_more, LASTS),
     "mp3 of no stated length": Bomb(mp3_of_no_length, LASTS),
-    "mp3 that says less": Bomb(mp3_that_says_less, "lasts longer than it says, and than is accepted"),
+    "mp3 that says less": Bomb(mp3_that_says_less, "lasts longer than it states and than is accepted"),
     "wav of 64-bit sizes": Bomb(wav_that_says_more, "is a RF64 file"),
     "wav of nothing": Bomb(sparse_wav, LASTS),
     "wav of 1,024 channels": Bomb(many_channels, "has 1024 channels"),

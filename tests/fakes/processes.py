@@ -1,8 +1,15 @@
 """What a child process says of itself, or how it ends: functions that it can import."""
 
 import os
+import zlib
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
+
+from bench.training.feature_cache import Cache
+from datamodules.synthetic import Synthetic
+from models.frontends.logmel import LogMel
 
 
 def about() -> dict[str, object]:
@@ -20,3 +27,37 @@ def fails() -> None:
 
 def dies() -> None:
     os._exit(7)
+
+
+def count(connection: Connection, last: int) -> None:
+    """Send 1, 2, ... to `last`, then end with exit code 3."""
+    for number in range(1, last + 1):
+        connection.send(number)
+    connection.close()
+    os._exit(3)
+
+
+def wait(connection: Connection) -> None:
+    """Send a word and stay until the parent closes its end."""
+    connection.send("here")
+    connection.recv()
+
+
+def write_features(folder: Path, driver: Connection) -> None:
+    """Compute the features of a dataset 20 times, each time without the entries of the others; send what came of it.
+
+    Args:
+        folder: of the cache.
+        driver: is told when the data are there, says when to begin, and gets the checksums.
+    """
+    data = Synthetic(clips_per_class=10, clip_seconds=0.5)
+    data.setup()
+    driver.send("ready")
+    driver.recv()
+    sums = set()
+    for _ in range(20):
+        found = Cache(folder).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
+        sums.add(zlib.crc32(found.numpy().data))
+        for path in folder.glob("features-*.json"):
+            path.unlink(missing_ok=True)
+    driver.send(sums)

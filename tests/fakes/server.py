@@ -123,7 +123,7 @@ def handler(state: Server) -> type[BaseHTTPRequestHandler]:
             try:
                 for number, piece in enumerate((sending[:half], sending[half:])):
                     if number and state.hold:
-                        state.hold.wait(30)
+                        state.hold.wait(600)
                     if state.framing == "chunked" and piece:
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                     else:

@@ -57,7 +57,7 @@ def table(*rows: tuple[float, ...]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64).log()[:, None]  # (N, 1, C)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_dempster_is_the_combination_over_the_power_set(n: int, dtype: torch.dtype, tolerance: float) -> None:
     sources = random_masses(n, 4, 5, dtype, seed=n)
@@ -185,7 +185,7 @@ def test_a_uniform_source_changes_nothing_for_dempster() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(seed=st.integers(0, 2**31), n=st.integers(1, 5), classes=st.integers(2, 9), zeros=st.floats(0, 0.8))
 def test_any_evidence_gives_masses_that_permute_with_classes_and_not_with_sources(
     method: object, seed: int, n: int, classes: int, zeros: float

@@ -1,13 +1,14 @@
 """MobileNet alpha = 0.25: the paper's size, Keras' form, Keras' weights."""
 
+import hashlib
 import sys
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pytest
 import torch
 import torch.nn.functional as F
+from fakes.server import serving
 
 from bench.profiling.complexity import measure, trainable
 from models import mobilenet
@@ -143,27 +144,37 @@ def test_wrong_files_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         build(tmp_path / "file.h5")
 
 
-def test_imagenet_weights_are_fetched_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(tmp_path / "weights.npz", keras_arrays())
-    asked = []
+def test_imagenet_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, sha256 = mobilenet.IMAGENET[0.25]
+    assert mobilenet.SOURCE.endswith("/keras-applications/mobilenet/")
+    assert name == "mobilenet_2_5_224_tf_no_top.h5"
+    assert sha256.startswith("dbdb03ee")
+    content = saved(tmp_path / "weights.npz", keras_arrays()).read_bytes()
+    folder = tmp_path / "cache"
+    monkeypatch.setattr(mobilenet, "user_cache_dir", lambda project: str(folder))
+    monkeypatch.setitem(mobilenet.IMAGENET, 0.25, ("weights.npz", hashlib.sha256(content).hexdigest()))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
-    def retrieve(url: str, known_hash: str, *rest: object) -> str:
-        asked.append((url, known_hash))
-        return str(path)
+    def build() -> MobileNet:
+        return MobileNet(NoFrontend(), 64, 50, 3, weights="imagenet")
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    model = MobileNet(NoFrontend(), 64, 50, 3, weights="imagenet")
-    [(url, known_hash)] = asked
-    assert url.endswith("/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5")
-    assert known_hash.removeprefix("sha256:").startswith("dbdb03ee")
-    assert torch.equal(model.body.conv1_bn.weight, torch.from_numpy(keras_arrays()["conv1_bn/gamma"]))
-
-    def refuse(*_: object) -> str:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr(pooch, "retrieve", refuse)
-    with pytest.raises(ModelError, match=r"cannot fetch https.*no route to host.*put the file into"):
-        MobileNet(NoFrontend(), 64, 50, 3, weights="imagenet")
+    with serving() as server:
+        monkeypatch.setattr(mobilenet, "SOURCE", server.url(""))
+        server.files["weights.npz"] = content[:-1]
+        with pytest.raises(ModelError, match=r"cannot fetch http.*invalid hash value.*put the file into"):
+            build()
+        assert not list(folder.iterdir())
+        server.files["weights.npz"] = content
+        expected = torch.from_numpy(keras_arrays()["conv1_bn/gamma"])
+        for damage in (False, False, True):
+            if damage:
+                (folder / "weights.npz").write_bytes(content[:-1])
+            assert torch.equal(build().body.conv1_bn.weight, expected)
+        assert len(server.requests) == 3  # refused, fetched, kept, fetched in place of the damaged file
+        (folder / "weights.npz").unlink()
+        server.files.clear()
+        with pytest.raises(ModelError, match=r"cannot fetch http.*404.*put the file into"):
+            build()
     with pytest.raises(ModelError, match=r"exist for alpha 0.25, 0.5, 0.75, 1.0, not 0.3"):
         MobileNet(NoFrontend(), 64, 50, 3, alpha=0.3, weights="imagenet")
 

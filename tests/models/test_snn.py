@@ -42,5 +42,5 @@ def test_the_clip_is_decided_by_the_product_of_its_frames_probabilities() -> Non
 
 
 def test_a_network_without_a_hidden_layer_is_refused() -> None:
-    with pytest.raises(ModelError, match="hidden must name the units"):
+    with pytest.raises(ModelError, match="hidden must contain the units"):
         SNN(NoFrontend(), 60, 7, 3, hidden=())

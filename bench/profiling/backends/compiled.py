@@ -11,7 +11,6 @@ from torch import Tensor
 from bench.errors import ProfileError
 from bench.profiling.backends import Backend, Classify
 from models.base import AudioModel
-from models.ltc import LTCLayer
 
 OPTIONS: dict[str, str | int | bool | Callable[..., object]] = {"freezing": True, "layout_optimization": False}
 """Options of the compiler. Its choice of channels-last makes CNN14 a quarter slower (`benchmarks/latency.py`)."""
@@ -58,9 +57,8 @@ def refuse_own_kernels(model: AudioModel, name: str) -> None:
     Raises:
         ProfileError: the model has such a solver.
     """
-    for module in model.modules():
-        if isinstance(module, LTCLayer):
-            raise ProfileError(
-                f"the liquid layer of {type(model).__name__} has its own kernels, which {name} cannot use; it would "
-                f"unroll every sub-step of every frame to operators: use eager, which runs these kernels"
-            )
+    if model.has_own_kernels():
+        raise ProfileError(
+            f"the liquid layer of {type(model).__name__} has its own kernels, which {name} cannot use; it would "
+            f"unroll every sub-step of every frame to operators: use eager, which runs these kernels"
+        )

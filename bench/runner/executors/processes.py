@@ -1,7 +1,6 @@
 """An executor that runs each job in its own child process, so that a crash ends only one job.
 
-A fork server imports torch once; every job is forked from it in milliseconds, with no thread started yet. Windows has
-no fork server; there every job starts a new interpreter.
+A fork server that has imported torch forks each of them (`bench.profiling.children`).
 """
 
 import os
@@ -10,9 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess, SpawnProcess
 
-from bench.profiling.processes import process_context
+from bench.profiling.children import Child, ChildEnded
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
 
@@ -21,45 +19,36 @@ _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     """Do the jobs, `workers` at a time; no child is running after the iteration ends."""
-    context = process_context(_PRELOAD)
     waiting = deque(jobs)
-    running: dict[Connection, tuple[Job, ForkServerProcess | SpawnProcess]] = {}
+    running: dict[Connection, tuple[Job, Child]] = {}
     ended: set[str] = set()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.popleft()
-                here, there = context.Pipe()
-                process = context.Process(target=_child, args=(there, job), name=job.key)
-                process.start()
-                there.close()
-                running[here] = job, process
+                child = Child(_child, job, preload=_PRELOAD, name=job.key)
+                running[child.connection] = job, child
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                job, process = running[ready]
+                job, child = running[ready]
                 try:
-                    event: Event = ready.recv()
-                except (EOFError, ConnectionResetError):
-                    ready.close()
+                    event: Event = child.receive()
+                except ChildEnded as end:
                     del running[ready]
-                    process.join()
+                    child.end()
                     if job.key not in ended:
-                        yield Failed(job.key, _death(process.exitcode), "killed")
+                        yield Failed(job.key, _death(end.exitcode), "killed")
                     continue
                 if isinstance(event, Finished | Failed):
                     ended.add(job.key)
                 yield event
     finally:
-        for _, process in running.values():
-            process.kill()
-        for _, process in running.values():
-            process.join()
+        for _, child in running.values():
+            child.end()
 
 
 def _child(connection: Connection, job: Job) -> None:
-    """Do one job and send its events; end with the driver, and ignore Ctrl-C, which the driver handles."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Do one job and send its events; end with the driver."""
     threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
     perform(job, connection.send)
 

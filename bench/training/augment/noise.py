@@ -12,8 +12,7 @@ from torch import Tensor
 
 from bench.errors import RunError
 from bench.training.augment.chance import uniform
-from datamodules.audio import AudioError, decode
-from datamodules.folder import ENDINGS
+from datamodules.audio import ENDINGS, AudioError, decode
 
 
 def noise(waveform: Tensor, lowest_snr_db: float, highest_snr_db: float) -> Tensor:

@@ -106,6 +106,7 @@ def test_long_waveforms_keep_their_peaks():
     assert area.get_paths()[0].vertices[:, 1].max() == 1
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_png(clip, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["features", str(clip), "--frontend", "logmel", "--frontend", "mfcc"])

@@ -1,5 +1,4 @@
 import math
-import time
 
 import numpy as np
 import pytest
@@ -155,7 +154,7 @@ def test_logits_between_0_and_1_are_not_taken_for_probabilities():
     assert score(logits, np.array([0, 0]), "single").values["ece"] == pytest.approx(1 - confidence, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_ranking_equals_scikit_learn_with_ties(data):
     clips = data.draw(st.integers(2, 40))
@@ -320,10 +319,12 @@ def test_draws_are_paired_and_repeatable_and_refuse():
         bootstrap_draws(logits, targets, ["a", "b", "c"], "single")
 
 
-def test_audioset_sized_data_takes_seconds():
+def test_audioset_sized_data_have_a_score_and_draws():
+    """How fast, `benchmarks/metrics.py` measures."""
     logits, targets = tags(5197, 527, share=0.003)
     logits = logits.astype(np.float32)
-    begun = time.process_time()
-    score(logits, targets, "multi")
-    bootstrap_draws(logits, targets, [str(i) for i in range(5197)], "multi", draws=100)
-    assert time.process_time() - begun < 5  # 0.3 s on an idle core
+    found = score(logits, targets, "multi").values["mAP"]
+    draws = bootstrap_draws(logits, targets, [str(i) for i in range(5197)], "multi", draws=100)
+    assert 0 < found < 1
+    assert draws.shape == (100,)
+    assert ((draws > 0) & (draws < 1)).all()

@@ -320,6 +320,7 @@ def test_the_order_of_records_changes_no_byte(seed):
     assert everything(leaderboards(runs, table)) == everything(leaderboards(runs, {r.key: r for r in records}))
 
 
+@pytest.mark.process
 def test_hash_seed_and_locale_change_no_byte(tmp_path):
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
@@ -553,6 +554,7 @@ def test_a_description_goes_on_below_itself():
     assert described("fc", words, 120) == described("fc", words) == f"  fc                     {words}"
 
 
+@pytest.mark.process
 def test_never_imports_torch():
     code = (
         "import sys, bench.leaderboard.render, bench.leaderboard.board, bench.statistics; print('torch' in sys.modules)"

@@ -286,6 +286,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.slow
 def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_store, monkeypatch, capsys):
     root = published_store
     said = lambda: check(root, monkeypatch, capsys).replace(" ", "")  # noqa: E731  a terminal breaks long paths
@@ -417,20 +418,28 @@ def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
     assert text.count("Parameters equal the published figures in 2 of 2 rows") == 1
 
 
-@pytest.fixture
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright to look at the pages with")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium on the path to look at the pages with")
-    with playwright.sync_playwright() as session:
-        opened = session.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the path to look at the pages with: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as session:
+        opened = session.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
 
 
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.process
 def test_a_browser_sorts_filters_hides_and_cuts_nothing(published_store, browser, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     said = []

@@ -45,6 +45,7 @@ def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
 
 
 @pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     pytest.importorskip("onnxscript", reason="needs the export extra")
     model, clips = small(name)
@@ -65,6 +66,8 @@ def test_channels_last_gives_the_logits_of_eager(name: str, tmp_path) -> None:
 
 
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
+@pytest.mark.slow
+@pytest.mark.process
 def test_compile_gives_the_logits_of_eager(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     from bench.profiling import isolated
@@ -96,6 +99,7 @@ def trained() -> tuple[AudioModel, Synthetic]:
     return model.eval(), data
 
 
+@pytest.mark.slow
 def test_int8_finds_the_classes_of_eager(trained, tmp_path) -> None:
     pytest.importorskip("onnxscript", reason="needs the export extra")
     model, data = trained

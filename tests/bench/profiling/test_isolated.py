@@ -21,6 +21,7 @@ from models.lstm_skip import LSTMSkip
 SHORT = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1)
 
 
+@pytest.mark.process
 def test_a_fresh_process_is_pinned() -> None:
     before = os.sched_getaffinity(0)
     one, two = (isolated.fresh(processes.about, 1) for _ in range(2))
@@ -31,6 +32,7 @@ def test_a_fresh_process_is_pinned() -> None:
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.process
 def test_what_goes_wrong_in_a_fresh_process_is_told() -> None:
     with pytest.raises(ProfileError, match="KeyError: 'cause'"):
         isolated.fresh(processes.fails, 1)
@@ -56,6 +58,7 @@ def test_threads_lie_on_cores_of_their_own_first(monkeypatch, tmp_path) -> None:
         isolated.cores(5)
 
 
+@pytest.mark.process
 def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
     model, shape, seconds = build.untrained("fc", 5, 1.0, 16000, None, None)
     x = torch.rand(1, *shape)

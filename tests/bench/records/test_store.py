@@ -57,6 +57,7 @@ def _write_for_ever(root):
         store.write(Record(run=RUN, status="ok", scores={"accuracy": i / 1e6}, classes=("x" * 20_000,)))
 
 
+@pytest.mark.process
 def test_a_killed_writer_never_leaves_half_a_record(tmp_path):
     context = multiprocessing.get_context("fork")
     store = Store(tmp_path)
@@ -89,6 +90,7 @@ def _hold(root, held, release):
         release.recv()
 
 
+@pytest.mark.process
 def test_one_process_has_a_claim_and_death_frees_it(tmp_path):
     context = multiprocessing.get_context("fork")
     held, child_held = context.Pipe()
@@ -110,6 +112,7 @@ def _use_machine(root, using, release):
         release.recv()
 
 
+@pytest.mark.process
 def test_a_timing_waits_for_the_trainings_of_other_processes(tmp_path):
     context = multiprocessing.get_context("fork")
     pipes = [(*context.Pipe(), *context.Pipe()) for _ in range(2)]

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from fakes import urbansound8k
+from fakes import forkservers, urbansound8k
 from rich.console import Console
 
 from bench import suites
@@ -28,6 +28,8 @@ from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.suites import suite as suite_module
 
+pytestmark = pytest.mark.process
+
 SMALL = """
 models = ["fc", "cnn", "fusion-ds"]
 datasets = ["synthetic"]
@@ -37,7 +39,7 @@ epochs = 2
 clips_per_class = 10
 clip_seconds = 0.5
 """
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+BENCH = [sys.executable, "-c", forkservers.BENCH]
 
 
 def write(path, text=SMALL):
@@ -318,7 +320,7 @@ def bench(monkeypatch, capsys):
     return call
 
 
-def test_a_killed_suite_repeats_nothing_that_was_finished(bench, tmp_path):
+def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path):
     write(tmp_path / "small.toml")
     command = [
         "run",
@@ -331,7 +333,7 @@ def test_a_killed_suite_repeats_nothing_that_was_finished(bench, tmp_path):
         "--workers",
         1,
     ]
-    killed = subprocess.Popen([*BENCH, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    killed = start([*BENCH, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     records = tmp_path / "runs" / "records"
     until = time.monotonic() + 120
     while not (records.exists() and list(records.glob("*.json"))) and time.monotonic() < until:
@@ -385,7 +387,9 @@ def test_list_is_json_and_needs_no_torch(tmp_path):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     listed = json.loads(result.stdout)
-    assert set(listed) == {"models", "frontends", "datasets", "recipes", "suites", "metrics", "backends"}
+    assert set(listed) == {
+        "models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends",
+    }  # fmt: skip
     assert listed["datasets"]["synthetic"]["here"] is True
 
 

@@ -21,6 +21,7 @@ def done(events):
 
 
 @pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
 def test_values_progress_and_exceptions_arrive(name):
     events = list(executor(name)([job("one", "add", 1, 2), job("two", "fail"), job("three", "add", 2, 3)], 2))
     ended = done(events)
@@ -32,6 +33,7 @@ def test_values_progress_and_exceptions_arrive(name):
     assert [e for e in events if e.job == "one"] == [Started("one"), Reported("one", "adding"), Finished("one", 3)]
 
 
+@pytest.mark.process
 def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     jobs = [job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)]
     events = list(executor("processes")(jobs, 2))
@@ -42,6 +44,7 @@ def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     assert "exit code 3" in ended["c"].failure.message
 
 
+@pytest.mark.process
 def test_every_job_has_a_process_of_its_own(tmp_path):
     events = list(executor("processes")([job(str(i), "mark", str(tmp_path), i, 0.0) for i in range(3)], 2))
     assert len({e.value for e in done(events).values()}) == 3
@@ -49,21 +52,23 @@ def test_every_job_has_a_process_of_its_own(tmp_path):
 
 DRIVER = """
 import sys
-from bench.runner.executors import Job, executor
+from bench.runner.executors import Job, executor, processes
+processes._PRELOAD = []  # these jobs need no torch
 if __name__ == "__main__":
-    jobs = [Job(str(i), "fakes.jobs:mark", (sys.argv[1], i, 60.0)) for i in range(2)]
+    jobs = [Job(str(i), "fakes.jobs:mark", (sys.argv[1], i, 600.0)) for i in range(2)]
     list(executor("processes")(jobs, 2))
 """
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_no_child_outlives_its_driver(tmp_path, how):
+@pytest.mark.process
+def test_no_child_outlives_its_driver(start, tmp_path, how):
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     marks = tmp_path / "marks"
     marks.mkdir()
     path = os.pathsep.join([str(TESTS), str(PROJECT)])
-    driver = subprocess.Popen(
+    driver = start(
         [sys.executable, str(script), str(marks)], env={**os.environ, "PYTHONPATH": path}, stderr=subprocess.DEVNULL
     )
     until = time.monotonic() + 60
@@ -72,8 +77,8 @@ def test_no_child_outlives_its_driver(tmp_path, how):
     children = [int(p.name.rsplit("-", 1)[1]) for p in marks.iterdir()]
     assert len(children) == 2
     driver.send_signal(how)
-    driver.wait(20)
-    until = time.monotonic() + 5
+    driver.wait(60)
+    until = time.monotonic() + 60
     while any(alive(child) for child in children) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(alive(child) for child in children)
@@ -98,6 +103,7 @@ def available(name):
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
+@pytest.mark.process
 def test_news_arrive_while_the_job_works(name, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(PROJECT)]))  # for Ray's processes
     answer = tmp_path / "heard"
@@ -111,6 +117,7 @@ def test_news_arrive_while_the_job_works(name, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
 def test_closing_the_iterator_ends_what_is_running(name, tmp_path):
     events = executor(name)([job("one", "mark_slowly", str(tmp_path)), job("two", "mark_slowly", str(tmp_path))], 1)
     while not isinstance(next(events), Reported):

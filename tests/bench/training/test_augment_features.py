@@ -55,9 +55,9 @@ def test_a_channel_shift_adds_a_constant_to_each_channel_of_a_clip():
 
 def test_freq_mixstyle_moves_each_channels_mean_and_deviation_towards_another_clips():
     torch.manual_seed(0)
-    shape = torch.randn(1, 3, 200)
+    shape = torch.randn(1, 3, 200, dtype=torch.float64)
     shape = (shape - shape.mean(2, keepdim=True)) / shape.std(2, keepdim=True)
-    mean, deviation = 10 * torch.randn(64, 3, 1), torch.rand(64, 3, 1) + 0.5
+    mean, deviation = 10 * torch.randn(64, 3, 1, dtype=torch.float64), torch.rand(64, 3, 1, dtype=torch.float64) + 0.5
     clips = mean + deviation * shape
     moved = freq_mixstyle(clips, 0.5)
     changed = (moved - clips).abs().amax((1, 2)) > 1e-3
@@ -86,10 +86,10 @@ def test_masks_hide_at_most_an_eighth_each_and_put_the_mean():
     assert changed.any(1).float().mean() > 0.8
     where = changed[0].nonzero()[:, 0]
     assert torch.equal(where, torch.arange(where[0], where[-1] + 1))
-    assert torch.allclose(hidden[0, :, where[0]], clips[0].mean(1))
+    assert torch.allclose(hidden[0, :, where[0]], clips[0].mean(1), atol=1e-6)
     hidden = spec_augment(clips, 0, 2)
     bands = (hidden != clips).any(2)
-    assert torch.allclose(hidden[bands], clips.mean((1, 2))[bands.nonzero()[:, 0]][:, None].expand(-1, 80))
+    assert torch.allclose(hidden[bands], clips.mean((1, 2))[bands.nonzero()[:, 0]][:, None].expand(-1, 80), atol=1e-6)
     assert bands.sum(1).max() <= 2 * 3
 
 

@@ -107,6 +107,7 @@ def test_mixup_mixes_the_teachers_distributions_as_it_mixes_the_clips(monkeypatc
 
 @pytest.mark.parametrize("dataset", ["synthetic", "synthetic-tags"])
 @pytest.mark.parametrize("most", [fit.FEATURE_BYTES, 0])
+@pytest.mark.slow
 def test_a_student_follows_its_teacher_where_the_labels_are_wrong(tmp_path, monkeypatch, dataset, most):
     monkeypatch.setattr(fit, "FEATURE_BYTES", most)
     data = {"synthetic": Synthetic, "synthetic-tags": SyntheticTags}[dataset](clips_per_class=20, clip_seconds=0.5)
@@ -145,6 +146,7 @@ def suite(tmp_path_factory):
     return suites.read(str(path))
 
 
+@pytest.mark.process
 def test_teachers_come_before_students_and_students_before_their_fusions(suite, tmp_path):
     teacher, student, plain, fused = suite.runs()
     assert suite.names()[student.key] == "student"
@@ -163,6 +165,7 @@ def test_teachers_come_before_students_and_students_before_their_fusions(suite, 
     assert forced.done == [teacher.key, student.key, fused.key]
 
 
+@pytest.mark.process
 def test_a_student_without_its_teacher_fails_alone(suite, tmp_path, monkeypatch):
     teacher, student, plain, fused = suite.runs()
     real = build.model

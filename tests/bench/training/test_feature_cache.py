@@ -2,17 +2,19 @@
 
 import errno
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from fakes import processes
 from torch import nn
 
 from bench import catalog
+from bench.evaluation import evaluate
 from bench.records import Recipe, Run
 from bench.training import build, feature_cache, fit
 from bench.training.feature_cache import Cache
@@ -50,7 +52,9 @@ def whole(frontend, clips):
         return torch.cat(parts).clone()
 
 
-@pytest.mark.parametrize("name", ["logmel", "logmel-panns", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"])
+@pytest.mark.parametrize(
+    "name", ["logmel", "logmel-panns", "logmel-torchlibrosa", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"]
+)
 def test_features_are_the_same_bits_with_and_without_the_cache(tmp_path, data, name):
     entry = catalog.frontend(name)
     frontend = catalog.load(entry.target)(data.sample_rate, **entry.arguments)
@@ -93,6 +97,34 @@ def test_training_reads_what_another_training_wrote(tmp_path, calls):
     clips = len(data.splits.train) + len(data.splits.val)
     assert computed == [clips, clips, 0]
     assert curves[0] == curves[1] == curves[2]
+
+
+@pytest.mark.parametrize(("model", "frontend"), [("fc", "logmel-1s"), ("swishnet", "mfcc"), ("cnn", "cqt")])
+@pytest.mark.parametrize("cached", [False, True])
+def test_prediction_takes_the_validation_features_of_training_and_gives_the_same_bits(
+    tmp_path, model, frontend, cached
+):
+    run = Run(model=model, frontend=frontend, dataset="synthetic", recipe=Recipe(epochs=1, batch_size=16))
+    data = dataset(cache=tmp_path / "cache" if cached else None, batch_size=16)
+    torch.manual_seed(0)
+    built = build.model(run, data)
+    trained = fit.train(built, data, run.recipe, tmp_path, "cpu", lambda *_: None)
+    assert trained.val_features.shape[0] == len(data.splits.val) == 20
+    expected = evaluate.predict(built, data, "cpu")
+    seen = []
+    built.frontend.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
+    found = evaluate.predict(built, data, "cpu", trained.val_features)
+    assert sum(seen) == len(data.splits.test)
+    assert np.array_equal(found.val, expected.val)
+    assert np.array_equal(found.test, expected.test)
+
+
+def test_features_that_are_not_computed_once_are_not_kept_for_prediction(tmp_path):
+    recipe = Recipe(epochs=1, batch_size=16, gain_db=3)
+    run = Run(model="fc", frontend="logmel-1s", dataset="synthetic", recipe=recipe)
+    data = dataset(batch_size=16)
+    trained = fit.train(build.model(run, data), data, recipe, tmp_path, "cpu", lambda *_: None)
+    assert trained.val_features is None
 
 
 MEL = "models.frontends.mel"
@@ -198,8 +230,10 @@ def damage(array, index, how):
         content[120] = ord("[")
         array.write_bytes(content)
     elif how == "another shape":
-        about = json.loads(index.read_text())
-        index.write_text(json.dumps(about | {"shape": [1, 2, 3]}))
+        content = json.loads(index.read_text())
+        content["array"]["shape"] = [1, 2, 3]
+        content["crc32"] = zlib.crc32(json.dumps([content["array"], content["facts"]]).encode())
+        index.write_text(json.dumps(content))
     else:
         index.write_text(how)
 
@@ -251,34 +285,21 @@ def test_a_disk_that_takes_nothing_is_one_warning(tmp_path, data, monkeypatch, h
     assert how == "no folder" or not any(folder.iterdir())
 
 
-WRITER = """
-import sys, zlib
-from pathlib import Path
-from bench.training.feature_cache import Cache
-from datamodules.synthetic import Synthetic
-from models.frontends.logmel import LogMel
-data = Synthetic(clips_per_class=10, clip_seconds=0.5)
-data.setup()
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(20):
-    found = Cache(Path(sys.argv[1])).features(LogMel(data.sample_rate), data, data.splits.train, "cpu")
-    print(zlib.crc32(found.numpy().data))
-    for path in Path(sys.argv[1]).glob("features-*.json"):
-        path.unlink(missing_ok=True)
-"""
-
-
+@pytest.mark.process
 def test_several_writers_do_not_harm_each_other(tmp_path, data):
-    command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["bench.features"])
+    pipes = [context.Pipe() for _ in range(2)]
+    writers = [context.Process(target=processes.write_features, args=(tmp_path, there)) for _, there in pipes]
     for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
+        writer.start()
+    assert [here.recv() for here, _ in pipes] == ["ready"] * 2
+    for here, _ in pipes:
+        here.send("go")
+    sums = [here.recv() for here, _ in pipes]
     for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    sums = [set(writer.communicate()[0].split()) for writer in writers]
-    expected = feature_cache.zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
-    assert sums == [{str(expected)}] * 2
-    assert [writer.returncode for writer in writers] == [0] * 2
+        writer.join()
+    expected = zlib.crc32(whole(LogMel(data.sample_rate), data.splits.train).numpy().data)
+    assert sums == [{expected}] * 2
+    assert [writer.exitcode for writer in writers] == [0] * 2
     assert not list(tmp_path.glob(".tmp-*"))

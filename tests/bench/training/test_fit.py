@@ -38,6 +38,7 @@ def train(run, data, model, folder):
         {"time_crop": 0.5, "time_stretch": 0.2, "ema_decay": 0.9},
     ],
 )
+@pytest.mark.slow
 def test_every_recipe_learns(tmp_path, dataset, recipe):
     run, data, model = prepared(dataset, epochs=8, **{"learning_rate": 1e-2} | recipe)
     trained, seen = train(run, data, model, tmp_path)

@@ -110,6 +110,7 @@ def test_amsgrad_is_of_adam():
         Recipe(optimizer="sgd", amsgrad=True)
 
 
+@pytest.mark.slow
 def test_the_compiled_model_learns_what_the_plain_one_does(tmp_path, monkeypatch):
     compiled = []
 
@@ -126,6 +127,8 @@ def test_the_compiled_model_learns_what_the_plain_one_does(tmp_path, monkeypatch
     assert not any("_orig_mod" in name for name in model.state_dict())
 
 
+@pytest.mark.process
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_bit_for_bit_with_and_without_processes_that_read(tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "FEATURE_BYTES", 0)  # so that clips are read again in each epoch
     recipe = {"mixup": 0.3, "time_shift": 0.5, "time_masks": 1}
@@ -242,6 +245,7 @@ def test_in_a_suite_a_run_starts_from_a_system_by_name(tmp_path):
         {"background": "noise", "background_snr_db": (5.0, 20.0)},
     ],
 )
+@pytest.mark.slow
 def test_what_changes_waveforms_is_reproducible_and_learns(tmp_path, recipe):
     (tmp_path / "noise").mkdir()
     noise = torch.randn(32000).mul(0.1).numpy()

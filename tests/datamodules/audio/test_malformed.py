@@ -15,6 +15,8 @@ from fakes.malformed import Case
 from datamodules.audio import AudioError, decode, decode_bytes, inspect
 from datamodules.audio import decoder as audio
 
+pytestmark = pytest.mark.process
+
 MIB = 2**20
 
 

@@ -137,7 +137,7 @@ def test_pieces_by_hand():
     assert [len(segments([30 * RATE], RATE, seconds)) for seconds in (2.0, 1.0, 0.5)] == [29, 59, 119]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     lengths=st.lists(st.integers(1, 5000), max_size=6),
     seconds=st.sampled_from([0.5, 1.0, 2.0]),

@@ -51,6 +51,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.process
+@pytest.mark.slow
 def test_every_clip_is_given_once_an_epoch(tmp_path: Path, workers: int, ranks: int) -> None:
     made = clips(tmp_path)
     loaders = [StreamLoader(Stream(made, 8, 3, rank=rank, ranks=ranks), workers) for rank in range(ranks)]
@@ -107,6 +109,8 @@ def test_clips_are_cropped_and_padded(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (2, 2), (0, 2), (2, 1)])
+@pytest.mark.process
+@pytest.mark.slow
 def test_a_stream_that_is_taken_up_gives_exactly_the_rest(tmp_path: Path, before: int, after: int) -> None:
     made = clips(tmp_path)
     whole = made.stream(8, 3)

@@ -15,7 +15,7 @@ import time
 import urllib.request
 import zipfile
 from collections import namedtuple
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -546,13 +546,16 @@ main()
 """
 
 
-def test_processes_interrupted_and_two_at_once(server: Server, tmp_path: Path) -> None:
+@pytest.mark.process
+def test_processes_interrupted_and_two_at_once(
+    server: Server, tmp_path: Path, start: Callable[..., "subprocess.Popen[bytes]"]
+) -> None:
     """Ctrl-C in the middle, then two processes together: the rest is sent, once."""
     (file,) = offered(server).files
     command = [sys.executable, "-c", BENCH, file.url, str(file.size), str(file.digest), str(tmp_path)]
     target, pipes = tmp_path / "esc50", {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     server.hold = threading.Event()
-    process = subprocess.Popen(command, **pipes)
+    process = start(command, **pipes)
     late = time.monotonic() + 120
     while not (part(target).exists() and part(target).stat().st_size > 1_000_000):
         assert time.monotonic() < late
@@ -566,7 +569,7 @@ def test_processes_interrupted_and_two_at_once(server: Server, tmp_path: Path) -
     server.hold.set()
     have = part(target).stat().st_size
     server.requests.clear()
-    both = [subprocess.Popen(command, **pipes) for _ in range(2)]
+    both = [start(command, **pipes) for _ in range(2)]
     printed = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], printed
     assert sorted(json.loads(words)["state"] for words, _ in printed) == ["downloaded", "here"]

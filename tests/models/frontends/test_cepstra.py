@@ -38,7 +38,7 @@ def test_librosa_mfcc_equals_librosas_clip_by_clip(sample_rate: int) -> None:
     x = sounds(sample_rate)
     expected = [librosa.feature.mfcc(y=clip, sr=sample_rate, n_mfcc=20) for clip in x.double().numpy()]
     ours = LibrosaMFCC(sample_rate)(x)
-    torch.testing.assert_close(ours.double(), torch.from_numpy(np.stack(expected)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(ours.double(), torch.from_numpy(np.stack(expected)), atol=1e-3, rtol=1e-5)
 
 
 def mel_points(low: float, high: float, count: int) -> np.ndarray:
@@ -71,7 +71,7 @@ def speech_features(clip: np.ndarray, sample_rate: int, window: int, n_fft: int)
 def test_mfcc_equals_the_algorithm_of_python_speech_features(sample_rate: int, window: int, n_fft: int) -> None:
     x = sounds(sample_rate)
     expected = np.stack([speech_features(clip, sample_rate, window, n_fft) for clip in x.double().numpy()])
-    torch.testing.assert_close(MFCC(sample_rate)(x).double(), torch.from_numpy(expected), atol=1e-3, rtol=0)
+    torch.testing.assert_close(MFCC(sample_rate)(x).double(), torch.from_numpy(expected), atol=3e-3, rtol=0)
 
 
 @pytest.mark.parametrize(("sample_rate", "n_fft"), [(16000, 512), (22050, 1024), (32000, 1024)])

@@ -1,0 +1,314 @@
+"""The harness as a library. `bench` offers these names itself and imports this module when one is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+
+from bench import catalog, suites
+from bench.catalog import PRIMARY
+from bench.errors import BenchError
+from bench.leaderboard import files
+from bench.leaderboard.board import Leaderboard, leaderboards
+from bench.profiling.environment import default_workers
+from bench.records import Failure, Latency, Record, Snapshot, Store, graded_records
+from bench.runner.driver import Runner
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings, data_folder
+from bench.suites import Suite
+from bench.tracking import Mirror
+
+if TYPE_CHECKING:
+    import pandas
+
+    from datamodules.base import AudioDataModule
+    from models.base import AudioModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The results of runs, from a store.
+
+    Attributes:
+        records: one record per run, by key, in the order of the suite; failed runs are among them. Timings have the
+            grades that they get next to each other.
+        suite: the suite that the runs are of; None for all records of a store.
+        failed: key to failure, of runs that failed in this call of `run`.
+        missing: dataset to what is missing of it and how to get it, of runs that could not be done in this call.
+        warnings: one line each.
+    """
+
+    records: Mapping[str, Record]
+    suite: Suite | None = None
+    failed: Mapping[str, Failure] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def leaderboards(self) -> tuple[Leaderboard, ...]:
+        """Return one leaderboard per dataset: every system ranked over its folds and seeds."""
+        if self.suite is None:
+            return leaderboards([record.run for record in self.records.values()], self.records)
+        return files.boards(self.records, self.suite)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return one row per run: what was run, its scores with intervals, its size, its speed and where it ran.
+
+        `interval_low` and `interval_high` are of the dataset's primary metric. Latencies are of a single clip, end to
+        end, in milliseconds.
+        """
+        import pandas
+
+        names = self.suite.names() if self.suite else {}
+        return pandas.DataFrame([_run_row(record, names) for record in self.records.values()])
+
+    def leaderboard_dataframe(self) -> pandas.DataFrame:
+        """Return one row per row of the leaderboards, in their order: scores are means over folds and seeds."""
+        import pandas
+
+        return pandas.DataFrame([row for board in self.leaderboards() for row in _board_rows(board)])
+
+
+def run(
+    suite: str | Path | Suite,
+    *,
+    store: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    folds: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+    workers: int | None = None,
+    threads: int = 1,
+    loaders: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    executor: str = "processes",
+    wandb: Literal["disabled", "offline", "online"] = "disabled",
+    force: bool = False,
+    quiet: bool = False,
+) -> Results:
+    """Do the runs of a suite that are not in the store yet, time them, and draw the suite's tables in the store.
+
+    A run that fails is recorded and the other runs go on; the result names it in `failed`.
+
+    Args:
+        suite: name of a suite, path of a TOML file, or a suite.
+        store: folder of records and tables.
+        data_dir: folder with one folder per dataset; None takes BENCH_DATA, or the user's data folder.
+        models: only these models, by their names in the catalogue or in the suite.
+        datasets: only these datasets.
+        folds: only these folds, counted from 0.
+        seeds: only these seeds.
+        workers: runs that are trained at the same time; None takes one per core, or one where there is a GPU.
+        threads: threads of each run.
+        loaders: processes of each run that read clips ahead.
+        device: where to train; "auto" takes the GPU where there is one.
+        executor: "processes", "serial" or "ray".
+        wandb: whether runs are mirrored to Weights & Biases, on disk ("offline") or at once ("online").
+        force: also do the runs that are done.
+        quiet: print no progress on standard error.
+
+    Returns:
+        The records of all chosen runs that have one, also of those that were done before.
+
+    Raises:
+        SuiteError: the suite or a name is unknown, or an argument fits no constructor; nothing was started.
+        KeyboardInterrupt: the call was interrupted. Finished runs are in the store; the same call goes on.
+    """
+    grid = suite if isinstance(suite, Suite) else load_suite(suite)
+    place = data_folder(None if data_dir is None else Path(data_dir))
+    chosen = suites.select(
+        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(),
+        model=tuple(models), dataset=tuple(datasets), fold=tuple(folds), seed=tuple(seeds),
+    )  # fmt: skip
+    settings = RunSettings(
+        store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
+        workers=workers or default_workers(device, threads), loaders=loaders, hardest_clips=0 if wandb == "disabled" else 8,
+    )  # fmt: skip
+    mirror = None if wandb == "disabled" else Mirror(wandb, grid.name, settings.store / "wandb")
+    progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
+    try:
+        outcome = Runner(grid, settings, progress, executor, mirror).run(chosen, force)
+    finally:
+        closing = mirror.close() if mirror else None
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    keys = {one.key for one in chosen}
+    snapshot = Snapshot(Store(settings.store), grid.runs())
+    return Results(
+        records={key: record for key, record in snapshot.graded().items() if key in keys}, suite=grid,
+        failed=outcome.failed, missing=outcome.missing, warnings=(*outcome.warnings, *([closing] if closing else [])),
+    )  # fmt: skip
+
+
+def load_suite(name: str | Path) -> Suite:
+    """Return a suite by name, or from a TOML file.
+
+    Raises:
+        SuiteError: there is no such suite, or something in it is unknown.
+    """
+    return suites.read(str(name))
+
+
+def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> Results:
+    """Return the results in a store; nothing is trained.
+
+    Args:
+        store: a folder that `run` or `bench publish` has written.
+        suite: the results of this suite only, named as in its tables; None takes all records.
+
+    Raises:
+        BenchError: the folder holds no records.
+        SuiteError: there is no such suite.
+    """
+    place = Store(Path(store).expanduser())
+    grid = suite if isinstance(suite, Suite) or suite is None else load_suite(suite)
+    snapshot = Snapshot(place, grid.runs() if grid else ())
+    for key in place.keys() if grid is None else ():
+        snapshot.read(key)
+    if not snapshot.records and not snapshot.damaged:
+        raise BenchError(f"{place.root} has no records{f' of {grid.name}' if grid else ''}")
+    return Results(
+        records=graded_records(snapshot.records), suite=grid, warnings=tuple(str(error) for error in snapshot.damaged)
+    )
+
+
+def create_model(
+    name: str,
+    *,
+    classes: int,
+    sample_rate: int = 32_000,
+    clip_seconds: float | None = None,
+    frontend: str | None = None,
+    embedding: str | tuple[int, int] | None = None,
+    **arguments: Any,
+) -> AudioModel:
+    """Return an untrained model with its front-end, whose weights are drawn from torch's global generator.
+
+    The model maps clips `(B, S)` float32 in [-1, 1], or embeddings `(B, T, F)`, to logits `(B, C)`.
+
+    Args:
+        name: of `bench list models`, or `rann-{t_c}x{t_m}-{W}`; not a fusion.
+        classes: C.
+        sample_rate: in hertz.
+        clip_seconds: length of the clips; None takes the length that the model's published figures are for.
+        frontend: of `bench list frontends`; None takes the model's own.
+        embedding: (T, F), or "TxF", for a model of embeddings instead of waveforms.
+        **arguments: constructor arguments of the model.
+
+    Raises:
+        SuiteError: the model or the front-end is unknown, or cannot be built so.
+        TypeError: the model has no such argument.
+    """
+    from bench.training import build
+
+    shape = embedding if embedding is None or isinstance(embedding, str) else "x".join(map(str, embedding))
+    model, _, _ = build.untrained(name, classes, clip_seconds, sample_rate, frontend, shape, arguments)
+    return model
+
+
+def create_datamodule(name: str, root: str | Path | None = None, **arguments: Any) -> AudioDataModule:
+    """Return a dataset under its official split, as a Lightning data module; nothing is read yet.
+
+    Args:
+        name: of `bench list datasets`.
+        root: the dataset's folder; None takes its folder under BENCH_DATA, or under the user's data folder.
+        **arguments: constructor arguments of the dataset, such as `fold`, `seed`, `batch_size` and `cache`.
+
+    Raises:
+        SuiteError: the dataset is unknown.
+        DataError: the dataset has no such fold.
+        TypeError: the dataset has no such argument.
+    """
+    entry = catalog.dataset(name)
+    if root is None and entry.folder is not None:
+        root = data_folder(None) / entry.folder
+    given = {} if root is None else {"root": Path(root).expanduser()}
+    built: AudioDataModule = catalog.load(entry.target)(**given, **arguments)
+    return built
+
+
+def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
+    """Return one leaderboard per dataset: every system ranked over its folds and seeds."""
+    return results.leaderboards()
+
+
+def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a table of runs says of one run."""
+    run = record.run
+    low, high = record.intervals.get(PRIMARY[catalog.dataset(run.dataset).task], (None, None))
+    return {
+        "key": record.key,
+        "name": names.get(record.key, run.model),
+        "model": run.model,
+        "frontend": run.frontend,
+        "dataset": run.dataset,
+        "fold": run.fold,
+        "seed": run.seed,
+        "members": len(run.members),
+        "status": record.status,
+        "error": record.error.message if record.error else None,
+        **record.scores,
+        "interval_low": low,
+        "interval_high": high,
+        "best_epoch": record.best_epoch,
+        "parameters": record.complexity.parameters if record.complexity else None,
+        "macs": record.complexity.macs if record.complexity else None,
+        "frontend_macs": record.complexity.frontend_macs if record.complexity else None,
+        **_speeds({kind: _latency(record, kind) for kind in ("cpu", "cuda")}),
+        "train_seconds": record.seconds.get("train"),
+        "started": record.started,
+        "commit": record.environment.commit if record.environment else None,
+        "processor": record.environment.processor if record.environment else None,
+    }
+
+
+def _latency(record: Record, kind: str) -> Latency | None:
+    """Return the eager end-to-end timing of a single clip on a kind of device, at the fewest threads."""
+    found = [
+        timing
+        for timing in record.latencies
+        if (timing.device_type, timing.scope, timing.batch, timing.backend) == (kind, "end-to-end", 1, "eager")
+        and timing.combined != "parallel"
+    ]
+    return min(found, key=lambda timing: timing.threads, default=None)
+
+
+def _speeds(timings: Mapping[str, Latency | None]) -> dict[str, Any]:
+    return {
+        f"{kind}_{name}": value
+        for kind, timing in timings.items()
+        for name, value in (
+            ("p50_ms", timing.p50_ms if timing else None),
+            ("grade", timing.grade if timing else None),
+        )
+    }
+
+
+def _board_rows(board: Leaderboard) -> list[dict[str, Any]]:
+    """Return what a table of leaderboards says of one leaderboard's rows."""
+    return [
+        {
+            "dataset": board.name,
+            "rank": row.rank,
+            "label": row.label,
+            "model": row.model,
+            "frontend": row.frontend,
+            "members": ", ".join(row.members),
+            "done": row.done,
+            "expected": row.expected,
+            **row.scores,
+            "interval_low": row.interval[0] if row.interval else None,
+            "interval_high": row.interval[1] if row.interval else None,
+            "parameters": row.complexity.parameters if row.complexity else None,
+            "macs": row.complexity.macs if row.complexity else None,
+            "frontend_macs": row.complexity.frontend_macs if row.complexity else None,
+            **_speeds({"cpu": row.cpu, "cuda": row.gpu}),
+            "train_seconds": row.train_seconds,
+            "flags": "; ".join(row.flags),
+        }
+        for row in board.rows
+    ]

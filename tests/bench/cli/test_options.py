@@ -1,0 +1,99 @@
+"""How the command line parses its options."""
+
+import subprocess
+import sys
+
+import pytest
+import typer.main
+
+from bench import __version__
+from bench.cli import app, main
+from bench.cli.main import foreign_packages
+
+
+def commands(command, path=()):
+    """Yield every command with its name in words."""
+    if hasattr(command, "commands"):
+        for name, each in command.commands.items():
+            yield from commands(each, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+SINGLE = [
+    (path, max(param.opts, key=len))
+    for path, command in COMMANDS.items()
+    for param in command.params
+    if param.param_type_name == "option" and not param.multiple and not param.is_flag and not param.count
+]
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["bench", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("path", "option"), SINGLE, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
+def test_an_option_with_one_value_is_refused_when_given_twice(bench, path, option):
+    code, output, error = bench(*path, option, "1", option, "2")
+    assert (code, output) == (2, "")
+    assert option in error
+    assert "is given 2 times" in error
+
+
+def test_there_are_such_options():
+    assert (("run",), "--threads") in SINGLE
+    assert (("data", "verify"), "--manifest") in SINGLE
+
+
+def test_repeatable_options_and_flags_may_be_repeated(bench):
+    arguments = ("--suite", "smoke", "--model", "fc", "--model", "cnn", "--dry-run", "--dry-run", "--json")
+    code, output, error = bench("run", *arguments)
+    assert code == 0, error
+    assert "fc" in output
+    assert "cnn" in output
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_printed(bench, option):
+    assert bench(option) == (0, f"bench {__version__}\n", "")
+
+
+def test_help_is_shown_without_a_command(bench):
+    code, output, error = bench()
+    assert code == 2
+    assert "--version" in output + error
+    assert "leaderboard" in output + error
+
+
+def test_nothing_is_said_of_packages_that_are_this_projects():
+    assert foreign_packages() == []
+
+
+def test_packages_of_other_projects_are_named(tmp_path):
+    for name in ("models", "datamodules"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import bench; bench.DISTRIBUTION = 'frappe-bench'\n"
+    code += "from bench.cli import main; sys.argv = ['bench', '-V']; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"bench {__version__}\n")
+    lines = done.stderr.splitlines()
+    assert [line.split(" in ")[0] for line in lines] == [
+        f"warning: the package {name}" for name in ("bench", "models", "datamodules")
+    ]
+    assert all(f"models in {tmp_path} is another project's" in line for line in lines if "package models" in line)

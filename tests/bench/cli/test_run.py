@@ -1,0 +1,128 @@
+"""`bench run`: what a dry run says of absent data, and what an interruption leaves behind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes import esc50
+
+from bench.cli import main
+
+Bench = Callable[..., tuple[int, str, str]]
+
+TWO = """
+models = ["fc", "fusion-average", "lstm-skip"]
+datasets = ["synthetic", "esc10"]
+[recipe]
+epochs = 1
+"""
+LONG = """
+models = ["fc", "cnn"]
+datasets = ["synthetic"]
+[recipe]
+epochs = 1
+[model.cnn.recipe]
+epochs = 2000
+patience = 2000
+[dataset.synthetic]
+clips_per_class = 10
+clip_seconds = 0.5
+"""
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_dry_run_says_which_data_is_missing_as_the_run_would(bench: Bench, tmp_path: Path) -> None:
+    suite = tmp_path / "two.toml"
+    suite.write_text(TWO)
+    arguments = ("run", "--suite", suite, "--store", tmp_path / "runs", "--data-dir", tmp_path, "--dry-run")
+    code, output, error = bench(*arguments)
+    assert code == 1
+    states = [line.split()[:2] for line in output.splitlines()]
+    assert [state for state, key in states if key.startswith("esc10")] == 3 * ["missing"]
+    assert "to" in {state for state, key in states}
+    (line,) = error.splitlines()
+    assert line.startswith(f"missing: dataset esc10 is not in {tmp_path / 'esc10'}")
+    assert "--data-dir" in line
+    code, output, _ = bench(*arguments, "--json")
+    assert code == 1
+    found = json.loads(output)
+    assert {entry["state"] for entry in found if entry["key"].startswith("synthetic")} == {"to do"}
+    assert all("esc50.csv" in entry["problem"] for entry in found if entry["state"] == "missing")
+    (tmp_path / "esc10").mkdir()
+    assert bench(*arguments)[0] == 1
+    (tmp_path / "esc10").rmdir()
+    esc50.write(tmp_path / "esc10")
+    code, output, error = bench(*arguments)
+    assert (code, error) == (0, "")
+    assert "missing" not in output
+
+
+def test_a_dry_run_misses_clips_of_ones_own(bench: Bench, tmp_path: Path) -> None:
+    suite = tmp_path / "own.toml"
+    suite.write_text(f'models = ["fc"]\ndatasets = ["folder"]\n[dataset.folder]\nroot = "{tmp_path / "mine"}"\n')
+    code, output, error = bench("run", "--suite", suite, "--store", tmp_path / "runs", "--dry-run")
+    assert code == 1
+    assert output.startswith("missing ")
+    assert str(tmp_path / "mine") in error
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a suite whose second run trains for minutes, and wait until it does."""
+    suite = tmp_path / "long.toml"
+    suite.write_text(LONG)
+    command = [
+        sys.executable,
+        "-c",
+        "from bench.cli import main; main()",
+        "run",
+        "--suite",
+        str(suite),
+        "--workers",
+        "1",
+    ]
+    command += ["--store", str(tmp_path / "runs"), "--wandb", "disabled", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 240
+        while not list((tmp_path / "runs").glob("artifacts/*cnn*/.tmp-fit-*")):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing_half_done_and_says_how_to_go_on(
+    running: subprocess.Popen[str], tmp_path: Path, how: signal.Signals, code: int
+) -> None:
+    running.send_signal(how)
+    _, error = running.communicate(timeout=60)
+    assert running.returncode == code
+    assert "interrupted; repeat the command to go on: 1 of 2 runs are done, 2 timings are left" in error
+    assert "Traceback" not in error
+    time.sleep(0.5)  # a process that was not gone would write again
+    assert not list((tmp_path / "runs").rglob(".tmp-*"))
+    assert len(list((tmp_path / "runs" / "records").glob("*.json"))) == 1
+    assert "fc" in (tmp_path / "runs" / "long.md").read_text()

@@ -1,0 +1,182 @@
+"""The time left and the counts, with a clock that the test moves."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, Steps, rounded
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def progress(clock: Clock) -> Progress:
+    return Progress(Console(file=io.StringIO(), width=200), clock)
+
+
+def train(progress: Progress, clock: Clock, key: str, seconds: float) -> None:
+    progress.show(key, "starting")
+    clock.now += seconds
+    progress.end_run(key, key, fusion=False, timed=True)
+
+
+def time(progress: Progress, clock: Clock, key: str, seconds: float) -> None:
+    progress.show(key, "timing")
+    clock.now += seconds
+    progress.end_timing(key, key, fusion=False)
+
+
+def printed(progress: Progress) -> str:
+    return progress.console.file.getvalue()
+
+
+def test_a_first_training_with_its_start_up_gives_no_estimate(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=10, timings=10, workers=1)
+    assert progress.seconds_left() is None
+    train(progress, clock, "a", 23.0)
+    assert progress.seconds_left() is None
+    assert "left" not in printed(progress)
+    train(progress, clock, "b", 2.0)
+    assert progress.seconds_left() == pytest.approx(8 * 2.0 + 10 * TIMING_SECONDS)
+    train(progress, clock, "c", 4.0)
+    assert progress.seconds_left() == pytest.approx(7 * 3.0 + 10 * TIMING_SECONDS)
+
+
+def test_a_first_training_that_is_long_gives_an_estimate(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=3, workers=1)
+    train(progress, clock, "a", 20 * LONG_SECONDS)
+    assert progress.seconds_left() == pytest.approx(40 * LONG_SECONDS)
+
+
+def test_every_worker_has_a_first_training(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=6, workers=2)
+    progress.show("a", "starting")
+    progress.show("b", "starting")
+    clock.now = 20
+    progress.end_run("a", "", fusion=False, timed=True)
+    progress.show("c", "starting")
+    clock.now = 21
+    progress.end_run("b", "", fusion=False, timed=True)
+    assert progress.seconds_left() is None
+    progress.show("d", "starting")
+    clock.now = 24  # c took 4 s; d has been going for 3 s, and e and f have not begun
+    progress.end_run("c", "", fusion=False, timed=True)
+    assert progress.seconds_left() == pytest.approx((3 * 4 - 3) / 2)
+
+
+def test_the_last_training_is_not_shared_among_workers(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=3, workers=2)
+    train(progress, clock, "a", 20.0)
+    train(progress, clock, "b", 20.0)
+    progress.show("c", "starting")
+    clock.now += 6.0
+    assert progress.seconds_left() is None
+    progress.end_run("c", "", fusion=False, timed=True)
+    assert progress.seconds_left() == 0.0
+
+
+def test_fusions_are_no_trainings(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=4, fusions=50, timings=4, combined=50, workers=1)
+    train(progress, clock, "a", 9.0)
+    train(progress, clock, "b", 5.0)
+    expected = 2 * 5.0 + 4 * TIMING_SECONDS
+    assert progress.seconds_left() == pytest.approx(expected)
+    progress.end_run("f", "", fusion=True, timed=True)
+    assert progress.seconds_left() == pytest.approx(expected)
+
+
+def test_a_failed_training_is_not_timed(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=3, timings=3, workers=1)
+    train(progress, clock, "a", 5.0)
+    train(progress, clock, "b", 5.0)
+    progress.show("c", "starting")
+    clock.now += 5.0
+    progress.end_run("c", "c: FAILED", fusion=False, timed=False)
+    assert progress.seconds_left() == pytest.approx(2 * TIMING_SECONDS)
+    assert "[3/3] c: FAILED" in printed(progress)
+    time(progress, clock, "a", 7.0)
+    assert "[timing 1/2] a" in printed(progress)
+
+
+def test_timings_are_estimated_from_timings_and_from_the_number_of_backends(progress: Progress, clock: Clock) -> None:
+    progress.start(timings=5, workers=2, backends=3)
+    assert progress.seconds_left() is None
+    time(progress, clock, "a", 50.0)
+    assert progress.seconds_left() == pytest.approx(4 * 3 * TIMING_SECONDS)
+    time(progress, clock, "b", 12.0)
+    assert progress.seconds_left() == pytest.approx(3 * 12.0)
+    progress.show("c", "timing")
+    clock.now += 10.0
+    assert progress.seconds_left() == pytest.approx(3 * 12.0 - 10.0)
+    clock.now += 90.0
+    assert progress.seconds_left() == pytest.approx(2 * 12.0)
+
+
+def test_lines_say_whether_the_estimate_includes_timing(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=3, timings=1, workers=1)
+    for key in "abc":
+        train(progress, clock, key, 10.0)
+    lines = printed(progress).splitlines()
+    assert lines[0] == "[1/3] a"
+    assert lines[1] == f"[2/3] b  (about {10 + TIMING_SECONDS:.0f} s left, timing included)"
+    assert lines[2] == f"[3/3] c  (about {TIMING_SECONDS:.0f} s left)"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (0.0049, 2, "<0.01 ms"),
+        (0.005, 2, "0.01 ms"),
+        (0.0, 2, "0.00 ms"),
+        (1.236, 2, "1.24 ms"),
+        (0.5, 0, "<1 ms"),
+        (-0.001, 2, "-0.00 ms"),
+    ],
+)
+def test_a_positive_number_is_not_shown_as_zero(value: float, digits: int, expected: str) -> None:
+    assert rounded(value, digits, " ms") == expected
+
+
+def test_steps_print_a_line_as_each_begins_and_estimate_from_what_was_measured(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with Steps(console, total=5, each=3.0, clock=clock) as steps:
+        assert steps.seconds_left() == pytest.approx(15.0)
+        for what, seconds in (("a", 9.0), ("b", 4.0)):
+            with steps.step(what):
+                clock.now += seconds
+        steps.skip(1)
+        assert steps.seconds_left() == pytest.approx(2 * 4.0)
+        with steps.step("c"):
+            clock.now += 1.0
+            assert steps.seconds_left() == pytest.approx(2 * 4.0 - 1.0)
+        with pytest.raises(KeyError), steps.step("d"):
+            raise KeyError
+        assert (steps.done, steps.total) == (4, 4)
+    assert console.file.getvalue().splitlines() == [
+        "[1/5] timing a  (about 15 s left)",
+        "[2/5] timing b  (about 12 s left)",
+        "[3/4] timing c  (about 8 s left)",
+        "[4/4] timing d  (about 2 s left)",
+    ]
+
+
+def test_steps_show_a_bar_on_a_terminal(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with Steps(console, total=2, each=30.0, clock=clock) as steps, steps.step("eager, model"):
+        steps.bar.refresh()
+    shown = console.file.getvalue()
+    assert "timing eager, model" in shown
+    assert "about 60 s left" in shown
+    assert "[1/2]" not in shown
