@@ -126,7 +126,8 @@ def run(
     )  # fmt: skip
     settings = RunSettings(
         store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
-        workers=workers or default_workers(device, threads), loaders=loaders, hardest_clips=0 if wandb == "disabled" else 8,
+        workers=workers or default_workers(device, threads), loaders=loaders,
+        hardest_clips=0 if wandb == "disabled" else 8,
     )  # fmt: skip
     mirror = None if wandb == "disabled" else Mirror(wandb, grid.name, settings.store / "wandb")
     progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
