@@ -357,7 +357,7 @@ def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path
         (["run", "--suite", "smoke", "--model", "nothing"], "no run of the suite has model nothing"),
         (["run", "--suite", "smoke", "--executor", "serail", "--wandb", "disabled"], "Did you mean 'serial'"),
         (["complexity", "cnnn"], "Did you mean 'cnn'"),
-        (["complexity", "cnn", "--embedding", "10x128"], "waveforms only"),
+        (["complexity", "cnn", "--embedding", "10x128"], "takes only waveforms"),
         (["complexity", "fc", "--embedding", "10"], "10x128"),
         (["complexity", "rann-8x3-6"], "t_m"),
         (["complexity", "fusion-ds"], "combines trained models"),
