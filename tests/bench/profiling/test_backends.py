@@ -44,6 +44,12 @@ def small(name: str, **others: Any) -> tuple[AudioModel, Tensor]:
     return model.eval(), torch.rand(4, RATE) * 2 - 1
 
 
+def scale(model: AudioModel, clips: Tensor) -> float:
+    """Return the greatest absolute logit, and at least 1."""
+    with torch.inference_mode():
+        return max(1.0, float(model(clips).abs().max()))
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 @pytest.mark.slow
 def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
@@ -51,17 +57,19 @@ def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     model, clips = small(name)
     measure.prepare(model, clips[:1], "onnxruntime", [], tmp_path)
     deviation, agreement = measure.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
-    with torch.inference_mode():
-        largest = float(model(clips).abs().max())
-    assert 0 < deviation < 1e-4 * max(1, largest)
+    assert deviation < 1e-4 * scale(model, clips)
     assert agreement == 1
+    with torch.no_grad():
+        model.output.bias[0] += 1  # the file holds the model as it was, and is what is run
+    with pytest.raises(ProfileError, match="logits of .* differ by"):
+        measure.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["cnn", "mobilenet-025", "cnn10", "rann"])
 def test_channels_last_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     model, clips = small(name)
     deviation, _ = measure.compare(model, clips.split(1), "channels-last", "cpu", 1, tmp_path)
-    assert deviation < 1e-4
+    assert deviation < 1e-4 * scale(model, clips)
     assert all(p.is_contiguous() for p in model.parameters())  # the copy changed, not the model
 
 
@@ -76,7 +84,8 @@ def test_compile_gives_the_logits_of_eager(tmp_path, monkeypatch) -> None:
     quick = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
     with isolated.LatencyTarget(model, clips[:1], 1.0, clips=clips.split(1), tier=quick) as subject:
         found = subject.latency("compile", "model")
-    assert 0 < found.deviation < 1e-4
+    assert found.deviation < 1e-4 * scale(model, clips)
+    assert any(tmp_path.rglob("*.so"))  # was compiled
     assert (found.backend, found.scope, found.agreement) == ("compile", "model", 1)
 
 
