@@ -60,7 +60,7 @@ def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     assert agreement == 1
     with torch.no_grad():
         model.output.bias[0] += 1  # the file holds the model as it was, and is what is run
-    with pytest.raises(ProfileError, match="logits of .* differ by"):
+    with pytest.raises(ProfileError, match=r"logits of .* differ by"):
         latency.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
 
 
