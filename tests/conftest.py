@@ -41,8 +41,8 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _timings_last_a_moment() -> Iterator[None]:
-    """Shorten the timings of this process and of the processes that it forks.
+def _short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Shorten the timings and compilations of this process and of the processes that it forks.
 
     The modules are imported here, so that the process that only distributes the tests does not import torch.
     """
@@ -50,6 +50,9 @@ def _timings_last_a_moment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         given = os.environ.get("PYTHONPATH")
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *([given] if given else [])]))
+        # Set before a fork server starts, whose children have its environment.
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
+        patch.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")  # compile no program for each instruction set to try it
         import_module("fakes.forkservers").shorten_timings()
         yield
 
