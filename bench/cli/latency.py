@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
-ScopeName = StrEnum("ScopeName", [("end_to_end", "end-to-end"), ("model", "model"), ("step", "step")])
+ScopeName = StrEnum("ScopeName", [(name.replace("-", "_"), name) for name in get_args(Scope)])
 DeviceName = Literal["cpu", "cuda"]
 
 
