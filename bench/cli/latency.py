@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
+ScopeName = StrEnum("ScopeName", [(name.replace("-", "_"), name) for name in get_args(Scope)])
 DeviceName = Literal["cpu", "cuda"]
 
 
@@ -58,7 +59,7 @@ def latency(
         list[str] | None, typer.Option(help="Of `bench list backends`, or all (repeatable). [default: eager]")
     ] = None,
     scope: Annotated[
-        list[Scope] | None,
+        list[ScopeName] | None,
         typer.Option(
             help="end-to-end, model (from the features), step (of a recurrent model); repeatable. "
             "[default: the first two]"
@@ -87,7 +88,7 @@ def latency(
         subject = _untrained(
             (model, classes, seconds, sample_rate, frontend, embedding), where, threads, TIERS[tier.value]
         )
-    scopes = scope or list(isolated.SCOPES)
+    scopes: list[Scope] = [cast(Scope, each.value) for each in scope] if scope else list(isolated.SCOPES)
     found: list[Latency] = []
     refused: dict[str, str] = {}
     steps = [(name, each) for name in names for each in scopes if each != "step" or name == "eager"]
