@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
 app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
-ScopeName = StrEnum("ScopeName", [(name.replace("-", "_"), name) for name in get_args(Scope)])
+SCOPE_NAMES = [(name.replace("-", "_"), name) for name in get_args(Scope)]
+ScopeName = StrEnum("ScopeName", SCOPE_NAMES)  # type: ignore[misc]
 DeviceName = Literal["cpu", "cuda"]
 
 
