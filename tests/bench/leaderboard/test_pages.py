@@ -354,7 +354,7 @@ def test_a_list_breaks_no_word(columns):
     assert all(entry.line in words for entry in catalog.MODELS.values())
     assert max(map(len, lines)) <= (columns or 1000)
     if columns is None:
-        assert len(lines) == 1 + len(catalog.MODELS)
+        assert len(lines) == 1 + len(catalog.MODELS) + len(catalog.FUSIONS)
 
 
 def test_a_readme_gets_the_table_and_the_plots_between_its_marks(published_store):
