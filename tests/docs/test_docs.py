@@ -1,4 +1,4 @@
-"""What README and `docs/` say works: commands are run, or parsed where they take hours; files and links are there."""
+"""Commands of README and `docs/` are run, or parsed if they take hours; files and links exist."""
 
 import importlib
 import importlib.util

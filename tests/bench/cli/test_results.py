@@ -1,4 +1,4 @@
-"""What is made of finished runs: comparison, scores again from logits, a run again from nothing; ties in the table."""
+"""Work on finished runs: comparison, scores again from logits, a run again from nothing; ties in the table."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""What commands print: progress apart from results, p-values, and lines that fit a terminal."""
+"""Output of the commands: progress apart from results, p-values, and lines that fit a terminal."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and what is not."""
+"""Texts that are secrets, and texts that are not."""
 
 import json
 

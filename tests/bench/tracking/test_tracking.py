@@ -1,4 +1,4 @@
-"""What W&B is told, what it must never learn, and that its failures cost a suite neither records nor time."""
+"""W&B gets everything it should and no secret, and its failures cost a suite neither records nor time."""
 
 import hashlib
 import json

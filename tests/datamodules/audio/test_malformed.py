@@ -137,7 +137,7 @@ def test_bombs(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", bombs.BOMBS)
 def test_refusing_a_bomb_takes_little_memory(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read at once is a quarter of a second, so that the whole would show."""
+    """A block is a quarter of a second, so reading the whole file at once would show."""
     monkeypatch.setattr(audio, "BLOCK", 1 << 11)
     path = tmp_path / "bomb"
     bombs.BOMBS[name].build(path)

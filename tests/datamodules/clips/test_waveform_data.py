@@ -1,4 +1,4 @@
-"""What datasets of waveforms share: arguments, their defaults, and one look for the files."""
+"""Datasets of waveforms share their arguments and defaults, and look for their files once."""
 
 import inspect
 from pathlib import Path
