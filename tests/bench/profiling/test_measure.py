@@ -153,7 +153,7 @@ def test_grade_beside_other_processes(others: float | None, expected: str) -> No
 
 
 def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processors spent 1,000 seconds in the meantime; 400 of these were busy, and this process had a few of them."""
+    """The processors spent 1,000 seconds in the meantime; 400 were busy, and this process had a few of these."""
     ticks = os.sysconf("SC_CLK_TCK")
     words = [f"cpu {user * ticks} 0 0 {idle * ticks} 0 0 0 0 0 0\n" for user, idle in ((70, 900), (470, 1500))]
 
