@@ -16,16 +16,16 @@ from bench.errors import BenchError, SuiteError
 from bench.records import Store
 from bench.runner.settings import data_folder
 
-app = App(no_args_is_help=True, help="Where the datasets are, and getting them.")
+app = App(no_args_is_help=True, help="Find, download and check the datasets.")
 
 
 @app.command("status")
 def data_status(
-    name: Annotated[str | None, typer.Argument(help="A dataset; all without.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A dataset; every dataset if left out.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say where each dataset is looked for, and what is missing of it."""
+    """Say where each dataset is looked for, and which of its files are missing."""
     base = data_folder(data_dir)
     names = [name] if name else [n for n, entry in catalog.DATASETS.items() if entry.folder is not None]
     status: dict[str, dict[str, Any]] = {}
@@ -50,12 +50,12 @@ def data_download(
     data_dir: DataDir = None,
     mirror: Annotated[
         str | None,
-        typer.Option(envvar="BENCH_MIRROR", help="Address of a folder that has the files, in the place of their own."),
+        typer.Option(envvar="BENCH_MIRROR", help="Web folder to fetch the files from instead of their usual address."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept the licence without being asked.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a dataset, verify and unpack it; what has arrived is kept when interrupted, and gone on from."""
+    """Fetch a dataset, verify it and unpack it. An interrupted download continues where it stopped."""
     from datamodules.fetch.sources import SOURCES
 
     entry = catalog.DATASETS.get(name)
@@ -128,17 +128,19 @@ def data_verify(
         Path | None,
         typer.Option(help="Where the data is, if not under the data directory; for `folder` also a table (.csv)."),
     ] = None,
-    store: Annotated[Path, typer.Option(help="Its cache takes the decoded clips, for later runs.")] = Path("runs"),
+    store: Annotated[Path, typer.Option(help="Store whose cache keeps the decoded clips for later runs.")] = Path(
+        "runs"
+    ),
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Manifest to hold the clips against. [default: a file of the user's data folder]"),
+        typer.Option(help="Manifest to compare the clips with.", show_default="a file in the user's data folder"),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Write a new manifest, because the data were changed on purpose.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Decode every clip once, list all that is wrong, and write the manifest or hold the clips against it."""
+    """Decode every clip once, list everything that is wrong, and write a manifest or compare the clips with it."""
     from datamodules.fetch import verify
 
     target, given = _dataset(name, data_folder(data_dir), clips)

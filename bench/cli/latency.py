@@ -46,7 +46,9 @@ DeviceName = Literal["cpu", "cuda"]
 @app.command()
 def latency(
     model: Annotated[str | None, MODEL] = None,
-    run: Annotated[str | None, typer.Option(help="Instead of MODEL: key of a trained run, on a test clip.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Key of a trained run to time on a test clip, instead of MODEL.")
+    ] = None,
     store: Annotated[Path, typer.Option(help="Where that run's record and weights are.")] = Path("runs"),
     data_dir: DataDir = None,
     classes: Classes = 10,
@@ -57,22 +59,28 @@ def latency(
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads, each pinned to a core.")] = 1,
     backend: Annotated[
-        list[str] | None, typer.Option(help="Of `bench list backends`, or all (repeatable). [default: eager]")
+        list[str] | None,
+        typer.Option(help="A backend of `bench list backends`, or all (repeatable).", show_default="eager"),
     ] = None,
     scope: Annotated[
         list[ScopeName] | None,
         typer.Option(
-            help="end-to-end, model (from the features), step (of a recurrent model); repeatable. "
-            "[default: the first two]"
+            help="end-to-end, model (from the features on) or step (one frame of a recurrent model); repeatable.",
+            show_default="end-to-end and model",
         ),
     ] = None,
     batch_sizes: Annotated[
-        int | None, typer.Option(min=1, help="Also 2, 4, 8, ... clips at once, up to so many: the best throughput.")
+        int | None,
+        typer.Option(
+            min=1, help="Also time batches of 2, 4, 8, ... clips, up to this number, and give the best throughput."
+        ),
     ] = None,
-    tier: Annotated[TierName, typer.Option(help="1 s in one process, or 5 s in each of three.")] = TierName.full,
+    tier: Annotated[
+        TierName, typer.Option(help="quick: 1 s in one process. full: 5 s in each of three.")
+    ] = TierName.full,
     as_json: AsJson = False,
 ) -> None:
-    """Time a model on single clips, every measurement in a fresh process pinned to its cores."""
+    """Time a model on single clips. Each measurement runs in a fresh process that is pinned to its cores."""
     from bench.profiling import isolated
     from bench.profiling.measure import TIERS
 

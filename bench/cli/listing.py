@@ -24,7 +24,7 @@ Kind = StrEnum("Kind", ["models", "fusions", "frontends", "datasets", "recipes",
 
 @app.command("list")
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="What to list; all without.")] = None,
+    kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

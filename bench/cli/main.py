@@ -10,7 +10,7 @@ import typer
 
 from bench import catalog
 from bench.cli import data, latency, listing, models, results, run
-from bench.cli.options import App, err, out
+from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
 
 app = App(
@@ -43,7 +43,7 @@ def _options(
 def main() -> None:
     """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
     for line in foreign_packages():
-        err.print(f"warning: {line}", markup=False, highlight=False)
+        say(err, f"warning: {line}")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
@@ -85,5 +85,5 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 
 def _stop(error: object, code: int) -> NoReturn:
-    err.print(f"error: {error}", markup=False, highlight=False)
+    say(err, f"error: {error}")
     sys.exit(code)

@@ -76,14 +76,17 @@ def features(
     file: Annotated[Path, typer.Argument(help="An audio file: wav, flac, ogg, opus, mp3 or aiff.")],
     frontend: Annotated[
         list[str] | None,
-        typer.Option(help="Only this front-end of `bench list frontends` (repeatable). [default: all that are fixed]"),
+        typer.Option(
+            help="A front-end of `bench list frontends` (repeatable).", show_default="all without trainable parameters"
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--out", help="The PNG. [default: FILE's name with -features.png, here]")
+        Path | None,
+        typer.Option("--out", help="The PNG to write.", show_default="FILE's name with -features.png, in this folder"),
     ] = None,
     sample_rate: SampleRate = 32000,
 ) -> None:
-    """Draw a clip and what each front-end makes of it."""
+    """Draw a clip and what each front-end computes from it."""
     from bench.evaluation import feature_plots
 
     target = picture or Path(f"{file.stem}-features.png")
@@ -103,7 +106,7 @@ def features(
 
 
 @app.command("complexity-page")
-def complexity_page(store: Annotated[Path, typer.Option(help="Where to write it.")] = Path("leaderboards")) -> None:
+def complexity_page(store: Annotated[Path, typer.Option(help="Folder of the page.")] = Path("leaderboards")) -> None:
     """Count the models of the papers' complexity tables again and draw `complexity.md` next to the tables."""
     from bench.cli import sizes
     from bench.leaderboard import files

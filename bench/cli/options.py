@@ -62,13 +62,17 @@ DataDir = Annotated[
 ]
 MODEL = typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")
 Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
-SampleRate = Annotated[int, typer.Option(min=4000, help="In hertz.")]
+Seconds = Annotated[
+    float | None, typer.Option(min=0.1, help="Length of the clip in seconds.", show_default="as in the model's paper")
+]
+SampleRate = Annotated[int, typer.Option(min=4000, help="Sample rate in hertz.")]
 FrontendName = Annotated[
-    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. [default: the model's own]")
+    str | None,
+    typer.Option("--frontend", help="A front-end of `bench list frontends`.", show_default="the model's own"),
 ]
 Embedding = Annotated[
-    str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")
+    str | None,
+    typer.Option(help="Use an embedding of FRAMESxFEATURES, for example 10x128, instead of a waveform."),
 ]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -103,6 +107,18 @@ def wrapped(line: str, width: int | None, indent: int = 4) -> str:
     if width is None or width < 2 * indent:
         return line
     return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def say(console: Console, text: str, indent: int = 4) -> None:
+    """Print text as it is, its lines broken between words where they are longer than a line of the terminal.
+
+    Args:
+        console: where to print.
+        text: one or more lines.
+        indent: number of spaces before the following lines.
+    """
+    for line in text.splitlines():
+        console.print(wrapped(line, line_width(console), indent), markup=False, highlight=False)
 
 
 def print_json(content: Any) -> None:

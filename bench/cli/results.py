@@ -9,7 +9,7 @@ import typer
 
 from bench import suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json, say
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.records import Snapshot, Store, write_whole
 from bench.runner.progress import rounded
@@ -17,7 +17,8 @@ from bench.runner.settings import RunSettings, data_folder
 
 app = App()
 Readme = Annotated[
-    Path | None, typer.Option(help="A README whose marks are filled with tables and plots, too.", show_default=False)
+    Path | None,
+    typer.Option(help="A README to update, too: tables and plots are put between its marks.", show_default=False),
 ]
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
 
@@ -25,7 +26,8 @@ FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and 
 @app.command()
 def leaderboard(
     suite: Annotated[
-        str | None, typer.Option("--suite", help="A suite; all that have tables in the store without.")
+        str | None,
+        typer.Option("--suite", help="A suite; every suite that has tables in the store if left out."),
     ] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("leaderboards"),
     readme: Readme = None,
@@ -96,14 +98,14 @@ def publish(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A row's name in the suite's table, or its beginning.")],
-    b: Annotated[str, typer.Argument(help="Another one.")],
+    a: Annotated[str, typer.Argument(help="A row's name in the suite's table, or the beginning of the name.")],
+    b: Annotated[str, typer.Argument(help="The row to compare it with, named in the same way.")],
     suite: SuiteName,
     dataset: Annotated[str | None, typer.Option(help="Only on this dataset.")] = None,
     store: FromStore = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Say by how much system A is better than B, and whether that may be chance: paired on the same clips."""
+    """Say by how much system A is better than system B on the same clips, and whether that may be chance."""
     from bench.leaderboard import files
     from bench.leaderboard.compare import compare as compared
 
@@ -124,17 +126,17 @@ def compare(
         d = each.difference
         points = f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}] points"
         verdict = "a difference" if d.significant else "may be chance"
-        out.print(
+        say(
+            out,
             f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
             f"difference {points}, {_p_value(d.p)}: {verdict}",
-            markup=False, highlight=False,
-        )  # fmt: skip
+        )
         if each.mcnemar_p is not None:
-            out.print(
-                f"  clips that one alone has right: {each.only_a} and {each.only_b}; "
-                f"exact McNemar {_p_value(each.mcnemar_p)} (takes clips for independent)",
-                markup=False, highlight=False,
-            )  # fmt: skip
+            say(
+                out,
+                f"  clips that only one of them has right: {each.only_a} and {each.only_b}; "
+                f"exact McNemar {_p_value(each.mcnemar_p)} (treats clips as independent)",
+            )
 
 
 def _p_value(p: float) -> str:
@@ -186,7 +188,7 @@ def reproduce(
     threads: Annotated[int, typer.Option(min=1, help="Threads of the run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Do a published run again, from nothing, and say whether its score lies in the record's interval."""
+    """Repeat a published run from nothing, and say whether its score lies in the record's interval."""
     from bench.runner.reproduce import reproduce as reproduced
 
     with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
@@ -202,11 +204,11 @@ def reproduce(
             verdict = "the same"
         elif found.within:  # which is of other clips, and wide for the same ones
             verdict = "NOT the same, though within the interval"
-        out.print(
+        say(
+            out,
             f"{key}: {found.metric} {found.published:.4f} [{low:.4f}, {high:.4f}] published, {found.again:.4f} now: "
             f"{verdict}. {rounded(found.seconds, 0, ' s')}. {found.differences}",
-            markup=False, highlight=False,
-        )  # fmt: skip
+        )
     if not found.within:
         raise typer.Exit(1)
 
@@ -216,13 +218,13 @@ def dashboard(
     suite: SuiteName,
     store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
     entity: Annotated[
-        str, typer.Option(envvar="WANDB_ENTITY", help="User or team. [default: the account's]", show_default=False)
+        str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")
     ] = "",
     project: Annotated[str, typer.Option(help="W&B project.")] = "audio-classification-bench",
     offline: Annotated[bool, typer.Option("--offline", help="Write the definition and send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Build a suite's workspace in W&B, whose panels show what its runs have logged; exit 1 where it was not sent."""
+    """Build a suite's workspace in W&B, whose panels show what its runs have logged; exit 1 if it was not sent."""
     from bench.leaderboard import files
     from bench.tracking import choose_mode
     from bench.tracking.dashboard import build

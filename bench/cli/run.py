@@ -19,6 +19,7 @@ from bench.cli.options import (
     line_width,
     out,
     print_json,
+    say,
 )
 from bench.errors import SuiteError
 from bench.profiling.environment import default_workers
@@ -36,29 +37,33 @@ Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
 def run(
     suite: SuiteName,
     model: Annotated[
-        list[str] | None, typer.Option(help="Only this model, or this name of the suite's (repeatable).")
+        list[str] | None,
+        typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
     ] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("runs"),
     data_dir: DataDir = None,
-    executor: Annotated[str, typer.Option(help="processes, serial or ray.")] = "processes",
+    executor: Annotated[str, typer.Option(help="How runs are started: processes, serial or ray.")] = "processes",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")
+        int | None,
+        typer.Option(min=1, help="Runs trained at the same time.", show_default="one per core; 1 with a GPU"),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
-    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
+    wandb: Annotated[
+        Wandb | None, typer.Option(help="Mode of Weights & Biases.", show_default="WANDB_MODE, or else offline")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that are done.")] = False,
     time_again: Annotated[
         bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do the runs of a suite that are not in the store yet, then redraw its tables."""
+    """Do the runs of a suite that are not in the store yet, then draw its tables."""
     from bench.leaderboard import pareto
     from bench.leaderboard.board import summary
     from bench.runner.driver import Runner
@@ -156,7 +161,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
         words = f"  ({', '.join(about)})" if about else ""
         out.print(f"{states[run.key]:7} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
     for problem in dict.fromkeys(problems.values()):
-        err.print(f"missing: {problem}", markup=False, highlight=False)
+        say(err, f"missing: {problem}")
     return not problems
 
 
@@ -182,20 +187,21 @@ def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, conso
 
     for part in terminal(outcome.boards, line_width(console), f"{settings.store / grid.name}.md"):
         console.print(part)
-    console.print(
+    say(
+        console,
         f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
-        f"Tables: {settings.store / grid.name}.md, .csv, .html",
-        markup=False, highlight=False,
-    )  # fmt: skip
+        f"Tables: {settings.store / grid.name}.md, .csv, .json, .html",
+        indent=0,
+    )
     groups: dict[str, list[str]] = {}
     for key, failure in outcome.failed.items():
         groups.setdefault(f"{failure.kind}: {failure.message}", []).append(key)
     for words, keys in groups.items():
         more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
-        err.print(f"failed: {keys[0]}{more}: {words}", markup=False, highlight=False)
+        say(err, f"failed: {keys[0]}{more}: {words}")
     if outcome.elsewhere:
         err.print(f"{len(outcome.elsewhere)} runs are being done by another process: repeat the command later")
     for words in outcome.missing.values():
-        err.print(f"missing: {words}", markup=False, highlight=False)
+        say(err, f"missing: {words}")
     for words in outcome.warnings:
-        err.print(f"warning: {words}", markup=False, highlight=False)
+        say(err, f"warning: {words}")

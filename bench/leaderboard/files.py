@@ -18,7 +18,7 @@ from typing import Any
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.records import Record, Snapshot, Store, write_whole
-from bench.suites import Suite
+from bench.suites import Suite, suites
 
 COMPLEXITY = "complexity.md"
 """The page of sizes. It is drawn from the models and not from records."""
@@ -48,7 +48,8 @@ def texts(
         readme: another file to update between its marks.
     """
     title = suite.title or suite.name
-    command = f"bench run --suite {suite.name}"
+    own = suite.name in suites()
+    command = f"bench run --suite {suite.name}{'' if own else '.toml'}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     drawn = {

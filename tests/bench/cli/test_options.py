@@ -80,6 +80,24 @@ def test_help_is_shown_without_a_command(bench):
     assert "leaderboard" in output + error
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("run", "one per core; 1 with a GPU"),
+        ("run", "WANDB_MODE, or else offline"),
+        ("complexity", "as in the model's paper"),
+        ("latency", "end-to-end and model"),
+        ("features", "-features.png, in this folder"),
+        ("dashboard", "the account's"),
+    ],
+)
+def test_help_shows_a_default_that_is_described_in_words(bench, command, words, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, output, _ = bench(command, "--help")
+    assert code == 0
+    assert words in " ".join(output.replace("│", " ").split())
+
+
 def test_nothing_is_said_of_packages_that_are_this_projects():
     assert foreign_packages() == []
 

@@ -81,6 +81,17 @@ def test_long_lines_go_on_below_themselves() -> None:
     assert options.wrapped("one two", None) == "one two"
 
 
+def test_messages_are_broken_between_words_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "error: one two three four five\n  six seven"
+    options.say(options.out, text)
+    assert capsys.readouterr().out == text + "\n"
+    monkeypatch.setattr(options, "line_width", lambda console: 20)
+    options.say(options.out, text)
+    assert capsys.readouterr().out == "error: one two three\n    four five\n  six seven\n"
+
+
 @pytest.mark.parametrize("arguments", [("list",), ("data", "status")])
 def test_no_line_is_longer_than_the_terminal(
     bench: Bench, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -256,6 +256,15 @@ def draw(store: Store, suite: suites.Suite) -> None:
     files.draw(Snapshot(store, suite.runs()), suite, index=True, readme=readme if readme.exists() else None)
 
 
+def test_a_page_names_a_suite_as_the_command_line_takes_it(tmp_path: Path) -> None:
+    (tmp_path / "few.toml").write_text(SUITE)
+    for name, argument in ((str(tmp_path / "few.toml"), "few.toml"), ("esc10", "esc10")):
+        suite = suites.read(name)
+        drawn = files.texts(suite, (), Store(tmp_path))
+        for page in (f"{suite.name}.md", f"{suite.name}.html"):
+            assert re.search(rf"bench run --suite {re.escape(argument)}(?=\s|<)", drawn[tmp_path / page])
+
+
 @pytest.fixture
 def published_store(tmp_path: Path) -> Path:
     root = tmp_path / "leaderboards"
