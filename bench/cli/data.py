@@ -131,7 +131,7 @@ def data_verify(
     store: Annotated[Path, typer.Option(help="Its cache takes the decoded clips, for later runs.")] = Path("runs"),
     manifest: Annotated[
         Path | None,
-        typer.Option(help="Manifest to hold the clips against. [default: a file of the user's data folder]"),
+        typer.Option(help="Manifest to hold the clips against. \\[default: a file of the user's data folder]"),
     ] = None,
     accept: Annotated[
         bool, typer.Option("--accept", help="Write a new manifest, because the data were changed on purpose.")

@@ -56,13 +56,13 @@ def latency(
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
     threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads, each pinned to a core.")] = 1,
     backend: Annotated[
-        list[str] | None, typer.Option(help="Of `bench list backends`, or all (repeatable). [default: eager]")
+        list[str] | None, typer.Option(help="Of `bench list backends`, or all (repeatable). \\[default: eager]")
     ] = None,
     scope: Annotated[
         list[ScopeName] | None,
         typer.Option(
             help="end-to-end, model (from the features), step (of a recurrent model); repeatable. "
-            "[default: the first two]"
+            "\\[default: the first two]"
         ),
     ] = None,
     batch_sizes: Annotated[

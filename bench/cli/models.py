@@ -76,10 +76,12 @@ def features(
     file: Annotated[Path, typer.Argument(help="An audio file: wav, flac, ogg, opus, mp3 or aiff.")],
     frontend: Annotated[
         list[str] | None,
-        typer.Option(help="Only this front-end of `bench list frontends` (repeatable). [default: all that are fixed]"),
+        typer.Option(
+            help="Only this front-end of `bench list frontends` (repeatable). \\[default: all that are fixed]"
+        ),
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option("--out", help="The PNG. [default: FILE's name with -features.png, here]")
+        Path | None, typer.Option("--out", help="The PNG. \\[default: FILE's name with -features.png, here]")
     ] = None,
     sample_rate: SampleRate = 32000,
 ) -> None:

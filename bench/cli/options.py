@@ -62,10 +62,10 @@ DataDir = Annotated[
 ]
 MODEL = typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")
 Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
-Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. [default: the paper's]")]
+Seconds = Annotated[float | None, typer.Option(min=0.1, help="Length of the clip. \\[default: the paper's]")]
 SampleRate = Annotated[int, typer.Option(min=4000, help="In hertz.")]
 FrontendName = Annotated[
-    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. [default: the model's own]")
+    str | None, typer.Option("--frontend", help="A front-end of `bench list frontends`. \\[default: the model's own]")
 ]
 Embedding = Annotated[
     str | None, typer.Option(help="Frames x features of an embedding instead of a waveform, e.g. 10x128.")

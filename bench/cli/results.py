@@ -51,6 +51,8 @@ def leaderboard(
         for name in names:
             grid = suites.read(name)
             snapshot = Snapshot(here, grid.runs())
+            if not snapshot.records and not snapshot.damaged:
+                raise BenchError(f"{store} has no records of {name}: `bench run --suite {name}` makes them")
             result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
             wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:
@@ -216,7 +218,7 @@ def dashboard(
     suite: SuiteName,
     store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
     entity: Annotated[
-        str, typer.Option(envvar="WANDB_ENTITY", help="User or team. [default: the account's]", show_default=False)
+        str, typer.Option(envvar="WANDB_ENTITY", help="User or team. \\[default: the account's]", show_default=False)
     ] = "",
     project: Annotated[str, typer.Option(help="W&B project.")] = "audio-classification-bench",
     offline: Annotated[bool, typer.Option("--offline", help="Write the definition and send nothing.")] = False,

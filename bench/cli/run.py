@@ -45,12 +45,12 @@ def run(
     data_dir: DataDir = None,
     executor: Annotated[str, typer.Option(help="processes, serial or ray.")] = "processes",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs trained at the same time. [default: one per core; 1 with a GPU]")
+        int | None, typer.Option(min=1, help="Runs trained at the same time. \\[default: one per core; 1 with a GPU]")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
-    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. [default: WANDB_MODE, or offline]")] = None,
+    wandb: Annotated[Wandb | None, typer.Option(help="Weights & Biases. \\[default: WANDB_MODE, or offline]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do runs again that are done.")] = False,
     time_again: Annotated[
         bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
@@ -62,11 +62,13 @@ def run(
     from bench.leaderboard import pareto
     from bench.leaderboard.board import summary
     from bench.runner.driver import Runner
+    from bench.runner.executors import EXECUTORS
     from bench.runner.progress import Progress
     from bench.tracking import Mirror, choose_mode
 
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
+    catalog.find(EXECUTORS, executor, "executor")
     grid = suites.read(suite)
     narrow = {
         "model": tuple(model or ()),
