@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import Console
 
 from bench import catalog, suites
 from bench.catalog import PRIMARY
-from bench.errors import BenchError
+from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.profiling.environment import default_workers
@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from models.base import AudioModel
 
 
-@dataclass(frozen=True, kw_only=True)
+Device = Literal["auto", "cpu", "cuda"]
+WandbMode = Literal["disabled", "offline", "online"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Results:
     """The results of runs, from a store.
 
@@ -47,6 +51,11 @@ class Results:
     failed: Mapping[str, Failure] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return one line, because the records have many thousand."""
+        runs = f"{len(self.records)} runs{f' of {self.suite.name}' if self.suite else ''}"
+        return f"<Results: {runs}, {len(self.failed)} failed, {len(self.missing)} datasets missing>"
 
     def leaderboards(self) -> tuple[Leaderboard, ...]:
         """Return one leaderboard per dataset: every system ranked over its folds and seeds."""
@@ -77,16 +86,16 @@ def run(
     *,
     store: str | Path = "runs",
     data_dir: str | Path | None = None,
-    models: Sequence[str] = (),
-    datasets: Sequence[str] = (),
+    models: str | Sequence[str] = (),
+    datasets: str | Sequence[str] = (),
     folds: Sequence[int] = (),
     seeds: Sequence[int] = (),
     workers: int | None = None,
     threads: int = 1,
     loaders: int = 0,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     executor: str = "processes",
-    wandb: Literal["disabled", "offline", "online"] = "disabled",
+    wandb: WandbMode = "disabled",
     force: bool = False,
     quiet: bool = False,
 ) -> Results:
@@ -98,8 +107,8 @@ def run(
         suite: name of a suite, path of a TOML file, or a suite.
         store: folder of records and tables.
         data_dir: folder with one folder per dataset; None takes BENCH_DATA, or the user's data folder.
-        models: only these models, by their names in the catalogue or in the suite.
-        datasets: only these datasets.
+        models: only these models, by their names in the catalogue or in the suite; one name or several.
+        datasets: only these datasets; one name or several.
         folds: only these folds, counted from 0.
         seeds: only these seeds.
         workers: runs that are trained at the same time; None takes one per core, or one where there is a GPU.
@@ -115,14 +124,22 @@ def run(
         The records of all chosen runs that have one, also of those that were done before.
 
     Raises:
-        SuiteError: the suite or a name is unknown, or an argument fits no constructor; nothing was started.
+        SuiteError: the suite or a name is unknown, an argument fits no constructor, or one of this function's arguments
+            has no meaning; nothing was started.
         KeyboardInterrupt: the call was interrupted. Finished runs are in the store; the same call goes on.
     """
+    for name, value, known in (("device", device, get_args(Device)), ("wandb", wandb, get_args(WandbMode))):
+        if value not in known:
+            raise SuiteError(f"{name} = {value!r} is not one of {', '.join(known)}")
+    for name, count, least in (("workers", workers, 1), ("threads", threads, 1), ("loaders", loaders, 0)):
+        if count is not None and count < least:
+            raise SuiteError(f"{name} = {count} is less than {least}")
+    models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
     grid = suite if isinstance(suite, Suite) else load_suite(suite)
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
         suites.at_hand(grid, grid.runs(), place, datasets), grid.names(),
-        model=tuple(models), dataset=tuple(datasets), fold=tuple(folds), seed=tuple(seeds),
+        model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
     )  # fmt: skip
     settings = RunSettings(
         store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
@@ -137,11 +154,16 @@ def run(
         closing = mirror.close() if mirror else None
     if outcome.interrupted:
         raise KeyboardInterrupt
+    warnings = list(outcome.warnings)
+    if outcome.elsewhere:
+        warnings.append(f"{len(outcome.elsewhere)} runs are being done by another process: call again later")
+    if closing:
+        warnings.append(closing)
     keys = {one.key for one in chosen}
     snapshot = Snapshot(Store(settings.store), grid.runs())
     return Results(
         records={key: record for key, record in snapshot.graded().items() if key in keys}, suite=grid,
-        failed=outcome.failed, missing=outcome.missing, warnings=(*outcome.warnings, *([closing] if closing else [])),
+        failed=outcome.failed, missing=outcome.missing, warnings=tuple(warnings),
     )  # fmt: skip
 
 

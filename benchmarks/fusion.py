@@ -48,13 +48,15 @@ def members(store: Store) -> None:
         val, test = ((2 * t + generator.normal(size=t.shape)).astype(np.float32) for t in truth)
         predictions = evaluate.Predictions(val, test)
         evaluate.keep(predictions, data, store.artifacts(run.key))
-        found, intervals = evaluate.scores(predictions, data)
+        clips = data.splits.test
+        scored = evaluate.scores(
+            predictions.test, clips.targets.numpy(), clips.groups, data.classes, data.task, run.fold
+        )
         record = Record(
-            run=run, status="ok", scores=found.values, intervals=intervals, defined=found.defined,
-            per_class=found.per_class, classes=data.classes, confusion=found.confusion, complexity=SIZE,
-            latencies=(TIMING,), seconds={"train": 1.0}, data=worker.describe(data),
+            run=run, status="ok", classes=data.classes, complexity=SIZE, latencies=(TIMING,), seconds={"train": 1.0},
+            data=worker.describe(data),
         )  # fmt: skip
-        store.write(record)
+        store.write(scored.into(record))
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ repetitions. Medians and ratios use the timings of grade A or B if there are any
 timing against the fastest; it should be below 10 %.
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from statistics import median
 
@@ -59,9 +59,13 @@ def steady(timings: list[Latency]) -> list[float]:
 
 def main() -> None:
     """Measure and print a table for each model."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    tier_seconds = float(sys.argv[2]) if len(sys.argv) > 2 else TIERS["full"].seconds
-    for name in sys.argv[3:] or CASES:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("repetitions", nargs="?", type=int, default=3)
+    parser.add_argument("seconds", nargs="?", type=float, default=TIERS["full"].seconds)
+    parser.add_argument("models", nargs="*", metavar="model", default=list(CASES))
+    options = parser.parse_args()
+    repetitions, tier_seconds = options.repetitions, options.seconds
+    for name in options.models:
         seconds = CASES.get(name, 5.0)
         found = measured(name, seconds, repetitions, tier_seconds)
         if "eager" not in found:

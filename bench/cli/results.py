@@ -53,6 +53,8 @@ def leaderboard(
         for name in names:
             grid = suites.read(name)
             snapshot = Snapshot(here, grid.runs())
+            if not snapshot.records and not snapshot.damaged:
+                raise BenchError(f"{store} has no records of {name}: `bench run --suite {name}` makes them")
             result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
             wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:

@@ -67,11 +67,13 @@ def run(
     from bench.leaderboard import pareto
     from bench.leaderboard.board import summary
     from bench.runner.driver import Runner
+    from bench.runner.executors import EXECUTORS
     from bench.runner.progress import Progress
     from bench.tracking import Mirror, choose_mode
 
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
+    catalog.find(EXECUTORS, executor, "executor")
     grid = suites.read(suite)
     narrow = {
         "model": tuple(model or ()),

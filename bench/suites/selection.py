@@ -28,12 +28,28 @@ def select(runs: tuple[Run, ...], names: Mapping[str, str] | None = None, **want
     chosen = [run for run in runs if all(not v or fits(run, k, v) for k, v in wanted.items())]
     if not chosen:
         asked = ", ".join(f"{k} {' or '.join(map(str, v))}" for k, v in wanted.items() if v)
-        raise SuiteError(f"no run of the suite has {asked}; `bench run --dry-run` shows its runs")
+        raise SuiteError(f"no run of the suite has {asked}.{_hints(runs, names or {}, wanted)}")
     needed = {run.key for run in chosen}
     for run in reversed(runs):
         if run.key in needed:
             needed.update(run.needs)
     return tuple(run for run in runs if run.key in needed)
+
+
+def _hints(runs: Sequence[Run], names: Mapping[str, str], wanted: Mapping[str, tuple[Any, ...]]) -> str:
+    """Return, for each wanted value that no run has, the nearest known value, and all known values of its field."""
+    hints = ""
+    for field, values in wanted.items():
+        known = list(dict.fromkeys(str(getattr(run, field)) for run in runs))
+        if field == "model":
+            known = list(dict.fromkeys([*known, *(names[run.key] for run in runs if run.key in names)]))
+        unknown = [str(value) for value in values if str(value) not in known]
+        near = [found for value in unknown if (found := catalog.nearest(value, known))]
+        if near:
+            hints += f" Did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?"
+        if unknown:
+            hints += f" {field.capitalize()}s of its runs: {', '.join(known)}."
+    return hints or " Each of these has runs, but no run has all of them."
 
 
 def at_hand(suite: Suite, runs: tuple[Run, ...], data_dir: Path, required: Sequence[str] = ()) -> tuple[Run, ...]:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -235,3 +237,40 @@ def test_a_script_without_a_guard_runs_a_suite_in_processes_once(tmp_path: Path)
 @pytest.mark.parametrize("package", ["bench", "models", "datamodules"])
 def test_the_packages_are_typed(package: str) -> None:
     assert (Path(bench.__file__).parents[1] / package / "py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"device": "gpu"}, "device = 'gpu' is not one of auto, cpu, cuda"),
+        ({"wandb": "off"}, "wandb = 'off' is not one of disabled, offline, online"),
+        ({"workers": 0}, "workers = 0 is less than 1"),
+        ({"models": "CNN14"}, "Did you mean 'cnn14'"),
+    ],
+)
+def test_an_argument_without_meaning_is_refused(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
+    with pytest.raises(bench.BenchError, match=re.escape(words)):
+        bench.run("smoke", store=tmp_path / "runs", quiet=True, **arguments)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_model_may_be_given_by_its_name_alone(results: tuple[Path, bench.Results]) -> None:
+    folder, _ = results
+    found = bench.run(folder / "small.toml", store=folder / "runs", device="cpu", models="fc", quiet=True)
+    assert {record.run.model for record in found.records.values()} == {"fc"}
+
+
+def test_results_are_shown_in_one_line(results: tuple[Path, bench.Results]) -> None:
+    assert repr(results[1]) == "<Results: 6 runs of small, 0 failed, 0 datasets missing>"
+
+
+def test_runs_that_another_process_is_doing_are_named(results: tuple[Path, bench.Results], tmp_path: Path) -> None:
+    folder, _ = results
+    key = next(run.key for run in bench.load_suite(folder / "small.toml").runs() if run.model == "fc")
+    with Store(tmp_path / "runs").claim(key):
+        found = bench.run(
+            folder / "small.toml", store=tmp_path / "runs", device="cpu", models="fc", folds=(0,), executor="processes",
+            quiet=True,
+        )  # fmt: skip
+    assert not found.records
+    assert found.warnings == ("1 runs are being done by another process: call again later",)

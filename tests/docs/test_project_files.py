@@ -120,3 +120,11 @@ def test_contributing_names_every_package_of_the_harness() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     packages = {path.name for path in (ROOT / "bench").iterdir() if (path / "__init__.py").is_file()}
     assert set(re.findall(r"^\| `bench/(\w+)/`", text, re.MULTILINE)) == packages
+
+
+def test_blame_ignores_the_commits_that_move_files() -> None:
+    """A checkout without history has no commits to look at, so only their form is checked."""
+    lines = (ROOT / ".git-blame-ignore-revs").read_text().splitlines()
+    commits = [line for line in lines if line and not line.startswith("#")]
+    assert len(commits) == len(set(commits)) == 16
+    assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits)

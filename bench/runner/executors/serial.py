@@ -2,10 +2,10 @@
 
 import ctypes
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 
+from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
 
 
@@ -32,8 +32,11 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
 
 
 def _perform(job: Job, emit: Callable[[Event], None]) -> None:
-    with suppress(KeyboardInterrupt):
+    """Do one job; one that ends its thread, for example by `sys.exit`, has failed, and nobody waits for it in vain."""
+    try:
         perform(job, emit)
+    except BaseException as end:
+        emit(Failed(job.key, Failure.of(end), "killed"))
 
 
 def _interrupt(thread: Thread) -> None:

@@ -115,3 +115,14 @@ def test_packages_of_other_projects_are_named(tmp_path):
         f"warning: the package {name}" for name in ("bench", "models", "datamodules")
     ]
     assert all(f"models in {tmp_path} is another project's" in line for line in lines if "package models" in line)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("run", "[default: one per core"), ("run", "[default: WANDB_MODE"), ("latency", "[default: eager]")],
+)
+def test_help_shows_defaults_that_are_computed(bench, monkeypatch, path, words):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, output, _ = bench(path, "--help")
+    assert code == 0
+    assert words in output

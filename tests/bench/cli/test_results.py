@@ -171,3 +171,12 @@ def test_a_run_done_again_gives_the_same_score(finished, model, capsys, monkeypa
     assert found["again"] == Store(folder).get(key).scores["accuracy"]
     code, _ = command("reproduce", "no-such-key", "--store", str(folder), capsys=capsys, monkeypatch=monkeypatch)
     assert code == 1
+
+
+def test_leaderboard_of_a_store_without_records_draws_nothing(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("sys.argv", ["bench", "leaderboard", "--suite", "smoke", "--store", str(tmp_path / "mistyped")])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert "has no records of smoke: `bench run --suite smoke`" in capsys.readouterr().err
+    assert not (tmp_path / "mistyped").exists()

@@ -356,6 +356,8 @@ def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path
         (["run", "--suite", "smok"], "Did you mean 'smoke'"),
         (["run", "--suite", "smoke", "--model", "nothing"], "no run of the suite has model nothing"),
         (["run", "--suite", "smoke", "--executor", "serail", "--wandb", "disabled"], "Did you mean 'serial'"),
+        (["run", "--suite", "smoke", "--executor", "serail", "--dry-run"], "Did you mean 'serial'"),
+        (["run", "--suite", "smoke", "--model", "CNN14", "--dry-run"], "Did you mean 'cnn14'"),
         (["complexity", "cnnn"], "Did you mean 'cnn'"),
         (["complexity", "cnn", "--embedding", "10x128"], "takes only waveforms"),
         (["complexity", "fc", "--embedding", "10"], "10x128"),

@@ -44,6 +44,14 @@ def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     assert "exit code 3" in ended["c"].failure.message
 
 
+@pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
+def test_a_job_that_calls_exit_is_a_failure_and_the_next_job_is_done(name):
+    ended = done(executor(name)([job("a", "stop"), job("b", "add", 1, 1)], 1))
+    assert ended["a"].code == "killed"
+    assert ended["b"].value == 2
+
+
 @pytest.mark.process
 def test_every_job_has_a_process_of_its_own(tmp_path):
     events = list(executor("processes")([job(str(i), "mark", str(tmp_path), i, 0.0) for i in range(3)], 2))

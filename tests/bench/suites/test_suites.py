@@ -79,6 +79,16 @@ def test_a_selection_brings_the_members_along(tmp_path):
         suites.select(runs, model=("rann",))
 
 
+def test_a_selection_without_runs_names_what_there_is(tmp_path):
+    suite = read(tmp_path, 'models = ["cnn", "cnn14"]\nfrontends = ["logmel"]\ndatasets = ["esc10"]\nfolds = [0, 1]')
+    with pytest.raises(SuiteError, match=r"has model CNN14\. Did you mean 'cnn14'\? Models of its runs: cnn, cnn14\.$"):
+        suites.select(suite.runs(), suite.names(), model=("CNN14",))
+    with pytest.raises(SuiteError, match=r"has model cnn, fold 7\. Folds of its runs: 0, 1\.$"):
+        suites.select(suite.runs(), suite.names(), model=("cnn",), fold=(7,))
+    with pytest.raises(SuiteError, match=r"has model cnn, fold 1\. Each of these has runs, but no run has all of them"):
+        suites.select(suite.runs()[:1] + suite.runs()[3:], suite.names(), model=("cnn",), fold=(1,))
+
+
 STUDENT = """
 models = ["small", "swishnet", "cnn", "fusion-ds"]
 datasets = ["synthetic"]
