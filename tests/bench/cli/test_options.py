@@ -119,7 +119,7 @@ def test_packages_of_other_projects_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("run", "[default: one per core"), ("run", "[default: WANDB_MODE"), ("latency", "[default: eager]")],
+    [("run", "[default: (one per core"), ("run", "[default: (WANDB_MODE"), ("latency", "[default: (eager)]")],
 )
 def test_help_shows_defaults_that_are_computed(bench, monkeypatch, path, words):
     monkeypatch.setenv("COLUMNS", "200")
