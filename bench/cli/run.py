@@ -196,7 +196,7 @@ def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, conso
         more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
         err.print(f"failed: {keys[0]}{more}: {words}", markup=False, highlight=False)
     if outcome.elsewhere:
-        err.print(f"{len(outcome.elsewhere)} runs are being done by another process: repeat the command later")
+        err.print(f"{outcome.elsewhere_words()}: repeat the command later", highlight=False)
     for words in outcome.missing.values():
         err.print(f"missing: {words}", markup=False, highlight=False)
     for words in outcome.warnings:
