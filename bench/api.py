@@ -156,7 +156,7 @@ def run(
         raise KeyboardInterrupt
     warnings = list(outcome.warnings)
     if outcome.elsewhere:
-        warnings.append(f"{len(outcome.elsewhere)} runs are being done by another process: call again later")
+        warnings.append(f"{outcome.elsewhere_words()}: call again later")
     if closing:
         warnings.append(closing)
     keys = {one.key for one in chosen}

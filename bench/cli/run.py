@@ -202,7 +202,7 @@ def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, conso
         more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
         say(err, f"failed: {keys[0]}{more}: {words}")
     if outcome.elsewhere:
-        err.print(f"{len(outcome.elsewhere)} runs are being done by another process: repeat the command later")
+        err.print(f"{outcome.elsewhere_words()}: repeat the command later", highlight=False)
     for words in outcome.missing.values():
         say(err, f"missing: {words}")
     for words in outcome.warnings:

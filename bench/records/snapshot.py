@@ -19,7 +19,7 @@ class Snapshot:
     def __init__(self, store: Store, runs: Sequence[Run]) -> None:
         self.store = store
         self._read: dict[str, Record | RecordError | None] = {}
-        self._versions: dict[str, tuple[int, int] | None] = {}
+        self._versions: dict[str, tuple[int, int, int] | None] = {}
         for key in dict.fromkeys(run.key for run in runs):
             self.read(key)
 
@@ -77,9 +77,9 @@ class Snapshot:
         """Return all records, with grades that compare all their timings with each other."""
         return graded_records(self.records)
 
-    def _version(self, key: str) -> tuple[int, int] | None:
+    def _version(self, key: str) -> tuple[int, int, int] | None:
         try:
             status = self.store.path(key).stat()
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size
+        return status.st_ino, status.st_mtime_ns, status.st_size

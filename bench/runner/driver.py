@@ -48,6 +48,11 @@ class Outcome:
     untimed: int = 0
     boards: tuple[Leaderboard, ...] = ()
 
+    def elsewhere_words(self) -> str:
+        """Say how many runs another process is doing."""
+        count = len(self.elsewhere)
+        return f"{count} {'run is' if count == 1 else 'runs are'} being done by another process"
+
 
 class Runner:
     """One call of `bench run`.
@@ -360,6 +365,7 @@ class Runner:
     def _add_up(self, fusions: Sequence[Run]) -> list[Run]:
         """Write the latencies of fusions, computed from their members'; return the fusions that have latencies."""
         timed: list[Run] = []
+        self.snapshot.refresh()  # another process may have done a run again during the timings
         for run in fusions:
             record = self.snapshot.get(run.key)
             latencies = combined.fusion_latencies(self.snapshot.all_finished(run.members))

@@ -273,4 +273,4 @@ def test_runs_that_another_process_is_doing_are_named(results: tuple[Path, bench
             quiet=True,
         )  # fmt: skip
     assert not found.records
-    assert found.warnings == ("1 runs are being done by another process: call again later",)
+    assert found.warnings == ("1 run is being done by another process: call again later",)

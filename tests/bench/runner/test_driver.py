@@ -104,6 +104,23 @@ def test_a_fusion_is_the_product_of_its_members_and_costs_their_sum(finished):
     assert [t.p50_ms for t in fused.latencies[:2]] == pytest.approx([slow + quick, slow])
 
 
+def test_a_fusion_done_again_by_another_process_keeps_its_new_record(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fusion = suite.runs()[-1].key
+    untimed = Store(store).get(fusion).with_latencies(())
+    Store(store).write(untimed)
+    console = Console(file=io.StringIO())
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu", workers=2)
+    runner = Runner(suite, settings, Progress(console), "serial")
+    Store(store).write(replace(untimed, started="2031-01-01T00:00:00+00:00"))  # the other process
+    runner.time(suite.runs())
+    record = Store(store).get(fusion)
+    assert record.started == "2031-01-01T00:00:00+00:00"
+    assert record.latencies
+
+
 def test_timings_are_measured_again_without_training(finished, tmp_path):
     suite, source, _, _ = finished
     store = tmp_path / "runs"
