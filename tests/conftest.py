@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -14,12 +15,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it, and so would children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # How long an example takes depends on the machine and on what else it does.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("tests")
 
 
-STARTING = {"browser", "finished", "mirrored", "offline", "start"}
+STARTING = {"browser", "finished", "mirrored", "offline", "running", "start"}
 """Fixtures that start processes."""
 WEIGHT = {"process": 3, "slow": 2}
 

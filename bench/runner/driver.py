@@ -12,7 +12,7 @@ from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined
-from bench.runner.executors import Event, Executor, Failed, Job, Reported, Started, executor
+from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
 from bench.runner.news import EpochEnded, RunEnded, TimingEnded, TimingStarted
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
@@ -330,26 +330,41 @@ class Runner:
         fusions = [run for run in runs if run.members]
         left = {run.key: run for run in runs if not run.members}
         ended: list[Run] = []
-        settings = replace(self.settings, workers=1)
-        timed = tuple(left.values()), settings, self.suite.backends, again
         try:
-            for event in self._events([Job("timings", "bench.runner.timings:time_runs", timed)] if left else [], 1):
-                match event:
-                    case Reported(_, TimingStarted(key)):
-                        self.progress.show(key, "timing")
-                    case Reported(_, TimingEnded(key, failure)):
-                        ended.append(left.pop(key))
-                        self._end_timing(ended[-1], failure)
-                    case Failed(_, failure):
-                        for run in left.values():
-                            ended.append(run)
-                            self._end_timing(run, failure)
+            while left:
+                self._time_until_a_process_dies(left, ended, again)
             ended += self._add_up(fusions)
         finally:
             graded = self.snapshot.graded()
             for run in ended:  # not before, because the mirror must not work while a run is timed
                 if run.key in graded:
                     self._send(graded[run.key])
+
+    def _time_until_a_process_dies(self, left: dict[str, Run], ended: list[Run], again: bool) -> None:
+        """Time runs in one process; if it dies, the run that it was timing counts as not timed.
+
+        Args:
+            left: runs to time, by key; runs that have ended are removed.
+            ended: gets the runs that have ended.
+            again: as for `time`.
+        """
+        settings = replace(self.settings, workers=1)
+        arguments = tuple(left.values()), settings, self.suite.backends, again
+        current = ""
+        for event in self._events([Job("timings", "bench.runner.timings:time_runs", arguments)], 1):
+            match event:
+                case Reported(_, TimingStarted(key)):
+                    current = key
+                    self.progress.show(key, "timing")
+                case Reported(_, TimingEnded(key, failure)):
+                    ended.append(left.pop(key))
+                    self._end_timing(ended[-1], failure)
+                case Failed(_, failure):
+                    for key in [current] if current in left else list(left):
+                        ended.append(left.pop(key))
+                        self._end_timing(ended[-1], failure)
+                case Finished():
+                    left.clear()
 
     def _end_timing(self, run: Run, failure: Failure | None) -> None:
         record = self.snapshot.read(run.key)

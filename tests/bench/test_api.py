@@ -20,6 +20,8 @@ from bench.catalog import METRICS
 from bench.leaderboard.board import Leaderboard
 from bench.records import Run, Store
 
+pytestmark = pytest.mark.process
+
 SUITE = """
 models = ["fc", "lstm-skip", "fusion-average"]
 datasets = ["synthetic"]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from fakes.paths import PROJECT, TESTS
 
+pytestmark = pytest.mark.process
+
 HIDE = """
 import builtins, multiprocessing.reduction, os, sys
 

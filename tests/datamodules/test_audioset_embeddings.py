@@ -206,6 +206,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, rng: np.random.Generator) 
 @pytest.mark.skipif(
     not (DATA / "audioset_vggish").is_dir(), reason=f"the real embeddings are not in {DATA}: set BENCH_DATA"
 )
+@pytest.mark.slow
 def test_the_real_embeddings() -> None:
     """Counts of the data's own README; the classes of eval all have positives."""
     folder = DATA / "audioset_vggish" / "audioset_v1_embeddings"

@@ -320,6 +320,7 @@ def test_missing_data_says_where_and_how(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason=f"the real ESC-10 is not in {DATA}: set BENCH_DATA")
+@pytest.mark.slow
 def test_the_real_esc10() -> None:
     """400 clips of 304 recordings, 8 per class and fold; read at a low rate to be quick."""
     data = ESC10(DATA / "esc10", sample_rate=8_000, fold=2)

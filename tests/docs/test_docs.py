@@ -148,6 +148,7 @@ def after(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Pat
 
 
 @pages_with_commands
+@pytest.mark.process
 def test_commands_run(
     page: Path,
     tmp_path: Path,

@@ -28,6 +28,7 @@ def test_the_committed_schema_is_current() -> None:
     assert committed == record_schema.text(), "run `python -m bench.records.schema`"
 
 
+@pytest.mark.slow
 def test_every_published_record_fits(validator: Any) -> None:
     assert RECORDS
     for path in RECORDS:

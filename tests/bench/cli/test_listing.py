@@ -14,6 +14,8 @@ from bench import catalog, suites
 from bench.catalog import FUSIONS, MODELS
 from bench.cli import app
 
+pytestmark = pytest.mark.process
+
 FAKES: dict[str, Callable[[Path], object]] = {
     "esc10": esc50.write,
     "esc50": esc50.write,

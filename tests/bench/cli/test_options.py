@@ -102,6 +102,7 @@ def test_nothing_is_said_of_packages_that_are_this_projects():
     assert foreign_packages() == []
 
 
+@pytest.mark.process
 def test_packages_of_other_projects_are_named(tmp_path):
     for name in ("models", "datamodules"):
         (tmp_path / name).mkdir()

@@ -13,6 +13,8 @@ from fakes import esc50
 
 from bench.cli import main
 
+pytestmark = pytest.mark.process
+
 Bench = Callable[..., tuple[int, str, str]]
 
 TWO = """

@@ -31,6 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return call
 
 
+@pytest.mark.process
 def test_latency_shows_its_progress_on_standard_error(bench: Bench) -> None:
     arguments = ("fc", "--embedding", "10x128", "--tier", "quick", "--scope", "end-to-end", "--scope", "model")
     code, output, error = bench("latency", *arguments, "--batch-sizes", 2, "--json")
@@ -48,6 +49,7 @@ def test_latency_shows_its_progress_on_standard_error(bench: Bench) -> None:
     assert all(line.endswith(" s left)") for line in lines)
 
 
+@pytest.mark.process
 def test_a_backend_that_is_refused_takes_its_measurements_off_the_count(bench: Bench) -> None:
     arguments = ("fc", "--embedding", "10x128", "--tier", "quick", "--scope", "end-to-end", "--batch-sizes", 4)
     code, _, error = bench("latency", *arguments, "--backend", "channels-last", "--backend", "eager")

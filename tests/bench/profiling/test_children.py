@@ -6,6 +6,8 @@ from fakes import processes
 from bench.profiling import children
 from bench.profiling.children import Child, ChildEnded
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(params=["forkserver", "spawn"])
 def method(request, monkeypatch):

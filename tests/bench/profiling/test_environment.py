@@ -98,6 +98,7 @@ def test_the_gpu_is_named_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch)
     assert environment.environment(5, "cuda").gpu == "Some GPU"
 
 
+@pytest.mark.process
 def test_importing_does_not_import_torch() -> None:
     code = (
         "from bench.profiling import environment\nimport sys\n"

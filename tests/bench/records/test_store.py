@@ -135,6 +135,7 @@ def test_a_timing_waits_for_the_trainings_of_other_processes(tmp_path):
     timing.join()
 
 
+@pytest.mark.process
 def test_a_waiting_timing_comes_before_later_trainings(tmp_path):
     """Trainings that follow one another without a gap let a timing in as soon as the present one has ended."""
     context = multiprocessing.get_context("fork")

@@ -21,9 +21,11 @@ from rich.console import Console
 from bench import suites
 from bench.cli import main
 from bench.errors import RunError
-from bench.records import Record, Store
+from bench.records import Failure, Record, Store
 from bench.runner import worker
 from bench.runner.driver import Runner
+from bench.runner.executors import Failed, Finished, Reported
+from bench.runner.news import TimingEnded, TimingStarted
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.suites import suite as suite_module
@@ -233,6 +235,36 @@ def test_the_mirror_gets_the_grades_that_the_page_shows(finished, tmp_path, monk
     assert {key: rows[key].cpu.grade for key in rows} == {fc.key: "A", cnn.key: "C", fused.key: "C"}
     assert sent.keys() == {fused.key}
     assert [t.grade for t in sent[fused.key].latencies if t == rows[fused.key].cpu] == ["C"]
+
+
+def test_a_model_that_kills_its_timing_costs_no_other_model_its_timing(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = (Store(store).get(r.key) for r in suite.runs())
+    for record in (fc, cnn, fused):
+        Store(store).write(record.with_latencies(()))
+    asked = []
+
+    def execute(jobs, workers):
+        (job,) = jobs
+        asked.append([run_.model for run_ in job.arguments[0]])
+        for run_ in job.arguments[0]:
+            yield Reported(job.key, TimingStarted(run_.key))
+            if run_.key == fc.key:
+                yield Failed(job.key, Failure(kind="killed", message="the process was ended by SIGSEGV"), "killed")
+                return
+            Store(store).write(cnn)
+            yield Reported(job.key, TimingEnded(run_.key))
+        yield Finished(job.key, None)
+
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
+    runner = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial")
+    runner.execute = execute
+    outcome = runner.time(suite.runs())
+    assert asked == [["fc", "cnn"], ["cnn"]]
+    assert f"{fc.key} was not timed: the process was ended by SIGSEGV" in outcome.warnings
+    assert [bool(Store(store).get(r.key).latencies) for r in suite.runs()] == [False, True, False]
 
 
 def test_a_member_done_again_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):

@@ -279,6 +279,7 @@ def test_every_fusion_is_a_table_entry_of_its_own():
         catalog.model("fusion-dz")
 
 
+@pytest.mark.process
 def test_suites_and_records_import_no_torch():
     code = "import sys, bench.cli.main, bench.runner.driver, bench.leaderboard.files; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

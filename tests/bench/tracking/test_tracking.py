@@ -40,6 +40,8 @@ from bench.tracking.charts import precision_recall, precision_recall_rows, roc, 
 from bench.tracking.limits import fitted
 from bench.tracking.mirror import _child_variables
 
+pytestmark = pytest.mark.process
+
 CANARIES = {
     "WANDB_API_KEY": "canary0a" * 5,
     "MY_SECRET_TOKEN": "canary-token-in-environment",

@@ -155,6 +155,7 @@ ArrayCache(Path(sys.argv[1])).array("x", "k", build)
 """
 
 
+@pytest.mark.process
 def test_a_killed_writer_leaves_no_entry_and_its_file_is_removed_a_day_later(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
@@ -186,6 +187,7 @@ print(json.dumps([found[63, 0].item(), resource.getrusage(resource.RUSAGE_SELF).
 """
 
 
+@pytest.mark.process
 def test_writing_and_reading_need_the_memory_of_one_block(tmp_path: Path) -> None:
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", READER, str(tmp_path)], capture_output=True, check=True)

@@ -198,6 +198,7 @@ def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert Verdict().sound
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
     root = fake_esc50.write(tmp_path / "data" / "esc10", "ogg")
@@ -236,6 +237,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not (DATA / "esc10").is_dir(), reason=f"the real ESC-10 is not in {DATA}: set BENCH_DATA")
+@pytest.mark.slow
 def test_the_real_esc10(tmp_path: Path) -> None:
     """Its README: 400 Ogg files, 380 of 220,544 samples, none longer than 319,296 or shorter than 160,704."""
     verdict = verify(lambda fold: ESC10(DATA / "esc10", tmp_path, fold, sample_rate=8_000))
