@@ -1,5 +1,6 @@
 """The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
+import errno
 import importlib.util
 import signal
 import sys
@@ -52,9 +53,18 @@ def main() -> None:
     except BenchError as error:
         _stop(error, 1)
     except OSError as error:
-        _stop(f"{error}; free space or choose another folder with --store", 1)
+        _stop("; ".join(filter(None, (str(error), _remedy(error)))), 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
+
+
+def _remedy(error: OSError) -> str:
+    """Return what a user can do about an error of the operating system; empty where the error itself says it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "free space, or write to another disk (--store, where the command has it)"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return "choose a folder that can be written (--store, where the command has it)"
+    return ""
 
 
 def foreign_packages() -> list[str]:

@@ -1,0 +1,24 @@
+"""Errors of the operating system: one line, with a remedy that fits."""
+
+import errno
+
+import pytest
+
+from bench.cli import main as entry
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.ENOSPC, "free space"), (errno.EROFS, "folder that can be written"), (errno.ENOTDIR, "can be written")],
+)
+def test_a_disk_that_cannot_be_written_is_a_line_with_a_remedy(monkeypatch, capsys, number, remedy):
+    def fail(*arguments, **options):
+        raise OSError(number, "cannot write", "somewhere")
+
+    monkeypatch.setattr("bench.suites.reading.read", fail)
+    monkeypatch.setattr("bench.suites.read", fail)
+    monkeypatch.setattr("sys.argv", ["bench", "compare", "a", "b", "--suite", "smoke"])
+    with pytest.raises(SystemExit) as end:
+        entry()
+    assert end.value.code == 1
+    assert remedy in " ".join(capsys.readouterr().err.split())
