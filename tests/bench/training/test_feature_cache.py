@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import processes
+from fakes.closeness import assert_close_at_scale
 from torch import nn
 
 from bench import catalog
@@ -101,7 +102,7 @@ def test_training_reads_what_another_training_wrote(tmp_path, calls):
 
 @pytest.mark.parametrize(("model", "frontend"), [("fc", "logmel-1s"), ("swishnet", "mfcc"), ("cnn", "cqt")])
 @pytest.mark.parametrize("cached", [False, True])
-def test_prediction_takes_the_validation_features_of_training_and_gives_the_same_bits(
+def test_prediction_takes_the_validation_features_of_training_and_gives_the_same_logits(
     tmp_path, model, frontend, cached
 ):
     run = Run(model=model, frontend=frontend, dataset="synthetic", recipe=Recipe(epochs=1, batch_size=16))
@@ -115,7 +116,9 @@ def test_prediction_takes_the_validation_features_of_training_and_gives_the_same
     built.frontend.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
     found = evaluate.predict(built, data, "cpu", trained.val_features)
     assert sum(seen) == len(data.splits.test)
-    assert np.array_equal(found.val, expected.val)
+    assert_close_at_scale(
+        torch.from_numpy(found.val), torch.from_numpy(expected.val), 1e-4
+    )  # of batches of other sizes
     assert np.array_equal(found.test, expected.test)
 
 
