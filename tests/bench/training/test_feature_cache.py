@@ -116,7 +116,8 @@ def test_prediction_takes_the_validation_features_of_training_and_gives_the_same
     built.frontend.register_forward_pre_hook(lambda _, x: seen.append(len(x[0])))
     found = evaluate.predict(built, data, "cpu", trained.val_features)
     assert sum(seen) == len(data.splits.test)
-    assert_close_at_scale(
+    close = 1e-4  # batches of other sizes are rounded otherwise by some kernels
+    assert_close_at_scale(torch.from_numpy(found.val), torch.from_numpy(expected.val), close)
         torch.from_numpy(found.val), torch.from_numpy(expected.val), 1e-4
     )  # of batches of other sizes
     assert np.array_equal(found.test, expected.test)
