@@ -118,8 +118,6 @@ def test_prediction_takes_the_validation_features_of_training_and_gives_the_same
     assert sum(seen) == len(data.splits.test)
     close = 1e-4  # batches of other sizes are rounded otherwise by some kernels
     assert_close_at_scale(torch.from_numpy(found.val), torch.from_numpy(expected.val), close)
-        torch.from_numpy(found.val), torch.from_numpy(expected.val), 1e-4
-    )  # of batches of other sizes
     assert np.array_equal(found.test, expected.test)
 
 
