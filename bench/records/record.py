@@ -225,6 +225,12 @@ class Record:
             record = _adapter().validate_json(rest)
         except ValidationError as error:
             raise RecordError(f"record {name} does not fit its schema: {error}") from error
+        if record.key != name and record.run.recipe.ema_decay is not None:
+            raise RecordError(
+                f"record {name} is of a training whose moving average covered batch normalisation's statistics, too; "
+                f"this version averages weights only, under the key {record.key}: delete it, and `bench run` does the "
+                f"run again"
+            )
         if record.key != name:
             raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
         return record

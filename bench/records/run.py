@@ -12,6 +12,9 @@ from bench.records.recipe import Recipe
 PROTOCOL = 1
 """Version of the rules (splits, model selection, metrics) of a run; part of every key."""
 
+EMA = 2
+"""Version of `ema_decay`'s meaning; part of the keys of runs that have it. Version 1 averaged buffers, too."""
+
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,10 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The run's name: readable fields, and a digest of all fields."""
-        digest = hashlib.sha256(canonical(asdict(self) | {"recipe": self.recipe_differences}).encode()).hexdigest()[:8]
+        content = asdict(self) | {"recipe": self.recipe_differences}
+        if self.recipe.ema_decay is not None:
+            content["ema"] = EMA
+        digest = hashlib.sha256(canonical(content).encode()).hexdigest()[:8]
         return f"{self.dataset}-{self.frontend}-{self.model}-f{self.fold}-s{self.seed}-{digest}"
 
     @property

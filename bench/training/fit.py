@@ -19,7 +19,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Sampler, WeightedRandomSampler
@@ -33,6 +33,7 @@ from bench.training.augment.waveform_augmentation import WaveformAugmentation
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
 from models.base import AudioModel
+from models.training.ema import EMA
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 Batch = tuple[Tensor, ...]
@@ -148,7 +149,7 @@ def _waveform_augmentation(recipe: Recipe, data: AudioDataModule, data_dir: Path
 def _callbacks(recipe: Recipe) -> list[Callback]:
     callbacks: list[Callback] = []
     if recipe.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=recipe.ema_decay))
+        callbacks.append(EMA(recipe.ema_decay))
     if recipe.patience is not None:
         callbacks.append(EarlyStopping("val_score", mode="max", patience=recipe.patience))
     return callbacks

@@ -1,6 +1,6 @@
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -93,6 +93,16 @@ def test_a_damaged_record_is_refused_by_name(text, name, words):
     with pytest.raises(RecordError, match=words) as caught:
         Record.from_json(text, name)
     assert name in str(caught.value)
+
+
+def test_a_run_with_a_moving_average_has_another_key_than_before():
+    plain, averaged = (replace(RUN, recipe=Recipe(ema_decay=decay)) for decay in (None, 0.98))
+    content = asdict(averaged) | {"recipe": averaged.recipe_differences}
+    before = hashlib.sha256(canonical(content).encode()).hexdigest()[:8]
+    assert plain.key != averaged.key
+    assert not averaged.key.endswith(before)
+    with pytest.raises(RecordError, match="averages weights only"):
+        Record.from_json(Record(run=averaged, status="ok").to_json(), averaged.key[:-8] + before)
 
 
 TIMING = Latency(

@@ -70,6 +70,19 @@ def test_the_moving_average_is_what_is_kept(tmp_path):
     assert not torch.allclose(model.hidden.weight, before, atol=1e-3)
 
 
+def test_the_moving_average_is_of_weights_and_not_of_buffers(tmp_path):
+    kept = {}
+    for decay in (None, 0.9):
+        run, data, model = prepared(model="cnn", epochs=1, batch_size=8, learning_rate=1e-2, ema_decay=decay)
+        before = {name: buffer.clone() for name, buffer in model.frontend.named_buffers()}
+        train(run, data, model, tmp_path)
+        assert all(torch.equal(buffer, before[name]) for name, buffer in model.frontend.named_buffers())
+        kept[decay] = model
+    averaged = dict(kept[0.9].named_buffers())
+    assert averaged and all(torch.equal(averaged[name], buffer) for name, buffer in kept[None].named_buffers())
+    assert not torch.equal(kept[0.9].logits.weight, kept[None].logits.weight)
+
+
 def test_training_stops_when_validation_gets_no_better(tmp_path):
     run, data, model = prepared(epochs=30, learning_rate=1e-9, schedule="constant", patience=2)
     trained, _ = train(run, data, model, tmp_path)

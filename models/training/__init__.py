@@ -1,0 +1,1 @@
+"""Training steps that every model shares: augmentation, losses, optimisers, averages of weights."""
