@@ -20,6 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.audio import MAX_SECONDS
+from datamodules.audio.background import BackgroundNoise
+from datamodules.clips.draws import rarity, training_loader
+from datamodules.clips.draws import whole as whole
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.listing import Listing
@@ -86,11 +89,6 @@ class Splits:
     test: ClipSet
 
 
-def whole(batch: Any) -> Any:
-    """Return a batch that `ClipSet.__getitems__` has already collated."""
-    return batch
-
-
 class AudioDataModule(pl.LightningDataModule, ABC):
     """A dataset with its official split.
 
@@ -116,6 +114,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         longest_seconds: longest file that is accepted.
         note: coverage and omissions that a reader of the record needs to know (after `setup`).
         workers: processes that read clips ahead; 0 reads them in the main process. They do not change the order.
+        balanced: whether training clips are drawn with replacement, each with a probability that is inverse to the
+            number of clips of its rarest class; otherwise each epoch has every clip once.
         splits: the clips of this fold (after `setup`).
     """
 
@@ -128,6 +128,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     longest_seconds: ClassVar[float] = MAX_SECONDS
     note: str = ""
     workers: int = 0
+    balanced: bool = False
     classes: tuple[str, ...]
     sample_rate: int | None
     clip_shape: tuple[int, ...]
@@ -194,6 +195,23 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             return targets.mean(0)
         return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
 
+    def background(self, folder: str | Path) -> BackgroundNoise:
+        """Return the noises of a folder at the data's sample rate, to be mixed with training clips.
+
+        Args:
+            folder: contains audio files at any depth. A relative one is looked for next to the dataset's folder first.
+
+        Raises:
+            DataError: the data are embeddings; or as in `BackgroundNoise`.
+        """
+        if self.sample_rate is None:
+            raise DataError(f"{type(self).__name__} has embeddings: background noise can be added to waveforms only")
+        place = Path(folder).expanduser()
+        if self.root is not None:
+            beside = self.root.parent / place  # the place itself where that is absolute
+            place = beside if beside.is_dir() or not place.is_dir() else place
+        return BackgroundNoise(place, self.sample_rate)
+
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target; it changes whenever the data change.
 
@@ -209,22 +227,13 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             digest.update("\0".join(names).encode() + b"\0" + target + b"\n")
         return digest.hexdigest()
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Return the training loader, shuffled by the seed."""
-        if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the training clips in the seed's order; in distributed training, this rank's share of them."""
+        train = self.splits.train
+        weights = rarity(train.targets, self.task, len(self.classes)) if self.balanced else None
+        if (streamed := train.stream(self.batch_size, self.seed, self.workers, weights)) is not None:
             return streamed
-        order = torch.Generator().manual_seed(self.seed)
-        clips = len(self.splits.train)
-        single = clips > 1 and clips % self.batch_size == 1  # batch normalisation fails on a batch of one clip
-        return DataLoader(
-            self.splits.train,
-            self.batch_size,
-            shuffle=True,
-            generator=order,
-            collate_fn=whole,
-            drop_last=single,
-            num_workers=self.workers,
-        )
+        return training_loader(train, self)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the validation clips in order."""
