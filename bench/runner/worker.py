@@ -112,10 +112,12 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
         build.start_from(model, run, store)
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
-    trained = fit.train(
-        model, data, run.recipe, folder, device, lambda *news: report(EpochEnded(*news)), teacher_logits,
-        settings.data_dir,
-    )  # fmt: skip
+
+    def epoch_ended(epoch: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:
+        if score is not None:
+            report(EpochEnded(epoch, epochs, score))
+
+    trained = fit.train(model, data, run.recipe, folder, device, epoch_ended, teacher_logits, settings.data_dir)
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
