@@ -15,7 +15,7 @@ import pytest
 import torch
 from fakes import audioset as fake_audioset
 from fakes import esc50 as fake_esc50
-from fakes.numbers import Numbers, number, numbers
+from fakes.numbered import Numbers, number, numbers
 from fakes.server import Server, serving
 from fakes.trees import TREES
 from lightning.pytorch.tuner.tuning import Tuner

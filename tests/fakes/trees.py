@@ -41,7 +41,7 @@ TREES = {
     "esc10": Tree(esc50.write, BRIEF, (800,)),
     "esc50": Tree(esc50.write, BRIEF, (800,)),
     "urbansound8k": Tree(urbansound8k.write, BRIEF, (800,)),
-    "ravdess": Tree(ravdess.write, BRIEF, (800,)),
+    "ravdess": Tree(lambda root: ravdess.write(root, range(1, 9)), BRIEF, (800,)),
     "musan": Tree(musan.write, SHORT, (4_000,)),
     "gtzan-music-speech": Tree(gtzan.write, SHORT, (4_000,)),
     "vggsound": Tree(vggsound.write, BRIEF, (800,)),
