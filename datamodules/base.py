@@ -106,6 +106,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     Attributes:
         source: name of its download source in `datamodules.fetch.sources`; None where it has none.
+        own_training_loader: whether `train_dataloader` does more than give the training clips in the seed's order, such
+            as augmenting them; then nothing that was computed once from these clips can take its place.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         folds: number of official folds.
@@ -127,8 +129,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     """
 
     source: ClassVar[str | None] = None
-    task: ClassVar[Literal["single", "multi"]] = "single"
-    kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
+    own_training_loader: ClassVar[bool] = False
+    task: Literal["single", "multi"] = "single"
+    kind: Literal["waveform", "embedding"] = "waveform"
     folds: int = 1
     split: str
     clips_official: int | None = None
