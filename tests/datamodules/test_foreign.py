@@ -298,6 +298,9 @@ class Linear(pl.LightningModule):
         self.shapes.add(tuple(x.shape[1:]))
         return nn.functional.cross_entropy(self.layer(x), target)
 
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        self.training_step(batch)
+
     def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
         self.training_step(batch)
 
