@@ -52,13 +52,23 @@ class RankedOrder(DistributedSampler[int]):
         order: yields the clips in one order. Its random generator must have the same seed on every rank.
         rank: rank of this process.
         ranks: number of processes W.
+        persistent: whether the loader's workers live for all epochs. A loader draws a seed for new workers from the
+            order's generator at the start of an epoch; for persistent ones this class does, so the order is the same.
     """
 
-    def __init__(self, order: RandomSampler | WeightedRandomSampler, rank: int, ranks: int) -> None:
+    def __init__(
+        self, order: RandomSampler | WeightedRandomSampler, rank: int = 0, ranks: int = 1, *, persistent: bool = False
+    ) -> None:
         super().__init__(range(order.num_samples), ranks, rank)  # type: ignore[arg-type]  # only its length is used
         self.order: Sampler[int] = order
+        self.generator: torch.Generator = order.generator
+        self.persistent = persistent
+        self._begun = False
 
     def __iter__(self) -> Iterator[int]:
+        if self.persistent and self._begun:
+            torch.empty((), dtype=torch.int64).random_(generator=self.generator)
+        self._begun = True
         first: list[int] = []
         given = 0
         for place, clip in enumerate(self.order):  # lazily: the generator is used as without ranks
@@ -91,13 +101,16 @@ def training_loader(
     if data.balanced:
         shares = rarity(train.targets, data.task, len(data.classes))
         order = WeightedRandomSampler(shares.tolist(), len(train), generator=generator)
-    sampler = RankedOrder(order, *place_among_ranks())
+    processes = data.workers if workers is None else workers
+    sampler = RankedOrder(order, *place_among_ranks(), persistent=processes > 0)
     return DataLoader(
         clips,
-        data.batch_size,
+        batch_size=data.batch_size,  # by its name: Lightning may replace it
         sampler=sampler,
         generator=generator,
         collate_fn=whole,
         drop_last=len(sampler) > 1 and len(sampler) % data.batch_size == 1,
-        num_workers=data.workers if workers is None else workers,
+        num_workers=processes,
+        persistent_workers=processes > 0,
+        pin_memory=data.on_gpu(),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from fakes.numbers import Numbers
+from fakes.numbered import Numbers
 
 from datamodules.audio.background import BackgroundNoise
 from datamodules.base import DataError

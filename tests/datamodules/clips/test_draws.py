@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 import torch
-from fakes.numbers import Numbers, numbers
+from fakes.numbered import Numbers, numbers
 from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.connectors.data_connector import _DataConnector
 from lightning.pytorch.trainer.states import RunningStage
