@@ -146,7 +146,7 @@ class FilterbankPower(nn.Module, ABC):
         pieces = -(-frames // max(1, PIECE // self.n_fft * torch.get_num_threads()))
         piece = -(-frames // pieces)  # all of one size, except the last one
         before = (self.n_fft - len(self.window)) // 2
-        weights: list[Tensor] | None = _EXPANDED.get(self.filters)
+        weights: list[Tensor] | None = _EXPANDED.get(self.filters)  # type: ignore[no-untyped-call]
         if weights is None or weights[0].dtype != self.filters.dtype:  # a conversion changes the tensor in place
             weights = _EXPANDED[self.filters] = self._expanded()
         filled, padded = _scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
