@@ -67,11 +67,12 @@ class FileLog(ABC):
                 return
             self.started(record.run)
         epochs = max(map(len, record.curves.values()), default=0)
-        for point in self._logged.pop(key).missing(record.curves):
+        logged = self._logged.pop(key)
+        for point in logged.missing(record.curves):
             self._try(key, point)
         scores = {f"test_{name}": value for name, value in record.scores.items() if value is not None}
         if scores:
-            self._try(key, {"epoch": max(0, epochs - 1)} | scores)
+            self._try(key, logged.where(max(0, epochs - 1)) | scores)
         self.end(key)
         self._remove_if_empty(key)
 

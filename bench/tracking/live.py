@@ -74,10 +74,18 @@ class Logged:
 
     def __init__(self) -> None:
         self._names: dict[int, set[str]] = {}
+        self._steps: dict[int, float] = {}
 
     def add(self, point: Mapping[str, float]) -> None:
         """Note that the log has a point."""
-        self._names.setdefault(int(point["epoch"]), set()).update(point)
+        epoch = int(point["epoch"])
+        self._names.setdefault(epoch, set()).update(point)
+        if "step" in point:
+            self._steps[epoch] = point["step"]
+
+    def where(self, epoch: int) -> Point:
+        """Return the beginning of a point at the end of an epoch: the epoch, and the optimiser's steps if known."""
+        return {"epoch": epoch} | ({"step": self._steps[epoch]} if epoch in self._steps else {})
 
     def missing(self, curves: Mapping[str, Sequence[float]]) -> Iterator[Point]:
         """Yield one point for each epoch of which the log lacks a value; the curves have one value per epoch."""
@@ -85,4 +93,4 @@ class Logged:
             known = self._names.get(epoch, set())
             values = {name: curve[epoch] for name, curve in curves.items() if epoch < len(curve) and name not in known}
             if values:
-                yield {"epoch": epoch} | values
+                yield self.where(epoch) | values
