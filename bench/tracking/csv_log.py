@@ -27,7 +27,7 @@ class CsvLog(FileLog):
 
     def write(self, key: str, values: Mapping[str, float]) -> None:
         """Append a row; a new quantity makes a new column, for which the file is written again."""
-        row = {"step": self._rows.get(key, 0)} | dict(values)
+        row = dict(values) | {"step": int(values.get("step", self._rows.get(key, 0)))}
         path = self.folder / key / self.files
         columns = self._columns.get(key, [])
         if set(row) <= set(columns):

@@ -37,17 +37,13 @@ class Loggers:
     warning: str | None = None
 
     def open(self, suite: str, store: Path) -> tuple[Tracker, ...]:
-        """Open the loggers of a suite: W&B's files are in `store/wandb`, the others' in `store/logs`.
-
-        Raises:
-            BenchError: a logger's package is not installed.
-        """
+        """Open the loggers of a suite: W&B's files are in `store/wandb`, the others' in `store/logs`."""
         opened: list[Tracker] = []
         if "csv" in self.files:
             opened.append(CsvLog(store / "logs"))
         if "tensorboard" in self.files:
             opened.append(TensorBoardLog(store / "logs"))
-        if self.mode != "disabled":  # at last, because it starts a process
+        if self.mode != "disabled":
             opened.append(Mirror(self.mode, suite, store / "wandb", self.project, self.entity))
         return tuple(opened)
 

@@ -1,25 +1,17 @@
-"""Event files for TensorBoard, written by tensorboardX, which needs no torch."""
+"""Event files for TensorBoard: one scalar per quantity, over the steps of the optimiser."""
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from bench.errors import BenchError
+from bench.tracking.event_file import EventFile
 from bench.tracking.file_log import FileLog
-
-FLUSH_SECONDS = 5
-"""Time after which a point is on the disk at the latest."""
 
 
 class TensorBoardLog(FileLog):
-    """Writes `<folder>/<key>/events.out.tfevents.*`, one scalar per quantity over the optimiser's steps.
+    """Writes `<folder>/<key>/events.out.tfevents.*`; `tensorboard --logdir <folder>` shows all runs.
 
     Args:
         folder: folder of the logs.
-
-    Raises:
-        BenchError: tensorboardX is not installed.
     """
 
     name = "tensorboard"
@@ -27,26 +19,15 @@ class TensorBoardLog(FileLog):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise BenchError(
-                'the logger tensorboard needs the package tensorboardX: pip install -e ".[tensorboard]"'
-            ) from error
-        self._make: Any = SummaryWriter
-        self._writers: dict[str, Any] = {}
+        self._events: dict[str, EventFile] = {}
 
     def write(self, key: str, values: Mapping[str, float]) -> None:
         """Append the quantities of a point; their step is the optimiser's, or else the epoch."""
-        if key not in self._writers:
-            self._writers[key] = self._make(str(self.folder / key), flush_secs=FLUSH_SECONDS)
+        if key not in self._events:
+            self._events[key] = EventFile(self.folder / key)
         step = int(values.get("step", values["epoch"]))
-        for name, value in values.items():
-            if name != "step":
-                self._writers[key].add_scalar(name, value, step)
+        self._events[key].scalars({name: value for name, value in values.items() if name != "step"}, step)
 
     def end(self, key: str) -> None:
-        """Write what is left, and close the file."""
-        if writer := self._writers.pop(key, None):
-            with contextlib.suppress(OSError):
-                writer.close()
+        """Forget the file of a run, which is complete."""
+        self._events.pop(key, None)
