@@ -58,7 +58,9 @@ def _remedy(found: Path, name: str) -> str:
     folder = found.parent.parent if found.name == "__init__.py" else found.parent
     if folder.name in ("site-packages", "dist-packages"):
         return "install audio-classification-bench in a virtual environment of its own"
-    if folder.resolve() in {Path(part).resolve() for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part}:
+    if folder.resolve() in {
+        Path(part).resolve() for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part
+    }:
         return f"take {folder} off PYTHONPATH, or rename the package {name} there"
     if folder.resolve() == Path.cwd():
         return f"start the command audio-bench, which does not look in the current folder, or rename {found.parent}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.records import Json, Record
 from bench.records.redaction import redacted
-from bench.tracking.mirror import LOST, LOGGED, TAKEN
+from bench.tracking.mirror import LOGGED, LOST, TAKEN
 from bench.tracking.wandb_runs import WandbRuns
 
 ORPHAN_SECONDS = 3.0

@@ -33,7 +33,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "gradient_norm": Quantity("", "step", "L2 norm of all gradients before clipping"),
     "clips_per_second": Quantity("clips/s", "step", "training clips per second"),
     "epoch": Quantity("epochs", "step", "number of the epoch, from 0"),
-    "step": Quantity("steps", "step", "steps of the optimiser so far"),
+    "step": Quantity("steps of the optimiser", "step", "number of steps so far"),
 }
 """By name. The names are the same for W&B, CSV and TensorBoard."""
 

@@ -94,9 +94,7 @@ class Mirror:
         entity: W&B user or team; None for the account's default.
     """
 
-    def __init__(
-        self, mode: Mode, suite: str, folder: Path, project: str = PROJECT, entity: str | None = None
-    ) -> None:
+    def __init__(self, mode: Mode, suite: str, folder: Path, project: str = PROJECT, entity: str | None = None) -> None:
         self._suite = fitted(suite, NAME)
         self._child: subprocess.Popen[bytes] | None = None
         self._lost = 0

@@ -138,7 +138,9 @@ class WandbRuns:
         """Open a W&B run; `resume` adds to an earlier run of that id, where W&B has one."""
         import wandb
 
-        again = {"resume": "allow"} if resume and self.mode == "online" else {}  # offline it would make a second run
+        again: Json = (
+            {"resume": "allow"} if resume and self.mode == "online" else {}
+        )  # offline it would make a second run
         name, job = fitted(name, limits.NAME), fitted(job, limits.NAME)
         return wandb.init(**self._begin, **again, id=identity, name=name, job_type=job, tags=tags, config=config)
 

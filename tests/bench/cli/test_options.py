@@ -1,7 +1,5 @@
 """How the command line parses its options."""
 
-import sys
-
 import pytest
 import typer.main
 

@@ -16,7 +16,7 @@ from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 
 from bench.errors import SuiteError
-from bench.records import Failure, Record, Recipe, Run
+from bench.records import Failure, Recipe, Record, Run
 from bench.tracking import Mirror, epoch_point, loggers, mirror, step_point
 from bench.tracking.csv_log import CsvLog
 from bench.tracking.event_file import EventFile
@@ -203,7 +203,11 @@ def test_a_training_whose_wandb_run_cannot_be_opened_still_gets_its_record(
     fake_wandb: Callable[[str], Path], opened: Callable[..., Mirror]
 ) -> None:
     folder = fake_wandb("pass")
-    code = (folder / "wandb.py").read_text().replace("return Run()", "(here / 'tried').open('a').write('x'); raise OSError")
+    code = (
+        (folder / "wandb.py")
+        .read_text()
+        .replace("return Run()", "(here / 'tried').open('a').write('x'); raise OSError")
+    )
     (folder / "wandb.py").write_text(code)
     made = opened("offline", "quick", folder)
     made.started(ONE)
@@ -404,3 +408,18 @@ def test_options_win_over_variables(unset: pytest.MonkeyPatch) -> None:
 def test_what_contradicts_itself_is_refused(arguments: tuple[Any, ...], words: str) -> None:
     with pytest.raises(SuiteError, match=words):
         loggers.choose(*arguments)
+
+
+def test_the_documentation_names_every_quantity_with_its_unit() -> None:
+    text = (PROJECT / "docs" / "running.md").read_text(encoding="utf-8")
+    section = text.split("\n## Logs of a training\n")[1].split("\n## ")[0]
+    said = {
+        cells[0].strip("`"): cells[1:]
+        for line in section.splitlines()
+        if line.startswith("| `") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
+    }
+    assert list(said) == list(QUANTITIES)
+    for name, quantity in QUANTITIES.items():
+        unit, when = said[name]
+        assert unit.startswith(quantity.unit or "none"), name
+        assert ("within" in when or "every point" in when) == (quantity.when == "step"), name
