@@ -138,7 +138,7 @@ def run(
     grid = suite if isinstance(suite, Suite) else load_suite(suite)
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
-        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(),
+        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
         model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
     )  # fmt: skip
     settings = RunSettings(

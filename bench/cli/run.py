@@ -82,7 +82,7 @@ def run(
         "seed": tuple(seed or ()),
     }
     here = suites.at_hand(grid, grid.runs(), data_folder(data_dir), dataset or ())
-    runs = suites.select(here, grid.names(), **narrow)
+    runs = suites.select(here, grid.names(), grid.dataset_names(), **narrow)
     settings = RunSettings(
         store=store.resolve(),
         data_dir=data_folder(data_dir),

@@ -147,6 +147,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
+            file where there is none.
         schema: version of the record's layout.
     """
 
@@ -170,6 +172,7 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -192,6 +195,9 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
+        for table in (content, content["run"]):
+            if not table["sources"]:
+                del table["sources"]
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
