@@ -262,7 +262,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[catalog.dataset(run.dataset).task], (None, None))
+    low, high = record.intervals.get(PRIMARY[record.task or catalog.dataset(run.dataset).task], (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

@@ -248,13 +248,15 @@ def _imported(name: str, folder: Path | None) -> ModuleType:
             del sys.modules[old]
         importlib.invalidate_caches()
         del _loaded[top]
-    known = set(sys.modules)
-    module = importlib.import_module(name)
+    ours = top not in PROJECT and (top in _loaded or top not in sys.modules)
+    try:
+        module = importlib.import_module(name)
+    finally:
+        if ours:
+            modules = [each for key, each in sys.modules.items() if key.partition(".")[0] == top]
+            _loaded[top] = place, _versions(Path(each.__file__) for each in modules if each.__file__)
     if module.__file__ is None or Path(module.__file__).resolve() != (file_of(name, folder) or place).resolve():
         raise ImportError(f"Python has already imported another {name}, from {module.__file__}")
-    if top not in PROJECT and (top in _loaded or top not in known):
-        files = [Path(each.__file__) for key, each in sys.modules.items() if key.partition(".")[0] == top and each.__file__]
-        _loaded[top] = place, _versions(files)
     return module
 
 

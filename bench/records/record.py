@@ -180,6 +180,11 @@ class Record:
         """Key of the run; it names the record's file."""
         return self.run.key
 
+    @property
+    def task(self) -> Literal["single", "multi"] | None:
+        """Whether the data have one or several labels per clip, as the scores show it; None without scores."""
+        return None if not self.scores else "single" if "accuracy" in self.scores else "multi"
+
     def timed_on(self, backend: str) -> bool:
         """Whether the record has a timing on a backend, or the reason why the backend cannot run the model."""
         return backend in self.not_timed or any(latency.backend == backend for latency in self.latencies)

@@ -45,6 +45,8 @@ def foreign(run: Run) -> Json:
 
 def missing(run: Run) -> dict[str, str]:
     """Return, for each component of a run that a user has named and that is not there, why and what to do."""
+    if not run.sources:
+        return {}
     targets = [entry.target for entry in _entries(run).values() if entry.package is not None]
     return {target: problem for target in targets if (problem := lookup.missing(target))}
 

@@ -139,7 +139,7 @@ def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | 
     """Write one record as a W&B run."""
     run = record.run
     tags = [fitted(tag, limits.TAG) for tag in (run.dataset, run.model, run.frontend) if tag]
-    config = clean(asdict(run))
+    config = clean({name: value for name, value in asdict(run).items() if name != "sources" or value})
     identity = fitted(record.key, limits.RUN_ID, limits.RESERVED)
     with _wandb_run(begin, identity, record.key, run.model, tags, config, failed=record.status == "failed") as mirrored:
         mirrored.define_metric("epoch")
