@@ -456,9 +456,7 @@ def added(kind: str) -> dict[str, Any]:
         kind: "models", "frontends", "datasets", "metrics" or "backends".
     """
     known, make = _KINDS[kind]
-    return {
-        name: make(one.target, one.package) for name, one in lookup.entry_points(kind).items() if name not in known
-    }
+    return {name: make(one.target, one.package) for name, one in lookup.entry_points(kind).items() if name not in known}
 
 
 def clashes() -> list[str]:
@@ -466,15 +464,14 @@ def clashes() -> list[str]:
     return [line for kind, (known, _) in _KINDS.items() for line in lookup.clashes(kind, known)]
 
 
-def _entry(
-    table: Mapping[str, Entry], name: str, what: str, kind: str, make: Callable[[str, Package], Entry]
-) -> Entry:
+def _entry(table: Mapping[str, Entry], name: str, what: str, kind: str, make: Callable[[str, Package], Entry]) -> Entry:
     """Return the entry of a name in the catalogue, of an entry point, or of "package.module:Class"."""
     if name in table:
         return table[name]
     if lookup.is_target(name):
         return make(lookup.guarded(name), lookup.package_of(name))
-    return find({**added(kind), **table}, name, what)
+    everything: Mapping[str, Entry] = {**added(kind), **table}
+    return find(everything, name, what)
 
 
 def _model(target: str, package: Package) -> Model:

@@ -114,7 +114,9 @@ def missing(target: str) -> str | None:
         return None
     top = target.partition(":")[0].partition(".")[0]
     if file_of(top, _permitted[target]) is not None:
-        return f"not in the installed {top}: install the version that has {target.partition(':')[0]}, or correct the name"
+        return (
+            f"not in the installed {top}: install the version that has {target.partition(':')[0]}, or correct the name"
+        )
     return f"not installed: pip install {top}, or put it next to the suite"
 
 
@@ -237,7 +239,7 @@ def forget() -> None:
 
 
 def _imported(name: str, folder: Path | None) -> ModuleType:
-    """Import a module from its folder; modules of its package from another place, or since changed, are dropped first."""
+    """Import a module from its folder; modules of its package from another place, or changed since, are dropped."""
     top = name.partition(".")[0]
     place = file_of(top, folder) or file_of(name, folder)
     assert place is not None  # `missing` has looked
@@ -323,7 +325,9 @@ def _class_values(module: str, name: str, names: frozenset[str], folder: Path | 
 def _literals(node: ast.ClassDef, names: frozenset[str]) -> dict[str, Any]:
     found = {}
     for line in node.body:
-        targets = line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
+        targets = (
+            line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Name) and target.id in names and isinstance(line, ast.Assign | ast.AnnAssign):
                 try:

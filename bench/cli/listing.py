@@ -77,9 +77,7 @@ def list_(
 
 def _lines(known: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     """Return the line, and the package where it is another one, of this project's entries and of those added."""
-    return {
-        name: {"line": entry.line} | _origin(entry) for name, entry in {**known, **catalog.added(kind)}.items()
-    }
+    return {name: {"line": entry.line} | _origin(entry) for name, entry in {**known, **catalog.added(kind)}.items()}
 
 
 def _origin(entry: Any) -> dict[str, Any]:

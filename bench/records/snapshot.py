@@ -57,7 +57,8 @@ class Snapshot:
     def latest_like(self, run: Run) -> Record | None:
         """Return the latest finished record of a run with any source of its components; None if there is none."""
         start = run.key.removesuffix(run.key.rpartition("-")[2])
-        found = [record for key in self.store.keys() if key.startswith(start) and (record := self.finished(key))]
+        keys = self.store.keys()
+        found = [record for key in keys if key.startswith(start) and (record := self.finished(key))]
         return max((r for r in found if r.run.is_like(run)), key=lambda r: (r.started, r.key), default=None)
 
     def __contains__(self, run: Run) -> bool:

@@ -141,7 +141,7 @@ def _parts(node: object) -> Iterator[str]:
     elif isinstance(node, ast.AST):
         yield type(node).__name__
         for field in node._fields:
-            value = getattr(node, field, None)
+            value: Any = getattr(node, field, None)
             if field == "body" and isinstance(node, _WITH_DOCSTRING):
                 value = value[1:] if _is_docstring(value) else value
             if value is not None and value != [] and field not in ("kind", "type_comment"):

@@ -27,7 +27,6 @@ def select(
     Raises:
         SuiteError: no run of the suite matches.
     """
-
     called = {"model": names or {}, "dataset": datasets or {}}
 
     def fits(run: Run, field: str, values: tuple[Any, ...]) -> bool:
@@ -44,9 +43,7 @@ def select(
     return tuple(run for run in runs if run.key in needed)
 
 
-def _hints(
-    runs: Sequence[Run], called: Mapping[str, Mapping[str, str]], wanted: Mapping[str, tuple[Any, ...]]
-) -> str:
+def _hints(runs: Sequence[Run], called: Mapping[str, Mapping[str, str]], wanted: Mapping[str, tuple[Any, ...]]) -> str:
     """Return, for each wanted value that no run has, the nearest known value, and all known values of its field.
 
     Args:

@@ -42,7 +42,7 @@ def test_only_a_name_that_a_user_has_given_is_imported(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("name", ["a:", ":B", "a.:B", "a b:C", "a:B.c", "../a:B", "a:B:C"])
 def test_a_misspelt_target_is_named(name: str) -> None:
-    with pytest.raises(SuiteError, match="write it as package.module:Class"):
+    with pytest.raises(SuiteError, match=r"write it as package\.module:Class"):
         catalog.model(name)
 
 
@@ -75,10 +75,14 @@ def test_a_folder_never_hides_this_project(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said_with_a_remedy(tmp_path: Path) -> None:
     foreign.write(tmp_path)
-    lookup.permit({"my_package.gone:Net": tmp_path, "no_such_package.net:Net": tmp_path, "my_package.net:Gone": tmp_path})
+    lookup.permit(
+        {"my_package.gone:Net": tmp_path, "no_such_package.net:Net": tmp_path, "my_package.net:Gone": tmp_path}
+    )
     with pytest.raises(PluginError, match="not installed: pip install no_such_package, or put it next to the suite"):
         catalog.load("no_such_package.net:Net")
-    with pytest.raises(PluginError, match=r"not in the installed my_package: install the version that has my_package\.gone"):
+    with pytest.raises(
+        PluginError, match=r"not in the installed my_package: install the version that has my_package\.gone"
+    ):
         catalog.load("my_package.gone:Net")
     with pytest.raises(PluginError, match="cannot be imported: AttributeError"):
         catalog.load("my_package.net:Gone")
@@ -116,12 +120,17 @@ def test_entry_points_are_listed_with_their_package(tmp_path: Path) -> None:
     assert listed["models"]["my-net"] == {
         "line": "Net of my-package 1.2", "frontend": "waveform", "package": "my-package", "version": "1.2",
     }  # fmt: skip
-    for kind, name in (("datasets", "my-tones"), ("frontends", "my-features"), ("backends", "my-runtime"), ("metrics", "my-score")):
+    for kind, name in (
+        ("datasets", "my-tones"),
+        ("frontends", "my-features"),
+        ("backends", "my-runtime"),
+        ("metrics", "my-score"),
+    ):
         assert (listed[kind][name]["package"], listed[kind][name]["version"]) == ("my-package", "1.2")
     assert "package" not in listed["models"]["cnn"]
     assert catalog.clashes() == [
-        "my-package 1.2 and audio-classification-bench both have 'cnn' among their models: audio-classification-bench's "
-        "is used; name the other as my_package.net:Net",
+        "my-package 1.2 and audio-classification-bench both have 'cnn' among their models: "
+        "audio-classification-bench's is used; name the other as my_package.net:Net",
         "other 3 and my-package 1.2 both have 'shared' among their models: my-package 1.2's is used; name the other as "
         "other.net:Net",
     ]

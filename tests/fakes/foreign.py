@@ -80,7 +80,8 @@ class Mine(Base):
         names = [f"clip {i}" for i in range(self.clips)]
         hashes = [hashlib.sha256(each.tobytes()).hexdigest() for each in samples]
         targets = torch.arange(self.clips) % 2
-        return rotated(WaveformClips(samples, names, names, hashes, targets), [1 + i // 2 % 3 for i in range(self.clips)], self.fold)
+        folds = [1 + i // 2 % 3 for i in range(self.clips)]
+        return rotated(WaveformClips(samples, names, names, hashes, targets), folds, self.fold)
 '''
 SUITE = """
 models = ["mine", "fc"]

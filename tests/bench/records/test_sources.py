@@ -9,7 +9,7 @@ from fakes import foreign
 
 from bench import lookup, suites
 from bench.leaderboard.board import leaderboards
-from bench.records import Record, Recipe, Run, sources
+from bench.records import Recipe, Record, Run, sources
 
 NET = "my_package.net:Net"
 
@@ -31,9 +31,13 @@ def now(target: str = NET) -> str | None:
 def test_comments_docstrings_and_layout_do_not_count(package: Path) -> None:
     before = now()
     net = package / "net.py"
-    net.write_text(net.read_text().replace('"""A model."""', '"""Another\ndocstring."""\n\n\n').replace("  # a comment", ""))
+    net.write_text(
+        net.read_text().replace('"""A model."""', '"""Another\ndocstring."""\n\n\n').replace("  # a comment", "")
+    )
     parts = package / "parts.py"
-    parts.write_text(parts.read_text().replace('    """A linear layer."""\n', "").replace("inputs, outputs)", "inputs,\n  outputs)"))
+    parts.write_text(
+        parts.read_text().replace('    """A linear layer."""\n', "").replace("inputs, outputs)", "inputs,\n  outputs)")
+    )
     assert now() == before
 
 
@@ -80,7 +84,9 @@ def test_a_module_next_to_the_suite_counts(package: Path) -> None:
 
 
 def test_the_digest_of_a_text_is_the_same_everywhere(tmp_path: Path) -> None:
-    (tmp_path / "alone.py").write_text('"""Doc."""\nfrom typing import Any\n\n\ndef f(x: int = 1, *y: Any) -> str:\n    return f"{x!r:>4} {y}"\n')
+    (tmp_path / "alone.py").write_text(
+        '"""Doc."""\nfrom typing import Any\n\n\ndef f(x: int = 1, *y: Any) -> str:\n    return f"{x!r:>4} {y}"\n'
+    )
     lookup.permit({"alone:f": tmp_path})
     assert now("alone:f") == now("alone:f")
     assert len(now("alone:f") or "") == 16

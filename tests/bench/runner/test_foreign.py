@@ -18,6 +18,16 @@ pytestmark = pytest.mark.slow
 
 Call = Callable[..., tuple[int, str, str]]
 
+LISTS = """
+models = ["my_package.net:Net"]
+datasets = ["my_package.data:Mine"]
+frontends = ["logmel"]
+[recipe]
+epochs = 1
+[dataset."my_package.data:Mine"]
+clips = 24
+"""
+
 
 @pytest.fixture(autouse=True)
 def _path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -54,7 +64,8 @@ def do(call: Call, suite: Path, *arguments: object, executor: str = "serial") ->
 
 def records(suite: Path) -> dict[str, Record]:
     store = Store(suite.parent / "runs")
-    return {key: record for key in store.keys() if (record := store.get(key))}
+    keys = store.keys()
+    return {key: record for key in keys if (record := store.get(key))}
 
 
 @pytest.mark.process
@@ -79,11 +90,15 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     net.write_text(net.read_text().replace("# a comment", "# another"))
     assert "0 run now, 2 done before" in do(call, suite)[1]
     parts = suite.parent / "my_package" / "parts.py"
-    parts.write_text(parts.read_text().replace("return nn.Linear(inputs, outputs)", "return nn.Linear(inputs, outputs, False)"))
+    parts.write_text(
+        parts.read_text().replace("return nn.Linear(inputs, outputs)", "return nn.Linear(inputs, outputs, False)")
+    )
     code, output, _ = do(call, suite)
     assert code == 0
     assert "1 run now, 1 done before, 0 failed" in output
-    new, old = sorted((r for r in records(suite).values() if r.run.model.endswith("Net")), key=lambda r: r.key == mine.key)
+    new, old = sorted(
+        (r for r in records(suite).values() if r.run.model.endswith("Net")), key=lambda r: r.key == mine.key
+    )
     assert old == mine
     assert new.run.is_like(old.run)
     assert new.complexity.parameters == old.complexity.parameters - 4  # type: ignore[union-attr]
@@ -99,9 +114,7 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert row["records"] == [max((new, old), key=lambda r: (r.started, r.key)).key]
     assert "my_package.net:Net: not installed" in row["flags"]
     assert row["accuracy"] is not None
-    code, output, error = call(
-        "compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs"
-    )
+    code, output, error = call("compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs")
     assert code == 0, error
 
 
@@ -110,15 +123,16 @@ def test_child_processes_find_the_folder(call: Call, tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "a")
     code, output, error = do(call, suite, "--model", "mine", executor="processes")
     assert code == 0, output + error
-    assert "my_package" not in {name.partition(".")[0] for name in sys.modules if tmp_path.name in str(sys.modules[name])}
+    assert "my_package" not in {
+        name.partition(".")[0] for name in sys.modules if tmp_path.name in str(sys.modules[name])
+    }
     (mine,) = records(suite).values()
     assert mine.latencies
 
 
 @pytest.mark.process
 def test_names_stand_directly_in_the_lists(call: Call, tmp_path: Path) -> None:
-    lists = 'models = ["my_package.net:Net"]\ndatasets = ["my_package.data:Mine"]\nfrontends = ["logmel"]\n[recipe]\nepochs = 1\n'
-    suite = foreign.write(tmp_path / "b", lists + '[dataset."my_package.data:Mine"]\nclips = 24\n')
+    suite = foreign.write(tmp_path / "b", LISTS)
     code, output, error = do(call, suite, "--model", "my_package.net:Net")
     assert code == 0, output + error
     (record,) = records(suite).values()
@@ -131,7 +145,7 @@ def test_a_class_that_cannot_be_imported_fails_its_own_runs_only(call: Call, tmp
     models = foreign.SUITE.replace('["mine", "fc"]', '["broken", "mine", "fc"]')
     suite = foreign.write(tmp_path / "c", models + '[model.broken]\nmodel = "my_package.broken:Net"\n')
     (suite.parent / "my_package" / "broken.py").write_text("import no_such_package\n")
-    code, output, error = do(call, suite)
+    code, output, _ = do(call, suite)
     assert code == 1
     assert "2 run now, 0 done before, 1 failed" in output
     (failed,) = [record for record in records(suite).values() if record.status == "failed"]
