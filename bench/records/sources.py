@@ -56,7 +56,8 @@ def changed(record: Record) -> tuple[str, ...]:
     if not record.sources:
         return ()
     now = digests(record.run)
-    return tuple(WORDS[name] for name in COMPONENTS if now.get(name, "") not in ("", record.sources.get(name, "")))
+    known = [name for name in COMPONENTS if name in now and name in record.sources]
+    return tuple(WORDS[name] for name in known if now[name] != record.sources[name])
 
 
 def _entries(run: Run) -> Mapping[str, Any]:
