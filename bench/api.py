@@ -147,7 +147,7 @@ def run(
     grid = suite if isinstance(suite, Suite) else load_suite(suite)
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
-        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(),
+        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
         model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
     )  # fmt: skip
     settings = RunSettings(
@@ -272,7 +272,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[catalog.dataset(run.dataset).task], (None, None))
+    low, high = record.intervals.get(PRIMARY[record.task or catalog.dataset(run.dataset).task], (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

@@ -1,14 +1,19 @@
-"""Every component by name, as strings: adding one is a new file and a line here. Importing this never imports torch."""
+"""Every component by name, as strings: adding one is a new file and a line here. Importing this never imports torch.
+
+Packages add components with entry points, and a name "package.module:Class" stands for a class of any package
+(`bench.lookup` says which names may be imported).
+"""
 
 import difflib
-import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.errors import SuiteError
+from bench import lookup
+from bench.errors import PluginError, SuiteError
+from bench.lookup import Package
 
 Entry = TypeVar("Entry")
 
@@ -22,7 +27,8 @@ class Model:
         line: what it is.
         frontend: the front-end it uses unless a suite names another.
         arguments: constructor arguments that this name stands for.
-        embeddings: whether it also takes embedding sequences.
+        embeddings: whether it also takes embedding sequences; a model of another package is tried on them.
+        package: the package that it comes from; None for this project.
     """
 
     target: str
@@ -30,6 +36,7 @@ class Model:
     frontend: str = "logmel"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     embeddings: bool = False
+    package: Package | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +53,17 @@ class Fusion:
     target: str
     line: str
     weighted: bool = False
+    package: None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frontend:
-    """A front-end's entry: "module:Class", what it is, and the constructor arguments that this name stands for."""
+    """A front-end's entry: "module:Class", what it is, the constructor arguments that this name stands for, package."""
 
     target: str
     line: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    package: Package | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,8 @@ class Dataset:
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         find: "module:function", the class's `find` without importing torch; None asks the class.
+        package: the package that it comes from; None for this project. Its class attributes `folder`, `folds`, `task`
+            and `kind` are read from its source where they are literals.
     """
 
     target: str
@@ -78,23 +89,35 @@ class Dataset:
     task: str = "single"
     kind: str = "waveform"
     find: str | None = None
+    package: Package | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """A backend's entry: "module:Class", and what it is."""
+    """A backend's entry: "module:Class", what it is, and its package."""
 
     target: str
     line: str
+    package: Package | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A metric's entry: what it is, the tasks it fits, and whether more is better."""
+    """A metric's entry: what it is, the tasks it fits, and whether more is better.
+
+    Attributes:
+        line: what it is.
+        tasks: "single" or "multi" label.
+        higher_is_better: whether more is better.
+        target: "module:function" of another package's metric; this project's are in `bench.evaluation.metrics`.
+        package: the package that it comes from; None for this project.
+    """
 
     line: str
     tasks: tuple[str, ...] = ("single", "multi")
     higher_is_better: bool = True
+    target: str = ""
+    package: Package | None = None
 
 
 MODELS = {
@@ -386,7 +409,7 @@ def system(name: str) -> Model | Fusion:
             arguments={"t_c": t_c, "t_m": t_m, "width": width},
         )
     everything: Mapping[str, Model | Fusion] = {**MODELS, **FUSIONS}
-    return find(everything, name, "model")
+    return _entry(everything, name, "model", "models", _model)
 
 
 def model(name: str) -> Model:
@@ -408,12 +431,91 @@ def fusion(name: str) -> Fusion:
 
 def frontend(name: str) -> Frontend:
     """Return a front-end's entry."""
-    return find(FRONTENDS, name, "front-end")
+    return _entry(FRONTENDS, name, "front-end", "frontends", _frontend)
 
 
 def dataset(name: str) -> Dataset:
     """Return a dataset's entry."""
-    return find(DATASETS, name, "dataset")
+    return _entry(DATASETS, name, "dataset", "datasets", _dataset)
+
+
+def backend(name: str) -> Backend:
+    """Return a backend's entry."""
+    return _entry(BACKENDS, name, "backend", "backends", _backend)
+
+
+def metric(name: str) -> Metric:
+    """Return a metric's entry."""
+    return _entry(METRICS, name, "metric", "metrics", _metric)
+
+
+def added(kind: str) -> dict[str, Any]:
+    """Return the entries that installed packages add, by name; a name of this project keeps its meaning.
+
+    Args:
+        kind: "models", "frontends", "datasets", "metrics" or "backends".
+    """
+    known, make = _KINDS[kind]
+    return {name: make(one.target, one.package) for name, one in lookup.entry_points(kind).items() if name not in known}
+
+
+def clashes() -> list[str]:
+    """Return a line for each name that two packages add to the catalogue, or that this project has, too."""
+    return [line for kind, (known, _) in _KINDS.items() for line in lookup.clashes(kind, known)]
+
+
+def _entry(table: Mapping[str, Entry], name: str, what: str, kind: str, make: Callable[[str, Package], Entry]) -> Entry:
+    """Return the entry of a name in the catalogue, of an entry point, or of "package.module:Class"."""
+    if name in table:
+        return table[name]
+    if lookup.is_target(name):
+        return make(lookup.guarded(name), lookup.package_of(name))
+    everything: Mapping[str, Entry] = {**added(kind), **table}
+    return find(everything, name, what)
+
+
+def _model(target: str, package: Package) -> Model:
+    return Model(target=target, line=_line(target, package), frontend="waveform", embeddings=True, package=package)
+
+
+def _frontend(target: str, package: Package) -> Frontend:
+    return Frontend(target=target, line=_line(target, package), package=package)
+
+
+def _backend(target: str, package: Package) -> Backend:
+    return Backend(target=target, line=_line(target, package), package=package)
+
+
+def _metric(target: str, package: Package) -> Metric:
+    return Metric(target=target, line=_line(target, package), package=package)
+
+
+def _dataset(target: str, package: Package) -> Dataset:
+    """Return the entry of another package's dataset; a value that its source does not say has the usual default."""
+    found = lookup.class_values(target, ("folder", "folds", "task", "kind")) if target in lookup.permitted() else {}
+    folder, folds = found.get("folder"), found.get("folds")
+    return Dataset(
+        target=target,
+        line=_line(target, package),
+        folder=folder if isinstance(folder, str) else None,
+        folds=folds if isinstance(folds, int) else 1,
+        task="multi" if found.get("task") == "multi" else "single",
+        kind="embedding" if found.get("kind") == "embedding" else "waveform",
+        package=package,
+    )
+
+
+def _line(target: str, package: Package) -> str:
+    return f"{target.rpartition(':')[2]} of {package}"
+
+
+_KINDS: Mapping[str, tuple[Mapping[str, Any], Callable[[str, Package], Any]]] = {
+    "models": ({**MODELS, **FUSIONS}, _model),
+    "frontends": (FRONTENDS, _frontend),
+    "datasets": (DATASETS, _dataset),
+    "metrics": (METRICS, _metric),
+    "backends": (BACKENDS, _backend),
+}
 
 
 def missing(name: str, data_dir: Path) -> str | None:
@@ -425,7 +527,10 @@ def missing(name: str, data_dir: Path) -> str | None:
     entry = dataset(name)
     if entry.folder is None:
         return None
-    look: Callable[[Path], str | None] = load(entry.find) if entry.find else load(entry.target).find
+    try:
+        look: Callable[[Path], str | None] = load(entry.find) if entry.find else load(entry.target).find
+    except PluginError as error:
+        return str(error)
     return look(data_dir / entry.folder)
 
 
@@ -484,6 +589,12 @@ def _plain(name: str) -> str:
 
 
 def load(target: str) -> Any:
-    """Import and return what "module:name" names; targets come from this file only, never from data."""
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+    """Import and return what "module:name" names.
+
+    Targets come from this file, from entry points and from what a user has named; never from data.
+
+    Raises:
+        SuiteError: the target is a name that only a record has.
+        PluginError: a class of another package cannot be imported.
+    """
+    return lookup.load(target)

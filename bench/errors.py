@@ -17,6 +17,12 @@ class SuiteError(BenchError):
     code = "suite"
 
 
+class PluginError(BenchError):
+    """A class of another package cannot be imported."""
+
+    code = "plugin"
+
+
 class RecordError(BenchError):
     """A record on disk is damaged, was edited by hand, or is of an unknown schema."""
 

@@ -88,7 +88,7 @@ def latency(
         raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
     names = list(catalog.BACKENDS) if "all" in (backend or ()) else list(dict.fromkeys(backend or ["eager"]))
     for name in names:
-        catalog.find(catalog.BACKENDS, name, "backend")
+        catalog.backend(name)
     where = _device(device)
     if run is not None:
         subject = _trained(run, store, data_folder(data_dir), where, threads, TIERS[tier.value])

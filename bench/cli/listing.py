@@ -1,5 +1,6 @@
 """`bench list`."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -11,9 +12,11 @@ from bench.cli.options import (
     AsJson,
     DataDir,
     described,
+    err,
     line_width,
     out,
     print_json,
+    say,
 )
 from bench.runner.settings import data_folder
 from bench.suites import recipes
@@ -30,27 +33,35 @@ def list_(
 ) -> None:
     """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
     everything: dict[str, dict[str, dict[str, Any]]] = {
-        "models": {name: {"line": entry.line, "frontend": entry.frontend} for name, entry in catalog.MODELS.items()}
+        "models": {
+            name: {"line": entry.line, "frontend": entry.frontend} | _origin(entry)
+            for name, entry in {**catalog.MODELS, **catalog.added("models")}.items()
+        }
         | {name: {"line": entry.line, "frontend": "none"} for name, entry in catalog.FUSIONS.items()},  # as before
         "fusions": {name: {"line": entry.line} for name, entry in catalog.FUSIONS.items()},
-        "frontends": {name: {"line": entry.line} for name, entry in catalog.FRONTENDS.items()},
+        "frontends": _lines(catalog.FRONTENDS, "frontends"),
         "datasets": {
             name: {
                 "line": entry.line,
                 "task": entry.task,
                 "folds": entry.folds,
-                "here": catalog.on_disk(name, data_folder(data_dir)),
             }
-            for name, entry in catalog.DATASETS.items()
+            | ({"here": catalog.on_disk(name, data_folder(data_dir))} if entry.package is None else _origin(entry))
+            for name, entry in {**catalog.DATASETS, **catalog.added("datasets")}.items()
         },
         "recipes": {
             name: {"line": paper.title, "paper": paper.paper, "values": paper.values, "sources": paper.sources}
             for name, paper in ((name, recipes.read(name)) for name in recipes.names())
         },
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
-        "metrics": {name: {"line": entry.line, "tasks": entry.tasks} for name, entry in catalog.METRICS.items()},
-        "backends": {name: {"line": entry.line} for name, entry in catalog.BACKENDS.items()},
+        "metrics": {
+            name: {"line": entry.line, "tasks": entry.tasks} | _origin(entry)
+            for name, entry in {**catalog.METRICS, **catalog.added("metrics")}.items()
+        },
+        "backends": _lines(catalog.BACKENDS, "backends"),
     }
+    for line in catalog.clashes():
+        say(err, f"warning: {line}")
     wanted = {kind.value: everything[kind.value]} if kind else everything
     if as_json:
         print_json(wanted)
@@ -62,3 +73,13 @@ def list_(
                 continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
+
+
+def _lines(known: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Return the line, and the package where it is another one, of this project's entries and of those added."""
+    return {name: {"line": entry.line} | _origin(entry) for name, entry in {**known, **catalog.added(kind)}.items()}
+
+
+def _origin(entry: Any) -> dict[str, Any]:
+    """Return an entry's package and version; nothing for an entry of this project."""
+    return {} if entry.package is None else {"package": entry.package.name, "version": entry.package.version}

@@ -23,7 +23,7 @@ from bench.cli.options import (
 )
 from bench.errors import SuiteError
 from bench.profiling.environment import default_workers
-from bench.records import Run, Snapshot, Store
+from bench.records import Run, Snapshot, Store, sources
 from bench.runner.settings import RunSettings, data_folder
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run(
         "seed": tuple(seed or ()),
     }
     here = suites.at_hand(grid, grid.runs(), data_folder(data_dir), dataset or ())
-    runs = suites.select(here, grid.names(), **narrow)
+    runs = suites.select(here, grid.names(), grid.dataset_names(), **narrow)
     settings = RunSettings(
         store=store.resolve(),
         data_dir=data_folder(data_dir),
@@ -108,6 +108,8 @@ def run(
     console = err if as_json else out
     settings = replace(settings, hardest_clips=0 if chosen.mode == "disabled" else 8)
     progress = Progress(console)
+    for line in catalog.clashes():
+        progress.note(f"warning: {line}")
     if chosen.warning:
         progress.note(chosen.warning)
     trackers = chosen.open(grid.name, settings.store)
@@ -147,18 +149,20 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     Returns:
         Whether the data of all runs that are to be done is there.
     """
-    from bench.runner.driver import plan
+    from bench.runner.driver import Outcome, plan
 
-    todo, every = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    todo, every, changed = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
     problems = {
         key: problem
         for key, run in todo.items()
-        if (problem := catalog.why_absent(run.dataset, settings.data_dir, run.data))
+        if (problem := _lacking(run) or catalog.why_absent(run.dataset, settings.data_dir, run.data))
     }
     states = {run.key: "missing" if run.key in problems else "to do" if run.key in todo else "done" for run in every}
     if as_json:
         print_json([
-            {"key": key, "state": state} | ({"problem": problems[key]} if key in problems else {})
+            {"key": key, "state": state}
+            | ({"problem": problems[key]} if key in problems else {})
+            | ({"changed": changed[key]} if key in changed else {})
             for key, state in states.items()
         ])  # fmt: skip
         return not problems
@@ -169,9 +173,16 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
         about += ["of " + " + ".join(names.get(key, key) for key in run.members)] if run.members else []
         words = f"  ({', '.join(about)})" if about else ""
         out.print(f"{states[run.key]:7} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
+    if changed:
+        say(out, Outcome(changed=changed).changed_words())
     for problem in dict.fromkeys(problems.values()):
         say(err, f"missing: {problem}")
     return not problems
+
+
+def _lacking(run: Run) -> str | None:
+    """Say which class of another package is not there, and what to do; None where all are."""
+    return "; ".join(f"{target}: {problem}" for target, problem in sources.missing(run).items()) or None
 
 
 def _how_to_go_on(outcome: "Outcome", again: bool) -> str:

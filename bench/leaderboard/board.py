@@ -111,7 +111,10 @@ def _board(
 ) -> Leaderboard:
     first = runs[0]
     entry = catalog.dataset(first.dataset)
-    primary = PRIMARY[entry.task]
+    task = entry.task
+    if entry.package is not None:  # the records know it, whether the package is there or not
+        task = next((r.task for run in runs if (r := records.get(run.key)) and r.task), task)
+    primary = PRIMARY[task]
     folds, seeds = sorted({run.fold for run in runs}), sorted({run.seed for run in runs})
     groups: dict[System, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.fold, run.seed, run.key)):
@@ -121,7 +124,7 @@ def _board(
     full = make_labels(with_needs(groups))
     labels = full | suite_names(groups, names)
     rows = [
-        replace(make_row(s, group, folds, labels, records, reference, entry.task), about=details(full[s], labels[s]))
+        replace(make_row(s, group, folds, labels, records, reference, task), about=details(full[s], labels[s]))
         for s, group in groups.items()
     ]
     ranked, detectable = rank(list(flag_devices(rows)), primary)
@@ -130,11 +133,11 @@ def _board(
     return Leaderboard(
         dataset=first.dataset,
         arguments=", ".join(f"{name}={as_text(value)}" for name, value in sorted(first.data.items())),
-        task=entry.task,
+        task=task,
         primary=primary,
         metrics=tuple(name for name in METRICS if any(row.scores.get(name) is not None for row in rows)),
         folds=tuple(folds),
-        folds_official=entry.folds,
+        folds_official=max(entry.folds, folds[-1] + 1) if entry.package is not None else entry.folds,
         seeds=tuple(seeds),
         rows=ranked,
         data=tuple(
@@ -145,7 +148,7 @@ def _board(
         missing=sum(run.key not in records for run in runs),
         notes=tuple(_notes(list(done.values()))),
         environments=tuple(environments[key] for key in sorted(environments)),
-        class_report=class_report(ranked[0].label, [done[key] for key in ranked[0].keys.values()], entry.task)
+        class_report=class_report(ranked[0].label, [done[key] for key in ranked[0].keys.values()], task)
         if ranked and ranked[0].rank
         else None,
     )

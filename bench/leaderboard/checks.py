@@ -27,8 +27,10 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
     for name in dict.fromkeys([*names, *drawn_suites(store)]):
         suite = suites.read(name)
         snapshot = Snapshot(store, suite.runs())
-        own = texts(suite, boards(snapshot, suite), store, index=True, readme=readme)
+        found = boards(snapshot, suite)
+        own = texts(suite, found, store, index=True, readme=readme)
         known |= {run.key for run in suite.runs()}
+        known |= {key for board in found for row in board.rows for key in row.keys.values()}
         drawn |= own
         if name not in names:
             continue

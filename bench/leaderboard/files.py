@@ -12,12 +12,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.records import Record, Snapshot, Store, write_whole
+from bench.records import Record, Run, Snapshot, Store, sources, write_whole
 from bench.suites import Suite, suites
 
 COMPLEXITY = "complexity.md"
@@ -27,12 +28,50 @@ INDEX = "README.md"
 
 
 def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leaderboard, ...]:
-    """Return a suite's leaderboards; an optional dataset without a single record has none."""
-    runs = suite.runs()
+    """Return a suite's leaderboards; an optional dataset without a single record has none.
+
+    A run whose package is not installed has no key, because its source is a part of the key. Its latest record in the
+    snapshot's store takes its place.
+    """
+    names, optional = suite.names(), set(suite.datasets_if_here) - set(suite.datasets)
+    by_dataset = suite.dataset_names()
+    runs: list[Run] = []
+    labels: dict[str, str] = {}
+    other: dict[str, str] = {}
+    for run in suite.runs():
+        shown = _latest(run, other, found) if isinstance(found, Snapshot) else run
+        other[run.key] = shown.key
+        runs.append(shown)
+        labels[shown.key] = names[run.key]
     records = {run.key: record for run in runs if (record := found.get(run.key))}
-    present = {record.run.dataset for record in records.values()}
-    shown = tuple(run for run in runs if run.dataset in suite.datasets or run.dataset in present)
-    return leaderboards(shown, records, suite.names())
+    present = {by_dataset[key] for key, shown_key in other.items() if shown_key in records}
+    drawn = [
+        run
+        for key, run in zip(other, runs, strict=True)
+        if by_dataset[key] not in optional or by_dataset[key] in present
+    ]
+    return leaderboards(drawn, records, labels)
+
+
+def _latest(run: Run, other: Mapping[str, str], found: Snapshot) -> Run:
+    """Return a run, or the run of its latest record if a package of it, or of a run that it needs, is not installed.
+
+    Args:
+        run: of a suite.
+        other: key of each earlier run of the suite to the key that is shown in its place.
+        found: the records.
+    """
+    if not run.sources and all(other.get(key, key) == key for key in run.needs):
+        return run
+    recipe, members = run.recipe, run.members
+    recipe = replace(recipe, **{
+        role: other.get(key, key) for role in ("teacher", "init") if (key := getattr(recipe, role))
+    })  # fmt: skip
+    arguments = run.arguments | ({"members": [other.get(key, key) for key in members]} if members else {})
+    moved = replace(run, recipe=recipe, arguments=arguments)
+    if sources.missing(run) and (record := found.latest_like(moved)):
+        return record.run
+    return moved
 
 
 def texts(

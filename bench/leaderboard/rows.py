@@ -11,7 +11,7 @@ import numpy as np
 from bench import statistics
 from bench.catalog import METRICS, PRIMARY
 from bench.leaderboard.systems import System, member_label
-from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical
+from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical, sources
 from bench.statistics import FoldSeed
 
 UNKNOWN_FAILURE = Failure(kind="unknown", message="the record names no error")
@@ -106,6 +106,10 @@ def make_row(
         )
     if any(r.environment and r.environment.dirty for r in done):
         flags.append("the working tree had uncommitted changes")
+    if changed := [word for word in sources.WORDS.values() if any(word in sources.changed(r) for r in done)]:
+        flags.append(f"measured with another version of the source of the {' and the '.join(changed)}")
+    absent = dict.fromkeys(f"{target}: {why}" for run in runs for target, why in sources.missing(run).items())
+    flags += absent
     if done and scores[primary] is None:
         flags.append(f"{primary} is undefined")
     comparable = len(done) == expected and scores[primary] is not None and not other_data

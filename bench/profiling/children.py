@@ -11,9 +11,12 @@ from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any
+
+from bench import lookup
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -46,7 +49,7 @@ class Child:
     ) -> None:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(function, theirs, arguments), name=name)
+        self._process = context.Process(target=_run, args=(function, theirs, arguments, lookup.permitted()), name=name)
         try:
             _start(self._process)
             theirs.close()
@@ -103,7 +106,14 @@ def _start(process: BaseProcess) -> None:
             sys.modules["__main__"] = main
 
 
-def _run(function: Callable[..., object], connection: Connection, arguments: tuple[object, ...]) -> None:
+def _run(
+    function: Callable[..., object],
+    connection: Connection,
+    arguments: tuple[object, ...],
+    named: dict[str, Path | None],
+) -> None:
+    """Call the function; `named` are the classes of other packages that the user has named."""
+    lookup.permit(named)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     function(connection, *arguments)

@@ -190,7 +190,7 @@ def prepare(
         ProfileError: the backend cannot run this model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    runs: Backend = catalog.load(catalog.find(catalog.BACKENDS, backend_name, "backend").target)()
+    runs: Backend = catalog.load(catalog.backend(backend_name).target)()
     if not runs.prepares:
         return
     with torch.no_grad():

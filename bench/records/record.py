@@ -147,6 +147,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
+            file where there is none.
         schema: version of the record's layout.
     """
 
@@ -170,12 +172,18 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
     def key(self) -> str:
         """Key of the run; it names the record's file."""
         return self.run.key
+
+    @property
+    def task(self) -> Literal["single", "multi"] | None:
+        """Whether the data have one or several labels per clip, as the scores show it; None without scores."""
+        return None if not self.scores else "single" if "accuracy" in self.scores else "multi"
 
     def timed_on(self, backend: str) -> bool:
         """Whether the record has a timing on a backend, or the reason why the backend cannot run the model."""
@@ -192,6 +200,9 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
+        for table in (content, content["run"]):
+            if not table["sources"]:
+                del table["sources"]
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

@@ -1,7 +1,8 @@
 """The specification of one training, and the key that names it."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 from pydantic import with_config
@@ -15,6 +16,9 @@ PROTOCOL = 1
 EMA = 2
 """Version of `ema_decay`'s meaning; part of the keys of runs that have it. Version 1 averaged buffers, too."""
 
+LONGEST = 60
+"""Characters of a name in a key; of a longer one, its end."""
+
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,9 @@ class Run:
     """The specification of one training: everything that can change its result, and nothing else.
 
     Attributes:
-        model: name in the catalogue.
-        frontend: name in the catalogue; "none" for an embedding dataset and for a fusion.
-        dataset: name in the catalogue.
+        model: name in the catalogue, or "package.module:Class".
+        frontend: name in the catalogue, or "package.module:Class"; "none" for an embedding dataset and for a fusion.
+        dataset: name in the catalogue, or "package.module:Class".
         fold: 0-based test fold.
         seed: of weights, order and augmentation.
         recipe: the training recipe.
@@ -32,6 +36,8 @@ class Run:
             under `members`.
         data: the dataset's constructor arguments that differ from its defaults.
         protocol: version of the rules.
+        sources: package, version and digest of the source of each of model, front-end and dataset that another package
+            provides; left out of the key and of the file where none does.
     """
 
     model: str
@@ -43,6 +49,7 @@ class Run:
     arguments: Json = field(default_factory=dict)
     data: Json = field(default_factory=dict)
     protocol: int = PROTOCOL
+    sources: Json = field(default_factory=dict)
 
     @cached_property
     def key(self) -> str:
@@ -50,8 +57,20 @@ class Run:
         content = asdict(self) | {"recipe": self.recipe_differences}
         if self.recipe.ema_decay is not None:
             content["ema"] = EMA
+        if not self.sources:
+            del content["sources"]
         digest = hashlib.sha256(canonical(content).encode()).hexdigest()[:8]
-        return f"{self.dataset}-{self.frontend}-{self.model}-f{self.fold}-s{self.seed}-{digest}"
+        return f"{self._readable}-f{self.fold}-s{self.seed}-{digest}"
+
+    @property
+    def _readable(self) -> str:
+        """The names of dataset, front-end and model, as every file system takes them."""
+        names = (self.dataset, self.frontend, self.model)
+        return "-".join(re.sub(r"[^A-Za-z0-9_.-]", ".", name)[-LONGEST:] for name in names)
+
+    def is_like(self, other: "Run") -> bool:
+        """Whether another run differs from this one in the source of its components at most."""
+        return replace(self, sources={}) == replace(other, sources={})
 
     @property
     def recipe_differences(self) -> Json:

@@ -54,6 +54,13 @@ class Snapshot:
         whole = [record for record in found if record is not None]
         return whole if len(whole) == len(found) else []
 
+    def latest_like(self, run: Run) -> Record | None:
+        """Return the latest finished record of a run with any source of its components; None if there is none."""
+        start = run.key.removesuffix(run.key.rpartition("-")[2])
+        keys = self.store.keys()
+        found = [record for key in keys if key.startswith(start) and (record := self.finished(key))]
+        return max((r for r in found if r.run.is_like(run)), key=lambda r: (r.started, r.key), default=None)
+
     def __contains__(self, run: Run) -> bool:
         """Whether the run is finished; a failed or damaged record does not count."""
         return self.finished(run.key) is not None

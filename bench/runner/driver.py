@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.catalog import DATASETS, PRIMARY
+from bench import catalog
+from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
-from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined
+from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
 from bench.runner.news import EpochEnded, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
 from bench.runner.progress import Progress, rounded
@@ -29,8 +30,9 @@ class Outcome:
         kept: keys of the runs that were finished before.
         failed: key to failure, for the runs that failed in this call.
         elsewhere: keys of the runs that another process is working on.
-        missing: dataset to a message that says what is missing and how to get it.
+        missing: dataset, or class of another package, to a message that says what is missing and how to get it.
         warnings: one line each.
+        changed: key to the components whose source has changed, for the finished runs that are done again for it.
         interrupted: whether the user interrupted the call.
         total: number of runs that the call was to end with.
         untimed: number of timings that are left to do.
@@ -43,10 +45,19 @@ class Outcome:
     elsewhere: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     interrupted: bool = False
     total: int = 0
     untimed: int = 0
     boards: tuple[Leaderboard, ...] = ()
+
+    def changed_words(self) -> str:
+        """Say how many runs are done again because of which source."""
+        components = [name for name in sources.WORDS.values() if any(name in found for found in self.changed.values())]
+        count = len(self.changed)
+        runs = "1 run is" if count == 1 else f"{count} runs are"
+        whose = "its" if count == 1 else "their"
+        return f"{runs} done again because {whose} source changed: that of the {_joined(components)}"
 
     def elsewhere_words(self) -> str:
         """Say how many runs another process is doing."""
@@ -98,10 +109,13 @@ class Runner:
             SuiteError: a constructor does not accept an argument in the suite; no run was started.
         """
         self.store.sweep()
-        todo, every = plan(self.suite, self.snapshot, runs, force)
+        self.suite.permit()
+        todo, every, self.outcome.changed = plan(self.suite, self.snapshot, runs, force)
         self.again = {key for key, run in todo.items() if force or run in self.snapshot}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
         self.outcome.total = len(every)
+        if self.outcome.changed:
+            self.progress.note(self.outcome.changed_words())
         with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
@@ -151,9 +165,14 @@ class Runner:
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
         """Check every argument and read every dataset; return the runs that can start."""
+        todo = [run for run in todo if not self._lacks_code(run)]
         if not todo:
             return []
-        self._check(todo)
+        broken = self._check(todo)
+        for run in todo:
+            if run.key in broken:
+                self._fail(run, broken[run.key])
+        todo = [run for run in todo if run.key not in broken]
         problems = self._read({_data(run): run for run in reversed(todo)})
         # Only the data of one fold may be missing.
         missing = {data for data, problem in problems.items() if problem.code == "dataset-missing"}
@@ -169,14 +188,24 @@ class Runner:
                 self._fail(run, problem.failure)
         return ready
 
-    def _check(self, todo: list[Run]) -> None:
-        """Check that the constructors accept every argument."""
+    def _lacks_code(self, run: Run) -> bool:
+        """Whether a package of the run is not installed; the outcome then names it."""
+        found = sources.missing(run)
+        self.outcome.missing |= {target: f"{target}: {problem}" for target, problem in found.items()}
+        return bool(found)
+
+    def _check(self, todo: list[Run]) -> dict[str, Failure]:
+        """Check that the constructors accept every argument; return failures of classes that cannot be imported."""
+        broken: dict[str, Failure] = {}
         self.progress.note("checking the suite")
         for event in self._events([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1):
             if isinstance(event, Failed):
                 if event.code in ("suite", "run"):
                     raise SuiteError(event.failure.message)
                 raise BenchError(event.failure.traceback or event.failure.message)
+            if isinstance(event, Finished) and isinstance(event.value, dict):
+                broken = event.value
+        return broken
 
     def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failed]:
         """Read the data of these runs; return the failures, by the same keys."""
@@ -247,7 +276,7 @@ class Runner:
                         self._log(job, step_point(news.epoch, news.values))
                     case Reported(job, EpochEnded() as news):
                         self.progress.epoch(job, news.epoch, news.epochs, news.score)
-                        metric = PRIMARY[DATASETS[left[job].dataset].task]
+                        metric = PRIMARY[catalog.dataset(left[job].dataset).task]
                         self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
                     case Reported(_, RunEnded(key, result)):
                         self._finish(left.pop(key), result)
@@ -278,7 +307,7 @@ class Runner:
             self._end(run, f"FAILED: {failure.message}")
         else:
             self.outcome.done.append(run.key)
-            metric = PRIMARY[DATASETS[run.dataset].task]
+            metric = PRIMARY[catalog.dataset(run.dataset).task]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"
             self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")
@@ -440,13 +469,25 @@ def _data(run: Run) -> tuple[str, str]:
     return run.dataset, canonical(run.data)
 
 
-def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> tuple[dict[str, Run], list[Run]]:
-    """Return the runs to do, by key, and all runs of the selection with them.
+def _joined(words: Sequence[str]) -> str:
+    return " and the ".join(filter(None, (", the ".join(words[:-1]), words[-1])))
 
-    Finished runs that need one of the runs to do are done again, too.
+
+def plan(
+    suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool
+) -> tuple[dict[str, Run], list[Run], dict[str, tuple[str, ...]]]:
+    """Return what to do.
+
+    Finished runs are done again if their source has changed, and if they need one of the runs to do.
+
+    Returns:
+        The runs to do, by key; all runs of the selection with them; and by key the components whose source has changed.
     """
-    todo = {run.key: run for run in runs if force or run not in snapshot}
+    sources.refresh()
+    finished = {run.key: record for run in runs if not force and (record := snapshot.finished(run.key))}
+    changed = {key: found for key, record in finished.items() if (found := sources.changed(record))}
+    todo = {run.key: run for run in runs if run.key not in finished or run.key in changed}
     for run in suite.runs():  # each run comes after the runs that it needs, so one pass is enough
         if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in snapshot:
             todo[run.key] = run
-    return todo, list(({run.key: run for run in runs} | todo).values())
+    return todo, list(({run.key: run for run in runs} | todo).values()), changed

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from bench import catalog
-from bench.errors import ProfileError
+from bench.errors import PluginError, ProfileError
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
 from bench.records import Failure, Latency, Run, Snapshot, Store, graded
@@ -93,11 +93,11 @@ def _timings(
     for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
         with latency_target(model, data, device, settings.threads, tier) as target:
             for name in backends:
-                if device not in catalog.load(catalog.BACKENDS[name].target).devices:
-                    continue
                 try:
+                    if device not in catalog.load(catalog.backend(name).target).devices:
+                        continue
                     timings += [target.latency(name, scope) for scope in isolated.SCOPES]
-                except ProfileError as error:
+                except (ProfileError, PluginError) as error:
                     if name == "eager":
                         raise
                     refused[name] = str(error)

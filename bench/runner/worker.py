@@ -14,10 +14,11 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from bench.errors import PluginError
 from bench.evaluation import evaluate, mistakes
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
-from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, write_whole
+from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
 from bench.runner.news import EpochEnded, News, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
@@ -27,11 +28,19 @@ from models.base import AudioModel
 Report = Callable[[News], None]
 
 
-def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> str:
-    """Check that the constructors accept every run's arguments, and return the device of the runs."""
+def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[str, Failure]:
+    """Check that the constructors accept every run's arguments.
+
+    Returns:
+        Key to failure, of the runs whose class of another package cannot be imported.
+    """
+    failures = {}
     for run in runs:
-        build.check(run)
-    return chosen_device(settings.device)
+        try:
+            build.check(run)
+        except PluginError as error:
+            failures[run.key] = Failure.of(error)
+    return failures
 
 
 def prepare(run: Run, settings: RunSettings, report: Report) -> None:
@@ -90,12 +99,13 @@ def _claimed(
         on_gpu = settings.device != "cpu" and torch.cuda.is_available()
         # Now, because the code may have changed when the run ends.
         where = replace(environment(settings.threads, "cuda" if on_gpu else "cpu"), workers=settings.workers)
+        code = sources.digests(run)
         with store.machine(alone=False):
             try:
                 record = work(store)
             except Exception as error:
                 return Record(run=run, status="failed", error=Failure.of(error), started=started, environment=where)
-        store.write(replace(record, started=started, environment=where))
+        store.write(replace(record, started=started, environment=where, sources=code))
         return "done"
 
 

@@ -1,6 +1,7 @@
 """Reading suites from TOML, with a check of every name in them."""
 
 import tomllib
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -40,10 +41,12 @@ def read(name: str) -> Suite:
             f"{path}: {where} looks like a secret, and a suite's content is published with its records: remove it, "
             f"and keep keys in the environment or in ~/.netrc"
         )
+    if "folder" in content:
+        raise SuiteError(f"{path}: unknown key 'folder'{near('folder', [f.name for f in fields(Suite)][:-1])}")
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:
-        suite = _adapter().validate_python({"name": path.stem} | content)
+        suite = _adapter().validate_python({"name": path.stem} | content | {"folder": path.resolve().parent})
     except ValidationError as error:
         raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
     _check_names(suite, path)
@@ -51,6 +54,7 @@ def read(name: str) -> Suite:
 
 
 def _check_names(suite: Suite, path: Path) -> None:
+    suite.permit()
     for name in (*suite.models, *suite.model):
         catalog.system(suite.catalogued(name))
         if (name in catalog.MODELS or name in catalog.FUSIONS) and suite.catalogued(name) != name:
@@ -58,9 +62,11 @@ def _check_names(suite: Suite, path: Path) -> None:
     for name in (*suite.frontends, *(table["frontend"] for table in suite.model.values() if "frontend" in table)):
         catalog.frontend(name)
     for name in (*suite.datasets, *suite.datasets_if_here, *suite.dataset):
-        catalog.dataset(name)
+        catalog.dataset(suite.catalogued_dataset(name))
+        if name in catalog.DATASETS and suite.catalogued_dataset(name) != name:
+            raise SuiteError(f"{path}: [dataset.{name}] has the name of another dataset: choose a new one")
     for name in suite.backends:
-        catalog.find(catalog.BACKENDS, name, "backend")
+        catalog.backend(name)
     if not suite.datasets and not suite.datasets_if_here:
         raise SuiteError(f"{path} names no dataset: add `datasets = [...]`")
     for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
+from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, with_config
 
-from bench import catalog
+from bench import catalog, lookup
 from bench.errors import SuiteError
-from bench.records import Json, Recipe, Run
+from bench.records import Json, Recipe, Run, sources
 from bench.suites import recipes
 from bench.suites.messages import near
 
@@ -28,9 +29,10 @@ class Suite:
         name: of the suite, and of its tables.
         title: title of the tables, one line.
         note: what a reader must know about all results; the pages show it below the title.
-        models: names in the catalogue, or names of tables below that have a key `model`.
-        frontends: names in the catalogue; if empty, each model has its own front-end.
-        datasets: names in the catalogue; a dataset that is not on disk is an error.
+        models: names in the catalogue, "package.module:Class", or names of tables below that have a key `model`.
+        frontends: names in the catalogue or "package.module:Class"; if empty, each model has its own front-end.
+        datasets: names in the catalogue, "package.module:Class", or names of tables below that have a key `dataset`; a
+            dataset that is not on disk is an error.
         datasets_if_here: optional datasets; one that is not on disk is left out without a message.
         folds: 0-based test folds, or "all" for the dataset's official folds.
         seeds: of weights, order and augmentation.
@@ -45,6 +47,9 @@ class Suite:
             values that replace those of the recipe above. A table with a key `model` is another system of that model:
             it inherits the model's table; its own keys win. `members` are the members of a fusion.
         dataset: dataset name to its constructor arguments; `recipe` has values that replace those of the recipe above.
+            A table with a key `dataset` is that dataset under another name.
+        folder: the folder of the suite's file, where the packages of "package.module:Class" are looked for first; no
+            key of the file.
     """
 
     name: str
@@ -62,6 +67,7 @@ class Suite:
     recipe: Recipe = field(default_factory=Recipe)
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
+    folder: Path | None = None
 
     def runs(self) -> tuple[Run, ...]:
         """Expand the grid, datasets outermost; each run comes after the runs that it needs."""
@@ -74,12 +80,44 @@ class Suite:
     @cached_property
     def _expanded(self) -> tuple[tuple[Run, str], ...]:
         """Every run with its system's name; computed once."""
-        datasets = (*self.datasets, *self.datasets_if_here)
-        return tuple(named for dataset in datasets for named in _Expansion(self, dataset).all())
+        return tuple(named for _, runs in self._by_dataset for named in runs)
+
+    @cached_property
+    def _by_dataset(self) -> tuple[tuple[str, tuple[tuple[Run, str], ...]], ...]:
+        """This suite's name of each dataset, with the runs on it and their systems' names."""
+        self.permit()
+        sources.refresh()
+        found: dict[str, tuple[tuple[Run, str], ...]] = {}
+        owners: dict[str, str] = {}
+        for dataset in dict.fromkeys((*self.datasets, *self.datasets_if_here)):
+            found[dataset] = tuple(_Expansion(self, dataset).all())
+            for run, _ in found[dataset]:
+                if (other := owners.setdefault(run.key, dataset)) != dataset:
+                    raise SuiteError(f"{dataset} is the same as {other}: change something in [dataset.{dataset}]")
+        return tuple(found.items())
+
+    def dataset_names(self) -> dict[str, str]:
+        """Return by key the name that this suite gives to each run's dataset."""
+        return {run.key: dataset for dataset, runs in self._by_dataset for run, _ in runs}
+
+    def permit(self) -> None:
+        """Permit to import the classes of other packages that this suite names; none is imported here."""
+        names = [
+            *map(self.catalogued, (*self.models, *self.model)),
+            *self.frontends,
+            *(str(table["frontend"]) for table in self.model.values() if "frontend" in table),
+            *map(self.catalogued_dataset, (*self.datasets, *self.datasets_if_here, *self.dataset)),
+            *self.backends,
+        ]
+        lookup.permit({name: self.folder for name in names if lookup.is_target(name)})
 
     def catalogued(self, name: str) -> str:
         """Return a system's name in the catalogue: the key `model` of its table, or else the system's own name."""
         return str(self.model.get(name, {}).get("model", name))
+
+    def catalogued_dataset(self, name: str) -> str:
+        """Return a dataset's name in the catalogue: the key `dataset` of its table, or else its own name."""
+        return str(self.dataset.get(name, {}).get("dataset", name))
 
     def table(self, name: str) -> Json:
         """Return a system's table: it inherits the model's table; its own keys win.
@@ -104,9 +142,10 @@ class _Expansion:
 
     def __init__(self, suite: Suite, dataset: str) -> None:
         self.suite = suite
-        self.dataset = dataset
-        self.entry = catalog.dataset(dataset)
-        self.data, self.data_recipe = recipes.split(suite.dataset.get(dataset, {}))
+        self.dataset = suite.catalogued_dataset(dataset)
+        self.entry = catalog.dataset(self.dataset)
+        table = {key: value for key, value in suite.dataset.get(dataset, {}).items() if key != "dataset"}
+        self.data, self.data_recipe = recipes.split(table)
         self.made: dict[tuple[str, int, int], tuple[Run, ...] | None] = {}
         self.order: dict[str, tuple[Run, str]] = {}
 
@@ -115,7 +154,8 @@ class _Expansion:
         suite, official = self.suite, self.entry.folds
         folds = tuple(range(official)) if suite.folds == "all" else suite.folds
         for fold in folds:
-            if fold < 0 or (fold >= official and self.dataset != "folder"):
+            open_end = self.dataset == "folder" or self.entry.package is not None  # the class itself will check
+            if fold < 0 or (fold >= official and not open_end):
                 raise SuiteError(f"{self.dataset} has folds 0 to {official - 1}, the suite asks for {fold}")
         for seed in suite.seeds:
             for fold in folds:
@@ -151,7 +191,8 @@ class _Expansion:
         )  # fmt: skip
         if is_fusion(model):
             for members in self._combinations(name, fold, seed):
-                yield replace(run, arguments=arguments | {"members": members})
+                whole = replace(run, arguments=arguments | {"members": members})
+                yield replace(whole, sources=sources.foreign(whole))
             return
         known = catalog.model(model)
         if self.entry.kind == "embedding" and not known.embeddings:
@@ -163,7 +204,8 @@ class _Expansion:
                 for role in ("teacher", "init")
                 if (key := getattr(recipe, role))
             }
-            yield replace(run, frontend=frontend, recipe=replace(recipe, **needed))
+            whole = replace(run, frontend=frontend, recipe=replace(recipe, **needed))
+            yield replace(whole, sources=sources.foreign(whole))
 
     def _frontends(self, own: str) -> tuple[str, ...]:
         return ("none",) if self.entry.kind == "embedding" else self.suite.frontends or (own,)

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import RunError
 from bench.records import Recipe
+from bench.training import own_training
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
 from datamodules.clips.draws import rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
+from models.foreign import ForeignModel
 from models.metrics import PRIMARY
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -91,19 +94,22 @@ def train(
         model.background = data.background(data_dir / recipe.background)
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
+    make_trainer = partial(
+        pl.Trainer,
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        precision=recipe.precision,
+        max_epochs=recipe.epochs,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    if isinstance(model, ForeignModel) and model.trains_itself:
+        return _own_training(model, clips, validation, make_trainer, folder, report)
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet():
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
-        trainer = pl.Trainer(
-            accelerator="gpu" if device == "cuda" else "cpu",
-            devices=1,
-            precision=recipe.precision,
-            max_epochs=recipe.epochs,
-            callbacks=[best, _Reporting(report)],
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = make_trainer(callbacks=[best, _Reporting(report)], default_root_dir=scratch)
         model.train()  # the front-end computed its features in eval mode
         try:
             trainer.fit(model, clips, validation)
@@ -118,6 +124,29 @@ def train(
     curves = {name: tuple(values) for name, values in model.curves.items()}
     kept = validation.dataset
     return Trained(curves, int(chosen["epoch"]), kept.features if isinstance(kept, Features) else None)
+
+
+def _own_training(
+    model: ForeignModel,
+    clips: DataLoader[Any],
+    validation: DataLoader[Any],
+    trainer: Callable[..., pl.Trainer],
+    folder: Path,
+    report: Report,
+) -> Trained:
+    """Let a LightningModule train itself, on waveforms or embeddings."""
+    if not model.takes_batches:
+        raise RunError(
+            f"{type(model.module).__name__} has a training step of its own, which receives the data's batches: name no "
+            f"front-end for it"
+        )
+    model.from_features = False
+    with _quiet():
+        curves, best = own_training.train(
+            model, clips, validation, partial(trainer, enable_checkpointing=False), folder, report
+        )
+    model.eval()
+    return Trained({name: tuple(curve) for name, curve in curves.items()}, best)
 
 
 @contextmanager
@@ -137,7 +166,9 @@ def _loaders(
 ) -> tuple[DataLoader[Any], DataLoader[Any], bool]:
     """Return loaders of training and validation batches, and whether they hold features."""
     streamed = _streamed(data, recipe, teacher_logits)
-    features = None if recipe.changes_waveforms or streamed is not None else Features.of(model, data, device)
+    itself = isinstance(model, ForeignModel) and model.trains_itself
+    changing = recipe.changes_waveforms or data.own_training_loader or itself
+    features = None if changing or streamed is not None else Features.of(model, data, device)
     clips, validation = features or (streamed or data.train_dataloader(), data.val_dataloader())
     if streamed is None and teacher_logits is not None:
         workers = 0 if features is not None else data.workers

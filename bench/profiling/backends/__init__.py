@@ -79,7 +79,7 @@ def backend(name: str, device: str = "cpu") -> Backend:
         SuiteError: no backend has that name.
         ProfileError: the backend does not run on this device.
     """
-    found: Backend = catalog.load(catalog.find(catalog.BACKENDS, name, "backend").target)()
+    found: Backend = catalog.load(catalog.backend(name).target)()
     if device not in found.devices:
         raise ProfileError(f"the backend {name} runs on {' and '.join(sorted(found.devices))}, not on {device}")
     return found

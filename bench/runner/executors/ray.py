@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from bench import lookup
 from bench.errors import BenchError
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
@@ -34,7 +36,7 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
     try:
         queue = Queue(actor_options={"num_cpus": 0})
         task = ray.remote(num_cpus=1, max_retries=0, max_calls=1)(_emit)
-        running = {task.remote(job, queue): job for job in jobs}
+        running = {task.remote(job, queue, lookup.permitted()): job for job in jobs}
         ended: set[str] = set()
         while running or not queue.empty():
             try:
@@ -58,6 +60,7 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
         ray.shutdown()
 
 
-def _emit(job: Job, queue: Any) -> None:
-    """Do one job and put its events into the queue."""
+def _emit(job: Job, queue: Any, named: dict[str, Path | None]) -> None:
+    """Do one job and put its events into the queue; `named` are the classes of other packages that the user named."""
+    lookup.permit(named)
     perform(job, queue.put)

@@ -1,0 +1,160 @@
+"""Digests of source code: of a component's module, and of what it imports of the same package. Imports nothing of it.
+
+A digest covers the syntax of the files without comments, docstrings and layout, so that only a change of the code
+changes it. Imports are followed wherever they stand in a file; a module that is imported by a name made at run time is
+not seen, nor is a file that is no module.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bench import catalog, lookup
+from bench.catalog import Fusion
+from bench.errors import SuiteError
+from bench.records.canonical import Json
+from bench.records.record import Record
+from bench.records.run import Run
+
+COMPONENTS = ("model", "frontend", "dataset")
+"""Fields of a run that name code."""
+
+WORDS = {"model": "model", "frontend": "front-end", "dataset": "dataset"}
+
+
+def digests(run: Run) -> dict[str, str]:
+    """Return the digest of the source of each component of a run, as the source is now; nothing for one not found."""
+    found = {name: digest(entry.target) for name, entry in _entries(run).items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def foreign(run: Run) -> Json:
+    """Return package, version and digest of each component of a run that another package provides.
+
+    The digest is None where the package is not installed.
+    """
+    return {
+        name: {"package": entry.package.name, "version": entry.package.version, "digest": digest(entry.target)}
+        for name, entry in _entries(run).items()
+        if entry.package is not None
+    }
+
+
+def missing(run: Run) -> dict[str, str]:
+    """Return, for each component of a run that a user has named and that is not there, why and what to do."""
+    if not run.sources:
+        return {}
+    targets = [entry.target for entry in _entries(run).values() if entry.package is not None]
+    return {target: problem for target in targets if (problem := lookup.missing(target))}
+
+
+def changed(record: Record) -> tuple[str, ...]:
+    """Return the components whose source differs from the one that a record was made with, in words."""
+    if not record.sources:
+        return ()
+    now = digests(record.run)
+    known = [name for name in COMPONENTS if name in now and name in record.sources]
+    return tuple(WORDS[name] for name in known if now[name] != record.sources[name])
+
+
+def _entries(run: Run) -> Mapping[str, Any]:
+    """Return the run's entries of the catalogue; no entry for a name that the catalogue does not have."""
+    found: dict[str, Any] = {}
+    for name, look in (("model", catalog.system), ("frontend", catalog.frontend), ("dataset", catalog.dataset)):
+        try:
+            entry = look(getattr(run, name))
+        except SuiteError:
+            continue  # a name that only a record has
+        if not (name == "frontend" and run.frontend == "none" and isinstance(found.get("model"), Fusion)):
+            found[name] = entry
+    return found
+
+
+def refresh() -> None:
+    """Look at the files again when a digest is next asked for; until then, each is computed once."""
+    digest.cache_clear()
+
+
+@cache
+def digest(target: str) -> str | None:
+    """Return the digest of what "module:name" names, 16 hexadecimal digits; None where its file is not found."""
+    try:
+        if not lookup.is_target(target):
+            return None
+    except SuiteError:
+        return None  # no user has named it
+    module = target.partition(":")[0]
+    folder = lookup.folder_of(target)
+    files: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = lookup.file_of(name, folder) if name not in files else None
+        if path is None or not _belongs(name, path, module, folder):
+            continue
+        files[name] = path
+        waiting += _imports(name, path, lookup.version(path))
+    if module not in files:
+        return None
+    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _belongs(name: str, path: Path, module: str, folder: Path | None) -> bool:
+    """Whether a module is of the package of `module`, or lies next to it in the suite's folder."""
+    return name.partition(".")[0] == module.partition(".")[0] or (folder is not None and path.parent == folder)
+
+
+@cache
+def _imports(name: str, path: Path, version: tuple[int, int]) -> tuple[str, ...]:
+    """Return the modules that a file may import, and names in them, which may be modules, too."""
+    content = lookup.tree(path)
+    found: list[str] = []
+    for node in ast.walk(content) if content else ():
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            source = lookup.from_module(node, name, path)
+            found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+    return tuple(dict.fromkeys(found))
+
+
+@cache
+def _file_digest(path: Path, version: tuple[int, int]) -> str:
+    content = lookup.tree(path)
+    if content is None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
+    return hashlib.sha256("\0".join(_parts(content)).encode()).hexdigest()
+
+
+def _parts(node: object) -> Iterator[str]:
+    """Yield the parts of a syntax tree, the same in every version of Python."""
+    if isinstance(node, ast.expr_context):
+        return
+    if isinstance(node, list):
+        yield "["
+        for each in node:
+            yield from _parts(each)
+        yield "]"
+    elif isinstance(node, ast.AST):
+        yield type(node).__name__
+        for field in node._fields:
+            value: Any = getattr(node, field, None)
+            if field == "body" and isinstance(node, _WITH_DOCSTRING):
+                value = value[1:] if _is_docstring(value) else value
+            if value is not None and value != [] and field not in ("kind", "type_comment"):
+                yield field
+                yield from _parts(value)
+        yield ";"
+    else:
+        yield repr(node)
+
+
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _is_docstring(body: Any) -> bool:
+    return bool(body) and isinstance(body[0], ast.Expr) and isinstance(getattr(body[0].value, "value", None), str)

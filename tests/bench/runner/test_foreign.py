@@ -1,0 +1,188 @@
+"""Classes of other packages: a suite that names them runs, and what changes or is missing is said."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes import foreign
+
+import bench
+from bench import lookup, suites
+from bench.cli import main
+from bench.records import Record, Store
+
+pytestmark = pytest.mark.slow
+
+Call = Callable[..., tuple[int, str, str]]
+
+LISTS = """
+models = ["my_package.net:Net"]
+datasets = ["my_package.data:Mine"]
+frontends = ["logmel"]
+[recipe]
+epochs = 1
+[dataset."my_package.data:Mine"]
+clips = 24
+"""
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    lookup.forget()
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "300")
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def do(call: Call, suite: Path, *arguments: object, executor: str = "serial") -> tuple[int, str, str]:
+    store = suite.parent / "runs"
+    return call(
+        "run", "--suite", suite, "--store", store, "--executor", executor, "--wandb", "disabled", "--device", "cpu",
+        "--workers", 1, *arguments,
+    )  # fmt: skip
+
+
+def records(suite: Path) -> dict[str, Record]:
+    store = Store(suite.parent / "runs")
+    keys = store.keys()
+    return {key: record for key in keys if (record := store.get(key))}
+
+
+@pytest.mark.process
+def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None:
+    suite = foreign.write(tmp_path / "a")
+    code, output, error = do(call, suite)
+    assert code == 0, output + error
+    assert "2 run now, 0 done before, 0 failed" in output
+    (mine,) = [record for record in records(suite).values() if record.run.model == "my_package.net:Net"]
+    assert mine.key.startswith("my_package.data.Mine-logmel-my_package.net.Net-f0-s0-")
+    assert mine.run.sources["model"] == {
+        "package": "my_package", "version": None, "digest": mine.sources["model"],
+    }  # fmt: skip
+    assert set(mine.run.sources) == {"model", "dataset"}
+    assert set(mine.sources) == {"model", "frontend", "dataset"}
+    assert mine.latencies
+    assert mine.scores["accuracy"] is not None
+    assert "1 run now" not in do(call, suite, "--model", "mine", "--dataset", "tones", "--dry-run")[1]
+
+    # another source is another run, a comment is not
+    net = suite.parent / "my_package" / "net.py"
+    net.write_text(net.read_text().replace("# a comment", "# another"))
+    assert "0 run now, 2 done before" in do(call, suite)[1]
+    parts = suite.parent / "my_package" / "parts.py"
+    parts.write_text(
+        parts.read_text().replace("return nn.Linear(inputs, outputs)", "return nn.Linear(inputs, outputs, False)")
+    )
+    code, output, _ = do(call, suite)
+    assert code == 0
+    assert "1 run now, 1 done before, 0 failed" in output
+    new, old = sorted(
+        (r for r in records(suite).values() if r.run.model.endswith("Net")), key=lambda r: r.key == mine.key
+    )
+    assert old == mine
+    assert new.run.is_like(old.run)
+    assert new.complexity.parameters == old.complexity.parameters - 4  # type: ignore[union-attr]
+
+    # without the package the suite is still read, and the rows stay
+    shutil.move(suite.parent / "my_package", tmp_path / "gone")
+    lookup.forget()
+    code, output, error = do(call, suite)
+    assert code == 1
+    assert "missing: my_package.net:Net: not installed: pip install my_package, or put it next to the suite" in error
+    board = json.loads((suite.parent / "runs" / "mine.json").read_text())["leaderboards"][0]
+    row = next(row for row in board["rows"] if row["model"] == "mine")
+    assert row["records"] == [max((new, old), key=lambda r: (r.started, r.key)).key]
+    assert "my_package.net:Net: not installed" in row["flags"]
+    assert row["accuracy"] is not None
+    code, output, error = call("compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs")
+    assert code == 0, error
+
+
+@pytest.mark.process
+def test_child_processes_find_the_folder(call: Call, tmp_path: Path) -> None:
+    suite = foreign.write(tmp_path / "a")
+    code, output, error = do(call, suite, "--model", "mine", executor="processes")
+    assert code == 0, output + error
+    assert "my_package" not in {
+        name.partition(".")[0] for name in sys.modules if tmp_path.name in str(sys.modules[name])
+    }
+    (mine,) = records(suite).values()
+    assert mine.latencies
+
+
+@pytest.mark.process
+def test_names_stand_directly_in_the_lists(call: Call, tmp_path: Path) -> None:
+    suite = foreign.write(tmp_path / "b", LISTS)
+    code, output, error = do(call, suite, "--model", "my_package.net:Net")
+    assert code == 0, output + error
+    (record,) = records(suite).values()
+    assert record.data is not None
+    assert sum(record.data.clips.values()) == 24
+
+
+@pytest.mark.process
+def test_a_class_that_cannot_be_imported_fails_its_own_runs_only(call: Call, tmp_path: Path) -> None:
+    models = foreign.SUITE.replace('["mine", "fc"]', '["broken", "mine", "fc"]')
+    suite = foreign.write(tmp_path / "c", models + '[model.broken]\nmodel = "my_package.broken:Net"\n')
+    (suite.parent / "my_package" / "broken.py").write_text("import no_such_package\n")
+    code, output, _ = do(call, suite)
+    assert code == 1
+    assert "2 run now, 0 done before, 1 failed" in output
+    (failed,) = [record for record in records(suite).values() if record.status == "failed"]
+    assert failed.error is not None
+    assert failed.error.message == (
+        "my_package.broken:Net cannot be imported: ModuleNotFoundError: No module named 'no_such_package'"
+    )
+
+
+@pytest.mark.process
+def test_the_python_interface_takes_the_names(tmp_path: Path) -> None:
+    suite = foreign.write(tmp_path / "d")
+    results = bench.run(
+        suite, store=tmp_path / "runs", models="mine", datasets="tones", executor="serial", quiet=True, device="cpu"
+    )
+    (row,) = results.to_dataframe().to_dict("records")
+    assert row["name"] == "mine"
+    assert row["status"] == "ok"
+
+
+def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
+    suite = foreign.write(tmp_path / "e")
+    run = suites.read(str(suite)).runs()[0]
+    store = Store(tmp_path / "runs")
+    store.write(Record(run=run, status="ok", scores={"accuracy": 0.5}, intervals={"accuracy": (0.4, 0.6)}))
+    for text in ("net", "data"):
+        (suite.parent / "my_package" / f"{text}.py").write_text("raise SystemExit(17)\n")
+    lookup.forget()
+    for name in [name for name in sys.modules if name.startswith("my_package")]:
+        del sys.modules[name]
+    results = bench.load_results(tmp_path / "runs")
+    (board,) = results.leaderboards()
+    assert board.rows[0].scores["accuracy"] == 0.5
+    assert not results.to_dataframe().empty
+    code, _, error = call("reproduce", run.key, "--store", tmp_path / "runs")
+    assert code == 1
+    assert "is not imported, because only a record names it" in error
+    suite.write_text(foreign.SUITE.replace('models = ["mine", "fc"]', 'models = ["mine"]'))
+    assert call("leaderboard", "--suite", suite, "--store", tmp_path / "runs")[0] == 1  # its source is another now
+    assert not any(name.startswith("my_package") for name in sys.modules)
