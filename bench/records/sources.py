@@ -7,7 +7,7 @@ not seen, nor is a file that is no module.
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def _entries(run: Run) -> Mapping[str, Any]:
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
     digest.cache_clear()
+    _place.cache_clear()
 
 
 @cache
@@ -92,8 +93,7 @@ def digest(target: str) -> str | None:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = lookup.file_of(name, folder) if name not in files else None
-        if path is None or not _belongs(name, path, module, folder):
+        if name in files or not _belongs(name, module, folder) or (path := _place(name, folder)) is None:
             continue
         files[name] = path
         waiting += _imports(name, path, lookup.version(path))
@@ -103,9 +103,22 @@ def digest(target: str) -> str | None:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _belongs(name: str, path: Path, module: str, folder: Path | None) -> bool:
-    """Whether a module is of the package of `module`, or lies next to it in the suite's folder."""
-    return name.partition(".")[0] == module.partition(".")[0] or (folder is not None and path.parent == folder)
+@cache
+def _place(name: str, folder: Path | None) -> Path | None:
+    return lookup.file_of(name, folder)
+
+
+def _belongs(name: str, module: str, folder: Path | None) -> bool:
+    """Whether a module is of the package of `module`, or lies in the suite's folder."""
+    top = name.partition(".")[0]
+    if top == module.partition(".")[0]:
+        return True
+    return (
+        folder is not None
+        and top not in lookup.PROJECT
+        and (path := _place(top, folder)) is not None
+        and (path.is_relative_to(folder) and "site-packages" not in path.parts)
+    )
 
 
 @cache
@@ -127,33 +140,40 @@ def _file_digest(path: Path, version: tuple[int, int]) -> str:
     content = lookup.tree(path)
     if content is None:
         return hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
-    return hashlib.sha256("\0".join(_parts(content)).encode()).hexdigest()
+    parts: list[str] = []
+    _describe(content, parts)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _parts(node: object) -> Iterator[str]:
-    """Yield the parts of a syntax tree, the same in every version of Python."""
-    if isinstance(node, ast.expr_context):
-        return
-    if isinstance(node, list):
-        yield "["
-        for each in node:
-            yield from _parts(each)
-        yield "]"
-    elif isinstance(node, ast.AST):
-        yield type(node).__name__
-        for field in node._fields:
-            value: Any = getattr(node, field, None)
-            if field == "body" and isinstance(node, _WITH_DOCSTRING):
-                value = value[1:] if _is_docstring(value) else value
-            if value is not None and value != [] and field not in ("kind", "type_comment"):
-                yield field
-                yield from _parts(value)
-        yield ";"
-    else:
-        yield repr(node)
+def _describe(node: ast.AST, parts: list[str]) -> None:
+    """Append the parts of a syntax tree, the same in every version of Python."""
+    kind = type(node)
+    parts.append(kind.__name__)
+    for field in kind._fields:
+        value: Any = getattr(node, field, None)
+        if value is None or field in ("ctx", "kind", "type_comment"):
+            continue
+        if isinstance(value, list):
+            if field == "body" and kind in _WITH_DOCSTRING and _is_docstring(value):
+                value = value[1:]
+            if not value:
+                continue
+            parts.append(f"{field}[")
+            for each in value:
+                if isinstance(each, ast.AST):
+                    _describe(each, parts)
+                else:
+                    parts.append(repr(each))
+            parts.append("]")
+        elif isinstance(value, ast.AST):
+            parts.append(field)
+            _describe(value, parts)
+        else:
+            parts.append(f"{field} {value!r}")
+    parts.append(";")
 
 
-_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_WITH_DOCSTRING = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})
 
 
 def _is_docstring(body: Any) -> bool:

@@ -16,9 +16,9 @@ import soundfile
 import torch
 import typer.main
 from fakes import esc50, folder
-from fakes.markdown import ENTRY, FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
+from fakes.markdown import FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
 
-from bench import catalog, suites
+from bench import catalog, lookup, suites
 from models.frontends.logmel import LogMel
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -74,40 +74,21 @@ class Reader:
         for block in read(page):
             if block.file:
                 self.write(block)
-            elif block.directive == ENTRY:
-                self.list_in_catalogue(block)
             elif block.runs:
                 for line in block.commands:
                     self.call(line, block.where)
 
     def follow_files(self, page: Path) -> None:
-        """Write the files and the lines of the catalogue that a page shows, and call nothing."""
+        """Write the files that a page shows, and call nothing."""
         for block in read(page):
             if block.file:
                 self.write(block)
-            elif block.directive == ENTRY:
-                self.list_in_catalogue(block)
 
     def write(self, block: Block) -> None:
-        """Write a file of the page; a suite trains for one epoch on one fold, and a module can be imported."""
+        """Write a file of the page; a suite trains for one epoch on one fold."""
         path = Path(block.file)
         path.parent.mkdir(exist_ok=True)
         path.write_text(brief(block.text) if path.suffix == ".toml" else block.text)
-        if path.suffix == ".py":
-            name = ".".join(path.with_suffix("").parts)
-            spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            self.patch.setitem(sys.modules, name, module)
-            spec.loader.exec_module(module)
-
-    def list_in_catalogue(self, block: Block) -> None:
-        """Add a line of the page to the catalogue."""
-        for name, entry in eval(f"{{{block.text}}}", vars(catalog).copy()).items():
-            table = catalog.MODELS if isinstance(entry, catalog.Model) else catalog.DATASETS
-            self.patch.setitem(table, name, entry)
-
     def call(self, line: str, where: str) -> None:
         """Run a command; it must end with exit code 0."""
         name, *arguments = shlex.split(line, comments=True)
@@ -171,12 +152,8 @@ def test_commands_run(
 
 
 @pages_with_commands
-def test_commands_that_are_not_run_can_be_parsed(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_commands_that_are_not_run_can_be_parsed(page: Path) -> None:
     here = {block.file for each in PAGES for block in read(each)}
-    reader = Reader(tmp_path, tmp_path, monkeypatch)
-    for block in read(page):
-        if block.directive == ENTRY:
-            reader.list_in_catalogue(block)
     for block in read(page):
         if block.language in ("sh", "bash"):
             for line in block.commands:
@@ -252,17 +229,15 @@ def test_blocks_are_of_a_known_kind(page: Path) -> None:
     for block in read(page):
         assert block.language in LANGUAGES, f"{block.where}: no language that this test knows"
         if block.directive:
-            assert block.directive.startswith((FILE, NOT_RUN)) or block.directive == ENTRY, block.where
+            assert block.directive.startswith((FILE, NOT_RUN)), block.where
         if block.language == "toml":
             assert block.file, f"{block.where}: name the file, so that the test reads it"
 
 
 @every_page
 def test_suites_can_be_read(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Reader(tmp_path, tmp_path, monkeypatch)
+    Reader(tmp_path, tmp_path, monkeypatch).follow_files(page)
     for block in read(page):
-        if block.directive == ENTRY:
-            reader.list_in_catalogue(block)
         if block.language == "toml":
             Path(block.file).write_text(block.text)
             assert suites.read(block.file).runs(), block.where
@@ -322,11 +297,14 @@ def test_tables_name_what_the_catalogue_has(heading: str, names: dict[str, objec
 
 def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
+    lookup.permit({"mean_pool:MeanPool": tmp_path, "test_mean_pool:test_every_clip_gets_logits": tmp_path})
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    catalog.load("test_mean_pool:test_every_clip_gets_logits")()
     torch.manual_seed(0)
     x = 0.1 * torch.randn(3, 8000)
     frontend = LogMel(8000)
     _, features, frames = frontend(x).shape
-    model = catalog.load(catalog.MODELS["mean-pool"].target)(frontend, features, frames, classes=7, hidden=5)
+    model = catalog.load("mean_pool:MeanPool")(frontend, features, frames, classes=7, hidden=5)
     logits = model(x)
     assert logits.shape == (3, 7)
     logits.square().sum().backward()

@@ -9,7 +9,7 @@ PAGES = (
     ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),
 )  # fmt: skip
 LANGUAGES = {"sh", "bash", "toml", "python", "text"}
-FILE, NOT_RUN, ENTRY = "file: ", "not run: ", "catalogue entry"
+FILE, NOT_RUN = "file: ", "not run: "
 
 
 @dataclass(frozen=True)
