@@ -11,6 +11,7 @@ from bench import catalog, shadows
 from bench.cli import data, latency, listing, models, results, run
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
+from models.errors import ModelError
 
 app = App(
     no_args_is_help=True,
@@ -47,7 +48,7 @@ def main() -> None:
         app()
     except SuiteError as error:
         _stop(error, 2)
-    except BenchError as error:
+    except (BenchError, ModelError) as error:
         _stop(error, 1)
     except OSError as error:
         _stop("; ".join(filter(None, (str(error), _remedy(error)))), 1)

@@ -1,7 +1,7 @@
 """The specification of one training, and the key that names it."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from pydantic import with_config
@@ -56,7 +56,7 @@ class Run:
     @property
     def recipe_differences(self) -> Json:
         """The recipe's values that differ from the defaults."""
-        return {f.name: value for f in fields(Recipe) if (value := getattr(self.recipe, f.name)) != f.default}
+        return self.recipe.differences
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -127,11 +127,9 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
 
 
-def _report_training(
-    report: Report, epoch: int, epochs: int, score: float | None, values: Mapping[str, float] | None = None
-) -> None:
+def _report_training(report: Report, epoch: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:
     """Report what a training says: with a score at the end of every epoch, without one within an epoch."""
-    numbers = {name: float(value) for name, value in (values or {}).items()}
+    numbers = {name: float(value) for name, value in values.items()}
     report(StepsDone(epoch, epochs, numbers) if score is None else EpochEnded(epoch, epochs, score, numbers))
 
 

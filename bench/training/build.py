@@ -68,7 +68,10 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
-    return sized(run.model, run.frontend, run.arguments, data.clip_shape, data.sample_rate, len(data.classes))
+    known, entry = catalog.model(run.model), catalog.frontend(run.frontend)
+    kind: type[AudioModel] = catalog.load(known.target)
+    frontend = catalog.load(entry.target)(data.sample_rate, **entry.arguments)
+    return kind.for_data(data, frontend=frontend, recipe=run.recipe, **{**known.arguments, **run.arguments})
 
 
 def sized(
@@ -76,11 +79,9 @@ def sized(
 ) -> AudioModel:
     """Return a model for clips of `clip_shape`, `(S,)` at `sample_rate` hertz or `(T, F)`."""
     known, entry = catalog.model(name), catalog.frontend(frontend)
+    kind: type[AudioModel] = catalog.load(known.target)
     front: nn.Module = catalog.load(entry.target)(sample_rate, **entry.arguments)
-    with torch.no_grad():
-        _, features, frames = front(torch.zeros(1, *clip_shape)).shape
-    built: AudioModel = catalog.load(known.target)(front, features, frames, classes, **{**known.arguments, **arguments})
-    return built
+    return kind.for_clips(front, clip_shape, classes, **{**known.arguments, **arguments})
 
 
 def untrained(
