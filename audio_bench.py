@@ -16,8 +16,9 @@ def main() -> None:
     place = Path(found.origin) if found is not None and found.origin else None
     if place is None or place.resolve() != here / "bench" / "__init__.py":
         sys.stderr.write(
-            f"error: the package bench is {place or 'missing'}, and not audio-classification-bench's in {here}: install "
-            "audio-classification-bench in a virtual environment of its own, or take that file's folder off PYTHONPATH\n"
+            f"error: the package bench is {place or 'missing'}, and not audio-classification-bench's in {here}: "
+            "install audio-classification-bench in a virtual environment of its own, or take that file's folder off "
+            "PYTHONPATH\n"
         )
         sys.exit(1)
     from bench.cli import main as start

@@ -1,10 +1,12 @@
 """TensorBoard's event files, written without TensorBoard: TFRecord framing of `Event` messages of scalars.
 
 An `Event` (tensorboard/compat/proto/event.proto) has the fields 1 `wall_time` (double), 2 `step` (int64),
-3 `file_version` (text) and 5 `summary`; a summary has values as field 1, each with 1 `tag` and 2 `simple_value` (float).
+3 `file_version` (text) and 5 `summary`; a summary has values as field 1, each with 1 `tag` and 2 `simple_value`
+(float).
 A framed message is its length (8 bytes), the masked CRC-32C of these, the message, and the masked CRC-32C of it.
 """
 
+import math
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -37,7 +39,7 @@ class EventFile:
             step: place on the horizontal axis, not negative.
         """
         summary = b"".join(
-            _field(1, _BYTES, _field(1, _BYTES, name.encode()) + _field(2, _FLOAT, struct.pack("<f", value)))
+            _field(1, _BYTES, _field(1, _BYTES, name.encode()) + _field(2, _FLOAT, _float(value)))
             for name, value in values.items()
         )
         self._write(_field(2, _VARINT, _varint(step)) + _field(5, _BYTES, summary))
@@ -47,6 +49,13 @@ class EventFile:
         length = struct.pack("<Q", len(message))
         with self.path.open("ab") as file:
             file.write(length + _checksum(length) + message + _checksum(message))
+
+
+def _float(value: float) -> bytes:
+    try:
+        return struct.pack("<f", value)
+    except OverflowError:  # beyond float32
+        return struct.pack("<f", math.copysign(math.inf, value))
 
 
 def _field(number: int, kind: int, content: bytes) -> bytes:

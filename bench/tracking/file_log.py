@@ -76,7 +76,7 @@ class FileLog(ABC):
         self.end(key)
         self._remove_if_empty(key)
 
-    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
+    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:  # noqa: B027
         """Do nothing: the suite's tables are files of the store."""
 
     def close(self) -> str | None:

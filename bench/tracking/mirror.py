@@ -2,7 +2,8 @@
 
 The child process (`bench.tracking.child`) receives JSON lines. If W&B hangs, dies or finds no server, it can neither
 stop nor slow down a suite: sending puts a line into a queue, and closing waits for a limited time and then kills the
-child. At most `POINTS` live points wait for W&B; further ones are dropped and counted. The child does not see the parent's arguments, and sees no secrets unless it uploads.
+child. At most `POINTS` live points wait for W&B; further ones are dropped and counted. The child does not see the
+parent's arguments, and sees no secrets unless it uploads.
 """
 
 import contextlib

@@ -138,9 +138,8 @@ class WandbRuns:
         """Open a W&B run; `resume` adds to an earlier run of that id, where W&B has one."""
         import wandb
 
-        again: Json = (
-            {"resume": "allow"} if resume and self.mode == "online" else {}
-        )  # offline it would make a second run
+        # Offline, `resume` would make a second run.
+        again: Json = {"resume": "allow"} if resume and self.mode == "online" else {}
         name, job = fitted(name, limits.NAME), fitted(job, limits.NAME)
         return wandb.init(**self._begin, **again, id=identity, name=name, job_type=job, tags=tags, config=config)
 

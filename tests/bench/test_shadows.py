@@ -101,7 +101,7 @@ def test_a_script_with_models_of_its_own_gets_an_error_of_ours_where_it_needs_ou
 
 def test_a_missing_package_is_an_installation_to_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadows, "PACKAGES", ("modelz",))
-    with pytest.raises(BenchError, match="the package modelz .* is missing in .*: install the project again"):
+    with pytest.raises(BenchError, match=r"the package modelz .* is missing in .*: install the project again"):
         shadows.check()
     with pytest.raises(BenchError, match="modelz"):
         bench.run  # noqa: B018

@@ -338,12 +338,15 @@ def test_event_files_are_what_tensorboardx_writes(tmp_path: Path) -> None:
     ours = EventFile(tmp_path / "ours", clock=lambda: 1.5e9)
     ours.scalars({"train_loss": 0.25}, 0)
     ours.scalars({"test/größe": -1e-7}, 3_000_000_000)
+    ours.scalars({"gradient_norm": 1e300}, 1)  # beyond float32
     with SummaryWriter(str(tmp_path / "theirs")) as theirs:
         theirs.add_scalar("train_loss", 0.25, 0, walltime=1.5e9)
         theirs.add_scalar("test/größe", -1e-7, 3_000_000_000, walltime=1.5e9)
+        theirs.add_scalar("gradient_norm", math.inf, 1, walltime=1.5e9)
     (path,) = (tmp_path / "theirs").iterdir()
     assert scalars(ours.path) == scalars(path) == [
         ("train_loss", 0, 0.25), ("test/größe", 3_000_000_000, pytest.approx(-1e-7)),
+        ("gradient_norm", 1, math.inf),
     ]  # fmt: skip
     with ours.path.open("ab") as file:
         file.write(b"\x01" + 20 * b"\0")
