@@ -91,7 +91,7 @@ def test_loggers_are_told_of_a_training_as_it_goes(tmp_path: Path, keys: list[st
     told, outcome = play(tmp_path, {
         "fc": [
             Reported(fc, TrainingStarted(fc)),
-            Reported(fc, StepsDone(1, 2, {"train_loss": 3.0, "step": 4.0})),
+            Reported(fc, StepsDone(0, 2, {"train_loss": 3.0, "step": 4.0})),
             Reported(fc, EpochEnded(1, 2, 0.5, {"val_loss": 2.0, "step": 8.0})),
             Reported(fc, RunEnded(fc, "done")),
         ],
