@@ -132,9 +132,9 @@ def test_a_run_that_another_process_does_is_not_logged(tmp_path: Path, keys: lis
     assert told.calls == []
 
 
-def test_a_worker_reports_epochs_and_steps_with_and_without_values() -> None:
+def test_a_worker_reports_epochs_and_steps() -> None:
     said: list[News] = []
-    worker._report_training(said.append, 1, 3, 0.5)
+    worker._report_training(said.append, 1, 3, 0.5, {})
     worker._report_training(said.append, 2, 3, None, {"train_loss": 1, "step": 7})
     worker._report_training(said.append, 2, 3, 0.6, {"val_loss": 2.0})
     assert said == [
