@@ -52,18 +52,16 @@ _MODULES = {
     "run": "bench.api",
 }
 
-_LIGHT = frozenset({"BenchError", "Results", "load_results", "load_suite"})
-"""Names that need no package beside `bench`."""
-
 logging.getLogger("bench").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
     """Import what stands behind a public name. The package `bench.leaderboard` is itself callable."""
     if name == "leaderboard":
+        importlib.import_module("bench.shadows").check()
         return importlib.import_module("bench.leaderboard")
     if name in _MODULES:
-        if name not in _LIGHT:
+        if name != "BenchError":
             importlib.import_module("bench.shadows").check()
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
