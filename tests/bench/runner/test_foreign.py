@@ -83,6 +83,8 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert set(mine.sources) == {"model", "frontend", "dataset"}
     assert mine.latencies
     assert mine.scores["accuracy"] is not None
+    assert mine.data is not None
+    assert mine.scores["my_package.scores:clips"] == mine.data.clips["test"]
     assert "1 run now" not in do(call, suite, "--model", "mine", "--dataset", "tones", "--dry-run")[1]
 
     # another source is another run, a comment is not
