@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import Console
 
-from bench import catalog, suites
+from bench import catalog, lookup, suites
 from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
@@ -214,20 +214,22 @@ def create_model(
     The model maps clips `(B, S)` float32 in [-1, 1], or embeddings `(B, T, F)`, to logits `(B, C)`.
 
     Args:
-        name: of `bench list models`, or `rann-{t_c}x{t_m}-{W}`; not a fusion.
+        name: of `bench list models`, `rann-{t_c}x{t_m}-{W}`, or "package.module:Class"; not a fusion.
         classes: C.
         sample_rate: in hertz.
         clip_seconds: length of the clips; None takes the length that the model's published figures are for.
-        frontend: of `bench list frontends`; None takes the model's own.
+        frontend: of `bench list frontends`, or "package.module:Class"; None takes the model's own.
         embedding: (T, F), or "TxF", for a model of embeddings instead of waveforms.
         **arguments: constructor arguments of the model.
 
     Raises:
         SuiteError: the model or the front-end is unknown, or cannot be built so.
+        PluginError: a class of another package cannot be imported.
         TypeError: the model has no such argument.
     """
     from bench.training import build
 
+    lookup.permit({given: None for given in (name, frontend or "") if lookup.is_target(given)})
     shape = embedding if embedding is None or isinstance(embedding, str) else "x".join(map(str, embedding))
     model, _, _ = build.untrained(name, classes, clip_seconds, sample_rate, frontend, shape, arguments)
     return model
@@ -237,7 +239,7 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
     """Return a dataset under its official split, as a Lightning data module; nothing is read yet.
 
     Args:
-        name: of `bench list datasets`.
+        name: of `bench list datasets`, or "package.module:Class".
         root: the dataset's folder; None takes its folder under BENCH_DATA, or under the user's data folder.
         **arguments: constructor arguments of the dataset, such as `fold`, `seed`, `batch_size` and `cache`.
 
@@ -246,6 +248,8 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
         DataError: the dataset has no such fold.
         TypeError: the dataset has no such argument.
     """
+    if lookup.is_target(name):
+        lookup.permit({name: None})
     entry = catalog.dataset(name)
     if root is None and entry.folder is not None:
         root = data_folder(None) / entry.folder
@@ -262,7 +266,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[record.task or catalog.dataset(run.dataset).task], (None, None))
+    low, high = record.intervals.get(PRIMARY[record.task or "single"], (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

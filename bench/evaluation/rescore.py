@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.errors import RecordError
-from bench.evaluation import evaluate
+from bench.evaluation import evaluate, metrics
 from bench.evaluation.metrics.added import with_added
 from bench.records import Record, Store
 
@@ -28,6 +28,6 @@ def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
-    task = record.task or ("multi" if record.confusion is None else "single")
+    task: metrics.Task = "single" if targets.ndim == 1 else "multi"
     new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)
     return with_added(new, further, logits, targets)

@@ -168,6 +168,17 @@ def test_the_python_interface_takes_the_names(tmp_path: Path) -> None:
     assert row["status"] == "ok"
 
 
+def test_the_python_interface_creates_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign.write(tmp_path / "f")
+    monkeypatch.syspath_prepend(tmp_path / "f")
+    lookup.forget()
+    model = bench.create_model("my_package.net:Net", classes=3, sample_rate=8000, clip_seconds=0.5, frontend="logmel")
+    assert type(model).__name__ == "Net"
+    data = bench.create_datamodule("my_package.data:Mine", clips=24)
+    data.setup()
+    assert len(data.classes) == 2
+
+
 def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "e")
     run = suites.read(str(suite)).runs()[0]
