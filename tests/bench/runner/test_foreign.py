@@ -179,6 +179,20 @@ def test_the_python_interface_creates_the_classes(tmp_path: Path, monkeypatch: p
     assert len(data.classes) == 2
 
 
+@pytest.mark.process
+def test_commands_take_the_names_from_the_current_folder(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign.write(tmp_path / "g")
+    monkeypatch.chdir(tmp_path / "g")
+    size = ("my_package.net:Net", "--frontend", "logmel", "--seconds", 0.5, "--sample-rate", 8000, "--json")
+    code, output, error = call("complexity", *size)
+    assert code == 0, error
+    assert json.loads(output)["parameters"] == 2 * 64 * 4 + 4 + 4 * 10 + 10
+    code, output, error = call("latency", *size, "--device", "cpu", "--tier", "quick", "--scope", "model")
+    assert code == 0, error
+
+
 def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "e")
     run = suites.read(str(suite)).runs()[0]
