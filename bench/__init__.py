@@ -39,9 +39,6 @@ __all__ = [
     "run",
 ]
 
-DISTRIBUTION = "audio-classification-bench"
-"""Name of the installed package that this package belongs to."""
-
 _MODULES = {
     "BenchError": "bench.errors",
     "Results": "bench.api",
@@ -52,6 +49,9 @@ _MODULES = {
     "run": "bench.api",
 }
 
+_LIGHT = frozenset({"BenchError", "Results", "load_results", "load_suite"})
+"""Names that need no package beside `bench`."""
+
 logging.getLogger("bench").addHandler(logging.NullHandler())
 
 
@@ -60,6 +60,8 @@ def __getattr__(name: str) -> Any:
     if name == "leaderboard":
         return importlib.import_module("bench.leaderboard")
     if name in _MODULES:
+        if name not in _LIGHT:
+            importlib.import_module("bench.shadows").check()
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")
 

@@ -20,7 +20,7 @@ from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings, data_folder
 from bench.suites import Suite
-from bench.tracking import Mirror
+from bench.tracking import loggers
 
 if TYPE_CHECKING:
     import pandas
@@ -95,7 +95,10 @@ def run(
     loaders: int = 0,
     device: Device = "auto",
     executor: str = "processes",
-    wandb: WandbMode = "disabled",
+    logger: str | Sequence[str] = (),
+    wandb: WandbMode | None = None,
+    project: str | None = None,
+    entity: str | None = None,
     force: bool = False,
     quiet: bool = False,
 ) -> Results:
@@ -116,7 +119,11 @@ def run(
         loaders: processes of each run that read clips ahead.
         device: where to train; "auto" takes the GPU where there is one.
         executor: "processes", "serial" or "ray".
-        wandb: whether runs are mirrored to Weights & Biases, on disk ("offline") or at once ("online").
+        logger: "wandb", "csv" or "tensorboard", or several of them; no logger by default.
+        wandb: whether runs are logged to Weights & Biases, on disk ("offline") or at once ("online"); None leaves it to
+            `logger`, and the mode to WANDB_MODE.
+        project: W&B project; None takes WANDB_PROJECT, or "audio-classification-bench".
+        entity: W&B user or team; None takes WANDB_ENTITY, or the account's default.
         force: also do the runs that are done.
         quiet: print no progress on standard error.
 
@@ -129,11 +136,13 @@ def run(
         KeyboardInterrupt: the call was interrupted. Finished runs are in the store; the same call goes on.
     """
     for name, value, known in (("device", device, get_args(Device)), ("wandb", wandb, get_args(WandbMode))):
-        if value not in known:
+        if value not in known and value is not None:
             raise SuiteError(f"{name} = {value!r} is not one of {', '.join(known)}")
     for name, count, least in (("workers", workers, 1), ("threads", threads, 1), ("loaders", loaders, 0)):
         if count is not None and count < least:
             raise SuiteError(f"{name} = {count} is less than {least}")
+    names = (logger,) if isinstance(logger, str) else tuple(logger)
+    chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
     grid = suite if isinstance(suite, Suite) else load_suite(suite)
     place = data_folder(None if data_dir is None else Path(data_dir))
@@ -144,21 +153,22 @@ def run(
     settings = RunSettings(
         store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
         workers=workers or default_workers(device, threads), loaders=loaders,
-        hardest_clips=0 if wandb == "disabled" else 8,
+        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8,
     )  # fmt: skip
-    mirror = None if wandb == "disabled" else Mirror(wandb, grid.name, settings.store / "wandb")
     progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
+    trackers = chosen_loggers.open(grid.name, settings.store)
     try:
-        outcome = Runner(grid, settings, progress, executor, mirror).run(chosen, force)
+        outcome = Runner(grid, settings, progress, executor, trackers).run(chosen, force)
+        if outcome.done or outcome.failed:
+            loggers.log_boards(trackers, outcome.boards)
     finally:
-        closing = mirror.close() if mirror else None
+        closing = loggers.close(trackers)
     if outcome.interrupted:
         raise KeyboardInterrupt
     warnings = list(outcome.warnings)
     if outcome.elsewhere:
         warnings.append(f"{outcome.elsewhere_words()}: call again later")
-    if closing:
-        warnings.append(closing)
+    warnings += [*filter(None, [chosen_loggers.warning]), *closing]
     keys = {one.key for one in chosen}
     snapshot = Snapshot(Store(settings.store), grid.runs())
     return Results(

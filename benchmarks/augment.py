@@ -17,10 +17,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from bench.training.augment.mixing import between_class, mixup
-from bench.training.augment.noise import Background, noise
-from bench.training.augment.speed import random_pitch_shift, random_speed, random_time_stretch
-from bench.training.augment.waveform import crop, gain, shift
+from models.training.augment.mixing import between_class, mixup
+from models.training.augment.noise import Background, noise
+from models.training.augment.speed import random_pitch_shift, random_speed, random_time_stretch
+from models.training.augment.waveform import crop, gain, shift
 
 CLIPS, SECONDS, RATE = 32, 5, 32_000
 CALLS = 5

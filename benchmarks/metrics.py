@@ -16,7 +16,8 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torchmetrics.functional.classification import multilabel_auroc, multilabel_average_precision
 
-from bench.evaluation.metrics import bootstrap_draws, ranking
+from bench.evaluation.metrics import bootstrap_draws
+from models.metrics import ranking
 
 CLIPS, LABELS, TURNS = 20_371, 527, 5
 

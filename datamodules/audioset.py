@@ -40,14 +40,16 @@ class AudioSet(WaveformDataModule):
             shards and a recipe with `balanced` are advisable.
         sample_rate: to resample to, in hertz.
         clip_seconds: clips are padded with zeros or cropped at the end to this length.
+        download: as in `AudioDataModule`; there is no direct source.
     """
 
+    source = "audioset"
     task = "multi"
 
     def __init__(
         self,
-        root: Path | None = None,
-        cache: Path | None = None,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
         fold: int = 0,
         seed: int = 0,
         batch_size: int = 32,
@@ -55,8 +57,18 @@ class AudioSet(WaveformDataModule):
         train: Literal["balanced", "full"] = "balanced",
         sample_rate: int = 32_000,
         clip_seconds: float = 10.0,
+        download: bool = False,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
+        super().__init__(
+            root,
+            cache,
+            fold,
+            seed,
+            batch_size,
+            sample_rate=sample_rate,
+            clip_seconds=clip_seconds,
+            download=download,
+        )
         if train not in PARTS:
             raise DataError(f"train is {train!r}: AudioSet's training parts are {' and '.join(PARTS)}")
         self.parts = PARTS[train]

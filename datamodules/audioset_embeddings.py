@@ -36,6 +36,7 @@ class AudioSetEmbeddings(AudioDataModule):
     validation or test are left out, and so are validation clips that share one with test; `note` counts them.
     """
 
+    source = "audioset-embeddings"
     task = "multi"
     kind = "embedding"
     split = "official: train = bal_train less the 5 % of its videos that are validation, test = eval"

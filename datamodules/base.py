@@ -20,8 +20,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.audio import MAX_SECONDS
+from datamodules.audio.background import BackgroundNoise
+from datamodules.clips.draws import place_among_ranks, rarity, training_loader
+from datamodules.clips.draws import whole as whole
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
+from datamodules.fetch.sources import SOURCES
 from datamodules.listing import Listing
 
 
@@ -86,22 +90,24 @@ class Splits:
     test: ClipSet
 
 
-def whole(batch: Any) -> Any:
-    """Return a batch that `ClipSet.__getitems__` has already collated."""
-    return batch
-
-
 class AudioDataModule(pl.LightningDataModule, ABC):
     """A dataset with its official split.
 
+    A Trainer calls `prepare_data` once on each machine, then `setup` in every process. The splits outlive `teardown`,
+    so a test after a training does not read them again.
+
     Args:
-        root: folder of this dataset; None for synthesised data.
+        root: folder of this dataset, "~" is the user's home; None for synthesised data.
         cache: folder for decoded audio; None keeps it in memory.
         fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping).
         seed: seed of the random parts of the split, and of the loader's order.
         batch_size: clips per training batch.
+        download: whether `prepare_data` may download the dataset where it is not under the root.
 
     Attributes:
+        source: name of its download source in `datamodules.fetch.sources`; None where it has none.
+        own_training_loader: whether `train_dataloader` does more than give the training clips in the seed's order, such
+            as augmenting them; then nothing that was computed once from these clips can take its place.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         folds: number of official folds.
@@ -115,12 +121,17 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             the splits (after `setup`).
         longest_seconds: longest file that is accepted.
         note: coverage and omissions that a reader of the record needs to know (after `setup`).
-        workers: processes that read clips ahead; 0 reads them in the main process. They do not change the order.
+        workers: processes that read clips ahead, and live as long as their loader; 0 reads them in the main process.
+            They do not change the order.
+        balanced: whether training clips are drawn with replacement, each with a probability that is inverse to the
+            number of clips of its rarest class; otherwise each epoch has every clip once.
         splits: the clips of this fold (after `setup`).
     """
 
-    task: ClassVar[Literal["single", "multi"]] = "single"
-    kind: ClassVar[Literal["waveform", "embedding"]] = "waveform"
+    source: ClassVar[str | None] = None
+    own_training_loader: ClassVar[bool] = False
+    task: Literal["single", "multi"] = "single"
+    kind: Literal["waveform", "embedding"] = "waveform"
     folds: int = 1
     split: str
     clips_official: int | None = None
@@ -128,6 +139,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     longest_seconds: ClassVar[float] = MAX_SECONDS
     note: str = ""
     workers: int = 0
+    balanced: bool = False
     classes: tuple[str, ...]
     sample_rate: int | None
     clip_shape: tuple[int, ...]
@@ -135,16 +147,24 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     splits: Splits
 
     def __init__(
-        self, root: Path | None = None, cache: Path | None = None, fold: int = 0, seed: int = 0, batch_size: int = 32
+        self,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
+        fold: int = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        download: bool = False,
     ) -> None:
         super().__init__()
         if not 0 <= fold < self.folds:
             raise DataError(f"fold {fold} does not exist: {type(self).__name__} has folds 0 to {self.folds - 1}")
-        self.root = root
-        self.cache = cache
+        self.root = None if root is None else Path(root).expanduser()
+        self.cache = None if cache is None else Path(cache).expanduser()
         self.fold = fold
         self.seed = seed
         self.batch_size = batch_size
+        self.download = download
         self._found = False
 
     @classmethod
@@ -180,8 +200,45 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
         return None
 
+    def prepare_data(self) -> None:
+        """Download the dataset where it is not there and `download` is set.
+
+        In distributed training it also fills the cache, so that the clips are decoded once and not by every process.
+
+        Raises:
+            DatasetMissing: it is not there, and `download` is not set or there is no direct source.
+            DataError: the download failed.
+        """
+        if self.root is None:
+            return
+        if (problem := self.find(self.root)) is not None:
+            self._download(problem)
+        if self.cache is not None and place_among_ranks()[1] > 1:
+            self.read()
+
+    def _download(self, problem: str) -> None:
+        assert self.root is not None
+        source = SOURCES.get(self.source or "")
+        if source is None:
+            raise DatasetMissing(problem)
+        if not source.files:
+            raise DatasetMissing(f"{problem}. {source.instructions}")
+        if not self.download:
+            size = sum(file.size or 0 for file in source.files)
+            raise DatasetMissing(
+                f"{problem}. {type(self).__name__}(..., download=True) fetches its {size / 1e6:,.0f} MB from "
+                f"{source.homepage}; licence: {source.licence}"
+            )
+        from datamodules.fetch.download import download  # it needs modules that nothing else here needs
+
+        download(source, self.root)
+
     def setup(self, stage: str | None = None) -> None:
-        """Read the dataset once; raise `DataError` if its splits share a source or audio."""
+        """Read the dataset once, whatever the stage.
+
+        Raises:
+            DataError: the dataset cannot be used, or two of its splits share a source or audio.
+        """
         if not hasattr(self, "splits"):
             splits = self.read()
             check_disjoint(splits)
@@ -193,6 +250,23 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self.task == "multi":
             return targets.mean(0)
         return torch.bincount(targets, minlength=len(self.classes)) / len(targets)
+
+    def background(self, folder: str | Path) -> BackgroundNoise:
+        """Return the noises of a folder at the data's sample rate, to be mixed with training clips.
+
+        Args:
+            folder: contains audio files at any depth. A relative one is looked for next to the dataset's folder first.
+
+        Raises:
+            DataError: the data are embeddings; or as in `BackgroundNoise`.
+        """
+        if self.sample_rate is None:
+            raise DataError(f"{type(self).__name__} has embeddings: background noise can be added to waveforms only")
+        place = Path(folder).expanduser()
+        if self.root is not None:
+            beside = self.root.parent / place  # the place itself where that is absolute
+            place = beside if beside.is_dir() or not place.is_dir() else place
+        return BackgroundNoise(place, self.sample_rate)
 
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target; it changes whenever the data change.
@@ -209,30 +283,40 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             digest.update("\0".join(names).encode() + b"\0" + target + b"\n")
         return digest.hexdigest()
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """Return the training loader, shuffled by the seed."""
-        if (streamed := self.splits.train.stream(self.batch_size, self.seed, self.workers)) is not None:
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return the training clips in the seed's order; in distributed training, this rank's share of them."""
+        train = self.splits.train
+        weights = rarity(train.targets, self.task, len(self.classes)) if self.balanced else None
+        if (streamed := train.stream(self.batch_size, self.seed, self.workers, weights)) is not None:
+            streamed.pin_memory = self.on_gpu()
             return streamed
-        order = torch.Generator().manual_seed(self.seed)
-        clips = len(self.splits.train)
-        single = clips > 1 and clips % self.batch_size == 1  # batch normalisation fails on a batch of one clip
-        return DataLoader(
-            self.splits.train,
-            self.batch_size,
-            shuffle=True,
-            generator=order,
-            collate_fn=whole,
-            drop_last=single,
-            num_workers=self.workers,
-        )
+        return training_loader(train, self)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the validation clips in order."""
-        return DataLoader(self.splits.val, self.batch_size, collate_fn=whole, num_workers=self.workers)
+        return self._in_order(self.splits.val)
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """Return the test clips in order."""
-        return DataLoader(self.splits.test, self.batch_size, collate_fn=whole, num_workers=self.workers)
+        return self._in_order(self.splits.test)
+
+    def predict_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return the test clips in order; the batches have their targets, too."""
+        return self._in_order(self.splits.test)
+
+    def _in_order(self, clips: ClipSet) -> DataLoader[tuple[Tensor, Tensor]]:
+        return DataLoader(
+            clips,
+            batch_size=self.batch_size,  # by its name: Lightning may replace it
+            collate_fn=whole,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=self.on_gpu(),
+        )
+
+    def on_gpu(self) -> bool:
+        """Whether the Trainer that has these data trains on CUDA, to which copies from pinned memory are faster."""
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
 
 def check_disjoint(splits: Splits) -> None:

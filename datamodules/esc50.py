@@ -27,6 +27,7 @@ class ESC50(WaveformDataModule):
     Arguments as for `WaveformDataModule`; the root holds `meta/` and `audio/`.
     """
 
+    source = "esc50"
     folds = 5
     split = "official folds: test = k, validation = k + 1, training = the rest"
     clips_official = 2000
@@ -93,5 +94,6 @@ class ESC50(WaveformDataModule):
 class ESC10(ESC50):
     """ESC-10: the 400 clips, 10 classes of ESC-50's easy part; arguments as for ESC-50."""
 
+    source = "esc10"
     clips_official = 400
     only_esc10 = True

@@ -47,7 +47,7 @@ class Folder(WaveformDataModule):
     def __init__(
         self,
         root: str | Path | None = None,
-        cache: Path | None = None,
+        cache: str | Path | None = None,
         fold: int = 0,
         seed: int = 0,
         batch_size: int = 32,

@@ -21,6 +21,7 @@ class GTZANMusicSpeech(SegmentedRecordings):
     Arguments as for `SegmentedRecordings`; the root holds `music_speech/`, or `music_wav/` and `speech_wav/`.
     """
 
+    source = "gtzan-music-speech"
     split = "one seeded split by file, 18.75/6.25/75 % of each class"
     shares = (0.1875, 0.0625, 0.75)
     official = {"music": 64, "speech": 64}  # noqa: RUF012 - a ClassVar in the base

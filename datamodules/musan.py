@@ -31,6 +31,7 @@ class MUSAN(SegmentedRecordings):
     Arguments as for `SegmentedRecordings`; the root is `musan/` or the folder that holds it.
     """
 
+    source = "musan"
     split = "one seeded split by file, 65/10/25 % of each class; files of one source stay together"
     shares = (0.65, 0.10, 0.25)
     official = {"music": 660, "speech": 426, "noise": 930}  # noqa: RUF012 - a ClassVar in the base

@@ -45,6 +45,7 @@ class RAVDESS(WaveformDataModule):
     Arguments as for `WaveformDataModule`; the root holds `Actor_01` and so on.
     """
 
+    source = "ravdess"
     folds = 4
     split = "by actor: pairs of a man and a woman dealt to 4 folds (3 pairs: 3 folds); test = k, validation = k + 1"
     clips_official = ACTORS * CLIPS_PER_ACTOR

@@ -225,8 +225,8 @@ class _Synthetic(WaveformDataModule):
 
     def __init__(
         self,
-        root: Path | None = None,
-        cache: Path | None = None,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
         fold: int = 0,
         seed: int = 0,
         batch_size: int = 32,

@@ -42,6 +42,7 @@ class UrbanSound8K(WaveformDataModule):
     Arguments as for `WaveformDataModule`; the root holds `metadata/` and `audio/`.
     """
 
+    source = "urbansound8k"
     folds = 10
     split = (
         "official folds: test = k, validation = k + 1 (or the next that has audio), training = the rest, "

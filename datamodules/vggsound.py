@@ -33,6 +33,7 @@ class VGGSound(WaveformDataModule):
     Arguments as for `WaveformDataModule`; the root holds the list and the audio.
     """
 
+    source = "vggsound"
     split = "official: train = train less the 5 % of its videos that are validation, test = test"
     clips_official = 199_176
     default_clip_seconds = 10.0

@@ -11,14 +11,18 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from models.errors import ModelError as ModelError
+from models.recipe import Recipe
+from models.training.arguments import remembers
+from models.training.steps import TrainingSteps
 
-class ModelError(ValueError):
-    """A model or front-end cannot be built or run with these arguments; the message says what to change."""
+HALF = (torch.float16, torch.bfloat16)
 
 
 class Frontend(nn.Module, ABC):
@@ -27,10 +31,27 @@ class Frontend(nn.Module, ABC):
     Attributes:
         frame_rate: frames per second of the features.
         axis: unit or name of what the F feature channels stand for, as the axis of a plot shows it.
+        given_arguments: the arguments that it was built with.
     """
 
     axis: ClassVar[str] = "channel"
     frame_rate: float
+    given_arguments: dict[str, Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        remembers(cls)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert the module; what never learns stays in single precision in a model of half precision."""
+        if not self.fixed:
+            return super()._apply(fn, recurse)  # type: ignore[no-any-return, no-untyped-call]
+
+        def converted(tensor: Tensor) -> Tensor:
+            new = fn(tensor)
+            return tensor.to(new.device) if new.dtype in HALF else new
+
+        return super()._apply(converted, recurse)  # type: ignore[no-any-return, no-untyped-call]
 
     @abstractmethod
     def forward(self, waveform: Tensor) -> Tensor:
@@ -58,36 +79,156 @@ class FourierTransform(Protocol):
         """Return the multiply-adds of the transform of one clip of `samples` samples, computed as two convolutions."""
 
 
-class AudioModel(nn.Module, ABC):
-    """A classifier: `frontend: x → (B, F, T)`, then `classify: (B, F, T) → logits (B, C)`.
+class Data(Protocol):
+    """What a model needs to know of a dataset; every datamodule of this project has it after `setup`."""
+
+    @property
+    def clip_shape(self) -> tuple[int, ...]:
+        """Shape of one clip: `(S,)` or `(T, F)`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the C classes."""
+
+    @property
+    def task(self) -> Literal["single", "multi"]:
+        """Whether a clip has one label or several."""
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Sample rate in hertz; None for embeddings."""
+
+    def setup(self, stage: str) -> None:
+        """Read the dataset, once."""
+
+    def prior(self) -> Tensor:
+        """Return each class's share `(C,)` of the training clips."""
+
+
+class AudioModel(TrainingSteps, ABC):
+    """A classifier as a LightningModule: `frontend: x → (B, F, T)`, then `classify: (B, F, T) → logits (B, C)`.
+
+    `SwishNet.for_data(data)` builds one for a dataset, and `SwishNet.load_from_checkpoint(path)` one of a checkpoint.
 
     Args:
-        frontend: module that maps the batch's `x` to features `(B, F, T)`.
+        frontend: module that maps the batch's `x` to features `(B, F, T)`; or a front-end's description, which
+            checkpoints hold.
         features: F of one clip.
         frames: T of one clip.
         classes: C, the number of logits.
 
     Attributes:
         inputs: kinds of data that the model accepts, "waveform", "embedding" or both.
+        default_frontend: builds the front-end of `for_data` from a sample rate in hertz.
+        read_once: constructor arguments that name a file with weights, which a checkpoint replaces.
         clip_seconds: length of clip that published figures are for; `bench complexity` uses it by default.
         idle: names of modules that a published checkpoint contains and the model does not use.
+        given_arguments: the arguments that it was built with.
 
     A module inside the model that computes with kernels of its own, which are no operators of torch, sets
     `own_kernels = True`.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
+    default_frontend: ClassVar[Any] = None
+    read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
     clip_seconds: float = 10.0
     idle: ClassVar[frozenset[str]] = frozenset()
+    given_arguments: dict[str, Any]
 
-    def __init__(self, frontend: nn.Module, features: int, frames: int, classes: int) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        remembers(cls)
+
+    def __init__(self, frontend: nn.Module | Mapping[str, Any], features: int, frames: int, classes: int) -> None:
         super().__init__()
         if min(features, frames, classes) < 1:
             raise ModelError(f"features, frames and classes must be ≥ 1, got {features}, {frames}, {classes}")
-        self.frontend = frontend
+        self.frontend = built(frontend) if isinstance(frontend, Mapping) else frontend
         self.features = features
         self.frames = frames
         self.classes = classes
+        self.save_hyperparameters(self._constructor())
+
+    @classmethod
+    def for_data(
+        cls,
+        data: Data,
+        *,
+        frontend: nn.Module | Callable[[int], nn.Module] | None = None,
+        recipe: Recipe | None = None,
+        **arguments: Any,
+    ) -> Self:
+        """Return a model that is sized by a dataset, with weights drawn from torch's global generator.
+
+        Args:
+            data: a datamodule of this project; it is set up if it is not yet.
+            frontend: a front-end, or what builds one from the data's sample rate; None takes the model's own.
+            recipe: how the model is trained.
+            **arguments: constructor arguments of the model.
+
+        Raises:
+            ModelError: the model cannot be built for these data.
+        """
+        data.setup("fit")
+        if missing := [name for name in ("clip_shape", "classes", "task", "sample_rate") if not hasattr(data, name)]:
+            raise ModelError(
+                f"{type(data).__name__} has no {missing[0]!r} after setup: wrap it with "
+                f"datamodules.foreign.ForeignData, or build the model with its constructor"
+            )
+        if frontend is None:
+            frontend = cls._frontend_of(data)
+        front = frontend if isinstance(frontend, nn.Module) else frontend(data.sample_rate)  # type: ignore[arg-type]
+        model = cls.for_clips(front, data.clip_shape, len(data.classes), **arguments)
+        model.task, model.labels, model.sample_rate = data.task, tuple(data.classes), data.sample_rate
+        model.recipe = recipe or Recipe()
+        if model.recipe.prior_bias and model.recipe.init is None:
+            model.start_at_prior(data.prior())
+        return model
+
+    @classmethod
+    def for_clips(cls, frontend: nn.Module, clip_shape: Sequence[int], classes: int, **arguments: Any) -> Self:
+        """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features."""
+        with torch.no_grad():
+            _, features, frames = frontend(torch.zeros(1, *clip_shape)).shape
+        return cls(frontend, features, frames, classes, **arguments)
+
+    @classmethod
+    def _frontend_of(cls, data: Data) -> Callable[[int], nn.Module]:
+        """Return what builds the front-end for a dataset where none was named."""
+        if data.sample_rate is None:
+            from models.frontends.none import NoFrontend
+
+            if "embedding" not in cls.inputs:
+                raise ModelError(f"{cls.__name__} takes waveforms, and the data are embeddings: choose another model")
+            return NoFrontend
+        if cls.default_frontend is None:
+            raise ModelError(f"{cls.__name__} has no front-end of its own: give for_data a `frontend`")
+        own: Callable[[int], nn.Module] = cls.default_frontend
+        return own
+
+    def _constructor(self) -> dict[str, Any]:
+        """Return the arguments of the constructor as plain content; what a file cannot hold is left out."""
+        given = vars(self)["given_arguments"]
+        content = {name: value for name, value in given.items() if name not in self.read_once}
+        if description := described(self.frontend):
+            content["frontend"] = description
+        return content
+
+    def extract(self, x: Tensor) -> Tensor:
+        """Map the batch's `x` to features `(B, F, T)`.
+
+        A front-end that never learns computes in single precision, also within autocast and in a model of half
+        precision: a spectrum of 8 bits would be another one.
+        """
+        if not getattr(self.frontend, "fixed", False):
+            features: Tensor = self.frontend(x)
+        elif torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                features = self.frontend(x.float() if x.dtype in HALF else x)
+        else:
+            features = self.frontend(x.float() if x.dtype in HALF else x)
+        return features.to(x.dtype) if x.dtype in HALF else features
 
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
@@ -100,7 +241,7 @@ class AudioModel(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the batch's `x` to logits `(B, C)`."""
-        return self.classify(self.frontend(x))
+        return self.classify(self.extract(x))
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the frames `(B, I, N)` of features `(B, F, T)` that `step` takes one after another.
@@ -144,3 +285,34 @@ class AudioModel(nn.Module, ABC):
     def uncounted_macs(self) -> int:
         """Return the multiply-adds of one clip that no operator counter sees (LTC's element-wise sums), else 0."""
         return 0
+
+
+def described(frontend: nn.Module) -> dict[str, Any] | None:
+    """Return class and arguments of a front-end as plain content; None where a file cannot hold them."""
+    known = vars(frontend)
+    if "given_arguments" not in known or known["left_out_arguments"]:
+        return None
+    return {"class": _name(type(frontend)), "arguments": dict(known["given_arguments"])}
+
+
+def built(description: Mapping[str, Any]) -> nn.Module:
+    """Return the front-end of a description. Its class is one of this project's, or is imported already.
+
+    Raises:
+        ModelError: there is no such class; a name in a file never leads to an import.
+    """
+    import models.frontends.everything  # noqa: F401 - so that the project's own are imported
+
+    classes = list(Frontend.__subclasses__())
+    for kind in classes:
+        classes.extend(kind.__subclasses__())
+    for kind in classes:
+        if _name(kind) == description["class"]:
+            return kind(**description["arguments"])
+    raise ModelError(
+        f"the front-end {description['class']} is not imported: import its module before, or give `frontend`"
+    )
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"

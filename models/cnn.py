@@ -7,6 +7,7 @@ are raised to it, as digital silence would outweigh what is heard, and SpecAugme
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.logmel import LogMel
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -37,6 +39,8 @@ class CNN(AudioModel):
         dropout: share of the pooled values and of the hidden layer that is dropped in training.
         floor: least level of a feature, in the feature's own unit: dB.
     """
+
+    default_frontend = partial(LogMel, frames_per_second=50)
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
 

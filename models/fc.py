@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.logmel import PooledLogMel
 from models.layers.dropout import CheapDropout
 from models.layers.initialisation import Initialisation, initialise
 from models.layers.padding import Padding, check, real_frames
@@ -29,6 +30,8 @@ class FC(AudioModel):
         initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: whether padding is "masked" or an "unmasked" frame like the others.
     """
+
+    default_frontend = PooledLogMel
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
 

@@ -13,12 +13,15 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
+from models.frontends.logmel import LogMel
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
 
 class _Liquid(AudioModel):
     """An encoder, a recurrent layer on at most `steps` of its frames, and a linear map of its mean outputs."""
+
+    default_frontend = LogMel
 
     clip_seconds = 5.0
 

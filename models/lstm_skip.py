@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.logmel import PooledLogMel
 from models.layers.initialisation import Initialisation, initialise
 from models.layers.padding import Padding, check, real_frames
 
@@ -64,6 +65,8 @@ class LSTMSkip(AudioModel):
         initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: "masked", or "unmasked" to treat padding as ordinary frames.
     """
+
+    default_frontend = PooledLogMel
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.hub import download_url_to_file
 
 from models.base import AudioModel, ModelError
+from models.frontends.logmel import LogMel
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -78,6 +79,8 @@ class MobileNet(AudioModel):
         weights: "imagenet" starts the convolutions from Keras' file, fetched once; or the path of such a file, see
             `load_keras`; None initialises them at random.
     """
+
+    default_frontend = LogMel
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds = 2.0

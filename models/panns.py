@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, Frontend, ModelError
 from models.frontends.logmel import LogMel
+from models.frontends.waveform import Waveform
 from models.frontends.wavegram import WaveBlock
 
 
@@ -55,6 +56,8 @@ class PANN(AudioModel):
         scale: multiplier of all numbers of channels; 1 in the paper.
         weights: path of a published checkpoint to start from, see `load_official`.
     """
+
+    default_frontend: ClassVar[Any] = partial(LogMel, closing_frame=True)
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds = 10.0
@@ -393,6 +396,8 @@ class WavegramCNN(CNN14):
     loads and its parameters are as many.
     """
 
+    default_frontend = Waveform
+
     idle = frozenset({"bn0", "conv_block1"})
     published_bands: ClassVar[int] = 64
 
@@ -438,7 +443,7 @@ class WavegramLogmelCNN(WavegramCNN):
         weights: str | None = None,
     ) -> None:
         super().__init__(frontend, features, frames, classes, scale, weights)
-        rate = round(frontend.frame_rate)
+        rate = round(float(self.frontend.frame_rate))  # type: ignore[arg-type]
         self.logmel = LogMel(rate, self.published_bands, frames_per_second=rate / HOP, closing_frame=True)
         self.logmel.power.counted_by_formula = True  # type: ignore[assignment]
 

@@ -7,12 +7,14 @@ global maximum as pooling. The paper's 1,103 frames of 8 s have to become 1,024 
 128 frames a second, and features of another length are resampled linearly along time.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.logmel import LogMel
 
 STAGES = 5
 BLOCKS = 4
@@ -65,6 +67,8 @@ class RANN(AudioModel):
     Attributes:
         clip_seconds: published multiply-adds are for 8 s.
     """
+
+    default_frontend = partial(LogMel, bands=128, frames_per_second=128)
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds = 8.0

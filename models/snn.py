@@ -15,6 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.mfcc import MFCCDeltas
 
 
 class SNN(AudioModel):
@@ -28,6 +29,8 @@ class SNN(AudioModel):
         hidden: units of the hidden layers.
         dropout: rate of alpha dropout after each of them.
     """
+
+    default_frontend = MFCCDeltas
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds = 2.0

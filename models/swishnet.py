@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
+from models.frontends.mfcc import MFCC
 
 STRIDES = (3, 2, 2, 2, 2)
 """Strides of blocks 4 to 8."""
@@ -67,6 +68,8 @@ class SwishNet(AudioModel):
         dropout: share of the channels' values that is dropped after every block in training.
         read_out: "last" decides at the last frame, "mean" over the whole clip, see above; None is "last" for T < 250.
     """
+
+    default_frontend = MFCC
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     clip_seconds = 2.0

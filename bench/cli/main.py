@@ -1,18 +1,17 @@
 """The command line. Commands import what they need themselves, so that `bench list` answers at once."""
 
 import errno
-import importlib.util
 import signal
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from bench import catalog
+from bench import catalog, shadows
 from bench.cli import data, latency, listing, models, results, run
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
+from models.errors import ModelError
 
 app = App(
     no_args_is_help=True,
@@ -43,14 +42,13 @@ def _options(
 
 def main() -> None:
     """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
-    for line in foreign_packages():
-        say(err, f"warning: {line}")
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        shadows.check()
         app()
     except SuiteError as error:
         _stop(error, 2)
-    except BenchError as error:
+    except (BenchError, ModelError) as error:
         _stop(error, 1)
     except OSError as error:
         _stop("; ".join(filter(None, (str(error), _remedy(error)))), 1)
@@ -65,29 +63,6 @@ def _remedy(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return "choose a folder that can be written (--store, where the command has it)"
     return ""
-
-
-def foreign_packages() -> list[str]:
-    """Return a line for each of this project's packages that Python finds in another place than this file's project.
-
-    Other projects use these names: `frappe-bench` installs a package `bench`.
-    """
-    project = Path(__file__).resolve().parents[2]
-    lines = []
-    if catalog.load("bench:__dict__").get("DISTRIBUTION") != "audio-classification-bench":
-        lines.append(_FOREIGN.format(name="bench", place=project, here=project))
-    for name in ("models", "datamodules"):
-        found = importlib.util.find_spec(name)
-        place = Path(found.origin).resolve().parents[1] if found and found.origin else None
-        if place != project:
-            lines.append(_FOREIGN.format(name=name, place=place or "nowhere", here=project))
-    return lines
-
-
-_FOREIGN = (
-    "the package {name} in {place} is another project's; audio-classification-bench is in {here}. Install it in a "
-    "virtual environment of its own"
-)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

@@ -223,7 +223,7 @@ def dashboard(
     entity: Annotated[
         str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")
     ] = "",
-    project: Annotated[str, typer.Option(help="W&B project.")] = "audio-classification-bench",
+    project: Annotated[str, typer.Option(envvar="WANDB_PROJECT", help="W&B project.")] = "audio-classification-bench",
     offline: Annotated[bool, typer.Option("--offline", help="Write the definition and send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

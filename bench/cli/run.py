@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 app = App()
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
+Logger = StrEnum("Logger", ["wandb", "csv", "tensorboard"])
 
 
 @app.command()
@@ -53,8 +54,18 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    logger: Annotated[
+        list[Logger] | None,
+        typer.Option(help="Where trainings are logged while they run (repeatable).", show_default="wandb"),
+    ] = None,
     wandb: Annotated[
         Wandb | None, typer.Option(help="Mode of Weights & Biases.", show_default="WANDB_MODE, or else offline")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="W&B project.", show_default="WANDB_PROJECT, or else audio-classification-bench")
+    ] = None,
+    entity: Annotated[
+        str | None, typer.Option(help="W&B user or team.", show_default="WANDB_ENTITY, or else the account's")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that are done.")] = False,
     time_again: Annotated[
@@ -64,12 +75,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then draw its tables."""
-    from bench.leaderboard import pareto
-    from bench.leaderboard.board import summary
     from bench.runner.driver import Runner
     from bench.runner.executors import EXECUTORS
     from bench.runner.progress import Progress
-    from bench.tracking import Mirror, choose_mode
+    from bench.tracking import loggers
 
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
@@ -95,30 +104,28 @@ def run(
         if not _dry_run(grid, runs, settings, force, as_json):
             raise typer.Exit(1)
         return
+    chosen = loggers.choose([each.value for each in logger or ()], wandb.value if wandb else None, project, entity)
     console = err if as_json else out
-    mode, warning = choose_mode(wandb.value if wandb else None)
-    settings = replace(settings, hardest_clips=0 if mode == "disabled" else 8)
-    mirror = None if mode == "disabled" else Mirror(mode, grid.name, settings.store / "wandb")
+    settings = replace(settings, hardest_clips=0 if chosen.mode == "disabled" else 8)
     progress = Progress(console)
     for line in catalog.clashes():
         progress.note(f"warning: {line}")
-    if warning:
-        progress.note(warning)
+    if chosen.warning:
+        progress.note(chosen.warning)
+    trackers = chosen.open(grid.name, settings.store)
     runner = None
     try:
-        runner = Runner(grid, settings, progress, executor, mirror)
+        runner = Runner(grid, settings, progress, executor, trackers)
         outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
-        if mirror and (outcome.done or outcome.failed):
-            plots = [plot for board in outcome.boards for plot in pareto.plots(board)]
-            mirror.summary([table.columns_and_rows() for table in summary(outcome.boards)], plots)
+        if outcome.done or outcome.failed:
+            loggers.log_boards(trackers, outcome.boards)
     except SystemExit:  # a signal asks this process to end
         if runner:
             err.print(_how_to_go_on(runner.outcome, force or time_again), highlight=False)
         raise
     finally:
-        closing = mirror.close() if mirror else None
-    if closing:
-        outcome.warnings.append(closing)
+        closing = loggers.close(trackers)
+    outcome.warnings += closing
     _report(outcome, grid, settings, console)
     if as_json:
         print_json({

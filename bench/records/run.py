@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 from pydantic import with_config
@@ -75,7 +75,7 @@ class Run:
     @property
     def recipe_differences(self) -> Json:
         """The recipe's values that differ from the defaults."""
-        return {f.name: value for f in fields(Recipe) if (value := getattr(self.recipe, f.name)) != f.default}
+        return self.recipe.differences
 
     @property
     def members(self) -> tuple[str, ...]:

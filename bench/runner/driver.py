@@ -1,7 +1,7 @@
 """Execution of a suite: do the unfinished runs, record failures, redraw the tables. Never imports torch."""
 
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,11 +14,11 @@ from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
-from bench.runner.news import EpochEnded, RunEnded, TimingEnded, TimingStarted
+from bench.runner.news import EpochEnded, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
-from bench.tracking import Mirror
+from bench.tracking import Tracker, epoch_point, step_point
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Runner:
         settings: folders, device, threads and workers.
         progress: shows the progress.
         executor_name: of `bench.runner.executors`.
-        mirror: receives every finished record.
+        trackers: receive every training's points and every finished record.
 
     Raises:
         SuiteError: no executor has that name.
@@ -85,13 +85,14 @@ class Runner:
         settings: RunSettings,
         progress: Progress,
         executor_name: str = "processes",
-        mirror: Mirror | None = None,
+        trackers: Sequence[Tracker] = (),
     ) -> None:
         self.suite = suite
         self.settings = replace(settings, metrics=suite.metrics)
         self.progress = progress
         self.execute: Executor = executor(executor_name)
-        self.mirror = mirror
+        self.trackers = tuple(trackers)
+        self.live: set[str] = set()
         self.store = Store(settings.store)
         self.snapshot = Snapshot(self.store, suite.runs())
         self.outcome = Outcome()
@@ -152,6 +153,7 @@ class Runner:
             self.progress.stop()
             self.outcome.untimed = self.progress.timings - self.progress.timings_done
             self.snapshot.refresh()
+            self._send_untimed()
             self.outcome.boards = files.draw(self.snapshot, self.suite)
             self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
 
@@ -268,8 +270,14 @@ class Runner:
                 match event:
                     case Started(job) if job in left:
                         self.progress.show(job, "starting")
+                    case Reported(job, TrainingStarted()):
+                        self._log_start(left[job])
+                    case Reported(job, StepsDone() as news):
+                        self._log(job, step_point(news.epoch, news.values))
                     case Reported(job, EpochEnded() as news):
-                        self.progress.show(job, f"epoch {news.epoch}/{news.epochs}, validation {news.score:.3f}")
+                        self.progress.epoch(job, news.epoch, news.epochs, news.score)
+                        metric = PRIMARY[catalog.dataset(left[job].dataset).task]
+                        self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
                     case Reported(_, RunEnded(key, result)):
                         self._finish(left.pop(key), result)
                     case Failed(_, failure):
@@ -368,7 +376,7 @@ class Runner:
             ended += self._add_up(fusions)
         finally:
             graded = self.snapshot.graded()
-            for run in ended:  # not before, because the mirror must not work while a run is timed
+            for run in ended:  # not before, because the trackers must not work while a run is timed
                 if run.key in graded:
                     self._send(graded[run.key])
 
@@ -439,9 +447,25 @@ class Runner:
             for t in found
         )
 
+    def _log_start(self, run: Run) -> None:
+        self.live.add(run.key)
+        for tracker in self.trackers:
+            tracker.started(run)
+
+    def _log(self, key: str, point: Mapping[str, float]) -> None:
+        for tracker in self.trackers:
+            tracker.point(key, point)
+
     def _send(self, record: Record) -> None:
-        if self.mirror:
-            self.mirror.send(record, self.store.artifacts(record.key) if record.status == "ok" else None)
+        self.live.discard(record.key)
+        for tracker in self.trackers:
+            tracker.record(record, self.store.artifacts(record.key) if record.status == "ok" else None)
+
+    def _send_untimed(self) -> None:
+        """Send the records of finished runs that an interruption has kept from being timed."""
+        for key in self.outcome.done:
+            if key in self.live and (record := self.snapshot.finished(key)):
+                self._send(record)
 
 
 def _data(run: Run) -> tuple[str, str]:

@@ -1,9 +1,32 @@
 """Reports of jobs during their work, as plain data that can be sent between processes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.records import Failure, Record
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """The training of a run begins now."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class StepsDone:
+    """A training has done some steps of an epoch.
+
+    Attributes:
+        epoch: number of the running epoch, from 1.
+        epochs: number of epochs in all.
+        values: quantities of the training by name, as in `bench.tracking.live`.
+    """
+
+    epoch: int
+    epochs: int
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -14,11 +37,13 @@ class EpochEnded:
         epoch: number of epochs done.
         epochs: number of epochs in all.
         score: primary metric on validation.
+        values: further quantities of the epoch by name, as in `bench.tracking.live`.
     """
 
     epoch: int
     epochs: int
     score: float
+    values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,4 +79,4 @@ class TimingEnded:
     failure: Failure | None = None
 
 
-News = EpochEnded | RunEnded | TimingStarted | TimingEnded
+News = TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded

@@ -1,11 +1,11 @@
 """Progress of a suite, a download or a measurement: a bar on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -24,12 +24,21 @@ TIMING_SECONDS = 6.6
 """Time that the timing of one model on one backend takes, assumed until models have been timed here."""
 LONG_SECONDS = 60.0
 """Duration of a training that makes its start-up negligible."""
+EPOCH_SECONDS = 10.0
+"""Shortest time between two lines about epochs where there is no terminal, for each training that is running."""
 
 
 def rounded(value: float, digits: int, unit: str = "") -> str:
     """Return a number with so many decimals and its unit; "<0.01 ms" for a positive number that would become zero."""
     text = f"{value:.{digits}f}"
     return f"<{10.0**-digits:.{digits}f}{unit}" if value > 0 and float(text) == 0 else f"{text}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in seconds, minutes or hours: "90 s", "12 min", "3.5 h"."""
+    if seconds < 120:
+        return rounded(seconds, 0, " s")
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 class _Pace:
@@ -50,6 +59,41 @@ class _Pace:
         """Mean duration; None as long as it would say more about start-up than about what follows."""
         known = self.later or [seconds for seconds in self.first if seconds >= LONG_SECONDS]
         return sum(known) / len(known) if known else None
+
+
+class _Training:
+    """How far a training is: its epochs, and when they ended.
+
+    The first epoch takes longer than all later ones, so the estimate is made from the epochs after it.
+    """
+
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.first: tuple[int, float] | None = None
+        self.latest = (0, began)
+        self.epochs = 0
+
+    def end_epoch(self, epoch: int, epochs: int, now: float) -> None:
+        self.epochs = epochs
+        self.latest = (epoch, now)
+        self.first = self.first or self.latest
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the time until the last epoch ends; None before two epochs have ended."""
+        if self.first is None or self.latest[0] <= self.first[0]:
+            return None
+        each = (self.latest[1] - self.first[1]) / (self.latest[0] - self.first[0])
+        return max(0.0, each * (self.epochs - self.latest[0]) - (now - self.latest[1]))
+
+
+class _RunsBar(Bar):
+    """A bar below one line for each run that is under way; a line that is too long goes on in the next one."""
+
+    lines: tuple[str, ...] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from (Text(line, overflow="fold") for line in self.lines)
+        yield from super().get_renderables()
 
 
 class Progress:
@@ -73,11 +117,11 @@ class Progress:
         self.left = {"train": 0, "fuse": 0, "time": 0}
         self.workers = 1
         self.timing_seconds = TIMING_SECONDS
-        self._began: dict[str, float] = {}
+        self._began: dict[str, _Training] = {}
+        self._said: dict[str, float] = {}
         self._first: dict[str, set[str]] = {"train": set(), "time": set()}
         self._pace = {"train": _Pace(), "time": _Pace()}
-        self.bar = Bar(
-            TextColumn("{task.description}"),
+        self.bar = _RunsBar(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
@@ -117,12 +161,36 @@ class Progress:
     def show(self, key: str, news: str) -> None:
         """Show what is happening to a run now."""
         if key not in self._began:
-            self._began[key] = self.clock()
+            self._began[key] = _Training(self.clock())
             first = self._first[self._phase]
             if len(first) < (self.workers if self._phase == "train" else 1):
                 first.add(key)
         self.now[key] = news
         self._describe()
+
+    def epoch(self, key: str, epoch: int, epochs: int, score: float) -> None:
+        """Show that a training has finished an epoch.
+
+        Where there is no terminal, a line says so: the last epoch's always, the others' every `EPOCH_SECONDS` times
+        the number of trainings that are running.
+
+        Args:
+            key: of the run.
+            epoch: number of epochs done.
+            epochs: number of epochs in all.
+            score: primary metric on validation.
+        """
+        news = f"epoch {epoch}/{epochs}, validation {score:.3f}"
+        self.show(key, news)
+        now = self.clock()
+        training = self._began[key]
+        training.end_epoch(epoch, epochs, now)
+        words = self._words_left()
+        self.bar.update(self.task, left=words)
+        latest = self._said.get(key, training.began)
+        if not self.console.is_terminal and (epoch == epochs or now - latest >= EPOCH_SECONDS * len(self.now)):
+            self._said[key] = now
+            self.note(f"{key}: {news}{f'  ({words})' if words else ''}")
 
     def end_run(self, key: str, line: str, *, fusion: bool, timed: bool) -> None:
         """Count a run as done and print its line.
@@ -158,12 +226,14 @@ class Progress:
         """Return an estimate of the time left; None as long as it would be a guess.
 
         Trainings are estimated from trainings and timings from timings; fusions take no time worth counting. What is
-        being done now is counted only as far as it is not done.
+        being done now is counted only as far as it is not done. A training whose epochs are known is estimated from
+        them, and where no training has ended yet, so are the ones to come.
         """
         trainings = self._left("train", self._pace["train"].mean, min(self.workers, max(1, self.left["train"])))
+        known = any(training.seconds_left(self.clock()) is not None for training in self._began.values())
         timing = self._pace["time"].mean
         timings = self._left("time", self.timing_seconds if timing is None else timing, 1)
-        if trainings is None or timings is None or not (self.runs_done or self.timings_done):
+        if trainings is None or timings is None or not (self.runs_done or self.timings_done or known):
             return None
         return trainings + timings
 
@@ -171,11 +241,19 @@ class Progress:
         """Return the time that the things of one kind take which have not ended; None if that is not known."""
         if not self.left[kind]:
             return 0.0
-        if each is None:
-            return None
         now = self.clock()
-        running = self._began.values() if kind == self._phase else ()
-        return (each * self.left[kind] - sum(min(each, now - began) for began in running)) / at_once
+        running = list(self._began.values()) if kind == self._phase else []
+        left = [training.seconds_left(now) for training in running]
+        if each is None:
+            whole = [now - one.began + rest for one, rest in zip(running, left, strict=True) if rest is not None]
+            if not whole:
+                return None
+            each = sum(whole) / len(whole)
+        rest = sum(
+            max(0.0, each - (now - one.began)) if rest is None else rest
+            for one, rest in zip(running, left, strict=True)
+        )
+        return (each * (self.left[kind] - len(running)) + rest) / at_once
 
     @property
     def _phase(self) -> str:
@@ -184,15 +262,14 @@ class Progress:
     def _end(self, key: str, kind: str) -> None:
         self.now.pop(key, None)
         began = self._began.pop(key, None)
+        self._said.pop(key, None)
         if kind in self.left:
             self.left[kind] -= 1
         if began is not None and kind in self._pace:
-            self._pace[kind].add(self.clock() - began, first=key in self._first[kind])
+            self._pace[kind].add(self.clock() - began.began, first=key in self._first[kind])
 
     def _print(self, line: str) -> None:
-        left = self.seconds_left()
-        what = ", timing included" if self.runs_done < self.runs and self.timings else ""
-        words = f"about {rounded(left, 0, ' s')} left{what}" if left else ""
+        words = self._words_left()
         self.bar.update(
             self.task,
             completed=self.runs_done + self.timings_done,
@@ -203,9 +280,14 @@ class Progress:
         tail = f"  ({words})" if words and not self.console.is_terminal else ""
         self.console.print(f"{line}{tail}", markup=False, highlight=False, soft_wrap=True)
 
+    def _words_left(self) -> str:
+        """Say how much time is left; nothing if that is not known."""
+        left = self.seconds_left()
+        what = ", timing included" if self.runs_done < self.runs and self.timings else ""
+        return f"about {duration(left)} left{what}" if left else ""
+
     def _describe(self) -> None:
-        words = [f"{key} {news}" for key, news in sorted(self.now.items())]
-        self.bar.update(self.task, description=escape("  ".join(words)))
+        self.bar.lines = tuple(f"{key} {news}" for key, news in sorted(self.now.items()))
 
 
 class Steps:

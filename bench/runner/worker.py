@@ -20,7 +20,7 @@ from bench.evaluation.metrics.added import with_added
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
-from bench.runner.news import EpochEnded, News, RunEnded
+from bench.runner.news import EpochEnded, News, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
@@ -57,7 +57,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         run: the run.
         settings: folders, device and threads.
         force: do the run even if it is finished.
-        report: receives `EpochEnded` and `RunEnded`.
+        report: receives `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
 
     Returns:
         The result, as in `RunEnded`.
@@ -123,8 +123,9 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
         build.start_from(model, run, store)
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
+    report(TrainingStarted(run.key))
     trained = fit.train(
-        model, data, run.recipe, folder, device, lambda *news: report(EpochEnded(*news)), teacher_logits,
+        model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
         settings.data_dir,
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
@@ -135,6 +136,12 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
+
+
+def _report_training(report: Report, epoch: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:
+    """Report what a training says: with a score at the end of every epoch, without one within an epoch."""
+    numbers = {name: float(value) for name, value in values.items()}
+    report(StepsDone(epoch, epochs, numbers) if score is None else EpochEnded(epoch, epochs, score, numbers))
 
 
 def _teacher_logits(run: Run, store: Store, data: AudioDataModule, device: str) -> Tensor:

@@ -7,19 +7,13 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from bench.records import Json, Record
-from bench.records.redaction import clean, redacted
-from bench.tracking import charts, limits, media
-from bench.tracking.charts import CHARTS, Chart
-from bench.tracking.limits import fitted
-from bench.tracking.mirror import TAKEN, Mode, Table
+from bench.records.redaction import redacted
+from bench.tracking.mirror import LOGGED, LOST, TAKEN
+from bench.tracking.wandb_runs import WandbRuns
 
 ORPHAN_SECONDS = 3.0
 """Time that the child may run after its parent has died."""
@@ -30,26 +24,64 @@ def main() -> int:
     messages: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
     clock = Clock()
     threading.Thread(target=receive, args=(sys.stdin, messages, clock), daemon=True).start()
+    _allow_many_files()
     code = 0
-    begin: Json = {}
+    runs: WandbRuns | None = None
     while (message := messages.get()) is not None:
         try:
             if "start" in message:
-                begin = _settings(**message["start"])
-                clock.counts = begin["mode"] == "offline"
-            elif "record" in message:
-                record = Record.from_json(message["record"], message["key"])
-                _mirror_record(begin, clock, record, Path(message["artifacts"]) if message["artifacts"] else None)
-            elif "tables" in message:
-                _mirror_tables(begin, clock, message["tables"], message["scatters"])
+                clock.counts = message["start"]["mode"] == "offline"
+                runs = WandbRuns(clock.tick, **message["start"])
+            elif runs is not None:
+                _pass_on(message, runs)
             clock.tick()
         except Exception as error:  # the mirror lacks this record, but the next one may succeed
-            print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
+            _complain(error)
             code = 1
+            if "point" in message:
+                _tell(LOST)
+    try:
+        if runs is not None:
+            runs.close()
+    except Exception as error:
+        _complain(error)
+        code = 1
     if "wandb" in sys.modules:
         # Offline, `finish` returns before the file is complete; this waits for the service.
         sys.modules["wandb"].teardown()
     return code
+
+
+def _pass_on(message: Json, runs: WandbRuns) -> None:
+    if "started" in message:
+        runs.start(message["started"], message["run"])
+    elif "point" in message:
+        runs.point(message["point"], message["values"])
+        _tell(LOGGED)
+    elif "record" in message:
+        record = Record.from_json(message["record"], message["key"])
+        runs.record(record, Path(message["artifacts"]) if message["artifacts"] else None)
+    elif "tables" in message:
+        runs.tables(message["tables"], message["scatters"])
+
+
+def _complain(error: Exception) -> None:
+    print(redacted(f"{type(error).__name__}: {error}"), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _tell(line: str) -> None:
+    """Write a line to the parent."""
+    with contextlib.suppress(OSError):  # the parent is dead
+        print(line, flush=True)  # noqa: T201
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files to what the system allows: every open W&B run has a file of messages."""
+    with contextlib.suppress(ImportError, OSError, ValueError):  # Windows has no such limit
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Clock:
@@ -63,8 +95,7 @@ class Clock:
         """Record that W&B has accepted something now, and report it to the parent."""
         if self.counts:
             self.latest = time.monotonic()
-            with contextlib.suppress(OSError):  # the parent is dead
-                print(TAKEN, flush=True)  # noqa: T201
+            _tell(TAKEN)
 
 
 def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", clock: Clock) -> None:
@@ -88,143 +119,6 @@ def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", cl
         if time.monotonic() > max(end, clock.latest) + seconds:
             os._exit(1)
         time.sleep(0.1)
-
-
-def summary(record: Record) -> Json:
-    """Return the final numbers of a record by name, without those that have no value."""
-    values: Json = {f"test/{name}": value for name, value in record.scores.items()}
-    values |= {f"seconds/{name}": value for name, value in record.seconds.items()}
-    values |= {"status": record.status, "best_epoch": record.best_epoch, "conflict": record.conflict}
-    if record.complexity:
-        values |= {f"complexity/{name}": value for name, value in asdict(record.complexity).items()}
-    for speed in record.latencies:
-        backend = "" if speed.backend == "eager" else f"-{speed.backend}"
-        values[f"latency/{speed.device_type}-{speed.threads}-{speed.scope}{backend}/p50_ms"] = speed.p50_ms
-    if record.error:
-        values |= {"error/kind": record.error.kind, "error/message": record.error.message}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _settings(mode: Mode, suite: str, folder: str, project: str) -> Json:
-    """Return the arguments of `wandb.init`: W&B keeps nothing about machine, code, console or command line."""
-    import wandb
-
-    settings = wandb.Settings(
-        silent=True,
-        console="off",
-        save_code=False,
-        disable_code=True,
-        disable_git=True,
-        host="",
-        program="",
-        x_disable_meta=True,
-        x_disable_stats=True,
-        x_disable_machine_info=True,
-        x_save_requirements=False,
-        init_timeout=10,
-        finish_timeout=10,
-    )
-    resume = {"resume": "allow"} if mode == "online" else {}  # offline it would make a second run
-    return {
-        "project": project,
-        "group": fitted(suite, limits.NAME),
-        "dir": folder,
-        "mode": mode,
-        "settings": settings,
-        **resume,
-    }
-
-
-def _mirror_record(begin: Json, clock: Clock, record: Record, artifacts: Path | None) -> None:
-    """Write one record as a W&B run."""
-    run = record.run
-    tags = [fitted(tag, limits.TAG) for tag in (run.dataset, run.model, run.frontend) if tag]
-    config = clean({name: value for name, value in asdict(run).items() if name != "sources" or value})
-    identity = fitted(record.key, limits.RUN_ID, limits.RESERVED)
-    with _wandb_run(begin, identity, record.key, run.model, tags, config, failed=record.status == "failed") as mirrored:
-        mirrored.define_metric("epoch")
-        mirrored.define_metric("*", step_metric="epoch")
-        for epoch in range(max(map(len, record.curves.values()), default=0)):
-            values = {name: curve[epoch] for name, curve in record.curves.items() if epoch < len(curve)}
-            mirrored.log({"epoch": epoch, **values})
-        mirrored.summary.update(clean(summary(record)))
-        clock.tick()
-        if record.status == "ok":
-            drawn = {}
-            for name, chart in _drawn(record, artifacts):
-                drawn[name] = chart
-                clock.tick()
-            mirrored.log(drawn)
-            clock.tick()
-        if artifacts and (artifacts / "worst.npz").exists():
-            mirrored.log(media.hardest_clips(artifacts / "worst.npz"))
-            clock.tick()
-        media.link(mirrored, record, artifacts, begin["mode"])
-        clock.tick()
-
-
-def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
-    """Yield the charts of a record and of its logits, by name."""
-    if record.confusion is not None:
-        yield "confusion", _chart(CHARTS["confusion"], charts.confusion_rows(record))
-    if record.per_class:
-        yield "per-class", _table(*charts.per_class(record))
-        yield "average-precision", _chart(CHARTS["average-precision"], charts.average_precision_rows(record))
-    if artifacts is None or not (artifacts / "logits.npz").exists():
-        return
-    with np.load(artifacts / "logits.npz", allow_pickle=False) as arrays:
-        logits, targets = arrays["logits"], arrays["targets"]
-    for name, rows in (
-        ("precision-recall", charts.precision_recall_rows(logits, targets, record.classes)),
-        ("roc", charts.roc_rows(logits, targets, record.classes)),
-        ("calibration", charts.calibration_rows(logits, targets)),
-    ):
-        yield name, _chart(CHARTS[name], list(rows))
-
-
-def _mirror_tables(
-    begin: Json, clock: Clock, tables: Sequence[Table], scatters: Sequence[tuple[str, Json, Sequence[Sequence[Any]]]]
-) -> None:
-    """Write the leaderboards, and the scatters of their scores against their costs, as one W&B run of the suite."""
-    suite = begin["group"]
-    with _wandb_run(begin, limits.summary_id(suite), f"{suite}-summary", "summary", [], {}, failed=False) as mirrored:
-        for board, columns, rows in tables:
-            dataset = limits.dataset_of(suite, board)
-            mirrored.log({f"leaderboard/{dataset}": _table(columns, rows)})
-            clock.tick()
-        for name, chart, rows in scatters:
-            mirrored.log({name: _chart(Chart(**chart), rows)})
-            clock.tick()
-
-
-@contextlib.contextmanager
-def _wandb_run(
-    begin: Json, identity: str, name: str, job: str, tags: list[str], config: Json, *, failed: bool
-) -> Iterator[Any]:
-    """Open a W&B run, and finish it."""
-    import wandb
-
-    name, job = fitted(name, limits.NAME), fitted(job, limits.NAME)
-    run = wandb.init(**begin, id=identity, name=name, job_type=job, tags=tags, config=config)
-    try:
-        yield run
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish(exit_code=int(failed))
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    import wandb
-
-    return wandb.Table(columns=[*columns], data=[[*row] for row in rows], allow_mixed_types=True)
-
-
-def _chart(chart: Chart, rows: Sequence[Sequence[Any]]) -> Any:
-    """Return a chart of W&B over a table."""
-    import wandb
-
-    return wandb.plot_table(chart.spec, _table(chart.columns, rows), chart.fields, chart.words)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from bench.records import Json, write_whole
 from bench.records.redaction import redacted
 from bench.tracking.charts import CHARTS, Chart, pareto_chart, pareto_name
 from bench.tracking.limits import NAME, dataset_of, fitted
+from bench.tracking.live import WITHIN_EPOCHS
 from bench.tracking.mirror import PROJECT
 
 SECONDS = 20
@@ -141,6 +142,8 @@ def _curves(wr: Any, boards: Sequence[Leaderboard]) -> Iterator[Any]:
     names = ["train_loss", "val_loss", *dict.fromkeys(f"val_{board.primary}" for board in boards)]
     for name in names:
         yield wr.LinePlot(title=name, x="epoch", y=[name], groupby_aggfunc="mean", groupby_rangefunc="minmax")
+    for name in WITHIN_EPOCHS:
+        yield wr.LinePlot(title=name, x="step", y=[name], groupby_aggfunc="mean", groupby_rangefunc="minmax")
 
 
 def _tested(wr: Any) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 The child process (`bench.tracking.child`) receives JSON lines. If W&B hangs, dies or finds no server, it can neither
 stop nor slow down a suite: sending puts a line into a queue, and closing waits for a limited time and then kills the
-child. The child does not see the parent's arguments, and sees no secrets unless it uploads.
+child. At most `POINTS` live points wait for W&B; further ones are dropped and counted. The child does not see the
+parent's arguments, and sees no secrets unless it uploads.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -26,20 +27,23 @@ from typing import IO, Any, Literal, Self, cast
 
 from bench.errors import RecordError
 from bench.leaderboard.pareto import Plot
-from bench.records import Json, Record
+from bench.records import Json, Record, Run
 from bench.records.redaction import clean
 from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows
 from bench.tracking.limits import NAME, fitted
+from bench.tracking.live import finite
+from bench.tracking.tracker import Table
 
 Mode = Literal["offline", "online", "disabled"]
-Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
-"""A leaderboard: name of the dataset, names of the columns, rows."""
-
 PROJECT = "audio-classification-bench"
 PROBE_SECONDS = 5.0
 TAKEN = "taken"
 """Line that the child writes to standard output each time that W&B has accepted something. The child writes it only
 offline, because online an outage would look like slow progress."""
+LOGGED, LOST = "logged", "lost"
+"""Lines that the child writes for every live point: W&B has accepted it, or has not."""
+POINTS = 1000
+"""Largest number of live points that wait for W&B. They come every two seconds from each training at most."""
 
 _MODES: dict[str, Mode] = {
     "offline": "offline",
@@ -88,12 +92,15 @@ class Mirror:
         suite: name of the suite; it groups the W&B runs.
         folder: folder of the files `<folder>/wandb/offline-run-*` and of the child's log, `<folder>/mirror.log`.
         project: W&B project.
+        entity: W&B user or team; None for the account's default.
     """
 
-    def __init__(self, mode: Mode, suite: str, folder: Path, project: str = PROJECT) -> None:
+    def __init__(self, mode: Mode, suite: str, folder: Path, project: str = PROJECT, entity: str | None = None) -> None:
         self._suite = fitted(suite, NAME)
         self._child: subprocess.Popen[bytes] | None = None
         self._lost = 0
+        self._points = self._points_dropped = 0  # of the thread that trains
+        self._points_logged = self._points_lost = 0  # of the thread that reads the child's lines
         if mode == "disabled":
             return
         self._log = folder.resolve() / "mirror.log"
@@ -112,11 +119,34 @@ class Mirror:
         self._latest = time.monotonic()
         # If the child hangs, its pipe stays full: only this thread waits, and it does not keep the process alive.
         threading.Thread(target=self._feed, args=(self._child,), name="mirror", daemon=True).start()
-        threading.Thread(target=self._read_progress, args=(self._child,), name="mirror-progress", daemon=True).start()
-        self._put(start={"mode": mode, "suite": suite, "folder": str(folder.resolve()), "project": project})
+        self._reader = threading.Thread(
+            target=self._read_progress, args=(self._child,), name="mirror-progress", daemon=True
+        )
+        self._reader.start()
+        folder = folder.resolve()
+        self._put(start={"mode": mode, "suite": suite, "folder": str(folder), "project": project, "entity": entity})
 
-    def send(self, record: Record, artifacts: Path | None = None) -> None:
-        """Mirror a finished record as one W&B run, whose id is the record's key.
+    def started(self, run: Run) -> None:
+        """Open the W&B run of a training that starts now; its id is the run's key."""
+        self._put(started=run.key, run=asdict(run))
+
+    def point(self, key: str, values: Mapping[str, float]) -> None:
+        """Log a live point of a training, or drop it if `POINTS` points wait for W&B.
+
+        Args:
+            key: of the run, whose training has started.
+            values: numbers by name, with the `epoch`; NaN and infinity are left out.
+        """
+        if self._points - self._points_logged - self._points_lost >= POINTS:
+            self._points_dropped += 1
+            return
+        self._points += 1
+        self._put(point=key, values=finite(values))
+
+    def record(self, record: Record, artifacts: Path | None = None) -> None:
+        """Mirror a finished record in the W&B run whose id is the record's key, and finish that run.
+
+        A run without live points gets the record's learning curves; other runs get what is missing of them.
 
         Args:
             record: "ok" or "failed"; it is already on disk.
@@ -152,6 +182,7 @@ class Mirror:
         self._messages.put({"close": timeout_seconds})
         self._messages.put(None)
         self._latest = time.monotonic()
+        trouble = ""
         while True:
             try:
                 code = child.wait(max(0.0, self._latest + timeout_seconds - time.monotonic()))
@@ -160,11 +191,14 @@ class Mirror:
                 if time.monotonic() < self._latest + timeout_seconds:
                     continue
                 child.kill()  # W&B's own service ends with it
-                child.wait()
-                return f"W&B did not finish within {timeout_seconds:g} s and was stopped; the records are complete"
-        if code or self._lost:
-            return f"W&B did not mirror everything (see {self._log}); the records are complete"
-        return None
+                code = child.wait()
+                trouble = f"W&B did not finish within {timeout_seconds:g} s and was stopped"
+        self._reader.join(1.0)
+        lost = self._points + self._points_dropped - self._points_logged
+        if not trouble and (code or self._lost or lost):
+            trouble = f"W&B did not mirror everything (see {self._log})"
+        points = f"; {lost} of {self._points + self._points_dropped} live points are lost" if lost else ""
+        return f"{trouble}{points}; the records are complete" if trouble else None
 
     def __enter__(self) -> Self:
         return self
@@ -190,8 +224,11 @@ class Mirror:
     def _read_progress(self, child: subprocess.Popen[bytes]) -> None:
         with cast(IO[bytes], child.stdout) as pipe:
             for line in pipe:
-                if line.decode(errors="replace").strip() == TAKEN:
+                said = line.decode(errors="replace").strip()
+                if said == TAKEN:
                     self._latest = time.monotonic()
+                self._points_logged += said == LOGGED
+                self._points_lost += said == LOST
 
 
 def _plain(value: Any) -> str:

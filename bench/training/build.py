@@ -2,22 +2,46 @@
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import nn
+from lightning.pytorch import LightningDataModule
+from torch import Tensor, nn
 
 from bench import catalog
 from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
-from bench.records import Json, Run, Store
+from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
-from models.base import AudioModel, ModelError
+from datamodules.foreign import ForeignData
+from models.base import AudioModel, Frontend, ModelError
+from models.foreign import ForeignModel, accepted
 
-_GIVEN = {"self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size"}
+_GIVEN = {
+    "self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size",
+    "download",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a model needs to know of data that are not there."""
+
+    clip_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    task: Literal["single", "multi"]
+    sample_rate: int | None
+
+    def setup(self, stage: str) -> None:
+        """Do nothing."""
+
+    def prior(self) -> Tensor:
+        """Return equal shares."""
+        return torch.full((len(self.classes),), 1 / len(self.classes))
 
 
 def check(run: Run) -> None:
@@ -52,11 +76,13 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
         DatasetMissing: the dataset is not under `data_dir`.
     """
     entry = catalog.dataset(run.dataset)
-    target: type[AudioDataModule] = catalog.load(entry.target)
+    target = catalog.load(entry.target)
     given: Json = {"cache": cache, "fold": run.fold, "seed": run.seed, "batch_size": run.recipe.batch_size}
+    if not issubclass(target, AudioDataModule):
+        return _foreign(target, run, given, loaders)
     if entry.folder is not None:
         given["root"] = data_dir / entry.folder
-    built = target(**given, **run.data)
+    built: AudioDataModule = target(**given, **run.data)
     built.workers = loaders
     if entry.folder is not None:
         try:
@@ -66,9 +92,39 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     return built
 
 
+def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: int) -> AudioDataModule:
+    """Return a LightningDataModule of somebody else, wrapped; it receives what its constructor has by name."""
+    if run.fold and "fold" not in inspect.signature(target).parameters:
+        raise SuiteError(f"{run.dataset} has no argument 'fold', so it has one fold: ask for fold 0")
+    wrapped = ForeignData(
+        target(**{**accepted(target, given), **run.data}),
+        given["cache"], seed=run.seed, batch_size=run.recipe.batch_size,
+    )  # fmt: skip
+    wrapped.workers = loaders
+    wrapped.prepare_data()
+    return wrapped
+
+
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
-    return sized(run.model, run.frontend, run.arguments, data.clip_shape, data.sample_rate, len(data.classes))
+    known, entry = catalog.model(run.model), catalog.frontend(run.frontend)
+    kind = catalog.load(known.target)
+    frontend = _frontend(entry, data.sample_rate)
+    arguments = {**known.arguments, **run.arguments}
+    if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
+        return ForeignModel.of(kind, data, frontend, run.recipe, arguments)
+    built: AudioModel = kind.for_data(data, frontend=frontend, recipe=run.recipe, **arguments)
+    return built
+
+
+def _frontend(entry: catalog.Frontend, sample_rate: int | None) -> nn.Module:
+    """Return a front-end; one of another package receives the sample rate if its constructor has it by name."""
+    kind = catalog.load(entry.target)
+    if isinstance(kind, type) and issubclass(kind, Frontend):
+        own: nn.Module = kind(sample_rate, **entry.arguments)
+        return own
+    built: nn.Module = kind(**accepted(kind, {"sample_rate": sample_rate}), **entry.arguments)
+    return built
 
 
 def sized(
@@ -76,10 +132,12 @@ def sized(
 ) -> AudioModel:
     """Return a model for clips of `clip_shape`, `(S,)` at `sample_rate` hertz or `(T, F)`."""
     known, entry = catalog.model(name), catalog.frontend(frontend)
-    front: nn.Module = catalog.load(entry.target)(sample_rate, **entry.arguments)
-    with torch.no_grad():
-        _, features, frames = front(torch.zeros(1, *clip_shape)).shape
-    built: AudioModel = catalog.load(known.target)(front, features, frames, classes, **{**known.arguments, **arguments})
+    kind = catalog.load(known.target)
+    front = _frontend(entry, sample_rate)
+    if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
+        sizes = Sizes(tuple(clip_shape), tuple(map(str, range(classes))), "single", sample_rate)
+        return ForeignModel.of(kind, sizes, front, Recipe(prior_bias=False), {**known.arguments, **arguments})
+    built: AudioModel = kind.for_clips(front, clip_shape, classes, **{**known.arguments, **arguments})
     return built
 
 
@@ -110,7 +168,8 @@ def untrained(
         raise SuiteError(f"{name} combines trained models: its size is their sum, and `bench run` records it")
     known = catalog.model(name)
     if embedding is None:
-        length = seconds or catalog.load(known.target).clip_seconds
+        own: float = getattr(catalog.load(known.target), "clip_seconds", AudioModel.clip_seconds)
+        length = seconds or own
         shape: tuple[int, ...] = (round(length * sample_rate),)
     elif not known.embeddings:
         raise SuiteError(f"{name} takes only waveforms: leave --embedding out")

@@ -139,7 +139,7 @@ def _describe(frontend: nn.Module, update: Callable[[bytes], object]) -> None:
         update(f"\0source {source} {len(text)} {text}".encode())
 
 
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_OF_EVERY_MODULE = frozenset(vars(nn.Module())) | {"given_arguments", "left_out_arguments"}
 
 
 def _value(value: Any, update: Callable[[bytes], object]) -> None:

@@ -36,6 +36,7 @@ from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
+from datamodules.clips.draws import place_among_ranks
 from datamodules.tables.csv_table import safe
 
 BUFFER = 1000
@@ -174,10 +175,11 @@ class ShardClips(ClipSet):
         weights: Tensor | None = None,
         extra: Tensor | None = None,
     ) -> "StreamLoader":
-        """Return a loader that reads the shards from front to back; arguments as in `ClipSet`."""
-        rank, ranks = 0, 1
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rank, ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        """Return a loader that reads the shards from front to back; arguments as in `ClipSet`.
+
+        In distributed training it is the loader of this rank, whose clips no other rank has.
+        """
+        rank, ranks = place_among_ranks()
         return StreamLoader(Stream(self, batch_size, seed, weights, extra, rank, ranks), workers)
 
 

@@ -25,6 +25,7 @@ class WaveformDataModule(AudioDataModule):
         batch_size: as in `AudioDataModule`.
         sample_rate: to resample to, in hertz; None is `default_sample_rate`.
         clip_seconds: clips are padded with zeros or cropped at the end to this length; None is `default_clip_seconds`.
+        download: as in `AudioDataModule`.
 
     Attributes:
         default_sample_rate: in hertz.
@@ -48,16 +49,17 @@ class WaveformDataModule(AudioDataModule):
 
     def __init__(
         self,
-        root: Path | None = None,
-        cache: Path | None = None,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
         fold: int = 0,
         seed: int = 0,
         batch_size: int = 32,
         *,
         sample_rate: int | None = None,
         clip_seconds: float | None = None,
+        download: bool = False,
     ) -> None:
-        super().__init__(root, cache, fold, seed, batch_size)
+        super().__init__(root, cache, fold, seed, batch_size, download=download)
         self.sample_rate = self.default_sample_rate if sample_rate is None else sample_rate
         self.clip_seconds = self.default_clip_seconds if clip_seconds is None else clip_seconds
 

@@ -146,9 +146,9 @@ class FilterbankPower(nn.Module, ABC):
         pieces = -(-frames // max(1, PIECE // self.n_fft * torch.get_num_threads()))
         piece = -(-frames // pieces)  # all of one size, except the last one
         before = (self.n_fft - len(self.window)) // 2
-        if self.filters not in _EXPANDED:
-            _EXPANDED[self.filters] = self._expanded()
-        weights: list[Tensor] = _EXPANDED[self.filters]
+        weights: list[Tensor] | None = _EXPANDED.get(self.filters)  # type: ignore[no-untyped-call]
+        if weights is None or weights[0].dtype != self.filters.dtype:  # a conversion changes the tensor in place
+            weights = _EXPANDED[self.filters] = self._expanded()
         filled, padded = _scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
         framed = filled[before:].unfold(0, len(self.window), self.hop)[:frames]
         windowed = padded[:, before : before + len(self.window)]
@@ -210,7 +210,7 @@ def _scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
     buffer: Tensor | None = getattr(_SCRATCH, "buffer", None)
     if buffer is None or len(buffer) < sum(sizes):
         with torch.inference_mode(False):  # else it could not be written to outside of that mode
-            buffer = torch.empty(sum(sizes))
+            buffer = torch.empty(sum(sizes), dtype=torch.float32)  # whatever the default is
         if len(buffer) <= KEPT:
             _SCRATCH.buffer = buffer
     parts = torch.split(buffer[: sum(sizes)], sizes)
@@ -221,6 +221,7 @@ def _in_bulk(waveform: Tensor) -> bool:
     """Whether buffers that are written over are out of the question, or of no use."""
     return (
         waveform.device.type != "cpu"
+        or waveform.dtype != torch.float32
         or (torch.is_grad_enabled() and waveform.requires_grad)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]

@@ -5,7 +5,7 @@ import logging
 import re
 import subprocess
 import sys
-from importlib import metadata
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas
 import pytest
 import torch
 from fakes import esc50
+from fakes.paths import PROJECT
 
 import bench
 import bench.leaderboard.board
@@ -92,8 +93,10 @@ def test_loading_a_suite_and_results_needs_no_torch(results: tuple[Path, bench.R
 def test_all_ways_in_are_the_same_program() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "-V"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"bench {bench.__version__}\n")
-    scripts = {script.name: script.value for script in metadata.entry_points(group="console_scripts")}
-    assert scripts["bench"] == "bench.cli:main"
+    done = subprocess.run([sys.executable, "-m", "audio_bench", "-V"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"bench {bench.__version__}\n")
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert scripts == {"bench": "audio_bench:main", "audio-bench": "audio_bench:main"}
 
 
 def test_the_logger_is_silent_until_a_program_asks() -> None:

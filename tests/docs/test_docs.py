@@ -192,7 +192,7 @@ def parse(line: str, where: str, files: set[str]) -> None:
 
 def parse_bench(arguments: list[str], said: str, files: set[str]) -> None:
     """Let the command line parse arguments, and find the suite and the record that they name."""
-    command = typer.main.get_command(importlib.import_module(ENTRY_POINT.partition(":")[0]).app)
+    command = typer.main.get_command(importlib.import_module("bench.cli").app)
     rest = list(arguments)
     while hasattr(command, "commands"):
         assert rest, f"{said}: a command is missing"

@@ -36,6 +36,7 @@ class WandbRun:
     group: str = ""
     job_type: str = ""
     project: str = ""
+    entity: str = ""
     host: str = ""
     tags: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +74,7 @@ def read_run(path: Path) -> WandbRun:
                 said.run_group,
                 said.job_type,
             )
-            run.project, run.host, run.tags = said.project, said.host, tuple(said.tags)
+            run.project, run.entity, run.host, run.tags = said.project, said.entity, said.host, tuple(said.tags)
             run.config |= _items(said.config.update)
         elif kind == "config":
             run.config |= _items(record.config.update)

@@ -25,5 +25,5 @@ class ChannelsLast(Backend):
             raise ProfileError(
                 f"{type(model).__name__} has no 2-D convolution, so channels-last is the same as eager: use eager"
             )
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
         return model.classify

@@ -1,14 +1,10 @@
 """How the command line parses its options."""
 
-import subprocess
-import sys
-
 import pytest
 import typer.main
 
 from bench import __version__
 from bench.cli import app, main
-from bench.cli.main import foreign_packages
 
 
 def commands(command, path=()):
@@ -96,26 +92,6 @@ def test_help_shows_a_default_that_is_described_in_words(bench, command, words, 
     code, output, _ = bench(command, "--help")
     assert code == 0
     assert words in " ".join(output.replace("│", " ").split())
-
-
-def test_nothing_is_said_of_packages_that_are_this_projects():
-    assert foreign_packages() == []
-
-
-@pytest.mark.process
-def test_packages_of_other_projects_are_named(tmp_path):
-    for name in ("models", "datamodules"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import bench; bench.DISTRIBUTION = 'frappe-bench'\n"
-    code += "from bench.cli import main; sys.argv = ['bench', '-V']; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, f"bench {__version__}\n")
-    lines = done.stderr.splitlines()
-    assert [line.split(" in ")[0] for line in lines] == [
-        f"warning: the package {name}" for name in ("bench", "models", "datamodules")
-    ]
-    assert all(f"models in {tmp_path} is another project's" in line for line in lines if "package models" in line)
 
 
 @pytest.mark.parametrize(

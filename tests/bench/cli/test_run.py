@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes import esc50
+from fakes.wandb_file import read_runs
 
 from bench.cli import main
 
@@ -87,6 +88,43 @@ def test_a_dry_run_misses_clips_of_ones_own(bench: Bench, tmp_path: Path) -> Non
     assert code == 1
     assert output.startswith("missing ")
     assert str(tmp_path / "mine") in error
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--logger", "mlflow"), "'mlflow' is not one of"),
+        (("--logger", "wandb", "--wandb", "disabled"), "leave one of them out"),
+        (("--logger", "csv", "--entity", "team"), "entity = 'team' is W&B's, which is off"),
+        (("--project", "a/b"), "W&B allows no project 'a/b'"),
+    ],
+)
+def test_loggers_that_contradict_each_other_start_nothing(
+    bench: Bench, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    code, _, error = bench("run", "--suite", "smoke", "--store", tmp_path / "runs", *options)
+    assert code == 2
+    assert words in " ".join(error.replace("│", " ").split())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_loggers_are_options_and_the_flags_win(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = tmp_path / "one.toml"
+    suite.write_text(LONG.replace('"fc", "cnn"', '"fc"').split("[model.cnn")[0] + LONG[LONG.index("[dataset") :])
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    monkeypatch.setenv("WANDB_ENTITY", "team")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    store = tmp_path / "runs"
+    arguments = ("--executor", "serial", "--device", "cpu", "--project", "mine")
+    code, output, _ = bench(
+        "run", "--suite", suite, "--store", store, *arguments, "--logger", "csv", "--logger", "wandb"
+    )
+    assert code == 0
+    assert ": epoch 1/1, validation " in output
+    (run,) = [each for each in read_runs(store / "wandb").values() if each.job_type != "summary"]
+    assert (run.project, run.entity, run.exit_code) == ("mine", "team", 0)
+    assert len(run.curve("val_accuracy")) == len(run.curve("train_loss")) == 1  # live, and not again at the end
+    assert (store / "logs" / run.run_id / "metrics.csv").is_file()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
 from bench.catalog import METRICS
-from bench.errors import RunError
-from bench.evaluation.metrics import bootstrap, bootstrap_draws, d_prime, primary, ranking, score, single_label
+from bench.evaluation.metrics import bootstrap, bootstrap_draws, primary, score
+from models.errors import TrainingError
+from models.metrics import d_prime, ranking, single_label
 
 
 def toy(clips, classes, seed=0):
@@ -78,7 +79,7 @@ def test_class_whose_clips_are_all_positive_has_an_ap_and_no_auc():
 def test_no_positive_at_all_is_undefined_not_zero():
     scores = score(np.ones((3, 2)), np.zeros((3, 2)), "multi")
     assert scores.values == {"mAP": None, "mAUC": None, "d_prime": None}
-    with pytest.raises(RunError, match="undefined"):
+    with pytest.raises(TrainingError, match="undefined"):
         primary(np.ones((3, 2)), np.zeros((3, 2)), "multi")
 
 
@@ -201,14 +202,14 @@ def test_non_finite_logits_are_no_score(task, bad):
     logits, targets = toy(30, 3) if task == "single" else tags(30, 3)
     logits[7, 1] = bad
     for function in (score, primary):
-        with pytest.raises(RunError, match="1 of 30 clips are not finite"):
+        with pytest.raises(TrainingError, match="1 of 30 clips are not finite"):
             function(logits, targets, task)
 
 
 @pytest.mark.parametrize(
     ("logits", "targets", "task", "error"),
     [
-        (np.ones((0, 3)), np.ones(0, int), "single", RunError),
+        (np.ones((0, 3)), np.ones(0, int), "single", TrainingError),
         (np.ones((2, 3)), np.array([0, 3]), "single", ValueError),
         (np.ones((2, 3)), np.array([0, -1]), "single", ValueError),
         (np.ones((2, 3)), np.array([0, 0.5]), "single", ValueError),

@@ -228,9 +228,9 @@ def test_the_mirror_gets_the_grades_that_the_page_shows(finished, tmp_path, monk
         Store(store).write(record.with_latencies(timings))
     Store(store).write(fused.with_latencies(()))
     sent = {}
-    mirror = SimpleNamespace(send=lambda record, artifacts: sent.update({record.key: record}))
+    mirror = SimpleNamespace(record=lambda record, artifacts: sent.update({record.key: record}))
     settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
-    outcome = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial", mirror).time(suite.runs())
+    outcome = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial", [mirror]).time(suite.runs())
     rows = {row.keys[0, 0]: row for row in outcome.boards[0].rows}
     assert {key: rows[key].cpu.grade for key in rows} == {fc.key: "A", cnn.key: "C", fused.key: "C"}
     assert sent.keys() == {fused.key}

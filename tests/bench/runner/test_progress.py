@@ -1,11 +1,12 @@
 """The time left and the counts, with a clock that the test moves."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, Steps, rounded
+from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, Steps, duration, rounded
 
 
 class Clock:
@@ -180,3 +181,75 @@ def test_steps_show_a_bar_on_a_terminal(clock: Clock) -> None:
     assert "timing eager, model" in shown
     assert "about 60 s left" in shown
     assert "[1/2]" not in shown
+
+
+def test_epochs_are_lines_without_a_terminal_but_not_too_many(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=1, workers=1)
+    progress.show("cnn", "starting")
+    for epoch in range(1, 41):
+        clock.now += 4.0
+        progress.epoch("cnn", epoch, 40, epoch / 40)
+    lines = printed(progress).splitlines()
+    assert lines[0] == "cnn: epoch 3/40, validation 0.075  (about 2 min left)"
+    assert lines[1] == "cnn: epoch 6/40, validation 0.150  (about 2 min left)"
+    assert lines[-1] == "cnn: epoch 40/40, validation 1.000"
+    assert len(lines) == 14  # every third epoch, and the last
+
+
+def test_trainings_that_run_together_share_the_lines(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=2, workers=2)
+    for key in "ab":
+        progress.show(key, "starting")
+    for epoch in range(1, 31):
+        clock.now += 5.0
+        for key in "ab":
+            progress.epoch(key, epoch, 100, 0.5)
+    lines = printed(progress).splitlines()
+    assert len(lines) == 14  # in 150 s, one of each training every 20 s
+    assert {line[0] for line in lines} == {"a", "b"}
+
+
+def test_a_short_training_has_one_line_for_its_last_epoch(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=1, workers=1)
+    progress.show("fc", "starting")
+    for epoch in (1, 2):
+        clock.now += 1.0
+        progress.epoch("fc", epoch, 2, 0.5)
+    assert printed(progress).splitlines() == ["fc: epoch 2/2, validation 0.500"]
+
+
+def test_epochs_give_an_estimate_before_any_training_has_ended(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=3, timings=3, workers=1)
+    progress.show("a", "starting")
+    clock.now = 50.0  # a slow first epoch
+    progress.epoch("a", 1, 10, 0.5)
+    assert progress.seconds_left() is None
+    clock.now = 60.0
+    progress.epoch("a", 2, 10, 0.5)
+    assert progress.seconds_left() == pytest.approx(80.0 + 2 * 140.0 + 3 * TIMING_SECONDS)
+    clock.now = 65.0
+    assert progress.seconds_left() == pytest.approx(75.0 + 2 * 140.0 + 3 * TIMING_SECONDS)
+
+
+def test_a_terminal_shows_the_whole_names_of_runs_that_run_together(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=60, force_terminal=True)
+    progress = Progress(console, clock)
+    progress.start(trainings=2, workers=2)
+    keys = [f"synthetic-tags-logmel-panns-mobilenet-v{i}-f0-s0-a3241b60" for i in (1, 2)]
+    for key in keys:
+        progress.show(key, "starting")
+        progress.epoch(key, 3, 40, 0.5)
+    progress.bar.refresh()
+    progress.stop()
+    shown = "".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue()).replace("\r", "").split("\n"))
+    for key in keys:
+        assert key in shown
+        assert f"{key} epoch 3/40, validation 0.500" in re.sub(" +", " ", shown)
+    assert "validation 0.500  (" not in shown  # no line beside the bar
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.2, "<1 s"), (119.4, "119 s"), (130, "2 min"), (7100, "118 min"), (9000, "2.5 h")]
+)
+def test_durations_are_short(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected

@@ -24,6 +24,7 @@ from bench.leaderboard import files
 from bench.records import Record, Snapshot, Store
 from bench.tracking import dashboard
 from bench.tracking.charts import CHARTS
+from bench.tracking.live import WITHIN_EPOCHS
 
 pytestmark = pytest.mark.process
 
@@ -208,7 +209,7 @@ def test_every_panel_shows_something_that_was_logged(
     logged = {name for run in runs.values() for name in (*run.tables, *run.media, *run.summary)}
     logged |= {name for run in runs.values() for step in run.history for name in step}
     shown = {name for section_panels in panels.values() for panel in section_panels for name in shows(panel)}
-    assert shown <= logged
+    assert shown <= logged | {*WITHIN_EPOCHS, "step"}  # which trainings of a few milliseconds do not log
     board = "synthetic (clip_seconds=0.5, clips_per_class=10)"
     charts = {f"{name}_table" for name in CHARTS}
     costs = {f"pareto/{board}/{cost}_table" for cost in ("macs", "parameters")}

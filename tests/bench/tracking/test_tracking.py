@@ -97,9 +97,9 @@ OK, FAILED, TELLING = (
     Record.from_json((folder / f"{key}.json").read_text(), key) for key in (folder / "keys").read_text().split()
 )
 mirror = Mirror("offline", "quick", folder / "wandb")
-mirror.send(OK, folder)
-mirror.send(FAILED)
-mirror.send(TELLING, folder / "nothing")
+mirror.record(OK, folder)
+mirror.record(FAILED)
+mirror.record(TELLING, folder / "nothing")
 columns = ("rank", "model", "frontend", "accuracy", "low", "high", "parameters", "macs", "cpu_p50_ms", "runs")
 rows = [
     (1, "cnn", "logmel", 0.75, 0.7, 0.8, 1000, 20000, 4.0, "5/5"),
@@ -397,7 +397,7 @@ def long_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], 
     ]
     with Mirror("offline", "s" * 150, folder / "wandb") as mirror:
         for record in records:
-            mirror.send(record, folder)
+            mirror.record(record, folder)
         row = (1, "cnn", "logmel", 0.75, 0.7, 0.8, 1000, 20000, 4.0, "5/5")
         columns = ("rank", "model", "frontend", "accuracy", "low", "high", "parameters", "macs", "cpu_p50_ms", "runs")
         point = Point(label="cnn", system="cnn", frontend="logmel", cost=4.0, score=0.75, interval=None, front=True)
@@ -571,14 +571,14 @@ def test_hanging_wandb_neither_slows_sending_nor_outlives_closing(
     assert child is not None
     start = time.monotonic()
     for _ in range(2000):  # far more than a pipe holds
-        mirror.send(OK)
+        mirror.record(OK)
     assert time.monotonic() - start < SOON
     warning = mirror.close(2.0)
     assert time.monotonic() - start < SOON
     assert warning is not None
     assert "did not finish within 2 s" in warning
     assert child.returncode == -signal.SIGKILL
-    mirror.send(OK)  # nothing more happens
+    mirror.record(OK)  # nothing more happens
     assert mirror.close() is None
 
 
@@ -590,7 +590,7 @@ def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(
     for mode in ("offline", "online"):
         mirror = mirrored(mode, "quick", folder / mode)
         for _ in range(8):
-            mirror.send(FAILED)
+            mirror.record(FAILED)
         until(lambda: (folder / "started").exists(), seconds=60)
         (folder / "started").unlink()
         warnings[mode] = mirror.close(3.0)
@@ -600,8 +600,8 @@ def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(
 
 def test_dying_wandb_is_a_warning(fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]) -> None:
     mirror = mirrored("offline", "quick", fake_wandb("os._exit(9)"))
-    mirror.send(OK)
-    mirror.send(FAILED)
+    mirror.record(OK)
+    mirror.record(FAILED)
     warning = mirror.close(SOON)
     assert warning is not None
     assert "did not mirror everything" in warning
@@ -612,8 +612,8 @@ def test_one_failed_wandb_call_does_not_stop_the_next(
 ) -> None:
     folder = fake_wandb("(pathlib.Path(__file__).parent / arguments['id']).touch(); raise OSError('quota exceeded')")
     mirror = mirrored("offline", "quick", folder)
-    mirror.send(OK)
-    mirror.send(FAILED)
+    mirror.record(OK)
+    mirror.record(FAILED)
     assert "did not mirror everything" in (mirror.close(SOON) or "")
     assert (folder / OK.key).exists()
     assert (folder / FAILED.key).exists()
@@ -624,7 +624,7 @@ def test_a_record_that_is_not_json_is_a_warning(
     fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
 ) -> None:
     mirror = mirrored("offline", "quick", fake_wandb("pass"))
-    mirror.send(Record(run=OK.run, status="ok", scores={"accuracy": float("nan")}))
+    mirror.record(Record(run=OK.run, status="ok", scores={"accuracy": float("nan")}))
     assert "did not mirror everything" in (mirror.close(SOON) or "")
 
 
@@ -635,7 +635,7 @@ def test_child_ends_soon_after_its_parent_is_killed(
     code = (
         "import pathlib, sys, time; from bench.records import Record, Run; from bench.tracking import Mirror\n"
         "mirror = Mirror('offline', 'quick', pathlib.Path(sys.argv[1]))\n"
-        "mirror.send(Record(run=Run(model='cnn', frontend='logmel', dataset='esc10'), status='ok'))\n"
+        "mirror.record(Record(run=Run(model='cnn', frontend='logmel', dataset='esc10'), status='ok'))\n"
         f"print(mirror._child.pid, flush=True); time.sleep({HOUR})"
     )
     parent = start([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True, cwd=PROJECT)
@@ -654,7 +654,7 @@ def test_dead_server_is_left_and_leaves_no_process(
     mirror = mirrored("online", "quick", tmp_path)
     child = mirror._child
     assert child is not None
-    mirror.send(OK)
+    mirror.record(OK)
     until(lambda: service_of(child.pid) is not None, seconds=SOON)
     service = service_of(child.pid)
     assert service is not None
@@ -664,7 +664,7 @@ def test_dead_server_is_left_and_leaves_no_process(
 
 def test_disabled_does_nothing(tmp_path: Path) -> None:
     with Mirror("disabled", "quick", tmp_path / "wandb") as mirror:
-        mirror.send(OK)
+        mirror.record(OK)
         mirror.summary([("esc10", ["a"], [[1]])])
     assert not (tmp_path / "wandb").exists()
 

@@ -19,9 +19,9 @@ from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
-from bench.training.fit import Fit
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel
+from models.training import steps
 
 SMALL = """
 models = ["student", "fc", "fusion-ds", "swishnet"]
@@ -55,9 +55,14 @@ class Fixed(AudioModel):
 
 def loss(task, student, target, teacher, **recipe):
     """The loss of one clip."""
-    recipe = Recipe(teacher="t", **recipe)
-    fit = Fit(Fixed(student), task, len(student), recipe, from_features=True, report=lambda *news: None)
-    return fit.training_step((torch.zeros(1, 1, 1), torch.tensor([target]), torch.tensor([teacher])), 0).item()
+    model = prepared(student, task, **recipe)
+    return model.training_step((torch.zeros(1, 1, 1), torch.tensor([target]), torch.tensor([teacher])), 0).item()
+
+
+def prepared(logits, task, **recipe):
+    model = Fixed(logits)
+    model.task, model.recipe, model.from_features = task, Recipe(**recipe), True
+    return model
 
 
 def test_single_label_loss_by_hand():
@@ -92,14 +97,13 @@ def test_at_temperature_1_the_teacher_alone_is_cross_entropy_with_its_softmax():
 
 def test_mixup_mixes_the_teachers_distributions_as_it_mixes_the_clips(monkeypatch):
     seen = []
-    monkeypatch.setattr(Fit, "soft_loss", lambda self, logits, goal: seen.append(goal) or logits.sum())
-    monkeypatch.setattr(Fit, "loss", lambda self, logits, target, smoothing: seen.append(target) or logits.sum())
-    recipe = Recipe(mixup=0.5, teacher_temperature=1.0)
-    fit = Fit(Fixed([0.0, 0.0]), "single", 2, recipe, from_features=True, report=lambda *news: None)
+    monkeypatch.setattr(steps, "distillation_loss", lambda logits, goal, *_: seen.append(goal) or logits.sum())
+    monkeypatch.setattr(steps, "classification_loss", lambda logits, target, *_: seen.append(target) or logits.sum())
+    model = prepared([0.0, 0.0], "single", mixup=0.5, teacher_temperature=1.0)
     torch.manual_seed(0)
     target = torch.tensor([0, 1] * 8)
     taught = torch.tensor([[math.log(3), 0.0], [0.0, math.log(3)]])[target]  # 3/4 for the clip's own class
-    fit.training_step((torch.zeros(16, 1, 1), target, taught), 0)
+    model.training_step((torch.zeros(16, 1, 1), target, taught), 0)
     targets, goals = seen
     assert ((targets > 0) & (targets < 1)).any()
     assert torch.allclose(goals, targets / 2 + 1 / 4)  # 1/4 + 1/2 where the class is, 1/4 where it is not

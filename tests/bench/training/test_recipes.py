@@ -17,7 +17,11 @@ from bench.runner.settings import RunSettings
 from bench.runner.worker import execute
 from bench.suites import recipes
 from bench.training import build, fit
+from datamodules.base import DataError
+from datamodules.clips.draws import rarity
 from datamodules.synthetic import Synthetic, SyntheticTags
+from models.errors import TrainingError
+from models.training.freezing import freeze
 
 
 @pytest.mark.parametrize("name", sorted(recipes.names()))
@@ -68,10 +72,10 @@ def test_the_list_shows_values_and_sources():
 
 
 def test_a_balanced_draw_weighs_a_clip_by_its_rarest_class():
-    single = fit.rarity(torch.tensor([0, 0, 0, 1]), "single", 2)
+    single = rarity(torch.tensor([0, 0, 0, 1]), "single", 2)
     assert single.tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
     labels = torch.tensor([[1.0, 0], [1, 1], [1, 0], [0, 0]])
-    assert fit.rarity(labels, "multi", 2).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3])
+    assert rarity(labels, "multi", 2).tolist() == pytest.approx([1 / 3, 1, 1 / 3, 1 / 3])
 
 
 def prepared(**recipe):
@@ -92,8 +96,8 @@ def trained(folder, workers=0, **recipe):
 def test_a_balanced_draw_shows_classes_alike():
     data = SyntheticTags(clips_per_class=40, clip_seconds=0.5)
     data.setup()
-    data = copy.copy(data)
-    loader = fit._shuffled(data.splits.train, data, balanced=True)
+    data.balanced = True
+    loader = data.train_dataloader()
     drawn = torch.cat([target for _ in range(20) for _, target in loader]).sum(0)
     plain = data.splits.train.targets.sum(0)
     assert drawn.max() / drawn.min() < plain.max() / plain.min()
@@ -152,10 +156,10 @@ def test_frozen_modules_keep_weights_and_statistics(tmp_path):
 
 def test_an_unknown_module_and_nothing_left_to_learn_are_errors():
     _, _, model = prepared()
-    with pytest.raises(RunError, match="no module 'body2'"):
-        fit.freeze(model, ("body2",))
-    with pytest.raises(RunError, match="no trainable parameter remains"):
-        fit.freeze(model, ("",))
+    with pytest.raises(TrainingError, match="no module 'body2'"):
+        freeze(model, ("body2",))
+    with pytest.raises(TrainingError, match="no trainable parameter remains"):
+        freeze(model, ("",))
 
 
 @pytest.fixture
@@ -261,10 +265,10 @@ def test_what_changes_waveforms_is_reproducible_and_learns(tmp_path, recipe):
 
 def test_a_background_that_is_not_there_and_waveforms_of_embeddings_are_errors(tmp_path):
     run, data, model = prepared(background="nowhere")
-    with pytest.raises(RunError, match="nowhere"):
+    with pytest.raises(DataError, match="nowhere"):
         fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
     data.sample_rate = None
-    with pytest.raises(RunError, match="has embeddings"):
+    with pytest.raises(DataError, match="has embeddings"):
         fit.train(model, data, run.recipe, tmp_path, "cpu", lambda *news: None, data_dir=tmp_path)
 
 

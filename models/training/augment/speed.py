@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.training.augment.chance import uniform
+from models.training.augment.chance import uniform
 
 OVERSAMPLING = 2
 """Oversampling factor before the cubic interpolation."""

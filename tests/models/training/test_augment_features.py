@@ -1,8 +1,8 @@
 import torch
 
 from bench.records import Recipe
-from bench.training.augment import augment, mixup
-from bench.training.augment.features import channel_shift, freq_mixstyle, random_resized_crop, shift, spec_augment
+from models.training.augment import augment, mixup
+from models.training.augment.features import channel_shift, freq_mixstyle, random_resized_crop, shift, spec_augment
 
 
 def test_shift_rolls_each_clip_by_its_own_amount():

@@ -1,13 +1,12 @@
 """The waveform augmentations of a recipe, applied before the front-end."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from torch import Tensor
 
-from bench.records import Recipe
-from bench.training.augment import noise, speed, waveform
-from bench.training.augment.chance import replace_at_random
+from models.recipe import Recipe
+from models.training.augment import noise, speed, waveform
+from models.training.augment.chance import replace_at_random
 
 
 class WaveformAugmentation:
@@ -15,14 +14,10 @@ class WaveformAugmentation:
 
     Args:
         recipe: sets the strength of each.
-        sample_rate: in hertz.
-        data_dir: folder that contains the recipe's background folder.
-
-    Raises:
-        RunError: the background's folder is missing or cannot be used.
+        background: the noises of the recipe's `background`; None if it has none.
     """
 
-    def __init__(self, recipe: Recipe, sample_rate: int, data_dir: Path) -> None:
+    def __init__(self, recipe: Recipe, background: noise.Background | None = None) -> None:
         r = recipe
         self.steps: list[Callable[[Tensor], Tensor]] = []
         self.share = r.augmented
@@ -40,9 +35,8 @@ class WaveformAugmentation:
             self.steps.append(lambda x: waveform.gain(x, r.gain_db))
         if snr := r.noise_snr_db:
             self.steps.append(lambda x: self._replace(x, noise.noise(x, *snr)))
-        if r.background is not None:
-            background = noise.Background(data_dir / r.background, sample_rate)
-            self.steps.append(lambda x: self._replace(x, background(x, *r.background_snr_db)))
+        if background is not None:
+            self.steps.append(lambda x: self._replace(x, noise.background(x, background, *r.background_snr_db)))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Augment a batch of waveforms."""

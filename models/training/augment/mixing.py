@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from bench.training.augment.chance import uniform
+from models.training.augment.chance import uniform
 
 MIN_DB = -80.0
 """Lowest value of the A-weighting and of a level, as in the authors' code."""

@@ -7,7 +7,7 @@ training step runs in the main process, so the number of data workers changes no
 gives the same batches (bit for bit on a CPU). Nothing keeps state from one batch to the next.
 """
 
-from bench.training.augment.features import augment
-from bench.training.augment.mixing import between_class, mixup
+from models.training.augment.features import augment
+from models.training.augment.mixing import between_class, mixup
 
 __all__ = ["augment", "between_class", "mixup"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bench.records import Recipe
+from models.recipe import Recipe
 
 MIXSTYLE_ALPHA = 0.3
 """Parameter of the Beta distribution of the other clip's weight in `freq_mixstyle`."""

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from bench.training.augment import features
-from bench.training.augment.chance import uniform
+from models.training.augment import features
+from models.training.augment.chance import uniform
 
 
 def shift(waveform: Tensor, share: float) -> Tensor:

@@ -1,0 +1,132 @@
+"""Training of a LightningModule that has a training step of its own.
+
+Its loss, optimisers, schedules and callbacks stay as they are. Of the recipe, `epochs`, `batch_size`, `precision` and
+`balanced` hold. After each epoch the module classifies the validation clips, and the weights of the best epoch are
+kept: the rule by which every model of the benchmark is chosen.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bench.errors import RunError
+from models import metrics
+from models.foreign import ForeignModel
+from models.metrics import PRIMARY
+from models.training.losses import classification_loss
+from models.training.steps import TIE_BREAK
+
+
+class ValidationScores(Callback):
+    """Scores each epoch on the validation clips, and keeps the weights of the best one.
+
+    Args:
+        model: the wrapped module.
+        validation: its validation clips.
+        path: file of the best weights.
+        report: is called after every epoch, as `bench.training.fit.Report`.
+
+    Attributes:
+        curves: one value per epoch.
+        best_epoch: from 0.
+    """
+
+    def __init__(
+        self, model: ForeignModel, validation: DataLoader[Any], path: Path, report: Callable[..., None]
+    ) -> None:
+        self.model = model
+        self.validation = validation
+        self.path = path
+        self.report = report
+        self.curves: dict[str, list[float]] = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[model.task]}": []}
+        self.best_epoch = 0
+        self._best = float("-inf")
+        self._losses: list[Tensor] = []
+        self._clips = 0
+        self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the epoch's clock."""
+        self._losses.clear()
+        self._clips = 0
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the loss that the module returned; one with manual optimisation may return none."""
+        self._clips += len(batch[1])
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if isinstance(loss, Tensor):
+            self._losses.append(loss.detach())
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Score the epoch."""
+        speed = self._clips / max(time.perf_counter() - self._since, 1e-9)
+        logits, targets = self._classified(pl_module.device)
+        task = self.model.task
+        name = f"val_{PRIMARY[task]}"
+        score = metrics.primary(logits, targets, task)
+        loss = classification_loss(logits, targets, task).item()
+        if self._losses:
+            self.curves["train_loss"].append(torch.stack(self._losses).mean().item())
+        self.curves["val_loss"].append(loss)
+        self.curves[name].append(score)
+        if (value := score - TIE_BREAK * loss / (1 + loss)) > self._best:
+            self._best, self.best_epoch = value, trainer.current_epoch
+            torch.save(self.model.state_dict(), self.path)
+        values = {curve: found[-1] for curve, found in self.curves.items() if found}
+        values |= {"clips_per_second": speed, "step": float(trainer.global_step)}
+        self.report(trainer.current_epoch + 1, trainer.max_epochs or 0, score, values)
+
+    @torch.no_grad()
+    def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        training = self.model.training
+        self.model.eval()
+        found = [(self.model(x.to(device)).float().cpu(), target) for x, target in self.validation]
+        self.model.train(training)
+        logits, targets = zip(*found, strict=True)
+        return torch.cat(logits), torch.cat(targets)
+
+
+def train(
+    model: ForeignModel,
+    clips: DataLoader[Any],
+    validation: DataLoader[Any],
+    trainer: Callable[..., pl.Trainer],
+    folder: Path,
+    report: Callable[..., None],
+) -> tuple[dict[str, list[float]], int]:
+    """Train the wrapped module by its own steps, load the weights of its best epoch, and return curves and epoch.
+
+    Args:
+        model: the wrapped module, which receives waveforms: its batches are those of the data.
+        clips: training batches `(x, target)`.
+        validation: validation batches.
+        trainer: makes the Trainer from callbacks.
+        folder: keeps the best weights during the training.
+        report: is called after every epoch.
+
+    Raises:
+        RunError: no epoch was finished.
+    """
+    with tempfile.TemporaryDirectory(prefix=".tmp-own-", dir=folder) as scratch:
+        scores = ValidationScores(model, validation, Path(scratch) / "best.pt", report)
+        module: Any = model.module
+        runner = trainer(callbacks=[scores], default_root_dir=scratch)
+        try:
+            runner.fit(module, clips, validation)
+        finally:
+            module.trainer = None
+        if not scores.path.exists():
+            raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
+        model.load_state_dict(torch.load(scores.path, map_location="cpu", weights_only=True))
+    return {name: curve for name, curve in scores.curves.items() if curve}, scores.best_epoch

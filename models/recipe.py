@@ -1,0 +1,147 @@
+"""The recipe of a training, as plain data. Importing this never imports torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained.
+
+    Defaults must not change: a run's key only contains the values that differ from them.
+
+    A model does what concerns its steps, its optimiser and its weights. `epochs`, `batch_size`, `precision`, `balanced`
+    and `init` are of the harness: with a Trainer of your own they are `max_epochs` and `precision` of the Trainer,
+    `batch_size` and `balanced` of the data, and the weights that the model has.
+
+    Attributes:
+        epochs: passes over the training clips.
+        batch_size: clips per step.
+        optimizer: of torch.optim.
+        learning_rate: initial rate, or the peak of a one-cycle schedule.
+        weight_decay: decoupled for adamw, L2 for the other optimizers.
+        schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts; the first period is one epoch,
+            and each period is twice as long as the last); it changes the rate at every step.
+        gradient_clip: largest gradient norm; None does not clip.
+        ema_decay: decay of the weights' exponential moving average, which is then evaluated in place of the weights.
+        label_smoothing: share of the target spread over all classes.
+        mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
+        time_shift: largest circular shift of a clip's features in time, as a share of its length.
+        time_crop: share of a clip's frames in a training step, at a random position; tests use the whole clip.
+        time_stretch: largest change of a clip's speed in training, as a share of the speed.
+        channel_noise: standard deviation of the constant added to each channel of a clip, as a share of the channel's
+            own standard deviation.
+        style_mix: probability that a clip's channels get mean and deviation mixed with another clip's (Freq-MixStyle).
+        time_masks: SpecAugment time masks per clip, each up to an eighth of the frames.
+        frequency_masks: SpecAugment frequency masks per clip, each up to an eighth of the bands.
+        waveform_shift: largest circular shift of a clip's samples, as a share of its length.
+        waveform_crop: share of a clip's samples in a training step, at a random position; silence follows them.
+        speed: largest change of tempo and pitch together, as a share.
+        tempo: largest change of tempo at the same pitch, as a share.
+        pitch_semitones: largest change of pitch at the same tempo.
+        gain_db: largest change of a clip's level in decibels, never past full scale.
+        noise_snr_db: lowest and highest signal-to-noise ratio of added white noise; None adds no noise.
+        background: folder of noises under the data directory, such as musan/noise; None adds no background.
+        background_snr_db: lowest and highest ratio of a clip to the background.
+        augmented: share of the clips that each of speed, tempo, pitch, noise and background changes; the clips are
+            chosen independently for each.
+        between_class: mix each waveform with one of another class, each as loud as its share of the target.
+        patience: epochs without a better validation score after which training stops; None never stops early.
+        prior_bias: initialise the output bias to the logits of the class priors.
+        precision: as in Lightning's Trainer.
+        balanced: draw the training clips with replacement, weighted by the inverse frequency of their rarest class;
+            otherwise every clip is used once per epoch.
+        amsgrad: use the AMSGrad variant of Adam, whose step size never increases.
+        compile: compile the model with torch.compile; the first steps then take minutes.
+        init: key of the run that provides the initial weights; in a suite, the name of a system. If the number of
+            classes differs, the last layer keeps its random initial weights.
+        frozen: modules of the model whose weights and batch statistics do not change.
+        teacher: key of the run whose model is the teacher in distillation; in a suite, the name of a system.
+        teacher_temperature: temperature T by which both models' logits are divided in the distillation loss.
+        teacher_weight: share of the distillation loss in the total loss; with 1 the labels have no influence.
+    """
+
+    epochs: int = 20
+    batch_size: int = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: Literal["constant", "cosine", "one-cycle", "sgdr"] = "one-cycle"
+    gradient_clip: float | None = 1.0
+    ema_decay: float | None = None
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    time_shift: float = 0.0
+    time_crop: float = 1.0
+    time_stretch: float = 0.0
+    channel_noise: float = 0.0
+    style_mix: float = 0.0
+    time_masks: int = 0
+    frequency_masks: int = 0
+    waveform_shift: float = 0.0
+    waveform_crop: float = 1.0
+    speed: float = 0.0
+    tempo: float = 0.0
+    pitch_semitones: float = 0.0
+    gain_db: float = 0.0
+    noise_snr_db: tuple[float, float] | None = None
+    background: str | None = None
+    background_snr_db: tuple[float, float] = (5.0, 20.0)
+    augmented: float = 1.0
+    between_class: bool = False
+    patience: int | None = None
+    prior_bias: bool = True
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    balanced: bool = False
+    amsgrad: bool = False
+    compile: bool = False
+    init: str | None = None
+    frozen: tuple[str, ...] = ()
+    teacher: str | None = None
+    teacher_temperature: float = 2.0
+    teacher_weight: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 1:
+            raise ValueError("epochs and batch_size must be ≥ 1")
+        if self.learning_rate <= 0:
+            raise ValueError("learning_rate must be > 0")
+        if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
+            raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
+        if not 0 <= self.style_mix <= 1:
+            raise ValueError(f"style_mix is a probability, not {self.style_mix}")
+        if not (0 < self.waveform_crop <= 1 and 0 <= self.waveform_shift <= 1 and 0 <= self.augmented <= 1):
+            raise ValueError("waveform_crop must be in (0, 1], waveform_shift and augmented in [0, 1]")
+        if not (0 <= self.speed < 1 and 0 <= self.tempo < 1 and self.pitch_semitones >= 0 and self.gain_db >= 0):
+            raise ValueError("speed and tempo must be in [0, 1), pitch_semitones and gain_db ≥ 0")
+        for lowest, highest in filter(None, (self.noise_snr_db, self.background_snr_db)):
+            if lowest > highest:
+                raise ValueError(f"a lowest ratio of {lowest} dB is above the highest of {highest} dB")
+        if self.teacher_temperature <= 0:
+            raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
+        if not 0 <= self.teacher_weight <= 1:
+            raise ValueError(f"teacher_weight must be in [0, 1], not {self.teacher_weight}")
+        if "" in (self.teacher, self.init):
+            raise ValueError("teacher must be a name or a key, and so must init; leave them out for none")
+        if self.amsgrad and self.optimizer == "sgd":
+            raise ValueError("amsgrad is a variant of adam and adamw, not of sgd")
+
+    @property
+    def changes_waveforms(self) -> bool:
+        """Whether training changes the waveforms, so that features cannot be computed once."""
+        changed = (self.waveform_shift, self.speed, self.tempo, self.pitch_semitones, self.gain_db, self.between_class)
+        return any(changed) or self.waveform_crop < 1 or bool(self.noise_snr_db or self.background)
+
+    @property
+    def differences(self) -> dict[str, Any]:
+        """The values that differ from the defaults."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+    @classmethod
+    def of(cls, differences: Mapping[str, Any]) -> Self:
+        """Return the recipe with these `differences`, in which lists stand for tuples."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in differences.items()
+        }
+        return cls(**values)

@@ -1,0 +1,326 @@
+"""The steps of a training under Lightning's Trainer, the same for the harness and for a script of your own.
+
+With a teacher, the loss is a weighted mean of a distillation loss, with weight `teacher_weight`, and the plain loss.
+The teacher classifies the clips without augmentation (as in the SwishNet paper). The student is trained on augmented
+clips. Mixup mixes the teacher's distributions in the same way.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor, nn
+
+from models import metrics
+from models.errors import TrainingError
+from models.metrics import PRIMARY
+from models.recipe import Recipe
+from models.training.augment import augment, between_class, mixup
+from models.training.augment.noise import Background
+from models.training.augment.waveform_augmentation import WaveformAugmentation
+from models.training.ema import EMA
+from models.training.freezing import freeze
+from models.training.losses import classification_loss, distillation_loss, finite, softened
+from models.training.optimisation import optimizer_and_schedule
+
+Batch = tuple[Tensor, ...] | list[Tensor]
+"""`x` and targets; a third part, if there is one, are a teacher's logits of the clips."""
+
+TIE_BREAK = 1e-4
+"""Weight of the validation loss in the choice between epochs with equal scores. (Metrics are float32.)"""
+
+
+class TrainingSteps(pl.LightningModule, ABC):
+    """Loss, optimiser, schedule, augmentation and scores of a classifier.
+
+    What is logged: `train_loss` of a step and `train_loss_epoch`, `learning_rate` and `gradient_norm` every
+    `log_every_n_steps` steps; after each epoch `val_loss`, `val_accuracy` (or `val_mAP`) and `val_score`, which is the
+    one to monitor: the score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task.
+
+    Attributes:
+        recipe: how the model is trained.
+        task: "single" or "multi" label.
+        labels: names of the classes; may be empty.
+        sample_rate: of the waveforms, in hertz; None where it is not known or the data are embeddings.
+        background: the noises of the recipe's `background`; None asks the Trainer's datamodule for them.
+        from_features: whether the batches of `fit` hold features `(B, F, T)` that the front-end has computed already.
+        curves: learning curves, one value per epoch of the last `fit`.
+    """
+
+    classes: int
+    frontend: nn.Module
+    recipe: Recipe = Recipe()
+    task: metrics.Task = "single"
+    labels: tuple[str, ...] = ()
+    sample_rate: int | None = None
+    background: Background | None = None
+    from_features: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.curves: dict[str, list[float]] = {}
+        self._augmentation: WaveformAugmentation | None = None
+        self._classify_in_training: Callable[[Tensor], Tensor] | None = None
+        self._frozen: tuple[nn.Module, ...] = ()  # a tuple, so nn.Module does not register them twice
+        self._teacher: tuple[nn.Module, ...] = ()
+        self._losses: list[Tensor] = []
+        self._seen: list[tuple[Tensor, Tensor]] = []
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+
+    @abstractmethod
+    def extract(self, x: Tensor) -> Tensor:
+        """Map the batch's `x` to features `(B, F, T)`."""
+
+    def distil(self, teacher: nn.Module) -> None:
+        """Train on the logits of a trained teacher, too, by the recipe's temperature and weight.
+
+        Args:
+            teacher: maps the batch's `x` to logits `(B, C)`; it is neither trained nor saved with this model.
+        """
+        self._teacher = (teacher.eval().requires_grad_(False),)
+
+    # -- before a training ------------------------------------------------------------------------------------------
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Return the callbacks of the recipe: the average of the weights, and the end of a training that stagnates."""
+        callbacks: list[Callback] = []
+        if self.trainer.state.fn != "fit":
+            return callbacks
+        if self.recipe.ema_decay is not None:
+            callbacks.append(EMA(self.recipe.ema_decay))
+        if self.recipe.patience is not None:
+            callbacks.append(EarlyStopping("val_score", mode="max", patience=self.recipe.patience))
+        return callbacks
+
+    def setup(self, stage: str) -> None:
+        """Freeze the recipe's modules, and start new learning curves.
+
+        Raises:
+            TrainingError: the model has no module of that name, or the recipe does not fit the data.
+        """
+        if stage != "fit":
+            return
+        self._frozen = freeze(self, self.recipe.frozen)
+        self.curves = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[self.task]}": []}
+        if self.recipe.changes_waveforms and self.sample_rate is None:
+            raise TrainingError(
+                "the sample rate is not known: build the model with `for_data`, or set its `sample_rate`; embeddings "
+                "need a recipe without waveform augmentation"
+            )
+
+    def configure_optimizers(self) -> Any:
+        """Return the recipe's optimiser and its schedule, which changes the rate at every step."""
+        trainer = self.trainer
+        epochs = trainer.max_epochs or 0
+        return optimizer_and_schedule(
+            self.parameters(),
+            self.recipe,
+            trainer.estimated_stepping_batches,
+            epochs if epochs > 0 else self.recipe.epochs,
+            fused=trainer.precision == "32-true",
+        )
+
+    def on_fit_start(self) -> None:
+        """Prepare augmentation, teacher and compiled code on the device."""
+        self._losses.clear()
+        self._seen.clear()
+        recipe = self.recipe
+        self._augmentation = None
+        if recipe.changes_waveforms:
+            noises = self._background() if recipe.background is not None else None
+            self._augmentation = WaveformAugmentation(recipe, noises)
+        self._classify_in_training = torch.compile(self.classify) if recipe.compile else None
+        for teacher in self._teacher:
+            teacher.to(self.device)
+
+    def on_fit_end(self) -> None:
+        """Forget the compiled code, which a copy of the model or a file cannot hold."""
+        self._classify_in_training = None
+
+    def _background(self) -> Background:
+        if self.background is not None:
+            return self.background
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "background"):
+            raise TrainingError(
+                "the recipe adds background noise: train with trainer.fit(model, datamodule) of a datamodule of this "
+                "project, or set the model's `background`"
+            )
+        noises: Background = data.background(self.recipe.background)
+        return noises
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        """Set frozen modules to eval mode, so that their batch statistics do not change."""
+        for module in self._frozen:
+            module.eval()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
+        x, target, *teacher_logits = batch
+        recipe = self.recipe
+        if not teacher_logits:
+            teacher_logits = [self._taught(teacher, x) for teacher in self._teacher]
+        soft = [softened(logits, self.task, recipe.teacher_temperature) for logits in teacher_logits]  # (B, C)
+        if self.task == "single" and (recipe.between_class or recipe.mixup > 0):
+            target = F.one_hot(target, self.classes).float()  # (B, C)
+        if self._augmentation is not None:
+            x = self._augmentation(x)
+        if recipe.between_class:
+            assert self.sample_rate is not None  # `setup` has looked
+            x, target, *soft = between_class(x, self.sample_rate, target, *soft)
+        features = augment(x if self.from_features else self.extract(x), recipe)
+        if recipe.mixup > 0:
+            features, mixed = mixup(features, torch.cat([target, *soft], 1), recipe.mixup)
+            target, *soft = torch.split(mixed, self.classes, 1)
+        logits = (self._classify_in_training or self.classify)(features)
+        loss = classification_loss(logits, target, self.task, recipe.label_smoothing)
+        for goal in soft:
+            taught = distillation_loss(logits, goal, self.task, recipe.teacher_temperature)
+            loss = torch.lerp(loss, taught, recipe.teacher_weight)
+        if self._trainer is not None:
+            self._losses.append(loss.detach())
+            self._log_step(loss, len(target))
+        return loss
+
+    @torch.no_grad()
+    def _taught(self, teacher: nn.Module, x: Tensor) -> Tensor:
+        if self.from_features:
+            raise TrainingError("the batches hold features, which the teacher may not understand: add its logits")
+        logits: Tensor = teacher(x).float()
+        return logits
+
+    def _log_step(self, loss: Tensor, clips: int) -> None:
+        self.log("train_loss", loss, prog_bar=True, batch_size=clips)
+        if self._at_interval():
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log("learning_rate", rate, batch_size=clips)
+
+    def _at_interval(self) -> bool:
+        every = max(getattr(self.trainer, "log_every_n_steps", 0), 1)
+        return self.trainer.global_step % every == 0
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients as the Trainer says, or else as the recipe says; log their norm before that."""
+        if self._at_interval():
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            self.log("gradient_norm", torch.nn.utils.get_total_norm(gradients))
+        limit = self.recipe.gradient_clip if gradient_clip_val is None else gradient_clip_val
+        self.clip_gradients(optimizer, limit, gradient_clip_algorithm or "norm")
+
+    def on_train_epoch_end(self) -> None:
+        """Record the epoch's loss.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        if not self._losses:
+            return
+        loss = self._gathered(torch.stack(self._losses).mean()).mean().item()
+        self._losses.clear()
+        self.curves["train_loss"].append(finite(loss, "training loss", self.current_epoch))
+        self.log("train_loss_epoch", loss, sync_dist=self._processes() > 1)
+
+    # -- validation, test and prediction ----------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the logits of a batch, because the score needs all clips."""
+        x, target = batch[:2]
+        logits = self.classify(x) if self.from_features else self(x)
+        self._seen.append((logits.float().cpu(), target.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the whole validation split.
+
+        Raises:
+            TrainingError: the loss is not finite, or the score is undefined.
+        """
+        logits, targets = self._all_seen()
+        loss = finite(classification_loss(logits, targets, self.task).item(), "validation loss", self.current_epoch)
+        if self.trainer.sanity_checking:
+            return
+        name = f"val_{PRIMARY[self.task]}"
+        score = metrics.primary(logits, targets, self.task)
+        if self.trainer.state.fn == "fit":
+            self.curves["val_loss"].append(loss)
+            self.curves[name].append(score)
+        together = self._processes() > 1
+        self.log("val_loss", loss, sync_dist=together)
+        self.log(name, score, prog_bar=True, sync_dist=together)
+        self.log("val_score", score - TIE_BREAK * loss / (1 + loss), sync_dist=together)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the logits of a batch, because the metrics need all clips."""
+        x, target = batch[:2]
+        self._seen.append((self(x).float().cpu(), target.cpu()))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the loss and every metric of the task; metrics that are undefined are left out."""
+        logits, targets = self._all_seen()
+        together = self._processes() > 1
+        self.log("test_loss", classification_loss(logits, targets, self.task).item(), sync_dist=together)
+        for name, value in metrics.score(logits, targets, self.task, self.labels).values.items():
+            if value is not None:
+                self.log(f"test_{name}", value, sync_dist=together)
+
+    def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
+        """Return the probabilities `(B, C)` of a batch, with or without targets: of classes, or of each label."""
+        logits: Tensor = self(batch if isinstance(batch, Tensor) else batch[0]).float()
+        return logits.softmax(1) if self.task == "single" else logits.sigmoid()
+
+    def _all_seen(self) -> tuple[Tensor, Tensor]:
+        """Return logits `(N, C)` and targets of all clips of all processes, and forget them."""
+        logits, targets = (torch.cat(part) for part in zip(*self._seen, strict=True))
+        self._seen.clear()
+        return self._gathered(logits).flatten(0, -2), self._gathered(targets).reshape(-1, *targets.shape[1:])
+
+    def _gathered(self, values: Tensor) -> Tensor:
+        """Return the values of all processes on the CPU, `(W, ...)`; unchanged where there is one process."""
+        if self._processes() == 1:
+            return values
+        everyone: Any = self.all_gather(values.to(self.device))
+        return everyone.cpu()  # type: ignore[no-any-return]
+
+    def _processes(self) -> int:
+        return self.trainer.world_size
+
+    # -- checkpoints ------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what the model was trained for; a checkpoint of weights only gets the average of the weights."""
+        checkpoint["audio_model"] = self.trained_for()
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EMA) and "averaging_state" not in checkpoint and (average := callback.averaged()):
+                checkpoint["state_dict"] = average
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what the checkpoint's model was trained for, unless a Trainer continues a training."""
+        if self._trainer is None and "audio_model" in checkpoint:
+            self._take(checkpoint["audio_model"])
+
+    def trained_for(self) -> dict[str, Any]:
+        """Return task, names of the classes, sample rate and recipe, as plain content."""
+        recipe = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in self.recipe.differences.items()
+        }
+        return {"task": self.task, "labels": list(self.labels), "sample_rate": self.sample_rate, "recipe": recipe}
+
+    def _take(self, content: dict[str, Any]) -> None:
+        task: Literal["single", "multi"] = content["task"]
+        self.task = task
+        self.labels = tuple(content["labels"])
+        self.sample_rate = content["sample_rate"]
+        self.recipe = Recipe.of(content["recipe"])
