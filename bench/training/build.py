@@ -18,6 +18,7 @@ from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
+from models import lengths
 from models.base import AudioModel, Frontend, ModelError
 from models.foreign import ForeignModel, accepted
 
@@ -117,6 +118,33 @@ def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
     return for_data(run.model, data, run.frontend, run.recipe, run.arguments)
+
+
+def check_lengths(run: Run, data: AudioDataModule) -> str | None:
+    """Check before a training that the run's model takes clips as short as these.
+
+    Args:
+        run: a training, no fusion.
+        data: the run's dataset, set up.
+
+    Returns:
+        A line if the model pads these clips, or None.
+
+    Raises:
+        ModelError: the clips are too short for the model or its front-end, or have too few feature channels.
+    """
+    known = catalog.model(run.model)
+    kind = catalog.load(known.target)
+    if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
+        kind = ForeignModel
+    own = "none" if data.sample_rate is None else known.frontend
+    front = _frontend(catalog.frontend(run.frontend or own), data.sample_rate)
+    _, frames = kind.fitting(front, data.clip_shape)
+    if frames >= kind.padded_frames or len(data.clip_shape) > 1:
+        return None
+    needed = lengths.seconds(front, lengths.samples_for(front, kind.padded_frames))
+    longer = f"{kind.padded_frames} frames" if needed is None else f"{needed:.3g} s"
+    return f"{run.model} pads clips of {data.clip_seconds:.3g} s with silence to {longer}"
 
 
 def for_data(

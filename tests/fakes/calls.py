@@ -48,4 +48,4 @@ def run(suite: str, folder: Path, *arguments: object) -> Call:
 def records(folder: Path) -> list[Record]:
     """Return the records in `folder/runs`, by key."""
     store = Store(folder / "runs")
-    return [record for key in store.keys() if (record := store.get(key))]
+    return [record for record in map(store.get, store.keys()) if record]
