@@ -247,7 +247,8 @@ class _Convolutions(nn.Module):
         super().__init__()
         if features < LEAST_BANDS or frames < LEAST_FRAMES:
             raise ModelError(
-                f"strides of 8 bands and 16 frames need at least {LEAST_BANDS} bands and {LEAST_FRAMES} frames, got {features} and {frames}: "
+                f"strides of 8 bands and 16 frames need at least {LEAST_BANDS} bands and {LEAST_FRAMES} frames, got "
+                f"{features} and {frames}: "
                 f"use a front-end with more of them, longer clips, or the model without a CNN"
             )
         self.frames = (frames + 3) // 4 // 2 // 2

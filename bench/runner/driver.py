@@ -14,7 +14,7 @@ from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
-from bench.runner.news import EpochEnded, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
+from bench.runner.news import EpochEnded, Prepared, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
@@ -231,7 +231,7 @@ class Runner:
                 self.progress.note(f"reading {groups[keys[event.job]][0].dataset}")
             elif isinstance(event, Failed):
                 problems[keys[event.job]] = event
-            elif isinstance(event, Finished) and event.value is not None:
+            elif isinstance(event, Finished) and isinstance(event.value, Prepared):
                 unfit |= event.value.failures
                 for line in event.value.notes:
                     self.progress.note(line)

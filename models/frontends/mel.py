@@ -64,7 +64,10 @@ class MelPower(FilterbankPower):
 
         def points(n_fft: int) -> Tensor:
             with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
-                return functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale)
+                filters: Tensor = functional.melscale_fbanks(
+                    n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale
+                )
+            return filters
 
         filters, asked = points(n_fft), n_fft
         while longer and n_fft < MAX_LONGER * asked and (filters.amax(0) == 0).any():
