@@ -219,7 +219,7 @@ class AudioModel(TrainingSteps, ABC):
         """Map the batch's `x` to features `(B, F, T)`.
 
         A front-end that never learns computes in single precision, also within autocast and in a model of half
-        precision: a spectrum of 8 bits would be another one.
+        precision, because rounded samples and filters would change its features.
         """
         if not getattr(self.frontend, "fixed", False):
             features: Tensor = self.frontend(x)
