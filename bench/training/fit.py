@@ -203,7 +203,7 @@ class _Reporting(Callback):
         now = time.perf_counter()
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now
-            values = self._values(trainer, ("train_loss", "learning_rate", "gradient_norm"))
+            values = self._values(trainer, ("train_loss_step", "learning_rate", "gradient_norm"))
             values["clips_per_second"] = self.clips / (now - self.since)
             self.report(self.epochs_done, trainer.max_epochs or 0, None, values)
 

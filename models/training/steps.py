@@ -5,6 +5,7 @@ The teacher classifies the clips without augmentation (as in the SwishNet paper)
 clips. Mixup mixes the teacher's distributions in the same way.
 """
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal
@@ -37,9 +38,10 @@ TIE_BREAK = 1e-4
 class TrainingSteps(pl.LightningModule, ABC):
     """Loss, optimiser, schedule, augmentation and scores of a classifier.
 
-    What is logged: `train_loss` of a step and `train_loss_epoch`, `learning_rate` and `gradient_norm` every
-    `log_every_n_steps` steps; after each epoch `val_loss`, `val_accuracy` (or `val_mAP`) and `val_score`, which is the
-    one to monitor: the score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task.
+    What is logged, by the names that the harness's loggers use: `train_loss_step`, `learning_rate`, `gradient_norm` and
+    `clips_per_second` every `log_every_n_steps` steps; after each epoch `train_loss`, its mean, `val_loss`,
+    `val_accuracy` (or `val_mAP`) and `val_score`, which is the one to monitor: the score, and of equal scores the lower
+    loss; in a test `test_loss` and every metric of the task.
 
     Attributes:
         recipe: how the model is trained.
@@ -68,6 +70,8 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._frozen: tuple[nn.Module, ...] = ()  # a tuple, so nn.Module does not register them twice
         self._teacher: tuple[nn.Module, ...] = ()
         self._losses: list[Tensor] = []
+        self._clips = 0  # of this epoch, so far
+        self._since = 0.0  # when it began
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     @abstractmethod
@@ -159,9 +163,10 @@ class TrainingSteps(pl.LightningModule, ABC):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Set frozen modules to eval mode, so that their batch statistics do not change."""
+        """Set frozen modules to eval mode, so that their batch statistics do not change; start the epoch's clock."""
         for module in self._frozen:
             module.eval()
+        self._clips, self._since = 0, time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
@@ -199,10 +204,13 @@ class TrainingSteps(pl.LightningModule, ABC):
         return logits
 
     def _log_step(self, loss: Tensor, clips: int) -> None:
-        self.log("train_loss", loss, prog_bar=True, batch_size=clips)
+        self._clips += clips
+        self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)
         if self._at_interval():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("learning_rate", rate, batch_size=clips)
+            seconds = max(time.perf_counter() - self._since, 1e-9)
+            self.log("clips_per_second", self._clips * self._processes() / seconds, batch_size=clips)
 
     def _at_interval(self) -> bool:
         every = max(getattr(self.trainer, "log_every_n_steps", 0), 1)
@@ -232,7 +240,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         loss = self._gathered(torch.stack(self._losses).mean()).mean().item()
         self._losses.clear()
         self.curves["train_loss"].append(finite(loss, "training loss", self.current_epoch))
-        self.log("train_loss_epoch", loss, sync_dist=self._processes() > 1)
+        self.log("train_loss", loss, sync_dist=self._processes() > 1)
 
     # -- validation, test and prediction ----------------------------------------------------------------------------
 

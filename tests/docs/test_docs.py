@@ -89,6 +89,7 @@ class Reader:
         path = Path(block.file)
         path.parent.mkdir(exist_ok=True)
         path.write_text(brief(block.text) if path.suffix == ".toml" else block.text)
+
     def call(self, line: str, where: str) -> None:
         """Run a command; it must end with exit code 0."""
         name, *arguments = shlex.split(line, comments=True)

@@ -156,7 +156,7 @@ def test_two_processes_have_the_loss_of_one_with_twice_the_batch(tmp_path: Path)
         weights = torch.load(tmp_path / str(processes) / "last.ckpt", weights_only=True)["state_dict"]
         found.append((runner.callback_metrics, weights))
     (one, weights), (two, others) = found
-    for name in ("train_loss_epoch", "val_loss", "val_accuracy"):
+    for name in ("train_loss", "val_loss", "val_accuracy"):
         assert two[name].item() == pytest.approx(one[name].item(), rel=1e-4), name
     assert all(torch.allclose(value, others[name], atol=1e-4) for name, value in weights.items())
 
@@ -211,8 +211,8 @@ def test_what_is_logged(data: Synthetic, tmp_path: Path) -> None:
     table = (Path(runner.log_dir) / "metrics.csv").read_text()  # type: ignore[arg-type]
     names = set(table.splitlines()[0].split(","))
     assert names >= {
-        "train_loss", "train_loss_epoch", "learning_rate", "gradient_norm", "val_loss", "val_accuracy", "val_score",
-        "test_loss", "test_accuracy", "test_macro_f1", "test_mAP",
+        "train_loss", "train_loss_step", "learning_rate", "gradient_norm", "clips_per_second", "val_loss",
+        "val_accuracy", "val_score", "test_loss", "test_accuracy", "test_macro_f1", "test_mAP",
     }  # fmt: skip
     assert (Path(runner.log_dir) / "hparams.yaml").read_text().strip()  # type: ignore[arg-type]
 
