@@ -21,6 +21,9 @@ def main() -> None:
             "PYTHONPATH\n"
         )
         sys.exit(1)
+    from bench.shadows import stop_at_shadows
+
+    stop_at_shadows()  # first, because the command line imports the packages that may be shadowed
     from bench.cli import main as start
 
     start()

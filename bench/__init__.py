@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Results,
         create_datamodule,
         create_model,
+        evaluate,
         leaderboard,
         load_results,
         load_suite,
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "create_datamodule",
     "create_model",
+    "evaluate",
     "leaderboard",
     "load_results",
     "load_suite",
@@ -44,13 +46,11 @@ _MODULES = {
     "Results": "bench.api",
     "create_datamodule": "bench.api",
     "create_model": "bench.api",
+    "evaluate": "bench.api",
     "load_results": "bench.api",
     "load_suite": "bench.api",
     "run": "bench.api",
 }
-
-_LIGHT = frozenset({"BenchError", "Results", "load_results", "load_suite"})
-"""Names that need no package beside `bench`."""
 
 logging.getLogger("bench").addHandler(logging.NullHandler())
 
@@ -58,9 +58,10 @@ logging.getLogger("bench").addHandler(logging.NullHandler())
 def __getattr__(name: str) -> Any:
     """Import what stands behind a public name. The package `bench.leaderboard` is itself callable."""
     if name == "leaderboard":
+        importlib.import_module("bench.shadows").check()
         return importlib.import_module("bench.leaderboard")
     if name in _MODULES:
-        if name not in _LIGHT:
+        if name != "BenchError":
             importlib.import_module("bench.shadows").check()
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'bench' has no attribute {name!r}")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from rich.console import Console
 
-from bench import catalog, suites
+from bench import catalog, lookup, suites
 from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.profiling.environment import default_workers
-from bench.records import Failure, Latency, Record, Snapshot, Store, graded_records
+from bench.records import Failure, Latency, Recipe, Record, Snapshot, Store, graded_records
 from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings, data_folder
@@ -24,6 +24,7 @@ from bench.tracking import loggers
 
 if TYPE_CHECKING:
     import pandas
+    from torch import nn
 
     from datamodules.base import AudioDataModule
     from models.base import AudioModel
@@ -212,34 +213,48 @@ def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> 
 def create_model(
     name: str,
     *,
-    classes: int,
+    data: AudioDataModule | None = None,
+    classes: int | None = None,
     sample_rate: int = 32_000,
     clip_seconds: float | None = None,
     frontend: str | None = None,
     embedding: str | tuple[int, int] | None = None,
+    recipe: Recipe | None = None,
     **arguments: Any,
 ) -> AudioModel:
     """Return an untrained model with its front-end, whose weights are drawn from torch's global generator.
 
-    The model maps clips `(B, S)` float32 in [-1, 1], or embeddings `(B, T, F)`, to logits `(B, C)`.
+    The model maps clips `(B, S)` float32 in [-1, 1], or embeddings `(B, T, F)`, to logits `(B, C)`. It is a
+    LightningModule.
+
+    >>> bench.create_model("swishnet", classes=10, sample_rate=16_000)(torch.zeros(1, 16_000)).shape
+    torch.Size([1, 10])
 
     Args:
-        name: of `bench list models`, or `rann-{t_c}x{t_m}-{W}`; not a fusion.
-        classes: C.
+        name: of `bench list models`, `rann-{t_c}x{t_m}-{W}`, or "package.module:Class"; not a fusion.
+        data: a datamodule, which sizes the model; classes, sample rate, clip length and embedding are then its own.
+        classes: C, where there are no data.
         sample_rate: in hertz.
         clip_seconds: length of the clips; None takes the length that the model's published figures are for.
-        frontend: of `bench list frontends`; None takes the model's own.
+        frontend: of `bench list frontends`, or "package.module:Class"; None takes the model's own.
         embedding: (T, F), or "TxF", for a model of embeddings instead of waveforms.
+        recipe: how the model is trained.
         **arguments: constructor arguments of the model.
 
     Raises:
         SuiteError: the model or the front-end is unknown, or cannot be built so.
-        TypeError: the model has no such argument.
+        TypeError: the model has no such argument, or there are neither data nor classes.
     """
     from bench.training import build
 
+    lookup.permit({each: Path.cwd() for each in (name, frontend or "") if lookup.is_target(each)})
+    if data is not None:
+        return build.for_data(name, data, frontend, recipe, arguments)
+    if classes is None:
+        raise TypeError("create_model needs data, or the number of classes")
     shape = embedding if embedding is None or isinstance(embedding, str) else "x".join(map(str, embedding))
     model, _, _ = build.untrained(name, classes, clip_seconds, sample_rate, frontend, shape, arguments)
+    model.recipe = recipe or model.recipe
     return model
 
 
@@ -256,12 +271,57 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
         DataError: the dataset has no such fold.
         TypeError: the dataset has no such argument.
     """
+    lookup.permit({name: Path.cwd()} if lookup.is_target(name) else {})
     entry = catalog.dataset(name)
     if root is None and entry.folder is not None:
         root = data_folder(None) / entry.folder
     given = {} if root is None else {"root": Path(root).expanduser()}
     built: AudioDataModule = catalog.load(entry.target)(**given, **arguments)
     return built
+
+
+def evaluate(
+    model: nn.Module | str | Path,
+    dataset: str | AudioDataModule,
+    *,
+    fold: int = 0,
+    root: str | Path | None = None,
+    device: Device = "auto",
+    threads: int = 1,
+    latency: bool = True,
+    **arguments: Any,
+) -> pandas.Series:
+    """Return the row of a trained model in the table of runs: scores with intervals, size, speed. Nothing is stored.
+
+    The model was trained elsewhere, so nobody checks that it has not seen the test clips.
+
+    Args:
+        model: a module that maps clips to logits `(B, C)` in the order of the dataset's classes, or the path of a
+            Lightning checkpoint that a model of this project has written.
+        dataset: of `bench list datasets`, or a datamodule.
+        fold: the test fold, from 0.
+        root: the dataset's folder, as in `create_datamodule`.
+        device: where to classify and, besides the CPU, to time.
+        threads: of the timing.
+        latency: whether the model is timed, which takes a few seconds.
+        **arguments: constructor arguments of the dataset, such as `sample_rate`.
+
+    Raises:
+        RunError: the model does not fit the dataset, or the file is no such checkpoint.
+        SuiteError: the dataset is unknown.
+    """
+    import pandas
+
+    from bench.profiling.isolated import SCOPES
+    from bench.runner import outside
+
+    module = outside.loaded(Path(model)) if isinstance(model, (str, Path)) else model
+    if isinstance(dataset, str):
+        data, name = create_datamodule(dataset, root, fold=fold, **arguments), dataset
+    else:
+        data, name = dataset, type(dataset).__name__
+    record = outside.record_of(module, data, name, device=device, threads=threads, scopes=SCOPES if latency else ())
+    return pandas.Series(_run_row(graded_records({record.key: record})[record.key], {}))
 
 
 def leaderboard(results: Results) -> tuple[Leaderboard, ...]:

@@ -39,6 +39,15 @@ def check() -> None:
             raise BenchError(line)
 
 
+def stop_at_shadows() -> None:
+    """End the process with one line and exit code 1 if one of this project's packages is not the one Python finds."""
+    try:
+        check()
+    except BenchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
 def _file(name: str) -> Path | None:
     """Return the file that `import name` reads or has read; the folder of a package without an `__init__.py`."""
     try:

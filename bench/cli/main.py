@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench import catalog, shadows
+from bench import catalog
 from bench.cli import data, latency, listing, models, results, run
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
@@ -44,7 +44,6 @@ def main() -> None:
     """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        shadows.check()
         app()
     except SuiteError as error:
         _stop(error, 2)

@@ -4,6 +4,7 @@ import numpy as np
 
 from bench.errors import RecordError
 from bench.evaluation import evaluate
+from bench.evaluation.metrics import Task
 from bench.records import Record, Store
 
 
@@ -20,5 +21,5 @@ def rescore(store: Store, record: Record) -> Record:
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
-    task = "multi" if targets.ndim == 2 else "single"
+    task: Task = "multi" if targets.ndim == 2 else "single"
     return evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)

@@ -19,7 +19,7 @@ class StepsDone:
     """A training has done some steps of an epoch.
 
     Attributes:
-        epoch: number of the running epoch, from 1.
+        epoch: number of epochs done, without the running one.
         epochs: number of epochs in all.
         values: quantities of the training by name, as in `bench.tracking.live`.
     """

@@ -57,11 +57,11 @@ def step_point(epoch: int, values: Mapping[str, float]) -> Point:
     """Return a point within an epoch; its `train_loss` is no mean of an epoch, so it has another name.
 
     Args:
-        epoch: number of the running epoch, from 1.
+        epoch: number of epochs done, without the running one.
         values: quantities by name.
     """
     names = {"train_loss": "train_loss_step"}
-    return {"epoch": epoch - 1} | {names.get(name, name): value for name, value in values.items()}
+    return {"epoch": epoch} | {names.get(name, name): value for name, value in values.items()}
 
 
 def finite(values: Mapping[str, float]) -> Point:

@@ -107,13 +107,30 @@ def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: 
 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
-    known, entry = catalog.model(run.model), catalog.frontend(run.frontend)
+    return for_data(run.model, data, run.frontend, run.recipe, run.arguments)
+
+
+def for_data(
+    name: str, data: AudioDataModule, frontend: str | None, recipe: Recipe | None, arguments: Json
+) -> AudioModel:
+    """Return a model by name, sized by the data.
+
+    Args:
+        name: of the catalogue, or "package.module:Class".
+        data: the dataset.
+        frontend: of the catalogue, or "package.module:Class"; None takes the model's own, "none" for embeddings.
+        recipe: how the model is trained.
+        arguments: constructor arguments of the model.
+    """
+    data.setup("fit")
+    known = catalog.model(name)
     kind = catalog.load(known.target)
-    frontend = _frontend(entry, data.sample_rate)
-    arguments = {**known.arguments, **run.arguments}
+    own = "none" if data.sample_rate is None else known.frontend
+    front = _frontend(catalog.frontend(frontend or own), data.sample_rate)
+    given = {**known.arguments, **arguments}
     if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
-        return ForeignModel.of(kind, data, frontend, run.recipe, arguments)
-    built: AudioModel = kind.for_data(data, frontend=frontend, recipe=run.recipe, **arguments)
+        return ForeignModel.of(kind, data, front, recipe, given)
+    built: AudioModel = kind.for_data(data, frontend=front, recipe=recipe, **given)
     return built
 
 

@@ -204,6 +204,7 @@ class _Reporting(Callback):
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now
             values = self._values(trainer, ("train_loss_step", "learning_rate", "gradient_norm"))
+            values["train_loss"] = values.pop("train_loss_step")
             values["clips_per_second"] = self.clips / (now - self.since)
             self.report(self.epochs_done, trainer.max_epochs or 0, None, values)
 

@@ -31,6 +31,9 @@ from models.training.optimisation import optimizer_and_schedule
 Batch = tuple[Tensor, ...] | list[Tensor]
 """`x` and targets; a third part, if there is one, are a teacher's logits of the clips."""
 
+LOG_SECONDS = 2.0
+"""Time after which learning rate and gradient norm are logged again, although few steps were done."""
+
 TIE_BREAK = 1e-4
 """Weight of the validation loss in the choice between epochs with equal scores. (Metrics are float32.)"""
 
@@ -38,10 +41,10 @@ TIE_BREAK = 1e-4
 class TrainingSteps(pl.LightningModule, ABC):
     """Loss, optimiser, schedule, augmentation and scores of a classifier.
 
-    What is logged, by the names that the harness's loggers use: `train_loss_step`, `learning_rate`, `gradient_norm` and
-    `clips_per_second` every `log_every_n_steps` steps; after each epoch `train_loss`, its mean, `val_loss`,
-    `val_accuracy` (or `val_mAP`) and `val_score`, which is the one to monitor: the score, and of equal scores the lower
-    loss; in a test `test_loss` and every metric of the task.
+    What is logged, by the names that the harness's loggers use: `train_loss_step`; `learning_rate`, `gradient_norm` and
+    `clips_per_second` every `log_every_n_steps` steps and every two seconds; after each epoch `train_loss`, which is
+    the mean of its steps, `val_loss`, `val_accuracy` (or `val_mAP`) and `val_score`, which is the one to monitor: the
+    score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task.
 
     Attributes:
         recipe: how the model is trained.
@@ -69,6 +72,8 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._classify_in_training: Callable[[Tensor], Tensor] | None = None
         self._frozen: tuple[nn.Module, ...] = ()  # a tuple, so nn.Module does not register them twice
         self._teacher: tuple[nn.Module, ...] = ()
+        self._logged = 0.0
+        self._logs_more = False
         self._losses: list[Tensor] = []
         self._clips = 0  # of this epoch, so far
         self._since = 0.0  # when it began
@@ -166,7 +171,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         """Set frozen modules to eval mode, so that their batch statistics do not change; start the epoch's clock."""
         for module in self._frozen:
             module.eval()
-        self._clips, self._since = 0, time.perf_counter()
+        self._clips, self._since = 0, time.monotonic()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
@@ -206,15 +211,14 @@ class TrainingSteps(pl.LightningModule, ABC):
     def _log_step(self, loss: Tensor, clips: int) -> None:
         self._clips += clips
         self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)
-        if self._at_interval():
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.log("learning_rate", rate, batch_size=clips)
-            seconds = max(time.perf_counter() - self._since, 1e-9)
-            self.log("clips_per_second", self._clips * self._processes() / seconds, batch_size=clips)
-
-    def _at_interval(self) -> bool:
-        every = max(getattr(self.trainer, "log_every_n_steps", 0), 1)
-        return self.trainer.global_step % every == 0
+        every = max(self.trainer.log_every_n_steps, 1)  # type: ignore[attr-defined]
+        now = time.monotonic()
+        self._logs_more = self.trainer.global_step % every == 0 or now - self._logged >= LOG_SECONDS
+        if self._logs_more:
+            self._logged = now
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=clips)
+            speed = self._clips * self._processes() / max(now - self._since, 1e-9)
+            self.log("clips_per_second", speed, batch_size=clips)
 
     def configure_gradient_clipping(
         self,
@@ -223,7 +227,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip gradients as the Trainer says, or else as the recipe says; log their norm before that."""
-        if self._at_interval():
+        if self._logs_more:
             gradients = [p.grad for p in self.parameters() if p.grad is not None]
             self.log("gradient_norm", torch.nn.utils.get_total_norm(gradients))
         limit = self.recipe.gradient_clip if gradient_clip_val is None else gradient_clip_val

@@ -91,7 +91,7 @@ def test_loggers_are_told_of_a_training_as_it_goes(tmp_path: Path, keys: list[st
     told, outcome = play(tmp_path, {
         "fc": [
             Reported(fc, TrainingStarted(fc)),
-            Reported(fc, StepsDone(1, 2, {"train_loss": 3.0, "step": 4.0})),
+            Reported(fc, StepsDone(0, 2, {"train_loss": 3.0, "step": 4.0})),
             Reported(fc, EpochEnded(1, 2, 0.5, {"val_loss": 2.0, "step": 8.0})),
             Reported(fc, RunEnded(fc, "done")),
         ],
@@ -132,9 +132,9 @@ def test_a_run_that_another_process_does_is_not_logged(tmp_path: Path, keys: lis
     assert told.calls == []
 
 
-def test_a_worker_reports_epochs_and_steps_with_and_without_values() -> None:
+def test_a_worker_reports_epochs_and_steps() -> None:
     said: list[News] = []
-    worker._report_training(said.append, 1, 3, 0.5)
+    worker._report_training(said.append, 1, 3, 0.5, {})
     worker._report_training(said.append, 2, 3, None, {"train_loss": 1, "step": 7})
     worker._report_training(said.append, 2, 3, 0.6, {"val_loss": 2.0})
     assert said == [

@@ -32,7 +32,7 @@ CURVES = {"train_loss": (2.0, 1.0, 0.5), "val_loss": (2.1, 1.1, 0.6), "val_accur
 
 def within(step: int, loss: float) -> dict[str, float]:
     values = {"train_loss": loss, "learning_rate": 1e-3, "gradient_norm": 4.0, "clips_per_second": 100.0, "step": step}
-    return step_point(step // 10 + 1, values)
+    return step_point(step // 10, values)
 
 
 def ended(epoch: int) -> dict[str, float]:
