@@ -45,7 +45,7 @@ class Sweeps(AudioDataModule):
             for target, slope in enumerate((-600, 600, 0)):
                 start = random.uniform(900, 1800)
                 phase = 2 * np.pi * (start * time + slope * time**2 / (2 * self.clip_seconds))
-                wave = 0.2 * np.sin(phase) + random.uniform(0.02, 0.3) * random.standard_normal(samples)
+                wave = 0.2 * np.sin(phase) + random.uniform(0.02, 0.15) * random.standard_normal(samples)
                 clips.append(np.clip(np.rint(wave * 32767), -32768, 32767).astype(np.int16))
                 targets.append(target)
         self.classes = CLASSES
