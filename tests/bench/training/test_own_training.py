@@ -102,7 +102,7 @@ class Manual(Own):
         optimiser.step()
 
     def configure_optimizers(self) -> Any:
-        return torch.optim.Adam(self.parameters(), lr=0.1)
+        return torch.optim.Adam(self.parameters(), lr=0.01)
 
 
 class Dictionary(Own):
