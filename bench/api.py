@@ -243,11 +243,12 @@ def create_model(
 
     Raises:
         SuiteError: the model or the front-end is unknown, or cannot be built so.
+        PluginError: a class of another package cannot be imported.
         TypeError: the model has no such argument, or there are neither data nor classes.
     """
     from bench.training import build
 
-    lookup.permit({each: Path.cwd() for each in (name, frontend or "") if lookup.is_target(each)})
+    lookup.permit({given: None for given in (name, frontend or "") if lookup.is_target(given)})
     if data is not None:
         return build.for_data(name, data, frontend, recipe, arguments)
     if classes is None:
@@ -262,7 +263,7 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
     """Return a dataset under its official split, as a Lightning data module; nothing is read yet.
 
     Args:
-        name: of `bench list datasets`.
+        name: of `bench list datasets`, or "package.module:Class".
         root: the dataset's folder; None takes its folder under BENCH_DATA, or under the user's data folder.
         **arguments: constructor arguments of the dataset, such as `fold`, `seed`, `batch_size` and `cache`.
 
@@ -271,7 +272,8 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
         DataError: the dataset has no such fold.
         TypeError: the dataset has no such argument.
     """
-    lookup.permit({name: Path.cwd()} if lookup.is_target(name) else {})
+    if lookup.is_target(name):
+        lookup.permit({name: None})
     entry = catalog.dataset(name)
     if root is None and entry.folder is not None:
         root = data_folder(None) / entry.folder
@@ -332,7 +334,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[record.task or catalog.dataset(run.dataset).task], (None, None))
+    low, high = record.intervals.get(PRIMARY[record.task or "single"], (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

@@ -23,6 +23,7 @@ from bench.cli.options import (
     err,
     line_width,
     out,
+    permit,
     print_json,
     wrapped,
 )  # fmt: skip
@@ -87,6 +88,7 @@ def latency(
     if (model is None) == (run is None):
         raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
     names = list(catalog.BACKENDS) if "all" in (backend or ()) else list(dict.fromkeys(backend or ["eager"]))
+    permit(model, frontend, *names)
     for name in names:
         catalog.backend(name)
     where = _device(device)

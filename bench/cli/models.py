@@ -17,6 +17,7 @@ from bench.cli.options import (
     SampleRate,
     Seconds,
     out,
+    permit,
     print_json,
 )
 from bench.errors import SuiteError
@@ -46,6 +47,7 @@ def complexity(
     from bench.profiling import complexity as counting
     from bench.training import build
 
+    permit(model, frontend)
     built, shape, length = build.untrained(model, classes, seconds, sample_rate, frontend, embedding)
     if convention is Convention.panns:
         if embedding:

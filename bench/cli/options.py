@@ -12,6 +12,8 @@ import typer
 import typer.core
 from rich.console import Console
 
+from bench import lookup
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
@@ -60,7 +62,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
 ]
-MODEL = typer.Argument(help="A model of `bench list models`, or rann-{t_c}x{t_m}-{W}.")
+MODEL = typer.Argument(help="A model of `bench list models`, rann-{t_c}x{t_m}-{W}, or package.module:Class.")
 Classes = Annotated[int, typer.Option(min=1, help="Number of classes.")]
 Seconds = Annotated[
     float | None, typer.Option(min=0.1, help="Length of the clip in seconds.", show_default="as in the model's paper")
@@ -76,6 +78,11 @@ Embedding = Annotated[
 ]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def permit(*names: str | None) -> None:
+    """Permit to import the classes of other packages among names that the user has typed; this folder comes first."""
+    lookup.permit({name: Path.cwd() for name in names if name and lookup.is_target(name)})
 
 
 def line_width(console: Console) -> int | None:

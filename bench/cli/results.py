@@ -161,13 +161,14 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
         raise BenchError(f"{store} has no records of {grid.name}: `bench run --suite {suite}` makes them")
     for record in [record for record in found.values() if record.status == "ok"]:
         try:
-            new = rescored(here, record)
+            new = rescored(here, record, grid.metrics)
         except RecordError as error:
             left[record.key] = str(error)
             continue
         if new != record:
             snapshot.write(new)
             changed.append(record.key)
+        left |= {f"{record.key} {name}": f"{record.key} has no {name}: {why}" for name, why in new.not_scored.items()}
     files.draw(snapshot, grid)
     left |= {f"damaged {i}": str(error) for i, error in enumerate(damaged, 1)}
     if as_json:

@@ -1,15 +1,22 @@
 """Computing scores again from kept logits: a new metric needs no new training."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bench.errors import RecordError
-from bench.evaluation import evaluate
-from bench.evaluation.metrics import Task
+from bench.evaluation import evaluate, metrics
+from bench.evaluation.metrics.added import with_added
 from bench.records import Record, Store
 
 
-def rescore(store: Store, record: Record) -> Record:
+def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record:
     """Return the record with every score, interval and draw computed again.
+
+    Args:
+        store: contains the logits.
+        record: of a finished run.
+        further: metrics of other packages.
 
     Raises:
         RecordError: its logits are not in the store, or have other clips or classes.
@@ -21,5 +28,6 @@ def rescore(store: Store, record: Record) -> Record:
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
-    task: Task = "multi" if targets.ndim == 2 else "single"
-    return evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)
+    task: metrics.Task = "single" if targets.ndim == 1 else "multi"
+    new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)
+    return with_added(new, further, logits, targets)

@@ -135,7 +135,11 @@ def _board(
         arguments=", ".join(f"{name}={as_text(value)}" for name, value in sorted(first.data.items())),
         task=task,
         primary=primary,
-        metrics=tuple(name for name in METRICS if any(row.scores.get(name) is not None for row in rows)),
+        metrics=tuple(
+            name
+            for name in dict.fromkeys([*METRICS, *(name for row in rows for name in row.scores)])
+            if any(row.scores.get(name) is not None for row in rows)
+        ),
         folds=tuple(folds),
         folds_official=max(entry.folds, folds[-1] + 1) if entry.package is not None else entry.folds,
         seeds=tuple(seeds),

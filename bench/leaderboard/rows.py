@@ -93,7 +93,9 @@ def make_row(
     failed = sorted((r.error or UNKNOWN_FAILURE).kind for r in found if r.status == "failed")
     own_folds = {run.fold for run in runs}
     expected = len(runs) + sum(fold not in own_folds for fold in folds)
-    scores = {name: _mean([r.scores.get(name) for r in done]) for name, m in METRICS.items() if task in m.tasks}
+    names = [name for name, metric in METRICS.items() if task in metric.tasks]
+    names += sorted({name for r in done for name in r.scores if name not in METRICS})  # of other packages
+    scores = {name: _mean([r.scores.get(name) for r in done]) for name in names}
     run_scores = _run_scores(done, primary)
     interval, over = _interval(done, run_scores, primary, task)
     other_data = [
@@ -110,6 +112,7 @@ def make_row(
         flags.append(f"measured with another version of the source of the {' and the '.join(changed)}")
     absent = dict.fromkeys(f"{target}: {why}" for run in runs for target, why in sources.missing(run).items())
     flags += absent
+    flags += dict.fromkeys(f"no {name}: {why}" for r in done for name, why in r.not_scored.items())
     if done and scores[primary] is None:
         flags.append(f"{primary} is undefined")
     comparable = len(done) == expected and scores[primary] is not None and not other_data

@@ -142,6 +142,7 @@ class Record:
         complexity: parameters, operations and bytes of the model.
         latencies: timings of the model.
         not_timed: backend to the reason why it cannot run this model.
+        not_scored: metric of another package to the reason why it failed; left out of the file where there is none.
         seconds: time of each phase.
         data: the data on which it was trained and tested.
         environment: the software and the machine.
@@ -167,6 +168,7 @@ class Record:
     complexity: Complexity | None = None
     latencies: tuple[Latency, ...] = ()
     not_timed: dict[str, str] = field(default_factory=dict)
+    not_scored: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     data: Data | None = None
     environment: Environment | None = None
@@ -200,9 +202,9 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
-        for table in (content, content["run"]):
-            if not table["sources"]:
-                del table["sources"]
+        for table, name in ((content, "sources"), (content["run"], "sources"), (content, "not_scored")):
+            if not table[name]:  # added later; the bytes of other records stay as they are
+                del table[name]
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

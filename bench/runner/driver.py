@@ -88,7 +88,7 @@ class Runner:
         trackers: Sequence[Tracker] = (),
     ) -> None:
         self.suite = suite
-        self.settings = settings
+        self.settings = replace(settings, metrics=suite.metrics)
         self.progress = progress
         self.execute: Executor = executor(executor_name)
         self.trackers = tuple(trackers)
@@ -307,6 +307,9 @@ class Runner:
             self._end(run, f"FAILED: {failure.message}")
         else:
             self.outcome.done.append(run.key)
+            self.outcome.warnings += [
+                f"{run.key} has no {name}: {reason}" for name, reason in record.not_scored.items()
+            ]
             metric = PRIMARY[catalog.dataset(run.dataset).task]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"

@@ -105,9 +105,7 @@ def _check(model: AudioModel, data: AudioDataModule) -> None:
         raise RunError(f"the model has {model.classes} classes, and the data have {len(data.classes)}")
     if model.labels and model.labels != tuple(data.classes):
         wrong = next(pair for pair in zip(model.labels, data.classes, strict=True) if pair[0] != pair[1])
-        raise RunError(
-            f"the model's classes are others than the data's: {wrong[0]!r} is where the data have {wrong[1]!r}"
-        )
+        raise RunError(f"the model has other classes than the data: {wrong[0]!r} where the data have {wrong[1]!r}")
     if model.sample_rate is not None and data.sample_rate is not None and model.sample_rate != data.sample_rate:
         raise RunError(
             f"the model was built for {model.sample_rate} Hz, and the data are at {data.sample_rate} Hz: give "

@@ -19,6 +19,7 @@ class RunSettings:
         workers: number of runs that are trained at the same time.
         loaders: number of processes per training that read clips ahead.
         hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
+        metrics: metrics of other packages that the suite names.
     """
 
     store: Path
@@ -28,6 +29,7 @@ class RunSettings:
     workers: int = 1
     loaders: int = 0
     hardest_clips: int = 0
+    metrics: tuple[str, ...] = ()
 
 
 def data_folder(given: Path | None) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bench.errors import PluginError
 from bench.evaluation import evaluate, mistakes
+from bench.evaluation.metrics.added import with_added
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
@@ -131,7 +132,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
-    record = _scored(run, predictions, data, describe(data), folder, size)
+    record = _scored(run, predictions, data, describe(data), folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
@@ -158,7 +159,8 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
     predictions = evaluate.fuse(run, store, data)
     members = [store.finished_record(key, "the fusion's member") for key in run.members]
     folder = store.artifacts(run.key)
-    record = _scored(run, predictions, data, about, folder, combined.fusion_complexity(members))
+    size = combined.fusion_complexity(members)
+    record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
@@ -167,13 +169,20 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
 
 
 def _scored(
-    run: Run, predictions: evaluate.Predictions, data: AudioDataModule, about: Data, folder: Path, size: Complexity
+    run: Run,
+    predictions: evaluate.Predictions,
+    data: AudioDataModule,
+    about: Data,
+    folder: Path,
+    size: Complexity,
+    further: Sequence[str],
 ) -> Record:
     evaluate.keep(predictions, data, folder)
     test = data.splits.test
     targets = test.targets.numpy()
     scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold)
-    return scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
+    record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
+    return with_added(record, further, predictions.test, targets)
 
 
 def describe(data: AudioDataModule) -> Data:

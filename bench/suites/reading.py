@@ -67,6 +67,8 @@ def _check_names(suite: Suite, path: Path) -> None:
             raise SuiteError(f"{path}: [dataset.{name}] has the name of another dataset: choose a new one")
     for name in suite.backends:
         catalog.backend(name)
+    for name in suite.metrics:
+        catalog.metric(name)
     if not suite.datasets and not suite.datasets_if_here:
         raise SuiteError(f"{path} names no dataset: add `datasets = [...]`")
     for table, listed in (("model", suite.models), ("dataset", (*suite.datasets, *suite.datasets_if_here))):

@@ -41,6 +41,8 @@ class Suite:
         fusion_combinations: whether every fusion is done for every subset of two or more members.
         backends: backends that time every model (`bench list backends`); a record keeps the reason where one cannot
             run a model.
+        metrics: metrics of other packages, entry points or "package.module:function", that are computed next to this
+            project's; no part of a run, so `bench rescore` adds them to finished runs.
         recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs.
             `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's own keys win.
         model: model name to its constructor arguments; `frontend` is its front-end in this suite, and `recipe` has
@@ -64,6 +66,7 @@ class Suite:
     fusion_members: tuple[str, ...] = ()
     fusion_combinations: bool = False
     backends: tuple[str, ...] = ("eager",)
+    metrics: tuple[str, ...] = ()
     recipe: Recipe = field(default_factory=Recipe)
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
@@ -108,6 +111,7 @@ class Suite:
             *(str(table["frontend"]) for table in self.model.values() if "frontend" in table),
             *map(self.catalogued_dataset, (*self.datasets, *self.datasets_if_here, *self.dataset)),
             *self.backends,
+            *self.metrics,
         ]
         lookup.permit({name: self.folder for name in names if lookup.is_target(name)})
 

@@ -20,6 +20,7 @@ from models import metrics
 from models.errors import TrainingError
 from models.metrics import PRIMARY
 from models.recipe import Recipe
+from models.training.arguments import plain
 from models.training.augment import augment, between_class, mixup
 from models.training.augment.noise import Background
 from models.training.augment.waveform_augmentation import WaveformAugmentation
@@ -324,11 +325,14 @@ class TrainingSteps(pl.LightningModule, ABC):
             self._take(checkpoint["audio_model"])
 
     def trained_for(self) -> dict[str, Any]:
-        """Return task, names of the classes, sample rate and recipe, as plain content."""
-        recipe = {
-            name: list(value) if isinstance(value, tuple) else value for name, value in self.recipe.differences.items()
+        """Return class, task, names of the classes, sample rate and recipe, as plain content."""
+        return {
+            "class": f"{type(self).__module__}:{type(self).__qualname__}",
+            "task": self.task,
+            "labels": list(self.labels),
+            "sample_rate": self.sample_rate,
+            "recipe": plain(self.recipe.differences),
         }
-        return {"task": self.task, "labels": list(self.labels), "sample_rate": self.sample_rate, "recipe": recipe}
 
     def _take(self, content: dict[str, Any]) -> None:
         task: Literal["single", "multi"] = content["task"]

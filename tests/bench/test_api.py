@@ -56,6 +56,7 @@ def test_the_public_names_are_these() -> None:
         "__version__",
         "create_datamodule",
         "create_model",
+        "evaluate",
         "leaderboard",
         "load_results",
         "load_suite",

@@ -83,9 +83,14 @@ class Mine(Base):
         folds = [1 + i // 2 % 3 for i in range(self.clips)]
         return rotated(WaveformClips(samples, names, names, hashes, targets), folds, self.fold)
 '''
+SCORES = """
+def clips(logits, targets, classes):
+    return len(logits)
+"""
 SUITE = """
 models = ["mine", "fc"]
 datasets = ["tones"]
+metrics = ["my_package.scores:clips"]
 
 [model.mine]
 model = "my_package.net:Net"
@@ -103,7 +108,7 @@ def write(folder: Path, suite: str = SUITE) -> Path:
     """Write the package and a suite that names it into a folder; return the suite's path."""
     package = folder / "my_package"
     package.mkdir(parents=True)
-    for name, text in (("__init__", ""), ("net", NET), ("parts", PARTS), ("data", DATA)):
+    for name, text in (("__init__", ""), ("net", NET), ("parts", PARTS), ("data", DATA), ("scores", SCORES)):
         (package / f"{name}.py").write_text(text)
     (folder / "mine.toml").write_text(suite)
     return folder / "mine.toml"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from bench.catalog import METRICS
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, prefixed, three
@@ -36,7 +37,12 @@ class Column:
 
 def secondary(board: Leaderboard) -> list[str]:
     """Return the metrics that the readable tables show next to the primary one."""
-    return [name for name in _SHOWN[board.task] if name in board.metrics]
+    return [name for name in _SHOWN[board.task] if name in board.metrics] + added(board)
+
+
+def added(board: Leaderboard) -> list[str]:
+    """Return the metrics of other packages."""
+    return [name for name in board.metrics if name not in METRICS]
 
 
 def columns(board: Leaderboard) -> list[Column]:
@@ -91,14 +97,18 @@ def short(board: Leaderboard) -> list[Column]:
 
 def head(metric: str) -> str:
     """Return the head of a metric's column."""
-    return metric if metric in _NOT_A_SHARE else f"{metric}, %"
+    return f"{metric}, %" if _is_share(metric) else metric
 
 
 def score(value: float | None, metric: str) -> Cell:
     """Return a metric's value as the tables show it."""
     if value is None:
         return Cell(NONE)
-    return Cell(f"{value:.3f}" if metric in _NOT_A_SHARE else f"{100 * value:.1f}", value)
+    return Cell(f"{100 * value:.1f}" if _is_share(metric) else f"{value:.3f}", value)
+
+
+def _is_share(metric: str) -> bool:
+    return metric in METRICS and metric not in _NOT_A_SHARE
 
 
 def latency(found: Latency | None) -> Cell:

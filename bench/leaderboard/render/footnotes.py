@@ -16,7 +16,7 @@ DRIFT = 0.05
 def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """Yield the footnotes of a leaderboard's table, as (head, text)."""
     metrics = [board.primary, *columns.secondary(board)]
-    yield "Scores", "; ".join(f"{name}: {catalog.METRICS[name].line}" for name in metrics)
+    yield "Scores", "; ".join(f"{name}: {_line(name)}" for name in metrics)
     if any(row.conflict is not None for row in board.rows):
         yield (
             "Conflict",
@@ -61,6 +61,11 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
         machines.setdefault(_machine(environment), set()).add(_commit(environment))
     for machine, commits in sorted(machines.items()):
         yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
+
+
+def _line(metric: str) -> str:
+    """Return what a metric is; another package's is known by its name, whether the package is there or not."""
+    return catalog.METRICS[metric].line if metric in catalog.METRICS else "a metric of another package"
 
 
 def _about_row(row: Row) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.catalog import METRICS
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import plain
 from bench.leaderboard.rows import Row
 
@@ -29,10 +30,12 @@ def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
     """Return all rows of all leaderboards as one CSV."""
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(_HEADS)
+    added = list(dict.fromkeys(name for board in leaderboards for name in columns.added(board)))
+    writer.writerow([*_HEADS, *added])
     for board in leaderboards:
         for row in board.rows:
-            writer.writerow(_csv_cell(value) for value in _values(board, row))
+            values = (*_values(board, row), *(row.scores.get(name) for name in added))
+            writer.writerow(_csv_cell(value) for value in values)
     return content.getvalue()
 
 
@@ -50,6 +53,7 @@ def json_text(title: str, leaderboards: Sequence[Leaderboard]) -> str:
 def _board(board: Leaderboard) -> dict[str, Any]:
     rows = [
         {name: _json_value(value) for name, value in zip(_HEADS, _values(board, row), strict=True)}
+        | {name: _json_value(row.scores.get(name)) for name in columns.added(board)}
         | {"records": sorted(map(plain, row.finished))}
         for row in board.rows
     ]

@@ -83,6 +83,8 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert set(mine.sources) == {"model", "frontend", "dataset"}
     assert mine.latencies
     assert mine.scores["accuracy"] is not None
+    assert mine.data is not None
+    assert mine.scores["my_package.scores:clips"] == mine.data.clips["test"]
     assert "1 run now" not in do(call, suite, "--model", "mine", "--dataset", "tones", "--dry-run")[1]
 
     # another source is another run, a comment is not
@@ -164,6 +166,31 @@ def test_the_python_interface_takes_the_names(tmp_path: Path) -> None:
     (row,) = results.to_dataframe().to_dict("records")
     assert row["name"] == "mine"
     assert row["status"] == "ok"
+
+
+def test_the_python_interface_creates_the_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign.write(tmp_path / "f")
+    monkeypatch.syspath_prepend(tmp_path / "f")
+    lookup.forget()
+    model = bench.create_model("my_package.net:Net", classes=3, sample_rate=8000, clip_seconds=0.5, frontend="logmel")
+    assert type(model).__name__ == "Net"
+    data = bench.create_datamodule("my_package.data:Mine", clips=24)
+    data.setup()
+    assert len(data.classes) == 2
+
+
+@pytest.mark.process
+def test_commands_take_the_names_from_the_current_folder(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign.write(tmp_path / "g")
+    monkeypatch.chdir(tmp_path / "g")
+    size = ("my_package.net:Net", "--frontend", "logmel", "--seconds", 0.5, "--sample-rate", 8000, "--json")
+    code, output, error = call("complexity", *size)
+    assert code == 0, error
+    assert json.loads(output)["parameters"] == 2 * 64 * 4 + 4 + 4 * 10 + 10
+    code, output, error = call("latency", *size, "--device", "cpu", "--tier", "quick", "--scope", "model")
+    assert code == 0, error
 
 
 def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
