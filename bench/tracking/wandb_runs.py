@@ -180,7 +180,7 @@ def _finishing(wandb_run: Any, *, failed: bool) -> Iterator[None]:
 
 def summary(record: Record) -> Json:
     """Return the final numbers of a record by name, without those that have no value."""
-    values: Json = {f"test/{name}": value for name, value in record.scores.items()}
+    values: Json = {f"test_{name}": value for name, value in record.scores.items()}
     values |= {f"seconds/{name}": value for name, value in record.seconds.items()}
     values |= {"status": record.status, "best_epoch": record.best_epoch, "conflict": record.conflict}
     if record.complexity:
