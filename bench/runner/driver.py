@@ -14,7 +14,16 @@ from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
-from bench.runner.news import EpochEnded, Prepared, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
+from bench.runner.news import (
+    EpochEnded,
+    Noted,
+    Prepared,
+    RunEnded,
+    StepsDone,
+    TimingEnded,
+    TimingStarted,
+    TrainingStarted,
+)
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
@@ -288,6 +297,8 @@ class Runner:
                 match event:
                     case Started(job) if job in left:
                         self.progress.show(job, "starting")
+                    case Reported(job, Noted(line)):
+                        self.progress.note(f"{job}: {line}")
                     case Reported(job, TrainingStarted()):
                         self._log_start(left[job])
                     case Reported(job, StepsDone() as news):

@@ -79,7 +79,14 @@ class TimingEnded:
     failure: Failure | None = None
 
 
-News = TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
+@dataclass(frozen=True)
+class Noted:
+    """Something that a user should read about a run: one line."""
+
+    line: str
+
+
+News = Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
 
 
 @dataclass
