@@ -105,9 +105,8 @@ def _named(
         for before, end in _splits(name):
             for added in ends.get(renamed(end), ()):
                 votes[before, added] += own[added + renamed(end)].shape == tensors[name].shape
-    ((prefix, added), _), *_ = sorted(votes.items(), key=lambda item: (-item[1], len(item[0][0]), len(item[0][1]))) or [
-        (("", ""), 0)
-    ]
+    likely = [names for names, count in votes.items() if count]
+    prefix, added = min(likely, key=lambda names: (-votes[names], *map(len, names)), default=("", ""))
     inside = {name: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     outside = [name for name in tensors if name not in inside]
     return {added + renamed(name.removeprefix(prefix)): tensor for name, tensor in inside.items()}, prefix, outside
