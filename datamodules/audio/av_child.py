@@ -6,7 +6,7 @@ is followed. The kernel limits its memory and, for each file, its processor time
 
 Messages have a letter, the length of their content in four bytes, and the content. To the child: a request in JSON, or
 the bytes that it asked for. From the child: R (place and length of bytes that it needs), H (the sound's facts in JSON),
-B (samples, float32, `(S, C)`), E (the end), X (an error in words).
+B (samples, float32, `(S, C)`), E (the end), X (why it cannot be used, and what to do, in JSON).
 """
 
 import json
@@ -30,8 +30,14 @@ DECODERS = (
 SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 
 
+CONVERT = "convert it by `ffmpeg -i OLD NEW.wav`"
+
+
 class Unusable(Exception):  # noqa: N818 - it is a state of the file
-    """A sound that cannot be used; the message continues "the file ..."."""
+    """A sound that cannot be used: words that continue "the file ...", and what to do."""
+
+    def __init__(self, words: str, remedy: str = "fetch it again") -> None:
+        super().__init__(words, remedy)
 
 
 class Asked:
@@ -67,6 +73,11 @@ def send(to: BinaryIO, letter: bytes, content: bytes) -> None:
     to.flush()
 
 
+def refuse(to: BinaryIO, words: str, remedy: str) -> None:
+    """Say why a sound cannot be used."""
+    send(to, b"X", json.dumps([words, remedy]).encode())
+
+
 def receive(source: BinaryIO) -> bytes:
     """Return the content of a message from the other process; exit where that is gone."""
     head = source.read(4)
@@ -84,7 +95,7 @@ def samples(frame: Any) -> NDArray[np.float32]:
     if name in ("flt", "dbl"):
         return np.ascontiguousarray(values, np.float32)
     if name not in SCALES:
-        raise Unusable(f"has samples of a kind that is not known ({name})")
+        raise Unusable(f"has samples of a kind that is not known ({name})", CONVERT)
     shifted = values.astype(np.float64) - (128 if name == "u8" else 0)
     return np.ascontiguousarray(shifted / SCALES[name], np.float32)
 
@@ -133,8 +144,12 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
     ) as container:
         stream = container.streams.best("audio")
         if stream is None:
-            raise Unusable("has no sound track")
+            raise Unusable("has no sound track", "remove it")
         context = stream.codec_context
+        if context is None or context.name not in DECODERS.split(","):
+            raise Unusable(
+                f"has a sound track of a kind that is not read ({context.name if context else '?'})", CONVERT
+            )
         context.thread_count = 1
         context.options = {"err_detect": "crccheck+bitstream+buffer+explode", "codec_whitelist": DECODERS}
         first = None
@@ -147,7 +162,9 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
                 if request["facts"]:
                     return
             elif kind != first:
-                raise Unusable(f"changes from {first[0]} Hz and {first[1]} channels to {kind[0]} Hz and {kind[1]}")
+                raise Unusable(
+                    f"changes from {first[0]} Hz and {first[1]} channels to {kind[0]} Hz and {kind[1]}", CONVERT
+                )
             parts.append(samples(frame))
             if sum(map(len, parts)) >= BLOCK:
                 send(outgoing, b"B", np.concatenate(parts).tobytes())
@@ -193,12 +210,12 @@ def main() -> None:
             decode(request, Asked(incoming, outgoing, request["size"]), outgoing)
             send(outgoing, b"E", b"")
         except Unusable as error:
-            send(outgoing, b"X", str(error).encode())
+            refuse(outgoing, *error.args)
         except MemoryError:
-            send(outgoing, b"X", b"needs more memory to be decoded than any sound does")
+            refuse(outgoing, "is damaged (it needs more memory to be decoded than any sound does)", "fetch it again")
         except (av.FFmpegError, ValueError, OverflowError, ArithmeticError) as error:
             words = getattr(error, "strerror", None) or str(error)
-            send(outgoing, b"X", f"is damaged (it cannot be decoded: {words})".encode())
+            refuse(outgoing, f"is damaged (it cannot be decoded: {words})", "fetch it again")
 
 
 if __name__ == "__main__":

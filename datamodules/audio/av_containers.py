@@ -1,7 +1,7 @@
 """Containers that libsndfile cannot read and PyAV can: recognising them by content, and checking that they are whole.
 
-FFmpeg reads what is there of a file that was cut off, and returns it as a shorter sound. So the sizes that the container
-states are compared with the file first.
+FFmpeg reads what is there of a file that was cut off, and returns it as a shorter sound. So the sizes that the
+container states are compared with the file first.
 
 MP4 and QuickTime: ISO/IEC 14496-12. Matroska and WebM: RFC 9559, RFC 8794. ASF (wma): Microsoft, Advanced Systems
 Format Specification. AMR: RFC 4867, section 5. AAC with ADTS headers: ISO/IEC 14496-3, 1.A.3.2.
@@ -109,10 +109,12 @@ def _boxes(read: Read, size: int) -> None:
             length = int.from_bytes(head[8:16])
         elif length == 0:  # to the end of the file
             length = size - at
-        if length < 8 or not (name.isascii() and name.isalnum()) and name[:1] != b"\xa9":
+        if length < 8 or (not (name.isascii() and name.isalnum()) and name[:1] != b"\xa9"):
             raise Damaged(f"is damaged (no part of an MP4 file begins at byte {at:,})")
         if at + length > size:
-            raise Damaged(f"is cut off (its part {name.decode('latin-1')!r} would end at byte {at + length:,} of {size:,})")
+            raise Damaged(
+                f"is cut off (its part {name.decode('latin-1')!r} would end at byte {at + length:,} of {size:,})"
+            )
         names.add(name)
         at += length
     if b"moov" not in names:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -83,10 +84,8 @@ class _Child:
         code = self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
-            try:
+            with suppress(OSError):  # for what was not yet written to a child that is gone
                 pipe.close()
-            except OSError:  # what was not yet written to a child that is gone
-                pass
         return code
 
 
@@ -220,10 +219,8 @@ class AvFile:
             child.end()
 
     def _say(self, content: bytes) -> None:
-        try:
+        with suppress(OSError):  # it is gone, which the next answer tells
             self._child.send(content)
-        except OSError:  # it is gone, which the next answer tells
-            pass
 
     def _next(self) -> tuple[bytes, bytes]:
         """Return the next message that is none about the file's bytes."""
@@ -234,7 +231,7 @@ class AvFile:
                 continue
             if letter == b"X":
                 self._over = True
-                raise Damaged(content.decode(errors="replace"))
+                raise Damaged(*json.loads(content))
             if letter == b"":
                 raise Damaged(f"is damaged (its decoder {_ended(self._child.end())})")
             self._over = letter == b"E"

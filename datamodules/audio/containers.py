@@ -27,7 +27,16 @@ TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow 
 
 
 class Damaged(Exception):  # noqa: N818 - it is a state of the file
-    """A container that contradicts itself; the message continues "the file ..."."""
+    """A container that contradicts itself; the message continues "the file ...".
+
+    Args:
+        words: the message.
+        remedy: what to do, where that does not depend on the container.
+    """
+
+    def __init__(self, words: str, remedy: str = "fetch it again") -> None:
+        super().__init__(words)
+        self.remedy = remedy
 
 
 def examine(read: Read, size: int, container: str, most_samples: float) -> int | None:

@@ -272,9 +272,11 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
             with closing(AvFile(read, size, kind, max_seconds, facts_only)) as track:
                 yield _Opened(track, name, size, read, read)
         except Absent as absence:
-            raise AudioError(f"{name!r} is {_AN.get(kind.name, 'a')} {kind.name} file: reading it {absence}") from absence
+            raise AudioError(
+                f"{name!r} is {_AN.get(kind.name, 'a')} {kind.name} file: reading it {absence}"
+            ) from absence
         except containers.Damaged as damage:
-            raise AudioError(f"{name!r} {damage}: fetch it again") from damage
+            raise AudioError(f"{name!r} {damage}: {damage.remedy}") from damage
         return
     patches = pipes.mended(read, size)
     view = pipes.patched(read, patches)
@@ -285,8 +287,8 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1] or "damaged"
         raise AudioError(
-            f"{name!r} cannot be decoded ({problem.rstrip('.')}): replace or remove it; sound of a kind that is not read "
-            f"is converted by `ffmpeg -i OLD NEW.wav`"
+            f"{name!r} cannot be decoded ({problem.rstrip('.')}): replace it; if it is sound of another kind, "
+            f"convert it by `ffmpeg -i OLD NEW.wav`"
         ) from error
 
 

@@ -3,7 +3,7 @@
 What such a program leaves in the header depends on the program (seen in November 2026):
 
 * WAV: the largest numbers (ffmpeg: FFFFFFFF), about 2 GiB (SoX: 7FFFF024 and 7FFFF000, the latter less a part of a
-  sample; lame: 80000023 and 7FFFFFFF), the sizes of no sound (mpg123: 36 and 0), or an estimate (SoX that reads an MP3);
+  sample; lame: 80000023 and 7FFFFFFF), the sizes of no sound (mpg123: 36 and 0), or an estimate (SoX, of an MP3);
 * RF64: sizes of 0 (ffmpeg);
 * AIFF: sizes of 0 (ffmpeg), or about 7F000000 with as many frames (SoX);
 * CAF: -1, which libsndfile does not read (ffmpeg);
@@ -17,7 +17,7 @@ is, for `datamodules.audio.containers` to judge: a size that is merely too large
 from collections.abc import Iterator
 from typing import Literal
 
-from datamodules.audio.containers import LEFT_OVER, MAX_FRAME_SAMPLES, Read, after_tags
+from datamodules.audio.containers import LEFT_OVER, MAX_FRAME_SAMPLES, Read, after_tags, ogg_crc
 
 Patches = dict[int, bytes]
 """New bytes by their place in the file."""
@@ -44,6 +44,8 @@ def mended(read: Read, size: int) -> Patches:
         return _aiff(read, size)
     if head[:4] == b"caff":
         return _caf(read, size)
+    if head[:4] == b"OggS":
+        return _opus(read)
     if read(start := after_tags(read), 4) == b"fLaC":
         return _flac(read, size, start)
     return {}
@@ -71,7 +73,7 @@ def _unknown(size: int) -> bool:
 
 
 def _samples(read: Read, start: int, size: int, width: int) -> int | None:
-    """Return the bytes of the whole samples that follow, None where the file ends within one; an odd number is padded."""
+    """Return the bytes of the samples that follow; None where the file ends within one. An odd number is padded."""
     there = (size - start) // width * width
     rest = size - start - there
     return there if not rest or (rest == there % 2 == 1 and read(size - 1, 1) == b"\0") else None
@@ -185,6 +187,21 @@ def _caf(read: Read, size: int) -> Patches:
             break
         at += 12 + length
     return {}
+
+
+def _opus(read: Read) -> Patches:
+    """Fill in a rate of 48 kHz where the header states none, which RFC 7845 allows and libsndfile takes for 8 kHz."""
+    head = read(0, 27)
+    lengths = read(27, head[26]) if len(head) == 27 else b""
+    at = 27 + len(lengths)
+    body = read(at, sum(lengths))
+    if body[:8] != b"OpusHead" or len(body) < 19 or any(body[12:16]):
+        return {}
+    page = head[:22] + bytes(4) + head[26:] + lengths
+    if ogg_crc(page + body) != int.from_bytes(head[22:26], "little"):
+        return {}
+    rate = (48_000).to_bytes(4, "little")
+    return {22: ogg_crc(page + body[:12] + rate + body[16:]).to_bytes(4, "little"), at + 12: rate}
 
 
 def _flac(read: Read, size: int, start: int) -> Patches:

@@ -3,8 +3,9 @@
     python tests/fakes/mutants.py --count 20000
     python tests/fakes/mutants.py --count 20000 --tracks
 
-With --tracks the files are those that PyAV decodes, and RF64, W64, AU and SPHERE. Seeded: mutant i is the same every time. Prints how many were refused and accepted, deaths by signal, errors that are
-not ours, readings of more than 2 s, and the children's peak memory.
+With --tracks the files are those that PyAV decodes, and RF64, W64, AU and SPHERE. Seeded: mutant i is the same every
+time. Prints how many were refused and accepted, deaths by signal, errors that are not ours, readings of more than 2 s,
+and the children's peak memory.
 """
 
 import argparse
@@ -178,7 +179,14 @@ def campaign(count: int, first: int = 0, kind: str = "files") -> tuple[Counter[s
 def _child(first: int, upto: int, kind: str) -> tuple[list[dict[str, Any]], str]:
     """Return what a child says of each mutant, and what ended it should some be lacking."""
     with tempfile.TemporaryFile() as answers:
-        command = [sys.executable, str(HERE), "--child", str(first), str(upto), *(["--tracks"] if kind == "tracks" else [])]
+        command = [
+            sys.executable,
+            str(HERE),
+            "--child",
+            str(first),
+            str(upto),
+            *(["--tracks"] if kind == "tracks" else []),
+        ]
         child = subprocess.Popen(command, stdout=answers, stderr=subprocess.DEVNULL, env=reading.environment())
         seen, last_word = 0, time.monotonic()
         while child.poll() is None:
