@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.audio import AudioError, AudioSource, ShardMember, decode
+from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 
@@ -114,14 +115,6 @@ def decode_all(
     key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}"
     clips, facts = ArrayCache(cache).array(name, key, build)
     return clips, facts["hashes"]
-
-
-def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
-    """Return a clip as 16-bit samples, padded with zeros or cropped at the end to `samples`."""
-    row = np.zeros(samples, np.int16)
-    waveform = waveform[:samples]
-    row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
-    return row
 
 
 def state(paths: Sequence[AudioSource]) -> str:
