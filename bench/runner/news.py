@@ -80,3 +80,16 @@ class TimingEnded:
 
 
 News = TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
+
+
+@dataclass
+class Prepared:
+    """What is known once a dataset was read, before any training.
+
+    Attributes:
+        failures: key to failure, of the runs whose model does not take the clips.
+        notes: lines that a user should read before the training.
+    """
+
+    failures: dict[str, Failure] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)

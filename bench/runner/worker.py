@@ -20,11 +20,11 @@ from bench.evaluation.metrics.added import with_added
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
-from bench.runner.news import EpochEnded, News, RunEnded, StepsDone, TrainingStarted
+from bench.runner.news import EpochEnded, News, Prepared, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
-from models.base import AudioModel
+from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
 
@@ -44,10 +44,25 @@ def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[
     return failures
 
 
-def prepare(run: Run, settings: RunSettings, report: Report) -> None:
-    """Set up the run's dataset once, which fills its cache and finds its errors before the training."""
+def prepare(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> Prepared:
+    """Set up the dataset of these runs once, and check that their models take its clips.
+
+    That fills the dataset's cache and finds errors before the training.
+    """
     set_threads(settings.threads)
-    build.dataset(run, settings.data_dir, Store(settings.store).cache).setup()
+    data = build.dataset(runs[0], settings.data_dir, Store(settings.store).cache)
+    data.setup()
+    prepared = Prepared()
+    for run in runs:
+        if run.members:
+            continue
+        try:
+            note = build.check_lengths(run, data)
+        except (ModelError, PluginError) as error:
+            prepared.failures[run.key] = Failure.of(error)
+        else:
+            prepared.notes += [note] if note and note not in prepared.notes else []
+    return prepared
 
 
 def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str | Record:
