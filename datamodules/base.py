@@ -110,7 +110,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     Args:
         root: folder of this dataset, "~" is the user's home; None for synthesised data.
         cache: folder for decoded audio; None keeps it in memory.
-        fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping).
+        fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping). None is the first.
         seed: seed of the random parts of the split, and of the loader's order.
         batch_size: clips per training batch.
         download: whether `prepare_data` may download the dataset where it is not under the root.
@@ -119,6 +119,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         source: name of its download source in `datamodules.fetch.sources`; None where it has none.
         own_training_loader: whether `train_dataloader` does more than give the training clips in the seed's order, such
             as augmenting them; then nothing that was computed once from these clips can take its place.
+        own_folds: whether the folds are a user's own, so that only the data say how many there are.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         folds: number of official folds.
@@ -148,6 +149,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     source: ClassVar[str | None] = None
     own_training_loader: ClassVar[bool] = False
+    own_folds: ClassVar[bool] = False
     task: Literal["single", "multi"] = "single"
     kind: Literal["waveform", "embedding"] = "waveform"
     folds: int = 1
@@ -175,13 +177,14 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self,
         root: str | Path | None = None,
         cache: str | Path | None = None,
-        fold: int = 0,
+        fold: int | None = 0,
         seed: int = 0,
         batch_size: int = 32,
         *,
         download: bool = False,
     ) -> None:
         super().__init__()
+        fold = 0 if fold is None else fold
         if not 0 <= fold < self.folds:
             raise DataError(f"fold {fold} does not exist: {type(self).__name__} has folds 0 to {self.folds - 1}")
         self.root = None if root is None else Path(root).expanduser()

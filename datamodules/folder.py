@@ -64,6 +64,7 @@ class Folder(WaveformDataModule):
             the file. Results are then also given per file.
     """
 
+    own_folds = True
     folds = DEFAULT_FOLDS
     split = "own clips: the table's folds, or else 5 folds grouped by source; test = k, validation = k + 1"
 
@@ -117,7 +118,13 @@ class Folder(WaveformDataModule):
         if self._division is not None and self.test_fold not in numbers:
             raise DataError(f"fold {fold} does not exist: Folder has {_folds_in_words(numbers)}")
         super().__init__(
-            self.own.options.place, cache, 0, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds or 0.0
+            self.own.options.place,
+            cache,
+            0,
+            seed,
+            batch_size,
+            sample_rate=sample_rate,
+            clip_seconds=clip_seconds or 0.0,
         )
         self.fold = self.test_fold
         self.skip_unreadable = skip_unreadable
@@ -149,10 +156,11 @@ class Folder(WaveformDataModule):
         if self._undivided is not None:
             problems.append(str(self._undivided))
         if self._division is None:
-            return Listing(self.own.files, problems or ["there is no audio that can be read"])
+            problems = problems or ["there is no audio that can be read"]
+            return Listing(self.own.files, problems, len(unreadable))
         names = self._division.names
         files = [replace(file, fold=names[of]) for file, of in zip(self.own.files, self._division.of, strict=True)]
-        return Listing(files, problems)
+        return Listing(files, problems, len(unreadable))
 
     def read(self) -> Splits:
         """Decode the clips and divide them."""
@@ -306,7 +314,13 @@ def _as_it_is(waveform: Samples, sample_rate: int) -> Samples:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 90 else f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 90
+        else f"{seconds / 60:.1f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _default_seconds(paths: Sequence[AudioSource]) -> float:

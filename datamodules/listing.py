@@ -43,10 +43,14 @@ class AudioFile:
 
 @dataclass
 class Listing:
-    """All files of a dataset, and a message for each problem that shows without decoding."""
+    """All files of a dataset, and a message for each problem that shows without decoding.
+
+    `unreadable` is the number of these problems that are audio which cannot be read.
+    """
 
     files: list[AudioFile] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unreadable: int = 0
 
     @contextmanager
     def noting(self) -> Iterator[None]:

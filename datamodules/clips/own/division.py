@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.clips.dealing import grouped_folds, grouped_shares, one_hot
-from datamodules.clips.own.reading import MIN_FOLDS, OwnClips, fewest_sources
+from datamodules.clips.own.reading import MIN_FOLDS, Options, OwnClips, fewest_sources, read
 from datamodules.errors import DataError
 
 DEFAULT_FOLDS = 5
@@ -250,3 +251,16 @@ def _too_few(own: OwnClips, division: Division) -> str:
         )
     lines = "\n".join(table_lines(own, division))
     return f"too few clips for {what}: at least two classes are needed, each with {needed}; {advice}\n{lines}"
+
+
+def folds_of(arguments: Mapping[str, Any]) -> dict[int, str] | None:
+    """Return number and name of each fold of a user's clips, in order; None where they cannot be divided now.
+
+    Args:
+        arguments: the dataset's arguments, as a suite has them.
+    """
+    try:
+        division = divide(read(Options.of(arguments)))
+    except DataError:  # reading the clips will say what is wrong
+        return None
+    return dict(zip(division.numbers, ("",) if division.parts else division.names, strict=True))

@@ -89,9 +89,7 @@ def _check(given: Mapping[str, Any]) -> None:
         if name in given and not isinstance(given[name], kind):
             raise DataError(f"{name} is {given[name]!r}: write it like {example}")
     if ("root" in given) == ("csv" in given):
-        raise DataError(
-            'name the place of your clips: either root = "folder" or csv = "table.csv" in [dataset.folder]'
-        )
+        raise DataError('name the place of your clips: either root = "folder" or csv = "table.csv" in [dataset.folder]')
     if (by := given.get("group_by")) is not None and by not in GROUPINGS:
         raise DataError(f"group_by is {by!r}: it is one of {', '.join(GROUPINGS)}")
     if (n := given.get("n_folds")) is not None and (isinstance(n, bool) or n < MIN_FOLDS):
@@ -290,9 +288,7 @@ def _with_folds(
     return kept
 
 
-def _files(
-    found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by: str | None
-) -> Iterator[AudioFile]:
+def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by: str | None) -> Iterator[AudioFile]:
     """Yield the files of a table; problems of single rows are appended."""
     options = found.options
     places = Places(options.place, follow_links=options.follow_links, allow_outside=options.allow_outside)
@@ -337,9 +333,7 @@ def _name_classes(found: OwnClips) -> None:
     options = found.options
     if options.label_separator:
         split = {
-            label: naming.separated(label, options.label_separator)
-            for file in found.files
-            for label in file.labels
+            label: naming.separated(label, options.label_separator) for file in found.files for label in file.labels
         }
         found.files = [replace(file, labels=split[file.labels[0]]) for file in found.files]
         if bare := [file for file in found.files if not file.labels]:

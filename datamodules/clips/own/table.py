@@ -79,7 +79,9 @@ def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[s
             continue
         found = {role: cells[place] for role, place in places.items()}
         if blank := [roles[role] for role, cell in found.items() if not cell.strip()]:
-            table.problems.append(f"{where} has no {' and no '.join(map(repr, blank))}: fill the cell or remove the row")
+            table.problems.append(
+                f"{where} has no {' and no '.join(map(repr, blank))}: fill the cell or remove the row"
+            )
             continue
         switched = {name: _switch(cells[place]) for name, place in switches.items()}
         if wrong := [name for name, value in switched.items() if value is None]:
@@ -290,3 +292,8 @@ def whole_number(cell: str) -> int | None:
     return int(head)
 
 
+def first_cells(path: Path, column: str, count: int = 5) -> list[str]:
+    """Return the first cells of a column."""
+    header, rows = _cells(path)
+    place = header.index(column)
+    return [cells[place] for _, cells in rows[:count] if len(cells) == len(header)]

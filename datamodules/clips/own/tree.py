@@ -140,7 +140,9 @@ class _Walker:
             with os.scandir(folder) as found:
                 return sorted((entry for entry in found if not _hidden(entry.name)), key=lambda e: e.name)
         except OSError as error:
-            self.tree.problems.append(f"{self.name(folder)!r} cannot be read ({error.strerror}): change its permissions")
+            self.tree.problems.append(
+                f"{self.name(folder)!r} cannot be read ({error.strerror}): change its permissions"
+            )
             return []
 
     def name(self, path: str | Path) -> str:
