@@ -137,17 +137,18 @@ def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
     """Write the logits to `folder/logits.npz`, so that scores can be computed again without training."""
     content = io.BytesIO()
     test, val = data.splits.test, data.splits.val
-    np.savez(
-        content,
-        logits=predictions.test,
-        targets=test.targets.numpy(),
-        test_ids=np.array(test.ids),
-        test_groups=np.array(test.groups),
-        val_logits=predictions.val,
-        val_targets=val.targets.numpy(),
-        weights=predictions.weights if predictions.weights is not None else np.empty(0),
-        **({} if test.files is None else {"test_files": np.array(test.files)}),
-    )
+    arrays = {
+        "logits": predictions.test,
+        "targets": test.targets.numpy(),
+        "test_ids": np.array(test.ids),
+        "test_groups": np.array(test.groups),
+        "val_logits": predictions.val,
+        "val_targets": val.targets.numpy(),
+        "weights": predictions.weights if predictions.weights is not None else np.empty(0),
+    }
+    if test.files is not None:
+        arrays["test_files"] = np.array(test.files)
+    np.savez(content, **arrays)  # type: ignore[arg-type]
     write_whole(folder / "logits.npz", content.getvalue())
 
 

@@ -94,7 +94,7 @@ def _key(name: str) -> str:
 
 
 def _per_class(own: OwnClips) -> str:
-    counts = {label: 0 for label in own.classes}
+    counts = dict.fromkeys(own.classes, 0)
     for file in own.files:
         for label in file.labels:
             counts[label] = counts.get(label, 0) + 1

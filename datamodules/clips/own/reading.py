@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.audio import ENDINGS
 from datamodules.clips.own import labels as naming
 from datamodules.clips.own.table import Places, TableRow, read_table, whole_number
 from datamodules.clips.own.tree import OTHER_AUDIO, UNREADABLE, Tree, fold_number, part_of, scan
-from datamodules.audio import ENDINGS
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile
 from datamodules.tables.csv_table import safe

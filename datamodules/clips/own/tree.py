@@ -18,10 +18,11 @@ PARTS = {
 }
 """Parts of a split, and the names under which folders and tables have them; case does not count."""
 
-OTHER_AUDIO = frozenset(
-    ".3gp .3gpp .aac .ac3 .adts .aifc .alac .amr .ape .au .awb .caf .dsf .dts .flv .gsm .m4a .m4b .m4r .mka .mkv .mov "
-    ".mp2 .mp4 .mpc .nist .ra .rf64 .snd .sph .spx .tta .voc .w64 .weba .webm .wma .wv".split()
-)
+OTHER_AUDIO = frozenset((
+    ".3gp", ".3gpp", ".aac", ".ac3", ".adts", ".aifc", ".alac", ".amr", ".ape", ".au", ".awb", ".caf", ".dsf", ".dts",
+    ".flv", ".gsm", ".m4a", ".m4b", ".m4r", ".mka", ".mkv", ".mov", ".mp2", ".mp4", ".mpc", ".nist", ".ra", ".rf64",
+    ".snd", ".sph", ".spx", ".tta", ".voc", ".w64", ".weba", ".webm", ".wma", ".wv",
+))  # fmt: skip
 """Endings of audio files that this project may not be able to read; none of them is left out without a word."""
 
 UNREADABLE = "cannot be read by this installation"
