@@ -12,6 +12,7 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
@@ -219,14 +220,14 @@ class AudioModel(TrainingSteps, ABC):
         """Map the batch's `x` to features `(B, F, T)`.
 
         A front-end that never learns computes in single precision, also within autocast and in a model of half
-        precision: a spectrum of 8 bits would be another one.
+        precision, because rounded samples and filters would change its features.
         """
         if not getattr(self.frontend, "fixed", False):
             features: Tensor = self.frontend(x)
-        elif torch.is_autocast_enabled(x.device.type):
-            with torch.autocast(x.device.type, enabled=False):
-                features = self.frontend(x.float() if x.dtype in HALF else x)
-        else:
+            return features
+        device = x.device.type
+        autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if autocast else nullcontext():
             features = self.frontend(x.float() if x.dtype in HALF else x)
         return features.to(x.dtype) if x.dtype in HALF else features
 

@@ -151,7 +151,7 @@ class ForeignModel(AudioModel):
         return linear[-1] if linear and linear[-1].bias is not None else None
 
     def _check(self, data: Data) -> None:
-        training = self.training
+        modes = [(module, module.training) for module in self.modules()]  # some may be frozen in eval mode
         self.eval()
         clip = torch.zeros(2, *data.clip_shape)
         try:
@@ -164,7 +164,8 @@ class ForeignModel(AudioModel):
                 f"{tuple(data.clip_shape)}: {type(error).__name__}: {error}"
             ) from error
         finally:
-            self.train(training)
+            for module, training in modes:
+                module.training = training
         if shape != (2, self.classes):
             raise ModelError(
                 f"{type(self.module).__name__} returns {shape} for 2 clips, and must return logits (2, {self.classes})"

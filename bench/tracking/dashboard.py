@@ -133,7 +133,7 @@ def _costs(wr: Any, suite: str, boards: Sequence[Leaderboard]) -> Iterator[Any]:
             yield wr.ScatterPlot(
                 title=f"Every run: {primary} against {cost}",
                 x=wr.SummaryMetric(cost),
-                y=wr.SummaryMetric(f"test/{primary}"),
+                y=wr.SummaryMetric(f"test_{primary}"),
                 log_x=True,
             )
 

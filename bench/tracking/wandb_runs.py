@@ -126,7 +126,8 @@ class WandbRuns:
     def _init_run(self, key: str, run: Json, *, resume: bool) -> Any:
         tags = [fitted(tag, limits.TAG) for tag in (run["dataset"], run["model"], run["frontend"]) if tag]
         identity = fitted(key, limits.RUN_ID, limits.RESERVED)
-        wandb_run = self._init(identity, key, run["model"], tags, clean(run), resume=resume)
+        config = clean({name: value for name, value in run.items() if name != "sources" or value})
+        wandb_run = self._init(identity, key, run["model"], tags, config, resume=resume)
         wandb_run.define_metric("epoch")
         wandb_run.define_metric("step")
         wandb_run.define_metric("*", step_metric="epoch")
@@ -179,7 +180,7 @@ def _finishing(wandb_run: Any, *, failed: bool) -> Iterator[None]:
 
 def summary(record: Record) -> Json:
     """Return the final numbers of a record by name, without those that have no value."""
-    values: Json = {f"test/{name}": value for name, value in record.scores.items()}
+    values: Json = {f"test_{name}": value for name, value in record.scores.items()}
     values |= {f"seconds/{name}": value for name, value in record.seconds.items()}
     values |= {"status": record.status, "best_epoch": record.best_epoch, "conflict": record.conflict}
     if record.complexity:

@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -89,10 +90,11 @@ class ValidationScores(Callback):
 
     @torch.no_grad()
     def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        training = self.model.training
+        modes = [(module, module.training) for module in self.model.modules()]  # some may be frozen in eval mode
         self.model.eval()
         found = [(self.model(x.to(device)).float().cpu(), target) for x, target in self.validation]
-        self.model.train(training)
+        for module, training in modes:
+            module.training = training
         logits, targets = zip(*found, strict=True)
         return torch.cat(logits), torch.cat(targets)
 
@@ -123,7 +125,7 @@ def train(
         module: Any = model.module
         runner = trainer(callbacks=[scores], default_root_dir=scratch)
         try:
-            runner.fit(module, clips, validation)
+            runner.fit(module, clips, validation if is_overridden("validation_step", module) else None)
         finally:
             module.trainer = None
         if not scores.path.exists():

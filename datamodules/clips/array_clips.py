@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.audio import AudioError, AudioSource, ShardMember, decode
+from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.listing import Report, shortened, silently
@@ -179,14 +180,6 @@ def decode_files(
 def unusable(reasons: Sequence[str], of: int) -> str:
     """Return the message on files that cannot be used."""
     return f"{len(reasons)} of {of} files cannot be used:\n" + "\n".join(f"  {each}" for each in shortened(reasons))
-
-
-def quantised(waveform: NDArray[np.float32], samples: int) -> NDArray[np.int16]:
-    """Return a clip as 16-bit samples, padded with zeros or cropped at the end to `samples`."""
-    row = np.zeros(samples, np.int16)
-    waveform = waveform[:samples]
-    row[: len(waveform)] = np.clip(np.rint(waveform * 32768), -32768, 32767)
-    return row
 
 
 def state(paths: Sequence[AudioSource]) -> str:

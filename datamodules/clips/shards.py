@@ -33,9 +33,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
 from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
+from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
-from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, quantised, state
+from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, state
 from datamodules.clips.draws import place_among_ranks
 from datamodules.tables.csv_table import safe
 

@@ -42,10 +42,10 @@ TIE_BREAK = 1e-4
 class TrainingSteps(pl.LightningModule, ABC):
     """Loss, optimiser, schedule, augmentation and scores of a classifier.
 
-    What is logged: `train_loss_step`; `learning_rate` and `gradient_norm` every `log_every_n_steps` steps and every two
-    seconds; after each epoch `train_loss`, which is the mean of its steps, `val_loss`, `val_accuracy` (or `val_mAP`)
-    and `val_score`, which is the one to monitor: the score, and of equal scores the lower loss; in a test `test_loss`
-    and every metric of the task.
+    What is logged, by the names that the harness's loggers use: `train_loss_step`; `learning_rate`, `gradient_norm` and
+    `clips_per_second` every `log_every_n_steps` steps and every two seconds; after each epoch `train_loss`, which is
+    the mean of its steps, `val_loss`, `val_accuracy` (or `val_mAP`) and `val_score`, which is the one to monitor: the
+    score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task.
 
     Attributes:
         recipe: how the model is trained.
@@ -76,6 +76,8 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._logged = 0.0
         self._logs_more = False
         self._losses: list[Tensor] = []
+        self._clips = 0  # of this epoch, so far
+        self._since = 0.0  # when it began
         self._seen: list[tuple[Tensor, Tensor]] = []
 
     @abstractmethod
@@ -167,9 +169,10 @@ class TrainingSteps(pl.LightningModule, ABC):
     # -- training ---------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Set frozen modules to eval mode, so that their batch statistics do not change."""
+        """Set frozen modules to eval mode, so that their batch statistics do not change; start the epoch's clock."""
         for module in self._frozen:
             module.eval()
+        self._clips, self._since = 0, time.monotonic()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
@@ -207,6 +210,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         return logits
 
     def _log_step(self, loss: Tensor, clips: int) -> None:
+        self._clips += clips
         self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)
         every = max(self.trainer.log_every_n_steps, 1)  # type: ignore[attr-defined]
         now = time.monotonic()
@@ -214,6 +218,8 @@ class TrainingSteps(pl.LightningModule, ABC):
         if self._logs_more:
             self._logged = now
             self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=clips)
+            speed = self._clips * self._processes() / max(now - self._since, 1e-9)
+            self.log("clips_per_second", speed, batch_size=clips)
 
     def configure_gradient_clipping(
         self,

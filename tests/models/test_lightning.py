@@ -211,8 +211,8 @@ def test_what_is_logged(data: Synthetic, tmp_path: Path) -> None:
     table = (Path(runner.log_dir) / "metrics.csv").read_text()  # type: ignore[arg-type]
     names = set(table.splitlines()[0].split(","))
     assert names >= {
-        "train_loss_step", "train_loss", "learning_rate", "gradient_norm", "val_loss", "val_accuracy", "val_score",
-        "test_loss", "test_accuracy", "test_macro_f1", "test_mAP",
+        "train_loss", "train_loss_step", "learning_rate", "gradient_norm", "clips_per_second", "val_loss",
+        "val_accuracy", "val_score", "test_loss", "test_accuracy", "test_macro_f1", "test_mAP",
     }  # fmt: skip
     assert (Path(runner.log_dir) / "hparams.yaml").read_text().strip()  # type: ignore[arg-type]
 

@@ -111,7 +111,7 @@ def test_no_value_is_written_twice_and_none_is_missing(offline: dict[str, WandbR
     for name in ("learning_rate", "gradient_norm", "clips_per_second"):
         assert len(run.curve(name)) == 3
     assert [step["step"] for step in run.history if "step" in step] == [5, 10, 15, 20, 25, 30]
-    assert run.summary["test/accuracy"] == 0.7
+    assert run.summary["test_accuracy"] == 0.7
     dropped = offline[OTHER.key]
     values = [(step["epoch"], step["val_loss"]) for step in dropped.history if "val_loss" in step]
     assert sorted(values) == list(enumerate(CURVES["val_loss"]))

@@ -209,9 +209,9 @@ def test_curves_have_a_value_per_epoch(runs: dict[str, WandbRun]) -> None:
 
 def test_summary_has_the_final_numbers(runs: dict[str, WandbRun]) -> None:
     summary = runs[OK.key].summary
-    expected = {"test/accuracy": 0.75, "complexity/macs": 20, "latency/cpu-1-end-to-end/p50_ms": 1.5, "status": "ok"}
+    expected = {"test_accuracy": 0.75, "complexity/macs": 20, "latency/cpu-1-end-to-end/p50_ms": 1.5, "status": "ok"}
     assert {name: summary.get(name) for name in expected} == expected
-    assert "test/mAUC" not in summary
+    assert "test_mAUC" not in summary
 
 
 def test_confusion_matrix_has_every_cell(runs: dict[str, WandbRun]) -> None:
@@ -420,7 +420,7 @@ def test_names_that_are_too_long_for_wandb_lose_nothing(long_names: tuple[list[R
     assert len({run.group for run in runs}) == 1
     for run in mirrored:
         assert {len(tag) for tag in run.tags} == {6, 64}
-        assert run.summary["test/accuracy"] == 0.75
+        assert run.summary["test_accuracy"] == 0.75
         assert run.tables["average-precision_table"]["data"]
         kinds = [kind for kind, _ in run.artifacts.values() if kind != "run_table"]
         assert sorted(kinds) == ["model", "record"]
