@@ -14,7 +14,16 @@ from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
-from bench.runner.news import EpochEnded, Prepared, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
+from bench.runner.news import (
+    ClipsRead,
+    DataRead,
+    EpochEnded,
+    RunEnded,
+    StepsDone,
+    TimingEnded,
+    TimingStarted,
+    TrainingStarted,
+)
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
@@ -227,14 +236,22 @@ class Runner:
         keys = {runs[0].key: data for data, runs in groups.items()}
         jobs = [Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings)) for runs in groups.values()]
         for event in self._events(jobs, 1):
-            if isinstance(event, Started):
-                self.progress.note(f"reading {groups[keys[event.job]][0].dataset}")
-            elif isinstance(event, Failed):
-                problems[keys[event.job]] = event
-            elif isinstance(event, Finished) and isinstance(event.value, Prepared):
-                unfit |= event.value.failures
-                for line in event.value.notes:
-                    self.progress.note(line)
+            match event:
+                case Started(job):
+                    self.progress.note(f"reading {groups[keys[job]][0].dataset}")
+                case Reported(_, ClipsRead(done, of)):
+                    self.progress.read(done, of)
+                case Finished(_, DataRead() as news):
+                    self.progress.end_reading()
+                    unfit |= news.failures
+                    for line in news.remarks:
+                        self.progress.note(line)
+                    self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
+                    for line in news.warnings:
+                        self.progress.note(f"warning: {line}")
+                case Failed(job):
+                    self.progress.end_reading()
+                    problems[keys[job]] = event
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -294,7 +311,7 @@ class Runner:
                         self._log(job, step_point(news.epoch, news.values))
                     case Reported(job, EpochEnded() as news):
                         self.progress.epoch(job, news.epoch, news.epochs, news.score)
-                        metric = PRIMARY[catalog.dataset(left[job].dataset).task]
+                        metric = PRIMARY[catalog.task(left[job].dataset, left[job].data)]
                         self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
                     case Reported(_, RunEnded(key, result)):
                         self._finish(left.pop(key), result)
@@ -328,7 +345,7 @@ class Runner:
             self.outcome.warnings += [
                 f"{run.key} has no {name}: {reason}" for name, reason in record.not_scored.items()
             ]
-            metric = PRIMARY[catalog.dataset(run.dataset).task]
+            metric = PRIMARY[catalog.task(run.dataset, run.data)]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"
             self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")
