@@ -202,6 +202,29 @@ class AudioModel(TrainingSteps, ABC):
         return model
 
     @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool = True,
+        **options: Any,
+    ) -> Self:
+        """Return the model of a checkpoint, as in Lightning, but without reading pickles, which can run code.
+
+        Args:
+            checkpoint_path: the file, or its address.
+            map_location: as in Lightning.
+            hparams_file: as in Lightning.
+            strict: as in Lightning.
+            weights_only: False reads pickles, which run any code; only for files that you trust.
+            **options: arguments of the constructor, which replace those of the checkpoint.
+        """
+        load = super().load_from_checkpoint
+        return load(checkpoint_path, map_location, hparams_file, strict, weights_only, **options)
+
+    @classmethod
     def for_clips(cls, frontend: nn.Module, clip_shape: Sequence[int], classes: int, **arguments: Any) -> Self:
         """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features.
 

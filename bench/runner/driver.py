@@ -15,9 +15,10 @@ from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
 from bench.runner.news import (
+    ClipsRead,
+    DataRead,
     EpochEnded,
     Noted,
-    Prepared,
     RunEnded,
     StepsDone,
     TimingEnded,
@@ -236,14 +237,22 @@ class Runner:
         keys = {runs[0].key: data for data, runs in groups.items()}
         jobs = [Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings)) for runs in groups.values()]
         for event in self._events(jobs, 1):
-            if isinstance(event, Started):
-                self.progress.note(f"reading {groups[keys[event.job]][0].dataset}")
-            elif isinstance(event, Failed):
-                problems[keys[event.job]] = event
-            elif isinstance(event, Finished) and isinstance(event.value, Prepared):
-                unfit |= event.value.failures
-                for line in event.value.notes:
-                    self.progress.note(line)
+            match event:
+                case Started(job):
+                    self.progress.note(f"reading {groups[keys[job]][0].dataset}")
+                case Reported(_, ClipsRead(done, of)):
+                    self.progress.read(done, of)
+                case Finished(_, DataRead() as news):
+                    self.progress.end_reading()
+                    unfit |= news.failures
+                    for line in news.remarks:
+                        self.progress.note(line)
+                    self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
+                    for line in news.warnings:
+                        self.progress.note(f"warning: {line}")
+                case Failed(job):
+                    self.progress.end_reading()
+                    problems[keys[job]] = event
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -305,7 +314,7 @@ class Runner:
                         self._log(job, step_point(news.epoch, news.values))
                     case Reported(job, EpochEnded() as news):
                         self.progress.epoch(job, news.epoch, news.epochs, news.score)
-                        metric = PRIMARY[catalog.dataset(left[job].dataset).task]
+                        metric = PRIMARY[catalog.task(left[job].dataset, left[job].data)]
                         self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
                     case Reported(_, RunEnded(key, result)):
                         self._finish(left.pop(key), result)
@@ -339,7 +348,7 @@ class Runner:
             self.outcome.warnings += [
                 f"{run.key} has no {name}: {reason}" for name, reason in record.not_scored.items()
             ]
-            metric = PRIMARY[catalog.dataset(run.dataset).task]
+            metric = PRIMARY[catalog.task(run.dataset, run.data)]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"
             self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")

@@ -8,6 +8,29 @@ from bench.records import Failure, Record
 
 
 @dataclass(frozen=True)
+class ClipsRead:
+    """A dataset is being read for the first time: files decoded so far, and all files."""
+
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
+class DataRead:
+    """A dataset has been read.
+
+    Attributes:
+        remarks: lines that a user should read before the training.
+        warnings: lines of things that a user should look at.
+        failures: key to failure, of the runs whose model does not take the clips.
+    """
+
+    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrainingStarted:
     """The training of a run begins now."""
 
@@ -86,17 +109,4 @@ class Noted:
     line: str
 
 
-News = Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
-
-
-@dataclass
-class Prepared:
-    """What is known once a dataset was read, before any training.
-
-    Attributes:
-        failures: key to failure, of the runs whose model does not take the clips.
-        notes: lines that a user should read before the training.
-    """
-
-    failures: dict[str, Failure] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded

@@ -20,13 +20,14 @@ from bench.evaluation.metrics.added import with_added
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
-from bench.runner.news import EpochEnded, News, Noted, Prepared, RunEnded, StepsDone, TrainingStarted
+from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
 from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
+READING_SECONDS = 0.5  # between two reports on the files that were read
 
 
 def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[str, Failure]:
@@ -44,25 +45,41 @@ def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[
     return failures
 
 
-def prepare(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> Prepared:
+def prepare(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> DataRead:
     """Set up the dataset of these runs once, and check that their models take its clips.
 
     That fills the dataset's cache and finds errors before the training.
     """
     set_threads(settings.threads)
-    data = build.dataset(runs[0], settings.data_dir, Store(settings.store).cache)
+    cache = Store(settings.store).cache
+    data = build.dataset(runs[0], settings.data_dir, cache, skip_unreadable=settings.skip_unreadable)
+    data.report = _throttled(report)
     data.setup()
-    prepared = Prepared()
+    failures: dict[str, Failure] = {}
+    notes: list[str] = []
     for run in runs:
         if run.members:
             continue
         try:
             note = build.check_lengths(run, data)
         except (ModelError, PluginError) as error:
-            prepared.failures[run.key] = Failure.of(error)
+            failures[run.key] = Failure.of(error)
         else:
-            prepared.notes += [note] if note and note not in prepared.notes else []
-    return prepared
+            notes += [note] if note and note not in notes else []
+    return DataRead((*data.remarks, *notes), data.warnings, failures)
+
+
+def _throttled(report: Report, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Return a function that reports files that were read, a few times a second at most."""
+    latest = clock()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal latest
+        if (now := clock()) - latest >= READING_SECONDS:
+            latest = now
+            report(ClipsRead(done, of))
+
+    return tell
 
 
 def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str | Record:
@@ -86,7 +103,8 @@ def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], re
     Fusions whose keys are in `force` are done even if they are finished.
     """
     set_threads(settings.threads)
-    data = build.dataset(runs[0], settings.data_dir, Store(settings.store).cache)
+    cache, skip = Store(settings.store).cache, settings.skip_unreadable
+    data = build.dataset(runs[0], settings.data_dir, cache, skip_unreadable=skip)
     data.setup()
     about = describe(data)
     for run in runs:
@@ -129,7 +147,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     device = chosen_device(settings.device)
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
-    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders)
+    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -200,7 +218,7 @@ def _scored(
     evaluate.keep(predictions, data, folder)
     test = data.splits.test
     targets = test.targets.numpy()
-    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold)
+    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold, test.files)
     record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
     return with_added(record, further, predictions.test, targets)
 
@@ -218,6 +236,8 @@ def describe(data: AudioDataModule) -> Data:
         clips_official=data.clips_official,
         test_groups=len(set(data.splits.test.groups)),
         note=data.note,
+        folds=data.folds if data.own_folds else None,
+        left_out=dict(data.left_out),
     )
 
 

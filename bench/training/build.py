@@ -80,8 +80,17 @@ def _bind(target: Any, given: frozenset[str], arguments: Json, what: str, table:
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
-def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> AudioDataModule:
-    """Return the run's dataset, not yet set up; `loaders` processes read its clips ahead.
+def dataset(
+    run: Run, data_dir: Path, cache: Path | None, loaders: int = 0, skip_unreadable: bool = False
+) -> AudioDataModule:
+    """Return the run's dataset, not yet set up.
+
+    Args:
+        run: the run.
+        data_dir: folder with one folder per dataset.
+        cache: folder for decoded clips.
+        loaders: number of processes that read its clips ahead.
+        skip_unreadable: leave out a user's own audio that cannot be read.
 
     Raises:
         DatasetMissing: the dataset is not under `data_dir`.
@@ -95,6 +104,7 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
         given["root"] = data_dir / entry.folder
     built: AudioDataModule = target(**given, **run.data)
     built.workers = loaders
+    built.skip_unreadable = built.skip_unreadable or skip_unreadable
     if entry.folder is not None:
         try:
             built.checked_root()  # `setup` does not look again

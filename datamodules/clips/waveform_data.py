@@ -10,7 +10,7 @@ from torch import Tensor
 from datamodules.audio import AudioSource
 from datamodules.audio.decoder import MAX_RATE, MIN_RATE
 from datamodules.base import AudioDataModule, DataError
-from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.clips.array_clips import WaveformClips, decode_files, silent
 
 
 class WaveformDataModule(AudioDataModule):
@@ -82,9 +82,9 @@ class WaveformDataModule(AudioDataModule):
             DataError: some files cannot be used; the message lists all of them.
         """
         name = type(self).__name__.lower()
-        samples, hashes = decode_all(sources, self.sample_rate, self.clip_seconds, self.cache, name)
-        self.clip_shape = (samples.shape[1],)
-        return WaveformClips(samples, ids, groups, hashes, targets)
+        found = decode_files(sources, self.sample_rate, self.clip_seconds, self.cache, name, report=self.report)
+        self.clip_shape = (found.clips.shape[1],)
+        return WaveformClips(found.clips, ids, groups, found.hashes, targets)
 
     @staticmethod
     def silence(clips: WaveformClips) -> list[str]:

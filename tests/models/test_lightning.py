@@ -1,5 +1,7 @@
 """Every architecture as a LightningModule under a plain Trainer, without the harness."""
 
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -263,3 +265,29 @@ def test_a_checkpoint_never_leads_to_an_import(data: Synthetic, tmp_path: Path) 
         FC.load_from_checkpoint(tmp_path / "other.ckpt")
     loaded = FC.load_from_checkpoint(tmp_path / "other.ckpt", frontend=model_for("fc", data).frontend)
     assert loaded.labels == data.classes
+
+
+def test_a_checkpoint_names_no_class_to_import_and_runs_no_code(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = trainer(tmp_path)
+    runner.fit(model_for("fc", data), data)
+    path = runner.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    (tmp_path / "from_a_checkpoint.py").write_text("raise SystemExit(17)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"] |= {
+        "_instantiator": "lightning.pytorch.cli.instantiate_module", "_class_path": "from_a_checkpoint.Net",
+    }  # fmt: skip
+    torch.save(content, tmp_path / "named.ckpt")
+    with pytest.raises(ValueError, match="was blocked"):
+        FC.load_from_checkpoint(tmp_path / "named.ckpt")
+    assert "from_a_checkpoint" not in sys.modules
+
+    class Code:
+        def __reduce__(self) -> Any:
+            return print, ("code",)
+
+    torch.save(content | {"more": Code()}, tmp_path / "code.ckpt")
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        FC.load_from_checkpoint(tmp_path / "code.ckpt")
