@@ -133,6 +133,6 @@ def lower_rates(own: Sequence[int], sample_rate: int) -> str | None:
     which = f"{least:,} Hz" if least == most else f"{least:,} to {most:,} Hz"
     remedy = f"; sample_rate = {max(own)} would lose nothing of them" if len(lower) == len(own) else ""
     return (
-        f"{len(lower):,} of {len(own):,} files have a sample rate of {which}, below the {sample_rate:,} Hz of the clips: they "
-        f"have no sound above {most // 2:,} Hz{remedy}"
+        f"{len(lower):,} of {len(own):,} files have a sample rate of {which}, below the {sample_rate:,} Hz of the "
+        f"clips: they have no sound above {most // 2:,} Hz{remedy}"
     )
