@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from models import lengths
 from models.errors import ModelError as ModelError
 from models.recipe import Recipe
 from models.training.arguments import remembers
@@ -32,11 +33,13 @@ class Frontend(nn.Module, ABC):
     Attributes:
         frame_rate: frames per second of the features.
         axis: unit or name of what the F feature channels stand for, as the axis of a plot shows it.
+        least_samples: samples of the shortest clip that has features.
         given_arguments: the arguments that it was built with.
     """
 
     axis: ClassVar[str] = "channel"
     frame_rate: float
+    least_samples: int = 1
     given_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -123,6 +126,9 @@ class AudioModel(TrainingSteps, ABC):
         default_frontend: builds the front-end of `for_data` from a sample rate in hertz.
         read_once: constructor arguments that name a file with weights, which a checkpoint replaces.
         clip_seconds: length of clip that published figures are for; `bench complexity` uses it by default.
+        least_features: smallest F that the model takes.
+        least_frames: smallest T that the model takes.
+        padded_frames: T up to which the model itself pads shorter clips with silence.
         idle: names of modules that a published checkpoint contains and the model does not use.
         given_arguments: the arguments that it was built with.
 
@@ -134,6 +140,9 @@ class AudioModel(TrainingSteps, ABC):
     default_frontend: ClassVar[Any] = None
     read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
     clip_seconds: float = 10.0
+    least_features: ClassVar[int] = 1
+    least_frames: ClassVar[int] = 1
+    padded_frames: ClassVar[int] = 1
     idle: ClassVar[frozenset[str]] = frozenset()
     given_arguments: dict[str, Any]
 
@@ -189,10 +198,27 @@ class AudioModel(TrainingSteps, ABC):
 
     @classmethod
     def for_clips(cls, frontend: nn.Module, clip_shape: Sequence[int], classes: int, **arguments: Any) -> Self:
-        """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features."""
-        with torch.no_grad():
-            _, features, frames = frontend(torch.zeros(1, *clip_shape)).shape
+        """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features.
+
+        Raises:
+            ModelError: the clips are too short for the model or the front-end, or have too few feature channels.
+        """
+        features, frames = cls.fitting(frontend, clip_shape)
         return cls(frontend, features, frames, classes, **arguments)
+
+    @classmethod
+    def fitting(cls, frontend: nn.Module, clip_shape: Sequence[int]) -> tuple[int, int]:
+        """Return F and T of a clip of `clip_shape`.
+
+        Raises:
+            ModelError: as for `for_clips`.
+        """
+        return lengths.fitting(cls, frontend, clip_shape)
+
+    @classmethod
+    def shortest_clip(cls, frontend: nn.Module) -> int:
+        """Return the samples of the shortest waveform that the model takes with this front-end."""
+        return lengths.samples_for(frontend, cls.least_frames)
 
     @classmethod
     def _frontend_of(cls, data: Data) -> Callable[[int], nn.Module]:

@@ -66,6 +66,7 @@ class PANN(AudioModel):
     pooled_dropout: ClassVar[float] = 0.5
     reduction: ClassVar[int] = 32
     """Frames and bands of the spectrogram for one of the body's maps."""
+    padded_frames = reduction
 
     def __init__(
         self,
@@ -400,12 +401,18 @@ class WavegramCNN(CNN14):
 
     idle = frozenset({"bn0", "conv_block1"})
     published_bands: ClassVar[int] = 64
+    padded_frames = 32 * 320  # samples for one of the body's maps
 
     @property
     def _bands(self) -> int:
         return self.published_bands
 
     def _build(self) -> None:
+        if self.features != 1:
+            raise ModelError(
+                f"{type(self).__name__} computes its own spectrogram from the samples, and the front-end "
+                f"{type(self.frontend).__name__} gives it {self.features} channels: use the front-end waveform"
+            )
         super()._build()
         first, second = self.channels(64), 32 * max(1, self.channels(128) // 32)
         self.pre_conv0 = nn.Conv1d(1, first, 11, stride=5, padding=5, bias=False)
@@ -425,7 +432,12 @@ class WavegramCNN(CNN14):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
-        return self.head(self.blocks(self.dropped(self.wavegram(features)), 2))
+        return self.head(self.blocks(self.dropped(self.wavegram(self.padded(features))), 2))
+
+    def padded(self, waveform: Tensor) -> Tensor:
+        """Pad a short waveform `(B, 1, S)` with zeros, as `normalised` pads short spectrograms with silence."""
+        short = self.padded_frames - waveform.shape[2]
+        return F.pad(waveform, (0, short)) if short > 0 else waveform
 
 
 class WavegramLogmelCNN(WavegramCNN):
@@ -450,7 +462,8 @@ class WavegramLogmelCNN(WavegramCNN):
     def uncounted_macs(self) -> int:
         """Return the multiply-adds of the spectrogram for one clip, without the mel filters, which the counter sees."""
         power = self.logmel.power
-        return power.macs(self.frames) - power.frames(self.frames) * power.filters.numel()
+        samples = max(self.frames, self.padded_frames)
+        return power.macs(samples) - power.frames(samples) * power.filters.numel()
 
     def _build(self) -> None:
         super()._build()
@@ -458,6 +471,7 @@ class WavegramLogmelCNN(WavegramCNN):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
+        features = self.padded(features)
         wavegram = self.wavegram(features)
         spectrogram = self.get_submodule("conv_block1")(self.normalised(self.logmel(features[:, 0])))
         frames = min(wavegram.shape[2], spectrogram.shape[2])

@@ -22,10 +22,12 @@ class DataRead:
     Attributes:
         remarks: lines that a user should read before the training.
         warnings: lines of things that a user should look at.
+        failures: key to failure, of the runs whose model does not take the clips.
     """
 
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

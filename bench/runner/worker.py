@@ -24,7 +24,7 @@ from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, RunEnded, S
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
-from models.base import AudioModel
+from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
 READING_SECONDS = 0.5  # between two reports on the files that were read
@@ -45,13 +45,28 @@ def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[
     return failures
 
 
-def prepare(run: Run, settings: RunSettings, report: Report) -> DataRead:
-    """Set up the run's dataset once, which fills its cache and finds its errors before the training."""
+def prepare(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> DataRead:
+    """Set up the dataset of these runs once, and check that their models take its clips.
+
+    That fills the dataset's cache and finds errors before the training.
+    """
     set_threads(settings.threads)
-    data = build.dataset(run, settings.data_dir, Store(settings.store).cache, skip_unreadable=settings.skip_unreadable)
+    cache = Store(settings.store).cache
+    data = build.dataset(runs[0], settings.data_dir, cache, skip_unreadable=settings.skip_unreadable)
     data.report = _throttled(report)
     data.setup()
-    return DataRead(data.remarks, data.warnings)
+    failures: dict[str, Failure] = {}
+    notes: list[str] = []
+    for run in runs:
+        if run.members:
+            continue
+        try:
+            note = build.check_lengths(run, data)
+        except (ModelError, PluginError) as error:
+            failures[run.key] = Failure.of(error)
+        else:
+            notes += [note] if note and note not in notes else []
+    return DataRead((*data.remarks, *notes), data.warnings, failures)
 
 
 def _throttled(report: Report, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:

@@ -18,13 +18,14 @@ from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
+from models import lengths
 from models.base import AudioModel, Frontend, ModelError
 from models.foreign import ForeignModel, accepted
 
-_GIVEN = {
-    "self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size",
-    "download",
-}  # fmt: skip
+_OF_THE_DATA = frozenset({"self", "frontend", "features", "frames", "classes", "sample_rate"})
+"""Constructor arguments of a model that the data determine, so that no suite names them."""
+_OF_THE_RUN = frozenset({"self", "cache", "fold", "seed", "batch_size", "download"})
+"""Constructor arguments of a dataset that the run determines."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,26 @@ def check(run: Run) -> None:
         SuiteError: a constructor does not have one of the arguments.
     """
     if not is_fusion(run.model):
-        _bind(catalog.load(catalog.model(run.model).target), run.arguments, f"model {run.model}", "model")
+        target = catalog.load(catalog.model(run.model).target)
+        _bind(target, _OF_THE_DATA, run.arguments, f"model {run.model}", "model")
     entry = catalog.dataset(run.dataset)
     if entry.folder is not None and "root" in run.data:
         raise SuiteError(
             f"[dataset.{run.dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
         )
-    _bind(catalog.load(entry.target), run.data, f"dataset {run.dataset}", "dataset")
+    if entry.kind == "embedding" and "sample_rate" in run.data:
+        raise SuiteError(
+            f"[dataset.{run.dataset}] takes no sample_rate: its clips are features that were computed before, without "
+            f"a waveform to resample; remove the line"
+        )
+    _bind(catalog.load(entry.target), _OF_THE_RUN, run.data, f"dataset {run.dataset}", "dataset")
 
 
-def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
-    known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
+def _bind(target: Any, given: frozenset[str], arguments: Json, what: str, table: str) -> None:
+    parameters = inspect.signature(target).parameters
+    known = [name for name, each in parameters.items() if name not in given and each.kind is not each.VAR_KEYWORD]
+    if len(known) + len(given & parameters.keys()) < len(parameters):
+        return  # the constructor takes any argument
     for name in arguments:
         if name not in known:
             near = catalog.nearest(name, known)
@@ -118,6 +128,33 @@ def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
     return for_data(run.model, data, run.frontend, run.recipe, run.arguments)
+
+
+def check_lengths(run: Run, data: AudioDataModule) -> str | None:
+    """Check before a training that the run's model takes clips as short as these.
+
+    Args:
+        run: a training, no fusion.
+        data: the run's dataset, set up.
+
+    Returns:
+        A line if the model pads these clips, or None.
+
+    Raises:
+        ModelError: the clips are too short for the model or its front-end, or have too few feature channels.
+    """
+    known = catalog.model(run.model)
+    kind = catalog.load(known.target)
+    if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
+        kind = ForeignModel
+    own = "none" if data.sample_rate is None else known.frontend
+    front = _frontend(catalog.frontend(run.frontend or own), data.sample_rate)
+    _, frames = kind.fitting(front, data.clip_shape)
+    if frames >= kind.padded_frames or len(data.clip_shape) > 1:
+        return None
+    needed = lengths.seconds(front, lengths.samples_for(front, kind.padded_frames))
+    longer = f"{kind.padded_frames} frames" if needed is None else f"{needed:.3g} s"
+    return f"{run.model} pads clips of {data.clip_seconds:.3g} s with silence to {longer}"
 
 
 def for_data(

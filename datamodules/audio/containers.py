@@ -8,6 +8,7 @@ RIFF: Multimedia Programming Interface and Data Specifications 1.0, 1991. AIFF-C
 Format Specification. Ogg: RFC 3533. MPEG audio frames: ISO/IEC 11172-3 and 13818-3.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
@@ -16,17 +17,26 @@ from typing import Literal
 Read = Callable[[int, int], bytes]
 """Function of a place and a length that returns these bytes of a file, or fewer where the file ends."""
 
-READ = {"WAV", "WAVEX", "AIFF", "CAF", "FLAC", "OGG", "MP3"}
+READ = {"WAV", "WAVEX", "RF64", "W64", "AU", "NIST", "AIFF", "CAF", "FLAC", "OGG", "MP3"}
 """libsndfile's names of the containers that are accepted. Other containers cannot be checked."""
 
 LEFT_OVER = 1024  # bytes; longer data after the samples that are not a chunk are samples that the header omits
 MAX_PAGES = 1 << 20
 MAX_FRAME_SAMPLES = 1152  # samples of an MPEG frame
-_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow the last MPEG frame
+TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")  # what may follow the last MPEG frame
 
 
 class Damaged(Exception):  # noqa: N818 - it is a state of the file
-    """A container that contradicts itself; the message continues "the file ..."."""
+    """A container that contradicts itself; the message continues "the file ...".
+
+    Args:
+        words: the message.
+        remedy: what to do, where that does not depend on the container.
+    """
+
+    def __init__(self, words: str, remedy: str = "fetch it again") -> None:
+        super().__init__(words)
+        self.remedy = remedy
 
 
 def examine(read: Read, size: int, container: str, most_samples: float) -> int | None:
@@ -46,6 +56,14 @@ def examine(read: Read, size: int, container: str, most_samples: float) -> int |
     """
     if container in ("WAV", "WAVEX"):
         _riff(read, size)
+    elif container == "RF64":
+        _rf64(read, size)
+    elif container == "W64":
+        _w64(read, size)
+    elif container == "AU":
+        _au(read, size)
+    elif container == "NIST":
+        return _nist(read, size)
     elif container == "CAF":
         _caf(read, size)
     elif container == "OGG":
@@ -69,21 +87,109 @@ def _riff(read: Read, size: int) -> None:
     while len(chunk := read(at, 8)) == 8:
         length = int.from_bytes(chunk[4:], order)
         if chunk[:4] == b"fmt ":
-            kind, channels, _, _, align, bits = struct.unpack(
-                ">HHIIHH" if order == "big" else "<HHIIHH", read(at + 8, 16).ljust(16, b"\0")
-            )
-            linear = kind in (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible; others have their own blocks
-            if linear and (bits < 8 or not channels or align < channels * -(-bits // 8) or align % channels):
-                raise Damaged(f"is damaged (its header says {bits} bits in {align} bytes for {channels} channels)")
+            _linear(read, at + 8, order)
         if chunk[:4] == b"data":
             end = at + 8 + length
-            if length == 0xFFFFFFFF and streamed:
-                return
+            if length == 0xFFFFFFFF and streamed:  # `pipes` mends what ends with a sample
+                raise Damaged("is cut off (it ends within a sample)")
             if end > size:
                 raise Damaged(f"is cut off (its samples would end at byte {end:,} of {size:,})")
             _nothing_left(read, end, min(whole, size) if not streamed else size)
             return
         at += 8 + length + length % 2
+
+
+def _rf64(read: Read, size: int) -> None:
+    """Check the 64-bit sizes of an RF64 file (EBU Tech 3306); other chunks are as in a wav file."""
+    whole, stated = struct.unpack("<QQ", read(20, 16).ljust(16, b"\0"))
+    if read(12, 4) != b"ds64" or whole + 8 > size + 8:
+        raise Damaged(f"is cut off ({size:,} of {whole + 8:,} bytes)")
+    at = 12
+    while len(chunk := read(at, 8)) == 8:
+        length = int.from_bytes(chunk[4:], "little")
+        if chunk[:4] == b"fmt ":
+            _linear(read, at + 8, "little")
+        if chunk[:4] == b"data":
+            length = stated if length == 0xFFFFFFFF else length
+            if at + 8 + length > size:
+                raise Damaged(f"is cut off (its samples would end at byte {at + 8 + length:,} of {size:,})")
+            _nothing_left(read, at + 8 + length, size)
+            return
+        at += 8 + length + length % 2
+
+
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_W64_FMT = bytes.fromhex("666d7420f3acd3118cd100c04f8edb8a")
+_W64_UNKNOWN = 1 << 62  # and above: ffmpeg writes such sizes into a pipe
+
+
+def _w64(read: Read, size: int) -> None:
+    """Check the chunks of a Wave64 file, whose sizes have 64 bits, count their own heads and are padded to 8 bytes."""
+    whole = int.from_bytes(read(16, 8), "little")
+    if whole < _W64_UNKNOWN and whole > size + 8:
+        raise Damaged(f"is cut off ({size:,} of {whole:,} bytes)")
+    at = 40
+    while len(chunk := read(at, 24)) == 24:
+        length = int.from_bytes(chunk[16:], "little")
+        if chunk[:16] == _W64_FMT:
+            _linear(read, at + 24, "little")
+        if chunk[:16] == _W64_DATA:
+            if length >= _W64_UNKNOWN:
+                return
+            if length < 24 or at + length > size:
+                raise Damaged(f"is cut off (its samples would end at byte {at + length:,} of {size:,})")
+            _nothing_left(read, at + length, size)
+            return
+        if length < 24:
+            raise Damaged(f"is damaged (a chunk at byte {at:,} says it has {length} bytes)")
+        at += length + -length % 8
+    raise Damaged("has no samples, or their size was never written")
+
+
+_AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # of a sample: µ-law, integers, floats, A-law
+
+
+def _au(read: Read, size: int) -> None:
+    """Check that the samples of an AU file are all there; the size may be unknown."""
+    order: Literal["big", "little"] = "little" if read(0, 4) == b"dns." else "big"
+    start, length, coding = (int.from_bytes(read(at, 4), order) for at in (4, 8, 12))
+    width = _AU_BYTES.get(coding, 1) * max(1, int.from_bytes(read(20, 4), order))
+    if length == 0xFFFFFFFF:
+        if (size - start) % width:
+            raise Damaged("is cut off (it ends within a sample)")
+        return
+    if start + length > size:
+        raise Damaged(f"is cut off (its samples would end at byte {start + length:,} of {size:,})")
+    if size - start - length > LEFT_OVER:
+        raise Damaged(f"is damaged (its samples end {size - start - length:,} bytes before the file)")
+
+
+def _nist(read: Read, size: int) -> int:
+    """Check that the samples of a SPHERE file are all there, and return their number."""
+    head = read(0, 1 << 14).split(b"end_head", 1)[0]
+    fields = dict(re.findall(rb"^(\w+) -i (\d+)$", head, re.MULTILINE))
+    try:
+        start = int(head.split(b"\n", 2)[1])
+        samples, channels = int(fields[b"sample_count"]), int(fields.get(b"channel_count", b"1"))
+        width = int(fields.get(b"sample_n_bytes", b"2"))
+    except (IndexError, KeyError, ValueError) as error:
+        raise Damaged("is damaged (its header does not say how many samples it has)") from error
+    end = start + samples * channels * width
+    if end > size:
+        raise Damaged(f"is cut off (its samples would end at byte {end:,} of {size:,})")
+    if size - end > LEFT_OVER:
+        raise Damaged(f"is damaged (its samples end {size - end:,} bytes before the file)")
+    return samples
+
+
+def _linear(read: Read, at: int, order: Literal["big", "little"]) -> None:
+    """Check that linear samples are as wide as the format of a wav file says."""
+    kind, channels, _, _, align, bits = struct.unpack(
+        ">HHIIHH" if order == "big" else "<HHIIHH", read(at, 16).ljust(16, b"\0")
+    )
+    linear = kind in (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible; others have their own blocks
+    if linear and (bits < 8 or not channels or align < channels * -(-bits // 8) or align % channels):
+        raise Damaged(f"is damaged (its header says {bits} bits in {align} bytes for {channels} channels)")
 
 
 def _nothing_left(read: Read, end: int, whole: int) -> None:
@@ -173,7 +279,7 @@ _RATES = (44_100, 48_000, 32_000)
 
 def _mpeg(read: Read, size: int, most_samples: float) -> int | None:
     """Check all frames of an MP3, and return the number of their samples where there is no Xing header."""
-    first = at = _after_tags(read)
+    first = at = after_tags(read)
     stated: int | None = None
     frames = samples = 0
     while frame := _frame(read(at, 4)):
@@ -192,7 +298,7 @@ def _mpeg(read: Read, size: int, most_samples: float) -> int | None:
             raise Damaged(f"is cut off or damaged (its header says {stated:,} frames, {frames - 1:,} are whole)")
         return None
     rest = read(at, min(size - at, 1 << 16))
-    if rest.strip(b"\0") and not rest.startswith(_TAGS):
+    if rest.strip(b"\0") and not rest.startswith(TAGS):
         raise Damaged(f"is damaged (at byte {at:,} of {size:,} its frames stop)")
     return samples
 
@@ -225,13 +331,13 @@ def _xing(frame: bytes) -> int | None:
 
 def flac_digest(read: Read) -> tuple[int, bytes] | None:
     """Return a FLAC file's bits per sample and MD5 of all samples; None where it states no MD5."""
-    info = read(_after_tags(read), 42)
+    info = read(after_tags(read), 42)
     if info[:4] != b"fLaC" or len(info) < 42 or not any(info[26:]):
         return None
     return (int.from_bytes(info[20:22]) >> 4 & 31) + 1, info[26:]
 
 
-def _after_tags(read: Read) -> int:
+def after_tags(read: Read) -> int:
     """Return the end of the ID3 tags at a file's start; their sizes have seven bits a byte."""
     at = 0
     while len(tag := read(at, 10)) == 10 and tag[:3] == b"ID3":

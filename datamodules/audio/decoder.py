@@ -1,9 +1,13 @@
 """The guarded decoder of all audio: `decode` reads files, `decode_bytes` reads streamed content.
 
-libsndfile recognises wav, flac, ogg, opus, mp3, aiff and caf by content, whatever the file is called. It also accepts a
-wrong header, half a file, 1,024 channels or a rate of 1 Hz, and it waits for ever on a FIFO. The decoder refuses all of
-these, the first two through `datamodules.audio.containers`. No decoder notices a flipped bit in plain samples;
-`bench data verify` finds it by its manifest.
+libsndfile recognises wav, rf64, w64, flac, ogg, opus, mp3, aiff, caf, au and sphere by content, whatever the file is
+called. It also accepts a wrong header, half a file, 1,024 channels or a rate of 1 Hz, and it waits for ever on a FIFO.
+The decoder refuses all of these, the first two through `datamodules.audio.containers`. What a program wrote into a pipe
+is read with the sizes that its header should have, see `datamodules.audio.pipes`. No decoder notices a flipped bit in
+plain samples; `bench data verify` finds it by its manifest.
+
+Sound tracks of mp4 (m4a, mov, 3gp), matroska (webm), asf (wma), amr and aac files are decoded by PyAV, where the extra
+[av] is installed, in processes of their own: see `datamodules.audio.av_file`.
 """
 
 import hashlib
@@ -11,10 +15,10 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from io import FileIO
+from io import FileIO, RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +27,16 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from datamodules.audio import containers
+from datamodules.audio import av_containers, containers, pipes
+from datamodules.audio.av_file import Absent, AvFile
 from datamodules.errors import DataError
 from datamodules.tables.csv_table import safe
 
-ENDINGS = (".aif", ".aiff", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
-"""Endings of the names of audio files, in lower case."""
+ENDINGS = tuple(sorted((
+    ".aif", ".aifc", ".aiff", ".au", ".bwf", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".sph",
+    ".w64", ".wav", ".wave", *av_containers.ENDINGS,
+)))  # fmt: skip
+"""Endings of the names of audio files, in lower case. Some need the extra [av], and say so when they are decoded."""
 
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
@@ -77,7 +85,7 @@ class Sound:
         sha256: digest of the file's bytes (hex).
         content: SHA-256 of the samples, mixed to mono, float32 (hex): the same for copies in other containers.
         samples: number of samples per channel, at the file's own rate.
-        sample_rate: in hertz.
+        sample_rate: in hertz; of an Opus stream the rate of the sound that was encoded, which its header states.
         channels: number of channels.
         container: "WAV", "FLAC", "OGG", "MP3", ...
         subtype: how samples are coded, "PCM_16", "VORBIS", ...
@@ -116,7 +124,7 @@ def decode(
         AudioError: not a regular file, not audio, out of bounds, cut off, damaged, empty, not finite, or silent once
             mixed to mono.
     """
-    with _opened(path, root) as sound:
+    with _opened(path, max_seconds, root) as sound:
         return _resampled(sound, sample_rate, max_seconds)
 
 
@@ -135,7 +143,7 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
     Raises:
         AudioError: as from `decode`.
     """
-    with _unnamed(content) as binary, _sound(binary, name) as sound:
+    with _unnamed(content) as binary, _sound(binary, name, max_seconds) as sound:
         return _resampled(sound, sample_rate, max_seconds)
 
 
@@ -159,7 +167,7 @@ def encoded(member: ShardMember, root: Path | None = None) -> bytes:
 
 def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | None = None) -> Sound:
     """Decode a whole file and describe its content, without keeping samples; arguments and errors as for `decode`."""
-    with _opened(path, root) as sound:
+    with _opened(path, max_seconds, root) as sound:
         samples, silent, content = 0, True, hashlib.sha256()
         for mono in _mono(sound, max_seconds):
             samples += len(mono)
@@ -169,11 +177,12 @@ def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | No
         for at in range(0, sound.size, 1 << 20):
             encoded.update(sound.read(at, 1 << 20))
         file = sound.file
+        rate = _own_rate(sound)
         return Sound(
             sha256=encoded.hexdigest(),
             content=content.hexdigest(),
-            samples=samples,
-            sample_rate=file.samplerate,
+            samples=samples if rate == file.samplerate else int(samples * rate / file.samplerate + 0.5),
+            sample_rate=rate,
             channels=file.channels,
             container=file.format,
             subtype=file.subtype,
@@ -187,28 +196,42 @@ def length(path: AudioSource) -> float:
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
-    with _opened(path) as sound:
+    with _opened(path, MAX_SECONDS, facts_only=True) as sound:
         samples = _examined(sound, MAX_SECONDS)
-        return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+        if samples is not None or sound.file.frames < _UNKNOWN:
+            return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+    with _opened(path, MAX_SECONDS) as sound:  # a stream whose header does not say it
+        return sum(map(len, _mono(sound, MAX_SECONDS))) / int(sound.file.samplerate)
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file that libsndfile has opened, its name in messages, its size in bytes, and a function to read it."""
+    """A file that libsndfile or PyAV has opened.
+
+    Attributes:
+        file: a `soundfile.SoundFile` or an `AvFile`.
+        name: its name in messages.
+        size: its size in bytes.
+        read: reads from it.
+        view: reads from it as libsndfile does, with the header that it should have.
+    """
 
     file: Any
     name: str
     size: int
     read: containers.Read
+    view: containers.Read
 
 
 @contextmanager
-def _opened(path: AudioSource, root: Path | None = None) -> Iterator[_Opened]:
+def _opened(
+    path: AudioSource, max_seconds: float, root: Path | None = None, facts_only: bool = False
+) -> Iterator[_Opened]:
     if isinstance(path, ShardMember):
-        with _unnamed(encoded(path, root)) as binary, _sound(binary, str(path)) as sound:
+        with _unnamed(encoded(path, root)) as binary, _sound(binary, str(path), max_seconds, facts_only) as sound:
             yield sound
     else:
-        with _regular(path, root) as binary, _sound(binary, path.name) as sound:
+        with _regular(path, root) as binary, _sound(binary, path.name, max_seconds, facts_only) as sound:
             yield sound
 
 
@@ -238,16 +261,58 @@ def _unnamed(content: bytes) -> Iterator[FileIO]:
 
 
 @contextmanager
-def _sound(binary: FileIO, name: str) -> Iterator[_Opened]:
+def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = False) -> Iterator[_Opened]:
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
+    read = partial(_read_at, descriptor)
+    if (kind := av_containers.recognised(read)) is not None:
+        if size > MAX_BYTES:
+            raise _too_large(name, size)
+        try:
+            with closing(AvFile(read, size, kind, max_seconds, facts_only)) as track:
+                yield _Opened(track, name, size, read, read)
+        except Absent as absence:
+            raise AudioError(
+                f"{name!r} is {_AN.get(kind.name, 'a')} {kind.name} file: reading it {absence}"
+            ) from absence
+        except containers.Damaged as damage:
+            raise AudioError(f"{name!r} {damage}: {damage.remedy}") from damage
+        return
+    patches = pipes.mended(read, size)
+    view = pipes.patched(read, patches)
     try:
         # By descriptor, so that neither the file's extension nor the encoding of its name matters.
-        with soundfile.SoundFile(descriptor, closefd=False) as file:
-            yield _Opened(file, name, size, partial(_read_at, descriptor))
+        with soundfile.SoundFile(_View(view, size) if patches else descriptor, closefd=False) as file:
+            yield _Opened(file, name, size, read, view)
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1] or "damaged"
-        raise AudioError(f"{name!r} cannot be decoded ({problem}): replace it by a wav, flac, ogg or mp3") from error
+        raise AudioError(
+            f"{name!r} cannot be decoded ({problem.rstrip('.')}): replace it; if it is sound of another kind, "
+            f"convert it by `ffmpeg -i OLD NEW.wav`"
+        ) from error
+
+
+_AN = {"MP4": "an", "ASF": "an", "AMR": "an", "ADTS": "an"}
+
+
+class _View(RawIOBase):
+    """A file as libsndfile shall see it."""
+
+    def __init__(self, read: containers.Read, size: int) -> None:
+        self._read, self._size, self._place = read, size, 0
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._read(self._place, len(buffer))
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self._place = place + (0, self._place, self._size)[whence]
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
 
 
 def _read_at(descriptor: int, place: int, length: int) -> bytes:
@@ -266,9 +331,9 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
     """Refuse a file that is out of bounds or inconsistent, before decoding; return the number of samples to expect."""
     file, name = sound.file, sound.name
     if sound.size > MAX_BYTES:
-        raise AudioError(f"{name!r} has {sound.size / 2**30:.1f} GiB: cut it to at most {MAX_BYTES >> 30} GiB")
-    if file.format not in containers.READ:
-        raise AudioError(f"{name!r} is a {file.format} file: convert it to wav, flac, ogg or mp3")
+        raise _too_large(name, sound.size)
+    if file.format not in containers.READ and not isinstance(file, AvFile):
+        raise AudioError(f"{name!r} is a {file.format} file: convert it by `ffmpeg -i OLD NEW.wav`")
     if not MIN_RATE <= file.samplerate <= MAX_RATE:
         raise AudioError(f"{name!r} has {file.samplerate} Hz: resample it to {MIN_RATE} to {MAX_RATE} Hz")
     if file.channels > MAX_CHANNELS:
@@ -280,11 +345,36 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
             f"{name!r} says it lasts {seconds:,.0f} s: cut it to at most {most / file.samplerate:g} s, "
             f"for it has {file.channels} channels at {file.samplerate} Hz"
         )
+    if isinstance(file, AvFile):  # which has examined it, and compares the length itself
+        return None
     try:
-        counted = containers.examine(sound.read, sound.size, file.format, most)
+        counted = containers.examine(sound.view, sound.size, file.format, most)
     except containers.Damaged as damage:
-        raise AudioError(f"{name!r} {damage}: fetch or export it again") from damage
+        raise AudioError(f"{name!r} {damage}: {_again(file.format)}") from damage
     return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
+
+
+def _again(container: str) -> str:
+    """Return what to do with a file whose header contradicts its length."""
+    if container in ("FLAC", "OGG", "MP3"):
+        return "fetch it again"
+    ignoring = "-ignore_length 1 " if container in ("WAV", "WAVEX") else ""
+    return f"fetch it again; if nothing is missing, mend its header by `ffmpeg {ignoring}-i OLD NEW.wav`"
+
+
+def _too_large(name: str, size: int) -> AudioError:
+    return AudioError(f"{name!r} has {size / 2**30:.1f} GiB: cut it to at most {MAX_BYTES >> 30} GiB")
+
+
+def _own_rate(sound: _Opened) -> int:
+    """Return the rate in hertz of the sound before it was encoded; it is the rate of the samples, but for Opus."""
+    head = b""
+    if isinstance(sound.file, AvFile):
+        head = sound.file.opus_head
+    elif sound.file.subtype == "OPUS" and (lengths := sound.read(26, 1)):
+        head = sound.read(27 + lengths[0], 19)  # after the first page's table of lengths
+    stated = av_containers.opus_rate(head) or 0
+    return stated if MIN_RATE <= stated <= MAX_RATE else int(sound.file.samplerate)
 
 
 def _most(file: Any, max_seconds: float) -> float:
@@ -298,13 +388,20 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
     file, name = sound.file, sound.name
     most, decoded = _most(file, max_seconds), 0
     channel_energy = mono_energy = 0.0
-    blocks = _Checksummed(sound) if file.format == "FLAC" else _blocks(file)
+    blocks: _Checksummed | Iterator[NDArray[np.float32]]
+    if isinstance(file, AvFile):
+        blocks = file.blocks()
+    else:
+        blocks = _Checksummed(sound) if file.format == "FLAC" else _blocks(file)
     for block in blocks:  # (S, C)
         decoded += len(block)
         if decoded > most:
             raise AudioError(f"{name!r} lasts longer than {most / file.samplerate:g} s: cut it")
         if not max(block.max(), -block.min()) <= MAX_SAMPLE:  # NaN compares false
-            raise AudioError(f"{name!r} has samples that are not finite or far outside [-1, 1]: export it again")
+            raise AudioError(
+                f"{name!r} has samples that are not finite or far outside [-1, 1]: divide them by full scale, or save "
+                f"them as integers"
+            )
         if file.channels == 1:
             yield block[:, 0]
             continue
@@ -319,7 +416,9 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
     # For an MP3 without a Xing header libsndfile guesses the length, wrong by up to a frame or two.
     guessed = file.format == "MP3" and expected != file.frames
     if expected is not None and abs(decoded - expected) > (2 * containers.MAX_FRAME_SAMPLES if guessed else 0):
-        remedy = "encode it again, so that it has a Xing header" if guessed else "fetch it again"
+        remedy = (
+            "write the header that it lacks by `ffmpeg -i OLD.mp3 -c copy NEW.mp3`" if guessed else "fetch it again"
+        )
         raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
     if mono_energy < 1e-4 * channel_energy:
         raise AudioError(f"{name!r} has channels in opposite phase, which cancel when mixed: keep one of its channels")

@@ -1,9 +1,11 @@
 """Audio files damaged at random, read in child processes: nothing may kill, hang or surprise the decoder.
 
     python tests/fakes/mutants.py --count 20000
+    python tests/fakes/mutants.py --count 20000 --tracks
 
-Seeded: mutant i is the same every time. Prints how many were refused and accepted, deaths by signal, errors that are
-not ours, readings of more than 2 s, and the children's peak memory.
+With --tracks the files are those that PyAV decodes, and RF64, W64, AU and SPHERE. Seeded: mutant i is the same every
+time. Prints how many were refused and accepted, deaths by signal, errors that are not ours, readings of more than 2 s,
+and the children's peak memory.
 """
 
 import argparse
@@ -36,8 +38,41 @@ EXTREMES = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFF
 
 
 @cache
+def tracks() -> tuple[bytes, ...]:
+    """Return a sound file of every kind that PyAV decodes, and of every large or old relative of WAV."""
+    from fakes.malformed_tracks import piped_flac, track
+
+    sound = malformed.noise(4_000)
+    live = {"movflags": "frag_keyframe+empty_moov"}
+    return (
+        track("ipod", "aac", sound),
+        track("ipod", "alac", sound),
+        track("ipod", "aac", sound, piped=True, options=live),
+        track("mp4", "aac", sound, pictures=True),
+        track("mp4", "libopus", malformed.noise(12_000), 48_000),
+        track("mp4", "flac", sound),
+        track("mov", "pcm_s16le", sound),
+        track("mov", "adpcm_ima_qt", sound),
+        track("3gp", "libopencore_amrnb", sound, 8_000),
+        track("webm", "libopus", malformed.noise(12_000), 48_000),
+        track("webm", "libopus", malformed.noise(12_000), 48_000, piped=True),
+        track("webm", "vorbis", malformed.noise(4_000, 2)),
+        track("matroska", "flac", sound),
+        track("matroska", "libmp3lame", sound),
+        track("matroska", "ac3", sound, 48_000),
+        track("matroska", "pcm_f32le", sound),
+        track("asf", "wmav2", malformed.noise(8_000)),
+        track("asf", "wmav1", malformed.noise(8_000)),
+        track("amr", "libopencore_amrnb", sound, 8_000),
+        track("adts", "aac", sound),
+        *(malformed.encoded(kind, "PCM_16", sound) for kind in ("RF64", "W64", "AU", "NIST")),
+        piped_flac(malformed.encoded("FLAC", "PCM_16", sound)),
+    )
+
+
+@cache
 def originals() -> tuple[bytes, ...]:
-    """Return a sound file of every kind that is read."""
+    """Return a sound file of every kind that libsndfile reads."""
     sound = malformed.noise(4_000)
     kinds = [
         ("WAV", "PCM_16"), ("WAV", "PCM_24"), ("WAV", "PCM_U8"), ("WAV", "FLOAT"), ("WAV", "ULAW"),
@@ -51,10 +86,10 @@ def originals() -> tuple[bytes, ...]:
     return tuple(files)
 
 
-def mutant(number: int) -> bytes:
-    """Return a damaged file, the first of a random row that is harmless."""
+def mutant(number: int, files: tuple[bytes, ...]) -> bytes:
+    """Return one of these files damaged, the first of a random row that is harmless."""
     rng = np.random.default_rng([7, number])
-    while not harmless(content := damaged(number, rng)):
+    while not harmless(content := damaged(number, rng, files)):
         pass
     return content
 
@@ -81,9 +116,8 @@ def harmless(content: bytes) -> bool:
     return True
 
 
-def damaged(number: int, rng: np.random.Generator) -> bytes:
+def damaged(number: int, rng: np.random.Generator, files: tuple[bytes, ...]) -> bytes:
     """Return a file with one to four faults."""
-    files = originals()
     content = bytearray(files[number % len(files)])
     for _ in range(int(rng.integers(1, 5))):
         # Half of all damage is in the first 200 bytes, where the headers are.
@@ -111,8 +145,13 @@ def damaged(number: int, rng: np.random.Generator) -> bytes:
     return bytes(content)
 
 
-def campaign(count: int, first: int = 0) -> tuple[Counter[str], list[str], int]:
+def campaign(count: int, first: int = 0, kind: str = "files") -> tuple[Counter[str], list[str], int]:
     """Read mutants in child processes.
+
+    Args:
+        count: how many.
+        first: number of the first.
+        kind: "files", which libsndfile reads, or "tracks".
 
     Returns:
         How many came to what, each that came to no good in words, and the children's peak memory in bytes.
@@ -122,12 +161,12 @@ def campaign(count: int, first: int = 0) -> tuple[Counter[str], list[str], int]:
     peak, at = 0, first
     while at < first + count:
         upto = min(at + CHUNK, first + count)
-        said, end = _child(at, upto)
+        said, end = _child(at, upto, kind)
         for line in said:
             peak = max(peak, line["peak"])
             slow = line["seconds"] > SLOW
             results["slow" if slow else line["result"]] += 1
-            if slow or line["result"] == "untyped":
+            if slow or line["result"] in ("untyped", "died"):
                 bad.append(f"mutant {at}: {line}")
             at += 1
         if at < upto:
@@ -137,10 +176,17 @@ def campaign(count: int, first: int = 0) -> tuple[Counter[str], list[str], int]:
     return results, bad, peak
 
 
-def _child(first: int, upto: int) -> tuple[list[dict[str, Any]], str]:
+def _child(first: int, upto: int, kind: str) -> tuple[list[dict[str, Any]], str]:
     """Return what a child says of each mutant, and what ended it should some be lacking."""
     with tempfile.TemporaryFile() as answers:
-        command = [sys.executable, str(HERE), "--child", str(first), str(upto)]
+        command = [
+            sys.executable,
+            str(HERE),
+            "--child",
+            str(first),
+            str(upto),
+            *(["--tracks"] if kind == "tracks" else []),
+        ]
         child = subprocess.Popen(command, stdout=answers, stderr=subprocess.DEVNULL, env=reading.environment())
         seen, last_word = 0, time.monotonic()
         while child.poll() is None:
@@ -157,11 +203,11 @@ def _child(first: int, upto: int) -> tuple[list[dict[str, Any]], str]:
     return lines, "hung" if hung else f"died ({child.returncode})"
 
 
-def _read(first: int, upto: int) -> Iterator[dict[str, Any]]:
+def _read(first: int, upto: int, files: tuple[bytes, ...]) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mutant"
         for number in range(first, upto):
-            path.write_bytes(mutant(number))
+            path.write_bytes(mutant(number, files))
             yield reading.outcome(path) | {"peak": reading.peak_memory()}
 
 
@@ -169,15 +215,17 @@ def main() -> None:
     """Print the figures; exit code 1 if any mutant came to no good."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--tracks", action="store_true")
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--child", type=int, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        for said in _read(*given.child):
+        for said in _read(*given.child, tracks() if given.tracks else originals()):
             sys.stdout.write(json.dumps(said) + "\n")
             sys.stdout.flush()
         return
     began = time.perf_counter()
-    results, bad, peak = campaign(given.count)
+    results, bad, peak = campaign(given.count, given.first, "tracks" if given.tracks else "files")
     sys.stdout.write("\n".join([*bad, f"{dict(results)}, {peak / 2**20:.0f} MiB, {time.perf_counter() - began:.0f} s"]))
     sys.stdout.write("\n")
     sys.exit(bool(bad))

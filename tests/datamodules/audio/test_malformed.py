@@ -170,11 +170,13 @@ def test_other_peoples_files_raise_no_false_alarm() -> None:
         "test-44100Hz-2ch-32bit-float-be.wav": 441,
         "test-44100Hz-2ch-32bit-float-le.wav": 441,
         "test-44100Hz-be-1ch-4bytes.wav": 4_410,
+        "test-44100Hz-le-1ch-4bytes-rf64.wav": 4_410,
         "test-44100Hz-le-1ch-4bytes.wav": 4_410,
         "test-48000Hz-2ch-64bit-float-le-wavex.wav": 480,
         "test-8000Hz-be-3ch-5S-24bit.wav": 5,
         "test-8000Hz-le-1ch-1byte-ulaw.wav": 9,
         "test-8000Hz-le-2ch-1byteu.wav": 800,
+        "test-8000Hz-le-3ch-5S-24bit-rf64.wav": 5,
         "test-8000Hz-le-3ch-5S-24bit.wav": 5,
         "test-8000Hz-le-4ch-9S-12bit.wav": 9,
     }

@@ -1,0 +1,247 @@
+"""Sound tracks that PyAV decodes, each in a child process that has limits; see `datamodules.audio.av_child`.
+
+FFmpeg reads some hundred formats in C, and a file that is damaged on purpose may make it crash, hang or fill the
+memory. So it never runs in this process. A child serves one file after the other; one that dies takes its file with it
+and is replaced. Children wait for the next file until this process ends.
+"""
+
+import atexit
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.audio import av_containers
+from datamodules.audio.containers import Damaged, Read
+
+LEAST = 18
+"""Oldest release of PyAV that is used."""
+
+PROGRAM = Path(__file__).with_name("av_child.py")
+SECONDS = 20.0
+"""Processor time of a file, in seconds, in addition to a twentieth of the longest time that it may sound."""
+PATIENCE = 10.0  # how much longer a file may take by the clock than by the processor
+MAX_SKEW = 0.1  # seconds between what a container states and what is decoded
+MAX_SKEW_SAMPLES = 8192  # or as many samples: whole frames of any codec
+
+
+class Absent(Exception):  # noqa: N818 - it is a state of the installation
+    """PyAV is not installed; the message says what to do."""
+
+
+@cache
+def _checked() -> None:
+    try:
+        found = version("av")
+    except PackageNotFoundError:
+        raise Absent(f'needs PyAV, the extra [av]: pip install "av>={LEAST}"') from None
+    if not found.split(".")[0].isdecimal() or int(found.split(".")[0]) < LEAST:
+        raise Absent(f'needs PyAV {LEAST} or newer, the extra [av], and {found} is here: pip install "av>={LEAST}"')
+
+
+class _Child:
+    """A process that decodes."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
+        )
+
+    def send(self, content: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(struct.pack("<I", len(content)) + content)
+        self.process.stdin.flush()
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """Return letter and content of the next message; both empty where the child is gone."""
+        assert self.process.stdout is not None
+        head = self.process.stdout.read(5)
+        if len(head) < 5:
+            return b"", b""
+        length = struct.unpack("<I", head[1:])[0]
+        content = self.process.stdout.read(length)
+        return (head[:1], content) if len(content) == length else (b"", b"")
+
+    def end(self) -> int:
+        """Kill the child and return its exit code."""
+        self.process.kill()
+        code = self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with suppress(OSError):  # for what was not yet written to a child that is gone
+                pipe.close()
+        return code
+
+
+_idle: list[_Child] = []
+_lock = threading.Lock()
+
+
+def _end_all() -> None:
+    with _lock:
+        while _idle:
+            _idle.pop().end()
+
+
+def _forget() -> None:
+    """Leave a forked process without the children of the one that it was forked from, which still talks to them."""
+    global _lock
+    _lock = threading.Lock()
+    for child in _idle:
+        child.process.returncode = 0
+    _idle.clear()
+
+
+atexit.register(_end_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def children() -> list[int]:
+    """Return the process ids of the children that wait for a file."""
+    with _lock:
+        return [child.process.pid for child in _idle]
+
+
+class AvFile:
+    """A sound track, with the attributes of `soundfile.SoundFile` that the decoder uses.
+
+    Args:
+        read: reads from the file.
+        size: size of the file, in bytes.
+        kind: its container.
+        longest: seconds that it may last.
+        facts_only: whether only the attributes are wanted.
+
+    Attributes:
+        samplerate: of the decoded samples, in hertz.
+        channels: number of channels.
+        format: the container's name.
+        subtype: the codec's name.
+        frames: number of samples per channel that the container states, or 2^63 - 1 where it states none.
+        opus_head: the beginning of the header of an Opus stream; else empty.
+
+    Raises:
+        Absent: PyAV is not installed.
+        Damaged: the file cannot be used.
+    """
+
+    def __init__(
+        self, read: Read, size: int, kind: av_containers.Kind, longest: float, facts_only: bool = False
+    ) -> None:
+        _checked()
+        counted = av_containers.examine(kind, read, size)
+        self._read = read
+        self._over = False
+        with _lock:
+            child = _idle.pop() if _idle else None
+        self._child = child or _Child()
+        seconds = SECONDS + longest / 20
+        self._timer = threading.Timer(PATIENCE * seconds, self._child.process.kill)
+        self._timer.daemon = True
+        self._timer.start()
+        request = {"demuxer": kind.demuxer, "size": size, "seconds": seconds, "facts": facts_only}
+        try:
+            self._say(json.dumps(request).encode())
+            letter, content = self._next()
+            if letter != b"H":
+                raise Damaged("is damaged (its sound track cannot be read)")
+            facts: dict[str, Any] = json.loads(content)
+            if facts_only:
+                self._next()  # the end
+        except BaseException:
+            self.close()
+            raise
+        self.samplerate, self.channels = int(facts["rate"]), int(facts["channels"])
+        self.format, self.subtype = kind.name, str(facts["codec"]).upper()
+        self.opus_head = bytes.fromhex(facts["opus"])
+        self._frame = int(facts["frame"])
+        self._exact = kind is av_containers.MP4 and bool(facts["exact"])
+        self._stated: float | None = None
+        if counted is not None:
+            self._stated = counted.samples * self.samplerate / counted.sample_rate
+        elif kind is av_containers.MP4 or kind is av_containers.MATROSKA:  # FFmpeg guesses others from the bit rate
+            self._stated = facts["stated"]
+        self.frames = (1 << 63) - 1 if self._stated is None else round(self._stated)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the samples `(S, C)`; raise `Damaged` where some are missing.
+
+        An MP4 file states where the sound ends within the last frame, and what is after it is left out.
+        """
+        end = self.frames if self._exact else None
+        given = decoded = 0
+        while True:
+            letter, content = self._next()
+            if letter == b"E":
+                break
+            block = np.frombuffer(content, np.float32).reshape(-1, self.channels)
+            decoded += len(block)
+            if end is not None and decoded > end:
+                if decoded - end > MAX_SKEW_SAMPLES:
+                    break
+                block = block[: max(0, end - given)]
+            given += len(block)
+            if len(block):
+                yield block
+        skew = max(MAX_SKEW * self.samplerate, MAX_SKEW_SAMPLES)
+        if self._stated is not None and decoded < self._stated - skew:
+            raise Damaged(f"is cut off (it states {self._stated:,.0f} samples, {decoded:,} can be decoded)")
+        if end is not None and decoded - end > MAX_SKEW_SAMPLES:
+            raise Damaged(f"is damaged (it states {end:,} samples and has more)")
+
+    def close(self) -> None:
+        """Give the child back, or end it where it has not come to the end of the file."""
+        self._timer.cancel()
+        if self._child is None:
+            return
+        child, self._child = self._child, None  # type: ignore[assignment]
+        if self._over and child.process.poll() is None:
+            with _lock:
+                _idle.append(child)
+        else:
+            child.end()
+
+    def _say(self, content: bytes) -> None:
+        with suppress(OSError):  # it is gone, which the next answer tells
+            self._child.send(content)
+
+    def _next(self) -> tuple[bytes, bytes]:
+        """Return the next message that is none about the file's bytes."""
+        while True:
+            letter, content = self._child.receive()
+            if letter == b"R":
+                self._say(self._read(*struct.unpack("<QI", content)))
+                continue
+            if letter == b"X":
+                self._over = True
+                raise Damaged(*json.loads(content))
+            if letter == b"":
+                raise Damaged(f"is damaged (its decoder {_ended(self._child.end())})")
+            self._over = letter == b"E"
+            return letter, content
+
+
+def _ended(code: int) -> str:
+    """Say how a child came to an end."""
+    if code == -getattr(signal, "SIGXCPU", 0):
+        return "takes longer than any sound of its length"
+    if code == -getattr(signal, "SIGKILL", 0):
+        return "was ended because it took too long or too much memory"
+    return f"died, with {'signal' if code < 0 else 'exit code'} {abs(code)}"
