@@ -119,10 +119,10 @@ def test_init_cuts_long_recordings_and_names_what_it_cannot_read(bench: own.Benc
     code, said = bench("data", "init", root)
     assert code == 0, said
     assert "hop_seconds = 10.0" in (tmp_path / "s.toml").read_text()
-    (root / "cat" / "x.wma").touch()
+    (root / "cat" / "x.ape").touch()
     code, said = bench("data", "init", root, "--force")
     assert code == 1
-    assert "'cat/x.wma': .wma cannot be read" in said
+    assert "'cat/x.ape': .ape cannot be read" in said
     assert "--skip-unreadable" in said
     assert bench("data", "init", root, "--force", "--skip-unreadable")[0] == 0
     assert "skip_unreadable = true" in (tmp_path / "s.toml").read_text()
