@@ -13,13 +13,16 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from models import lengths
+from models import checkpoints
+from models.checkpoints import Loaded
 from models.errors import ModelError as ModelError
+from models.layers import lengths
 from models.recipe import Recipe
 from models.training.arguments import remembers
 from models.training.steps import TrainingSteps
@@ -130,6 +133,7 @@ class AudioModel(TrainingSteps, ABC):
         least_frames: smallest T that the model takes.
         padded_frames: T up to which the model itself pads shorter clips with silence.
         idle: names of modules that a published checkpoint contains and the model does not use.
+        loaded: what was taken from a file of weights; None where the weights are no file's.
         given_arguments: the arguments that it was built with.
 
     A module inside the model that computes with kernels of its own, which are no operators of torch, sets
@@ -144,6 +148,7 @@ class AudioModel(TrainingSteps, ABC):
     least_frames: ClassVar[int] = 1
     padded_frames: ClassVar[int] = 1
     idle: ClassVar[frozenset[str]] = frozenset()
+    loaded: Loaded | None = None
     given_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -288,6 +293,22 @@ class AudioModel(TrainingSteps, ABC):
     @abstractmethod
     def output(self) -> nn.Linear:
         """The last linear layer, the one that makes the logits."""
+
+    def load_weights(self, path: str | Path) -> Loaded:
+        """Load weights that were trained elsewhere, for this architecture and any head.
+
+        The last layer keeps its weights where the file has none that fit.
+
+        Args:
+            path: a state dict, a checkpoint of a training, or a .safetensors file; see `models.checkpoints`.
+
+        Raises:
+            ModelError: the file cannot be read, or belongs to another architecture.
+        """
+        head = next(name for name, module in self.named_modules() if module is self.output)
+        ignored = ("frontend.",) if getattr(self.frontend, "fixed", False) else ()
+        self.loaded = checkpoints.load(self, path, (head,), ignored=ignored)
+        return self.loaded
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the batch's `x` to logits `(B, C)`."""

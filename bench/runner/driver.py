@@ -18,6 +18,7 @@ from bench.runner.news import (
     ClipsRead,
     DataRead,
     EpochEnded,
+    Noted,
     RunEnded,
     StepsDone,
     TimingEnded,
@@ -305,6 +306,8 @@ class Runner:
                 match event:
                     case Started(job) if job in left:
                         self.progress.show(job, "starting")
+                    case Reported(job, Noted(line)):
+                        self.progress.note(f"{job}: {line}")
                     case Reported(job, TrainingStarted()):
                         self._log_start(left[job])
                     case Reported(job, StepsDone() as news):

@@ -102,4 +102,11 @@ class TimingEnded:
     failure: Failure | None = None
 
 
-News = ClipsRead | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
+@dataclass(frozen=True)
+class Noted:
+    """Something that a user should read about a run: one line."""
+
+    line: str
+
+
+News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded

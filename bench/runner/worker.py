@@ -20,7 +20,7 @@ from bench.evaluation.metrics.added import with_added
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
-from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, RunEnded, StepsDone, TrainingStarted
+from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
@@ -89,7 +89,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         run: the run.
         settings: folders, device and threads.
         force: do the run even if it is finished.
-        report: receives `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
+        report: receives `Noted`, `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
 
     Returns:
         The result, as in `RunEnded`.
@@ -154,6 +154,8 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     model = build.model(run, data)
     if run.recipe.init:
         build.start_from(model, run, store)
+    if model.loaded is not None:
+        report(Noted(str(model.loaded)))
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
@@ -165,7 +167,10 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
-    record = _scored(run, predictions, data, describe(data), folder, size, settings.metrics)
+    about = describe(data)
+    if model.loaded is not None:
+        about = replace(about, note="; ".join(filter(None, (about.note, str(model.loaded)))))
+    record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)

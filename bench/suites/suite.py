@@ -12,7 +12,7 @@ from pydantic import ConfigDict, with_config
 
 from bench import catalog, lookup
 from bench.errors import SuiteError
-from bench.records import Json, Recipe, Run, sources
+from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import recipes
 from bench.suites.messages import near
 
@@ -44,8 +44,9 @@ class Suite:
             run a model.
         metrics: metrics of other packages, entry points or "package.module:function", that are computed next to this
             project's; no part of a run, so `bench rescore` adds them to finished runs.
-        recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs.
-            `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's own keys win.
+        recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs;
+            `init` may be a file of weights. `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's
+            own keys win.
         model: model name to its constructor arguments; `frontend` is its front-end in this suite, and `recipe` has
             values that replace those of the recipe above. A table with a key `model` is another system of that model:
             it inherits the model's table; its own keys win. `members` are the members of a fusion.
@@ -245,7 +246,7 @@ class _Expansion:
 
     def _other(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
         """Return the key of a teacher or of initial weights; if it has several runs, the one on the same front-end."""
-        if KEY.fullmatch(other):
+        if KEY.fullmatch(other) or (role == "init" and is_weights_file(other) and other not in self.suite.models):
             return other
         if other not in self.suite.models:
             raise SuiteError(

@@ -18,9 +18,10 @@ from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
 from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
-from models import lengths
 from models.base import AudioModel, Frontend, ModelError
 from models.foreign import ForeignModel, accepted
+from models.layers import lengths
+from models.recipe import is_weights_file
 
 _OF_THE_DATA = frozenset({"self", "frontend", "features", "frames", "classes", "sample_rate"})
 """Constructor arguments of a model that the data determine, so that no suite names them."""
@@ -287,14 +288,18 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
 
 
 def start_from(model: AudioModel, run: Run, store: Store) -> None:
-    """Load the weights of the run that the recipe's `init` names into a new model.
+    """Load the weights that the recipe's `init` names, a run's or a file's, into a new model.
 
     If the number of classes differs, the last layer keeps its random initial weights.
 
     Raises:
+        ModelError: the file cannot be read, or belongs to another architecture.
         RunError: that run has no result or no weights, has another shape, or may have trained on this run's test clips.
     """
     assert run.recipe.init
+    if is_weights_file(run.recipe.init):
+        model.load_weights(run.recipe.init)
+        return
     other = store.finished_record(run.recipe.init, "the run to start from").run
     if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
         raise RunError(

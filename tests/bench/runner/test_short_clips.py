@@ -11,11 +11,11 @@ from fakes.calls import bench, records, run
 
 from bench import catalog
 from bench.training import build
-from models import lengths
 from models.base import ModelError
 from models.frontends.logmel import LogMel
 from models.frontends.torchlibrosa import TorchlibrosaLogMel
 from models.frontends.wavegram import Wavegram
+from models.layers import lengths
 from models.liquid import CNNLTC
 
 LEARNT = ("cnn-ltc", "cnn-cfc")
