@@ -74,6 +74,7 @@ class Dataset:
         target: "module:Class".
         line: what it is.
         folder: its folder's name under the data directory; None where it is made by code.
+        aliases: names that archives and Kaggle's copies give that folder; case, hyphens and underscores do not count.
         folds: number of official folds; for a user's own clips, what "all" stands for.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
@@ -90,6 +91,7 @@ class Dataset:
     kind: str = "waveform"
     find: str | None = None
     package: Package | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,6 +291,7 @@ DATASETS = {
         target="datamodules.esc50:ESC50",
         line="ESC-50: 2,000 clips, 50 classes",
         folder="esc50",
+        aliases=("ESC-50-master", "environmental-sound-classification-50"),
         folds=5,
         find="datamodules.layouts:esc50",
     ),
@@ -303,6 +306,7 @@ DATASETS = {
         target="datamodules.ravdess:RAVDESS",
         line="RAVDESS speech: 1,440 clips, 8 emotions, split by actor",
         folder="ravdess",
+        aliases=("ravdess-emotional-speech-audio", "Audio_Speech_Actors_01-24"),
         folds=4,
         find="datamodules.layouts:ravdess",
     ),
@@ -310,6 +314,7 @@ DATASETS = {
         target="datamodules.musan:MUSAN",
         line="MUSAN: pieces of music, speech and noise",
         folder="musan",
+        aliases=("musan-dataset",),
         folds=1,
         find="datamodules.layouts:musan",
     ),
@@ -317,6 +322,7 @@ DATASETS = {
         target="datamodules.gtzan:GTZANMusicSpeech",
         line="GTZAN's music and speech: pieces of 128 tracks",
         folder="gtzan_music_speech",
+        aliases=("music_speech", "gtzan-musicspeech-collection"),
         folds=1,
         find="datamodules.layouts:gtzan_music_speech",
     ),
@@ -518,20 +524,38 @@ _KINDS: Mapping[str, tuple[Mapping[str, Any], Callable[[str, Package], Any]]] = 
 }
 
 
+def place(name: str, data_dir: Path) -> Path | None:
+    """Return a dataset's folder under the data directory; None for one without a folder of its own.
+
+    It has the entry's name. Where there is none of that name, one is taken that is called the same but for case,
+    hyphens and underscores, or by an alias.
+    """
+    entry = dataset(name)
+    if entry.folder is None:
+        return None
+    usual = data_dir / entry.folder
+    if not usual.exists() and data_dir.is_dir():
+        names = {_plain(each) for each in (entry.folder, *entry.aliases)}
+        for here in sorted(data_dir.iterdir()):
+            if _plain(here.name) in names and here.is_dir():
+                return here
+    return usual
+
+
 def missing(name: str, data_dir: Path) -> str | None:
     """Say in one line what of a dataset is missing under the data directory; None where nothing is.
 
     Everything that wants to know whether a dataset is on disk asks this function. Nothing is missing of a dataset
     without a folder of its own.
     """
-    entry = dataset(name)
-    if entry.folder is None:
+    entry, folder = dataset(name), place(name, data_dir)
+    if folder is None:
         return None
     try:
         look: Callable[[Path], str | None] = load(entry.find) if entry.find else load(entry.target).find
     except PluginError as error:
         return str(error)
-    return look(data_dir / entry.folder)
+    return look(folder)
 
 
 def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str | None:
@@ -549,15 +573,15 @@ def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str |
         return f"dataset {name}: missing {' and '.join(absent)}: correct [dataset.{name}]" if absent else None
     problem = missing(name, data_dir)
     return problem and (
-        f"dataset {name} is not in {data_dir / folder}: {problem}. Put it there, or name the folder that holds "
+        f"dataset {name} is not in {place(name, data_dir)}: {problem}. Put it there, or name the folder that holds "
         f"{folder}/ with --data-dir or BENCH_DATA"
     )
 
 
 def on_disk(name: str, data_dir: Path) -> bool:
     """Whether nothing of a dataset is missing; quick also for a dataset without `find` whose folder does not exist."""
-    folder = dataset(name).folder
-    return folder is None or ((data_dir / folder).is_dir() and missing(name, data_dir) is None)
+    folder = place(name, data_dir)
+    return folder is None or (folder.is_dir() and missing(name, data_dir) is None)
 
 
 def find(table: Mapping[str, Entry], name: str, what: str) -> Entry:

@@ -75,8 +75,7 @@ class UrbanSound8K(WaveformDataModule):
 
     def _places(self) -> tuple[Path, Path]:
         """Return the table and the folder of audio."""
-        root = self.checked_root()
-        return root / "metadata" / "UrbanSound8K.csv", root / "audio"
+        return layouts.urbansound8k_places(self.checked_root())
 
     def read(self) -> Splits:
         """Decode the clips whose audio is here, rotate the official folds, and drop what would leak."""

@@ -32,7 +32,7 @@ def data_status(
     for each in names:
         entry = catalog.dataset(each)
         problem = catalog.missing(each, base)
-        where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
+        where = str(catalog.place(each, base)) if entry.folder else "made by code, or named in the suite"
         status[each] = {"where": where, "problem": problem}
     if as_json:
         print_json(status)
@@ -187,8 +187,7 @@ def _dataset(name: str, base: Path, clips: Path | None) -> tuple[Any, dict[str, 
     if clips is not None:
         table = name == "folder" and clips.suffix.lower() == ".csv"
         return catalog.load(entry.target), {"csv" if table else "root": clips}
-    assert entry.folder is not None
-    return catalog.load(entry.target), {"root": base / entry.folder}
+    return catalog.load(entry.target), {"root": catalog.place(name, base)}
 
 
 def _manifest(name: str, given: dict[str, Any]) -> Path:

@@ -81,7 +81,7 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
     if not issubclass(target, AudioDataModule):
         return _foreign(target, run, given, loaders)
     if entry.folder is not None:
-        given["root"] = data_dir / entry.folder
+        given["root"] = catalog.place(run.dataset, data_dir)
     built: AudioDataModule = target(**given, **run.data)
     built.workers = loaders
     if entry.folder is not None:

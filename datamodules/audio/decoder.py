@@ -38,6 +38,12 @@ ENDINGS = tuple(sorted((
 )))  # fmt: skip
 """Endings of the names of audio files, in lower case. Some need the extra [av], and say so when they are decoded."""
 
+
+def is_track(name: str) -> bool:
+    """Say whether a file is named as a sound track, which may be of a video that lies next to its sound."""
+    return name.lower().endswith(av_containers.ENDINGS)
+
+
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0

@@ -84,6 +84,23 @@ def test_validation_is_drawn_by_video(tmp_path: Path) -> None:
         ("YYabcdefgh_1", 3),
         ("Yabcdefgh_1_0", 3),
         ("abcdefgh_1_", None),
+        ("FwVYUHKoLtQ_34.000", 0),
+        ("FwVYUHKoLtQ_34.0-44.0", 0),
+        ("FwVYUHKoLtQ_34.000_44.000", 0),
+        ("FwVYUHKoLtQ_34-44", 0),
+        ("YFwVYUHKoLtQ_120.000_130.000", 1),
+        ("FwVYUHKoLtQ_34.5", None),
+        ("Some title, of a video [--0PQM4-hqg]", 2),  # yt-dlp
+        ("AE5oZzfu2-E_239.800", 4),  # one of AudioSet's seven
+        ("AE5oZzfu2-E_239.8-249.8", 4),
+        ("AE5oZzfu2-E_239.800_249.800", 4),
+        ("YAE5oZzfu2-E_239800_249800", 4),
+        ("AE5oZzfu2-E_239", 4),
+        ("AE5oZzfu2-E_000239", 4),
+        ("AE5oZzfu2-E_000240", 4),
+        ("AE5oZzfu2-E_239.000", 4),
+        ("AE5oZzfu2-E_238.800", None),
+        ("AE5oZzfu2-E_241", None),
         ("unlisted_id", None),
         ("x" * 300, None),
         ("", None),
@@ -95,8 +112,18 @@ def test_names_of_files(name: str, row: int | None) -> None:
         Excerpt("FwVYUHKoLtQ", 120),
         Excerpt("--0PQM4-hqg", 30),
         Excerpt("Yabcdefgh_1", 0),
+        Excerpt("AE5oZzfu2-E", 239.8),
     ]
     assert youtube._lookup(excerpts)(name) == row
+
+
+def test_a_video_next_to_its_sound_is_no_second_clip(tmp_path: Path) -> None:
+    root = fake.write(tmp_path / "vggsound")
+    for path in list((root / "audio").iterdir())[:5]:
+        path.with_suffix(".mp4").write_bytes(b"a video")
+    data = VGGSound(root, **BRIEF)
+    data.setup()
+    assert len(data.splits.train) + len(data.splits.val) + len(data.splits.test) == 70
 
 
 def test_shards_under_any_key(tmp_path: Path) -> None:
