@@ -33,13 +33,15 @@ def data_status(
         entry = catalog.dataset(each)
         problem = catalog.missing(each, base)
         where = str(catalog.place(each, base)) if entry.folder else "made by code, or named in the suite"
-        status[each] = {"where": where, "problem": problem}
+        status[each] = {"where": where, "problem": problem, "facts": entry.facts}
     if as_json:
         print_json(status)
     else:
         for each, about in status.items():
             line = described(each, f"{about['where']}: {about['problem'] or 'here'}", line_width(out), margin=0)
             out.print(line, markup=False, highlight=False)
+            for fact in about["facts"]:
+                out.print(wrapped(f"  note: {fact}", line_width(out)), markup=False, highlight=False)
     if name and status[name]["problem"]:
         raise typer.Exit(1)
 

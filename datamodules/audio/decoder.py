@@ -271,6 +271,8 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
     read = partial(_read_at, descriptor)
+    if size == 0:
+        raise AudioError(f"{name!r} is empty: fetch it again or remove it")
     if (kind := av_containers.recognised(read)) is not None:
         if size > MAX_BYTES:
             raise _too_large(name, size)

@@ -11,7 +11,6 @@ the remaining batches, and the number of workers changes nothing.
 
 import hashlib
 import json
-import os
 import random
 import re
 import stat
@@ -435,12 +434,11 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
             audio[prefix] = info.name, ShardMember(shard, info.offset_data, info.size, info.name), digest
         elif f".{ending.lower()}".endswith(ENDINGS):
-            plain = info.name.removeprefix(prefix)[1:]
-            stem, _, last = plain.rpartition(".")
+            stem, _, last = info.name.rpartition("/")[2].rpartition(".")
+            name = f"{stem.replace('.', '-')}.{last}"
             raise DataError(
                 f"{where!r} has a dot in its name: in a shard the name of a clip ends at the first dot, so this is "
-                f"{safe(ending)!r} of clip {safe(prefix)!r}; pack it as "
-                f"{safe(f'{os.path.basename(prefix)}-{stem}.{last}'.replace('.', '-', stem.count('.')))!r}"
+                f"{safe(ending)!r} of clip {safe(prefix)!r}; pack it as {safe(name)!r}"
             )
         else:
             about.setdefault(prefix, {})

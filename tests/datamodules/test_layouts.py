@@ -131,7 +131,7 @@ def test_a_folder_under_the_name_that_its_archive_gives_is_found(
 ) -> None:
     WRITERS[name](tmp_path / "data" / called)
     code, status = bench("status", name, "--data-dir", tmp_path / "data")
-    assert (code, status[name]) == (0, {"where": str(tmp_path / "data" / called), "problem": None})
+    assert (code, status[name]["where"], status[name]["problem"]) == (0, str(tmp_path / "data" / called), None)
     assert bench("verify", name, "--data-dir", tmp_path / "data")[0] == 0
 
 
