@@ -38,6 +38,12 @@ ENDINGS = tuple(sorted((
 )))  # fmt: skip
 """Endings of the names of audio files, in lower case. Some need the extra [av], and say so when they are decoded."""
 
+
+def is_track(name: str) -> bool:
+    """Say whether a file is named as a sound track, which may be of a video that lies next to its sound."""
+    return name.lower().endswith(av_containers.ENDINGS)
+
+
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0
@@ -265,6 +271,8 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
     read = partial(_read_at, descriptor)
+    if size == 0:
+        raise AudioError(f"{name!r} is empty: fetch it again or remove it")
     if (kind := av_containers.recognised(read)) is not None:
         if size > MAX_BYTES:
             raise _too_large(name, size)
