@@ -278,7 +278,7 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
         lookup.permit({name: None})
     entry = catalog.dataset(name)
     if root is None and entry.folder is not None:
-        root = data_folder(None) / entry.folder
+        root = catalog.place(name, data_folder(None))
     given = {} if root is None else {"root": Path(root).expanduser()}
     built: AudioDataModule = catalog.load(entry.target)(**given, **arguments)
     return built

@@ -158,7 +158,7 @@ def _named(kind: str, name: str) -> tuple[str, Mapping[str, Any]]:
         model = catalog.model(name)
         return model.target.replace(":", "."), dict(model.arguments)
     dataset = catalog.dataset(name)
-    folder = {} if dataset.folder is None else {"root": data_folder(None) / dataset.folder}
+    folder = {} if dataset.folder is None else {"root": catalog.place(name, data_folder(None))}
     return dataset.target.replace(":", "."), folder
 
 

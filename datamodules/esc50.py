@@ -24,7 +24,8 @@ SOURCE = layouts.ESC50_SOURCE
 class ESC50(WaveformDataModule):
     """ESC-50: 2,000 clips of 5 s, 50 classes, 5 folds; group = the freesound recording.
 
-    Arguments as for `WaveformDataModule`; the root holds `meta/` and `audio/`.
+    Arguments as for `WaveformDataModule`; the root holds `meta/` and `audio/`, or what
+    `layouts.esc50_places` understands.
     """
 
     source = "esc50"
@@ -41,13 +42,13 @@ class ESC50(WaveformDataModule):
 
     def listing(self) -> Listing:
         """Read the table."""
-        table = self.checked_root() / "meta" / "esc50.csv"
+        table, audio = layouts.esc50_places(self.checked_root())
         found = Listing()
         names: dict[int, str] = {}
         first: dict[str, str] = {}
         for line, row in rows(table, COLUMNS, problems=found.problems):
             with found.noting():
-                file = self._file(row, f"{table.name!r} line {line}", names)
+                file = self._file(row, f"{table.name!r} line {line}", names, audio)
                 if file and first.setdefault(file.id, file.where) != file.where:
                     raise DataError(f"{table.name!r} names files twice: {file.id}: remove line {line}")
                 if file:
@@ -55,7 +56,7 @@ class ESC50(WaveformDataModule):
         self.classes = tuple(names[number] for number in sorted(names))  # ESC-10's class numbers have gaps
         return found
 
-    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str]) -> AudioFile | None:
+    def _file(self, row: Mapping[str, str], where: str, names: dict[int, str], audio: Path) -> AudioFile | None:
         """Return a row's file, None where it is not of this dataset; `names` has the classes found so far by number."""
         if row["esc10"] not in ("True", "False"):
             raise DataError(f"{where}: esc10 is {row['esc10']!r}, not True or False")
@@ -71,7 +72,7 @@ class ESC50(WaveformDataModule):
             raise DataError(f"{where}: target {target} is {row['category']!r} here and {names[target]!r} above")
         if (other := next(number for number, name in names.items() if name == row["category"])) != target:
             raise DataError(f"{where}: {row['category']!r} has target {target} here and {other} above")
-        path = inside(self.checked_root() / "audio", row["filename"], where)
+        path = inside(audio, row["filename"], where)
         return AudioFile(path.name, path, (row["category"],), row["src_file"], str(fold), where)
 
     def read(self) -> Splits:
@@ -79,7 +80,7 @@ class ESC50(WaveformDataModule):
         files = self.listing().whole()
         if absent := [file.id for file in files if isinstance(file.source, Path) and not file.source.exists()]:
             some = ", ".join(absent[:10])
-            folder = str(self.checked_root() / "audio")
+            folder = str(layouts.esc50_places(self.checked_root())[1])
             raise DatasetMissing(f"{len(absent)} of {len(files)} files are not in {folder!r} ({some}): see {SOURCE}")
         clips = self.decode(
             [file.source for file in files],

@@ -107,7 +107,7 @@ class Folder(WaveformDataModule):
         if self.own.files:
             try:
                 self._division = divide(self.own)
-            except DataError as error:  # problems of single rows come before problems of their division
+            except DataError as error:
                 self._undivided = error
         if self._division is not None:
             self.folds = len(self._division.numbers)
@@ -153,7 +153,7 @@ class Folder(WaveformDataModule):
             self.left_out = by_reason(self.own.unreadable)
         unreadable = [] if self.skip_unreadable else [f"{name!r}: {why}" for name, why in self.own.unreadable.items()]
         problems = [*self.own.problems, *unreadable]
-        if self._undivided is not None:
+        if self._undivided is not None and not problems:  # they may be the reason
             problems.append(str(self._undivided))
         if self._division is None:
             problems = problems or ["there is no audio that can be read"]

@@ -44,15 +44,15 @@ class GTZANMusicSpeech(SegmentedRecordings):
 
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
         """List the wav files of each class."""
-        base = layouts.gtzan_base(root)
         found: list[Recording] = []
         left_out = 0
-        for label, folder in layouts.GTZAN_FOLDERS.items():
-            files, others = files_of(base, base / folder, ())
+        for label, folder in layouts.gtzan_places(root).items():
+            files, others = files_of(folder, folder, ())
             left_out += others
             stems = {path.stem for _, path in files}
-            for name, path in files:
+            for here, path in files:
                 plain = path.stem.rstrip("0123456789")
                 group = plain if plain in stems else path.stem
+                name = f"{layouts.GTZAN_FOLDERS[label]}/{here}"  # whatever the folder is called here
                 found.append(Recording(name, path, label, f"{label}/{group}"))
         return found, [f"{left_out} entries that are no wav files left out"] if left_out else []

@@ -75,7 +75,7 @@ class RAVDESS(WaveformDataModule):
         )
 
     def _files(self) -> tuple[list["_SpeechFile"], Counter[str], list[str]]:
-        return _files(self.checked_root())
+        return _files(layouts.ravdess_base(self.checked_root()))
 
     def read(self) -> Splits:
         """Decode the speech of the actors that are here and rotate the folds of actors."""

@@ -75,8 +75,7 @@ class UrbanSound8K(WaveformDataModule):
 
     def _places(self) -> tuple[Path, Path]:
         """Return the table and the folder of audio."""
-        root = self.checked_root()
-        return root / "metadata" / "UrbanSound8K.csv", root / "audio"
+        return layouts.urbansound8k_places(self.checked_root())
 
     def read(self) -> Splits:
         """Decode the clips whose audio is here, rotate the official folds, and drop what would leak."""
@@ -104,6 +103,7 @@ class UrbanSound8K(WaveformDataModule):
         if len(clips) < len(listed):
             folds = ", ".join(map(str, numbers))
             remarks.append(f"{len(clips):,} of the table's {len(listed):,} clips have audio, in folds {folds}")
+        remarks += _torn(listed)
         remarks += _left_out(listed, *left_out)
         if untaught := sorted(set(range(len(CLASSES))) - set(splits.train.targets.tolist())):
             remarks.append(f"no training clips of {', '.join(CLASSES[target] for target in untaught)}")
@@ -164,6 +164,23 @@ def _clip(row: Mapping[str, str], line: int, where: str, first: dict[str, int]) 
     if (earlier := first.setdefault(name[0], line)) != line:
         raise DataError(f"{where}: {name[0]!r} is in line {earlier} already: remove one of them")
     return _Row(name[0], row["fsID"], int(row["fold"]), number, line)
+
+
+def _torn(listed: list[_Row]) -> Iterator[str]:
+    """Name the recordings that the table has in several folds."""
+    places: dict[str, tuple[set[int], set[int]]] = {}
+    for clip in listed:
+        folds, labels = places.setdefault(clip.recording, (set(), set()))
+        folds.add(clip.fold)
+        labels.add(clip.target)
+    torn = sorted((name for name, (folds, _) in places.items() if len(folds) > 1), key=int)
+    if torn:
+        twice = sum(len(places[name][1]) > 1 for name in torn)
+        slices = sum(clip.recording in torn for clip in listed)
+        yield (
+            f"{len(torn)} recordings ({slices} clips) stand in several official folds, {twice} of them under several "
+            f"labels: {', '.join(torn)}"
+        )
 
 
 def _left_out(listed: list[_Row], from_train: list[str], from_val: list[str]) -> Iterator[str]:

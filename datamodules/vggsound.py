@@ -9,7 +9,8 @@ The official split has a training and a test part. A hash of the video names sel
 for validation. All clips of a video stay in one part.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -20,10 +21,12 @@ from datamodules.base import DataError, Splits
 from datamodules.clips import youtube
 from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import AudioFile, Listing
+from datamodules.tables import vggsounder
 from datamodules.tables.csv_table import headless
 
 LIST = layouts.VGGSOUND_LIST
 COLUMNS = ("video", "start", "label", "split")
+ONE_INSTRUMENT = ("playing timpani", "playing tympani")
 SOURCE = layouts.VGGSOUND_SOURCE
 
 
@@ -78,8 +81,36 @@ class VGGSound(WaveformDataModule):
         splits, notes = youtube.splits(clips, train, val, test, self.cache, "vggsound", rates)
         here = f"{len(trains):,} of {parts.count('train'):,} listed training clips are here, {len(test):,} of "
         unlisted = [f"{found.unlisted} audio files that the list does not name left out"] if found.unlisted else []
-        self.note = "; ".join([f"{here}{parts.count('test'):,} test clips", *notes, *unlisted])
+        about = [
+            *_twins([clips.groups[i] for i in test]),
+            *_alike(self.classes),
+            *_second([clips.ids[i] for i in test]),
+        ]
+        self.note = "; ".join([f"{here}{parts.count('test'):,} test clips", *notes, *unlisted, *about])
         return splits
+
+
+def _twins(videos: Sequence[str]) -> Iterator[str]:
+    """Say how many test videos have several clips; these are no independent tests."""
+    clips = Counter(videos)
+    if several := [count for count in clips.values() if count > 1]:
+        yield (
+            f"{len(several):,} of the {len(clips):,} test videos have several clips, {sum(several):,} of the "
+            f"{len(videos):,} test clips: intervals are drawn over videos"
+        )
+
+
+def _alike(classes: Sequence[str]) -> Iterator[str]:
+    """Name the two classes of one instrument."""
+    if set(ONE_INSTRUMENT) <= set(classes):
+        yield f"{' and '.join(map(repr, ONE_INSTRUMENT))} are two classes and one instrument"
+
+
+def _second(clips: Sequence[str]) -> Iterator[str]:
+    """Say how many test clips have labels by VGGSounder; nothing where its package is not installed."""
+    if (second := vggsounder.installed()) is not None:
+        there = sum(clip in second.audible for clip in clips)
+        yield f"VGGSounder {second.release} has audible labels of {there:,} of the {len(clips):,} test clips"
 
 
 def _read(table: Path) -> tuple[list[youtube.Excerpt], list[str], list[str]]:

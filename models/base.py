@@ -213,6 +213,8 @@ class AudioModel(TrainingSteps, ABC):
     ) -> Self:
         """Return the model of a checkpoint, as in Lightning, but without reading pickles, which can run code.
 
+        A checkpoint may also name a function that makes the model. That name is not used.
+
         Args:
             checkpoint_path: the file, or its address.
             map_location: as in Lightning.
@@ -222,7 +224,9 @@ class AudioModel(TrainingSteps, ABC):
             **options: arguments of the constructor, which replace those of the checkpoint.
         """
         load = super().load_from_checkpoint
-        return load(checkpoint_path, map_location, hparams_file, strict, weights_only, **options)
+        return load(
+            checkpoint_path, map_location, hparams_file, strict, weights_only, **options | {"_instantiator": None}
+        )
 
     @classmethod
     def for_clips(cls, frontend: nn.Module, clip_shape: Sequence[int], classes: int, **arguments: Any) -> Self:
@@ -378,10 +382,10 @@ def built(description: Mapping[str, Any]) -> nn.Module:
     for kind in classes:
         classes.extend(kind.__subclasses__())
     for kind in classes:
-        if _name(kind) == description["class"]:
+        if _name(kind) == description.get("class"):
             return kind(**description["arguments"])
     raise ModelError(
-        f"the front-end {description['class']} is not imported: import its module before, or give `frontend`"
+        f"the front-end {description.get('class')} is not imported: import its module before, or give `frontend`"
     )
 
 

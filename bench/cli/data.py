@@ -38,14 +38,16 @@ def data_status(
     for each in names:
         entry = catalog.dataset(each)
         problem = catalog.missing(each, base)
-        where = str(base / entry.folder) if entry.folder else "made by code, or named in the suite"
-        status[each] = {"where": where, "problem": problem}
+        where = str(catalog.place(each, base)) if entry.folder else "made by code, or named in the suite"
+        status[each] = {"where": where, "problem": problem, "facts": entry.facts}
     if as_json:
         print_json(status)
     else:
         for each, about in status.items():
             line = described(each, f"{about['where']}: {about['problem'] or 'here'}", line_width(out), margin=0)
             out.print(line, markup=False, highlight=False)
+            for fact in about["facts"]:
+                out.print(wrapped(f"  note: {fact}", line_width(out)), markup=False, highlight=False)
     if name and status[name]["problem"]:
         raise typer.Exit(1)
 
@@ -273,8 +275,7 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     if clips is not None:
         table = name == "folder" and (clips.is_file() or clips.suffix.lower() in TABLES)
         return catalog.load(entry.target), {"csv" if table else "root": clips} | own
-    assert entry.folder is not None
-    return catalog.load(entry.target), {"root": base / entry.folder} | own
+    return catalog.load(entry.target), {"root": catalog.place(name, base)} | own
 
 
 def _arguments(name: str, suite: str) -> tuple[str, dict[str, Any]]:

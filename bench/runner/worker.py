@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.errors import PluginError
 from bench.evaluation import evaluate, mistakes
 from bench.evaluation.metrics.added import with_added
+from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
@@ -220,6 +221,7 @@ def _scored(
     targets = test.targets.numpy()
     scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold, test.files)
     record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
+    record = with_second_labels(record, predictions.test, test.ids)
     return with_added(record, further, predictions.test, targets)
 
 

@@ -101,7 +101,7 @@ def dataset(
     if not issubclass(target, AudioDataModule):
         return _foreign(target, run, given, loaders)
     if entry.folder is not None:
-        given["root"] = data_dir / entry.folder
+        given["root"] = catalog.place(run.dataset, data_dir)
     built: AudioDataModule = target(**given, **run.data)
     built.workers = loaders
     built.skip_unreadable = built.skip_unreadable or skip_unreadable

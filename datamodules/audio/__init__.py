@@ -12,6 +12,7 @@ from datamodules.audio.decoder import (
     decode_bytes,
     encoded,
     inspect,
+    is_track,
     length,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "decode_bytes",
     "encoded",
     "inspect",
+    "is_track",
     "length",
 ]

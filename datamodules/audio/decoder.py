@@ -38,6 +38,12 @@ ENDINGS = tuple(sorted((
 )))  # fmt: skip
 """Endings of the names of audio files, in lower case. Some need the extra [av], and say so when they are decoded."""
 
+
+def is_track(name: str) -> bool:
+    """Say whether a file is named as a sound track, which may be of a video that lies next to its sound."""
+    return name.lower().endswith(av_containers.ENDINGS)
+
+
 MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 8
 MAX_SECONDS = 600.0
@@ -198,18 +204,18 @@ def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | No
         )
 
 
-def length(path: AudioSource) -> float:
-    """Return a file's length in seconds, by its header.
+def length(path: AudioSource, max_seconds: float = MAX_SECONDS) -> float:
+    """Return a file's length in seconds, by its header; `max_seconds` is the longest that is accepted.
 
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
-    with _opened(path, MAX_SECONDS, facts_only=True) as sound:
-        samples = _examined(sound, MAX_SECONDS)
+    with _opened(path, max_seconds, facts_only=True) as sound:
+        samples = _examined(sound, max_seconds)
         if samples is not None or sound.file.frames < _UNKNOWN:
             return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
-    with _opened(path, MAX_SECONDS) as sound:  # a stream whose header does not say it
-        return sum(map(len, _mono(sound, MAX_SECONDS))) / int(sound.file.samplerate)
+    with _opened(path, max_seconds) as sound:  # a stream whose header does not say it
+        return sum(map(len, _mono(sound, max_seconds))) / int(sound.file.samplerate)
 
 
 @dataclass(frozen=True)
@@ -273,6 +279,8 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
     read = partial(_read_at, descriptor)
+    if size == 0:
+        raise AudioError(f"{name!r} is empty: fetch it again or remove it")
     if (kind := av_containers.recognised(read)) is not None:
         if size > MAX_BYTES:
             raise _too_large(name, size)

@@ -11,7 +11,6 @@ the remaining batches, and the number of workers changes nothing.
 
 import hashlib
 import json
-import os
 import random
 import re
 import stat
@@ -32,7 +31,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
-from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes
+from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes, is_track
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
@@ -43,7 +42,7 @@ from datamodules.tables.csv_table import safe
 BUFFER = 1000
 """Clips in the shuffle buffer, about 0.5 GB of encoded audio; it determines the order, and so every result."""
 
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 _BLOCK = 512  # of the tar format, in bytes
 _META = re.compile(r"__[^/]*__($|/)")  # webdataset passes such members over
 
@@ -53,7 +52,7 @@ class IndexedClip:
     """A clip in a shard.
 
     Attributes:
-        key: its name without folders and ending.
+        key: its name without ending, with its folders in the shard: `a/1` and `b/1` are two clips.
         member: its place in the shard.
         digest: SHA-256 of its encoded content.
         about: content of `key.json`; empty without one.
@@ -428,10 +427,20 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
             except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(f"{where!r} is not a JSON object ({error}): correct it") from error
         elif f".{ending.lower()}" in ENDINGS:
-            if prefix in audio:
+            if prefix in audio and is_track(info.name) != is_track(audio[prefix][0]):
+                if is_track(info.name):  # a video next to its sound
+                    continue
+            elif prefix in audio:
                 raise DataError(f"{where!r} has the same key as {audio[prefix][0]!r}: remove one of them")
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # it has readinto
             audio[prefix] = info.name, ShardMember(shard, info.offset_data, info.size, info.name), digest
+        elif f".{ending.lower()}".endswith(ENDINGS):
+            stem, _, last = info.name.rpartition("/")[2].rpartition(".")
+            name = f"{stem.replace('.', '-')}.{last}"
+            raise DataError(
+                f"{where!r} has a dot in its name: in a shard the name of a clip ends at the first dot, so this is "
+                f"{safe(ending)!r} of clip {safe(prefix)!r}; pack it as {safe(name)!r}"
+            )
         else:
             about.setdefault(prefix, {})
     if lonely := [safe(prefix) for prefix in about if prefix not in audio]:
@@ -440,7 +449,7 @@ def _members(shard: Path, tar: tarfile.TarFile) -> Iterator[IndexedClip]:
             f"a clip ends in {', '.join(ENDINGS)}"
         )
     for prefix, (_, member, digest) in audio.items():
-        yield IndexedClip(safe(os.path.basename(prefix)), member, digest, about.get(prefix, {}))  # noqa: PTH119 - a tar's name
+        yield IndexedClip(safe(prefix.removeprefix("./")), member, digest, about.get(prefix, {}))
 
 
 def _whole(shard: Path, end: int) -> None:

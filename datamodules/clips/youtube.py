@@ -3,16 +3,23 @@
 Such audio may not be redistributed, so users' files come from different tools. These file names, before the extension,
 are understood:
 
-* `<video>_<start>`: seconds, in six digits as VGGSound writes them (`FwVYUHKoLtQ_000034.wav`) or in fewer;
-* `<video>_<start>_<end>`: milliseconds, as audiosetdl writes them, which VGGSound's authors recommend;
+* `<video>_<start>`: seconds, in six digits as VGGSound writes them (`FwVYUHKoLtQ_000034.wav`), in fewer, or with
+  decimals (`<video>_30.000.wav`);
+* `<video>_<start>_<end>` or `<video>_<start>-<end>`: seconds (`<video>_30.0-40.0.ogg`), or milliseconds as audiosetdl
+  writes them, which VGGSound's authors recommend;
 * `<video>`: where the list has one clip of the video;
-* each of them with a `Y` before it (`Y--PJHxphWEs.wav`), as in PANNs' AudioSet, because ids may start with a dash.
+* each of them with a `Y` before it (`Y--PJHxphWEs.wav`), as in PANNs' AudioSet, because ids may start with a dash;
+* `<title> [<video>]`, as yt-dlp names what it fetches, with the meaning of `<video>`: the excerpt, not the whole video.
+
+A start that is no whole second (7 of the 22,160 balanced segments of AudioSet) is found by all its decimals, rounded to
+fewer, rounded down to the second, or in milliseconds.
 
 Files may be at any depth below `audio/` (or `audios/`, PANNs' name), or members of `shards/**/*.tar`, under the same
 names or under any key whose `key.json` holds such a name as `"id"`.
 """
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +29,7 @@ from typing import cast
 from torch import Tensor
 
 from datamodules import layouts
-from datamodules.audio import ENDINGS, ShardMember
+from datamodules.audio import ENDINGS, ShardMember, is_track
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips.array_clips import WaveformClips, decode_all
 from datamodules.clips.shards import ShardClips, index
@@ -31,7 +38,11 @@ from datamodules.tables.csv_table import inside, safe
 FOLDERS = layouts.YOUTUBE_FOLDERS
 SHARDS = layouts.YOUTUBE_SHARDS
 VALIDATION_PERCENT = 5
-_NAME = re.compile(r"(?P<video>[\w-]{11})(?:_(?P<start>\d+)(?:_(?P<end>\d+))?)?", re.ASCII)
+_SECONDS = r"\d+(?:\.\d+)?"
+_NAME = re.compile(rf"(?P<video>[\w-]{{11}})(?:_(?P<start>{_SECONDS})(?:[_-](?P<end>{_SECONDS}))?)?", re.ASCII)
+
+
+_TITLED = re.compile(r".* \[([\w-]{11})\]", re.ASCII | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -93,13 +104,16 @@ def find(root: Path, excerpts: Sequence[Excerpt], cache: Path | None) -> Found:
             if row is None:
                 unlisted.append(said(i))
             elif (first := rows.setdefault(row, i)) != i:
-                doubled.append(f"{said(first)} and {said(i)}")
+                if is_track(said(first)) == is_track(said(i)):
+                    doubled.append(f"{said(first)} and {said(i)}")
+                elif is_track(said(first)):  # a video next to its sound
+                    rows[row] = i
 
     sources: list[Path] | list[ShardMember]
     if shards:
         clips = index(shards, cache)
         sources = [clip.member for clip in clips]
-        sort((str(clip.about.get("id", clip.key)) for clip in clips), lambda i: str(clips[i].member))
+        sort((str(clip.about.get("id", clip.key.rpartition("/")[2])) for clip in clips), lambda i: str(clips[i].member))
     else:
         sources = paths = sorted(path for folder in folders for path in _audio(folder))
         sort((path.stem for path in paths), lambda i: safe(str(paths[i].relative_to(root))))
@@ -216,17 +230,27 @@ def _lookup(excerpts: Sequence[Excerpt]) -> Callable[[str], int | None]:
         of_video.setdefault(excerpt.video, []).append(row)
 
     def find_row(name: str) -> int | None:
+        name = titled[1] if (titled := _TITLED.fullmatch(name)) else name
         for text in (name, name[1:]) if name.startswith("Y") else (name,):
             parts = _NAME.fullmatch(text)
             rows = of_video.get(parts["video"], []) if parts else []
-            if parts and parts["start"]:
-                start = int(parts["start"])
-                rows = [i for i in rows if start in (round(excerpts[i].start), round(1000 * excerpts[i].start))]
+            if parts and (start := parts["start"]):
+                rows = [i for i in rows if _begins(excerpts[i].start, start)]
             if len(rows) == 1:
                 return rows[0]
         return None
 
     return find_row
+
+
+def _begins(second: float, text: str) -> bool:
+    """Say whether a name's number means this start."""
+    whole, _, decimals = text.partition(".")
+    if decimals:
+        return abs(float(text) - second) < 0.5001 * 10.0 ** -len(decimals) or (
+            not decimals.strip("0") and int(whole) == math.floor(second)
+        )
+    return int(whole) in (round(second), math.floor(second), round(1000 * second))
 
 
 def _audio(folder: Path) -> Iterable[Path]:

@@ -395,12 +395,13 @@ def test_folder_without_folds_keeps_groups_whole(tmp_path: Path) -> None:
         ("cat/../cat/cat0.wav,cow,1", "line 14: .*is in line 2"),
         ("cat/new.wav,cat,first", "line 14: fold 'first'"),
         ("cat/new.wav,cat", "line 14 has 2 cells"),
-        ("cat/new.wav,cat,1", "1 of 13 files(?s:.*)'new.wav'"),
-        ("cat/new.wav,dog,0", r"too few clips(?s:.*)dog +1 +0 +0"),
+        ("cat/new.wav,cat,1", "1 of 13 audio files(?s:.*)'cat/new.wav'.*no such file"),
+        ("spare.wav,dog,0", r"too few clips(?s:.*)dog +1 +0 +0"),
     ],
 )
 def test_folder_refuses_a_bad_table(tmp_path: Path, line: str, said: str) -> None:
     fake_folder.write(tmp_path, ("cat", "cow"), files=6)
+    soundfile.write(tmp_path / "spare.wav", np.full(800, 0.1), 8_000)
     lines = [f"{label}/{label}{i}.wav,{label},{i // 2}" for label in ("cat", "cow") for i in range(6)]
     (tmp_path / "t.csv").write_text("\n".join(["path,label,fold", *lines, line]))
     with pytest.raises(DataError, match=said):

@@ -24,6 +24,8 @@ from datamodules.vggsound import COLUMNS, VGGSound
 DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}
 
+TWINS = "; 5 of the 6 test videos have several clips, 10 of the 11 test clips: intervals are drawn over videos"
+
 
 @pytest.mark.parametrize("shards", [0, 3])
 def test_the_official_split(tmp_path: Path, shards: int) -> None:
@@ -37,7 +39,7 @@ def test_the_official_split(tmp_path: Path, shards: int) -> None:
     assert test.targets.tolist() == [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2]
     assert len(val) in (2, 4)  # one or two of the 30 videos, whole
     assert not {*train.groups} & {*val.groups}
-    assert data.note == "59 of 60 listed training clips are here, 11 of 12 test clips"
+    assert data.note == "59 of 60 listed training clips are here, 11 of 12 test clips" + TWINS
     assert data.clips_official == 199_176
     assert isinstance(data.train_dataloader(), StreamLoader) == bool(shards)
     x, target = next(iter(data.train_dataloader()))
@@ -84,6 +86,23 @@ def test_validation_is_drawn_by_video(tmp_path: Path) -> None:
         ("YYabcdefgh_1", 3),
         ("Yabcdefgh_1_0", 3),
         ("abcdefgh_1_", None),
+        ("FwVYUHKoLtQ_34.000", 0),
+        ("FwVYUHKoLtQ_34.0-44.0", 0),
+        ("FwVYUHKoLtQ_34.000_44.000", 0),
+        ("FwVYUHKoLtQ_34-44", 0),
+        ("YFwVYUHKoLtQ_120.000_130.000", 1),
+        ("FwVYUHKoLtQ_34.5", None),
+        ("Some title, of a video [--0PQM4-hqg]", 2),  # yt-dlp
+        ("AE5oZzfu2-E_239.800", 4),  # one of AudioSet's seven
+        ("AE5oZzfu2-E_239.8-249.8", 4),
+        ("AE5oZzfu2-E_239.800_249.800", 4),
+        ("YAE5oZzfu2-E_239800_249800", 4),
+        ("AE5oZzfu2-E_239", 4),
+        ("AE5oZzfu2-E_000239", 4),
+        ("AE5oZzfu2-E_000240", 4),
+        ("AE5oZzfu2-E_239.000", 4),
+        ("AE5oZzfu2-E_238.800", None),
+        ("AE5oZzfu2-E_241", None),
         ("unlisted_id", None),
         ("x" * 300, None),
         ("", None),
@@ -95,8 +114,18 @@ def test_names_of_files(name: str, row: int | None) -> None:
         Excerpt("FwVYUHKoLtQ", 120),
         Excerpt("--0PQM4-hqg", 30),
         Excerpt("Yabcdefgh_1", 0),
+        Excerpt("AE5oZzfu2-E", 239.8),
     ]
     assert youtube._lookup(excerpts)(name) == row
+
+
+def test_a_video_next_to_its_sound_is_no_second_clip(tmp_path: Path) -> None:
+    root = fake.write(tmp_path / "vggsound")
+    for path in list((root / "audio").iterdir())[:5]:
+        path.with_suffix(".mp4").write_bytes(b"a video")
+    data = VGGSound(root, **BRIEF)
+    data.setup()
+    assert len(data.splits.train) + len(data.splits.val) + len(data.splits.test) == 70
 
 
 def test_shards_under_any_key(tmp_path: Path) -> None:
@@ -122,7 +151,7 @@ def test_files_at_any_depth_and_what_is_not_listed(tmp_path: Path) -> None:
     data = VGGSound(root, **BRIEF)
     data.setup()
     assert len(data.splits.test) == 11
-    assert data.note.endswith("; 1 audio files that the list does not name left out")
+    assert data.note.endswith("; 1 audio files that the list does not name left out" + TWINS)
 
 
 @pytest.mark.parametrize("shards", [0, 2])
@@ -163,7 +192,7 @@ def test_silence_is_no_leak(tmp_path: Path, shards: int) -> None:
     data.setup()
     assert (len(data.splits.train) + len(data.splits.val), len(data.splits.test)) == (57, 11)
     assert "2 silent training clips left out" in data.note
-    assert data.note.endswith("1 validation and test clips are silent")
+    assert data.note.endswith("1 validation and test clips are silent" + TWINS)
 
 
 @pytest.mark.parametrize(

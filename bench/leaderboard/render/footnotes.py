@@ -65,7 +65,8 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
 
 def _line(metric: str) -> str:
     """Return what a metric is; another package's is known by its name, whether the package is there or not."""
-    return catalog.METRICS[metric].line if metric in catalog.METRICS else "a metric of another package"
+    known = {**catalog.METRICS, **catalog.SECOND_METRICS}
+    return known[metric].line if metric in known else "a metric of another package"
 
 
 def _about_row(row: Row) -> Iterator[str]:

@@ -57,7 +57,7 @@ def question(labels: Sequence[str]) -> str | None:
     more = f" and {len(several) - SHOWN} more" if len(several) > SHOWN else ""
     named = ", ".join(map(repr, several[:SHOWN]))
     return (
-        f"is {named}{more} one class or several? Set label_separator = {_toml(separator)} in [dataset.folder] if a "
+        f"is {named}{more} one class or several? In [dataset.folder], set label_separator = {_toml(separator)} if a "
         f'clip has several classes, or label_separator = "" if each label is one class'
     )
 

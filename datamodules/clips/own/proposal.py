@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from datamodules.errors import DataError, DatasetMissing
 
 TABLES = (".csv", ".tsv")
 MEASURED = 200  # files whose lengths are read, spread over all
+LONGEST_SECONDS = 7200.0  # of a file that is cut to pieces
 CROPPED = 10.0  # seconds of a clip unless the user says otherwise
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -150,16 +150,24 @@ def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lengths(own: OwnClips, found: Proposal) -> None:
-    """Propose to cut files to pieces where more than half of the sound would not be used."""
-    if "clip_seconds" in found.arguments or "hop_seconds" in found.arguments:
-        return
-    seconds = []
-    for file in own.files[:: max(1, len(own.files) // MEASURED)]:
-        with suppress(AudioError):  # too long for a clip, or not readable: reading says so
-            seconds.append(length(file.source))
+    """Look at some files, and propose to cut them to pieces where more than half of the sound would not be used."""
+    seconds, bad = [], []
+    looked = own.files[:: max(1, len(own.files) // MEASURED)]
+    for file in looked:
+        try:
+            seconds.append(length(file.source, LONGEST_SECONDS))
+        except AudioError as error:
+            bad.append(str(error))
+    if bad and not found.arguments.get("skip_unreadable"):
+        found.problems += bad
+        found.problems.append(f"--skip-unreadable goes on without them ({len(bad)} of {len(looked)} files looked at)")
+    elif bad:
+        found.warnings.append(f"{len(bad)} of {len(looked)} files that were looked at are left out: {bad[0]}")
     if not seconds:
         return
     found.lines.append(f"lengths: {min(seconds):.1f} to {max(seconds):.1f} s")
+    if {"clip_seconds", "hop_seconds"} & found.arguments.keys():
+        return
     if sum(min(each, CROPPED) for each in seconds) < 0.5 * sum(seconds):
         found.arguments |= {"clip_seconds": CROPPED, "hop_seconds": CROPPED}
         found.lines.append(f"files are cut to pieces of {CROPPED:g} s, because they are longer")

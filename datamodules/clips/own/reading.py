@@ -301,6 +301,12 @@ def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by
         except DataError as error:
             found.problems.append(str(error))
             continue
+        if not os.path.lexists(path):
+            found.unreadable[name] = (
+                f"there is no such file in {str(options.place)!r}: correct the path, or set audio_root in "
+                f"[dataset.folder] to the folder from which paths start"
+            )
+            continue
         ending = path.suffix.lower()
         if ending in OTHER_AUDIO and ending not in ENDINGS:
             found.unreadable[name] = f"{ending} {UNREADABLE}: convert it to wav or flac"

@@ -121,7 +121,9 @@ def test_what_cannot_be_drawn_is_a_line_with_a_remedy(clip, tmp_path, refused):
     text = tmp_path / "notes.wav"
     text.write_text("not audio at all")
     picture = tmp_path / "x.png"
-    assert "replace it by a wav, flac, ogg or mp3" in refused(text, "--out", picture)
+    assert "replace it; if it is sound of another kind, convert it by `ffmpeg -i OLD NEW.wav`" in refused(
+        text, "--out", picture
+    )
     assert "cannot be opened" in refused(tmp_path / "absent.wav", "--out", picture)
     assert "is not a regular file" in refused(tmp_path, "--out", picture)
     assert "Did you mean 'logmel'?" in refused(clip, "--frontend", "logmell", "--out", picture)

@@ -246,7 +246,7 @@ def test_the_index(tmp_path: Path) -> None:
         folder.type = tarfile.DIRTYPE
         tar.addfile(folder)
     one, two = index([path], tmp_path / "cache")
-    assert (one.key, one.about, two.key, two.about) == ("one", {"id": "anything", "n": 3}, "two", {})
+    assert (one.key, one.about, two.key, two.about) == ("x/one", {"id": "anything", "n": 3}, "x/two", {})
     content = path.read_bytes()
     assert content[one.member.start : one.member.start + one.member.size] == sound(1)
     np.testing.assert_array_equal(decode(two.member, RATE), decode_bytes(sound(2, suffix="wav"), "two", RATE))
@@ -296,9 +296,13 @@ def member(name: str, content: bytes) -> Callable[[tarfile.TarFile], None]:
         (linked(tarfile.LNKTYPE), "link.flac' is not a regular file"),
         (linked(b"V"), "link.flac' is not a regular file"),
         (member("clip0.wav", b"x"), "clip0.wav' has the same key as 'clip0.flac'"),
-        (member("sub/clip0.flac", b"x"), "sub/clip0.flac' has the same key as '000000.tar: clip0.flac'"),
         (member("lonely.json", b"{}"), r"1 keys without audio \(lonely\)"),
-        (member("lonely.mp4", b"x"), r"1 keys without audio \(lonely\)"),
+        (member("lonely.txt", b"x"), r"1 keys without audio \(lonely\)"),
+        (
+            member("clip.1.wav", b"x"),
+            "ends at the first dot, so this is '1.wav' of clip 'clip'; pack it as 'clip-1.wav'",
+        ),
+        (member("a/clip_30.000_40.000.ogg", b"x"), "pack it as 'clip_30-000_40-000.ogg'"),
         (member("clip0.json", b"[1"), "clip0.json' is not a JSON object"),
         (member("clip0.json", b"3"), "clip0.json' is not a JSON object"),
         (member("README", b"x"), "README' has no extension"),
@@ -310,6 +314,26 @@ def test_what_is_no_clip_is_refused(tmp_path: Path, add: Callable[[tarfile.TarFi
         add(tar)
     with pytest.raises(DataError, match=said):
         index([path], None)
+
+
+def test_folders_in_a_shard_keep_equal_names_apart(tmp_path: Path) -> None:
+    files = {"a/1.flac": sound(1), "b/1.flac": sound(2), "./c/1.flac": sound(3), "1.flac": sound(4)}
+    found = index(pack(tmp_path, files, 2), None)
+    assert [clip.key for clip in found] == ["a/1", "b/1", "c/1", "1"]
+    keys = [clip.key for clip in found]
+    digests = [clip.digest for clip in found]
+    made = ShardClips([clip.member for clip in found], keys, keys, digests, torch.arange(4), RATE, 1600)
+    assert sorted(clip for batch in given(made.stream(2, 0)) for clip in batch) == [0, 1, 2, 3]
+    x, targets = (torch.cat(part) for part in zip(*made.stream(2, 0), strict=True))
+    assert torch.equal(x, made.load(targets.tolist()))
+    with pytest.raises(DataError, match=r"000001\.tar: a/1\.flac' has the same key as '000000\.tar: a/1\.flac'"):
+        index(pack(tmp_path / "twice", [("a/1.flac", sound(1)), ("a/1.flac", sound(2))], 2), None)
+
+
+def test_a_video_next_to_its_sound_is_left_alone(tmp_path: Path) -> None:
+    for order in (("1.mp4", "1.flac"), ("1.flac", "1.mp4")):
+        found = index(pack(tmp_path / order[0], {name: sound(1) for name in order}), None)
+        assert [clip.member.name for clip in found] == ["1.flac"]
 
 
 def test_every_damaged_shard_is_listed(tmp_path: Path) -> None:
