@@ -288,7 +288,7 @@ def evaluate(
     model: nn.Module | str | Path,
     dataset: str | AudioDataModule,
     *,
-    fold: int = 0,
+    fold: int | None = None,
     root: str | Path | None = None,
     device: Device = "auto",
     threads: int = 1,
@@ -303,7 +303,7 @@ def evaluate(
         model: a module that maps clips to logits `(B, C)` in the order of the dataset's classes, or the path of a
             Lightning checkpoint that a model of this project has written.
         dataset: of `bench list datasets`, or a datamodule.
-        fold: the test fold, from 0.
+        fold: the test fold, from 0; None is the first.
         root: the dataset's folder, as in `create_datamodule`.
         device: where to classify and, besides the CPU, to time.
         threads: of the timing.
@@ -321,7 +321,8 @@ def evaluate(
 
     module = outside.loaded(Path(model)) if isinstance(model, (str, Path)) else model
     if isinstance(dataset, str):
-        data, name = create_datamodule(dataset, root, fold=fold, **arguments), dataset
+        chosen = {} if fold is None else {"fold": fold}
+        data, name = create_datamodule(dataset, root, **chosen, **arguments), dataset
     else:
         data, name = dataset, type(dataset).__name__
     record = outside.record_of(module, data, name, device=device, threads=threads, scopes=SCOPES if latency else ())

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from datamodules.audio import AudioError, AudioSource, length
 from datamodules.audio.preparation import Samples, segments
 from datamodules.base import ClipSet, DataError, Splits
-from datamodules.clips.array_clips import WaveformClips, decode_files, silent
+from datamodules.clips.array_clips import WaveformClips, decode_files, each, silent
 from datamodules.clips.own import Division, Options, OwnClips, divide, read
 from datamodules.clips.own.division import indices, is_thin, table, table_lines
 from datamodules.clips.own.reading import by_reason, counted
@@ -196,7 +196,7 @@ class Folder(WaveformDataModule):
         own, division = self._without(division, found.unreadable)
         ids, groups = [file.id for file in own.files], [file.group for file in own.files]
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
-        unused = sum(max(0, each - self.clip_shape[0]) for each in found.lengths)
+        unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
         train, val, test = indices(own, division, self.test_fold)
         return Splits(clips.select(train), clips.select(val), clips.select(test))
@@ -237,7 +237,7 @@ class Folder(WaveformDataModule):
                 padded=True,
             )
 
-        train, val, test = (part(each) for each in indices(own, division, self.test_fold))
+        train, val, test = map(part, indices(own, division, self.test_fold))
         return Splits(train, val, test)
 
     @contextmanager
@@ -325,8 +325,13 @@ def _duration(seconds: float) -> str:
 
 def _default_seconds(paths: Sequence[AudioSource]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
-    longest = 0.1
-    for path in paths:
-        with suppress(AudioError):  # `decode_files` lists all files that cannot be used
-            longest = max(longest, length(path))
+    longest = max((0.1, *each(_length, paths)))
     return min(math.ceil(10 * longest - 1e-6) / 10, MAX_DEFAULT_SECONDS)
+
+
+def _length(path: AudioSource) -> float:
+    """Return a file's length; 0 for one that cannot be read, which decoding will name."""
+    try:
+        return length(path)
+    except AudioError:
+        return 0.0
