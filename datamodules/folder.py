@@ -27,6 +27,7 @@ MAX_DEFAULT_SECONDS = 10.0
 LONGEST_RECORDING = 7200.0
 DEFAULT_FOLDS = 5
 GO_ON = "; to go on without them, add --skip-unreadable, or skip_unreadable = true in [dataset.folder]"
+CUT = "  to cut long files to pieces, set clip_seconds and hop_seconds in [dataset.folder]\n"
 
 
 class Folder(WaveformDataModule):
@@ -246,7 +247,10 @@ class Folder(WaveformDataModule):
         try:
             yield
         except DataError as error:
-            raise error if self.skip_unreadable else DataError(f"{error}\n  {GO_ON.removeprefix('; ')}") from error
+            if self.skip_unreadable:
+                raise
+            advice = CUT if self.hop_seconds is None and "cut it to at most" in str(error) else ""
+            raise DataError(f"{error}\n{advice}  {GO_ON.removeprefix('; ')}") from error
 
     def _without(self, division: Division, unreadable: Mapping[int, str]) -> tuple[OwnClips, Division]:
         """Return the clips and their division without the files that could not be decoded, and keep their names."""
