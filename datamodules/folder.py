@@ -194,6 +194,7 @@ class Folder(WaveformDataModule):
                 report=self.report,
             )  # fmt: skip
         self.clip_shape = (found.clips.shape[1],)
+        self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
         ids, groups = [file.id for file in own.files], [file.group for file in own.files]
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
@@ -211,6 +212,7 @@ class Folder(WaveformDataModule):
                 [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
                 self.cache, "folder", skip=self.skip_unreadable, report=self.report,
             )  # fmt: skip
+        self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
         samples = round(self.clip_seconds * self.sample_rate)
         self.clip_shape = (samples,)

@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -109,7 +109,11 @@ class Sound:
 
 
 def decode(
-    path: AudioSource, sample_rate: int, max_seconds: float = MAX_SECONDS, root: Path | None = None
+    path: AudioSource,
+    sample_rate: int,
+    max_seconds: float = MAX_SECONDS,
+    root: Path | None = None,
+    own_rate: Callable[[int], object] | None = None,
 ) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
@@ -122,6 +126,7 @@ def decode(
         max_seconds: longest file that is accepted.
         root: folder that has to contain the file after links are followed; None leaves that check to the caller, see
             `datamodules.tables.csv_table.inside`.
+        own_rate: receives the sample rate of the sound in the file, in hertz.
 
     Returns:
         Samples `(S,)`, about in [-1, 1].
@@ -131,7 +136,10 @@ def decode(
             mixed to mono.
     """
     with _opened(path, max_seconds, root) as sound:
-        return _resampled(sound, sample_rate, max_seconds)
+        samples = _resampled(sound, sample_rate, max_seconds)
+        if own_rate is not None:
+            own_rate(_own_rate(sound))
+        return samples
 
 
 def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS) -> NDArray[np.float32]:
