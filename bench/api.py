@@ -101,6 +101,7 @@ def run(
     project: str | None = None,
     entity: str | None = None,
     force: bool = False,
+    skip_unreadable: bool = False,
     quiet: bool = False,
 ) -> Results:
     """Do the runs of a suite that are not in the store yet, time them, and draw the suite's tables in the store.
@@ -126,6 +127,7 @@ def run(
         project: W&B project; None takes WANDB_PROJECT, or "audio-classification-bench".
         entity: W&B user or team; None takes WANDB_ENTITY, or the account's default.
         force: also do the runs that are done.
+        skip_unreadable: leave out audio of the user's own that cannot be read; records name it.
         quiet: print no progress on standard error.
 
     Returns:
@@ -154,7 +156,7 @@ def run(
     settings = RunSettings(
         store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
         workers=workers or default_workers(device, threads), loaders=loaders,
-        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8,
+        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable,
     )  # fmt: skip
     progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
     trackers = chosen_loggers.open(grid.name, settings.store)

@@ -80,6 +80,9 @@ class Dataset:
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         find: "module:function", the class's `find` without importing torch; None asks the class.
+        folds_of: "module:function" from the dataset's arguments to number and name of each fold, or None if that is not
+            known now; without importing torch. None where the folds are 0 to `folds` - 1.
+        multi: arguments that make the labels several per clip where one of them is set.
         package: the package that it comes from; None for this project. Its class attributes `folder`, `folds`, `task`
             and `kind` are read from its source where they are literals.
     """
@@ -91,6 +94,8 @@ class Dataset:
     task: str = "single"
     kind: str = "waveform"
     find: str | None = None
+    folds_of: str | None = None
+    multi: tuple[str, ...] = ()
     package: Package | None = None
     aliases: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
@@ -363,7 +368,12 @@ DATASETS = {
         kind="embedding",
     ),
     "folder": Dataset(
-        target="datamodules.folder:Folder", line="your own clips: root/<class>/*.wav or a CSV", folder=None, folds=5
+        target="datamodules.folder:Folder",
+        line="your own clips: root/<class>/*.wav or a CSV",
+        folder=None,
+        folds=5,
+        folds_of="datamodules.clips.own.division:folds_of",
+        multi=("label_separator", "label_columns", "row_per_label"),
     ),
 }
 
@@ -600,6 +610,24 @@ def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str |
         f"dataset {name} is not in {place(name, data_dir)}: {problem}. Put it there, or name the folder that holds "
         f"{folder}/ with --data-dir or BENCH_DATA"
     )
+
+
+def task(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return "single" or "multi" label for a dataset with these arguments."""
+    entry = dataset(name)
+    return "multi" if any(arguments.get(key) for key in entry.multi) else entry.task
+
+
+def folds(name: str, arguments: Mapping[str, Any]) -> dict[int, str] | None:
+    """Return number and name of each fold of a dataset, in order; None where only reading the data can say.
+
+    A name is empty where a fold has none but its number.
+    """
+    entry = dataset(name)
+    if entry.folds_of is None:
+        return None if entry.package is not None else dict.fromkeys(range(entry.folds), "")
+    found: dict[int, str] | None = load(entry.folds_of)(arguments)
+    return found
 
 
 def on_disk(name: str, data_dir: Path) -> bool:

@@ -27,7 +27,7 @@ from models.recipe import Recipe
 SIZES = ("frontend", "features", "frames", "classes")
 """Constructor arguments of every model that the data and the front-end give."""
 
-OF_THE_TRAINER = ("epochs", "batch_size", "precision", "balanced", "init", "teacher", "compile")
+OF_THE_TRAINER = ("epochs", "batch_size", "precision", "balanced", "init", "teacher")
 """Fields of a recipe that are the Trainer's or the data's here, or that need the harness's store."""
 
 

@@ -9,9 +9,10 @@ The batch, shared with `models`, is `(x, target)`:
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as pl
@@ -26,7 +27,7 @@ from datamodules.clips.draws import whole as whole
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.fetch.sources import SOURCES
-from datamodules.listing import Listing
+from datamodules.listing import Listing, Report, silently
 
 
 class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
@@ -37,7 +38,12 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         groups: source of each clip (recording, speaker, video); clips of one group are never in two splits.
         hashes: content hash of each clip (hex).
         targets: `(N,)` int64 or `(N, C)` float32.
+
+    Attributes:
+        files: name of the file from which each clip was cut; None where clips are whole files.
     """
+
+    files: tuple[str, ...] | None = None
 
     def __init__(self, ids: Sequence[str], groups: Sequence[str], hashes: Sequence[str], targets: Tensor) -> None:
         if not len(ids) == len(groups) == len(hashes) == len(targets):
@@ -46,6 +52,11 @@ class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
         self.groups = tuple(groups)
         self.hashes = tuple(hashes)
         self.targets = targets
+
+    @property
+    def silent_hashes(self) -> frozenset[str]:
+        """Content hashes of digital silence."""
+        return frozenset()
 
     @abstractmethod
     def load(self, indices: Sequence[int]) -> Tensor:
@@ -99,7 +110,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     Args:
         root: folder of this dataset, "~" is the user's home; None for synthesised data.
         cache: folder for decoded audio; None keeps it in memory.
-        fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping).
+        fold: 0-based; the test set is fold `fold`, the validation set the next one (wrapping). None is the first.
         seed: seed of the random parts of the split, and of the loader's order.
         batch_size: clips per training batch.
         download: whether `prepare_data` may download the dataset where it is not under the root.
@@ -108,6 +119,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         source: name of its download source in `datamodules.fetch.sources`; None where it has none.
         own_training_loader: whether `train_dataloader` does more than give the training clips in the seed's order, such
             as augmenting them; then nothing that was computed once from these clips can take its place.
+        own_folds: whether the folds are a user's own, so that only the data say how many there are.
         task: "single" or "multi" label.
         kind: "waveform" or "embedding".
         folds: number of official folds.
@@ -126,10 +138,18 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         balanced: whether training clips are drawn with replacement, each with a probability that is inverse to the
             number of clips of its rarest class; otherwise each epoch has every clip once.
         splits: the clips of this fold (after `setup`).
+        left_out: reason to names of the audio files that were left out because `skip_unreadable` is set.
+        remarks: lines that a user should read before a training, such as a table of thin classes (after `setup`).
+        warnings: lines of things that a user should look at (after `setup`).
+        group_rule: what counts as the source of a clip, in words; empty where that is the dataset's own rule.
+        group_remedy: how the user says something else.
+        skip_unreadable: whether audio that cannot be read is left out; only a user's own clips allow that.
+        report: called with the number of files decoded so far and of all files.
     """
 
     source: ClassVar[str | None] = None
     own_training_loader: ClassVar[bool] = False
+    own_folds: ClassVar[bool] = False
     task: Literal["single", "multi"] = "single"
     kind: Literal["waveform", "embedding"] = "waveform"
     folds: int = 1
@@ -145,18 +165,26 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     clip_shape: tuple[int, ...]
     clip_seconds: float
     splits: Splits
+    left_out: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    group_rule: str = ""
+    group_remedy: str = ""
+    skip_unreadable: bool = False
+    report: Report = staticmethod(silently)
 
     def __init__(
         self,
         root: str | Path | None = None,
         cache: str | Path | None = None,
-        fold: int = 0,
+        fold: int | None = 0,
         seed: int = 0,
         batch_size: int = 32,
         *,
         download: bool = False,
     ) -> None:
         super().__init__()
+        fold = 0 if fold is None else fold
         if not 0 <= fold < self.folds:
             raise DataError(f"fold {fold} does not exist: {type(self).__name__} has folds 0 to {self.folds - 1}")
         self.root = None if root is None else Path(root).expanduser()
@@ -241,8 +269,18 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
         if not hasattr(self, "splits"):
             splits = self.read()
-            check_disjoint(splits)
+            check_disjoint(splits, self.group_rule, self.group_remedy)
             self.splits = splits
+
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """Numbers of the folds: 0 to `folds` - 1, or a user's own."""
+        return tuple(range(self.folds))
+
+    @property
+    def boundary(self) -> Path | None:
+        """Folder that has to contain every file after links are followed; None where the user allows other places."""
+        return self.root
 
     def prior(self) -> Tensor:
         """Return each class's share `(C,)` of the training clips."""
@@ -319,20 +357,34 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
 
 
-def check_disjoint(splits: Splits) -> None:
-    """Raise `DataError`, naming the clips, if two splits share a group or a content hash."""
+def check_disjoint(splits: Splits, rule: str = "", remedy: str = "") -> None:
+    """Raise `DataError`, naming the clips, if two splits share a group or a content hash other than that of silence.
+
+    Args:
+        splits: to check.
+        rule: what counts as a clip's group, in words.
+        remedy: how the user says something else.
+    """
     for what in ("groups", "hashes"):
         where: dict[str, tuple[str, str]] = {}
         leaks: list[str] = []
         for name in ("train", "val", "test"):
             clips: ClipSet = getattr(splits, name)
+            ignored = clips.silent_hashes if what == "hashes" else frozenset()
             for clip, value in zip(clips.ids, getattr(clips, what), strict=True):
+                if value in ignored:
+                    continue
                 first = where.setdefault(value, (name, clip))
                 if first[0] != name:
-                    leaks.append(f"{first[1]} ({first[0]}) and {clip} ({name})")
+                    of = f" of {value!r}" if rule and what == "groups" else ""
+                    leaks.append(f"{first[1]} ({first[0]}) and {clip} ({name}){of}")
         if leaks:
             same = "source group" if what == "groups" else "audio"
+            advice = "Give clips of one source the same group (and one fold), and remove copies."
+            if rule and what == "groups":
+                advice = f"The group of a clip is {rule}: give clips of one group one fold, or {remedy}."
+            more = f" and {len(leaks) - 10} more" if len(leaks) > 10 else ""
             raise DataError(
                 f"{len(leaks)} clips have the same {same} in two splits, so the test would leak: "
-                f"{'; '.join(leaks[:10])}. Give clips of one source the same group (and one fold), and remove copies."
+                f"{'; '.join(leaks[:10])}{more}. {advice}"
             )

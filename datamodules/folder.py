@@ -1,46 +1,70 @@
 """Your own clips: one folder per class, or a table of files."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from datamodules.audio import ENDINGS, AudioError, AudioSource, length
-from datamodules.base import DataError, DatasetMissing, Splits
-from datamodules.clips.array_clips import silent
-from datamodules.clips.folds import grouped_folds, rotate, rotated
+from datamodules.audio import AudioError, AudioSource, length
+from datamodules.audio.preparation import Samples, segments
+from datamodules.base import ClipSet, DataError, Splits
+from datamodules.clips.array_clips import WaveformClips, decode_files, silent
+from datamodules.clips.own import Division, Options, OwnClips, divide, read
+from datamodules.clips.own.division import indices, is_thin, table, table_lines
+from datamodules.clips.own.reading import by_reason, counted
+from datamodules.clips.segments import SegmentClips, prepare_all
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import AudioFile, Listing
-from datamodules.tables.csv_table import inside, rows, safe
+from datamodules.listing import Listing, refuse
+from datamodules.tables.csv_table import safe
 
 MAX_DEFAULT_SECONDS = 10.0
+LONGEST_RECORDING = 7200.0
 DEFAULT_FOLDS = 5
-FOLD_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed
+GO_ON = "; to go on without them, add --skip-unreadable, or skip_unreadable = true in [dataset.folder]"
 
 
 class Folder(WaveformDataModule):
-    """Clips in `root/<class>/`, or named by a CSV with the columns `path,label` and, optionally, `fold` and `group`.
+    """Clips in `root/<class>/`, or named by a table with the columns `path,label` and, optionally, more.
 
-    Without folds, the clips are divided into five folds that keep every group together. A group is a source (a
-    recording, a speaker). Without that column, files of the same name are a group, whatever their ending or class; give
-    groups where several files were cut from one recording.
+    Files are read at any depth below the folder of their class. Folders `train`, `val` and `test` above the classes, or
+    columns `fold` and `split` of a table, say the split. Without them, the clips are divided into five folds that keep
+    every source together, or into fewer where a class has fewer sources.
 
     Args:
         root: folder with one folder per class.
         cache: as in `AudioDataModule`.
-        fold: as in `AudioDataModule`.
+        fold: number of the test fold, the user's own where a table numbers them; None takes the first.
         seed: as in `AudioDataModule`.
         batch_size: as in `AudioDataModule`.
-        csv: table instead of `root`; its paths are relative to its own folder and stay inside it.
+        csv: table instead of `root`, separated by commas, semicolons or tabs. Its columns are `path` and `label`, and
+            optionally `fold` (any numbers or names), `split` (train, val, test) and `group`.
+        audio_root: folder from which the table's paths start; None takes the table's own folder.
+        columns: role (path, label, fold, split, group) to the column that has it, where the name differs.
+        label_columns: columns of 0 and 1, one for each class, instead of a label column.
+        label_separator: separates several classes in one label; "" says that each label is one class.
+        row_per_label: whether a file with several classes has a row for each.
+        classes: all classes in their order; by default numbers in numeric order, and other names by name.
+        group_by: what counts as the source of a clip without a column `group`: "folder" (the folder inside its class),
+            "name" (the file's name without the ending) or "file". None takes the folder where there is one, and the
+            name otherwise; where the split is given, files in no such folder count one by one.
+        n_folds: number of folds where none are given; None takes five, or as many as the rarest class has sources.
+        follow_links: whether links may lead outside the folder.
+        allow_outside: whether absolute paths and ".." in a table may lead outside its folder.
+        skip_unreadable: whether audio that cannot be read is left out; the record names it.
         sample_rate: to resample to, in hertz.
         clip_seconds: clips are padded with zeros or cropped at the end to this length; by default the length of the
             longest clip, at most 10 s.
+        hop_seconds: cut every file to pieces of `clip_seconds` that start every `hop_seconds`; a last piece ends with
+            the file. Results are then also given per file.
     """
 
+    own_folds = True
     folds = DEFAULT_FOLDS
     split = "own clips: the table's folds, or else 5 folds grouped by source; test = k, validation = k + 1"
 
@@ -48,128 +72,261 @@ class Folder(WaveformDataModule):
         self,
         root: str | Path | None = None,
         cache: str | Path | None = None,
-        fold: int = 0,
+        fold: int | None = None,
         seed: int = 0,
         batch_size: int = 32,
         *,
         csv: str | Path | None = None,
+        audio_root: str | Path | None = None,
+        columns: Mapping[str, str] | None = None,
+        label_columns: Sequence[str] | None = None,
+        label_separator: str | None = None,
+        row_per_label: bool = False,
+        classes: Sequence[str] | None = None,
+        group_by: str | None = None,
+        n_folds: int | None = None,
+        follow_links: bool = False,
+        allow_outside: bool = False,
+        skip_unreadable: bool = False,
         sample_rate: int = 32_000,
         clip_seconds: float | None = None,
+        hop_seconds: float | None = None,
     ) -> None:
-        if (root is None) == (csv is None):
-            raise DataError(
-                'name the place of your clips: either root = "folder" or csv = "table.csv" in [dataset.folder]'
-            )
-        self._left_out = 0
-        if csv is not None:
-            folder = Path(csv).expanduser().parent
-            self._listing = _from_table(Path(csv).expanduser())
-        else:
-            folder = Path(root or "").expanduser()
-            self._listing, self._left_out = _from_folders(folder)
-        if given := {file.fold for file in self._listing.files if file.fold}:
-            self.folds = len(given)
+        _check_lengths(clip_seconds, hop_seconds)
+        self.own = read(
+            Options.of({
+                "root": root, "csv": csv, "audio_root": audio_root, "columns": columns, "label_columns": label_columns,
+                "label_separator": label_separator, "row_per_label": row_per_label, "classes": classes,
+                "group_by": group_by, "n_folds": n_folds, "follow_links": follow_links, "allow_outside": allow_outside,
+            })
+        )  # fmt: skip
+        self.task = self.own.task
+        self.hop_seconds = hop_seconds
+        self._division: Division | None = None
+        self._undivided: DataError | None = None
+        if self.own.files:
+            try:
+                self._division = divide(self.own)
+            except DataError as error:
+                self._undivided = error
+        if self._division is not None:
+            self.folds = len(self._division.numbers)
+            self.split = self._division.rule
+            self.group_rule, self.group_remedy = self.own.group_rule, self.own.group_remedy
+        numbers = self.fold_numbers
+        self.test_fold = numbers[0] if fold is None else fold
+        if self._division is not None and self.test_fold not in numbers:
+            raise DataError(f"fold {fold} does not exist: Folder has {_folds_in_words(numbers)}")
         super().__init__(
-            folder, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds or 0.0
+            self.own.options.place,
+            cache,
+            0,
+            seed,
+            batch_size,
+            sample_rate=sample_rate,
+            clip_seconds=clip_seconds or 0.0,
         )
+        self.fold = self.test_fold
+        self.skip_unreadable = skip_unreadable
+        if hop_seconds is not None:
+            self.longest_seconds = LONGEST_RECORDING  # type: ignore[misc]
 
     @classmethod
     def find(cls, root: Path) -> str | None:
         """Look for the folder."""
         return None if root.is_dir() else f"missing {root}: make one folder per class there"
 
+    @property
+    def fold_numbers(self) -> tuple[int, ...]:
+        """Numbers of the folds: the user's own, or else from 0 on."""
+        return tuple(range(self.folds)) if self._division is None else self._division.numbers
+
+    @property
+    def boundary(self) -> Path | None:
+        """Folder that has to contain every file after links are followed; None where the user allows other places."""
+        return self.root if self.own.options.confined else None
+
     def listing(self) -> Listing:
         """Return the files; those without a fold of their own are divided by source."""
-        files = self._listing.files
-        self.classes = tuple(sorted({file.labels[0] for file in files}))
-        if any(file.fold for file in files):
-            return self._listing
-        targets = [self.classes.index(file.labels[0]) for file in files]
-        folds = grouped_folds([file.group for file in files], targets, self.folds, FOLD_SEED)
-        dealt = [replace(file, fold=str(fold)) for file, fold in zip(files, folds, strict=True)]
-        return Listing(dealt, self._listing.problems)
+        self.classes = self.own.classes
+        if self.skip_unreadable:
+            self.left_out = by_reason(self.own.unreadable)
+        unreadable = [] if self.skip_unreadable else [f"{name!r}: {why}" for name, why in self.own.unreadable.items()]
+        problems = [*self.own.problems, *unreadable]
+        if self._undivided is not None and not problems:  # they may be the reason
+            problems.append(str(self._undivided))
+        if self._division is None:
+            problems = problems or ["there is no audio that can be read"]
+            return Listing(self.own.files, problems, len(unreadable))
+        names = self._division.names
+        files = [replace(file, fold=names[of]) for file, of in zip(self.own.files, self._division.of, strict=True)]
+        return Listing(files, problems, len(unreadable))
 
     def read(self) -> Splits:
-        """Decode the clips and rotate the folds."""
-        self._listing.whole()  # problems of single rows come before problems of their division
-        files = self.listing().files
-        targets = [self.classes.index(file.labels[0]) for file in files]
-        folds = [int(file.fold) for file in files]
-        absent = self._check(targets, folds, official=any(file.fold for file in self._listing.files))
+        """Decode the clips and divide them."""
+        self._refuse()
+        division = self._division
+        assert division is not None
+        return self._pieces(division) if self.hop_seconds is not None else self._clips(division)
 
-        paths = [file.source for file in files]
-        self.clip_seconds = self.clip_seconds or _default_seconds(paths)
-        ids, groups = [file.id for file in files], [file.group for file in files]
-        clips = self.decode(paths, ids, groups, torch.tensor(targets))
-        counts = {
-            "silent clips": silent(clips.hashes, self.clip_shape[0]),
-            "entries that are no audio left out": self._left_out,
-            "times a fold lacks a class": absent,
-        }
-        self.note = "; ".join(f"{count} {what}" for what, count in counts.items() if count)
-        return rotated(clips, folds, self.fold)
-
-    def _check(self, targets: Sequence[int], folds: Sequence[int], *, official: bool) -> int:
-        """Return how often a fold lacks a class; raise `DataError`, with a table, where training is impossible."""
-        names = sorted(set(folds))
-        counts = Counter(zip(targets, folds, strict=True))
-        train = {targets[i] for i in rotate(folds, self.fold)[0]}
-        absent = sum(counts[target, fold] == 0 for target in range(len(self.classes)) for fold in names)
-        if len(self.classes) < 2 or len(train) < len(self.classes) or (absent and not official):
-            lines = [f"  {'clips per fold':24}" + "".join(f"{fold:>6}" for fold in names)]
-            for target, label in enumerate(self.classes):
-                lines.append(f"  {label[:24]:24}" + "".join(f"{counts[target, fold]:>6}" for fold in names))
+    def _refuse(self) -> None:
+        """Raise `DataError` where something has to be corrected before the clips can be read."""
+        problems = self.listing().problems
+        unreadable = {f"{name!r}: {why}" for name, why in self.own.unreadable.items()}
+        if problems and unreadable >= set(problems):
+            count = len(problems)
+            of = count + len(self.own.files)
             raise DataError(
-                f"too few clips for {len(names)} folds: at least two classes are needed, each with clips of "
-                f"{'the training folds' if official else f'{len(names)} sources'}\n" + "\n".join(lines)
+                f"{count} of {of} audio files cannot be read: {counted(list(self.own.unreadable))} "
+                f"({'; '.join(by_reason(self.own.unreadable))}){GO_ON}"
             )
-        return absent
+        refuse(problems)
+
+    def _clips(self, division: Division) -> Splits:
+        """Decode every file to one clip."""
+        indices(self.own, division, self.test_fold)  # before decoding, which takes long
+        paths = [file.source for file in self.own.files]
+        self.clip_seconds = self.clip_seconds or _default_seconds(paths)
+        with self._going_on():
+            found = decode_files(
+                paths, self.sample_rate, self.clip_seconds, self.cache, "folder", skip=self.skip_unreadable,
+                report=self.report,
+            )  # fmt: skip
+        self.clip_shape = (found.clips.shape[1],)
+        own, division = self._without(division, found.unreadable)
+        ids, groups = [file.id for file in own.files], [file.group for file in own.files]
+        clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
+        unused = sum(max(0, each - self.clip_shape[0]) for each in found.lengths)
+        self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
+        train, val, test = indices(own, division, self.test_fold)
+        return Splits(clips.select(train), clips.select(val), clips.select(test))
+
+    def _pieces(self, division: Division) -> Splits:
+        """Decode every file whole, and cut it to pieces."""
+        indices(self.own, division, self.test_fold)
+        files = [file for file in self.own.files if isinstance(file.source, Path)]
+        with self._going_on():
+            found = prepare_all(
+                [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
+                self.cache, "folder", skip=self.skip_unreadable, report=self.report,
+            )  # fmt: skip
+        own, division = self._without(division, found.unreadable)
+        samples = round(self.clip_seconds * self.sample_rate)
+        self.clip_shape = (samples,)
+        assert self.hop_seconds is not None
+        pieces = segments(found.lengths, self.sample_rate, self.clip_seconds, 1 - self.hop_seconds / self.clip_seconds)
+        first = np.cumsum([0, *found.lengths])
+        targets = _tensor(own)
+        silence = frozenset(digest for digest, quiet in zip(found.hashes, found.silent, strict=True) if quiet)
+        self.clips_available = len(own.files)
+        self._note(own, division, sum(found.silent), 0, sum(found.lengths))
+
+        def part(chosen_files: NDArray[np.int64]) -> ClipSet:
+            chosen = pieces[np.isin(pieces[:, 0], chosen_files)]
+            of, start = chosen[:, 0], np.maximum(chosen[:, 1], 0)
+            return SegmentClips(
+                found.audio,
+                np.stack([first[of], np.asarray(found.lengths)[of], start], axis=1),
+                samples,
+                [f"{own.files[i].id}[{begin}:{begin + samples}]" for i, begin in zip(of, start, strict=True)],
+                [own.files[i].group for i in of],
+                [found.hashes[i] for i in of],
+                targets[torch.from_numpy(of)],
+                files=[own.files[i].id for i in of],
+                silence=silence,
+                padded=True,
+            )
+
+        train, val, test = (part(each) for each in indices(own, division, self.test_fold))
+        return Splits(train, val, test)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Add to an error of decoding how to go on without the files that cannot be used."""
+        try:
+            yield
+        except DataError as error:
+            raise error if self.skip_unreadable else DataError(f"{error}\n  {GO_ON.removeprefix('; ')}") from error
+
+    def _without(self, division: Division, unreadable: Mapping[int, str]) -> tuple[OwnClips, Division]:
+        """Return the clips and their division without the files that could not be decoded, and keep their names."""
+        if not unreadable:
+            return self.own, division
+        reasons = dict(self.own.unreadable)
+        for place, reason in unreadable.items():
+            file = self.own.files[place]
+            reasons[file.id] = reason.removeprefix(f"{safe(Path(str(file.source)).name)!r} ")
+        self.left_out = by_reason(reasons)
+        kept = [place for place in range(len(self.own.files)) if place not in unreadable]
+        own = replace(self.own, files=[self.own.files[place] for place in kept])
+        return own, replace(division, of=tuple(division.of[place] for place in kept))
+
+    def _note(self, own: OwnClips, division: Division, quiet: int, unused: int, samples: int) -> None:
+        """Set `note`, `warnings` and `remarks`."""
+        absent = int((table(own, division) == 0).sum())
+        counts = {"silent clips": quiet, "times a fold lacks a class": absent}
+        notes = [f"{count} {what}" for what, count in counts.items() if count]
+        warnings = [*own.warnings, *division.warnings]
+        if unused:
+            warnings.append(
+                f"{_duration(unused / self.sample_rate)} of {_duration(samples / self.sample_rate)} of sound "
+                f"({100 * unused / samples:.0f} %) are not used, because clips are cropped to {self.clip_seconds:g} s: "
+                f"set hop_seconds in [dataset.folder] to cut files to pieces"
+            )
+        if self.hop_seconds is not None:
+            notes.append(f"files are cut to pieces of {self.clip_seconds:g} s every {self.hop_seconds:g} s")
+        self.note = "; ".join([*notes, *own.notes, *warnings])
+        left_out = [
+            f"{len(names)} audio files left out ({reason}): {counted(names)}" for reason, names in self.left_out.items()
+        ]
+        self.warnings = (*left_out, *warnings)
+        self.remarks = (*own.notes, *(table_lines(own, division) if is_thin(own, division) else ()))
 
 
-def _from_folders(root: Path) -> tuple[Listing, int]:
-    """Return the audio files of `root/<class>/` and how many other entries there are."""
-    if not root.is_dir():
-        raise DatasetMissing(f"{str(root)!r} is not a folder: put your clips in one folder per class there")
-    found = Listing()
-    left_out = 0
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
-            if path.suffix.lower() in ENDINGS:
-                name = str(path.relative_to(root))
-                with found.noting():
-                    path = inside(root, name, f"{folder.name!r}")
-                    found.files.append(AudioFile(safe(name), path, (safe(folder.name),), safe(path.stem), ""))
-            else:
-                left_out += 1
-    if not found.files and not found.problems:
-        raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({' '.join(ENDINGS)}) in one folder per class")
-    return found, left_out
+def _check_lengths(clip_seconds: float | None, hop_seconds: float | None) -> None:
+    for name, value in (("clip_seconds", clip_seconds), ("hop_seconds", hop_seconds)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not value > 0):
+            raise DataError(f"{name} is {value!r}: give a number of seconds above 0")
+    if hop_seconds is None:
+        return
+    if clip_seconds is None:
+        raise DataError("hop_seconds needs clip_seconds, the length of a piece: set both in [dataset.folder]")
+    if hop_seconds > clip_seconds:
+        raise DataError(
+            f"pieces of {clip_seconds:g} s every {hop_seconds:g} s leave gaps: set hop_seconds to at most clip_seconds"
+        )
 
 
-def _from_table(table: Path) -> Listing:
-    if not table.is_file():
-        raise DatasetMissing(f"{str(table)!r} does not exist: write a table with the columns path,label[,fold,group]")
-    found = Listing()
-    first: dict[Path, int] = {}
-    for line, row in rows(table, ("path", "label"), ("fold", "group"), found.problems):
-        where = f"{table.name!r} line {line}"
-        with found.noting():
-            path = inside(table.parent, row["path"], where)
-            if (earlier := first.setdefault(path.resolve(), line)) != line:
-                raise DataError(f"{where}: {row['path']!r} is in line {earlier} already: remove one of them")
-            if "fold" in row and not row["fold"].removeprefix("-").isdecimal():
-                raise DataError(f"{where}: fold {row['fold']!r} is not a whole number")
-            fold = str(int(row["fold"])) if "fold" in row else ""
-            found.files.append(AudioFile(row["path"], path, (row["label"],), row.get("group", path.stem), fold, where))
-    if not found.files and not found.problems:
-        raise DatasetMissing(f"{str(table)!r} has no rows: write one row per clip, path,label[,fold,group]")
-    return found
+def _folds_in_words(numbers: Sequence[int]) -> str:
+    if list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 1:
+        return f"folds {numbers[0]} to {numbers[-1]}"
+    return f"the fold{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _tensor(own: OwnClips) -> Tensor:
+    targets = torch.from_numpy(own.targets())
+    return targets.float() if own.task == "multi" else targets
+
+
+def _as_it_is(waveform: Samples, sample_rate: int) -> Samples:
+    """Return a recording as it is."""
+    return waveform
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 90
+        else f"{seconds / 60:.1f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _default_seconds(paths: Sequence[AudioSource]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
     longest = 0.1
     for path in paths:
-        with suppress(AudioError):  # `decode_all` lists all files that cannot be used
+        with suppress(AudioError):  # `decode_files` lists all files that cannot be used
             longest = max(longest, length(path))
     return min(math.ceil(10 * longest - 1e-6) / 10, MAX_DEFAULT_SECONDS)

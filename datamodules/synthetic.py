@@ -238,14 +238,14 @@ class _Synthetic(WaveformDataModule):
     ) -> None:
         super().__init__(root, cache, fold, seed, batch_size, sample_rate=sample_rate, clip_seconds=clip_seconds)
         self.classes = tuple(SOUNDS)
-        if clips_per_class < TAKES * self.folds or clip_seconds < 0.5 or sample_rate < 8_000:
+        if clips_per_class < TAKES * self.folds or clip_seconds < 0.5 or self.sample_rate < 8_000:
             raise DataError(
                 f"need clips_per_class ≥ {TAKES * self.folds}, clip_seconds ≥ 0.5 and sample_rate ≥ 8000, got "
-                f"{clips_per_class}, {clip_seconds:g} and {sample_rate}"
+                f"{clips_per_class}, {clip_seconds:g} and {self.sample_rate}"
             )
         self.sources_per_class = clips_per_class // TAKES
         self.data_seed = data_seed
-        self.clip_shape = (round(clip_seconds * sample_rate),)
+        self.clip_shape = (round(clip_seconds * self.sample_rate),)
 
     @classmethod
     def find(cls, root: Path) -> str | None:

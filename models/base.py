@@ -13,12 +13,16 @@ Shape letters: **B** batch, **S** samples, **F** feature channels, **T** frames,
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from models import checkpoints
+from models.checkpoints import Loaded
 from models.errors import ModelError as ModelError
+from models.layers import lengths
 from models.recipe import Recipe
 from models.training.arguments import remembers
 from models.training.steps import TrainingSteps
@@ -32,11 +36,13 @@ class Frontend(nn.Module, ABC):
     Attributes:
         frame_rate: frames per second of the features.
         axis: unit or name of what the F feature channels stand for, as the axis of a plot shows it.
+        least_samples: samples of the shortest clip that has features.
         given_arguments: the arguments that it was built with.
     """
 
     axis: ClassVar[str] = "channel"
     frame_rate: float
+    least_samples: int = 1
     given_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -123,7 +129,11 @@ class AudioModel(TrainingSteps, ABC):
         default_frontend: builds the front-end of `for_data` from a sample rate in hertz.
         read_once: constructor arguments that name a file with weights, which a checkpoint replaces.
         clip_seconds: length of clip that published figures are for; `bench complexity` uses it by default.
+        least_features: smallest F that the model takes.
+        least_frames: smallest T that the model takes.
+        padded_frames: T up to which the model itself pads shorter clips with silence.
         idle: names of modules that a published checkpoint contains and the model does not use.
+        loaded: what was taken from a file of weights; None where the weights are no file's.
         given_arguments: the arguments that it was built with.
 
     A module inside the model that computes with kernels of its own, which are no operators of torch, sets
@@ -134,7 +144,11 @@ class AudioModel(TrainingSteps, ABC):
     default_frontend: ClassVar[Any] = None
     read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
     clip_seconds: float = 10.0
+    least_features: ClassVar[int] = 1
+    least_frames: ClassVar[int] = 1
+    padded_frames: ClassVar[int] = 1
     idle: ClassVar[frozenset[str]] = frozenset()
+    loaded: Loaded | None = None
     given_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -188,11 +202,55 @@ class AudioModel(TrainingSteps, ABC):
         return model
 
     @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool = True,
+        **options: Any,
+    ) -> Self:
+        """Return the model of a checkpoint, as in Lightning, but without reading pickles, which can run code.
+
+        A checkpoint may also name a function that makes the model. That name is not used.
+
+        Args:
+            checkpoint_path: the file, or its address.
+            map_location: as in Lightning.
+            hparams_file: as in Lightning.
+            strict: as in Lightning.
+            weights_only: False reads pickles, which run any code; only for files that you trust.
+            **options: arguments of the constructor, which replace those of the checkpoint.
+        """
+        load = super().load_from_checkpoint
+        return load(
+            checkpoint_path, map_location, hparams_file, strict, weights_only, **options | {"_instantiator": None}
+        )
+
+    @classmethod
     def for_clips(cls, frontend: nn.Module, clip_shape: Sequence[int], classes: int, **arguments: Any) -> Self:
-        """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features."""
-        with torch.no_grad():
-            _, features, frames = frontend(torch.zeros(1, *clip_shape)).shape
+        """Return a model for clips of `clip_shape`, `(S,)` or `(T, F)`, as the front-end computes their features.
+
+        Raises:
+            ModelError: the clips are too short for the model or the front-end, or have too few feature channels.
+        """
+        features, frames = cls.fitting(frontend, clip_shape)
         return cls(frontend, features, frames, classes, **arguments)
+
+    @classmethod
+    def fitting(cls, frontend: nn.Module, clip_shape: Sequence[int]) -> tuple[int, int]:
+        """Return F and T of a clip of `clip_shape`.
+
+        Raises:
+            ModelError: as for `for_clips`.
+        """
+        return lengths.fitting(cls, frontend, clip_shape)
+
+    @classmethod
+    def shortest_clip(cls, frontend: nn.Module) -> int:
+        """Return the samples of the shortest waveform that the model takes with this front-end."""
+        return lengths.samples_for(frontend, cls.least_frames)
 
     @classmethod
     def _frontend_of(cls, data: Data) -> Callable[[int], nn.Module]:
@@ -239,6 +297,22 @@ class AudioModel(TrainingSteps, ABC):
     @abstractmethod
     def output(self) -> nn.Linear:
         """The last linear layer, the one that makes the logits."""
+
+    def load_weights(self, path: str | Path) -> Loaded:
+        """Load weights that were trained elsewhere, for this architecture and any head.
+
+        The last layer keeps its weights where the file has none that fit.
+
+        Args:
+            path: a state dict, a checkpoint of a training, or a .safetensors file; see `models.checkpoints`.
+
+        Raises:
+            ModelError: the file cannot be read, or belongs to another architecture.
+        """
+        head = next(name for name, module in self.named_modules() if module is self.output)
+        ignored = ("frontend.",) if getattr(self.frontend, "fixed", False) else ()
+        self.loaded = checkpoints.load(self, path, (head,), ignored=ignored)
+        return self.loaded
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the batch's `x` to logits `(B, C)`."""
@@ -308,10 +382,10 @@ def built(description: Mapping[str, Any]) -> nn.Module:
     for kind in classes:
         classes.extend(kind.__subclasses__())
     for kind in classes:
-        if _name(kind) == description["class"]:
+        if _name(kind) == description.get("class"):
             return kind(**description["arguments"])
     raise ModelError(
-        f"the front-end {description['class']} is not imported: import its module before, or give `frontend`"
+        f"the front-end {description.get('class')} is not imported: import its module before, or give `frontend`"
     )
 
 

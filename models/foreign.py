@@ -65,8 +65,7 @@ class ForeignModel(AudioModel):
             ModelError: the module cannot be built, or does not return logits of the data's classes.
         """
         data.setup("fit")
-        with torch.no_grad():
-            _, features, frames = frontend(torch.zeros(1, *data.clip_shape)).shape
+        features, frames = cls.fitting(frontend, data.clip_shape)
         known = {name: len(data.classes) for name in CLASSES} | {
             "sample_rate": data.sample_rate, "samples": data.clip_shape[0], "clip_shape": data.clip_shape,
             "features": features, "frames": frames,

@@ -17,6 +17,9 @@ from models.frontends.logmel import LogMel
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
+LEAST_BANDS, LEAST_FRAMES = 7, 13
+"""Smallest features that the strides of the convolutions leave something of."""
+
 
 class _Liquid(AudioModel):
     """An encoder, a recurrent layer on at most `steps` of its frames, and a linear map of its mean outputs."""
@@ -173,6 +176,9 @@ class CNNLTC(_Liquid):
         sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
     """
 
+    least_features = LEAST_BANDS
+    least_frames = LEAST_FRAMES
+
     def __init__(
         self,
         frontend: nn.Module,
@@ -208,6 +214,9 @@ class CNNCfC(_Liquid):
             backbone.
     """
 
+    least_features = LEAST_BANDS
+    least_frames = LEAST_FRAMES
+
     def __init__(
         self,
         frontend: nn.Module,
@@ -236,9 +245,10 @@ class _Convolutions(nn.Module):
 
     def __init__(self, features: int, frames: int, width: int) -> None:
         super().__init__()
-        if features < 7 or frames < 13:
+        if features < LEAST_BANDS or frames < LEAST_FRAMES:
             raise ModelError(
-                f"strides of 8 bands and 16 frames need at least 7 bands and 13 frames, got {features} and {frames}: "
+                f"strides of 8 bands and 16 frames need at least {LEAST_BANDS} bands and {LEAST_FRAMES} frames, got "
+                f"{features} and {frames}: "
                 f"use a front-end with more of them, longer clips, or the model without a CNN"
             )
         self.frames = (frames + 3) // 4 // 2 // 2

@@ -24,6 +24,7 @@ from torch.hub import download_url_to_file
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
+from models.recipe import is_weights_file
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -77,7 +78,8 @@ class MobileNet(AudioModel):
         alpha: multiplier of all channels.
         hidden: units of the hidden layer.
         weights: "imagenet" starts the convolutions from Keras' file, fetched once; or the path of such a file, see
-            `load_keras`; None initialises them at random.
+            `load_keras`; or a checkpoint of this model, whose name ends in .pt, .pth, .ckpt or .safetensors; None
+            initialises them at random.
     """
 
     default_frontend = LogMel
@@ -102,7 +104,9 @@ class MobileNet(AudioModel):
         self.body = layers(alpha)
         self.hidden = nn.Linear(int(PLAN[-1][0] * alpha), hidden)
         self.logits = nn.Linear(hidden, classes)
-        if weights is not None:
+        if weights is not None and is_weights_file(weights):
+            self.load_weights(weights)
+        elif weights is not None:
             load_keras(self.body, fetch(alpha) if weights == "imagenet" else Path(weights))
 
     @property

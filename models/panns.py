@@ -9,7 +9,7 @@ front-end `logmel-panns` (one frame more than 100 a second), the ten counts come
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import checkpoints
 from models.base import AudioModel, Frontend, ModelError
+from models.checkpoints import Loaded
 from models.frontends.logmel import LogMel
 from models.frontends.waveform import Waveform
 from models.frontends.wavegram import WaveBlock
@@ -66,6 +68,7 @@ class PANN(AudioModel):
     pooled_dropout: ClassVar[float] = 0.5
     reduction: ClassVar[int] = 32
     """Frames and bands of the spectrogram for one of the body's maps."""
+    padded_frames = reduction
 
     def __init__(
         self,
@@ -93,7 +96,12 @@ class PANN(AudioModel):
             if isinstance(module, (BasicBlock, Bottleneck)):
                 nn.init.zeros_(module.last.weight)
         if weights is not None:
-            load_official(self, Path(weights))
+            self.load_weights(weights)
+
+    def load_weights(self, path: str | Path) -> Loaded:
+        """Load a checkpoint, see `load_official`."""
+        self.loaded = load_official(self, Path(path))
+        return self.loaded
 
     @property
     def _bands(self) -> int:
@@ -400,12 +408,18 @@ class WavegramCNN(CNN14):
 
     idle = frozenset({"bn0", "conv_block1"})
     published_bands: ClassVar[int] = 64
+    padded_frames = 32 * 320  # samples for one of the body's maps
 
     @property
     def _bands(self) -> int:
         return self.published_bands
 
     def _build(self) -> None:
+        if self.features != 1:
+            raise ModelError(
+                f"{type(self).__name__} computes its own spectrogram from the samples, and the front-end "
+                f"{type(self.frontend).__name__} gives it {self.features} channels: use the front-end waveform"
+            )
         super()._build()
         first, second = self.channels(64), 32 * max(1, self.channels(128) // 32)
         self.pre_conv0 = nn.Conv1d(1, first, 11, stride=5, padding=5, bias=False)
@@ -425,7 +439,12 @@ class WavegramCNN(CNN14):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
-        return self.head(self.blocks(self.dropped(self.wavegram(features)), 2))
+        return self.head(self.blocks(self.dropped(self.wavegram(self.padded(features))), 2))
+
+    def padded(self, waveform: Tensor) -> Tensor:
+        """Pad a short waveform `(B, 1, S)` with zeros, as `normalised` pads short spectrograms with silence."""
+        short = self.padded_frames - waveform.shape[2]
+        return F.pad(waveform, (0, short)) if short > 0 else waveform
 
 
 class WavegramLogmelCNN(WavegramCNN):
@@ -450,7 +469,8 @@ class WavegramLogmelCNN(WavegramCNN):
     def uncounted_macs(self) -> int:
         """Return the multiply-adds of the spectrogram for one clip, without the mel filters, which the counter sees."""
         power = self.logmel.power
-        return power.macs(self.frames) - power.frames(self.frames) * power.filters.numel()
+        samples = max(self.frames, self.padded_frames)
+        return power.macs(samples) - power.frames(samples) * power.filters.numel()
 
     def _build(self) -> None:
         super()._build()
@@ -458,6 +478,7 @@ class WavegramLogmelCNN(WavegramCNN):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
+        features = self.padded(features)
         wavegram = self.wavegram(features)
         spectrogram = self.get_submodule("conv_block1")(self.normalised(self.logmel(features[:, 0])))
         frames = min(wavegram.shape[2], spectrogram.shape[2])
@@ -471,49 +492,31 @@ HOP = 320
 OFFICIAL = "https://zenodo.org/records/3987831"
 """Address of the authors' checkpoints."""
 
-_FRONTEND = ("spectrogram_extractor.", "logmel_extractor.")
+_BODIES = ("pre_", "conv_block", "resnet.", "features_.")
+"""Starts of the names of the bodies' tensors, by which the architectures differ."""
 
 
-def load_official(model: PANN, path: Path) -> None:
-    """Load a checkpoint of the authors into a model of the same architecture; their front-end's tensors are left out.
+def load_official(model: PANN, path: Path) -> Loaded:
+    """Load a checkpoint of the authors, or of a training with their code, into a model of the same architecture.
 
-    A file with another number of classes than the model leaves the model's last layer as it is, for fine-tuning.
+    The authors' front-end in the file is not used. A file with another number of classes than the model, or without a
+    head, leaves the model's last layer as it is, for fine-tuning.
 
     Args:
         model: a model of this module.
         path: for example `Cnn14_mAP=0.431.pth`.
 
+    Returns:
+        What was taken from the file.
+
     Raises:
         ModelError: the file does not exist, is not a checkpoint, or belongs to another architecture.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ModelError(f"{path} does not exist: download it from {OFFICIAL}") from error
-    except Exception as error:
-        raise ModelError(f"{path} is not a checkpoint of tensors: download it again from {OFFICIAL}") from error
-    state = content.get("model", content) if isinstance(content, dict) else {}
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ModelError(f"{path} has no state dict of tensors: download it again from {OFFICIAL}")
-    found = {_renamed(name): tensor for name, tensor in state.items() if not name.startswith(_FRONTEND)}
-    own = model.state_dict()
-    wanted = {name for name in own if not name.startswith(("frontend.", "logmel."))}
-    last = {name for name in wanted if name.startswith("fc_audioset.")}
-    if any(name in found and found[name].shape != own[name].shape for name in last):
-        for name in last:
-            found.pop(name, None)
-        wanted -= last
-    missing = sorted(wanted - set(found))
-    unknown = sorted(set(found) - set(own))
-    other = sorted(name for name in wanted & set(found) if found[name].shape != own[name].shape)
-    if missing or unknown or other:
-        words = [
-            f"{len(names)} {what} such as {names[0]}"
-            for names, what in ((missing, "missing"), (unknown, "unknown"), (other, "of another shape"))
-            if names
-        ]
-        raise ModelError(f"{path} does not belong to a {type(model).__name__}: {', '.join(words)}")
-    model.load_state_dict(own | found)
+    if not path.expanduser().exists():
+        raise ModelError(f"{path} does not exist: correct the path, or download the file from {OFFICIAL}")
+    return checkpoints.load(
+        model, path, ("fc_audioset", "fc1"), ignored=("frontend.", "logmel."), sisters=_BODIES, renamed=_renamed
+    )
 
 
 def _renamed(name: str) -> str:

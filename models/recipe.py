@@ -4,6 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
+WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".th")
+"""Endings of the names of files with weights, in lower case."""
+
+
+def is_weights_file(name: str) -> bool:
+    """Return whether `init` names a file of weights, and not a system or the key of a run."""
+    return name.lower().endswith(WEIGHTS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -54,8 +62,9 @@ class Recipe:
             otherwise every clip is used once per epoch.
         amsgrad: use the AMSGrad variant of Adam, whose step size never increases.
         compile: compile the model with torch.compile; the first steps then take minutes.
-        init: key of the run that provides the initial weights; in a suite, the name of a system. If the number of
-            classes differs, the last layer keeps its random initial weights.
+        init: key of the run that provides the initial weights; in a suite, the name of a system; or the path of a file
+            of weights that were trained elsewhere. If the number of classes differs, the last layer keeps its random
+            initial weights.
         frozen: modules of the model whose weights and batch statistics do not change.
         teacher: key of the run whose model is the teacher in distillation; in a suite, the name of a system.
         teacher_temperature: temperature T by which both models' logits are divided in the distillation loss.

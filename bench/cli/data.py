@@ -1,20 +1,26 @@
 """`bench data`: where the datasets are, and getting them. Commands import what they need themselves."""
 
 import hashlib
+import inspect
+import json
 import sys
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
 import typer
-from rich.progress import Progress
 
-from bench import catalog
-from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, wrapped
+from bench import catalog, suites
+from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, say, wrapped
 from bench.errors import BenchError, SuiteError
 from bench.records import Store
+from bench.runner.progress import Files
 from bench.runner.settings import data_folder
+
+TABLES = (".csv", ".tsv", ".txt")
+"""Endings of tables of clips."""
 
 app = App(no_args_is_help=True, help="Find, download and check the datasets.")
 
@@ -140,22 +146,29 @@ def data_verify(
     accept: Annotated[
         bool, typer.Option("--accept", help="Write a new manifest, because the data were changed on purpose.")
     ] = False,
+    suite: Annotated[
+        str | None, typer.Option(help="Suite whose [dataset.NAME] says where and how the clips are read.")
+    ] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out audio of your own that cannot be read, and name it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Decode every clip once, list everything that is wrong, and write a manifest or compare the clips with it."""
     from datamodules.fetch import verify
 
-    target, given = _dataset(name, data_folder(data_dir), clips)
+    target, given = _dataset(name, data_folder(data_dir), clips, suite)
+    if skip_unreadable:
+        if "skip_unreadable" not in inspect.signature(target).parameters:
+            raise SuiteError(f"--skip-unreadable is for clips of your own: every file of {name} has to be readable")
+        given["skip_unreadable"] = True
     where = manifest or _manifest(name, given)
     if manifest and not manifest.exists() and not accept:
         raise SuiteError(f"{manifest} is not there to hold the clips against: --accept writes it")
     cache = Store(store.resolve()).cache
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("decoding", total=None)
+    with Files(err) as bar:
         verdict = verify.verify(
-            lambda fold: target(cache=cache, fold=fold, **given),
-            None if accept else where,
-            report=lambda done, of: bar.update(task, completed=done, total=of),
+            lambda fold: target(cache=cache, fold=fold, **given), None if accept else where, report=bar.report
         )
     if not verdict.problems and verdict.changes is None:
         verify.save(where, name, verdict)
@@ -168,6 +181,8 @@ def data_verify(
             "counts": counts,
             "silent": verdict.silent,
             "notes": verdict.notes,
+            "warnings": verdict.warnings,
+            "left_out": verdict.left_out,
             "digest": verdict.digest,
             "manifest": str(where),
             "problems": verdict.problems,
@@ -179,28 +194,109 @@ def data_verify(
         raise typer.Exit(1)
 
 
-def _dataset(name: str, base: Path, clips: Path | None) -> tuple[Any, dict[str, Any]]:
-    """Return a dataset's class, and the arguments that say where it is."""
+@app.command("init")
+def data_init(
+    clips: Annotated[Path, typer.Argument(help="A folder with one folder per class, or a table of clips.")],
+    suite: Annotated[
+        Path | None, typer.Option(help="File to write.", show_default="the folder's name with .toml, here")
+    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model (repeatable).", show_default="cnn, swishnet")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A line for [dataset.folder], such as 'label_separator = \";\"' (repeatable)."),
+    ] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out audio that cannot be read; results name it.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Look at clips of your own, say what is there, and write a suite that trains on them."""
+    from datamodules.clips.own import proposal
+    from datamodules.errors import DataError
+    from datamodules.listing import shortened
+
+    models = model or ["cnn", "swishnet"]
+    for name in models:
+        catalog.system(name)
+    target = suite or Path(f"{clips.resolve().stem if clips.is_file() else clips.resolve().name}.toml")
+    if target.suffix != ".toml":
+        raise SuiteError(f"{target} is no name of a suite: let it end in .toml")
+    if target.exists() and not force:
+        raise SuiteError(f"{target} exists: run it with `bench run --suite {target}`, or replace it with --force")
+    try:
+        arguments = tomllib.loads("\n".join(set_ or ()))
+    except tomllib.TOMLDecodeError as error:
+        raise SuiteError(f"--set takes a line of TOML, such as 'hop_seconds = 5.0': {error}") from error
+    if skip_unreadable:
+        arguments["skip_unreadable"] = True
+    try:
+        found = proposal.propose(clips, arguments)
+    except DataError as error:
+        raise BenchError(str(error)) from error
+    for line in found.lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    for warning in found.warnings:
+        say(err, f"warning: {warning}")
+    for problem in shortened(found.problems):
+        say(err, f"problem: {problem}")
+    if found.problems:
+        say(err, f"{target} is not written; `bench data init` takes lines of [dataset.folder] with --set")
+        raise typer.Exit(1)
+    lines = [
+        f"# Written by `bench data init`: {found.about}. Relative paths start from the folder in which you call bench.",
+        f"models   = {json.dumps(models)}",
+        'datasets = ["folder"]',
+        'folds    = "all"',
+        "",
+        "[dataset.folder]",
+        *(f"{name} = {proposal.toml(value)}" for name, value in found.arguments.items()),
+    ]
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out.print(f"written: {target}; `bench run --suite {target}` trains", markup=False, highlight=False, soft_wrap=True)
+
+
+def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tuple[Any, dict[str, Any]]:
+    """Return a dataset's class, and the arguments that say where it is and how it is read."""
+    own: dict[str, Any] = {}
+    if suite is not None:
+        name, own = _arguments(name, suite)
     entry = catalog.dataset(name)
+    if clips is not None:
+        own = {key: value for key, value in own.items() if key not in ("root", "csv")}
+    elif suite is not None and entry.folder is None:
+        return catalog.load(entry.target), own
     if clips is None and name == "folder":
-        raise SuiteError("--clips says where your own clips are: `bench data verify folder --clips FOLDER`")
+        raise SuiteError(
+            "--clips says where your own clips are: `bench data verify folder --clips FOLDER`; --suite takes that and "
+            "everything else from a suite"
+        )
     if entry.folder is None and name != "folder":
         raise SuiteError(f"{name} is made by code: there is nothing on disk to verify")
     if clips is not None:
-        table = name == "folder" and clips.suffix.lower() == ".csv"
-        return catalog.load(entry.target), {"csv" if table else "root": clips}
-    return catalog.load(entry.target), {"root": catalog.place(name, base)}
+        table = name == "folder" and (clips.is_file() or clips.suffix.lower() in TABLES)
+        return catalog.load(entry.target), {"csv" if table else "root": clips} | own
+    return catalog.load(entry.target), {"root": catalog.place(name, base)} | own
+
+
+def _arguments(name: str, suite: str) -> tuple[str, dict[str, Any]]:
+    """Return a dataset's name in the catalogue, and the arguments that a suite gives it."""
+    grid = suites.read(suite)
+    listed = {each: each for each in (*grid.datasets, *grid.datasets_if_here)}
+    catalog.find(listed, name, "dataset of the suite")
+    table = grid.dataset.get(name, {})
+    return grid.catalogued_dataset(name), {k: v for k, v in table.items() if k not in ("dataset", "recipe")}
 
 
 def _manifest(name: str, given: dict[str, Any]) -> Path:
     """Return the manifest's place: not in the dataset's folder, which may be read-only, but a file for that folder."""
-    (where,) = (str(Path(path).expanduser().resolve()) for path in given.values())
+    where = str(Path(given.get("csv") or given["root"]).expanduser().resolve())
     folder = Path(platformdirs.user_data_dir("audio-classification-bench")) / "manifests"
     return folder / f"{name}-{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.json"
 
 
 def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None:
-    """Print what was found: counts first, what is wrong last."""
+    """Print what was found: counts first, what is wrong last; of many problems ten, for --json has all."""
+    from datamodules.listing import shortened
 
     def line(words: str, console: Any = out) -> None:
         console.print(wrapped(words, line_width(console)), markup=False, highlight=False)
@@ -218,9 +314,13 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
         line(f"  note: {note}")
     if verdict.digest:
         line(f"  digest in records, at the default settings: {verdict.digest}")
-    for problem in verdict.problems:
+    for remark in verdict.remarks:
+        out.print(f"  {remark}", markup=False, highlight=False)
+    for warning in verdict.warnings:
+        line(f"warning: {warning}", err)
+    for problem in shortened(verdict.problems):
         line(f"problem: {problem}", err)
-    for change in verdict.changes or ():
+    for change in shortened(verdict.changes or ()):
         line(f"changed: {change}", err)
     if verdict.sound:
         state = "written" if verdict.changes is None else "the same"
@@ -229,4 +329,6 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
         line(f"changed: {len(verdict.changes)} clips differ from {where}; --accept if that is meant", err)
     else:
         differ = f", and {len(verdict.changes)} clips differ from {where}" if verdict.changes else ""
-        line(f"problem: {len(verdict.problems)} in all{differ}; no manifest is written", err)
+        line(f"problem: {len(verdict.problems):,} in all{differ}; no manifest is written", err)
+        if name == "folder" and verdict.unreadable:
+            line(f"--skip-unreadable goes on without the {verdict.unreadable:,} audio files that cannot be read", err)

@@ -184,7 +184,7 @@ def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads
 
     store = Store(folder.resolve())
     record = store.finished_record(key, "the run to time")
-    data = build.dataset(record.run, data_dir, store.cache)
+    data = build.dataset(record.run, data_dir, store.cache, skip_unreadable=bool(record.data and record.data.left_out))
     data.setup()
     return timings.latency_target(build.load(record.run, store, data), data, device, threads, tier)
 

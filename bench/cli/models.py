@@ -61,8 +61,9 @@ def complexity(
         out.print(f"  multi-adds       {multi_adds:,}  ({rounded(multi_adds / 1e9, 3)}e9)", highlight=False)
         return
     size = counting.measure(built, shape, length)
+    shortest = None if embedding else built.shortest_clip(built.frontend) / sample_rate
     if as_json:
-        print_json({"model": model, "classes": classes, **asdict(size)})
+        print_json({"model": model, "classes": classes, **asdict(size), "shortest_clip_seconds": shortest})
         return
     out.print(f"{model}, {classes} classes, a clip of {length:g} s", highlight=False)
     out.print(f"  parameters       {size.parameters:,}", highlight=False)
@@ -71,6 +72,8 @@ def complexity(
     if size.elementwise:
         out.print(f"  sigmoids         {size.elementwise:,}", highlight=False)
     out.print(f"  size             {size.bytes:,} bytes, the front-end's tables included", highlight=False)
+    if shortest is not None:
+        out.print(f"  shortest clip    {shortest:.3g} s", highlight=False)
 
 
 @app.command()

@@ -71,6 +71,10 @@ def run(
     time_again: Annotated[
         bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
     ] = False,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option("--skip-unreadable", help="Leave out audio of your own that cannot be read; results name it."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +103,7 @@ def run(
         threads=threads,
         workers=workers or default_workers(device.value, threads),
         loaders=loaders,
+        skip_unreadable=skip_unreadable,
     )
     if dry_run:
         if not _dry_run(grid, runs, settings, force, as_json):

@@ -35,9 +35,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores of the test logits, and the interval and bootstrap draws of the primary score."""
+    """Scores of the test logits, and the interval and bootstrap draws of the primary score.
+
+    `per_file` has scores of whole files, where clips are pieces of files.
+    """
 
     found: metrics.Scores
+    per_file: dict[str, float | None] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     draws: tuple[float, ...] = ()
 
@@ -45,7 +49,7 @@ class Scored:
         """Return the record with its scores replaced."""
         return replace(
             record,
-            scores=self.found.values,
+            scores=self.found.values | self.per_file,
             intervals=self.intervals,
             draws=self.draws,
             defined=self.found.defined,
@@ -133,16 +137,18 @@ def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
     """Write the logits to `folder/logits.npz`, so that scores can be computed again without training."""
     content = io.BytesIO()
     test, val = data.splits.test, data.splits.val
-    np.savez(
-        content,
-        logits=predictions.test,
-        targets=test.targets.numpy(),
-        test_ids=np.array(test.ids),
-        test_groups=np.array(test.groups),
-        val_logits=predictions.val,
-        val_targets=val.targets.numpy(),
-        weights=predictions.weights if predictions.weights is not None else np.empty(0),
-    )
+    arrays = {
+        "logits": predictions.test,
+        "targets": test.targets.numpy(),
+        "test_ids": np.array(test.ids),
+        "test_groups": np.array(test.groups),
+        "val_logits": predictions.val,
+        "val_targets": val.targets.numpy(),
+        "weights": predictions.weights if predictions.weights is not None else np.empty(0),
+    }
+    if test.files is not None:
+        arrays["test_files"] = np.array(test.files)
+    np.savez(content, **arrays)  # type: ignore[arg-type]
     write_whole(folder / "logits.npz", content.getvalue())
 
 
@@ -153,17 +159,52 @@ def scores(
     classes: Sequence[str],
     task: metrics.Task,
     fold: int,
+    files: Sequence[str] | None = None,
 ) -> Scored:
     """Return every metric that fits the task, and the primary metric's draws over the test groups.
 
     The fold is the seed of the draws: draws of two folds are independent; two systems on one fold have the same draws.
+
+    Args:
+        logits: `(N, C)`.
+        targets: `(N,)` or `(N, C)`.
+        groups: source of each clip.
+        classes: names of the classes.
+        task: "single" or "multi" label.
+        fold: number of the test fold.
+        files: file of each clip, where clips are pieces of files; None where they are whole files.
     """
     found = metrics.score(logits, targets, task, classes)
+    per_file = {} if files is None else file_scores(logits, targets, task, classes, files)
     draws = metrics.bootstrap_draws(logits, targets, groups, task, seed=fold)
     if draws is None:
-        return Scored(found)
+        return Scored(found, per_file)
     primary = found.values[PRIMARY[task]]
     assert primary is not None  # without it there are no draws
     run_score = RunScore(primary, draws, len(set(groups)))
     interval = nested_interval({(fold, 0): run_score}, proportion=task == "single")
-    return Scored(found, {PRIMARY[task]: interval}, tuple(round(value, 5) for value in draws.tolist()))
+    return Scored(found, per_file, {PRIMARY[task]: interval}, tuple(round(value, 5) for value in draws.tolist()))
+
+
+PER_FILE = ("accuracy", "macro_f1", "mAP")
+"""Metrics that are also given for whole files, under their names with "_per_file"."""
+
+
+def file_scores(
+    logits: metrics.Array, targets: metrics.Array, task: metrics.Task, classes: Sequence[str], files: Sequence[str]
+) -> dict[str, float | None]:
+    """Return scores of whole files: a file's logits are the mean of its pieces' logits.
+
+    Args:
+        logits: of the pieces, `(N, C)`.
+        targets: of the pieces, `(N,)` or `(N, C)`; all pieces of a file have those of the file.
+        task: "single" or "multi" label.
+        classes: names of the classes.
+        files: file of each piece.
+    """
+    _, first, of = np.unique(np.asarray(files), return_index=True, return_inverse=True)
+    total = np.zeros((len(first), logits.shape[1]))
+    np.add.at(total, of, np.asarray(logits, np.float64))
+    mean = (total / np.bincount(of)[:, None]).astype(np.float32)
+    values = metrics.score(mean, np.asarray(targets)[first], task, classes).values
+    return {f"{name}_per_file": values[name] for name in PER_FILE if name in values}

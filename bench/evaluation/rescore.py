@@ -27,9 +27,10 @@ def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record
         raise RecordError(f"{record.key} has no logits in {path.parent}: run it again with --force")
     with np.load(path) as saved:
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
+        files = saved["test_files"].tolist() if "test_files" in saved else None
         ids = saved["test_ids"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
     task: metrics.Task = "single" if targets.ndim == 1 else "multi"
-    new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold).into(record)
+    new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold, files).into(record)
     return with_added(with_second_labels(new, logits, ids), further, logits, targets)

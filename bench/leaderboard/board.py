@@ -111,7 +111,7 @@ def _board(
 ) -> Leaderboard:
     first = runs[0]
     entry = catalog.dataset(first.dataset)
-    task = entry.task
+    task = catalog.task(first.dataset, first.data)
     if entry.package is not None:  # the records know it, whether the package is there or not
         task = next((r.task for run in runs if (r := records.get(run.key)) and r.task), task)
     primary = PRIMARY[task]
@@ -141,7 +141,7 @@ def _board(
             if any(row.scores.get(name) is not None for row in rows)
         ),
         folds=tuple(folds),
-        folds_official=max(entry.folds, folds[-1] + 1) if entry.package is not None else entry.folds,
+        folds_official=_official(entry, folds, [r.data for r in done.values() if r.data]),
         seeds=tuple(seeds),
         rows=ranked,
         data=tuple(
@@ -156,6 +156,13 @@ def _board(
         if ranked and ranked[0].rank
         else None,
     )
+
+
+def _official(entry: catalog.Dataset, folds: Sequence[int], data: Sequence[Data]) -> int:
+    """Return how many folds the dataset has: records of a user's own clips know it, and so does the catalogue."""
+    if known := max((each.folds for each in data if each.folds), default=0):
+        return max(known, len(folds))
+    return max(entry.folds, folds[-1] + 1) if entry.package is not None else entry.folds
 
 
 def _notes(done: Sequence[Record]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from bench.records.canonical import Json, canonical
 from bench.records.latency import Grade, Latency, Scope, aggregate, graded
-from bench.records.recipe import Recipe
+from bench.records.recipe import Recipe, is_weights_file
 from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record, graded_records
 from bench.records.run import PROTOCOL, Run
 from bench.records.snapshot import Snapshot
@@ -28,5 +28,6 @@ __all__ = [
     "canonical",
     "graded",
     "graded_records",
+    "is_weights_file",
     "write_whole",
 ]

@@ -4,5 +4,6 @@ from pydantic import with_config
 
 from bench.records.canonical import STRICT
 from models.recipe import Recipe as Recipe
+from models.recipe import is_weights_file as is_weights_file
 
 with_config(STRICT)(Recipe)

@@ -34,6 +34,9 @@ class Data:
         clips_official: the same number for the complete dataset; None if it is not defined.
         test_groups: number of independent sources among the test clips.
         note: missing parts of the dataset and similar facts that a reader needs to know.
+        folds: number of folds of a user's own clips; left out of the file for any other dataset.
+        left_out: reason to names of the audio files that could not be read and were left out; left out of the file
+            where there is none.
     """
 
     manifest: str
@@ -44,6 +47,8 @@ class Data:
     clips_official: int | None = None
     test_groups: int
     note: str = ""
+    folds: int | None = None
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @with_config(STRICT)
@@ -205,6 +210,9 @@ class Record:
         for table, name in ((content, "sources"), (content["run"], "sources"), (content, "not_scored")):
             if not table[name]:  # added later; the bytes of other records stay as they are
                 del table[name]
+        for name in ("folds", "left_out"):
+            if content["data"] and not content["data"][name]:
+                del content["data"][name]
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

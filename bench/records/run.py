@@ -8,7 +8,7 @@ from functools import cached_property
 from pydantic import with_config
 
 from bench.records.canonical import STRICT, Json, canonical
-from bench.records.recipe import Recipe
+from bench.records.recipe import Recipe, is_weights_file
 
 PROTOCOL = 1
 """Version of the rules (splits, model selection, metrics) of a run; part of every key."""
@@ -85,4 +85,5 @@ class Run:
     @property
     def needs(self) -> tuple[str, ...]:
         """Keys of the runs that must finish before this one: a fusion's members, the teacher, the initial weights."""
-        return self.members + tuple(key for key in (self.recipe.teacher, self.recipe.init) if key)
+        start = None if self.recipe.init is None or is_weights_file(self.recipe.init) else self.recipe.init
+        return self.members + tuple(key for key in (self.recipe.teacher, start) if key)

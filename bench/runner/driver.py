@@ -1,7 +1,7 @@
 """Execution of a suite: do the unfinished runs, record failures, redraw the tables. Never imports torch."""
 
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,7 +14,17 @@ from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
-from bench.runner.news import EpochEnded, RunEnded, StepsDone, TimingEnded, TimingStarted, TrainingStarted
+from bench.runner.news import (
+    ClipsRead,
+    DataRead,
+    EpochEnded,
+    Noted,
+    RunEnded,
+    StepsDone,
+    TimingEnded,
+    TimingStarted,
+    TrainingStarted,
+)
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
@@ -173,14 +183,18 @@ class Runner:
             if run.key in broken:
                 self._fail(run, broken[run.key])
         todo = [run for run in todo if run.key not in broken]
-        problems = self._read({_data(run): run for run in reversed(todo)})
+        unfit: dict[str, Failure] = {}
+        problems = self._read(_grouped(todo, _data), unfit)
         # Only the data of one fold may be missing.
         missing = {data for data, problem in problems.items() if problem.code == "dataset-missing"}
-        by_fold = self._read({(*_data(run), run.fold): run for run in reversed(todo) if _data(run) in missing})
+        rest = [run for run in todo if _data(run) in missing]
+        by_fold = self._read(_grouped(rest, lambda run: (*_data(run), run.fold)), unfit)
         ready = []
         for run in todo:
             problem = by_fold.get((*_data(run), run.fold)) if _data(run) in missing else problems.get(_data(run))
-            if problem is None:
+            if run.key in unfit:
+                self._fail(run, unfit[run.key])
+            elif problem is None:
                 ready.append(run)
             elif problem.code == "dataset-missing":
                 self.outcome.missing.setdefault(run.dataset, problem.failure.message)
@@ -207,16 +221,38 @@ class Runner:
                 broken = event.value
         return broken
 
-    def _read(self, first: dict[tuple[Any, ...], Run]) -> dict[tuple[Any, ...], Failed]:
-        """Read the data of these runs; return the failures, by the same keys."""
+    def _read(
+        self, groups: dict[tuple[Any, ...], tuple[Run, ...]], unfit: dict[str, Failure]
+    ) -> dict[tuple[Any, ...], Failed]:
+        """Read the data of each group of runs, and check that their models take the clips.
+
+        Args:
+            groups: runs that share their data, by any key.
+            unfit: gets the failure of each run whose model does not take the clips, by the run's key.
+
+        Returns:
+            The failures to read, by the groups' keys.
+        """
         problems: dict[tuple[Any, ...], Failed] = {}
-        keys = {run.key: data for data, run in first.items()}
-        jobs = [Job(run.key, "bench.runner.worker:prepare", (run, self.settings)) for run in first.values()]
+        keys = {runs[0].key: data for data, runs in groups.items()}
+        jobs = [Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings)) for runs in groups.values()]
         for event in self._events(jobs, 1):
-            if isinstance(event, Started):
-                self.progress.note(f"reading {first[keys[event.job]].dataset}")
-            elif isinstance(event, Failed):
-                problems[keys[event.job]] = event
+            match event:
+                case Started(job):
+                    self.progress.note(f"reading {groups[keys[job]][0].dataset}")
+                case Reported(_, ClipsRead(done, of)):
+                    self.progress.read(done, of)
+                case Finished(_, DataRead() as news):
+                    self.progress.end_reading()
+                    unfit |= news.failures
+                    for line in news.remarks:
+                        self.progress.note(line)
+                    self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
+                    for line in news.warnings:
+                        self.progress.note(f"warning: {line}")
+                case Failed(job):
+                    self.progress.end_reading()
+                    problems[keys[job]] = event
         return problems
 
     def _do(self, todo: dict[str, Run]) -> None:
@@ -270,13 +306,15 @@ class Runner:
                 match event:
                     case Started(job) if job in left:
                         self.progress.show(job, "starting")
+                    case Reported(job, Noted(line)):
+                        self.progress.note(f"{job}: {line}")
                     case Reported(job, TrainingStarted()):
                         self._log_start(left[job])
                     case Reported(job, StepsDone() as news):
                         self._log(job, step_point(news.epoch, news.values))
                     case Reported(job, EpochEnded() as news):
                         self.progress.epoch(job, news.epoch, news.epochs, news.score)
-                        metric = PRIMARY[catalog.dataset(left[job].dataset).task]
+                        metric = PRIMARY[catalog.task(left[job].dataset, left[job].data)]
                         self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
                     case Reported(_, RunEnded(key, result)):
                         self._finish(left.pop(key), result)
@@ -310,7 +348,7 @@ class Runner:
             self.outcome.warnings += [
                 f"{run.key} has no {name}: {reason}" for name, reason in record.not_scored.items()
             ]
-            metric = PRIMARY[catalog.dataset(run.dataset).task]
+            metric = PRIMARY[catalog.task(run.dataset, run.data)]
             score = record.scores.get(metric)
             words = "undefined" if score is None else f"{score:.3f}"
             self._end(run, f"{metric} {words}, {rounded(record.seconds['train'], 1, ' s')}")
@@ -470,6 +508,14 @@ class Runner:
 
 def _data(run: Run) -> tuple[str, str]:
     return run.dataset, canonical(run.data)
+
+
+def _grouped(runs: Iterable[Run], key: Callable[[Run], tuple[Any, ...]]) -> dict[tuple[Any, ...], tuple[Run, ...]]:
+    """Return the runs by a key, in their order."""
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
+    return {name: tuple(group) for name, group in groups.items()}
 
 
 def _joined(words: Sequence[str]) -> str:

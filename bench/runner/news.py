@@ -8,6 +8,29 @@ from bench.records import Failure, Record
 
 
 @dataclass(frozen=True)
+class ClipsRead:
+    """A dataset is being read for the first time: files decoded so far, and all files."""
+
+    done: int
+    of: int
+
+
+@dataclass(frozen=True)
+class DataRead:
+    """A dataset has been read.
+
+    Attributes:
+        remarks: lines that a user should read before the training.
+        warnings: lines of things that a user should look at.
+        failures: key to failure, of the runs whose model does not take the clips.
+    """
+
+    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class TrainingStarted:
     """The training of a run begins now."""
 
@@ -79,4 +102,11 @@ class TimingEnded:
     failure: Failure | None = None
 
 
-News = TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
+@dataclass(frozen=True)
+class Noted:
+    """Something that a user should read about a run: one line."""
+
+    line: str
+
+
+News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded

@@ -82,7 +82,8 @@ def record_of(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     predictions = evaluate.predict(model, data, chosen)
     test = data.splits.test
-    scored = evaluate.scores(predictions.test, test.targets.numpy(), test.groups, data.classes, data.task, data.fold)
+    targets = test.targets.numpy()
+    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, data.fold, test.files)
     timings: list[Latency] = []
     for place in dict.fromkeys(("cpu", chosen)) if scopes else ():
         with latency_target(model, data, place, threads) as target:

@@ -118,6 +118,8 @@ class Progress:
         self.workers = 1
         self.timing_seconds = TIMING_SECONDS
         self._began: dict[str, _Training] = {}
+        self._reading: tuple[float, int] | None = None
+        self._said_reading = 0.0
         self._said: dict[str, float] = {}
         self._first: dict[str, set[str]] = {"train": set(), "time": set()}
         self._pace = {"train": _Pace(), "time": _Pace()}
@@ -130,6 +132,30 @@ class Progress:
             transient=True,
         )
         self.task = self.bar.add_task("", total=None, left="")
+
+    def read(self, done: int, of: int) -> None:
+        """Show how many files of a dataset have been read, and the time left; a line every 10 s without a terminal."""
+        now = self.clock()
+        if self._reading is None or done < self._reading[1]:
+            self._reading = now, done
+            self._said_reading = now
+            return
+        began, first = self._reading
+        left = (now - began) * (of - done) / max(1, done - first)
+        words = f"files read, about {duration(left)} left"
+        if self.console.is_terminal:
+            self.bar.update(self.task, completed=done, total=of, left=words)
+            self.bar.start()
+        elif now - self._said_reading >= EPOCH_SECONDS:
+            self._said_reading = now
+            self.note(f"{done:,} of {of:,} {words}")
+
+    def end_reading(self) -> None:
+        """Take the line about files away."""
+        if self._reading is not None:
+            self._reading = None
+            self.bar.stop()
+            self.bar.reset(self.task, start=True, total=None, completed=0, left="")
 
     def start(
         self,
@@ -288,6 +314,30 @@ class Progress:
 
     def _describe(self) -> None:
         self.bar.lines = tuple(f"{key} {news}" for key, news in sorted(self.now.items()))
+
+
+class Files:
+    """How many files of a dataset have been read, and the time left.
+
+    A terminal shows a bar; elsewhere a line is printed every `EPOCH_SECONDS`.
+
+    Args:
+        console: where to write.
+        clock: returns seconds.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.progress = Progress(console, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.end_reading()
+
+    def report(self, done: int, of: int) -> None:
+        """Show that files have been read."""
+        self.progress.read(done, of)
 
 
 class Steps:

@@ -20,6 +20,7 @@ class RunSettings:
         loaders: number of processes per training that read clips ahead.
         hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
         metrics: metrics of other packages that the suite names.
+        skip_unreadable: whether a user's own audio that cannot be read is left out.
     """
 
     store: Path
@@ -30,6 +31,7 @@ class RunSettings:
     loaders: int = 0
     hardest_clips: int = 0
     metrics: tuple[str, ...] = ()
+    skip_unreadable: bool = False
 
 
 def data_folder(given: Path | None) -> Path:

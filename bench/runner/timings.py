@@ -85,7 +85,7 @@ def _timings(
     run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], tier: measure.Tier
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
     """Return the timings, and for each backend that cannot run the model the reason."""
-    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders)
+    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
     data.setup()
     model = build.load(run, store, data)
     timings: list[Latency] = []

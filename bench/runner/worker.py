@@ -21,13 +21,14 @@ from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
-from bench.runner.news import EpochEnded, News, RunEnded, StepsDone, TrainingStarted
+from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
 from datamodules.base import AudioDataModule
-from models.base import AudioModel
+from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
+READING_SECONDS = 0.5  # between two reports on the files that were read
 
 
 def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[str, Failure]:
@@ -45,10 +46,41 @@ def check(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> dict[
     return failures
 
 
-def prepare(run: Run, settings: RunSettings, report: Report) -> None:
-    """Set up the run's dataset once, which fills its cache and finds its errors before the training."""
+def prepare(runs: tuple[Run, ...], settings: RunSettings, report: Report) -> DataRead:
+    """Set up the dataset of these runs once, and check that their models take its clips.
+
+    That fills the dataset's cache and finds errors before the training.
+    """
     set_threads(settings.threads)
-    build.dataset(run, settings.data_dir, Store(settings.store).cache).setup()
+    cache = Store(settings.store).cache
+    data = build.dataset(runs[0], settings.data_dir, cache, skip_unreadable=settings.skip_unreadable)
+    data.report = _throttled(report)
+    data.setup()
+    failures: dict[str, Failure] = {}
+    notes: list[str] = []
+    for run in runs:
+        if run.members:
+            continue
+        try:
+            note = build.check_lengths(run, data)
+        except (ModelError, PluginError) as error:
+            failures[run.key] = Failure.of(error)
+        else:
+            notes += [note] if note and note not in notes else []
+    return DataRead((*data.remarks, *notes), data.warnings, failures)
+
+
+def _throttled(report: Report, clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Return a function that reports files that were read, a few times a second at most."""
+    latest = clock()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal latest
+        if (now := clock()) - latest >= READING_SECONDS:
+            latest = now
+            report(ClipsRead(done, of))
+
+    return tell
 
 
 def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str | Record:
@@ -58,7 +90,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         run: the run.
         settings: folders, device and threads.
         force: do the run even if it is finished.
-        report: receives `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
+        report: receives `Noted`, `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
 
     Returns:
         The result, as in `RunEnded`.
@@ -72,7 +104,8 @@ def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], re
     Fusions whose keys are in `force` are done even if they are finished.
     """
     set_threads(settings.threads)
-    data = build.dataset(runs[0], settings.data_dir, Store(settings.store).cache)
+    cache, skip = Store(settings.store).cache, settings.skip_unreadable
+    data = build.dataset(runs[0], settings.data_dir, cache, skip_unreadable=skip)
     data.setup()
     about = describe(data)
     for run in runs:
@@ -115,13 +148,15 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     device = chosen_device(settings.device)
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
-    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders)
+    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
     model = build.model(run, data)
     if run.recipe.init:
         build.start_from(model, run, store)
+    if model.loaded is not None:
+        report(Noted(str(model.loaded)))
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
@@ -133,7 +168,10 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     predictions = evaluate.predict(model, data, device, trained.val_features)
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
-    record = _scored(run, predictions, data, describe(data), folder, size, settings.metrics)
+    about = describe(data)
+    if model.loaded is not None:
+        about = replace(about, note="; ".join(filter(None, (about.note, str(model.loaded)))))
+    record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
@@ -181,7 +219,7 @@ def _scored(
     evaluate.keep(predictions, data, folder)
     test = data.splits.test
     targets = test.targets.numpy()
-    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold)
+    scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold, test.files)
     record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
     record = with_second_labels(record, predictions.test, test.ids)
     return with_added(record, further, predictions.test, targets)
@@ -200,6 +238,8 @@ def describe(data: AudioDataModule) -> Data:
         clips_official=data.clips_official,
         test_groups=len(set(data.splits.test.groups)),
         note=data.note,
+        folds=data.folds if data.own_folds else None,
+        left_out=dict(data.left_out),
     )
 
 

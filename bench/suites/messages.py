@@ -8,6 +8,9 @@ from pydantic import ValidationError
 from bench import catalog
 from bench.records import Json, Recipe
 
+_ALTERNATIVES = ("tuple[union[int,str], ...]", "literal['all','first']", "int", "str")
+"""Kinds of values for one key, which pydantic names like keys."""
+
 
 def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
     """Return a message for a validation error; it names the nearest known key for an unknown key.
@@ -19,7 +22,7 @@ def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
     """
     lines = []
     for problem in error.errors():
-        where = [str(part) for part in problem["loc"] if part not in ("tuple[int, ...]", "literal['all']")]
+        where = [str(part) for part in problem["loc"] if part not in _ALTERNATIVES]
         if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
             known = [f.name for f in fields(Recipe if len(where) > 1 else table)]
             lines.append(f"unknown key {'.'.join(where)!r}{near(where[-1], known)}")

@@ -1,7 +1,7 @@
 """A suite: a grid of models, front-ends, datasets, folds and seeds that expands to runs in a fixed order."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -12,7 +12,7 @@ from pydantic import ConfigDict, with_config
 
 from bench import catalog, lookup
 from bench.errors import SuiteError
-from bench.records import Json, Recipe, Run, sources
+from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import recipes
 from bench.suites.messages import near
 
@@ -34,7 +34,8 @@ class Suite:
         datasets: names in the catalogue, "package.module:Class", or names of tables below that have a key `dataset`; a
             dataset that is not on disk is an error.
         datasets_if_here: optional datasets; one that is not on disk is left out without a message.
-        folds: 0-based test folds, or "all" for the dataset's official folds.
+        folds: test folds by number, "all" for all folds of the dataset, or "first". Official folds count from 0; those
+            of a user's own clips have the user's numbers or names.
         seeds: of weights, order and augmentation.
         fusion_members: the members of every fusion: names of models above ("cnn@1" is cnn with seed 1) or keys of
             finished runs; if empty, all trained models.
@@ -43,8 +44,9 @@ class Suite:
             run a model.
         metrics: metrics of other packages, entry points or "package.module:function", that are computed next to this
             project's; no part of a run, so `bench rescore` adds them to finished runs.
-        recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs.
-            `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's own keys win.
+        recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs;
+            `init` may be a file of weights. `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's
+            own keys win.
         model: model name to its constructor arguments; `frontend` is its front-end in this suite, and `recipe` has
             values that replace those of the recipe above. A table with a key `model` is another system of that model:
             it inherits the model's table; its own keys win. `members` are the members of a fusion.
@@ -61,7 +63,7 @@ class Suite:
     frontends: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     datasets_if_here: tuple[str, ...] = ()
-    folds: tuple[int, ...] | Literal["all"] = (0,)
+    folds: tuple[int | str, ...] | Literal["all", "first"] = "first"
     seeds: tuple[int, ...] = (0,)
     fusion_members: tuple[str, ...] = ()
     fusion_combinations: bool = False
@@ -155,17 +157,29 @@ class _Expansion:
 
     def all(self) -> Iterable[tuple[Run, str]]:
         """Return every run with its system's name."""
-        suite, official = self.suite, self.entry.folds
-        folds = tuple(range(official)) if suite.folds == "all" else suite.folds
-        for fold in folds:
-            open_end = self.dataset == "folder" or self.entry.package is not None  # the class itself will check
-            if fold < 0 or (fold >= official and not open_end):
-                raise SuiteError(f"{self.dataset} has folds 0 to {official - 1}, the suite asks for {fold}")
+        suite, folds = self.suite, self._folds()
         for seed in suite.seeds:
             for fold in folds:
                 for name in suite.models:
                     self._of(name, fold, seed)
         return self.order.values()
+
+    def _folds(self) -> tuple[int, ...]:
+        """Return the numbers of the test folds."""
+        wanted = self.suite.folds
+        if wanted == "first" and self.entry.folds_of is None:
+            return (0,)
+        known = catalog.folds(self.dataset, self.data)
+        if wanted == "first":
+            return tuple(known or (0,))[:1]
+        if wanted == "all":
+            return tuple(range(self.entry.folds) if known is None else known)
+        names = {name: number for number, name in (known or {}).items() if name}
+        found = tuple(names.get(fold, -1) if isinstance(fold, str) else fold for fold in wanted)
+        for asked, fold in zip(wanted, found, strict=True):
+            if fold < 0 or (known is not None and fold not in known):
+                raise SuiteError(f"{self.dataset} has {_in_words(known)}, the suite asks for {asked}")
+        return found
 
     def _of(self, name: str, fold: int, seed: int) -> tuple[Run, ...]:
         """Return a system's runs on a fold with a seed: one for each front-end, or each combination of a fusion."""
@@ -232,7 +246,7 @@ class _Expansion:
 
     def _other(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
         """Return the key of a teacher or of initial weights; if it has several runs, the one on the same front-end."""
-        if KEY.fullmatch(other):
+        if KEY.fullmatch(other) or (role == "init" and is_weights_file(other) and other not in self.suite.models):
             return other
         if other not in self.suite.models:
             raise SuiteError(
@@ -252,3 +266,15 @@ class _Expansion:
 def is_fusion(model: str) -> bool:
     """Return whether a model combines the results of other models instead of being trained."""
     return model in catalog.FUSIONS
+
+
+def _in_words(folds: Mapping[int, str] | None) -> str:
+    """Return the folds of a dataset in words, with their names where they have some besides their numbers."""
+    numbers = list(folds or ())
+    if not folds:
+        return "folds that are numbered from 0 on"
+    if any(name not in ("", str(number)) for number, name in folds.items()):
+        return "the folds " + ", ".join(f"{number} ({name})" for number, name in folds.items())
+    if len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"folds {numbers[0]} to {numbers[-1]}"
+    return f"the fold{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -20,11 +20,13 @@ from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
 from models.base import AudioModel, Frontend, ModelError
 from models.foreign import ForeignModel, accepted
+from models.layers import lengths
+from models.recipe import is_weights_file
 
-_GIVEN = {
-    "self", "frontend", "features", "frames", "classes", "sample_rate", "cache", "fold", "seed", "batch_size",
-    "download",
-}  # fmt: skip
+_OF_THE_DATA = frozenset({"self", "frontend", "features", "frames", "classes", "sample_rate"})
+"""Constructor arguments of a model that the data determine, so that no suite names them."""
+_OF_THE_RUN = frozenset({"self", "cache", "fold", "seed", "batch_size", "download"})
+"""Constructor arguments of a dataset that the run determines."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,26 @@ def check(run: Run) -> None:
         SuiteError: a constructor does not have one of the arguments.
     """
     if not is_fusion(run.model):
-        _bind(catalog.load(catalog.model(run.model).target), run.arguments, f"model {run.model}", "model")
+        target = catalog.load(catalog.model(run.model).target)
+        _bind(target, _OF_THE_DATA, run.arguments, f"model {run.model}", "model")
     entry = catalog.dataset(run.dataset)
     if entry.folder is not None and "root" in run.data:
         raise SuiteError(
             f"[dataset.{run.dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
         )
-    _bind(catalog.load(entry.target), run.data, f"dataset {run.dataset}", "dataset")
+    if entry.kind == "embedding" and "sample_rate" in run.data:
+        raise SuiteError(
+            f"[dataset.{run.dataset}] takes no sample_rate: its clips are features that were computed before, without "
+            f"a waveform to resample; remove the line"
+        )
+    _bind(catalog.load(entry.target), _OF_THE_RUN, run.data, f"dataset {run.dataset}", "dataset")
 
 
-def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
-    known = [name for name in inspect.signature(target).parameters if name not in _GIVEN]
+def _bind(target: Any, given: frozenset[str], arguments: Json, what: str, table: str) -> None:
+    parameters = inspect.signature(target).parameters
+    known = [name for name, each in parameters.items() if name not in given and each.kind is not each.VAR_KEYWORD]
+    if len(known) + len(given & parameters.keys()) < len(parameters):
+        return  # the constructor takes any argument
     for name in arguments:
         if name not in known:
             near = catalog.nearest(name, known)
@@ -69,8 +80,17 @@ def _bind(target: Any, arguments: Json, what: str, table: str) -> None:
             raise SuiteError(f"{what} has no argument {name!r} (in [{table}.{what.split()[1]}]); {hint}")
 
 
-def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> AudioDataModule:
-    """Return the run's dataset, not yet set up; `loaders` processes read its clips ahead.
+def dataset(
+    run: Run, data_dir: Path, cache: Path | None, loaders: int = 0, skip_unreadable: bool = False
+) -> AudioDataModule:
+    """Return the run's dataset, not yet set up.
+
+    Args:
+        run: the run.
+        data_dir: folder with one folder per dataset.
+        cache: folder for decoded clips.
+        loaders: number of processes that read its clips ahead.
+        skip_unreadable: leave out a user's own audio that cannot be read.
 
     Raises:
         DatasetMissing: the dataset is not under `data_dir`.
@@ -84,6 +104,7 @@ def dataset(run: Run, data_dir: Path, cache: Path | None, loaders: int = 0) -> A
         given["root"] = catalog.place(run.dataset, data_dir)
     built: AudioDataModule = target(**given, **run.data)
     built.workers = loaders
+    built.skip_unreadable = built.skip_unreadable or skip_unreadable
     if entry.folder is not None:
         try:
             built.checked_root()  # `setup` does not look again
@@ -108,6 +129,33 @@ def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: 
 def model(run: Run, data: AudioDataModule) -> AudioModel:
     """Return the run's model, sized by the data, with weights drawn from torch's global generator."""
     return for_data(run.model, data, run.frontend, run.recipe, run.arguments)
+
+
+def check_lengths(run: Run, data: AudioDataModule) -> str | None:
+    """Check before a training that the run's model takes clips as short as these.
+
+    Args:
+        run: a training, no fusion.
+        data: the run's dataset, set up.
+
+    Returns:
+        A line if the model pads these clips, or None.
+
+    Raises:
+        ModelError: the clips are too short for the model or its front-end, or have too few feature channels.
+    """
+    known = catalog.model(run.model)
+    kind = catalog.load(known.target)
+    if not (isinstance(kind, type) and issubclass(kind, AudioModel)):
+        kind = ForeignModel
+    own = "none" if data.sample_rate is None else known.frontend
+    front = _frontend(catalog.frontend(run.frontend or own), data.sample_rate)
+    _, frames = kind.fitting(front, data.clip_shape)
+    if frames >= kind.padded_frames or len(data.clip_shape) > 1:
+        return None
+    needed = lengths.seconds(front, lengths.samples_for(front, kind.padded_frames))
+    longer = f"{kind.padded_frames} frames" if needed is None else f"{needed:.3g} s"
+    return f"{run.model} pads clips of {data.clip_seconds:.3g} s with silence to {longer}"
 
 
 def for_data(
@@ -240,14 +288,18 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
 
 
 def start_from(model: AudioModel, run: Run, store: Store) -> None:
-    """Load the weights of the run that the recipe's `init` names into a new model.
+    """Load the weights that the recipe's `init` names, a run's or a file's, into a new model.
 
     If the number of classes differs, the last layer keeps its random initial weights.
 
     Raises:
+        ModelError: the file cannot be read, or belongs to another architecture.
         RunError: that run has no result or no weights, has another shape, or may have trained on this run's test clips.
     """
     assert run.recipe.init
+    if is_weights_file(run.recipe.init):
+        model.load_weights(run.recipe.init)
+        return
     other = store.finished_record(run.recipe.init, "the run to start from").run
     if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
         raise RunError(

@@ -196,18 +196,18 @@ def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | No
         )
 
 
-def length(path: AudioSource) -> float:
-    """Return a file's length in seconds, by its header.
+def length(path: AudioSource, max_seconds: float = MAX_SECONDS) -> float:
+    """Return a file's length in seconds, by its header; `max_seconds` is the longest that is accepted.
 
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
-    with _opened(path, MAX_SECONDS, facts_only=True) as sound:
-        samples = _examined(sound, MAX_SECONDS)
+    with _opened(path, max_seconds, facts_only=True) as sound:
+        samples = _examined(sound, max_seconds)
         if samples is not None or sound.file.frames < _UNKNOWN:
             return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
-    with _opened(path, MAX_SECONDS) as sound:  # a stream whose header does not say it
-        return sum(map(len, _mono(sound, MAX_SECONDS))) / int(sound.file.samplerate)
+    with _opened(path, max_seconds) as sound:  # a stream whose header does not say it
+        return sum(map(len, _mono(sound, max_seconds))) / int(sound.file.samplerate)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -16,8 +18,9 @@ from datamodules.audio import AudioError, AudioSource, ShardMember, decode
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.listing import Report, shortened, silently
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Increase it when `decode` or `decode_all` changes its samples; older caches are then not read."""
 
 DECODERS = 2
@@ -77,6 +80,11 @@ class WaveformClips(ArrayClips):
 
     full_scale = 32768.0
 
+    @property
+    def silent_hashes(self) -> frozenset[str]:
+        """The content hash of digital silence."""
+        return frozenset((_silence(self.array.shape[1]),))
+
 
 class EmbeddingClips(ArrayClips):
     """Clips over a uint8 array `(N, T, F)`; `x` is `(B, T, F)` in [0, 1]."""
@@ -104,17 +112,74 @@ def decode_all(
     Raises:
         DataError: some files cannot be used; the message lists all of them.
     """
+    found = decode_files(paths, sample_rate, clip_seconds, cache, name)
+    return found.clips, found.hashes
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Decoded files.
+
+    Attributes:
+        clips: samples `(N, S)` of the files that could be decoded, memory-mapped where there is a cache.
+        hashes: SHA-256 of each clip's samples.
+        lengths: samples of each of these files before padding or cropping.
+        unreadable: place of each other file in the list of all files, and the reason.
+    """
+
+    clips: NDArray[np.int16]
+    hashes: list[str]
+    lengths: list[int]
+    unreadable: dict[int, str]
+
+
+def decode_files(
+    paths: Sequence[AudioSource],
+    sample_rate: int,
+    clip_seconds: float,
+    cache: Path | None,
+    name: str,
+    *,
+    skip: bool = False,
+    report: Report = silently,
+) -> Decoded:
+    """Decode every file once to clips of one length, as `decode_all` does, and keep the files' own lengths.
+
+    Args:
+        paths: as for `decode_all`.
+        sample_rate: as for `decode_all`.
+        clip_seconds: as for `decode_all`.
+        cache: as for `decode_all`.
+        name: as for `decode_all`.
+        skip: leave files out that cannot be used.
+        report: called with the number of files decoded so far and of all files.
+
+    Raises:
+        DataError: some files cannot be used and `skip` is not set, or none can.
+    """
     samples = round(sample_rate * clip_seconds)
 
     def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
-        hashes = facts["hashes"] = []
-        for row, digest in _decode_each(paths, sample_rate, samples):
+        hashes: list[str] = []
+        lengths: list[int] = []
+        bad: dict[int, str] = {}
+        facts.update(hashes=hashes, lengths=lengths, bad=bad)
+        for row, digest, length in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
             hashes.append(digest)
+            lengths.append(length)
             yield row[np.newaxis]
+        if not hashes:
+            raise DataError(unusable(list(bad.values()), len(paths)))
 
-    key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}"
+    key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}{' skip' if skip else ''}"
     clips, facts = ArrayCache(cache).array(name, key, build)
-    return clips, facts["hashes"]
+    unreadable = {int(place): reason for place, reason in facts["bad"].items()}  # JSON turns numbers into text
+    return Decoded(clips, facts["hashes"], facts["lengths"], unreadable)
+
+
+def unusable(reasons: Sequence[str], of: int) -> str:
+    """Return the message on files that cannot be used."""
+    return f"{len(reasons)} of {of} files cannot be used:\n" + "\n".join(f"  {each}" for each in shortened(reasons))
 
 
 def state(paths: Sequence[AudioSource]) -> str:
@@ -140,27 +205,37 @@ def content_hash(clip: NDArray[np.int16]) -> str:
 
 def silent(hashes: Sequence[str], samples: int) -> int:
     """Return the number of clips of `samples` samples that are digital silence."""
-    return hashes.count(hashlib.sha256(bytes(2 * samples)).hexdigest())
+    return hashes.count(_silence(samples))
+
+
+@lru_cache(maxsize=8)
+def _silence(samples: int) -> str:
+    """Return the content hash of digital silence."""
+    return hashlib.sha256(bytes(2 * samples)).hexdigest()
 
 
 def _decode_each(
-    paths: Sequence[AudioSource], sample_rate: int, samples: int
-) -> Iterator[tuple[NDArray[np.int16], str]]:
-    def one(path: AudioSource) -> tuple[NDArray[np.int16], str] | AudioError:
+    paths: Sequence[AudioSource], sample_rate: int, samples: int, report: Report, skipped: dict[int, str] | None
+) -> Iterator[tuple[NDArray[np.int16], str, int]]:
+    """Yield samples, digest and own length of each file; `skipped` takes the reasons of files that are left out."""
+
+    def one(path: AudioSource) -> tuple[NDArray[np.int16], str, int] | AudioError:
         try:
-            row = quantised(decode(path, sample_rate), samples)
+            waveform = decode(path, sample_rate)
+            row = quantised(waveform, samples)
         except AudioError as error:
             return error
-        return row, content_hash(row)
+        return row, content_hash(row), len(waveform)
 
-    bad: list[AudioError] = []
+    bad: dict[int, str] = {}
     with ThreadPoolExecutor(DECODERS) as pool:  # decoding and resampling release the interpreter lock
-        for result in pool.map(one, paths):
+        for place, result in enumerate(pool.map(one, paths)):
+            report(place + 1, len(paths))
             if isinstance(result, AudioError):
-                bad.append(result)
-            elif not bad:
+                bad[place] = str(result)
+            elif not bad or skipped is not None:
                 yield result
-    if bad:
-        raise DataError(
-            f"{len(bad)} of {len(paths)} files cannot be used:\n" + "\n".join(f"  {error}" for error in bad)
-        )
+    if skipped is not None:
+        skipped.update(bad)
+    elif bad:
+        raise DataError(unusable(list(bad.values()), len(paths)))

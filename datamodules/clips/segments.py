@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -22,10 +22,10 @@ from datamodules.audio import AudioError, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
-from datamodules.clips.array_clips import content_hash, state
+from datamodules.clips.array_clips import content_hash, state, unusable
 from datamodules.clips.folds import grouped_shares, merged
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import AudioFile, Listing
+from datamodules.listing import AudioFile, Listing, Report, silently
 from datamodules.tables.csv_table import inside, safe
 
 Prepare = Callable[[Samples, int], Samples]
@@ -53,7 +53,10 @@ class SegmentClips(ClipSet):
         ids: name of each piece.
         groups: source of each piece.
         hashes: content hash of each piece's recording.
-        targets: `(n,)` int64.
+        targets: `(n,)` int64, or `(n, C)` float32.
+        files: name of each piece's recording, for scores per recording; None where there are none.
+        silence: content hashes of the recordings that are digital silence.
+        padded: whether a recording that is shorter than a piece is padded with zeros; it is repeated otherwise.
     """
 
     def __init__(
@@ -65,18 +68,33 @@ class SegmentClips(ClipSet):
         groups: Sequence[str],
         hashes: Sequence[str],
         targets: Tensor,
+        *,
+        files: Sequence[str] | None = None,
+        silence: frozenset[str] = frozenset(),
+        padded: bool = False,
     ) -> None:
         super().__init__(ids, groups, hashes, targets)
+        self.files = None if files is None else tuple(files)
+        self.silence = silence
+        self.padded = padded
         if places.shape != (len(self.ids), 3):
             raise DataError(f"{len(places)} places for {len(self.ids)} pieces")
         self.audio = audio
         self.places = places
         self.samples = samples
 
+    @property
+    def silent_hashes(self) -> frozenset[str]:
+        """Content hashes of digital silence."""
+        return self.silence
+
     def load(self, indices: Sequence[int]) -> Tensor:
         """Return `x` of these pieces, `(B, S)` float32."""
-        pieces = np.empty((len(indices), self.samples), np.int16)
+        pieces = np.zeros((len(indices), self.samples), np.int16)
         for row, (first, length, start) in zip(pieces, self.places[indices].tolist(), strict=True):
+            if self.padded and length < self.samples:
+                row[:length] = self.audio[first : first + length]
+                continue
             row[:] = piece(self.audio[first : first + length], start, self.samples)
         return torch.from_numpy(pieces.astype(np.float32)) / FULL_SCALE
 
@@ -101,6 +119,7 @@ class Prepared:
         hashes: SHA-256 of each recording's samples.
         clipped: number of samples of each beyond full scale.
         silent: whether each is digital silence.
+        unreadable: place of each file that was left out in the list of all files, and the reason.
     """
 
     audio: NDArray[np.int16]
@@ -108,6 +127,7 @@ class Prepared:
     hashes: list[str]
     clipped: list[int]
     silent: list[bool]
+    unreadable: dict[int, str] = field(default_factory=dict)
 
 
 class SegmentedRecordings(WaveformDataModule):
@@ -239,7 +259,15 @@ def files_of(root: Path, folder: Path, ignored: Sequence[str]) -> tuple[list[tup
 
 
 def prepare_all(
-    paths: Sequence[Path], prepare: Prepare, sample_rate: int, longest_seconds: float, cache: Path | None, name: str
+    paths: Sequence[Path],
+    prepare: Prepare,
+    sample_rate: int,
+    longest_seconds: float,
+    cache: Path | None,
+    name: str,
+    *,
+    skip: bool = False,
+    report: Report = silently,
 ) -> Prepared:
     """Decode and prepare every file once.
 
@@ -250,25 +278,40 @@ def prepare_all(
         longest_seconds: longest file that is accepted.
         cache: folder for the samples, shared by any number of processes; None keeps them in memory.
         name: of the dataset, for the cache file.
+        skip: leave files out that cannot be used.
+        report: called with the number of files decoded so far and of all files.
 
     Raises:
-        DataError: some files cannot be used; the message lists all of them.
+        DataError: some files cannot be used and `skip` is not set, or none can.
     """
 
     def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
+        bad: dict[int, str] = {}
         facts.update({fact: [] for fact in FACTS})
-        for recording, about in _prepare_each(paths, prepare, sample_rate, longest_seconds):
+        if skip:
+            facts["unreadable"] = bad
+        left = bad if skip else None
+        for recording, about in _prepare_each(paths, prepare, sample_rate, longest_seconds, report, left):
             for fact, value in zip(FACTS, about, strict=True):
                 facts[fact].append(value)
             yield recording
+        if not facts["lengths"]:
+            raise DataError(unusable(list(bad.values()), len(paths)))
 
-    key = f"recordings {state(paths)} {sample_rate} {prepare.__module__}.{prepare.__qualname__} {CODE_VERSION}"
+    step = f"{prepare.__module__}.{prepare.__qualname__}"
+    key = f"recordings {state(paths)} {sample_rate} {step} {CODE_VERSION}{' skip' if skip else ''}"
     audio, facts = ArrayCache(cache).array(name, key, build)
-    return Prepared(audio, **facts)
+    unreadable = {int(place): reason for place, reason in facts.get("unreadable", {}).items()}
+    return Prepared(audio, **{**facts, "unreadable": unreadable})
 
 
 def _prepare_each(
-    paths: Sequence[Path], prepare: Prepare, sample_rate: int, longest_seconds: float
+    paths: Sequence[Path],
+    prepare: Prepare,
+    sample_rate: int,
+    longest_seconds: float,
+    report: Report,
+    skipped: dict[int, str] | None,
 ) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool]]]:
     """Yield each file's samples and its `FACTS`, in order; at most a few files wait in memory.
 
@@ -286,16 +329,17 @@ def _prepare_each(
         samples = np.clip(x, -FULL_SCALE, FULL_SCALE - 1, out=x).astype(np.int16)
         return samples, (len(samples), content_hash(samples), clipped, not samples.any())
 
-    bad: list[AudioError] = []
-    for result in _in_order(one, paths):
+    bad: dict[int, str] = {}
+    for place, result in enumerate(_in_order(one, paths)):
+        report(place + 1, len(paths))
         if isinstance(result, AudioError):
-            bad.append(result)
-        elif not bad:
+            bad[place] = str(result)
+        elif not bad or skipped is not None:
             yield result
-    if bad:
-        raise DataError(
-            f"{len(bad)} of {len(paths)} files cannot be used:\n" + "\n".join(f"  {error}" for error in bad)
-        )
+    if skipped is not None:
+        skipped.update(bad)
+    elif bad:
+        raise DataError(unusable(list(bad.values()), len(paths)))
 
 
 def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result]:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from datamodules.audio import AudioSource
-from datamodules.base import AudioDataModule
-from datamodules.clips.array_clips import WaveformClips, decode_all, silent
+from datamodules.audio.decoder import MAX_RATE, MIN_RATE
+from datamodules.base import AudioDataModule, DataError
+from datamodules.clips.array_clips import WaveformClips, decode_files, silent
 
 
 class WaveformDataModule(AudioDataModule):
@@ -30,6 +31,9 @@ class WaveformDataModule(AudioDataModule):
     Attributes:
         default_sample_rate: in hertz.
         default_clip_seconds: length of a clip.
+
+    Raises:
+        DataError: the sample rate is not a whole number of 4,000 to 192,000 Hz.
     """
 
     default_sample_rate: ClassVar[int] = 32_000
@@ -60,7 +64,7 @@ class WaveformDataModule(AudioDataModule):
         download: bool = False,
     ) -> None:
         super().__init__(root, cache, fold, seed, batch_size, download=download)
-        self.sample_rate = self.default_sample_rate if sample_rate is None else sample_rate
+        self.sample_rate = checked_rate(self.default_sample_rate if sample_rate is None else sample_rate)
         self.clip_seconds = self.default_clip_seconds if clip_seconds is None else clip_seconds
 
     def decode(
@@ -78,12 +82,27 @@ class WaveformDataModule(AudioDataModule):
             DataError: some files cannot be used; the message lists all of them.
         """
         name = type(self).__name__.lower()
-        samples, hashes = decode_all(sources, self.sample_rate, self.clip_seconds, self.cache, name)
-        self.clip_shape = (samples.shape[1],)
-        return WaveformClips(samples, ids, groups, hashes, targets)
+        found = decode_files(sources, self.sample_rate, self.clip_seconds, self.cache, name, report=self.report)
+        self.clip_shape = (found.clips.shape[1],)
+        return WaveformClips(found.clips, ids, groups, found.hashes, targets)
 
     @staticmethod
     def silence(clips: WaveformClips) -> list[str]:
         """Return a remark for `note` on how many clips are digital silence; none where no clip is."""
         quiet = silent(clips.hashes, clips.array.shape[1])
         return [f"{quiet} clips are silent"] if quiet else []
+
+
+def checked_rate(sample_rate: Any) -> int:
+    """Return a sample rate in hertz.
+
+    Raises:
+        DataError: it is not a whole number, or is out of the range that is read.
+    """
+    whole = isinstance(sample_rate, int | float) and not isinstance(sample_rate, bool) and sample_rate % 1 == 0
+    if not whole or not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise DataError(
+            f"sample_rate is {sample_rate!r}: give the hertz to which clips are resampled as a whole number of "
+            f"{MIN_RATE} to {MAX_RATE}, such as 16000"
+        )
+    return int(sample_rate)

@@ -65,6 +65,10 @@ class Verdict:
         notes: the different values of `AudioDataModule.note` of all readable folds.
         digest: `AudioDataModule.manifest` of the first readable fold; None without one.
         clips_official: as in `AudioDataModule`.
+        left_out: reason to names of the audio files that were left out because they cannot be read.
+        warnings: things that the user should look at.
+        remarks: lines such as a table of thin classes.
+        unreadable: number of audio files that cannot be read.
     """
 
     clips: list[ManifestRow] = field(default_factory=list)
@@ -74,6 +78,10 @@ class Verdict:
     notes: list[str] = field(default_factory=list)
     digest: str | None = None
     clips_official: int | None = None
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    unreadable: int = 0
 
     @property
     def sound(self) -> bool:
@@ -90,7 +98,7 @@ class Verdict:
 
 
 def verify(
-    make: Callable[[int], AudioDataModule],
+    make: Callable[[int | None], AudioDataModule],
     manifest: Path | None = None,
     workers: int | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
@@ -98,14 +106,14 @@ def verify(
     """Verify a whole dataset.
 
     Args:
-        make: returns the dataset, not yet read, at a fold.
+        make: returns the dataset, not yet read, at a fold; None is its first.
         manifest: file to compare the clips with, if it exists.
         workers: number of files decoded at the same time; one per core by default.
         report: called with the number of files decoded so far and of all files.
     """
     verdict = Verdict()
     try:
-        data = make(0)
+        data = make(None)
         listing = data.listing()
     except DataError as error:
         verdict.problems.append(str(error))
@@ -113,6 +121,7 @@ def verify(
     verdict.clips_official = data.clips_official
     if listing is not None:
         verdict.problems += listing.problems
+        verdict.unreadable = listing.unreadable
         _decode(listing.files, data, verdict, workers or _cores(), report)
     if not verdict.problems:  # reading would otherwise repeat the same problems
         read = _read(make, data, verdict)
@@ -142,7 +151,7 @@ def _decode(
 
     def one(file: AudioFile) -> Sound | AudioError:
         try:
-            return inspect(file.source, data.longest_seconds, data.root)
+            return inspect(file.source, data.longest_seconds, data.boundary)
         except AudioError as error:
             return error
 
@@ -154,7 +163,10 @@ def _decode(
                 verdict.problems.append(
                     f"{_where(file)}{file.id!r} is there twice (also {other.where or other.source})"
                 )
-            if isinstance(found, AudioError):
+            if isinstance(found, AudioError) and data.skip_unreadable:
+                pass  # reading names it
+            elif isinstance(found, AudioError):
+                verdict.unreadable += 1
                 verdict.problems.append(f"{_where(file)}{found}")
             else:
                 verdict.silent += found.silent
@@ -177,13 +189,13 @@ def _where(file: AudioFile) -> str:
     return f"{file.where}: " if file.where else ""
 
 
-def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[ManifestRow]:
+def _read(make: Callable[[int | None], AudioDataModule], data: AudioDataModule, verdict: Verdict) -> list[ManifestRow]:
     """Read every fold as a run does, including its checks for leaks, and return the clips."""
     clips: dict[str, ManifestRow] = {}
     missing: list[str] = []
-    for fold in range(data.folds):
+    for fold in data.fold_numbers:
         try:
-            data = data if fold == 0 else make(fold)
+            data = data if fold == data.fold else make(fold)
             data.setup()
         except DatasetMissing as error:  # an incomplete dataset can lack some folds
             missing.append(str(error))
@@ -194,6 +206,9 @@ def _read(make: Callable[[int], AudioDataModule], data: AudioDataModule, verdict
             continue
         if verdict.digest is None:
             verdict.digest = data.manifest()
+        verdict.left_out = verdict.left_out or dict(data.left_out)
+        verdict.warnings = verdict.warnings or list(data.warnings)
+        verdict.remarks = verdict.remarks or [line for line in data.remarks if line not in data.note]
         if data.note and data.note not in verdict.notes:
             verdict.notes.append(data.note)
         parts = {"train": data.splits.train, "val": data.splits.val, "test": data.splits.test}

@@ -30,7 +30,8 @@ class LogMel(Frontend):
     Args:
         sample_rate: of the waveform, in hertz.
         bands: F.
-        n_fft: points of the Fourier transform, and samples of its window; by default 32 ms, up to a power of two.
+        n_fft: points of the Fourier transform, and samples of its window; by default 32 ms, up to a power of two,
+            and a transform that is longer than its window where a band would hold none of its points (4 kHz).
         frames_per_second: T of one second.
         f_min: lower edge of the first band, in hertz.
         f_max: upper edge of the last band, in hertz; by default 14 kHz or half the sample rate, whichever is less.
@@ -50,11 +51,12 @@ class LogMel(Frontend):
         closing_frame: bool = False,
     ) -> None:
         super().__init__()
+        longer = n_fft is None
         n_fft = n_fft or next_power_of_two(0.032 * sample_rate)
         f_max = f_max or min(14000, sample_rate / 2)
         self.frame_rate = frames_per_second
         self.power = MelPower(
-            sample_rate, bands, n_fft, n_fft, frames_per_second, f_min, f_max, "slaney", closing_frame
+            sample_rate, bands, n_fft, n_fft, frames_per_second, f_min, f_max, "slaney", closing_frame, longer=longer
         )
 
     def forward(self, waveform: Tensor) -> Tensor:

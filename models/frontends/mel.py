@@ -4,10 +4,14 @@ import warnings
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from models.base import ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.filterbank import FilterbankPower, check_range
+
+MAX_LONGER = 8
+"""Largest factor by which a transform is lengthened."""
 
 
 class MelPower(FilterbankPower):
@@ -29,6 +33,8 @@ class MelPower(FilterbankPower):
         closing_frame: whether one more frame is centred on the clip's end.
         preemphasis: share of the sample before that is taken off each sample; 0 for none.
         reflect: whether the clip is reflected at its ends; otherwise zeros go on.
+        longer: whether the transform is lengthened by zeros, as often doubled as it takes, where a band would hold no
+            point of it; power keeps its scale.
         whole_hops: whether frames are centred on all multiples of the hop within the clip, its ends included, as in
             librosa: T = floor(S / hop) + 1 instead.
 
@@ -51,16 +57,27 @@ class MelPower(FilterbankPower):
         preemphasis: float = 0,
         reflect: bool = True,
         whole_hops: bool = False,
+        longer: bool = False,
     ) -> None:
         check_range(f_min, f_max, sample_rate)
         norm = "slaney" if scale == "slaney" else None
-        with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
-            filters = functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale)
+
+        def points(n_fft: int) -> Tensor:
+            with warnings.catch_warnings(action="ignore"):  # about empty bands, which are an error here
+                filters: Tensor = functional.melscale_fbanks(
+                    n_fft // 2 + 1, f_min, f_max, bands, sample_rate, norm, scale
+                )
+            return filters
+
+        filters, asked = points(n_fft), n_fft
+        while longer and n_fft < MAX_LONGER * asked and (filters.amax(0) == 0).any():
+            n_fft *= 2
+            filters = points(n_fft) * (asked / n_fft)  # as many points more; a power of two, so nothing is rounded
         empty = int((filters.amax(0) == 0).sum())
         if empty:
             raise ModelError(
                 f"{empty} of {bands} mel bands contain no point of a {n_fft}-point transform at {sample_rate} Hz: "
-                f"use fewer bands or a larger n_fft"
+                f"use fewer bands, a larger n_fft or another sample rate"
             )
         hop = max(1, round(sample_rate / frames_per_second))
         # Rounded once: a cosine in float32 shows in the third decimal.

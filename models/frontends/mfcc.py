@@ -24,6 +24,9 @@ from models.frontends.mel import MelPower
 FLOOR = 1e-7
 """Least power of a band (-70 dB): digital silence, which ends many clips, must not outweigh what is heard."""
 
+LIBROSA_POINTS = 2048
+"""librosa's default points of the Fourier transform."""
+
 
 class MFCC(Frontend):
     """Waveform `(B, S)` to cepstral coefficients `(B, F, T)`, T = round(frames_per_second · S / sample_rate).
@@ -100,7 +103,8 @@ class LibrosaMFCC(Frontend):
         sample_rate: of the waveform, in hertz.
         coefficients: F.
         bands: number of mel bands.
-        n_fft: points of the Fourier transform, and samples of its window.
+        n_fft: points of the Fourier transform, and samples of its window; librosa's default is lengthened by zeros
+            where a band would hold none of its points, which at 192 kHz librosa leaves empty.
         hop: samples between frames.
         range_decibels: how far below the clip's loudest band another may be.
 
@@ -117,7 +121,7 @@ class LibrosaMFCC(Frontend):
         sample_rate: int,
         coefficients: int = 20,
         bands: int = 128,
-        n_fft: int = 2048,
+        n_fft: int = LIBROSA_POINTS,
         hop: int = 512,
         range_decibels: float = 80,
     ) -> None:
@@ -128,7 +132,7 @@ class LibrosaMFCC(Frontend):
         self.range_decibels = range_decibels
         self.power = MelPower(
             sample_rate, bands, n_fft, n_fft, self.frame_rate, 0, sample_rate / 2, "slaney",
-            reflect=False, whole_hops=True,
+            reflect=False, whole_hops=True, longer=n_fft == LIBROSA_POINTS,
         )  # fmt: skip
         dct = functional.create_dct(coefficients, bands, "ortho").T  # (F, bands)
         self.register_buffer("dct", dct.contiguous(), persistent=False)

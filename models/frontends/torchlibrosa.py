@@ -51,6 +51,7 @@ class TorchlibrosaLogMel(Frontend):
         check_range(f_min, f_max, sample_rate)
         self.sample_rate = sample_rate
         self.n_fft = n_fft or next_power_of_two(0.032 * sample_rate)
+        self.least_samples = self.n_fft // 2 + 1  # to be reflected at both ends
         self.hop = hop or round(sample_rate / 100)
         self.frame_rate = sample_rate / self.hop
         self.spectrogram_extractor = Spectrogram(n_fft=self.n_fft, hop_length=self.hop)
@@ -61,7 +62,7 @@ class TorchlibrosaLogMel(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        if waveform.shape[1] <= self.n_fft // 2:
+        if waveform.shape[1] < self.least_samples:
             raise ModelError(
                 f"logmel-torchlibrosa reflects a clip at its ends, which takes more than {self.n_fft // 2} samples, "
                 f"not {waveform.shape[1]}: use longer clips or logmel-panns"

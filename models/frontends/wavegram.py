@@ -59,7 +59,7 @@ class Wavegram(Frontend):
                 f"need two or more channels ≥ 1, an odd kernel and stride ≥ 1, "
                 f"got {tuple(channels)}, {kernel}, {stride}"
             )
-        self.hop = stride * 4 ** (len(channels) - 1)
+        self.hop = self.least_samples = stride * 4 ** (len(channels) - 1)
         self.frame_rate = sample_rate / self.hop
         self.conv = nn.Conv1d(1, channels[0], kernel, stride, padding=kernel // 2, bias=False)
         self.bn = nn.BatchNorm1d(channels[0])

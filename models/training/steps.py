@@ -45,7 +45,8 @@ class TrainingSteps(pl.LightningModule, ABC):
     What is logged, by the names that the harness's loggers use: `train_loss_step`; `learning_rate`, `gradient_norm` and
     `clips_per_second` every `log_every_n_steps` steps and every two seconds; after each epoch `train_loss`, which is
     the mean of its steps, `val_loss`, `val_accuracy` (or `val_mAP`) and `val_score`, which is the one to monitor: the
-    score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task.
+    score, and of equal scores the lower loss; in a test `test_loss` and every metric of the task. The scores of a
+    second loader end in `/dataloader_idx_1`, as Lightning's own names do.
 
     Attributes:
         recipe: how the model is trained.
@@ -54,7 +55,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         sample_rate: of the waveforms, in hertz; None where it is not known or the data are embeddings.
         background: the noises of the recipe's `background`; None asks the Trainer's datamodule for them.
         from_features: whether the batches of `fit` hold features `(B, F, T)` that the front-end has computed already.
-        curves: learning curves, one value per epoch of the last `fit`.
+        curves: learning curves of the last `fit`, one value per epoch; those of the validation have one per validation.
     """
 
     classes: int
@@ -78,7 +79,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._losses: list[Tensor] = []
         self._clips = 0  # of this epoch, so far
         self._since = 0.0  # when it began
-        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._seen: dict[int, list[tuple[Tensor, Tensor]]] = {}  # by the number of the loader
 
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
@@ -140,7 +141,6 @@ class TrainingSteps(pl.LightningModule, ABC):
     def on_fit_start(self) -> None:
         """Prepare augmentation, teacher and compiled code on the device."""
         self._losses.clear()
-        self._seen.clear()
         recipe = self.recipe
         self._augmentation = None
         if recipe.changes_waveforms:
@@ -249,56 +249,73 @@ class TrainingSteps(pl.LightningModule, ABC):
 
     # -- validation, test and prediction ----------------------------------------------------------------------------
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def on_validation_epoch_start(self) -> None:
+        """Forget the clips of a validation or test that was broken off."""
+        self._seen.clear()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the clips of a validation or test that was broken off."""
+        self._seen.clear()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Keep the logits of a batch, because the score needs all clips."""
         x, target = batch[:2]
         logits = self.classify(x) if self.from_features else self(x)
-        self._seen.append((logits.float().cpu(), target.cpu()))
+        self._keep(logits, target, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the whole validation split.
+        """Score the whole validation split; of several loaders each, the first for the learning curves.
 
         Raises:
             TrainingError: the loss is not finite, or the score is undefined.
         """
-        logits, targets = self._all_seen()
-        loss = finite(classification_loss(logits, targets, self.task).item(), "validation loss", self.current_epoch)
-        if self.trainer.sanity_checking:
-            return
         name = f"val_{PRIMARY[self.task]}"
-        score = metrics.primary(logits, targets, self.task)
-        if self.trainer.state.fn == "fit":
-            self.curves["val_loss"].append(loss)
-            self.curves[name].append(score)
-        together = self._processes() > 1
-        self.log("val_loss", loss, sync_dist=together)
-        self.log(name, score, prog_bar=True, sync_dist=together)
-        self.log("val_score", score - TIE_BREAK * loss / (1 + loss), sync_dist=together)
+        for loader, (logits, targets) in self._all_seen().items():
+            loss = finite(classification_loss(logits, targets, self.task).item(), "validation loss", self.current_epoch)
+            if self.trainer.sanity_checking:
+                continue
+            score = metrics.primary(logits, targets, self.task)
+            if self.trainer.state.fn == "fit" and loader == 0:
+                self.curves["val_loss"].append(loss)
+                self.curves[name].append(score)
+            self._log_score("val_loss", loss, loader)
+            self._log_score(name, score, loader, prog_bar=True)
+            self._log_score("val_score", score - TIE_BREAK * loss / (1 + loss), loader)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Keep the logits of a batch, because the metrics need all clips."""
         x, target = batch[:2]
-        self._seen.append((self(x).float().cpu(), target.cpu()))
+        self._keep(self(x), target, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
         """Log the loss and every metric of the task; metrics that are undefined are left out."""
-        logits, targets = self._all_seen()
-        together = self._processes() > 1
-        self.log("test_loss", classification_loss(logits, targets, self.task).item(), sync_dist=together)
-        for name, value in metrics.score(logits, targets, self.task, self.labels).values.items():
-            if value is not None:
-                self.log(f"test_{name}", value, sync_dist=together)
+        for loader, (logits, targets) in self._all_seen().items():
+            self._log_score("test_loss", classification_loss(logits, targets, self.task).item(), loader)
+            for name, value in metrics.score(logits, targets, self.task, self.labels).values.items():
+                if value is not None:
+                    self._log_score(f"test_{name}", value, loader)
 
-    def predict_step(self, batch: Tensor | Batch, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Tensor | Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """Return the probabilities `(B, C)` of a batch, with or without targets: of classes, or of each label."""
         logits: Tensor = self(batch if isinstance(batch, Tensor) else batch[0]).float()
         return logits.softmax(1) if self.task == "single" else logits.sigmoid()
 
-    def _all_seen(self) -> tuple[Tensor, Tensor]:
-        """Return logits `(N, C)` and targets of all clips of all processes, and forget them."""
-        logits, targets = (torch.cat(part) for part in zip(*self._seen, strict=True))
+    def _log_score(self, name: str, value: float, loader: int, *, prog_bar: bool = False) -> None:
+        whole = f"{name}/dataloader_idx_{loader}" if loader else name
+        self.log(whole, value, prog_bar=prog_bar, sync_dist=self._processes() > 1, add_dataloader_idx=False)
+
+    def _keep(self, logits: Tensor, target: Tensor, loader: int) -> None:
+        self._seen.setdefault(loader, []).append((logits.float().cpu(), target.cpu()))
+
+    def _all_seen(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Return logits `(N, C)` and targets of all clips of all processes by loader, and forget them."""
+        found = {}
+        for loader, batches in sorted(self._seen.items()):
+            logits, targets = (torch.cat(part) for part in zip(*batches, strict=True))
+            together = self._gathered(targets).reshape(-1, *targets.shape[1:])
+            found[loader] = self._gathered(logits).flatten(0, -2), together
         self._seen.clear()
-        return self._gathered(logits).flatten(0, -2), self._gathered(targets).reshape(-1, *targets.shape[1:])
+        return found
 
     def _gathered(self, values: Tensor) -> Tensor:
         """Return the values of all processes on the CPU, `(W, ...)`; unchanged where there is one process."""

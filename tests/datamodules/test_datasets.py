@@ -365,13 +365,14 @@ def test_folder_from_a_table(tmp_path: Path) -> None:
     fake_folder.write(tmp_path, ("cat", "cow"), files=6)
     lines = [f"{label}/{label}{i}.wav,{label},{i // 2 + 7},rec{i // 2}" for label in ("cat", "cow") for i in range(6)]
     (tmp_path / "t.csv").write_text("\n".join(["path,label,fold,group", *lines]))
-    data = Folder(csv=str(tmp_path / "t.csv"), fold=2, clip_seconds=0.05)
+    data = Folder(csv=str(tmp_path / "t.csv"), fold=9, clip_seconds=0.05)
     data.setup()
-    assert data.folds == 3
+    assert (data.folds, data.fold, data.fold_numbers) == (3, 9, (7, 8, 9))
+    assert Folder(csv=tmp_path / "t.csv").fold == 7
     assert data.clip_shape == (1_600,)
     assert data.splits.test.ids == ("cat/cat4.wav", "cat/cat5.wav", "cow/cow4.wav", "cow/cow5.wav")
     assert set(data.splits.val.groups) == {"rec0"}
-    with pytest.raises(DataError, match="folds 0 to 2"):
+    with pytest.raises(DataError, match="folds 7 to 9"):
         Folder(csv=tmp_path / "t.csv", fold=3)
 
 
@@ -394,12 +395,13 @@ def test_folder_without_folds_keeps_groups_whole(tmp_path: Path) -> None:
         ("cat/../cat/cat0.wav,cow,1", "line 14: .*is in line 2"),
         ("cat/new.wav,cat,first", "line 14: fold 'first'"),
         ("cat/new.wav,cat", "line 14 has 2 cells"),
-        ("cat/new.wav,cat,1", "1 of 13 files(?s:.*)'new.wav'"),
-        ("cat/new.wav,dog,0", r"too few clips(?s:.*)dog +1 +0 +0"),
+        ("cat/new.wav,cat,1", "1 of 13 audio files(?s:.*)'cat/new.wav'.*no such file"),
+        ("spare.wav,dog,0", r"too few clips(?s:.*)dog +1 +0 +0"),
     ],
 )
 def test_folder_refuses_a_bad_table(tmp_path: Path, line: str, said: str) -> None:
     fake_folder.write(tmp_path, ("cat", "cow"), files=6)
+    soundfile.write(tmp_path / "spare.wav", np.full(800, 0.1), 8_000)
     lines = [f"{label}/{label}{i}.wav,{label},{i // 2}" for label in ("cat", "cow") for i in range(6)]
     (tmp_path / "t.csv").write_text("\n".join(["path,label,fold", *lines, line]))
     with pytest.raises(DataError, match=said):
@@ -407,11 +409,16 @@ def test_folder_refuses_a_bad_table(tmp_path: Path, line: str, said: str) -> Non
 
 
 def test_folder_refuses_too_few_clips_with_a_table(tmp_path: Path) -> None:
-    fake_folder.write(tmp_path, files=4)
+    fake_folder.write(tmp_path, files=2)
     with pytest.raises(
-        DataError, match=r"each with clips of 5 sources\n.*0 +1 +2 +3 +4\n  cat( +[01]){5}\n  cow( +[01]){5}"
+        DataError, match=r"each with clips of 3 sources; .*'cow' has 2.*\n.*0 +1 +2\n  cat( +[01]){3}\n  cow( +[01]){3}"
     ):
         Folder(root=tmp_path).setup()
+    fake_folder.write(tmp_path / "more", files=4)
+    data = Folder(root=tmp_path / "more")
+    data.setup()
+    assert data.folds == 4
+    assert "4 folds instead of 5, because 'cat' has clips of 4 sources" in data.note
 
 
 def test_folder_says_what_to_give(tmp_path: Path) -> None:

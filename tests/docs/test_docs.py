@@ -2,9 +2,11 @@
 
 import importlib
 import importlib.util
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 from itertools import pairwise
@@ -265,7 +267,9 @@ def test_paths_and_keys_in_the_text_exist(page: Path) -> None:
     if page.name == "CHANGELOG.md":
         return  # older sections name files that have moved since
     own = {block.file for each in PAGES for block in read(each)}
-    for path in re.findall(r"`((?:bench|models|datamodules|tests|benchmarks|docs|leaderboards)/[\w./-]*)`", text):
+    for path in re.findall(
+        r"`((?:bench|models|datamodules|tests|benchmarks|docs|examples|leaderboards)/[\w./-]*)`", text
+    ):
         assert (ROOT / path).exists() or path in own, f"{by_name(page)}: {path}"
 
 
@@ -312,6 +316,25 @@ def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: p
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     model.eval()
     torch.testing.assert_close(torch.cat([model(clip[None]) for clip in x]), model(x))
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_the_training_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "own_trainer.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "16000 0.01" in done.stdout or "32000 0.01" in done.stdout
+    table = next((tmp_path / "logs").rglob("metrics.csv")).read_text()
+    page = (ROOT / "docs" / "your-model.md").read_text()
+    logged = set(table.splitlines()[0].split(",")) - {"epoch", "step"}
+    section = page.partition("| name | when it is logged |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`(\w+)`", section)) - {"log_every_n_steps", "val_mAP"}
+    assert named <= logged
+    assert {name for name in logged if not name.startswith("test_")} <= named
 
 
 def test_blocks_are_cut_out_of_a_page() -> None:

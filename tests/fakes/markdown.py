@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = (
     ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples" / "README.md", ROOT / "examples" / "my_package" / "README.md",
 )  # fmt: skip
 LANGUAGES = {"sh", "bash", "toml", "python", "text"}
 FILE, NOT_RUN = "file: ", "not run: "

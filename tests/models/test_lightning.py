@@ -1,12 +1,14 @@
 """Every architecture as a LightningModule under a plain Trainer, without the harness."""
 
+import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from bench import catalog
@@ -263,3 +265,58 @@ def test_a_checkpoint_never_leads_to_an_import(data: Synthetic, tmp_path: Path) 
         FC.load_from_checkpoint(tmp_path / "other.ckpt")
     loaded = FC.load_from_checkpoint(tmp_path / "other.ckpt", frontend=model_for("fc", data).frontend)
     assert loaded.labels == data.classes
+
+
+def test_a_checkpoint_names_no_class_to_import_and_runs_no_code(
+    data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = trainer(tmp_path)
+    runner.fit(model_for("fc", data), data)
+    path = runner.checkpoint_callback.best_model_path  # type: ignore[union-attr]
+    (tmp_path / "from_a_checkpoint.py").write_text("raise SystemExit(17)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"] |= {
+        "_instantiator": "lightning.pytorch.cli.instantiate_module", "_class_path": "from_a_checkpoint.Net",
+    }  # fmt: skip
+    torch.save(content, tmp_path / "named.ckpt")
+    assert FC.load_from_checkpoint(tmp_path / "named.ckpt").labels == data.classes  # these two names are not used
+    assert "from_a_checkpoint" not in sys.modules
+
+    class Code:
+        def __reduce__(self) -> Any:
+            return print, ("code",)
+
+    torch.save(content | {"more": Code()}, tmp_path / "code.ckpt")
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        FC.load_from_checkpoint(tmp_path / "code.ckpt")
+
+
+def test_a_test_that_was_broken_off_leaves_nothing_to_the_next(data: Synthetic, tmp_path: Path) -> None:
+    class Broken(Callback):
+        def on_test_batch_end(self, *arguments: Any) -> None:
+            raise RuntimeError("broken off")
+
+    model = model_for("fc", data)
+    (whole,) = trainer(tmp_path).test(model, data, verbose=False)
+    with pytest.raises(RuntimeError, match="broken off"):
+        trainer(tmp_path, callbacks=[Broken()]).test(model, data, verbose=False)
+    (again,) = trainer(tmp_path).test(model, data, verbose=False)
+    assert again == whole
+
+
+def test_each_of_several_loaders_is_scored(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data)
+    loaders = [data.val_dataloader(), data.test_dataloader()]
+    runner = trainer(tmp_path)
+    runner.fit(model, data.train_dataloader(), loaders)
+    assert {"val_score", "val_score/dataloader_idx_1"} <= set(runner.callback_metrics)
+    assert len(model.curves["val_loss"]) == 1
+    alone = [trainer(tmp_path).test(model, one, verbose=False)[0] for one in loaders]
+    trainer(tmp_path).test(model, loaders, verbose=False)
+    runner = trainer(tmp_path)
+    runner.test(model, loaders, verbose=False)
+    found = {name: value.item() for name, value in runner.callback_metrics.items()}
+    assert found == pytest.approx(alone[0] | {f"{name}/dataloader_idx_1": value for name, value in alone[1].items()})
+    parts: Any = runner.predict(model, loaders)
+    assert [sum(map(len, part)) for part in parts] == [len(data.splits.val), len(data.splits.test)]

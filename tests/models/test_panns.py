@@ -131,10 +131,10 @@ def test_a_wrong_checkpoint_is_explained(tmp_path) -> None:
     with pytest.raises(ModelError, match="zenodo"):
         panns.load_official(model, tmp_path / "none.pth")
     (tmp_path / "page.pth").write_text("<html>")
-    with pytest.raises(ModelError, match="is not a checkpoint"):
+    with pytest.raises(ModelError, match="a web page and no file of weights: fetch it again"):
         panns.load_official(model, tmp_path / "page.pth")
     torch.save({"model": official(small(panns.ResNet38))}, tmp_path / "b.pth")
-    with pytest.raises(ModelError, match=r"does not belong to a CNN14: .* missing such as"):
+    with pytest.raises(ModelError, match=r"does not belong to a CNN14 with these arguments: .* missing such as"):
         panns.load_official(model, tmp_path / "b.pth")
     torch.save({"model": nn.Linear(2, 2).state_dict()}, tmp_path / "c.pth")
     with pytest.raises(ModelError, match="unknown such as"):

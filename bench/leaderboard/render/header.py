@@ -1,11 +1,14 @@
 """The facts above a leaderboard's table: what the data are, and what was run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from bench import catalog
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.text import span
+
+MOST_NAMES = 10
+"""Names of files that were left out which a page shows."""
 
 
 def header(board: Leaderboard) -> Iterator[tuple[str, str]]:
@@ -24,8 +27,20 @@ def header(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "Coverage", f"{available} of {span(official)} official clips" if official else f"{available} clips"
     if notes := sorted({data.note for data in board.data if data.note}):
         yield "Note", "; ".join(notes)
+    ledger = {reason: names for data in board.data for reason, names in data.left_out.items()}
+    if ledger:
+        yield (
+            "Left out",
+            "; ".join(f"{len(names)} audio files ({why}): {_named(names)}" for why, names in ledger.items()),
+        )
     folds, seeds = (", ".join(map(str, numbers)) for numbers in (board.folds, board.seeds))
     yield "Runs", f"{len(board.folds)} of {board.folds_official} folds ({folds}), seeds {seeds}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first names, and how many more the records have."""
+    more = f" and {len(names) - MOST_NAMES} more, which the records name" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
 
 
 _SPLITS: tuple[tuple[Literal["train", "val", "test"], str], ...] = (

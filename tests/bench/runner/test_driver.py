@@ -166,7 +166,9 @@ def test_every_combination_is_fused_from_one_reading_of_the_data(finished, tmp_p
     run(suite, store, model=("fc", "cnn"))
     readings = []
     real = worker.build.dataset
-    monkeypatch.setattr(worker.build, "dataset", lambda *given: readings.append(given[0].key) or real(*given))
+    monkeypatch.setattr(
+        worker.build, "dataset", lambda *given, **named: readings.append(given[0].key) or real(*given, **named)
+    )
     outcome, _ = run(suite, store)
     assert len(outcome.done) == 2 * 4 - 1  # of three members each, of which a pair was fused by the other suite
     assert len(readings) == 2  # to look for the data, and to fuse

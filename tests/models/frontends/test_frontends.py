@@ -351,3 +351,25 @@ def test_any_other_failure_of_torchaudio_is_passed_on(monkeypatch: pytest.Monkey
     with pytest.raises(type(error)) as raised:
         import_again()
     assert raised.value is error
+
+
+@pytest.mark.parametrize("sample_rate", [4_000, 8_000, 11_025, 16_000, 44_100, 96_000, 192_000])
+@pytest.mark.parametrize("name", [name for name in catalog.FRONTENDS if name != "none"])
+def test_every_frontend_follows_the_sample_rate(name: str, sample_rate: int) -> None:
+    entry = catalog.frontend(name)
+    frontend: Frontend = catalog.load(entry.target)(sample_rate, **entry.arguments).eval()
+    with torch.no_grad():
+        x = frontend(sounds(sample_rate, 1))
+    assert x.isfinite().all()
+    assert abs(x.shape[2] - frontend.frame_rate) <= 2
+
+
+def test_a_transform_is_lengthened_where_bands_are_narrow_and_power_keeps_its_scale() -> None:
+    x = 0.1 * torch.randn(1, 40_000, generator=torch.Generator().manual_seed(0))
+    short = LogMel(4_000, 128)
+    assert len(short.power.window) == 128
+    assert short.power.n_fft > 128
+    wide = LogMel(4_000, 64)
+    assert (len(wide.power.window), wide.power.n_fft) == (128, 128)
+    # White noise has one level in all bands, however long the transform is.
+    assert abs(float(short(x).mean() - wide(x).mean())) < 1

@@ -1,0 +1,173 @@
+"""What a look at a user's clips shows, and the arguments with which they can be read."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from datamodules.audio import AudioError, length
+from datamodules.clips.own.division import divide, is_thin, table_lines
+from datamodules.clips.own.reading import Options, OwnClips, counted, read
+from datamodules.clips.own.table import first_cells, header_of, proposed, switches
+from datamodules.clips.own.tree import scan
+from datamodules.errors import DataError, DatasetMissing
+
+TABLES = (".csv", ".tsv")
+MEASURED = 200  # files whose lengths are read, spread over all
+LONGEST_SECONDS = 7200.0  # of a file that is cut to pieces
+CROPPED = 10.0  # seconds of a clip unless the user says otherwise
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass
+class Proposal:
+    """How clips can be read.
+
+    Attributes:
+        arguments: of the dataset, as a suite has them.
+        about: number of clips and classes, in words.
+        lines: what was found, one fact a line.
+        warnings: things that the user should look at.
+        problems: one line for each thing that has to be corrected or said first.
+    """
+
+    arguments: dict[str, Any]
+    about: str = ""
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
+    """Look at clips, and return how they can be read.
+
+    Args:
+        place: a folder, or a table.
+        given: arguments that the user has decided.
+
+    Raises:
+        DataError: there is nothing that can be read as clips with classes.
+    """
+    found = Proposal(_place(place, given) | dict(given))
+    skip = bool(found.arguments.get("skip_unreadable"))
+    own = read(Options.of(found.arguments))
+    found.about = f"{len(own.files):,} clips of {len(own.classes):,} classes"
+    found.lines.append(f"{found.about}: {_per_class(own)}")
+    found.lines += own.notes
+    found.warnings += own.warnings
+    found.problems += own.problems
+    if own.unreadable and skip:
+        found.warnings.append(f"{len(own.unreadable)} audio files are left out: {counted(list(own.unreadable))}")
+    elif own.unreadable:
+        found.problems += [f"{name!r}: {why}" for name, why in own.unreadable.items()]
+        found.problems.append("--skip-unreadable goes on without the audio that cannot be read")
+    if found.problems:
+        return found
+    try:
+        division = divide(own)
+    except DataError as error:
+        found.problems.append(str(error))
+        return found
+    found.lines.append(f"split: {division.rule}; a source is {own.group_rule}")
+    found.warnings += division.warnings
+    if is_thin(own, division):
+        found.lines += table_lines(own, division)
+    _lengths(own, found)
+    return found
+
+
+def toml(value: Any) -> str:
+    """Return a value as TOML on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(name)} = {toml(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _key(name: str) -> str:
+    return name if BARE_KEY.fullmatch(name) else toml(name)
+
+
+def _per_class(own: OwnClips) -> str:
+    counts = dict.fromkeys(own.classes, 0)
+    for file in own.files:
+        for label in file.labels:
+            counts[label] = counts.get(label, 0) + 1
+    shown = [f"{label} {count:,}" for label, count in list(counts.items())[:12]]
+    return ", ".join(shown) + (f" and {len(counts) - 12} more" if len(counts) > 12 else "")
+
+
+def _place(place: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that say where the clips are, and what the columns of a table mean."""
+    if place.is_file():
+        return _table(place, given)
+    if not place.is_dir():
+        raise DatasetMissing(f"{str(place)!r} is neither a folder nor a table: correct the path")
+    tree = scan(place, follow_links=bool(given.get("follow_links")))
+    labels = {file.label for file in tree.files}
+    loose = [name for name in tree.unreadable if "/" not in name]
+    tables = sorted(path for path in place.iterdir() if path.suffix.lower() in TABLES and not path.name.startswith("."))
+    if tables and (len(labels) < 2 or loose):
+        if len(tables) > 1:
+            names = ", ".join(str(path) for path in tables)
+            raise DataError(f"{str(place)!r} has several tables: name the one with the labels instead ({names})")
+        return _table(tables[0], given)
+    if len(labels) == 1 and not loose and not any(file.part for file in tree.files):
+        inner = {file.inner for file in tree.files}
+        if len(inner - {""}) > 1:  # an archive's own folder around the classes
+            return {"root": str(place / next(iter(labels)))}
+    return {"root": str(place)}
+
+
+def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    header = header_of(path)
+    roles = proposed(header, given.get("columns"))
+    found: dict[str, Any] = {"csv": str(path)}
+    if "label" not in roles and not given.get("label_columns"):
+        columns = switches(path, header, list(roles.values()))
+        if len(columns) > 1:
+            found["label_columns"] = columns
+    if given.get("label_columns"):
+        roles.pop("label", None)
+    if other := {role: name for role, name in roles.items() if role != name}:
+        found["columns"] = other
+    if "path" in roles and "audio_root" not in given:
+        names = first_cells(path, roles["path"])
+        if names and not any((path.parent / name).exists() for name in names):
+            folders = [
+                each for each in sorted(path.parent.glob("*")) + sorted(path.parent.glob("*/*")) if each.is_dir()
+            ]
+            for folder in folders:
+                if any((folder / name).exists() for name in names):
+                    found["audio_root"] = str(folder)
+                    break
+    return found
+
+
+def _lengths(own: OwnClips, found: Proposal) -> None:
+    """Look at some files, and propose to cut them to pieces where more than half of the sound would not be used."""
+    seconds, bad = [], []
+    looked = own.files[:: max(1, len(own.files) // MEASURED)]
+    for file in looked:
+        try:
+            seconds.append(length(file.source, LONGEST_SECONDS))
+        except AudioError as error:
+            bad.append(str(error))
+    if bad and not found.arguments.get("skip_unreadable"):
+        found.problems += bad
+        found.problems.append(f"--skip-unreadable goes on without them ({len(bad)} of {len(looked)} files looked at)")
+    elif bad:
+        found.warnings.append(f"{len(bad)} of {len(looked)} files that were looked at are left out: {bad[0]}")
+    if not seconds:
+        return
+    found.lines.append(f"lengths: {min(seconds):.1f} to {max(seconds):.1f} s")
+    if {"clip_seconds", "hop_seconds"} & found.arguments.keys():
+        return
+    if sum(min(each, CROPPED) for each in seconds) < 0.5 * sum(seconds):
+        found.arguments |= {"clip_seconds": CROPPED, "hop_seconds": CROPPED}
+        found.lines.append(f"files are cut to pieces of {CROPPED:g} s, because they are longer")

@@ -1,0 +1,226 @@
+"""Tables of a user's own clips through the command line: columns, separators, paths, folds, classes."""
+
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import own
+
+pytestmark = pytest.mark.process
+CLASSES = ("cat", "cow")
+NAMES = [f"{label}/{i}.wav" for label in CLASSES for i in range(6)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
+    own.tree(tmp_path / "s", NAMES)
+    return own.Bench(tmp_path, monkeypatch, capsys)
+
+
+def verify(bench: own.Bench, lines: str) -> tuple[int, dict[str, Any]]:
+    """Return the exit code and the report on a table that `lines` describe."""
+    suite = own.suite(bench.folder, lines)
+    code, said = bench("data", "verify", "folder", "--suite", suite, "--accept", "--json")
+    return code, json.loads(said)
+
+
+def write(path: Path, head: str, rows: list[str], encoding: str = "utf-8") -> str:
+    path.write_text("\n".join([head, *rows]), encoding=encoding)
+    return f'csv = "{path}"'
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_names_and_further_columns(bench: own.Bench, tmp_path: Path, separator: str) -> None:
+    rows = [separator.join((str(i), name, "x y", name[:3], "")) for i, name in enumerate(NAMES)]
+    head = separator.join(("", "filename", "remark", "category", "empty"))
+    csv = write(tmp_path / "s" / "t.csv", head, rows)
+    code, found = verify(bench, csv)
+    assert code == 1
+    (problem,) = found["problems"]
+    assert 'set columns = {path = "filename", label = "category"} in [dataset.folder]' in problem
+    code, found = verify(bench, csv + '\ncolumns = {path = "filename", label = "category"}')
+    assert (code, found["problems"], len(found["clips"])) == (0, [], 12)
+    assert "columns of the table that are not used: '', 'remark', 'empty'" in "".join(found["notes"])
+    code, found = verify(bench, csv + '\ncolumns = {path = "file"}')
+    assert "has no column 'file': it has , filename" in found["problems"][0]
+    code, found = verify(bench, csv + '\ncolumns = {file = "filename"}')
+    assert "no role 'file': it has path, label, fold, split, group" in found["problems"][0]
+
+
+def test_paths_from_another_folder_and_outside(bench: own.Bench, tmp_path: Path) -> None:
+    csv = write(tmp_path / "lists.csv", "path,label", [f"{name},{name[:3]}" for name in NAMES])
+    code, found = verify(bench, csv)
+    assert code == 1
+    assert "'cat/0.wav': there is no such file in" in found["problems"][0]
+    assert "audio_root" in found["problems"][0]
+    assert verify(bench, csv + f'\naudio_root = "{tmp_path / "s"}"')[0] == 0
+    absolute = [f"{tmp_path / 's' / name},{name[:3]}" for name in NAMES]
+    (tmp_path / "t").mkdir()
+    csv = write(tmp_path / "t" / "t.csv", "path,label", absolute)
+    code, found = verify(bench, csv)
+    assert code == 1
+    assert "set allow_outside = true in [dataset.folder]" in found["problems"][0]
+    code, found = verify(bench, csv + "\nallow_outside = true")
+    assert (code, found["problems"]) == (0, [])
+    assert verify(bench, csv + f'\naudio_root = "{tmp_path / "s"}"')[0] == 0  # absolute, and inside
+    (tmp_path / "t" / "here").symlink_to(tmp_path / "s")
+    csv = write(tmp_path / "t" / "t.csv", "path,label", [f"here/{name},{name[:3]}" for name in NAMES])
+    code, found = verify(bench, csv)
+    assert "set follow_links = true in [dataset.folder]" in found["problems"][0]
+    assert verify(bench, csv + "\nfollow_links = true")[0] == 0
+    assert verify(bench, csv + '\naudio_root = "none"')[1]["problems"] == [
+        "audio_root = 'none' is not a folder: correct it in [dataset.folder]"
+    ]
+
+
+def test_backslashes_and_forms_of_accents(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{name},{name[:3]}".replace("/", "\\") for name in NAMES]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label", rows))
+    assert code == 1
+    assert "has backslashes: separate folders with slashes, 'cat/0.wav'" in found["problems"][0]
+    decomposed = unicodedata.normalize("NFD", "Möwe")
+    for i in range(6):
+        own.clip(tmp_path / "s" / decomposed / f"é{i}.wav")
+    rows = [f"{name},{name[:3]}" for name in NAMES] + [
+        f"Möwe/{unicodedata.normalize(form, 'é')}{i}.wav,{unicodedata.normalize(form, 'Möwe')}"
+        for i, form in enumerate(["NFC", "NFD"] * 3)
+    ]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label", rows))
+    assert (code, found["problems"]) == (0, [])
+    assert found["counts"]["labels"] == {"Möwe": 6, "cat": 6, "cow": 6}
+
+
+def test_folds_of_any_number_and_name(bench: own.Bench, tmp_path: Path) -> None:
+    """Numbers from spreadsheets and pandas, numbers that are not 0 to 4, names, and two folds."""
+    rows = [f"{name},{name[:3]},{1 + int(name[4]) // 2}.0" for name in NAMES]
+    csv = write(tmp_path / "s" / "t.csv", "path,label,fold", rows)
+    suite = own.suite(tmp_path, csv)
+    code, said = bench("run", "--suite", suite, "--dry-run")
+    assert code == 0
+    assert [f"-f{fold}-" in line for fold, line in zip((1, 2, 3), said.splitlines(), strict=True)] == 3 * [True]
+    code, said = bench("run", "--suite", own.suite(tmp_path, csv, folds=""), "--dry-run")
+    assert "-f1-" in said  # the first
+    code, said = bench("run", "--suite", own.suite(tmp_path, csv, folds="folds = [0]"), "--dry-run")
+    assert code == 2
+    assert "folder has folds 1 to 3, the suite asks for 0" in said
+    code, said = bench.run(own.suite(tmp_path, csv), "--fold", "3")
+    assert code == 0, said
+    (record,) = bench.records()
+    assert (record["run"]["fold"], record["data"]["folds"]) == (3, 3)
+    assert "3 folds (1, 2, 3)" in bench.page()
+
+    named = [f"{name},{name[:3]},{('kitchen', 'street', 'yard')[int(name[4]) // 2]}" for name in NAMES]
+    csv = write(tmp_path / "s" / "t.csv", "path,label,fold", named)
+    code, said = bench("run", "--suite", own.suite(tmp_path, csv, folds='folds = ["street"]'), "--dry-run")
+    assert (code, "-f1-" in said) == (0, True)
+    code, said = bench("run", "--suite", own.suite(tmp_path, csv, folds='folds = ["roof"]'), "--dry-run")
+    assert "folder has the folds 0 (kitchen), 1 (street), 2 (yard), the suite asks for roof" in said
+    code, found = verify(bench, csv)
+    assert (code, found["counts"]["fold"]) == (0, {"kitchen": 4, "street": 4, "yard": 4})
+
+    two = [f"{name},{name[:3]},fold{1 + int(name[4]) % 2}" for name in NAMES]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,fold", two))
+    assert (code, found["problems"], found["counts"]["fold"]) == (0, [], {"1": 6, "2": 6})
+
+
+def test_parts_in_a_column_and_in_folders(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{name},{name[:3]},{'Train' if int(name[4]) < 4 else 'test'}" for name in NAMES]
+    csv = write(tmp_path / "s" / "t.csv", "path,label,split", rows)
+    code, said = bench.run(own.suite(tmp_path, csv))
+    assert code == 0, said
+    (record,) = bench.records()
+    assert record["data"]["clips"] == {"train": 6, "val": 2, "test": 4}
+    assert "the given training and test parts; 20 % of the training clips" in record["data"]["split"]
+    with_val = [row.replace("Train", "valid") if "/3." in row else row for row in rows]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,split", with_val))
+    assert (code, found["counts"]["fold"]) == (0, {"test": 4, "train": 6, "val": 2})
+    no_test = [row.replace("test", "val") for row in rows]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,split", no_test))
+    assert code == 1
+    assert 'call "val" "test", and clips to validate are taken from the training clips' in found["problems"][0]
+
+    names = [f"{part}/{label}/{i}.wav" for part in ("training", "TEST") for label in CLASSES for i in range(4)]
+    root = own.tree(tmp_path / "parts", names)
+    code, found = verify(bench, f'root = "{root}"')
+    assert (code, found["problems"], found["counts"]["fold"]) == (0, [], {"test": 8, "train": 8})
+    assert found["counts"]["labels"] == {"cat": 8, "cow": 8}
+    root = own.tree(
+        tmp_path / "folds", [f"fold{k}/{label}/{i}.wav" for k in (1, 2, 10) for label in CLASSES for i in "ab"]
+    )
+    code, said = bench("run", "--suite", own.suite(tmp_path, f'root = "{root}"'), "--dry-run")
+    assert [part for part in ("-f1-", "-f2-", "-f10-") if part in said] == ["-f1-", "-f2-", "-f10-"]
+    vehicles = own.tree(tmp_path / "v", [f"{label}/{i}.wav" for label in ("train", "test", "car") for i in range(5)])
+    code, found = verify(bench, f'root = "{vehicles}"')
+    assert found["counts"]["labels"] == {"car": 5, "test": 5, "train": 5}
+
+
+def test_order_and_names_of_classes(bench: own.Bench, tmp_path: Path) -> None:
+    root = own.tree(tmp_path / "n", [f"{label}/{label}-{i}.wav" for label in (1, 2, 10) for i in range(3)])
+    code, said = bench.run(own.suite(tmp_path, f'root = "{root}"', folds=""))
+    assert code == 0, said
+    assert bench.records()[0]["classes"] == ["1", "2", "10"]
+    code, said = bench.run(own.suite(tmp_path, f'root = "{root}"\nclasses = [10, 2, 1]', folds=""))
+    assert code == 0, said
+    assert ["10", "2", "1"] in [record["classes"] for record in bench.records()]
+    code, found = verify(bench, f'root = "{root}"\nclasses = ["1", "2"]')
+    assert found["problems"] == ["classes lacks '10', which clips have: add them, or leave classes out"]
+    rows = [f"{name},{(' cat', 'CAT', 'cat ')[int(name[4]) % 3] if name[0:3] == 'cat' else 'cow'}" for name in NAMES]
+    rows += [f"more/{i}.wav,{label}" for i, label in enumerate([" cat", "CAT", "cat ", "cow"] * 3)]
+    own.tree(tmp_path / "s", [row.split(",")[0] for row in rows[12:]])
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label", rows))
+    warning = "the classes ' cat', 'CAT', 'cat ' differ in blanks or capitals only: rename them if they are one"
+    assert (code, warning in found["warnings"]) == (0, True)
+
+
+def test_labels_that_look_like_several_are_a_question(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{name},{('cat', 'rain', 'cat;rain')[int(name[4]) % 3]}" for name in NAMES]
+    csv = write(tmp_path / "s" / "t.csv", "path,label", rows)
+    code, found = verify(bench, csv)
+    assert code == 1
+    assert found["problems"] == [
+        "is 'cat;rain' one class or several? In [dataset.folder], set label_separator = \";\" if a clip has several "
+        'classes, or label_separator = "" if each label is one class'
+    ]
+    assert verify(bench, csv + '\nlabel_separator = ""')[1]["counts"]["labels"] == {"cat": 4, "cat;rain": 4, "rain": 4}
+    code, found = verify(bench, csv + '\nlabel_separator = ";"')
+    assert (code, found["counts"]["labels"]) == (0, {"cat": 8, "rain": 8})
+    commas = [f'{name},"{("playing timpani, drums", "cow")[int(name[4]) % 2]}"' for name in NAMES]
+    assert verify(bench, write(tmp_path / "s" / "t.csv", "path,label", commas))[0] == 0  # one class with a comma
+
+
+def test_three_ways_of_several_labels_train_alike(bench: own.Bench, tmp_path: Path) -> None:
+    labels = {name: [("cat", "rain", "sea")[i % 3], *(["wind"] if i % 2 else [])] for i, name in enumerate(NAMES)}
+    every = ("cat", "rain", "sea", "wind")
+    tables = {
+        "one": (["path,label"] + [f"{n},{'|'.join(of)}" for n, of in labels.items()], 'label_separator = "|"'),
+        "hot": (
+            ["path," + ",".join(every)]
+            + [f"{n}," + ",".join(str(int(each in of)) for each in every) for n, of in labels.items()],
+            f"label_columns = {json.dumps(every)}",
+        ),
+        "rows": (["path,label"] + [f"{n},{each}" for n, of in labels.items() for each in of], "row_per_label = true"),
+    }
+    digests = set()
+    for name, (lines, option) in tables.items():
+        csv = write(tmp_path / "s" / f"{name}.csv", lines[0], lines[1:])
+        code, found = verify(bench, f"{csv}\n{option}")
+        assert (code, found["problems"]) == (0, []), name
+        assert found["counts"]["labels"] == {"cat": 4, "rain": 4, "sea": 4, "wind": 6}
+        digests.add(found["digest"])
+        if name == "rows":
+            assert "set row_per_label = true if a clip has several classes" in verify(bench, csv)[1]["problems"][0]
+        if name == "hot":
+            (problem,) = verify(bench, csv)[1]["problems"]
+            assert "set label_columns = ['cat', 'rain', 'sea', 'wind'] in [dataset.folder]" in problem
+    assert len(digests) == 1
+    code, said = bench.run(
+        own.suite(tmp_path, f'csv = "{tmp_path / "s" / "one.csv"}"\nlabel_separator = "|"', folds="")
+    )
+    assert code == 0, said
+    assert ": mAP " in said
+    (record,) = bench.records()
+    assert "mAP" in record["scores"]
+    assert "accuracy" not in record["scores"]
+    assert "| mAP, % |" in bench.page()
