@@ -8,8 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
 
 from bench import catalog
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -320,3 +321,52 @@ def test_each_of_several_loaders_is_scored(data: Synthetic, tmp_path: Path) -> N
     assert found == pytest.approx(alone[0] | {f"{name}/dataloader_idx_1": value for name, value in alone[1].items()})
     parts: Any = runner.predict(model, loaders)
     assert [sum(map(len, part)) for part in parts] == [len(data.splits.val), len(data.splits.test)]
+
+
+def test_a_second_fit_may_train_what_the_first_has_frozen(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("swishnet", data, recipe=Recipe(frozen=("block1",)))
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    model.recipe = Recipe()
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    same = {name for name, value in model.named_parameters() if torch.equal(value, before[name])}
+    assert not any(name.startswith("block1.") for name in same)
+
+
+def test_a_trainers_early_stopping_stays_beside_the_recipes_patience(data: Synthetic, tmp_path: Path) -> None:
+    runner = trainer(tmp_path, limit_train_batches=1, callbacks=[EarlyStopping("val_loss")])
+    runner.fit(model_for("fc", data, recipe=Recipe(patience=3)), data)
+    stops = [one.monitor for one in runner.callbacks if isinstance(one, EarlyStopping)]  # type: ignore[attr-defined]
+    assert sorted(stops) == ["val_loss", "val_score"]
+
+
+def test_two_averages_of_the_weights_are_an_error(data: Synthetic, tmp_path: Path) -> None:
+    runner = trainer(tmp_path, callbacks=[EMAWeightAveraging(decay=0.9)])
+    with pytest.raises(TrainingError, match="both average the weights"):
+        runner.fit(model_for("fc", data, recipe=Recipe(ema_decay=0.9)), data)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_a_schedule_of_another_length_is_not_continued(data: Synthetic, schedule: Any, tmp_path: Path) -> None:
+    recipe = Recipe(schedule=schedule)
+    trainer(tmp_path).fit(model_for("fc", data, recipe=recipe), data)
+    with pytest.raises(TrainingError, match=f"{schedule!r} of the checkpoint is over 4 steps, and this training has 8"):
+        trainer(tmp_path, max_epochs=2).fit(
+            model_for("fc", data, recipe=recipe), data, ckpt_path=tmp_path / "best.ckpt"
+        )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data)
+    runner = trainer(tmp_path, max_epochs=30, default_root_dir=tmp_path)
+    found: Any = Tuner(runner).lr_find(model, data, num_training=50)
+    assert model.recipe.learning_rate == found.suggestion() != Recipe().learning_rate
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_compiled_model_is_trained(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data)
+    compiled: Any = torch.compile(model, backend="eager")
+    trainer(tmp_path, limit_train_batches=1).fit(compiled, data)
+    assert len(model.curves["val_loss"]) == 1
