@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -18,10 +18,10 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 
 from models import metrics
-from models.errors import TrainingError
+from models.errors import ModelError, TrainingError
 from models.metrics import PRIMARY
 from models.recipe import Recipe
-from models.training.arguments import plain
+from models.training.arguments import is_plain, plain
 from models.training.augment import augment, between_class, mixup
 from models.training.augment.noise import Background
 from models.training.augment.waveform_augmentation import WaveformAugmentation
@@ -61,6 +61,9 @@ class TrainingSteps(pl.LightningModule, ABC):
 
     classes: int
     frontend: nn.Module
+    read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
+    given_arguments: dict[str, Any]
+    left_out_arguments: tuple[str, ...]
     recipe: Recipe = Recipe()
     task: metrics.Task = "single"
     labels: tuple[str, ...] = ()
@@ -180,8 +183,8 @@ class TrainingSteps(pl.LightningModule, ABC):
             if self._planned and length and length != max(int(self._planned), 1):
                 raise TrainingError(
                     f"the schedule {self.recipe.schedule!r} of the checkpoint is over {length} steps, and this "
-                    f"training has {int(self._planned)}: continue with the same max_epochs, data and accumulation, or load the "
-                    f"model with load_from_checkpoint and start a new training"
+                    f"training has {int(self._planned)}: continue with the same max_epochs, data and accumulation, or "
+                    f"load the model with load_from_checkpoint and start a new training"
                 )
 
     def on_fit_start(self) -> None:
@@ -377,25 +380,47 @@ class TrainingSteps(pl.LightningModule, ABC):
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the model was trained for; a checkpoint of weights only gets the average of the weights."""
+        """Add what the model was trained for; a checkpoint of weights only gets the average of the weights.
+
+        Of a subclass's own `save_hyperparameters`, what a file can hold without pickles is kept.
+        """
         checkpoint["audio_model"] = self.trained_for()
+        saved = checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        kept = {name: value for name, value in saved.items() if is_plain(value)}
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = kept | self._constructor()
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EMA) and "averaging_state" not in checkpoint and (average := callback.averaged()):
                 checkpoint["state_dict"] = average
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what the checkpoint's model was trained for, unless a Trainer continues a training."""
+        """Take over what the checkpoint's model was trained for, unless a Trainer continues a training.
+
+        Raises:
+            ModelError: the model was built with an argument that no file can hold, and is built without it now.
+        """
         if self._trainer is None and "audio_model" in checkpoint:
-            self._take(checkpoint["audio_model"])
+            content = checkpoint["audio_model"]
+            given = {*self.given_arguments, *self.left_out_arguments}
+            if lost := sorted(set(content.get("left_out", ())) - given):
+                raise ModelError(
+                    f"the checkpoint cannot hold the argument {lost[0]!r}, which is no plain content: give it, as in "
+                    f"{type(self).__name__}.load_from_checkpoint(path, {lost[0]}=...)"
+                )
+            self._take(content)
+
+    @abstractmethod
+    def _constructor(self) -> dict[str, Any]:
+        """Return the arguments of the constructor as plain content; what a file cannot hold is left out."""
 
     def trained_for(self) -> dict[str, Any]:
-        """Return class, task, names of the classes, sample rate and recipe, as plain content."""
+        """Return class, task, names of the classes, sample rate, recipe and lost arguments, as plain content."""
         return {
             "class": f"{type(self).__module__}:{type(self).__qualname__}",
             "task": self.task,
             "labels": list(self.labels),
             "sample_rate": self.sample_rate,
             "recipe": plain(self.recipe.differences),
+            "left_out": [name for name in self.left_out_arguments if name not in self.read_once],
         }
 
     def _take(self, content: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
+from torch import nn
 
 from bench import catalog
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -370,3 +372,55 @@ def test_a_compiled_model_is_trained(data: Synthetic, tmp_path: Path) -> None:
     compiled: Any = torch.compile(model, backend="eager")
     trainer(tmp_path, limit_train_batches=1).fit(compiled, data)
     assert len(model.curves["val_loss"]) == 1
+
+
+class Pooling(Enum):
+    MEAN = "mean"
+    MAXIMUM = "maximum"
+
+
+class OfArguments(FC):
+    """A model with arguments of several kinds, which calls Lightning's `save_hyperparameters` itself."""
+
+    def __init__(
+        self,
+        frontend: Any,
+        features: int,
+        frames: int,
+        classes: int,
+        widths: tuple[int, ...] = (1, 2),
+        pooling: Pooling = Pooling.MEAN,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        self.save_hyperparameters()
+        self.widths = (features, *widths)
+        self.shape = widths + (features,)  # noqa: RUF005 - a list cannot do this
+        self.pooling = pooling
+        self.head = head
+
+
+def saved(model: AudioModel, data: Synthetic, folder: Path) -> Path:
+    runner = trainer(folder, limit_train_batches=1, limit_val_batches=1)
+    runner.fit(model, data)
+    return Path(runner.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore:.*Attribute 'frontend' is an instance of `nn.Module`")
+def test_a_subclasss_arguments_are_in_the_checkpoint_as_they_were(data: Synthetic, tmp_path: Path) -> None:
+    model = OfArguments.for_data(data, widths=(3,))
+    loaded = OfArguments.load_from_checkpoint(saved(model, data, tmp_path), weights_only=True)
+    assert loaded.widths == model.widths
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:.*is an instance of `nn.Module`")
+@pytest.mark.parametrize(("name", "value"), [("pooling", Pooling.MAXIMUM), ("head", nn.Linear(2, 2))])
+def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
+    name: str, value: Any, data: Synthetic, tmp_path: Path
+) -> None:
+    path = saved(OfArguments.for_data(data, **{name: value}), data, tmp_path)
+    with pytest.raises(ModelError, match=rf"the argument '{name}'.*load_from_checkpoint\(path, {name}=\.\.\.\)"):
+        OfArguments.load_from_checkpoint(path)
+    loaded = OfArguments.load_from_checkpoint(path, **{name: value})
+    assert getattr(loaded, name) is value
