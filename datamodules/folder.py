@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from datamodules.audio import AudioError, AudioSource, length
 from datamodules.audio.preparation import Samples, segments
 from datamodules.base import ClipSet, DataError, Splits
-from datamodules.clips.array_clips import WaveformClips, decode_files, silent
+from datamodules.clips.array_clips import WaveformClips, decode_files, each, silent
 from datamodules.clips.own import Division, Options, OwnClips, divide, read
 from datamodules.clips.own.division import indices, is_thin, table, table_lines
 from datamodules.clips.own.reading import by_reason, counted
@@ -27,6 +27,7 @@ MAX_DEFAULT_SECONDS = 10.0
 LONGEST_RECORDING = 7200.0
 DEFAULT_FOLDS = 5
 GO_ON = "; to go on without them, add --skip-unreadable, or skip_unreadable = true in [dataset.folder]"
+CUT = "  to cut long files to pieces, set clip_seconds and hop_seconds in [dataset.folder]\n"
 
 
 class Folder(WaveformDataModule):
@@ -198,7 +199,7 @@ class Folder(WaveformDataModule):
         ids, groups = [file.id for file in own.files], [file.group for file in own.files]
         self.contents = dict(zip(ids, found.contents, strict=True))
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
-        unused = sum(max(0, each - self.clip_shape[0]) for each in found.lengths)
+        unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
         train, val, test = indices(own, division, self.test_fold)
         return Splits(clips.select(train), clips.select(val), clips.select(test))
@@ -241,7 +242,7 @@ class Folder(WaveformDataModule):
                 padded=True,
             )
 
-        train, val, test = (part(each) for each in indices(own, division, self.test_fold))
+        train, val, test = map(part, indices(own, division, self.test_fold))
         return Splits(train, val, test)
 
     @contextmanager
@@ -250,7 +251,10 @@ class Folder(WaveformDataModule):
         try:
             yield
         except DataError as error:
-            raise error if self.skip_unreadable else DataError(f"{error}\n  {GO_ON.removeprefix('; ')}") from error
+            if self.skip_unreadable:
+                raise
+            advice = CUT if self.hop_seconds is None and "cut it to at most" in str(error) else ""
+            raise DataError(f"{error}\n{advice}  {GO_ON.removeprefix('; ')}") from error
 
     def _without(self, division: Division, unreadable: Mapping[int, str]) -> tuple[OwnClips, Division]:
         """Return the clips and their division without the files that could not be decoded, and keep their names."""
@@ -329,8 +333,13 @@ def _duration(seconds: float) -> str:
 
 def _default_seconds(paths: Sequence[AudioSource]) -> float:
     """Return the longest clip's length, rounded up to a tenth, 10 s at most."""
-    longest = 0.1
-    for path in paths:
-        with suppress(AudioError):  # `decode_files` lists all files that cannot be used
-            longest = max(longest, length(path))
+    longest = max((0.1, *each(_length, paths)))
     return min(math.ceil(10 * longest - 1e-6) / 10, MAX_DEFAULT_SECONDS)
+
+
+def _length(path: AudioSource) -> float:
+    """Return a file's length; 0 for one that cannot be read, which decoding will name."""
+    try:
+        return length(path)
+    except AudioError:
+        return 0.0

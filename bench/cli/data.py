@@ -330,5 +330,5 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     else:
         differ = f", and {len(verdict.changes)} clips differ from {where}" if verdict.changes else ""
         line(f"problem: {len(verdict.problems):,} in all{differ}; no manifest is written", err)
-        if name == "folder" and verdict.unreadable:
+        if name == "folder" and verdict.unreadable and verdict.clips:
             line(f"--skip-unreadable goes on without the {verdict.unreadable:,} audio files that cannot be read", err)

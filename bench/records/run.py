@@ -29,7 +29,7 @@ class Run:
         model: name in the catalogue, or "package.module:Class".
         frontend: name in the catalogue, or "package.module:Class"; "none" for an embedding dataset and for a fusion.
         dataset: name in the catalogue, or "package.module:Class".
-        fold: 0-based test fold.
+        fold: number of the test fold, from 0; for clips of a user's own, the number that the user gave it.
         seed: of weights, order and augmentation.
         recipe: the training recipe.
         arguments: the model's constructor arguments that differ from its defaults; for a fusion, the members' keys

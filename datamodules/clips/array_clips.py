@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,10 @@ CODE_VERSION = 3
 
 DECODERS = 2
 _AT_ONCE = 1 << 16  # values that are converted at once
+_SHORT = 1 << 16  # bytes of a file up to which threads do not pay
+_LOOKED_AT = 50  # files whose sizes decide that
+
+Result = TypeVar("Result")
 
 
 class ArrayClips(ClipSet):
@@ -245,14 +249,36 @@ def _decode_each(
         return row, content_hash(row), len(waveform), own[0]
 
     bad: dict[int, str] = {}
-    with ThreadPoolExecutor(DECODERS) as pool:  # decoding and resampling release the interpreter lock
-        for place, result in enumerate(pool.map(one, paths)):
-            report(place + 1, len(paths))
-            if isinstance(result, AudioError):
-                bad[place] = str(result)
-            elif not bad or skipped is not None:
-                yield result
+    for place, result in enumerate(each(one, paths)):
+        report(place + 1, len(paths))
+        if isinstance(result, AudioError):
+            bad[place] = str(result)
+        elif not bad or skipped is not None:
+            yield result
     if skipped is not None:
         skipped.update(bad)
     elif bad:
         raise DataError(unusable(list(bad.values()), len(paths)))
+
+
+def each(function: Callable[[AudioSource], Result], paths: Sequence[AudioSource]) -> Iterator[Result]:
+    """Yield a function's result for each file, in order; several files are worked on at once where that is faster.
+
+    Decoding and resampling release the interpreter's lock, but for short WAV files the threads would wait for the lock
+    longer than they decode.
+    """
+    if _are_short(paths[:: max(1, len(paths) // _LOOKED_AT)]):
+        yield from map(function, paths)
+        return
+    with ThreadPoolExecutor(DECODERS) as pool:
+        yield from pool.map(function, paths)
+
+
+def _are_short(paths: Sequence[AudioSource]) -> bool:
+    """Return whether all of these are WAV files of a second or so."""
+    try:
+        return all(
+            isinstance(path, Path) and path.suffix.lower() == ".wav" and path.stat().st_size <= _SHORT for path in paths
+        )
+    except OSError:
+        return False

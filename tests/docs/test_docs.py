@@ -107,6 +107,9 @@ class Reader:
         said = "".join(self.capsys.readouterr()) if self.capsys else ""
         assert code == 0, f"{where}: `{line}` ended with {code}:\n{said}"
         self.called.append(line)
+        if arguments[:2] == ["data", "init"]:
+            written = Path(f"{arguments[2]}.toml")
+            written.write_text(brief(written.read_text()))
 
 
 def brief(text: str) -> str:
@@ -157,6 +160,7 @@ def test_commands_run(
 @pages_with_commands
 def test_commands_that_are_not_run_can_be_parsed(page: Path) -> None:
     here = {block.file for each in PAGES for block in read(each)}
+    here |= {"my_sounds.toml"}  # `bench data init my_sounds` writes it
     for block in read(page):
         if block.language in ("sh", "bash"):
             for line in block.commands:

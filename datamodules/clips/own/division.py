@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.clips.dealing import grouped_folds, grouped_shares, one_hot
-from datamodules.clips.own.reading import MIN_FOLDS, Options, OwnClips, fewest_sources, read
+from datamodules.clips.own.reading import MIN_FOLDS, Options, OwnClips, counted, fewest_sources, read
 from datamodules.errors import DataError
 
 DEFAULT_FOLDS = 5
@@ -18,6 +18,7 @@ SEED = 0  # the division belongs to the dataset and does not depend on the run's
 VALIDATION_SHARE = 0.2  # of the training clips, where the user names no clips to validate
 THIN = 3  # fewer clips of a class in a fold are shown before training
 COLUMNS = 12  # folds of the table of counts
+ROWS = 20  # classes of the table of counts
 
 Indices = NDArray[np.int64]
 
@@ -51,6 +52,8 @@ def divide(own: OwnClips) -> Division:
     Raises:
         DataError: there are too few folds, or classes with too few sources.
     """
+    if own.given and own.options.n_folds:
+        raise DataError("n_folds is for clips without folds or parts of their own: leave it out, or leave these out")
     if own.given == "parts":
         return _parts(own)
     if own.given == "folds":
@@ -165,8 +168,15 @@ def table_lines(own: OwnClips, division: Division) -> list[str]:
     head = "clips per part" if division.parts else "clips per fold"
     more = f"  … {len(division.names) - COLUMNS} more" if len(division.names) > COLUMNS else ""
     lines = [f"  {head:24}" + "".join(f"{name[:10]:>{width}}" for name in shown) + more]
-    for label, row in zip(own.classes, counts.tolist(), strict=True):
+    rows = list(zip(own.classes, counts.tolist(), strict=True))
+    thin = [row for row in rows if min(row[1]) < THIN]
+    chosen = rows if len(rows) <= ROWS else thin[:ROWS]
+    for label, row in chosen:
         lines.append(f"  {label[:24]:24}" + "".join(f"{count:>{width}}" for count in row[:COLUMNS]))
+    if len(chosen) < len(rows):
+        left = len(thin) - len(chosen)
+        more = f"{left} more with fewer than {THIN} somewhere, and " if left else ""
+        lines.append(f"  … {more}{len(rows) - len(thin)} classes with {THIN} or more everywhere")
     return lines
 
 
@@ -205,7 +215,9 @@ def indices(own: OwnClips, division: Division, number: int) -> tuple[Indices, In
     lacking = len(own.classes) - int((targets[train].sum(0) > 0).sum())
     few = 2 if own.task == "single" else 1
     if len(own.classes) < few or (lacking and own.task == "single") or not len(val) or not len(test):
-        raise DataError(_too_few(own, division))
+        none = [label for label, count in zip(own.classes, targets[train].sum(0), strict=False) if count == 0]
+        none += own.classes[targets.shape[1] :]
+        raise DataError(_too_few(own, division, none))
     return train, val, test
 
 
@@ -225,15 +237,15 @@ def _validation(own: OwnClips, train: Indices) -> tuple[Indices, Indices]:
     return train[parts == 0], train[parts == 1]
 
 
-def _too_few(own: OwnClips, division: Division) -> str:
-    """Say which clips are missing, with the table."""
+def _too_few(own: OwnClips, division: Division, untrained: Sequence[str] = ()) -> str:
+    """Say which clips are missing, with the table; `untrained` are classes without training clips."""
     if len(own.classes) < 2 and own.task == "single":
         only = own.classes[0] if own.classes else "none"
         words = f"there is one class, {only!r}, and at least two are needed"
         if own.options.csv is None and own.classes and any(f.id.count("/") > 1 for f in own.files):
             words += f": if its folders are the classes, set root = {str(own.options.place / only)!r}"
         return words
-    what = "parts" if division.parts else f"{len(division.names)} folds"
+    what = "the given parts" if division.parts else f"{len(division.names)} folds"
     needed = (
         f"clips of the training {'part' if division.parts else 'folds'}"
         if division.official
@@ -249,6 +261,8 @@ def _too_few(own: OwnClips, division: Division) -> str:
         advice += f", or {own.group_remedy}: each source is {own.group_rule}, and " + ", ".join(
             f"{label!r} has {count}" for label, count in reversed(low)
         )
+    if untrained:
+        advice = f"no training clip has {counted(list(untrained))}; {advice}"
     lines = "\n".join(table_lines(own, division))
     return f"too few clips for {what}: at least two classes are needed, each with {needed}; {advice}\n{lines}"
 

@@ -27,16 +27,17 @@ def separated(label: str, separator: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for each in label.split(separator) if (part := each.strip())))
 
 
-def doubtful(labels: Sequence[str]) -> tuple[str, list[str]] | None:
+def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list[str]] | None:
     """Return the separator at which labels look like several classes, and these labels; None where none does.
 
     Args:
         labels: the different labels.
+        certain: only look for separators that names of classes hardly ever contain.
     """
     for separator in CERTAIN:
         if several := [label for label in labels if len(separated(label, separator)) > 1]:
             return separator, several
-    for separator in POSSIBLE:
+    for separator in () if certain else POSSIBLE:
         parts = Counter(part for label in labels for part in separated(label, separator))
         several = [
             label
@@ -48,9 +49,9 @@ def doubtful(labels: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
-def question(labels: Sequence[str]) -> str | None:
+def question(labels: Sequence[str], *, certain: bool = False) -> str | None:
     """Return the question whether some labels are several classes; None where no label is in doubt."""
-    found = doubtful(labels)
+    found = doubtful(labels, certain=certain)
     if found is None:
         return None
     separator, several = found

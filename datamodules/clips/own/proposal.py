@@ -9,7 +9,7 @@ from typing import Any
 
 from datamodules.audio import AudioError, length
 from datamodules.clips.own.division import divide, is_thin, table_lines
-from datamodules.clips.own.reading import Options, OwnClips, counted, read
+from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
 from datamodules.clips.own.table import first_cells, header_of, proposed, switches
 from datamodules.clips.own.tree import scan
 from datamodules.errors import DataError, DatasetMissing
@@ -62,7 +62,8 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
         found.warnings.append(f"{len(own.unreadable)} audio files are left out: {counted(list(own.unreadable))}")
     elif own.unreadable:
         found.problems += [f"{name!r}: {why}" for name, why in own.unreadable.items()]
-        found.problems.append("--skip-unreadable goes on without the audio that cannot be read")
+        if own.files:
+            found.problems.append("--skip-unreadable goes on without the audio that cannot be read")
     if found.problems:
         return found
     try:
@@ -70,7 +71,12 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     except DataError as error:
         found.problems.append(str(error))
         return found
-    found.lines.append(f"split: {division.rule}; a source is {own.group_rule}")
+    names = division.names if len(division.names) <= SHOWN else (*division.names[:SHOWN], "…")
+    if division.official:
+        what = "parts" if division.parts else "folds"
+        found.lines.append(f"split: the given {what} {', '.join(names)}; a source is {own.group_rule}")
+    else:
+        found.lines.append(f"split: {len(division.names)} folds, grouped by source; a source is {own.group_rule}")
     found.warnings += division.warnings
     if is_thin(own, division):
         found.lines += table_lines(own, division)

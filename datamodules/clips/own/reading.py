@@ -244,6 +244,8 @@ def _read_table(found: OwnClips) -> None:
         )
     rows = _with_folds(found, table.rows, column, table.roles, path.name)
     own_groups = "group" in table.roles
+    if own_groups and options.group_by is not None:
+        raise DataError(f"group_by and the column {table.roles['group']!r} say the sources: leave out one of them")
     by = options.group_by or ("file" if column else "name")
     words = {"folder": "the file's folder", "name": "the file name without its ending", "file": "the file"}
     if own_groups:
@@ -282,7 +284,10 @@ def _with_folds(
     for row, cell, number in zip(rows, cells, numbers, strict=True):
         if number is None or number < 0:
             what = "a whole number from 0 on" if numeric or column == "fold" else "train, val or test"
-            found.problems.append(f"{table!r} line {row.line}: {column} {cell!r} is not {what}: correct the cell")
+            found.problems.append(
+                f"{table!r} line {row.line}: {column} {cell!r} is not {what}: correct the cell, or rename the "
+                f"column if it is something else"
+            )
         else:
             kept.append((row, str(number)))
     return kept
@@ -348,8 +353,9 @@ def _name_classes(found: OwnClips) -> None:
     if any(label != name for label, name in names.items()):
         found.files = [replace(file, labels=tuple(names[label] for label in file.labels)) for file in found.files]
     present = sorted({label for file in found.files for label in file.labels})
-    if options.label_separator is None and not options.label_columns and (asked := naming.question(present)):
-        found.problems.append(asked)
+    if options.label_separator != "" and not options.label_columns:
+        asked = naming.question(present, certain=bool(options.label_separator))
+        found.problems += [asked] if asked else []
     wanted = [str(name) for name in options.classes] or list(options.label_columns)
     try:
         found.classes = naming.ordered(present, wanted)

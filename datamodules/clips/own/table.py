@@ -65,6 +65,8 @@ def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[s
     if not path.is_file():
         raise DatasetMissing(f"{str(path)!r} does not exist: write a table with the columns path,label[,fold,group]")
     header, lines = _cells(path)
+    if not header:
+        raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
     roles = _roles(path, header, columns, label_columns, lines)
     if twice := sorted({name for name in (*roles.values(), *label_columns) if header.count(name) > 1}):
         raise DataError(f"{path.name!r} has the column {twice[0]!r} more than once: remove or rename one of them")

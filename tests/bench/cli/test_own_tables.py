@@ -224,3 +224,31 @@ def test_three_ways_of_several_labels_train_alike(bench: own.Bench, tmp_path: Pa
     assert "mAP" in record["scores"]
     assert "accuracy" not in record["scores"]
     assert "| mAP, % |" in bench.page()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines", "said"),
+    [
+        ("", "", "is empty: write a table with the columns path,label"),
+        ("path,label\n", "", "has no rows"),
+        ("path,label,fold\ncat/0.wav,cat,1\n", "n_folds = 4", "n_folds is for clips without folds or parts"),
+        ("path,label,group\ncat/0.wav,cat,1\n", 'group_by = "file"', "say the sources: leave out one of them"),
+        ("path,label,split\ncat/0.wav,cat,A\ncat/1.wav,cat,test\n", "", "split 'A' is not train, val or test"),
+        ("path,label\ncat/0.wav,a;b\n", 'label_separator = ","', "is 'a;b' one class or several?"),
+        ("path,label\ncat/0.wav,cat\ncat/1.wav\n", "", "line 3 has 1 cells, the header 2"),
+        ("path,label,path\ncat/0.wav,cat,x\n", "", "has the column 'path' more than once"),
+        ("path,label,group\ncat/0.wav,cat,\n", "", "line 2 has no 'group': fill the cell or remove the row"),
+    ],
+)
+def test_tables_that_cannot_be_read(bench: own.Bench, tmp_path: Path, text: str, lines: str, said: str) -> None:
+    (tmp_path / "s" / "t.csv").write_text(text)
+    code, found = verify(bench, f'csv = "{tmp_path / "s" / "t.csv"}"\n{lines}')
+    assert code == 1
+    assert said in found["problems"][0]
+
+
+def test_a_class_that_no_training_clip_has_is_named(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{n},{'dog' if n == 'cow/5.wav' else n[:3]},{'train' if int(n[4]) < 4 else 'test'}" for n in NAMES]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,split", rows))
+    assert code == 1
+    assert "no training clip has 'dog'" in found["problems"][0]
