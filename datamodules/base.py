@@ -231,6 +231,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
         return None
 
+    def watched(self) -> tuple[Path | None, Sequence[Path]]:
+        """Return where a change of the files is a change of the data: a folder, and further files."""
+        return self.root, ()
+
     def prepare_data(self) -> None:
         """Download the dataset where it is not there and `download` is set.
 

@@ -147,6 +147,13 @@ class Folder(WaveformDataModule):
         """Folder that has to contain every file after links are followed; None where the user allows other places."""
         return self.root if self.own.options.confined else None
 
+    def watched(self) -> tuple[Path | None, Sequence[Path]]:
+        """Return the folder, or the table and the files that it names."""
+        if self.own.options.csv is None:
+            return self.root, ()
+        named = [file.source for file in self.own.files if isinstance(file.source, Path)]
+        return None, (Path(self.own.options.csv).expanduser(), *named)
+
     def listing(self) -> Listing:
         """Return the files; those without a fold of their own are divided by source."""
         self.classes = self.own.classes

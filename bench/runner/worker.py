@@ -20,7 +20,7 @@ from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
-from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
+from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, data_files, sources, write_whole
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage
@@ -149,6 +149,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
+    files = data_files.take(store, *data.watched())
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,6 +174,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     if start is not None:
         about = replace(about, note="; ".join(filter(None, (about.note, start))))
     lineage.keep(run, store, data)
+    data_files.keep(store, run.key, files)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
