@@ -424,3 +424,10 @@ def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
         OfArguments.load_from_checkpoint(path)
     loaded = OfArguments.load_from_checkpoint(path, **{name: value})
     assert getattr(loaded, name) is value
+
+
+def test_a_model_that_was_trained_with_augmentation_can_be_pickled(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data, recipe=Recipe(speed=0.1, noise_snr_db=(5.0, 10.0)))
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    again = pickle.loads(pickle.dumps(model))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
