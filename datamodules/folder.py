@@ -197,6 +197,7 @@ class Folder(WaveformDataModule):
         self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
         ids, groups = [file.id for file in own.files], [file.group for file in own.files]
+        self.contents = dict(zip(ids, found.contents, strict=True))
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
         unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
@@ -214,6 +215,7 @@ class Folder(WaveformDataModule):
             )  # fmt: skip
         self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
+        self.contents = {file.id: content for file, content in zip(own.files, found.contents, strict=True)}
         samples = round(self.clip_seconds * self.sample_rate)
         self.clip_shape = (samples,)
         assert self.hop_seconds is not None

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, AudioSource, ShardMember, decode
+from datamodules.audio import AudioError, AudioSource, Own, ShardMember, decode
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
@@ -137,6 +137,7 @@ class Decoded:
         hashes: SHA-256 of each clip's samples.
         lengths: samples of each of these files before padding or cropping.
         rates: own sample rate of each of these files, in hertz.
+        contents: digest of each of these files' samples at their own rate; empty for digital silence.
         unreadable: place of each other file in the list of all files, and the reason.
     """
 
@@ -144,6 +145,7 @@ class Decoded:
     hashes: list[str]
     lengths: list[int]
     rates: list[int]
+    contents: list[str]
     unreadable: dict[int, str]
 
 
@@ -177,12 +179,14 @@ def decode_files(
         hashes: list[str] = []
         lengths: list[int] = []
         rates: list[int] = []
+        contents: list[str] = []
         bad: dict[int, str] = {}
-        facts.update(hashes=hashes, lengths=lengths, rates=rates, bad=bad)
-        for row, digest, length, rate in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
+        facts.update(hashes=hashes, lengths=lengths, rates=rates, contents=contents, bad=bad)
+        for row, digest, length, own in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
             hashes.append(digest)
             lengths.append(length)
-            rates.append(rate)
+            rates.append(own.sample_rate)
+            contents.append(own.content)
             yield row[np.newaxis]
         if not hashes:
             raise DataError(unusable(list(bad.values()), len(paths)))
@@ -190,7 +194,7 @@ def decode_files(
     key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}{' skip' if skip else ''}"
     clips, facts = ArrayCache(cache).array(name, key, build)
     unreadable = {int(place): reason for place, reason in facts["bad"].items()}  # JSON turns numbers into text
-    return Decoded(clips, facts["hashes"], facts["lengths"], facts["rates"], unreadable)
+    return Decoded(clips, facts["hashes"], facts["lengths"], facts["rates"], facts["contents"], unreadable)
 
 
 def unusable(reasons: Sequence[str], of: int) -> str:
@@ -232,13 +236,13 @@ def _silence(samples: int) -> str:
 
 def _decode_each(
     paths: Sequence[AudioSource], sample_rate: int, samples: int, report: Report, skipped: dict[int, str] | None
-) -> Iterator[tuple[NDArray[np.int16], str, int, int]]:
-    """Yield samples, digest, own length and own rate of each file; `skipped` takes the reasons of those left out."""
+) -> Iterator[tuple[NDArray[np.int16], str, int, Own]]:
+    """Yield samples, digest, own length and further facts of each file; `skipped` takes reasons of those left out."""
 
-    def one(path: AudioSource) -> tuple[NDArray[np.int16], str, int, int] | AudioError:
-        own: list[int] = []
+    def one(path: AudioSource) -> tuple[NDArray[np.int16], str, int, Own] | AudioError:
+        own: list[Own] = []
         try:
-            waveform = decode(path, sample_rate, own_rate=own.append)
+            waveform = decode(path, sample_rate, own=own.append)
             row = quantised(waveform, samples)
         except AudioError as error:
             return error

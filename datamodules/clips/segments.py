@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, decode
+from datamodules.audio import AudioError, Own, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
@@ -35,7 +35,7 @@ CODE_VERSION = 2
 """Increase it when `decode` or a preparation step changes its samples; older caches are then not read."""
 
 OVERLAP = 0.5
-FACTS = ("lengths", "hashes", "clipped", "silent", "rates")
+FACTS = ("lengths", "hashes", "clipped", "silent", "rates", "contents")
 SPLIT_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed
 PARTS = ("training", "validation", "test")
 WORKERS = min(4, os.cpu_count() or 1)  # each holds a recording: about 0.7 GB an hour
@@ -120,6 +120,7 @@ class Prepared:
         clipped: number of samples of each beyond full scale.
         silent: whether each is digital silence.
         rates: own sample rate of each file, in hertz.
+        contents: digest of each file's samples at its own rate; empty for digital silence.
         unreadable: place of each file that was left out in the list of all files, and the reason.
     """
 
@@ -129,6 +130,7 @@ class Prepared:
     clipped: list[int]
     silent: list[bool]
     rates: list[int]
+    contents: list[str]
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
@@ -315,23 +317,30 @@ def _prepare_each(
     longest_seconds: float,
     report: Report,
     skipped: dict[int, str] | None,
-) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool, int]]]:
+) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool, int, str]]]:
     """Yield each file's samples and its `FACTS`, in order; at most a few files wait in memory.
 
     Raises:
         DataError: as for `prepare_all`, after all files were tried.
     """
 
-    def one(path: Path) -> tuple[NDArray[np.int16], tuple[int, str, int, bool, int]] | AudioError:
-        own: list[int] = []
+    def one(path: Path) -> tuple[NDArray[np.int16], tuple[int, str, int, bool, int, str]] | AudioError:
+        own: list[Own] = []
         try:
-            x = prepare(decode(path, sample_rate, longest_seconds, own_rate=own.append), sample_rate)
+            x = prepare(decode(path, sample_rate, longest_seconds, own=own.append), sample_rate)
         except AudioError as error:
             return error
         np.rint(np.multiply(x, FULL_SCALE, out=x), out=x)  # in place: nothing else holds these samples
         clipped = int(np.count_nonzero(x > FULL_SCALE - 1) + np.count_nonzero(x < -FULL_SCALE))
         samples = np.clip(x, -FULL_SCALE, FULL_SCALE - 1, out=x).astype(np.int16)
-        return samples, (len(samples), content_hash(samples), clipped, not samples.any(), own[0])
+        return samples, (
+            len(samples),
+            content_hash(samples),
+            clipped,
+            not samples.any(),
+            own[0].sample_rate,
+            own[0].content,
+        )
 
     bad: dict[int, str] = {}
     for place, result in enumerate(_in_order(one, paths)):

@@ -87,6 +87,7 @@ class WaveformDataModule(AudioDataModule):
         found = decode_files(sources, self.sample_rate, self.clip_seconds, self.cache, name, report=self.report)
         self.clip_shape = (found.clips.shape[1],)
         self.own_rates = found.rates
+        self.contents = dict(zip(ids, found.contents, strict=True))
         return WaveformClips(found.clips, ids, groups, found.hashes, targets)
 
     def setup(self, stage: str | None = None) -> None:
