@@ -200,7 +200,8 @@ class TrainingSteps(pl.LightningModule, ABC):
             teacher.to(self.device)
 
     def on_fit_end(self) -> None:
-        """Forget the compiled code, which a copy of the model or a file cannot hold."""
+        """Forget augmentation and compiled code, which a copy of the model or a file cannot hold."""
+        self._augmentation = None
         self._classify_in_training = None
 
     def _background(self) -> Background:

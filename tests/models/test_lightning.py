@@ -63,7 +63,7 @@ def trainer(folder: Path, **options: Any) -> pl.Trainer:
     best = ModelCheckpoint(folder, "best", monitor="val_score", mode="max")
     standard: dict[str, Any] = {
         "max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
-        "enable_model_summary": False, "callbacks": [best],
+        "enable_model_summary": False, "callbacks": [best], "default_root_dir": folder,
     }  # fmt: skip
     return pl.Trainer(**standard | options)
 
@@ -361,7 +361,7 @@ def test_a_schedule_of_another_length_is_not_continued(data: Synthetic, schedule
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data)
-    runner = trainer(tmp_path, max_epochs=30, default_root_dir=tmp_path)
+    runner = trainer(tmp_path, max_epochs=30)
     found: Any = Tuner(runner).lr_find(model, data, num_training=50)
     assert model.recipe.learning_rate == found.suggestion() != Recipe().learning_rate
 
@@ -424,3 +424,10 @@ def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
         OfArguments.load_from_checkpoint(path)
     loaded = OfArguments.load_from_checkpoint(path, **{name: value})
     assert getattr(loaded, name) is value
+
+
+def test_a_model_that_was_trained_with_augmentation_can_be_pickled(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data, recipe=Recipe(speed=0.1, noise_snr_db=(5.0, 10.0)))
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    again = pickle.loads(pickle.dumps(model))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
