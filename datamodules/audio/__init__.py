@@ -14,6 +14,7 @@ from datamodules.audio.decoder import (
     inspect,
     is_track,
     length,
+    renamed,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "inspect",
     "is_track",
     "length",
+    "renamed",
 ]
