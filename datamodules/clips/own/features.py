@@ -166,7 +166,7 @@ def _opening(name: str) -> Iterator[None]:
     except DataError:
         raise
     except ValueError as error:
-        if "Object arrays" in str(error):
+        if "Object arrays" in str(error) or "Python objects" in str(error):
             raise DataError(
                 f"{name!r} holds Python objects, which are not read, because that could run code: save an array of "
                 f"numbers with numpy.save"
