@@ -375,6 +375,15 @@ DATASETS = {
         folds_of="datamodules.clips.own.division:folds_of",
         multi=("label_separator", "label_columns", "row_per_label"),
     ),
+    "embeddings": Dataset(
+        target="datamodules.embeddings:Embeddings",
+        line="your own features: root/<class>/*.npy, .npz or .tfrecord, or a CSV",
+        folder=None,
+        folds=5,
+        kind="embedding",
+        folds_of="datamodules.clips.own.features:folds_of",
+        multi=("label_separator", "label_columns", "row_per_label"),
+    ),
 }
 
 METRICS = {

@@ -270,6 +270,8 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
             "--clips says where your own clips are: `bench data verify folder --clips FOLDER`; --suite takes that and "
             "everything else from a suite"
         )
+    if name == "embeddings":
+        raise SuiteError("embeddings are no audio to decode: `bench run` reads all of them and lists what is wrong")
     if entry.folder is None and name != "folder":
         raise SuiteError(f"{name} is made by code: there is nothing on disk to verify")
     if clips is not None:

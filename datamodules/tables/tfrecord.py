@@ -6,9 +6,10 @@ https://protobuf.dev/programming-guides/encoding.
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +171,65 @@ def segment(data: bytes) -> EmbeddedSegment:
     if not (frames[:, : len(_FRAME)] == np.frombuffer(_FRAME, np.uint8)).all():
         raise ValueError(f"its frames are not {WIDTH} bytes each")
     return EmbeddedSegment(video_id, start, labels, frames[:, len(_FRAME) :])
+
+
+NAMES = (b"video_id", b"clip_id", b"id", b"name", b"key", b"file", b"filename")
+"""Features of a record that may have its name, likeliest first."""
+EMBEDDINGS = (b"audio_embedding", b"embedding", b"embeddings", b"features", b"feature", b"vggish", b"yamnet", b"x")
+"""Features of a record that may have its embedding, likeliest first."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One record: its name, empty where it has none, and its `frames (T, F)`, float32 or uint8."""
+
+    name: str
+    frames: NDArray[Any]
+
+
+def example(data: bytes) -> Example:
+    """Parse a record of embeddings of any width: a SequenceExample with a frame each, or an Example of one array.
+
+    An Example has the values in one feature, row by row, and optionally `shape`, their T and F.
+
+    Raises:
+        ValueError: it is neither, or its embedding cannot be found.
+    """
+    try:
+        message: dict[int, bytes] = dict(fields(data))
+        context = {entry[1]: entry[2] for entry in _entries(message.get(1, b""))}
+        name = next((_packed(context[key], kind=1).decode() for key in NAMES if key in context), "")
+        if 2 in message:
+            sequence = {entry[1]: entry[2] for entry in _entries(message[2])}
+            rows = [_values(feature) for _, feature in fields(sequence[_embedding(sequence)])]
+            if len({len(row) for row in rows}) != 1:
+                raise ValueError("its frames differ in width")
+            return Example(name, np.stack(rows))
+        shape = tuple(_varints(_packed(context[b"shape"], kind=3))) if b"shape" in context else (1, -1)
+        numbers = {key: feature for key, feature in context.items() if key in EMBEDDINGS or 2 in dict(fields(feature))}
+        return Example(name, _values(context[_embedding(numbers)]).reshape(shape))
+    except (KeyError, TypeError, IndexError, UnicodeDecodeError) as error:
+        raise ValueError("it is malformed") from error
+
+
+def _embedding(found: Mapping[bytes, bytes]) -> bytes:
+    """Return the name of the feature that is the embedding."""
+    for name in EMBEDDINGS:
+        if name in found:
+            return name
+    if len(found) != 1:
+        raise ValueError(f"none of its features is called {EMBEDDINGS[1].decode()!r}")
+    return next(iter(found))
+
+
+def _values(feature: bytes) -> NDArray[Any]:
+    """Return the numbers of a feature: bytes as uint8, floats, or integers."""
+    kinds: dict[int, bytes] = dict(fields(feature))
+    if 1 in kinds:
+        return np.frombuffer(dict(fields(kinds[1]))[1], np.uint8)
+    if 2 in kinds:
+        return np.frombuffer(_packed(feature, kind=2), "<f4")
+    return np.array(list(_varints(_packed(feature, kind=3))), np.float32)
 
 
 def fields(data: bytes) -> Iterator[tuple[int, bytes]]:

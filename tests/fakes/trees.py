@@ -32,6 +32,14 @@ def embeddings(root: Path) -> None:
     audioset_embeddings.write(root, parts)
 
 
+def features(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("cat", "cow"):
+        (root / label).mkdir(parents=True)
+        for i in range(10):
+            np.save(root / label / f"{label}{i}.npy", rng.random((3 + i % 3, 16), np.float32))
+
+
 BRIEF = {"sample_rate": 8_000, "clip_seconds": 0.1}
 SHORT = {"sample_rate": 8_000, "clip_seconds": 0.5}
 
@@ -47,5 +55,6 @@ TREES = {
     "vggsound": Tree(vggsound.write, BRIEF, (800,)),
     "audioset": Tree(audioset.write, BRIEF, (800,)),
     "audioset-embeddings": Tree(embeddings, {}, (10, 128)),
+    "embeddings": Tree(features, {}, (5, 16)),
     "folder": Tree(folder.write, BRIEF, (800,)),
 }

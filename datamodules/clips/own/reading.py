@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,7 @@ class Options:
     n_folds: int | None = None
     follow_links: bool = False
     allow_outside: bool = False
+    endings: Collection[str] = ENDINGS
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "Options":
@@ -166,9 +167,10 @@ def _read_tree(found: OwnClips) -> None:
     root = found.options.place
     if not root.is_dir():
         raise DatasetMissing(f"{str(root)!r} is not a folder: put your clips in one folder per class there")
-    tree = scan(root, follow_links=found.options.follow_links)
+    tree = scan(root, follow_links=found.options.follow_links, endings=found.options.endings)
     if not tree.files and not tree.problems and not tree.unreadable:
-        raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({' '.join(ENDINGS)}) in one folder per class")
+        endings = " ".join(found.options.endings)
+        raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({endings}) in one folder per class")
     found.problems, found.unreadable = tree.problems, tree.unreadable
     parts = {file.part for file in tree.files}
     found.given = "" if parts <= {""} else "parts" if parts & {"train", "val", "test"} else "folds"
@@ -313,7 +315,7 @@ def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by
             )
             continue
         ending = path.suffix.lower()
-        if ending in OTHER_AUDIO and ending not in ENDINGS:
+        if ending in OTHER_AUDIO and ending not in options.endings:
             found.unreadable[name] = f"{ending} {UNREADABLE}: convert it to wav or flac"
             continue
         labels = (row.cells["label"],) if row.positives is None else row.positives

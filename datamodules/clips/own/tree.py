@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,15 +78,16 @@ def fold_number(name: str) -> str | None:
     return str(int(match[1])) if match and len(match[1]) < 10 else None
 
 
-def scan(root: Path, *, follow_links: bool = False) -> Tree:
+def scan(root: Path, *, follow_links: bool = False, endings: Collection[str] = ENDINGS) -> Tree:
     """Find the audio files of `root/<class>/…`, or of `root/<train, val or test>/<class>/…`.
 
     Args:
         root: an existing folder.
         follow_links: whether files and folders outside the root are read through links.
+        endings: of the files to find, in lower case; those of audio by default.
     """
     tree = Tree()
-    walker = _Walker(root, tree, follow_links)
+    walker = _Walker(root, tree, follow_links, endings)
     entries = [(entry, _is_folder(entry)) for entry in walker.entries(root)]
     folders = [entry for entry, folder in entries if folder]
     parts = _parts([entry.name for entry in folders])
@@ -129,11 +130,13 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 class _Walker:
     """Reads classes of a tree into `tree`."""
 
-    def __init__(self, root: Path, tree: Tree, follow_links: bool) -> None:
+    def __init__(self, root: Path, tree: Tree, follow_links: bool, endings: Collection[str]) -> None:
         self.root = root
         self.real = os.path.realpath(root)
         self.tree = tree
         self.follow_links = follow_links
+        self.endings = endings
+        self.others = OTHER_AUDIO if endings is ENDINGS else frozenset[str]()
 
     def entries(self, folder: Path) -> "list[os.DirEntry[str]]":
         """Return what is in a folder, in order, without what is hidden."""
@@ -168,7 +171,7 @@ class _Walker:
     def loose(self, entry: "os.DirEntry[str]", why: str) -> None:
         """Keep a file that is in no class's folder; audio is never left out without a word."""
         ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each entry takes longer
-        if ending in ENDINGS or ending in OTHER_AUDIO:
+        if ending in self.endings or ending in self.others:
             self.tree.unreadable[self.name(entry.path)] = why
         else:
             self.tree.others[ending or "no ending"] += 1
@@ -201,14 +204,14 @@ class _Walker:
     def _read_file(self, entry: "os.DirEntry[str]", name: str, label: str, part: str, below: str) -> None:
         ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each entry takes longer
         name = safe(name)
-        if ending in ENDINGS:
+        if ending in self.endings:
             try:
                 if self.may_enter(entry):
                     inner = below.partition("/")[0] if "/" in below else ""
                     self.tree.files.append(Found(name, Path(entry.path), safe(label), safe(inner), part))
             except OSError as error:
                 raise DataError(f"{name!r} cannot be followed ({error}): put the file itself there") from error
-        elif ending in OTHER_AUDIO:
+        elif ending in self.others:
             self.tree.unreadable[name] = f"{ending} {UNREADABLE}: convert it to wav or flac"
         else:
             self.tree.others[ending or "no ending"] += 1
