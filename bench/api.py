@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -24,6 +24,7 @@ from bench.tracking import loggers
 
 if TYPE_CHECKING:
     import pandas
+    from lightning.pytorch import LightningDataModule
     from torch import nn
 
     from datamodules.base import AudioDataModule
@@ -62,6 +63,7 @@ class Results:
         """Return one leaderboard per dataset: every system ranked over its folds and seeds."""
         if self.suite is None:
             return leaderboards([record.run for record in self.records.values()], self.records)
+        self.suite.permit()  # another suite may have named a module of the same name
         return files.boards(self.records, self.suite)
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -147,7 +149,7 @@ def run(
     names = (logger,) if isinstance(logger, str) else tuple(logger)
     chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
-    grid = suite if isinstance(suite, Suite) else load_suite(suite)
+    grid = replace(suite) if isinstance(suite, Suite) else load_suite(suite)  # a copy is expanded anew
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
         suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
@@ -215,7 +217,7 @@ def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> 
 def create_model(
     name: str,
     *,
-    data: AudioDataModule | None = None,
+    data: LightningDataModule | None = None,
     classes: int | None = None,
     sample_rate: int = 32_000,
     clip_seconds: float | None = None,
@@ -234,7 +236,8 @@ def create_model(
 
     Args:
         name: of `bench list models`, `rann-{t_c}x{t_m}-{W}`, or "package.module:Class"; not a fusion.
-        data: a datamodule, which sizes the model; classes, sample rate, clip length and embedding are then its own.
+        data: a datamodule, of this project or any that yields (x, target), which sizes the model; classes, sample
+            rate, clip length and embedding are then its own.
         classes: C, where there are no data.
         sample_rate: in hertz.
         clip_seconds: length of the clips; None takes the length that the model's published figures are for.
@@ -252,7 +255,7 @@ def create_model(
 
     lookup.permit({given: None for given in (name, frontend or "") if lookup.is_target(given)})
     if data is not None:
-        return build.for_data(name, data, frontend, recipe, arguments)
+        return build.for_data(name, _ours(data), frontend, recipe, arguments)
     if classes is None:
         raise TypeError("create_model needs data, or the number of classes")
     shape = embedding if embedding is None or isinstance(embedding, str) else "x".join(map(str, embedding))
@@ -280,13 +283,24 @@ def create_datamodule(name: str, root: str | Path | None = None, **arguments: An
     if root is None and entry.folder is not None:
         root = catalog.place(name, data_folder(None))
     given = {} if root is None else {"root": Path(root).expanduser()}
-    built: AudioDataModule = catalog.load(entry.target)(**given, **arguments)
-    return built
+    return _ours(catalog.load(entry.target)(**given, **arguments))
+
+
+def _ours(data: Any) -> AudioDataModule:
+    """Return a datamodule of this project; any other LightningDataModule is wrapped."""
+    from lightning.pytorch import LightningDataModule
+
+    from datamodules.base import AudioDataModule
+    from datamodules.foreign import ForeignData
+
+    foreign = isinstance(data, LightningDataModule) and not isinstance(data, AudioDataModule)
+    own: AudioDataModule = ForeignData(data) if foreign else data
+    return own
 
 
 def evaluate(
     model: nn.Module | str | Path,
-    dataset: str | AudioDataModule,
+    dataset: str | LightningDataModule,
     *,
     fold: int | None = None,
     root: str | Path | None = None,
@@ -302,7 +316,7 @@ def evaluate(
     Args:
         model: a module that maps clips to logits `(B, C)` in the order of the dataset's classes, or the path of a
             Lightning checkpoint that a model of this project has written.
-        dataset: of `bench list datasets`, or a datamodule.
+        dataset: of `bench list datasets`, or a datamodule, of this project or any that yields (x, target).
         fold: the test fold, from 0; None is the first.
         root: the dataset's folder, as in `create_datamodule`.
         device: where to classify and, besides the CPU, to time.
@@ -324,7 +338,7 @@ def evaluate(
         chosen = {} if fold is None else {"fold": fold}
         data, name = create_datamodule(dataset, root, **chosen, **arguments), dataset
     else:
-        data, name = dataset, type(dataset).__name__
+        data, name = _ours(dataset), type(dataset).__name__
     record = outside.record_of(module, data, name, device=device, threads=threads, scopes=SCOPES if latency else ())
     return pandas.Series(_run_row(graded_records({record.key: record})[record.key], {}))
 

@@ -122,7 +122,10 @@ class AudioSet(WaveformDataModule):
         targets = torch.zeros(len(found.rows), len(self.classes))
         for i, row in enumerate(found.rows):
             targets[i, list(listed[row][0].labels)] = 1
-        clips = youtube.clip_set(found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset")
+        self.own_rates = rates = list[int]()
+        clips = youtube.clip_set(
+            found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "audioset", rates
+        )
         self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
 
         rows: dict[str, list[int]] = {part: [] for part in self.parts}
@@ -131,7 +134,7 @@ class AudioSet(WaveformDataModule):
         held_out = youtube.validation(clips.groups[i] for i in rows["balanced_train"])
         val = [i for i in rows["balanced_train"] if clips.groups[i] in held_out]
         train = [i for part in self.parts[:-1] for i in rows[part] if clips.groups[i] not in held_out]
-        splits, notes = youtube.splits(clips, train, val, rows["eval"], self.cache, "audioset")
+        splits, notes = youtube.splits(clips, train, val, rows["eval"], self.cache, "audioset", rates)
         here = ", ".join(f"{part} {len(rows[part]):,} of {OFFICIAL[part]:,}" for part in self.parts)
         unlisted = [f"{found.unlisted} audio files that no list names left out"] if found.unlisted else []
         self.note = "; ".join([f"coverage {here} segments", *notes, *unlisted])

@@ -144,6 +144,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         group_rule: what counts as the source of a clip, in words; empty where that is the dataset's own rule.
         group_remedy: how the user says something else.
         skip_unreadable: whether audio that cannot be read is left out; only a user's own clips allow that.
+        contents: name of a clip, or of the file that it was cut from, to the digest of the sound in that file before it
+            was resampled; empty for silence. It is the same in every dataset that has the sound (after `setup`).
         report: called with the number of files decoded so far and of all files.
     """
 
@@ -171,6 +173,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     group_rule: str = ""
     group_remedy: str = ""
     skip_unreadable: bool = False
+    contents: Mapping[str, str] = MappingProxyType({})
     report: Report = staticmethod(silently)
 
     def __init__(
@@ -227,6 +230,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             DataError: the list itself cannot be made.
         """
         return None
+
+    def watched(self) -> tuple[Path | None, Sequence[Path]]:
+        """Return where a change of the files is a change of the data: a folder, and further files."""
+        return self.root, ()
 
     def prepare_data(self) -> None:
         """Download the dataset where it is not there and `download` is set.

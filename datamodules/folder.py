@@ -147,6 +147,13 @@ class Folder(WaveformDataModule):
         """Folder that has to contain every file after links are followed; None where the user allows other places."""
         return self.root if self.own.options.confined else None
 
+    def watched(self) -> tuple[Path | None, Sequence[Path]]:
+        """Return the folder, or the table and the files that it names."""
+        if self.own.options.csv is None:
+            return self.root, ()
+        named = [file.source for file in self.own.files if isinstance(file.source, Path)]
+        return None, (Path(self.own.options.csv).expanduser(), *named)
+
     def listing(self) -> Listing:
         """Return the files; those without a fold of their own are divided by source."""
         self.classes = self.own.classes
@@ -194,8 +201,10 @@ class Folder(WaveformDataModule):
                 report=self.report,
             )  # fmt: skip
         self.clip_shape = (found.clips.shape[1],)
+        self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
         ids, groups = [file.id for file in own.files], [file.group for file in own.files]
+        self.contents = dict(zip(ids, found.contents, strict=True))
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
         unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
@@ -211,7 +220,9 @@ class Folder(WaveformDataModule):
                 [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
                 self.cache, "folder", skip=self.skip_unreadable, report=self.report,
             )  # fmt: skip
+        self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)
+        self.contents = {file.id: content for file, content in zip(own.files, found.contents, strict=True)}
         samples = round(self.clip_seconds * self.sample_rate)
         self.clip_shape = (samples,)
         assert self.hop_seconds is not None

@@ -66,7 +66,10 @@ class VGGSound(WaveformDataModule):
         found = youtube.find(root, excerpts, self.cache)
         number = {label: i for i, label in enumerate(self.classes)}
         targets = torch.tensor([number[labels[row]] for row in found.rows])
-        clips = youtube.clip_set(found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound")
+        self.own_rates = rates = list[int]()
+        clips = youtube.clip_set(
+            found, excerpts, targets, self.sample_rate, self.clip_seconds, self.cache, "vggsound", rates
+        )
         self.clip_shape = (round(self.sample_rate * self.clip_seconds),)
 
         part_of = [parts[row] for row in found.rows]
@@ -75,7 +78,7 @@ class VGGSound(WaveformDataModule):
         held_out = youtube.validation(clips.groups[i] for i in trains)
         val = [i for i in trains if clips.groups[i] in held_out]
         train = [i for i in trains if clips.groups[i] not in held_out]
-        splits, notes = youtube.splits(clips, train, val, test, self.cache, "vggsound")
+        splits, notes = youtube.splits(clips, train, val, test, self.cache, "vggsound", rates)
         here = f"{len(trains):,} of {parts.count('train'):,} listed training clips are here, {len(test):,} of "
         unlisted = [f"{found.unlisted} audio files that the list does not name left out"] if found.unlisted else []
         about = [

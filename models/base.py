@@ -134,7 +134,8 @@ class AudioModel(TrainingSteps, ABC):
         padded_frames: T up to which the model itself pads shorter clips with silence.
         idle: names of modules that a published checkpoint contains and the model does not use.
         loaded: what was taken from a file of weights; None where the weights are no file's.
-        given_arguments: the arguments that it was built with.
+        given_arguments: the arguments that it was built with, and that a file can hold.
+        left_out_arguments: the names of the others.
 
     A module inside the model that computes with kernels of its own, which are no operators of torch, sets
     `own_kernels = True`.
@@ -142,14 +143,12 @@ class AudioModel(TrainingSteps, ABC):
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform"})
     default_frontend: ClassVar[Any] = None
-    read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
     clip_seconds: float = 10.0
     least_features: ClassVar[int] = 1
     least_frames: ClassVar[int] = 1
     padded_frames: ClassVar[int] = 1
     idle: ClassVar[frozenset[str]] = frozenset()
     loaded: Loaded | None = None
-    given_arguments: dict[str, Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

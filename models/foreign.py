@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from models.base import AudioModel, Data, ModelError
@@ -96,6 +97,8 @@ class ForeignModel(AudioModel):
             ModelError: the module does not return logits of the data's classes.
         """
         data.setup("fit")
+        if isinstance(module, pl.LightningModule) and is_overridden("configure_model", module):
+            module.configure_model()  # as the Trainer does, again: it must do nothing then
         if frontend is None:
             frontend = cls._frontend_of(data)(data.sample_rate)  # type: ignore[arg-type]
         model = cls.for_clips(frontend, data.clip_shape, len(data.classes), module=module)

@@ -156,7 +156,8 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     """
     from bench.runner.driver import Outcome, plan
 
-    todo, every, changed = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    planned = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    todo, every, changed = planned.todo, planned.every, planned.changed
     problems = {
         key: problem
         for key, run in todo.items()
@@ -168,6 +169,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
             {"key": key, "state": state}
             | ({"problem": problems[key]} if key in problems else {})
             | ({"changed": changed[key]} if key in changed else {})
+            | ({"changed_data": planned.new_data[key]} if key in planned.new_data else {})
             for key, state in states.items()
         ])  # fmt: skip
         return not problems
@@ -178,8 +180,10 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
         about += ["of " + " + ".join(names.get(key, key) for key in run.members)] if run.members else []
         words = f"  ({', '.join(about)})" if about else ""
         out.print(f"{states[run.key]:7} {run.key}{words}", markup=False, highlight=False, soft_wrap=True)
-    if changed:
-        say(out, Outcome(changed=changed).changed_words())
+    for line in Outcome(changed=changed, new_data=planned.new_data).changed_words():
+        say(out, line)
+    for line in planned.warnings:
+        say(err, f"warning: {line}")
     for problem in dict.fromkeys(problems.values()):
         say(err, f"missing: {problem}")
     return not problems

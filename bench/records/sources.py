@@ -75,11 +75,10 @@ def _entries(run: Run) -> Mapping[str, Any]:
 
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
-    digest.cache_clear()
+    _digest.cache_clear()
     _place.cache_clear()
 
 
-@cache
 def digest(target: str) -> str | None:
     """Return the digest of what "module:name" names, 16 hexadecimal digits; None where its file is not found."""
     try:
@@ -87,8 +86,11 @@ def digest(target: str) -> str | None:
             return None
     except SuiteError:
         return None  # no user has named it
-    module = target.partition(":")[0]
-    folder = lookup.folder_of(target)
+    return _digest(target.partition(":")[0], lookup.folder_of(target))
+
+
+@cache
+def _digest(module: str, folder: Path | None) -> str | None:
     files: dict[str, Path] = {}
     waiting = [module]
     while waiting:

@@ -12,7 +12,7 @@ from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
-from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
+from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, data_files, sources
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
 from bench.runner.news import (
     ClipsRead,
@@ -43,6 +43,7 @@ class Outcome:
         missing: dataset, or class of another package, to a message that says what is missing and how to get it.
         warnings: one line each.
         changed: key to the components whose source has changed, for the finished runs that are done again for it.
+        new_data: key to how its data have changed, for the finished runs that are done again for it.
         interrupted: whether the user interrupted the call.
         total: number of runs that the call was to end with.
         untimed: number of timings that are left to do.
@@ -56,13 +57,24 @@ class Outcome:
     missing: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    new_data: dict[str, str] = field(default_factory=dict)
     interrupted: bool = False
     total: int = 0
     untimed: int = 0
     boards: tuple[Leaderboard, ...] = ()
 
-    def changed_words(self) -> str:
-        """Say how many runs are done again because of which source."""
+    def changed_words(self) -> list[str]:
+        """Say how many runs are done again because of which source, and because of which files of their data."""
+        lines = [self._source_words()] if self.changed else []
+        by_words: dict[str, int] = {}
+        for words in self.new_data.values():
+            by_words[words] = by_words.get(words, 0) + 1
+        for words, count in by_words.items():
+            runs, whose = ("1 run is", "its") if count == 1 else (f"{count} runs are", "their")
+            lines.append(f"{runs} done again because {whose} data changed: {words}")
+        return lines
+
+    def _source_words(self) -> str:
         components = [name for name in sources.WORDS.values() if any(name in found for found in self.changed.values())]
         count = len(self.changed)
         runs = "1 run is" if count == 1 else f"{count} runs are"
@@ -120,12 +132,15 @@ class Runner:
         """
         self.store.sweep()
         self.suite.permit()
-        todo, every, self.outcome.changed = plan(self.suite, self.snapshot, runs, force)
+        planned = plan(self.suite, self.snapshot, runs, force)
+        todo, every = planned.todo, planned.every
+        self.outcome.changed, self.outcome.new_data = planned.changed, planned.new_data
         self.again = {key for key, run in todo.items() if force or run in self.snapshot}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
         self.outcome.total = len(every)
-        if self.outcome.changed:
-            self.progress.note(self.outcome.changed_words())
+        for line in self.outcome.changed_words():
+            self.progress.note(line)
+        self.outcome.warnings += planned.warnings
         with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
@@ -522,21 +537,48 @@ def _joined(words: Sequence[str]) -> str:
     return " and the ".join(filter(None, (", the ".join(words[:-1]), words[-1])))
 
 
-def plan(
-    suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool
-) -> tuple[dict[str, Run], list[Run], dict[str, tuple[str, ...]]]:
+@dataclass
+class Plan:
+    """What a call is to do.
+
+    Attributes:
+        todo: the runs to do, by key.
+        every: all runs of the selection with them.
+        changed: key to the components whose source has changed.
+        new_data: key to how its data have changed, in words.
+        warnings: lines on data of which only the files' times have changed.
+    """
+
+    todo: dict[str, Run]
+    every: list[Run]
+    changed: dict[str, tuple[str, ...]]
+    new_data: dict[str, str]
+    warnings: list[str]
+
+
+def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> Plan:
     """Return what to do.
 
-    Finished runs are done again if their source has changed, and if they need one of the runs to do.
-
-    Returns:
-        The runs to do, by key; all runs of the selection with them; and by key the components whose source has changed.
+    Finished runs are done again if their source or their data have changed, and if they need one of the runs to do.
     """
     sources.refresh()
+    data_files.forget()
     finished = {run.key: record for run in runs if not force and (record := snapshot.finished(run.key))}
     changed = {key: found for key, record in finished.items() if (found := sources.changed(record))}
-    todo = {run.key: run for run in runs if run.key not in finished or run.key in changed}
+    files = {key: change for key in finished if (change := data_files.change(snapshot.store, key))}
+    new_data = {key: change.words for key, change in files.items() if change.content}
+    todo = {run.key: run for run in runs if run.key not in finished or run.key in changed or run.key in new_data}
     for run in suite.runs():  # each run comes after the runs that it needs, so one pass is enough
         if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in snapshot:
             todo[run.key] = run
-    return todo, list(({run.key: run for run in runs} | todo).values()), changed
+    touched: dict[tuple[str, str], int] = {}
+    for key, change in files.items():
+        if not change.content and key not in todo:
+            about = finished[key].run.dataset, change.words
+            touched[about] = touched.get(about, 0) + 1
+    warnings = [
+        f"{dataset} has {words} since {'1 run was' if count == 1 else f'{count} runs were'} done, which "
+        f"{'is' if count == 1 else 'are'} kept: add --force if the files have other content now"
+        for (dataset, words), count in touched.items()
+    ]
+    return Plan(todo, list(({run.key: run for run in runs} | todo).values()), changed, new_data, warnings)

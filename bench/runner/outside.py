@@ -17,7 +17,7 @@ from bench.records import Latency, Record, Run
 from bench.runner.timings import latency_target
 from bench.runner.worker import describe
 from datamodules.base import AudioDataModule
-from models.base import AudioModel
+from models.base import AudioModel, ModelError
 from models.foreign import ForeignModel
 
 
@@ -45,7 +45,10 @@ def loaded(path: Path) -> AudioModel:
         kind = next((found for found in _subclasses(AudioModel) if _name(found) == name), None)
     if kind is None:
         raise RunError(f"{path} is of {name}, which is not imported: import its module before, or give the module")
-    model: AudioModel = kind.load_from_checkpoint(path, map_location="cpu")
+    try:
+        model: AudioModel = kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    except (ModelError, TypeError) as error:  # an argument is missing
+        raise RunError(f"{path} cannot be loaded by itself ({error}): load it yourself, and give the module") from error
     return model
 
 
@@ -75,7 +78,7 @@ def record_of(
     set_threads(threads)
     data.prepare_data()
     data.setup()
-    training = module.training
+    modes = [(each, each.training) for each in module.modules()]  # some may be frozen in eval mode
     model = module if isinstance(module, AudioModel) else ForeignModel.around(module, data)
     _check(model, data)
     chosen = chosen_device(device)
@@ -88,7 +91,8 @@ def record_of(
     for place in dict.fromkeys(("cpu", chosen)) if scopes else ():
         with latency_target(model, data, place, threads) as target:
             timings += [target.latency("eager", scope) for scope in scopes]
-    module.train(training)
+    for each, training in modes:
+        each.training = training
     run = Run(
         model=_catalogued(model), frontend=type(model.frontend).__name__, dataset=dataset, fold=data.fold,
         seed=data.seed, recipe=model.recipe,

@@ -20,10 +20,10 @@ from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
-from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, sources, write_whole
+from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, data_files, sources, write_whole
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
-from bench.training import build, fit
+from bench.training import build, fit, lineage
 from datamodules.base import AudioDataModule
 from models.base import AudioModel, ModelError
 
@@ -149,14 +149,16 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
+    files = data_files.take(store, *data.watched())
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
     model = build.model(run, data)
+    start = str(model.loaded) if model.loaded is not None else None
     if run.recipe.init:
-        build.start_from(model, run, store)
-    if model.loaded is not None:
-        report(Noted(str(model.loaded)))
+        start = build.start_from(model, run, store, data)
+    if start is not None:
+        report(Noted(start))
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
@@ -169,8 +171,10 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     _save(model, folder / "model.pt")
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     about = describe(data)
-    if model.loaded is not None:
-        about = replace(about, note="; ".join(filter(None, (about.note, str(model.loaded)))))
+    if start is not None:
+        about = replace(about, note="; ".join(filter(None, (about.note, start))))
+    lineage.keep(run, store, data)
+    data_files.keep(store, run.key, files)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}

@@ -16,6 +16,7 @@ from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
+from bench.training import lineage
 from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
 from models.base import AudioModel, Frontend, ModelError
@@ -272,40 +273,48 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """Return the trained teacher of a run; it may be a fusion.
 
     Raises:
-        RunError: the teacher has no result, no weights or other classes, or was trained on another split.
+        RunError: the teacher has no result, no weights or other classes, was trained on clips of this run's data, or on
+            clips of another form.
     """
     assert run.recipe.teacher
     record = store.finished_record(run.recipe.teacher, "the teacher")
     other = record.run
-    if (other.dataset, other.data, other.fold) != (run.dataset, run.data, run.fold):
-        raise RunError(
-            f"the teacher {other.key} was trained on another split, so its training clips may include this run's test "
-            f"clips: name a teacher on {run.dataset}, fold {run.fold}, with the same [dataset.{run.dataset}]"
-        )
+    for each in [store.finished_record(key, "the teacher's member").run for key in other.members] or [other]:
+        lineage.check(each, run, store, data, "teacher")
+    same = (other.dataset, other.data) == (run.dataset, run.data)
     if record.classes != data.classes:
-        raise RunError(f"the teacher {other.key} has other classes than the data now: run it again with --force")
+        remedy = "run it again with --force" if same else "name a teacher with the same classes in the same order"
+        raise RunError(f"the teacher {other.key} has other classes than the data now: {remedy}")
+    if not same and (form := lineage.form(store, (*other.members, other.key)[0])) not in (
+        None,
+        (data.sample_rate, data.clip_shape),
+    ):
+        assert form is not None
+        raise RunError(
+            f"the teacher {other.key} was trained on clips of shape {form[1]} at {form[0]} Hz, and these have the "
+            f"shape {data.clip_shape} at {data.sample_rate} Hz: give both datasets the same sample_rate and "
+            f"clip_seconds"
+        )
     return load(other, store, data)
 
 
-def start_from(model: AudioModel, run: Run, store: Store) -> None:
+def start_from(model: AudioModel, run: Run, store: Store, data: AudioDataModule) -> str | None:
     """Load the weights that the recipe's `init` names, a run's or a file's, into a new model.
 
     If the number of classes differs, the last layer keeps its random initial weights.
 
+    Returns:
+        A line that a user should read, or None.
+
     Raises:
         ModelError: the file cannot be read, or belongs to another architecture.
-        RunError: that run has no result or no weights, has another shape, or may have trained on this run's test clips.
+        RunError: that run has no result or no weights, has another shape, or was trained on clips of this run's data.
     """
     assert run.recipe.init
     if is_weights_file(run.recipe.init):
-        model.load_weights(run.recipe.init)
-        return
+        return str(model.load_weights(run.recipe.init))
     other = store.finished_record(run.recipe.init, "the run to start from").run
-    if other.dataset == run.dataset and (other.data, other.fold) != (run.data, run.fold):
-        raise RunError(
-            f"{other.key} was trained on another split of {run.dataset}, so its training clips may include this run's "
-            f"test clips: start from a run on fold {run.fold}, with the same [dataset.{run.dataset}]"
-        )
+    note = lineage.check(other, run, store, data, "init")
     path = store.artifacts(other.key) / "model.pt"
     if not path.exists():
         raise RunError(f"{other.key} has no weights in {path.parent}: run it again with --force")
@@ -323,3 +332,5 @@ def start_from(model: AudioModel, run: Run, store: Store) -> None:
             f"({beyond[0]}): use the same model, arguments and front-end, and clips of the same length and rate"
         )
     model.load_state_dict({name: value for name, value in weights.items() if name not in wrong}, strict=False)
+    start = f"starts from {other.key}" + (f", except for the last layer ({head})" if wrong else "")
+    return f"{start}; {note}" if note else start

@@ -13,13 +13,15 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.errors import RunError
 from models import metrics
+from models.errors import TrainingError
 from models.foreign import ForeignModel
 from models.metrics import PRIMARY
 from models.training.losses import classification_loss
@@ -70,9 +72,21 @@ class ValidationScores(Callback):
             self._losses.append(loss.detach())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Score the epoch."""
+        """Score the epoch, with the average of the weights where a callback of the module keeps one."""
         speed = self._clips / max(time.perf_counter() - self._since, 1e-9)
-        logits, targets = self._classified(pl_module.device)
+        averages = [one for one in trainer.callbacks if isinstance(one, WeightAveraging)]  # type: ignore[attr-defined]
+        for average in averages:
+            average.on_validation_epoch_start(trainer, pl_module)
+        score = self._score(trainer, pl_module.device)
+        for average in reversed(averages):
+            average.on_validation_epoch_end(trainer, pl_module)
+        values = {curve: found[-1] for curve, found in self.curves.items() if found}
+        values |= {"clips_per_second": speed, "step": float(trainer.global_step)}
+        self.report(trainer.current_epoch + 1, trainer.max_epochs or 0, score, values)
+
+    def _score(self, trainer: pl.Trainer, device: torch.device) -> float:
+        """Add the epoch to the curves, keep the weights if they are the best so far, and return the score."""
+        logits, targets = self._classified(device)
         task = self.model.task
         name = f"val_{PRIMARY[task]}"
         score = metrics.primary(logits, targets, task)
@@ -84,9 +98,7 @@ class ValidationScores(Callback):
         if (value := score - TIE_BREAK * loss / (1 + loss)) > self._best:
             self._best, self.best_epoch = value, trainer.current_epoch
             torch.save(self.model.state_dict(), self.path)
-        values = {curve: found[-1] for curve, found in self.curves.items() if found}
-        values |= {"clips_per_second": speed, "step": float(trainer.global_step)}
-        self.report(trainer.current_epoch + 1, trainer.max_epochs or 0, score, values)
+        return score
 
     @torch.no_grad()
     def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -118,14 +130,17 @@ def train(
         report: is called after every epoch.
 
     Raises:
-        RunError: no epoch was finished.
+        RunError: no epoch was finished, or logits became NaN or infinite.
     """
     with tempfile.TemporaryDirectory(prefix=".tmp-own-", dir=folder) as scratch:
         scores = ValidationScores(model, validation, Path(scratch) / "best.pt", report)
         module: Any = model.module
-        runner = trainer(callbacks=[scores], default_root_dir=scratch)
+        # A logger that keeps nothing, so that the module may log to `self.logger`, and its callbacks, too.
+        runner = trainer(callbacks=[scores], default_root_dir=scratch, logger=DummyLogger())
         try:
             runner.fit(module, clips, validation if is_overridden("validation_step", module) else None)
+        except TrainingError as error:
+            raise RunError(str(error)) from error
         finally:
             module.trainer = None
         if not scores.path.exists():

@@ -14,7 +14,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -108,8 +108,25 @@ class Sound:
     silent: bool
 
 
+@dataclass(frozen=True)
+class Own:
+    """Facts on the sound in a file, before it is resampled.
+
+    Attributes:
+        sample_rate: in hertz.
+        content: SHA-256 of the samples, mixed to mono, float32 (hex), as in `Sound`; empty for digital silence.
+    """
+
+    sample_rate: int
+    content: str
+
+
 def decode(
-    path: AudioSource, sample_rate: int, max_seconds: float = MAX_SECONDS, root: Path | None = None
+    path: AudioSource,
+    sample_rate: int,
+    max_seconds: float = MAX_SECONDS,
+    root: Path | None = None,
+    own: Callable[[Own], object] | None = None,
 ) -> NDArray[np.float32]:
     """Decode a whole file to mono.
 
@@ -122,6 +139,7 @@ def decode(
         max_seconds: longest file that is accepted.
         root: folder that has to contain the file after links are followed; None leaves that check to the caller, see
             `datamodules.tables.csv_table.inside`.
+        own: receives facts on the sound in the file, before it is resampled.
 
     Returns:
         Samples `(S,)`, about in [-1, 1].
@@ -131,7 +149,12 @@ def decode(
             mixed to mono.
     """
     with _opened(path, max_seconds, root) as sound:
-        return _resampled(sound, sample_rate, max_seconds)
+        if own is None:
+            return _resampled(sound, sample_rate, max_seconds)
+        content = _Content()
+        samples = _resampled(sound, sample_rate, max_seconds, content)
+        own(Own(_own_rate(sound), content.digest))
+        return samples
 
 
 def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS) -> NDArray[np.float32]:
@@ -432,11 +455,33 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         raise AudioError(f"{name!r} has channels in opposite phase, which cancel when mixed: keep one of its channels")
 
 
-def _resampled(sound: _Opened, sample_rate: int, max_seconds: float) -> NDArray[np.float32]:
+class _Content:
+    """Digest of samples, taken block by block."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._silent = True
+
+    def add(self, mono: NDArray[np.float32]) -> None:
+        """Take the next block."""
+        self._silent = self._silent and not mono.any()
+        self._digest.update(mono.astype("<f4", copy=False).tobytes())
+
+    @property
+    def digest(self) -> str:
+        """The digest (hex); empty for digital silence, which no two recordings can have in common."""
+        return "" if self._silent else self._digest.hexdigest()
+
+
+def _resampled(
+    sound: _Opened, sample_rate: int, max_seconds: float, content: _Content | None = None
+) -> NDArray[np.float32]:
     rate = sound.file.samplerate
     resampler = None
     parts: list[NDArray[np.float32]] = []
     for mono in _mono(sound, max_seconds):
+        if content is not None:
+            content.add(mono)
         if rate == sample_rate:
             parts.append(mono)
             continue

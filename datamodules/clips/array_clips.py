@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, AudioSource, ShardMember, decode
+from datamodules.audio import AudioError, AudioSource, Own, ShardMember, decode
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.listing import Report, shortened, silently
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Increase it when `decode` or `decode_all` changes its samples; older caches are then not read."""
 
 DECODERS = 2
@@ -97,7 +97,12 @@ class EmbeddingClips(ArrayClips):
 
 
 def decode_all(
-    paths: Sequence[AudioSource], sample_rate: int, clip_seconds: float, cache: Path | None, name: str
+    paths: Sequence[AudioSource],
+    sample_rate: int,
+    clip_seconds: float,
+    cache: Path | None,
+    name: str,
+    rates: list[int] | None = None,
 ) -> tuple[NDArray[np.int16], list[str]]:
     """Decode every file once to clips of one length.
 
@@ -109,6 +114,7 @@ def decode_all(
         clip_seconds: length of the clips.
         cache: folder for the decoded clips, shared by any number of processes; None keeps them in memory.
         name: of the dataset, for the cache file.
+        rates: gets the own sample rate of each file, in hertz.
 
     Returns:
         Samples `(N, S)`, memory-mapped where there is a cache, and the SHA-256 of each clip's samples.
@@ -117,6 +123,8 @@ def decode_all(
         DataError: some files cannot be used; the message lists all of them.
     """
     found = decode_files(paths, sample_rate, clip_seconds, cache, name)
+    if rates is not None:
+        rates += found.rates
     return found.clips, found.hashes
 
 
@@ -128,12 +136,16 @@ class Decoded:
         clips: samples `(N, S)` of the files that could be decoded, memory-mapped where there is a cache.
         hashes: SHA-256 of each clip's samples.
         lengths: samples of each of these files before padding or cropping.
+        rates: own sample rate of each of these files, in hertz.
+        contents: digest of each of these files' samples at their own rate; empty for digital silence.
         unreadable: place of each other file in the list of all files, and the reason.
     """
 
     clips: NDArray[np.int16]
     hashes: list[str]
     lengths: list[int]
+    rates: list[int]
+    contents: list[str]
     unreadable: dict[int, str]
 
 
@@ -166,11 +178,15 @@ def decode_files(
     def build(facts: Facts) -> Iterator[NDArray[np.int16]]:
         hashes: list[str] = []
         lengths: list[int] = []
+        rates: list[int] = []
+        contents: list[str] = []
         bad: dict[int, str] = {}
-        facts.update(hashes=hashes, lengths=lengths, bad=bad)
-        for row, digest, length in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
+        facts.update(hashes=hashes, lengths=lengths, rates=rates, contents=contents, bad=bad)
+        for row, digest, length, own in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
             hashes.append(digest)
             lengths.append(length)
+            rates.append(own.sample_rate)
+            contents.append(own.content)
             yield row[np.newaxis]
         if not hashes:
             raise DataError(unusable(list(bad.values()), len(paths)))
@@ -178,7 +194,7 @@ def decode_files(
     key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}{' skip' if skip else ''}"
     clips, facts = ArrayCache(cache).array(name, key, build)
     unreadable = {int(place): reason for place, reason in facts["bad"].items()}  # JSON turns numbers into text
-    return Decoded(clips, facts["hashes"], facts["lengths"], unreadable)
+    return Decoded(clips, facts["hashes"], facts["lengths"], facts["rates"], facts["contents"], unreadable)
 
 
 def unusable(reasons: Sequence[str], of: int) -> str:
@@ -220,16 +236,17 @@ def _silence(samples: int) -> str:
 
 def _decode_each(
     paths: Sequence[AudioSource], sample_rate: int, samples: int, report: Report, skipped: dict[int, str] | None
-) -> Iterator[tuple[NDArray[np.int16], str, int]]:
-    """Yield samples, digest and own length of each file; `skipped` takes the reasons of files that are left out."""
+) -> Iterator[tuple[NDArray[np.int16], str, int, Own]]:
+    """Yield samples, digest, own length and further facts of each file; `skipped` takes reasons of those left out."""
 
-    def one(path: AudioSource) -> tuple[NDArray[np.int16], str, int] | AudioError:
+    def one(path: AudioSource) -> tuple[NDArray[np.int16], str, int, Own] | AudioError:
+        own: list[Own] = []
         try:
-            waveform = decode(path, sample_rate)
+            waveform = decode(path, sample_rate, own=own.append)
             row = quantised(waveform, samples)
         except AudioError as error:
             return error
-        return row, content_hash(row), len(waveform)
+        return row, content_hash(row), len(waveform), own[0]
 
     bad: dict[int, str] = {}
     for place, result in enumerate(each(one, paths)):

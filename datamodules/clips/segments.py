@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, decode
+from datamodules.audio import AudioError, Own, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import ClipSet, DataError, DatasetMissing, Splits
 from datamodules.clips.array_cache import ArrayCache, Facts
@@ -31,11 +31,11 @@ from datamodules.tables.csv_table import inside, safe
 Prepare = Callable[[Samples, int], Samples]
 Result = TypeVar("Result")
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Increase it when `decode` or a preparation step changes its samples; older caches are then not read."""
 
 OVERLAP = 0.5
-FACTS = ("lengths", "hashes", "clipped", "silent")
+FACTS = ("lengths", "hashes", "clipped", "silent", "rates", "contents")
 SPLIT_SEED = 0  # the division belongs to the dataset and does not depend on the run's seed
 PARTS = ("training", "validation", "test")
 WORKERS = min(4, os.cpu_count() or 1)  # each holds a recording: about 0.7 GB an hour
@@ -119,6 +119,8 @@ class Prepared:
         hashes: SHA-256 of each recording's samples.
         clipped: number of samples of each beyond full scale.
         silent: whether each is digital silence.
+        rates: own sample rate of each file, in hertz.
+        contents: digest of each file's samples at its own rate; empty for digital silence.
         unreadable: place of each file that was left out in the list of all files, and the reason.
     """
 
@@ -127,6 +129,8 @@ class Prepared:
     hashes: list[str]
     clipped: list[int]
     silent: list[bool]
+    rates: list[int]
+    contents: list[str]
     unreadable: dict[int, str] = field(default_factory=dict)
 
 
@@ -180,6 +184,7 @@ class SegmentedRecordings(WaveformDataModule):
             self.cache,
             type(self).__name__.lower(),
         )
+        self.own_rates = prepared.rates
         groups = merged([file.group for file in files], prepared.hashes)
         parts = grouped_shares(groups, labels, self.shares, SPLIT_SEED)
         division = self._division(labels, parts)
@@ -312,22 +317,30 @@ def _prepare_each(
     longest_seconds: float,
     report: Report,
     skipped: dict[int, str] | None,
-) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool]]]:
+) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool, int, str]]]:
     """Yield each file's samples and its `FACTS`, in order; at most a few files wait in memory.
 
     Raises:
         DataError: as for `prepare_all`, after all files were tried.
     """
 
-    def one(path: Path) -> tuple[NDArray[np.int16], tuple[int, str, int, bool]] | AudioError:
+    def one(path: Path) -> tuple[NDArray[np.int16], tuple[int, str, int, bool, int, str]] | AudioError:
+        own: list[Own] = []
         try:
-            x = prepare(decode(path, sample_rate, longest_seconds), sample_rate)
+            x = prepare(decode(path, sample_rate, longest_seconds, own=own.append), sample_rate)
         except AudioError as error:
             return error
         np.rint(np.multiply(x, FULL_SCALE, out=x), out=x)  # in place: nothing else holds these samples
         clipped = int(np.count_nonzero(x > FULL_SCALE - 1) + np.count_nonzero(x < -FULL_SCALE))
         samples = np.clip(x, -FULL_SCALE, FULL_SCALE - 1, out=x).astype(np.int16)
-        return samples, (len(samples), content_hash(samples), clipped, not samples.any())
+        return samples, (
+            len(samples),
+            content_hash(samples),
+            clipped,
+            not samples.any(),
+            own[0].sample_rate,
+            own[0].content,
+        )
 
     bad: dict[int, str] = {}
     for place, result in enumerate(_in_order(one, paths)):

@@ -157,14 +157,15 @@ class ShardClips(ClipSet):
         targets = self.targets[torch.from_numpy(chosen)]
         return type(self)(members, ids, groups, hashes, targets, self.sample_rate, self.samples)
 
-    def decoded(self, cache: Path | None, name: str) -> WaveformClips:
+    def decoded(self, cache: Path | None, name: str, rates: list[int] | None = None) -> WaveformClips:
         """Decode all clips, through the cache, for splits that are read many times.
 
         Args:
             cache: as in `decode_all`.
             name: as in `decode_all`.
+            rates: as in `decode_all`.
         """
-        samples, _ = decode_all(self.members, self.sample_rate, self.samples / self.sample_rate, cache, name)
+        samples, _ = decode_all(self.members, self.sample_rate, self.samples / self.sample_rate, cache, name, rates)
         return WaveformClips(samples, self.ids, self.groups, self.hashes, self.targets)
 
     def stream(

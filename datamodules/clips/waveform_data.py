@@ -31,6 +31,7 @@ class WaveformDataModule(AudioDataModule):
     Attributes:
         default_sample_rate: in hertz.
         default_clip_seconds: length of a clip.
+        own_rates: sample rates of the files, in hertz, as far as they were read (after `setup`).
 
     Raises:
         DataError: the sample rate is not a whole number of 4,000 to 192,000 Hz.
@@ -39,6 +40,7 @@ class WaveformDataModule(AudioDataModule):
     default_sample_rate: ClassVar[int] = 32_000
     default_clip_seconds: ClassVar[float]
     sample_rate: int
+    own_rates: Sequence[int] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -84,7 +86,17 @@ class WaveformDataModule(AudioDataModule):
         name = type(self).__name__.lower()
         found = decode_files(sources, self.sample_rate, self.clip_seconds, self.cache, name, report=self.report)
         self.clip_shape = (found.clips.shape[1],)
+        self.own_rates = found.rates
+        self.contents = dict(zip(ids, found.contents, strict=True))
         return WaveformClips(found.clips, ids, groups, found.hashes, targets)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the dataset once, whatever the stage; files below the sample rate that was asked for are noted."""
+        known = hasattr(self, "splits")
+        super().setup(stage)
+        if not known and (line := lower_rates(self.own_rates, self.sample_rate)):
+            self.note = "; ".join(filter(None, (self.note, line)))
+            self.remarks = (*self.remarks, line)
 
     @staticmethod
     def silence(clips: WaveformClips) -> list[str]:
@@ -106,3 +118,22 @@ def checked_rate(sample_rate: Any) -> int:
             f"{MIN_RATE} to {MAX_RATE}, such as 16000"
         )
     return int(sample_rate)
+
+
+def lower_rates(own: Sequence[int], sample_rate: int) -> str | None:
+    """Say how many files have a lower sample rate than the data; None where none has.
+
+    Args:
+        own: of each file, in hertz.
+        sample_rate: of the clips, in hertz.
+    """
+    lower = [rate for rate in own if rate < sample_rate]
+    if not lower:
+        return None
+    least, most = min(lower), max(lower)
+    which = f"{least:,} Hz" if least == most else f"{least:,} to {most:,} Hz"
+    remedy = f"; sample_rate = {max(own)} would lose nothing of them" if len(lower) == len(own) else ""
+    return (
+        f"{len(lower):,} of {len(own):,} files have a sample rate of {which}, below the {sample_rate:,} Hz of the "
+        f"clips: they have no sound above {most // 2:,} Hz{remedy}"
+    )

@@ -140,6 +140,7 @@ def clip_set(
     seconds: float,
     cache: Path | None,
     name: str,
+    rates: list[int] | None = None,
 ) -> WaveformClips | ShardClips:
     """Return the clips that were found: files decoded through the cache, members of shards still encoded.
 
@@ -151,13 +152,14 @@ def clip_set(
         seconds: length of the clips.
         cache: as in `decode_all`.
         name: as in `decode_all`.
+        rates: as in `decode_all`; members of shards have none yet.
     """
     ids = [excerpts[row].name for row in found.rows]
     groups = [excerpts[row].video for row in found.rows]
     if found.digests:
         members = cast(list[ShardMember], found.sources)
         return ShardClips(members, ids, groups, found.digests, targets, sample_rate, round(sample_rate * seconds))
-    samples, hashes = decode_all(found.sources, sample_rate, seconds, cache, name)
+    samples, hashes = decode_all(found.sources, sample_rate, seconds, cache, name, rates)
     return WaveformClips(samples, ids, groups, hashes, targets)
 
 
@@ -168,6 +170,7 @@ def splits(
     test: Sequence[int],
     cache: Path | None,
     name: str,
+    rates: list[int] | None = None,
 ) -> tuple[Splits, list[str]]:
     """Return the clips in three parts, and remarks for the record.
 
@@ -182,6 +185,7 @@ def splits(
         test: rows of the test clips.
         cache: as in `decode_all`.
         name: as in `decode_all`.
+        rates: as in `decode_all`, of the validation and test clips in shards.
 
     Raises:
         DataError: a part has no clips.
@@ -198,7 +202,7 @@ def splits(
     for name_of, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
             raise DataError(f"there are no {name_of} clips among the {len(clips)} on disk: add clips of that part")
-    decoded = [part.decoded(cache, name) if isinstance(part, ShardClips) else part for part in parts[1:]]
+    decoded = [part.decoded(cache, name, rates) if isinstance(part, ShardClips) else part for part in parts[1:]]
     if quiet := sum(not row.any() for part in decoded for row in part.array[part.rows]):
         notes.append(f"{quiet} validation and test clips are silent")
     return Splits(parts[0], decoded[0], decoded[1]), notes

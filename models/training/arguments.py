@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
-"""Content that every file format can hold, without pickles."""
+Plain = None | bool | int | float | str | list["Plain"] | tuple["Plain", ...] | dict[str, "Plain"]
+"""Content that a checkpoint can hold without pickles."""
 
 
 def remembers(cls: type) -> None:
@@ -47,7 +47,7 @@ def is_plain(value: Any) -> bool:
 
 
 def plain(value: Any) -> Plain:
-    """Return a value as plain content, tuples as lists.
+    """Return a copy of a value that is plain content.
 
     Raises:
         TypeError: the value is, or contains, anything else.
@@ -55,7 +55,8 @@ def plain(value: Any) -> Plain:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        items = [plain(item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     if isinstance(value, dict) and all(isinstance(name, str) for name in value):
         return {name: plain(item) for name, item in value.items()}
     raise TypeError(f"{type(value).__name__} is no plain content")

@@ -8,19 +8,20 @@ clips. Mixup mixes the teacher's distributions in the same way.
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
 
 from models import metrics
-from models.errors import TrainingError
+from models.errors import ModelError, TrainingError
 from models.metrics import PRIMARY
 from models.recipe import Recipe
-from models.training.arguments import plain
+from models.training.arguments import is_plain, plain
 from models.training.augment import augment, between_class, mixup
 from models.training.augment.noise import Background
 from models.training.augment.waveform_augmentation import WaveformAugmentation
@@ -60,6 +61,9 @@ class TrainingSteps(pl.LightningModule, ABC):
 
     classes: int
     frontend: nn.Module
+    read_once: ClassVar[frozenset[str]] = frozenset({"weights"})
+    given_arguments: dict[str, Any]
+    left_out_arguments: tuple[str, ...]
     recipe: Recipe = Recipe()
     task: metrics.Task = "single"
     labels: tuple[str, ...] = ()
@@ -73,7 +77,9 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._augmentation: WaveformAugmentation | None = None
         self._classify_in_training: Callable[[Tensor], Tensor] | None = None
         self._frozen: tuple[nn.Module, ...] = ()  # a tuple, so nn.Module does not register them twice
+        self._stopped: tuple[nn.Parameter, ...] = ()  # whose gradients `freeze` has turned off
         self._teacher: tuple[nn.Module, ...] = ()
+        self._planned = 0.0  # steps of the schedule
         self._logged = 0.0
         self._logs_more = False
         self._losses: list[Tensor] = []
@@ -100,14 +106,26 @@ class TrainingSteps(pl.LightningModule, ABC):
     # -- before a training ------------------------------------------------------------------------------------------
 
     def configure_callbacks(self) -> list[Callback]:
-        """Return the callbacks of the recipe: the average of the weights, and the end of a training that stagnates."""
+        """Return the callbacks of the recipe: the average of the weights, and the end of a training that stagnates.
+
+        Raises:
+            TrainingError: the Trainer has an average of the weights, too.
+        """
         callbacks: list[Callback] = []
         if self.trainer.state.fn != "fit":
             return callbacks
+        given: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         if self.recipe.ema_decay is not None:
+            if other := next((one for one in given if isinstance(one, WeightAveraging) and type(one) is not EMA), None):
+                raise TrainingError(
+                    f"the recipe's ema_decay and the Trainer's {type(other).__name__} both average the weights: leave "
+                    f"one of them out"
+                )
             callbacks.append(EMA(self.recipe.ema_decay))
         if self.recipe.patience is not None:
             callbacks.append(EarlyStopping("val_score", mode="max", patience=self.recipe.patience))
+            # Lightning takes the model's callbacks in the place of all of the same class.
+            callbacks += [one for one in given if type(one) is EarlyStopping and one.monitor != "val_score"]
         return callbacks
 
     def setup(self, stage: str) -> None:
@@ -118,7 +136,13 @@ class TrainingSteps(pl.LightningModule, ABC):
         """
         if stage != "fit":
             return
+        for module in self._frozen:  # by the fit before, whose recipe may have been another
+            module.train(self.training)
+        for parameter in self._stopped:
+            parameter.requires_grad_(True)
+        learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         self._frozen = freeze(self, self.recipe.frozen)
+        self._stopped = tuple(parameter for parameter in learning if not parameter.requires_grad)
         self.curves = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[self.task]}": []}
         if self.recipe.changes_waveforms and self.sample_rate is None:
             raise TrainingError(
@@ -130,13 +154,38 @@ class TrainingSteps(pl.LightningModule, ABC):
         """Return the recipe's optimiser and its schedule, which changes the rate at every step."""
         trainer = self.trainer
         epochs = trainer.max_epochs or 0
+        self._planned = trainer.estimated_stepping_batches
         return optimizer_and_schedule(
             self.parameters(),
             self.recipe,
-            trainer.estimated_stepping_batches,
+            self._planned,
             epochs if epochs > 0 else self.recipe.epochs,
             fused=trainer.precision == "32-true",
         )
+
+    @property
+    def learning_rate(self) -> float:
+        """The recipe's learning rate, which Lightning's Tuner sets."""
+        return self.recipe.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.recipe = replace(self.recipe, learning_rate=rate)
+
+    def on_train_start(self) -> None:
+        """Compare the schedule's length with that of a checkpoint's training that is continued.
+
+        Raises:
+            TrainingError: they differ, so that the schedule would end too early or never.
+        """
+        for config in self.trainer.lr_scheduler_configs:
+            length = getattr(config.scheduler, "total_steps", None) or getattr(config.scheduler, "T_max", None)
+            if self._planned and length and length != max(int(self._planned), 1):
+                raise TrainingError(
+                    f"the schedule {self.recipe.schedule!r} of the checkpoint is over {length} steps, and this "
+                    f"training has {int(self._planned)}: continue with the same max_epochs, data and accumulation, or "
+                    f"load the model with load_from_checkpoint and start a new training"
+                )
 
     def on_fit_start(self) -> None:
         """Prepare augmentation, teacher and compiled code on the device."""
@@ -151,7 +200,8 @@ class TrainingSteps(pl.LightningModule, ABC):
             teacher.to(self.device)
 
     def on_fit_end(self) -> None:
-        """Forget the compiled code, which a copy of the model or a file cannot hold."""
+        """Forget augmentation and compiled code, which a copy of the model or a file cannot hold."""
+        self._augmentation = None
         self._classify_in_training = None
 
     def _background(self) -> Background:
@@ -209,6 +259,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         logits: Tensor = teacher(x).float()
         return logits
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _log_step(self, loss: Tensor, clips: int) -> None:
         self._clips += clips
         self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)
@@ -330,25 +381,47 @@ class TrainingSteps(pl.LightningModule, ABC):
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what the model was trained for; a checkpoint of weights only gets the average of the weights."""
+        """Add what the model was trained for; a checkpoint of weights only gets the average of the weights.
+
+        Of a subclass's own `save_hyperparameters`, what a file can hold without pickles is kept.
+        """
         checkpoint["audio_model"] = self.trained_for()
+        saved = checkpoint.get(self.CHECKPOINT_HYPER_PARAMS_KEY, {})
+        kept = {name: value for name, value in saved.items() if is_plain(value)}
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = kept | self._constructor()
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EMA) and "averaging_state" not in checkpoint and (average := callback.averaged()):
                 checkpoint["state_dict"] = average
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what the checkpoint's model was trained for, unless a Trainer continues a training."""
+        """Take over what the checkpoint's model was trained for, unless a Trainer continues a training.
+
+        Raises:
+            ModelError: the model was built with an argument that no file can hold, and is built without it now.
+        """
         if self._trainer is None and "audio_model" in checkpoint:
-            self._take(checkpoint["audio_model"])
+            content = checkpoint["audio_model"]
+            given = {*self.given_arguments, *self.left_out_arguments}
+            if lost := sorted(set(content.get("left_out", ())) - given):
+                raise ModelError(
+                    f"the checkpoint cannot hold the argument {lost[0]!r}, which is no plain content: give it, as in "
+                    f"{type(self).__name__}.load_from_checkpoint(path, {lost[0]}=...)"
+                )
+            self._take(content)
+
+    @abstractmethod
+    def _constructor(self) -> dict[str, Any]:
+        """Return the arguments of the constructor as plain content; what a file cannot hold is left out."""
 
     def trained_for(self) -> dict[str, Any]:
-        """Return class, task, names of the classes, sample rate and recipe, as plain content."""
+        """Return class, task, names of the classes, sample rate, recipe and lost arguments, as plain content."""
         return {
             "class": f"{type(self).__module__}:{type(self).__qualname__}",
             "task": self.task,
             "labels": list(self.labels),
             "sample_rate": self.sample_rate,
             "recipe": plain(self.recipe.differences),
+            "left_out": [name for name in self.left_out_arguments if name not in self.read_once],
         }
 
     def _take(self, content: dict[str, Any]) -> None:

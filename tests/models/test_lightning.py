@@ -2,14 +2,17 @@
 
 import pickle
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.tuner import Tuner
+from torch import nn
 
 from bench import catalog
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -60,7 +63,7 @@ def trainer(folder: Path, **options: Any) -> pl.Trainer:
     best = ModelCheckpoint(folder, "best", monitor="val_score", mode="max")
     standard: dict[str, Any] = {
         "max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
-        "enable_model_summary": False, "callbacks": [best],
+        "enable_model_summary": False, "callbacks": [best], "default_root_dir": folder,
     }  # fmt: skip
     return pl.Trainer(**standard | options)
 
@@ -320,3 +323,111 @@ def test_each_of_several_loaders_is_scored(data: Synthetic, tmp_path: Path) -> N
     assert found == pytest.approx(alone[0] | {f"{name}/dataloader_idx_1": value for name, value in alone[1].items()})
     parts: Any = runner.predict(model, loaders)
     assert [sum(map(len, part)) for part in parts] == [len(data.splits.val), len(data.splits.test)]
+
+
+def test_a_second_fit_may_train_what_the_first_has_frozen(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("swishnet", data, recipe=Recipe(frozen=("block1",)))
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    model.recipe = Recipe()
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    same = {name for name, value in model.named_parameters() if torch.equal(value, before[name])}
+    assert not any(name.startswith("block1.") for name in same)
+
+
+def test_a_trainers_early_stopping_stays_beside_the_recipes_patience(data: Synthetic, tmp_path: Path) -> None:
+    runner = trainer(tmp_path, limit_train_batches=1, callbacks=[EarlyStopping("val_loss")])
+    runner.fit(model_for("fc", data, recipe=Recipe(patience=3)), data)
+    stops = [one.monitor for one in runner.callbacks if isinstance(one, EarlyStopping)]  # type: ignore[attr-defined]
+    assert sorted(stops) == ["val_loss", "val_score"]
+
+
+def test_two_averages_of_the_weights_are_an_error(data: Synthetic, tmp_path: Path) -> None:
+    runner = trainer(tmp_path, callbacks=[EMAWeightAveraging(decay=0.9)])
+    with pytest.raises(TrainingError, match="both average the weights"):
+        runner.fit(model_for("fc", data, recipe=Recipe(ema_decay=0.9)), data)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_a_schedule_of_another_length_is_not_continued(data: Synthetic, schedule: Any, tmp_path: Path) -> None:
+    recipe = Recipe(schedule=schedule)
+    trainer(tmp_path).fit(model_for("fc", data, recipe=recipe), data)
+    with pytest.raises(TrainingError, match=f"{schedule!r} of the checkpoint is over 4 steps, and this training has 8"):
+        trainer(tmp_path, max_epochs=2).fit(
+            model_for("fc", data, recipe=recipe), data, ckpt_path=tmp_path / "best.ckpt"
+        )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data)
+    runner = trainer(tmp_path, max_epochs=30)
+    found: Any = Tuner(runner).lr_find(model, data, num_training=50)
+    assert model.recipe.learning_rate == found.suggestion() != Recipe().learning_rate
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_compiled_model_is_trained(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data)
+    compiled: Any = torch.compile(model, backend="eager")
+    trainer(tmp_path, limit_train_batches=1).fit(compiled, data)
+    assert len(model.curves["val_loss"]) == 1
+
+
+class Pooling(Enum):
+    MEAN = "mean"
+    MAXIMUM = "maximum"
+
+
+class OfArguments(FC):
+    """A model with arguments of several kinds, which calls Lightning's `save_hyperparameters` itself."""
+
+    def __init__(
+        self,
+        frontend: Any,
+        features: int,
+        frames: int,
+        classes: int,
+        widths: tuple[int, ...] = (1, 2),
+        pooling: Pooling = Pooling.MEAN,
+        head: nn.Module | None = None,
+    ) -> None:
+        super().__init__(frontend, features, frames, classes)
+        self.save_hyperparameters()
+        self.widths = (features, *widths)
+        self.shape = widths + (features,)  # noqa: RUF005 - a list cannot do this
+        self.pooling = pooling
+        self.head = head
+
+
+def saved(model: AudioModel, data: Synthetic, folder: Path) -> Path:
+    runner = trainer(folder, limit_train_batches=1, limit_val_batches=1)
+    runner.fit(model, data)
+    return Path(runner.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore:.*Attribute 'frontend' is an instance of `nn.Module`")
+def test_a_subclasss_arguments_are_in_the_checkpoint_as_they_were(data: Synthetic, tmp_path: Path) -> None:
+    model = OfArguments.for_data(data, widths=(3,))
+    loaded = OfArguments.load_from_checkpoint(saved(model, data, tmp_path), weights_only=True)
+    assert loaded.widths == model.widths
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.filterwarnings("ignore:.*is an instance of `nn.Module`")
+@pytest.mark.parametrize(("name", "value"), [("pooling", Pooling.MAXIMUM), ("head", nn.Linear(2, 2))])
+def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
+    name: str, value: Any, data: Synthetic, tmp_path: Path
+) -> None:
+    path = saved(OfArguments.for_data(data, **{name: value}), data, tmp_path)
+    with pytest.raises(ModelError, match=rf"the argument '{name}'.*load_from_checkpoint\(path, {name}=\.\.\.\)"):
+        OfArguments.load_from_checkpoint(path)
+    loaded = OfArguments.load_from_checkpoint(path, **{name: value})
+    assert getattr(loaded, name) is value
+
+
+def test_a_model_that_was_trained_with_augmentation_can_be_pickled(data: Synthetic, tmp_path: Path) -> None:
+    model = model_for("fc", data, recipe=Recipe(speed=0.1, noise_snr_db=(5.0, 10.0)))
+    trainer(tmp_path, limit_train_batches=1).fit(model, data)
+    again = pickle.loads(pickle.dumps(model))
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())

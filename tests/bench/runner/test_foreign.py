@@ -213,3 +213,38 @@ def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
     suite.write_text(foreign.SUITE.replace('models = ["mine", "fc"]', 'models = ["mine"]'))
     assert call("leaderboard", "--suite", suite, "--store", tmp_path / "runs")[0] == 1  # its source is another now
     assert not any(name.startswith("my_package") for name in sys.modules)
+
+
+HIDDEN = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x):
+        return self.head(x.mean(2))
+"""
+
+
+def test_suites_in_two_folders_with_one_module_name_are_apart(tmp_path: Path) -> None:
+    loaded = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.py").write_text(HIDDEN.replace("mean(2)", "mean(2) * 2") if name == "two" else HIDDEN)
+        (tmp_path / name / f"{name}.toml").write_text(
+            'models = ["n"]\ndatasets = ["synthetic"]\n[model.n]\nmodel = "net:Net"\nfrontend = "logmel"\n'
+            "[dataset.synthetic]\nclips_per_class = 10\nclip_seconds = 0.5\n[recipe]\nepochs = 1\n"
+        )
+        loaded.append(bench.load_suite(tmp_path / name / f"{name}.toml"))
+    done = [bench.run(s, store=tmp_path / "runs", device="cpu", executor="serial", quiet=True) for s in loaded]
+    assert not any(each.failed for each in done)
+    for each in done:
+        (row,) = each.leaderboards()[0].rows
+        assert not any("another version of the source" in flag for flag in row.flags)
+    (first,) = done[0].records
+    (tmp_path / "one" / "net.py").write_text(HIDDEN.replace("mean(2)", "amax(2)"))
+    (changed,) = bench.run(loaded[0], store=tmp_path / "runs", device="cpu", executor="serial", quiet=True).records
+    assert changed != first  # a suite in memory has the keys of the source as it is now

@@ -7,13 +7,16 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import bench
 from bench.errors import RunError
 from bench.runner import outside
+from datamodules.foreign import ForeignData
 from datamodules.synthetic import Synthetic
 from models.base import AudioModel, ModelError
 from models.fc import FC
+from models.foreign import ForeignModel
 from models.recipe import Recipe
 
 
@@ -106,3 +109,53 @@ def test_create_model_takes_its_sizes_from_the_data(data: Synthetic) -> None:
     )
     with pytest.raises(TypeError, match="needs data, or the number of classes"):
         bench.create_model("swishnet")
+
+
+def test_a_module_that_is_frozen_in_eval_mode_stays_so(data: Synthetic) -> None:
+    module = nn.Sequential(Mean(10), nn.BatchNorm1d(10).eval())
+    bench.evaluate(module, data, latency=False)
+    assert [each.training for each in module] == [True, False]
+    assert module.training
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*number of training batches")
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
+def test_a_checkpoint_that_is_not_enough_is_refused(data: Synthetic, tmp_path: Path) -> None:
+    trainer = pl.Trainer(
+        max_epochs=1, limit_train_batches=1, accelerator="cpu", logger=False, enable_progress_bar=False,
+        enable_model_summary=False, callbacks=[ModelCheckpoint(tmp_path, "last")],
+    )  # fmt: skip
+    trainer.fit(ForeignModel.around(Mean(10), data), data)
+    with pytest.raises(RunError, match=r"cannot be loaded by itself \(.*'module'.*give the module"):
+        outside.loaded(tmp_path / "last.ckpt")
+
+
+class Noise(pl.LightningDataModule):
+    """Data that know nothing of this project."""
+
+    sample_rate = 8_000
+
+    def setup(self, stage: str) -> None:
+        self.x = torch.randn(60, 4000, generator=torch.Generator().manual_seed(0)) / 10
+
+    def _part(self, first: int) -> DataLoader[tuple[Tensor, ...]]:
+        return DataLoader(TensorDataset(self.x[first : first + 20], torch.arange(20) % 3), 8)
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self._part(0)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self._part(20)
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        return self._part(40)
+
+
+def test_data_of_somebody_else_size_a_model_and_score_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = bench.create_model("fc", data=Noise())
+    assert (model.classes, model.sample_rate) == (3, 8_000)
+    row = bench.evaluate(model, Noise(), latency=False)
+    assert (row["dataset"], 0 <= row["accuracy"] <= 1) == ("Noise", True)
+    (tmp_path / "noise_of_mine.py").write_text("import lightning\n\nclass Noise(lightning.LightningDataModule): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(bench.create_datamodule("noise_of_mine:Noise"), ForeignData)

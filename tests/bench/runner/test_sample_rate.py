@@ -10,6 +10,7 @@ from fakes.calls import records, run
 from fakes.trees import TREES
 
 from bench import catalog
+from datamodules.clips.waveform_data import lower_rates
 from models.frontends.logmel import PooledLogMel
 
 WAVEFORMS = [name for name, entry in catalog.DATASETS.items() if entry.kind == "waveform"]
@@ -84,3 +85,34 @@ def test_a_misspelt_rate_is_met_with_the_right_name(tmp_path: Path) -> None:
     call = run(suite("folder", tmp_path, 8_000).replace("sample_rate", "samplerate"), tmp_path)
     assert call.code == 2
     assert "did you mean 'sample_rate'?" in call.words
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@pytest.mark.parametrize("dataset", [name for name in WAVEFORMS if TREES[name].write])
+def test_files_below_the_rate_are_counted_in_terminal_record_and_page(dataset: str, tmp_path: Path) -> None:
+    call = run(suite(dataset, tmp_path, 96_000), tmp_path)
+    assert call.code == 0, call.words
+    (record,) = records(tmp_path)
+    assert record.data is not None
+    words = "below the 96,000 Hz of the clips: they have no sound above"
+    assert words in record.data.note
+    assert words in call.words
+    assert words in " ".join((tmp_path / "runs" / "own.md").read_text().split())
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_nothing_is_said_of_rates_that_are_high_enough(tmp_path: Path) -> None:
+    call = run(suite("folder", tmp_path, 8_000), tmp_path)
+    assert call.code == 0
+    assert "Hz of the clips" not in call.words
+
+
+def test_the_remedy_names_the_highest_rate_of_telephone_data() -> None:
+    assert lower_rates([16_000, 44_100], 16_000) is None
+    assert lower_rates([8_000, 44_100], 16_000) == (
+        "1 of 2 files have a sample rate of 8,000 Hz, below the 16,000 Hz of the clips: they have no "
+        "sound above 4,000 Hz"
+    )
+    assert str(lower_rates([8_000, 11_025], 32_000)).endswith("; sample_rate = 11025 would lose nothing of them")

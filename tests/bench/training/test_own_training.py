@@ -291,3 +291,67 @@ def test_its_record_has_scores_size_and_latency(tmp_path: Path, monkeypatch: pyt
     assert record.complexity.macs == 4000 * 10
     assert record.latencies
     assert set(record.curves) == {"train_loss", "val_loss", "val_accuracy"}
+
+
+class Averaged(Own):
+    """It keeps an average of the weights that stays where the first step took them."""
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [pl.callbacks.EMAWeightAveraging(decay=1.0)]
+
+
+def test_the_average_of_the_modules_own_callback_is_scored_and_kept(data: Synthetic, tmp_path: Path) -> None:
+    module = Averaged()
+    _, found, _ = trained(module, data, tmp_path)
+    assert found.curves["val_loss"] == pytest.approx([found.curves["val_loss"][0]] * 3, rel=1e-4)
+    assert found.curves["train_loss"][0] != found.curves["train_loss"][1]
+    with torch.no_grad():
+        logits = module(data.splits.val.load(range(len(data.splits.val))))
+    kept = nn.functional.cross_entropy(logits, data.splits.val.targets)
+    assert kept.item() == pytest.approx(found.curves["val_loss"][0], rel=1e-4)
+
+
+class Logging(Own):
+    """It logs to the logger, and has a callback that needs one."""
+
+    def on_fit_start(self) -> None:
+        assert self.logger is not None
+        self.logger.experiment.add_text("a", "b")
+        self.logger.log_metrics({"a": 1.0})
+
+    def configure_callbacks(self) -> list[Callback]:
+        return [pl.callbacks.LearningRateMonitor(), pl.callbacks.ModelCheckpoint()]
+
+
+def test_a_module_that_needs_a_logger_is_trained(data: Synthetic, tmp_path: Path) -> None:
+    _, found, _ = trained(Logging(), data, tmp_path)
+    assert len(found.curves["val_loss"]) == 3
+
+
+class Exploding(Own):
+    """Its loss is not a number."""
+
+    def loss(self, batch: Any) -> Tensor:
+        return super().loss(batch) * float("nan")
+
+
+def test_logits_that_are_not_finite_are_an_error_of_the_run(data: Synthetic, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not finite"):
+        trained(Exploding(), data, tmp_path)
+
+
+class Later(Own):
+    """Its layers are made in Lightning's `configure_model`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.head
+
+    def configure_model(self) -> None:
+        if not hasattr(self, "head"):
+            self.head = nn.Linear(40, 10)
+
+
+def test_a_module_whose_layers_are_made_later_is_trained(data: Synthetic, tmp_path: Path) -> None:
+    _, found, _ = trained(Later(), data, tmp_path)
+    assert len(found.curves["val_loss"]) == 3

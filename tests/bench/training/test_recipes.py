@@ -197,11 +197,11 @@ def test_a_run_starts_from_anothers_weights(settings):
 
 def test_other_classes_leave_the_last_layer_as_drawn(settings):
     first = finish(settings, small()).run
-    run = replace(small(init=first.key), dataset="folder", data={})
+    run = small(init=first.key)
     _, data, _ = prepared()
     model = build.sized("cnn", "logmel", {}, data.clip_shape, data.sample_rate, len(data.classes) + 3)
     drawn = copy.deepcopy(model.state_dict())
-    build.start_from(model, run, Store(settings.store))
+    build.start_from(model, run, Store(settings.store), data)
     learnt = torch.load(Store(settings.store).artifacts(first.key) / "model.pt", weights_only=True)
     head = next(name for name, module in model.named_modules() if module is model.output)
     assert torch.equal(model.output.weight, drawn[f"{head}.weight"])
@@ -216,14 +216,14 @@ def test_what_it_cannot_start_from_is_said(settings):
     wrong = replace(small(init=first.key), model="fc", frontend="logmel-1s")
     _, data, _ = prepared()
     with pytest.raises(RunError, match="differ in name or shape"):
-        build.start_from(build.model(wrong, data), wrong, store)
+        build.start_from(build.model(wrong, data), wrong, store, data)
     with pytest.raises(RunError, match="training clips may include this run's test clips"):
-        build.start_from(build.model(first, data), replace(small(init=first.key), fold=1), store)
+        build.start_from(build.model(first, data), replace(small(init=first.key), fold=1), store, data)
     with pytest.raises(RunError, match="has no result"):
-        build.start_from(build.model(first, data), small(init="esc10-logmel-cnn-f0-s0-00000000"), store)
+        build.start_from(build.model(first, data), small(init="esc10-logmel-cnn-f0-s0-00000000"), store, data)
     (store.artifacts(first.key) / "model.pt").unlink()
     with pytest.raises(RunError, match="no weights"):
-        build.start_from(build.model(first, data), small(init=first.key), store)
+        build.start_from(build.model(first, data), small(init=first.key), store, data)
     assert isinstance(store.get(first.key), Record)
 
 
