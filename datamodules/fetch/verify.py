@@ -124,6 +124,7 @@ def verify(
         verdict.unreadable = listing.unreadable
         _decode(listing.files, data, verdict, workers or _cores(), report)
     if not verdict.problems:  # reading would otherwise repeat the same problems
+        data.report = report
         read = _read(make, data, verdict)
         if listing is None:
             verdict.clips = read
