@@ -231,8 +231,8 @@ def _in_several_parts(tree: Tree) -> Iterator[str]:
             parts[file.inner].add(file.part)
     if several := sorted(name for name, places in parts.items() if len(places) > 1):
         yield (
-            f"the folders {counted(several)} inside the classes are in several parts of the split: if they are speakers "
-            f'or recordings, the test is too easy; group_by = "folder" in [dataset.folder] refuses that'
+            f"the folders {counted(several)} inside the classes are in several parts of the split: if they are "
+            f'speakers or recordings, the test is too easy; group_by = "folder" in [dataset.folder] refuses that'
         )
 
 
