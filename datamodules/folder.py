@@ -197,8 +197,8 @@ class Folder(WaveformDataModule):
         self.clip_seconds = self.clip_seconds or _default_seconds(paths)
         with self._going_on():
             found = decode_files(
-                paths, self.sample_rate, self.clip_seconds, self.cache, "folder", skip=self.skip_unreadable,
-                report=self.report,
+                paths, self.sample_rate, self.clip_seconds, self.cache, "folder",
+                names=[file.id for file in self.own.files], skip=self.skip_unreadable, report=self.report,
             )  # fmt: skip
         self.clip_shape = (found.clips.shape[1],)
         self.own_rates = found.rates
@@ -218,7 +218,7 @@ class Folder(WaveformDataModule):
         with self._going_on():
             found = prepare_all(
                 [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
-                self.cache, "folder", skip=self.skip_unreadable, report=self.report,
+                self.cache, "folder", names=[file.id for file in files], skip=self.skip_unreadable, report=self.report,
             )  # fmt: skip
         self.own_rates = found.rates
         own, division = self._without(division, found.unreadable)

@@ -261,7 +261,10 @@ class AudioModel(TrainingSteps, ABC):
                 raise ModelError(f"{cls.__name__} takes waveforms, and the data are embeddings: choose another model")
             return NoFrontend
         if cls.default_frontend is None:
-            raise ModelError(f"{cls.__name__} has no front-end of its own: give for_data a `frontend`")
+            raise ModelError(
+                f"{cls.__name__} has no front-end of its own: give for_data a `frontend`, or the command line "
+                "the option --frontend"
+            )
         own: Callable[[int], nn.Module] = cls.default_frontend
         return own
 

@@ -76,7 +76,10 @@ class ForeignModel(AudioModel):
         try:
             module = kind(**given)
         except TypeError as error:
-            raise ModelError(f"{name} cannot be built with {', '.join(given) or 'no arguments'}: {error}") from error
+            remedy = "; set it in the suite, or give it a default" if "required" in str(error) else ""
+            raise ModelError(
+                f"{name} cannot be built with {', '.join(given) or 'no arguments'}: {error}{remedy}"
+            ) from error
         if not isinstance(module, nn.Module):
             raise ModelError(f"{name} makes a {type(module).__name__}, not an nn.Module")
         return cls.around(module, data, frontend, recipe)

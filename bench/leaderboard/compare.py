@@ -58,6 +58,11 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     """
     one, other = _find(board, a), _find(board, b)
     for row in (one, other):
+        if not row.run_scores and row.done == row.expected and any(data.test_groups < 2 for data in board.data):
+            raise BenchError(
+                f"{_name(row)} cannot be compared: in some fold all test clips come from one source, and the test "
+                "needs clips of two sources or more in every fold; divide the clips into fewer folds, or add sources"
+            )
         if not row.run_scores:
             raise BenchError(
                 f"{_name(row)} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "

@@ -15,6 +15,7 @@ from datamodules.audio.decoder import (
     inspect,
     is_track,
     length,
+    renamed,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "inspect",
     "is_track",
     "length",
+    "renamed",
 ]

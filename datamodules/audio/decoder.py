@@ -83,6 +83,20 @@ AudioSource = Path | ShardMember
 """Place of an encoded clip: a file, or a member of a shard."""
 
 
+def renamed(words: str, source: AudioSource, name: str) -> str:
+    """Return the message of an `AudioError` with a longer name of the file: many folders may have one of that name.
+
+    Args:
+        words: the message.
+        source: the file that was to be decoded.
+        name: takes the place of the last part of its path, where that is its end; a shard's member keeps its own.
+    """
+    if isinstance(source, ShardMember) or not name.endswith(f"/{safe(source.name)}"):
+        return words
+    short = repr(source.name)
+    return f"{name!r}{words.removeprefix(short)}" if words.startswith(short) else words
+
+
 @dataclass(frozen=True)
 class Sound:
     """Content of an audio file, from decoding it completely.

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.audio import AudioError, AudioSource, Own, ShardMember, decode
+from datamodules.audio import AudioError, AudioSource, Own, ShardMember, decode, renamed
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
@@ -156,6 +156,7 @@ def decode_files(
     cache: Path | None,
     name: str,
     *,
+    names: Sequence[str] = (),
     skip: bool = False,
     report: Report = silently,
 ) -> Decoded:
@@ -167,6 +168,7 @@ def decode_files(
         clip_seconds: as for `decode_all`.
         cache: as for `decode_all`.
         name: as for `decode_all`.
+        names: the files' names in messages, where their last parts do not tell them apart.
         skip: leave files out that cannot be used.
         report: called with the number of files decoded so far and of all files.
 
@@ -182,14 +184,15 @@ def decode_files(
         contents: list[str] = []
         bad: dict[int, str] = {}
         facts.update(hashes=hashes, lengths=lengths, rates=rates, contents=contents, bad=bad)
-        for row, digest, length, own in _decode_each(paths, sample_rate, samples, report, bad if skip else None):
+        each = _decode_each(paths, sample_rate, samples, names, report, bad if skip else None)
+        for row, digest, length, own in each:
             hashes.append(digest)
             lengths.append(length)
             rates.append(own.sample_rate)
             contents.append(own.content)
             yield row[np.newaxis]
         if not hashes:
-            raise DataError(unusable(list(bad.values()), len(paths)))
+            raise DataError(unusable(bad, paths, names))
 
     key = f"clips {state(paths)} {sample_rate} {samples} {CODE_VERSION}{' skip' if skip else ''}"
     clips, facts = ArrayCache(cache).array(name, key, build)
@@ -197,9 +200,11 @@ def decode_files(
     return Decoded(clips, facts["hashes"], facts["lengths"], facts["rates"], facts["contents"], unreadable)
 
 
-def unusable(reasons: Sequence[str], of: int) -> str:
-    """Return the message on files that cannot be used."""
-    return f"{len(reasons)} of {of} files cannot be used:\n" + "\n".join(f"  {each}" for each in shortened(reasons))
+def unusable(bad: Mapping[int, str], paths: Sequence[AudioSource], names: Sequence[str] = ()) -> str:
+    """Return the message on files that cannot be used: `bad` has the reason by the file's place."""
+    reasons = [renamed(why, paths[place], names[place]) if names else why for place, why in bad.items()]
+    lines = "\n".join(f"  {each}" for each in shortened(reasons))
+    return f"{len(reasons)} of {len(paths)} files cannot be used:\n{lines}"
 
 
 def state(paths: Sequence[AudioSource]) -> str:
@@ -235,7 +240,12 @@ def _silence(samples: int) -> str:
 
 
 def _decode_each(
-    paths: Sequence[AudioSource], sample_rate: int, samples: int, report: Report, skipped: dict[int, str] | None
+    paths: Sequence[AudioSource],
+    sample_rate: int,
+    samples: int,
+    names: Sequence[str],
+    report: Report,
+    skipped: dict[int, str] | None,
 ) -> Iterator[tuple[NDArray[np.int16], str, int, Own]]:
     """Yield samples, digest, own length and further facts of each file; `skipped` takes reasons of those left out."""
 
@@ -258,7 +268,7 @@ def _decode_each(
     if skipped is not None:
         skipped.update(bad)
     elif bad:
-        raise DataError(unusable(list(bad.values()), len(paths)))
+        raise DataError(unusable(bad, paths, names))
 
 
 def each(function: Callable[[AudioSource], Result], paths: Sequence[AudioSource]) -> Iterator[Result]:

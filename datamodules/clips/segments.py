@@ -271,6 +271,7 @@ def prepare_all(
     cache: Path | None,
     name: str,
     *,
+    names: Sequence[str] = (),
     skip: bool = False,
     report: Report = silently,
 ) -> Prepared:
@@ -283,6 +284,7 @@ def prepare_all(
         longest_seconds: longest file that is accepted.
         cache: folder for the samples, shared by any number of processes; None keeps them in memory.
         name: of the dataset, for the cache file.
+        names: the files' names in messages, where their last parts do not tell them apart.
         skip: leave files out that cannot be used.
         report: called with the number of files decoded so far and of all files.
 
@@ -296,12 +298,12 @@ def prepare_all(
         if skip:
             facts["unreadable"] = bad
         left = bad if skip else None
-        for recording, about in _prepare_each(paths, prepare, sample_rate, longest_seconds, report, left):
+        for recording, about in _prepare_each(paths, prepare, sample_rate, longest_seconds, names, report, left):
             for fact, value in zip(FACTS, about, strict=True):
                 facts[fact].append(value)
             yield recording
         if not facts["lengths"]:
-            raise DataError(unusable(list(bad.values()), len(paths)))
+            raise DataError(unusable(bad, paths, names))
 
     step = f"{prepare.__module__}.{prepare.__qualname__}"
     key = f"recordings {state(paths)} {sample_rate} {step} {CODE_VERSION}{' skip' if skip else ''}"
@@ -315,6 +317,7 @@ def _prepare_each(
     prepare: Prepare,
     sample_rate: int,
     longest_seconds: float,
+    names: Sequence[str],
     report: Report,
     skipped: dict[int, str] | None,
 ) -> Iterator[tuple[NDArray[np.int16], tuple[int, str, int, bool, int, str]]]:
@@ -352,7 +355,7 @@ def _prepare_each(
     if skipped is not None:
         skipped.update(bad)
     elif bad:
-        raise DataError(unusable(list(bad.values()), len(paths)))
+        raise DataError(unusable(bad, paths, names))
 
 
 def _in_order(function: Callable[[Path], Result], paths: Sequence[Path]) -> Iterator[Result]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.audio import AudioError, Sound, inspect
+from datamodules.audio import AudioError, Sound, inspect, renamed
 from datamodules.base import AudioDataModule, ClipSet
 from datamodules.clips.array_cache import write_whole
 from datamodules.errors import DataError, DatasetMissing
@@ -124,6 +124,7 @@ def verify(
         verdict.unreadable = listing.unreadable
         _decode(listing.files, data, verdict, workers or _cores(), report)
     if not verdict.problems:  # reading would otherwise repeat the same problems
+        data.report = report
         read = _read(make, data, verdict)
         if listing is None:
             verdict.clips = read
@@ -167,7 +168,7 @@ def _decode(
                 pass  # reading names it
             elif isinstance(found, AudioError):
                 verdict.unreadable += 1
-                verdict.problems.append(f"{_where(file)}{found}")
+                verdict.problems.append(f"{_where(file)}{renamed(str(found), file.source, file.id)}")
             else:
                 verdict.silent += found.silent
                 same = sounding.setdefault(found.sha256, file)

@@ -13,6 +13,7 @@ from bench.profiling import complexity
 from bench.training.build import Sizes
 from datamodules.synthetic import Synthetic
 from models.base import ModelError
+from models.cnn import CNN
 from models.foreign import ForeignModel
 from models.frontends.logmel import LogMel
 from models.frontends.none import NoFrontend
@@ -124,7 +125,7 @@ def test_multiply_adds_are_counted(data: Synthetic) -> None:
     [
         (lambda classes: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), r"returns \(2, 3\) for 2 clips.*\(2, 10\)"),
         (lambda: nn.Linear(7, 10), "Linear cannot compute waveforms of 2 clips of shape"),
-        (lambda width: nn.Identity(), "cannot be built with no arguments"),
+        (lambda width: nn.Identity(), "cannot be built with no arguments: .*'width'; set it in the suite"),
         (lambda classes: "text", "makes a str, not an nn.Module"),
     ],
 )
@@ -188,3 +189,11 @@ def test_a_plain_module_learns_by_the_recipe_under_a_plain_trainer(data: Synthet
     loaded = ForeignModel.load_from_checkpoint(tmp_path / "last.ckpt", module=module, weights_only=True)
     assert loaded.labels == data.classes
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+
+
+def test_a_model_without_a_front_end_of_its_own_asks_for_one(data: Synthetic) -> None:
+    class Bare(CNN):
+        default_frontend = None  # type: ignore[assignment]
+
+    with pytest.raises(ModelError, match="give for_data a `frontend`, or the command line the option --frontend"):
+        Bare.for_data(data)

@@ -42,6 +42,11 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
             "rows share a rank if their paired difference from the first of these rows is not significant (5 %); "
             f"minimum detectable difference from the best row (80 % power): {100 * board.detectable:.1f} points",
         )
+    ranked = [row for row in board.rows if row.rank is not None]
+    if len(ranked) > 1 and not all(row.run_scores for row in ranked):
+        alone = any(data.test_groups < 2 for data in board.data)
+        why = "; a fold whose test clips all come from one source has none" if alone else ""
+        yield "Rank", f"rows whose runs do not all have bootstrap draws are ranked by their score alone, untested{why}"
     for note in board.notes:
         yield "Note", note
     notes: dict[str, list[str]] = {}

@@ -21,7 +21,8 @@ def header(board: Leaderboard) -> Iterator[tuple[str, str]]:
         lengths = sorted({row.complexity.clip_seconds for row in board.rows if row.complexity})
         each = f" of {' or '.join(f'{seconds:g}' for seconds in lengths)} s" if lengths else ""
         sources = span(data.test_groups for data in board.data)
-        yield "Clips", f"{', '.join(parts)} and {last} clips{each}; the test clips come from {sources} sources"
+        sources += " source" if sources == "1" else " sources"
+        yield "Clips", f"{', '.join(parts)} and {last} clips{each}; the test clips come from {sources}"
         available = span(data.clips_available for data in board.data)
         official = sorted({data.clips_official for data in board.data if data.clips_official is not None})
         yield "Coverage", f"{available} of {span(official)} official clips" if official else f"{available} clips"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.audio import AudioError, length
+from datamodules.audio import AudioError, length, renamed
 from datamodules.clips.own.division import divide, is_thin, table_lines
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
 from datamodules.clips.own.table import first_cells, header_of, proposed, switches
@@ -163,7 +163,7 @@ def _lengths(own: OwnClips, found: Proposal) -> None:
         try:
             seconds.append(length(file.source, LONGEST_SECONDS))
         except AudioError as error:
-            bad.append(str(error))
+            bad.append(renamed(str(error), file.source, file.id))
     if bad and not found.arguments.get("skip_unreadable"):
         found.problems += bad
         found.problems.append(f"--skip-unreadable goes on without them ({len(bad)} of {len(looked)} files looked at)")

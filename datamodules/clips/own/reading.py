@@ -197,8 +197,10 @@ def _tree_groups(found: OwnClips, tree: Tree) -> list[str]:
     inner = any(file.inner for file in tree.files)
     stems = [safe(file.path.stem) for file in tree.files]
     folders = [file.inner or stem for file, stem in zip(tree.files, stems, strict=True)]
+    explicit = by is not None
     if by is None and found.given:
         by = "folder" if inner else "file"
+        found.warnings += _in_several_parts(tree)
     elif by is None:
         by = "folder" if inner else "name"
         fewest, label = fewest_sources([file.label for file in tree.files], folders)
@@ -217,8 +219,23 @@ def _tree_groups(found: OwnClips, tree: Tree) -> list[str]:
     if by == "file":
         return [file.name for file in tree.files]
     groups = folders if by == "folder" else stems
-    # Where the user has said the split, equal names in two parts are no leak.
+    if explicit:
+        return groups
+    # Where the user has said the split and not the sources, equal names in two parts are no leak.
     return [f"{file.part}/{group}" if file.part else group for file, group in zip(tree.files, groups, strict=True)]
+
+
+def _in_several_parts(tree: Tree) -> Iterator[str]:
+    """Yield a warning if folders inside the classes have the same name in several parts of the given split."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for file in tree.files:
+        if file.inner:
+            parts[file.inner].add(file.part)
+    if several := sorted(name for name, places in parts.items() if len(places) > 1):
+        yield (
+            f"the folders {counted(several)} inside the classes are in several parts of the split: if they are "
+            f'speakers or recordings, the test is too easy; group_by = "folder" in [dataset.folder] refuses that'
+        )
 
 
 def fewest_sources(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, str]:

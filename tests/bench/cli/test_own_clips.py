@@ -82,7 +82,7 @@ def test_audio_that_cannot_be_read_is_named_and_left_out_only_when_asked(bench: 
     assert "nothing is wrong" not in said
     assert "'cat/phone0.APE': .ape cannot be read by this installation" in said
     assert "'loose.wav': it is in no class's folder" in said
-    assert "'broken.wav' cannot be decoded" in said
+    assert "'cow/broken.wav' cannot be decoded" in said
     assert "problem: 14 in all" in said
     assert "--skip-unreadable goes on without the 14 audio files" in said
 
@@ -92,6 +92,16 @@ def test_audio_that_cannot_be_read_is_named_and_left_out_only_when_asked(bench: 
     assert "13 of 24 audio files cannot be read: 'loose.wav', 'cat/phone0.APE'" in said
     assert "and 3 more" in said
     assert "add --skip-unreadable" in said
+
+    for ape in (root / "cat").glob("*.APE"):
+        ape.rename(tmp_path / ape.name)
+    (root / "loose.wav").rename(tmp_path / "loose.wav")
+    code, said = bench.run(suite)
+    assert code == 1
+    assert "'cow/broken.wav' cannot be decoded" in said
+    for ape in tmp_path.glob("*.APE"):
+        ape.rename(root / "cat" / ape.name)
+    (tmp_path / "loose.wav").rename(root / "loose.wav")
 
     code, said = bench.run(suite, "--skip-unreadable")
     assert code == 0

@@ -151,6 +151,15 @@ def test_parts_in_a_column_and_in_folders(bench: own.Bench, tmp_path: Path) -> N
     )
     code, said = bench("run", "--suite", own.suite(tmp_path, f'root = "{root}"'), "--dry-run")
     assert [part for part in ("-f1-", "-f2-", "-f10-") if part in said] == ["-f1-", "-f2-", "-f10-"]
+    names = [f"{part}/{label}/anna/{part}{i}.wav" for part in ("train", "test") for label in CLASSES for i in range(4)]
+    names += [f"train/{label}/bob/{i}.wav" for label in CLASSES for i in range(4)]
+    root = own.tree(tmp_path / "speakers", names)
+    code, found = verify(bench, f'root = "{root}"')
+    assert code == 0
+    assert any("the folders 'anna' inside the classes are in several parts" in line for line in found["warnings"])
+    code, found = verify(bench, f'root = "{root}"\ngroup_by = "folder"')
+    assert code == 1
+    assert "have the same source group in two splits" in found["problems"][0]
     vehicles = own.tree(tmp_path / "v", [f"{label}/{i}.wav" for label in ("train", "test", "car") for i in range(5)])
     code, found = verify(bench, f'root = "{vehicles}"')
     assert found["counts"]["labels"] == {"car": 5, "test": 5, "train": 5}

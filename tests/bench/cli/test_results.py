@@ -76,6 +76,21 @@ def test_without_draws_only_equal_scores_share_a_rank():
     (board,) = leaderboards([r.run for r in records], {r.key: r for r in records})
     assert [row.rank for row in board.rows] == [1, 1, 3]
     assert board.detectable is None
+    assert "ranked by their score alone, untested\n" in render.markdown("t", (board,), "c")
+
+
+def test_folds_of_one_source_are_ranked_and_compared_without_a_test_and_say_so(tmp_path):
+    """Five speakers in five folds: each fold tests one speaker, so there is nothing to draw."""
+    alone = dataclasses.replace(DATA, test_groups=1)
+    records = [
+        record(run(name, fold), score, data=alone) for name, score in (("cnn", 0.9), ("fc", 0.8)) for fold in (0, 1)
+    ]
+    (board,) = leaderboards([r.run for r in records], {r.key: r for r in records})
+    text = render.markdown("t", (board,), "c")
+    assert "untested; a fold whose test clips all come from one source has none" in text
+    assert "come from 1 source\n" in text
+    with pytest.raises(BenchError, match="all test clips come from one source, and the test needs"):
+        compare(board, "cnn", "fc", Store(tmp_path))
 
 
 def test_compare_counts_the_clips_that_one_alone_has_right(finished):

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Progress, Steps, duration, rounded
+from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Files, Progress, Steps, duration, rounded
 
 
 class Clock:
@@ -253,3 +253,27 @@ def test_a_terminal_shows_the_whole_names_of_runs_that_run_together(clock: Clock
 )
 def test_durations_are_short(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+def test_reading_is_a_line_every_ten_seconds_without_a_terminal(progress: Progress, clock: Clock) -> None:
+    for done in range(1, 10_001):
+        progress.read(done, 10_000)
+        clock.now += 1 / 256
+    progress.end_reading()
+    lines = printed(progress).splitlines()
+    assert [line.split(" of ")[0] for line in lines] == ["2,561", "5,121", "7,681"]
+    assert lines[0] == "2,561 of 10,000 files read, about 29 s left"
+    progress.start(trainings=1)
+    train(progress, clock, "a", 1.0)
+    assert printed(progress).splitlines()[-1].startswith("[1/1] a")
+
+
+def test_reading_is_a_bar_with_the_time_left_on_a_terminal(clock: Clock) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    with Files(console, clock) as files:
+        for done in (1, 500):
+            files.report(done, 1_000)
+            clock.now += 50.0
+        files.progress.bar.refresh()
+    assert "500/1000" in console.file.getvalue()
+    assert "files read, about 50 s left" in console.file.getvalue()
