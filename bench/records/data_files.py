@@ -4,6 +4,7 @@ A look at the files shows in milliseconds whether data have changed since. Files
 size is another, are a change. Where only times differ, the files may have been copied, which is said and nothing more.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,23 +61,40 @@ def take(store: Store, folder: Path | None, files: Sequence[Path]) -> DataFiles 
 
 
 def keep(store: Store, key: str, found: DataFiles | None) -> None:
-    """Write the state of a run's data to its artifacts."""
+    """Write the state of a run's data to the store; runs on the same files share it."""
     path = store.artifacts(key) / NAME
     if found is None:
         path.unlink(missing_ok=True)
         return
-    content = {
+    content = json.dumps({
         "folder": None if found.folder is None else os.fspath(found.folder),
         "files": list(map(os.fspath, found.files)),
         "state": found.state,
-    }
-    write_whole(path, json.dumps(content).encode())
+    }).encode()  # fmt: skip
+    digest = hashlib.sha256(content).hexdigest()[:32]
+    if not _place(store.root, digest).exists():
+        write_whole(_place(store.root, digest), content)
+    write_whole(path, json.dumps({"state": digest}).encode())
 
 
 def change(store: Store, key: str) -> Change | None:
     """Return how a run's data have changed since it was done; None where they have not or where that is not known."""
     try:
-        content = json.loads((store.artifacts(key) / NAME).read_bytes())
+        digest = str(json.loads((store.artifacts(key) / NAME).read_bytes())["state"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _compared(store.root.absolute(), digest)
+
+
+def _place(root: Path, digest: str) -> Path:
+    return root / "data-files" / f"{digest}.json"
+
+
+@cache
+def _compared(root: Path, digest: str) -> Change | None:
+    """Compare a state that is kept in a store with the files as they are."""
+    try:
+        content = json.loads(_place(root, digest).read_bytes())
         folder = None if content["folder"] is None else Path(content["folder"])
         files = tuple(map(Path, content["files"]))
         before = {name: (int(size), int(time)) for name, (size, time) in content["state"].items()}
@@ -84,7 +102,7 @@ def change(store: Store, key: str) -> Change | None:
         return None
     if folder is not None and not folder.is_dir():
         return None  # another machine, or a disk that is not there
-    now = look(folder, files, store.root.absolute())
+    now = look(folder, files, root)
     return None if now is None else difference(before, now)
 
 
@@ -109,6 +127,7 @@ def difference(before: State, now: State) -> Change | None:
 def forget() -> None:
     """Look at files again that this process has looked at."""
     look.cache_clear()
+    _compared.cache_clear()
 
 
 @cache

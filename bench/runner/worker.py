@@ -20,7 +20,19 @@ from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
-from bench.records import Complexity, Data, Failure, Record, Run, Store, combined, data_files, sources, write_whole
+from bench.records import (
+    Complexity,
+    Data,
+    Failure,
+    Record,
+    Run,
+    Store,
+    combined,
+    data_files,
+    is_weights_file,
+    sources,
+    write_whole,
+)
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage
@@ -149,7 +161,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
-    files = data_files.take(store, *data.watched())
+    files = _files(run, store, data)
     data.setup()
     folder = store.artifacts(run.key)
     folder.mkdir(parents=True, exist_ok=True)
@@ -179,6 +191,14 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
+
+
+def _files(run: Run, store: Store, data: AudioDataModule) -> data_files.DataFiles | None:
+    """Return the state of the files that the run is done on: its data, and weights that it starts from."""
+    folder, files = data.watched()
+    named = (run.arguments.get("weights"), run.recipe.init)
+    weights = [Path(name).expanduser() for name in named if isinstance(name, str) and is_weights_file(name)]
+    return data_files.take(store, folder, [*files, *weights])
 
 
 def _report_training(report: Report, epoch: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:

@@ -10,7 +10,7 @@ import soundfile
 from fakes import esc50, folder
 from fakes.calls import Call, bench, records, run
 
-from bench.records import data_files
+from bench.records import Store, data_files
 
 SUITE = """models = ["fc"]
 datasets = ["{dataset}"]
@@ -129,3 +129,21 @@ def test_what_is_no_data_is_not_looked_at(tmp_path: Path) -> None:
     found = data_files.look(tmp_path, (), tmp_path / "runs")
     assert found is not None
     assert set(found) == {"a.wav", str(Path("sub", "c.FLAC"))}
+
+
+def test_runs_on_the_same_files_share_their_state(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    for i in range(3):
+        (tmp_path / "mine" / f"{i}.wav").write_bytes(b"x")
+    store = Store(tmp_path / "runs")
+    found = data_files.take(store, tmp_path / "mine", ())
+    for key in ("a", "b"):
+        data_files.keep(store, key, found)
+        assert data_files.change(store, key) is None
+    assert len(list((tmp_path / "runs" / "data-files").iterdir())) == 1
+    (tmp_path / "mine" / "0.wav").unlink()
+    data_files.forget()
+    assert {data_files.change(store, key) for key in ("a", "b")} == {data_files.Change("1 file removed (0.wav)", True)}
+    (tmp_path / "runs" / "artifacts" / "a" / data_files.NAME).write_text("damaged")
+    assert data_files.change(store, "a") is None
+    assert data_files.take(store, None, ()) is None

@@ -47,6 +47,9 @@ def test_a_training_starts_from_a_file(model: str, tmp_path: Path) -> None:
     assert "tensors taken from last.ckpt" in record.data.note
     page = (tmp_path / "runs" / "own.html").read_text()
     assert "tensors taken from last.ckpt" in page
+    assert "0 run now, 1 done before" in run(text, tmp_path).words
+    torch.save({"state_dict": other.state_dict(), "epoch": torch.zeros(99)}, path)
+    assert "its data changed: 1 file changed (" in run(text, tmp_path).words
 
 
 @pytest.mark.process
