@@ -149,7 +149,7 @@ def run(
     names = (logger,) if isinstance(logger, str) else tuple(logger)
     chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
-    grid = replace(suite) if isinstance(suite, Suite) else load_suite(suite)  # a copy is expanded anew
+    grid = replace(suite) if isinstance(suite, Suite) else load_suite(suite)  # a copy is expanded again
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
         suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),

@@ -87,7 +87,7 @@ class FourierTransform(Protocol):
 
 
 class Data(Protocol):
-    """What a model needs to know of a dataset; every datamodule of this project has it after `setup`."""
+    """The facts about a dataset that a model is sized by; every datamodule of this project has it after `setup`."""
 
     @property
     def clip_shape(self) -> tuple[int, ...]:

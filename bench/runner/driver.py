@@ -539,7 +539,7 @@ def _joined(words: Sequence[str]) -> str:
 
 @dataclass
 class Plan:
-    """What a call is to do.
+    """The work of one call.
 
     Attributes:
         todo: the runs to do, by key.

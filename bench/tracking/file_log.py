@@ -1,4 +1,4 @@
-"""What the loggers that write one folder per run have in common; they work in the suite's own process."""
+"""The common part of the loggers that write one folder per run; they work in the suite's own process."""
 
 import shutil
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ class FileLog(ABC):
     """
 
     name: str
-    """Of the logger."""
+    """Name of the logger."""
     files: str
     """Pattern of the logger's files in a run's folder."""
 

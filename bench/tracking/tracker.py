@@ -1,4 +1,4 @@
-"""What every logger does. No method raises an error because of the log, and none holds a training up."""
+"""The interface of every logger. No method raises an error because of the log, and none delays a training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -32,7 +32,7 @@ _OF_THE_RUN = frozenset({"self", "cache", "fold", "seed", "batch_size", "downloa
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a model needs to know of data that are not there."""
+    """The facts about data that a model is sized by, where there are no data."""
 
     clip_shape: tuple[int, ...]
     classes: tuple[str, ...]

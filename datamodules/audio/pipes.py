@@ -24,7 +24,7 @@ Patches = dict[int, bytes]
 
 _LAST_FRAME = 1 << 22  # bytes: a FLAC frame of 65,535 samples of 8 channels and 32 bits has at most 2 MiB
 _CANDIDATES = 64  # places that look like the last FLAC frame and are tried
-_AIFF_UNKNOWN = 0x7F000000  # and above; SoX's size less what stands before the samples is a little below
+_AIFF_UNKNOWN = 0x7F000000  # and above; SoX's size minus the header is a little below
 _HALF_MPEG_FRAME = 576
 
 

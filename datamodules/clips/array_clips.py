@@ -168,7 +168,7 @@ def decode_files(
         clip_seconds: as for `decode_all`.
         cache: as for `decode_all`.
         name: as for `decode_all`.
-        names: the files' names in messages, where their last parts do not tell them apart.
+        names: the files' names in messages, where their last parts are not enough.
         skip: leave files out that cannot be used.
         report: called with the number of files decoded so far and of all files.
 

@@ -284,7 +284,7 @@ def prepare_all(
         longest_seconds: longest file that is accepted.
         cache: folder for the samples, shared by any number of processes; None keeps them in memory.
         name: of the dataset, for the cache file.
-        names: the files' names in messages, where their last parts do not tell them apart.
+        names: the files' names in messages, where their last parts are not enough.
         skip: leave files out that cannot be used.
         report: called with the number of files decoded so far and of all files.
 

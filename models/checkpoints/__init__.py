@@ -25,7 +25,7 @@ _COUNTER = "num_batches_tracked"
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a model has taken from a file of weights.
+    """Report on the weights that a model has taken from a file.
 
     Attributes:
         path: the file.

@@ -1,4 +1,4 @@
-"""What a look at a user's clips shows, and the arguments with which they can be read."""
+"""A survey of a user's clips, and the arguments with which they can be read."""
 
 import json
 import re

@@ -50,7 +50,7 @@ class Found:
 
 @dataclass
 class Tree:
-    """What a folder of classes holds.
+    """Content of a folder of classes.
 
     Attributes:
         files: the audio files, in order.
