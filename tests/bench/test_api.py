@@ -1,5 +1,7 @@
 """The library: what `import bench` offers, and that each name does what the command does."""
 
+import doctest
+import importlib
 import json
 import logging
 import re
@@ -280,3 +282,9 @@ def test_runs_that_another_process_is_doing_are_named(results: tuple[Path, bench
         )  # fmt: skip
     assert not found.records
     assert found.warnings == ("1 run is being done by another process: call again later",)
+
+
+def test_the_examples_in_docstrings_are_right() -> None:
+    found = doctest.testmod(importlib.import_module("bench.api"), extraglobs={"bench": bench, "torch": torch})
+    assert found.attempted
+    assert not found.failed
