@@ -262,10 +262,11 @@ class TrainingSteps(pl.LightningModule, ABC):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _log_step(self, loss: Tensor, clips: int) -> None:
         self._clips += clips
-        self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)
         every = max(self.trainer.log_every_n_steps, 1)  # type: ignore[attr-defined]
         now = time.monotonic()
         self._logs_more = self.trainer.global_step % every == 0 or now - self._logged >= LOG_SECONDS
+        if self._logs_more or self.trainer.loggers or self.trainer.progress_bar_callback is not None:
+            self.log("train_loss_step", loss, prog_bar=True, batch_size=clips)  # which takes time in a short step
         if self._logs_more:
             self._logged = now
             self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=clips)
