@@ -41,7 +41,7 @@ class ForeignData(AudioDataModule):
     `x` of its batches is a waveform `(B, S)` or `(B, 1, S)` in [-1, 1], or an embedding sequence `(B, T, F)`; all clips
     have one shape. `target` is `(B,)` whole numbers or `(B, C)` of 0 and 1. For waveforms the module has an attribute
     `sample_rate`, in hertz; it may have `classes` or `class_names`. `setup` reads every clip once. The module stays set
-    up for as long as this object: a second `setup` of its own might divide the clips anew, so its `teardown` is its
+    up for as long as this object: a second `setup` of its own might divide the clips again, so its `teardown` is its
     owner's to call.
 
     Args:

@@ -86,7 +86,7 @@ def test_the_splits_are_those_of_its_loaders() -> None:
     assert data.prior().tolist() == pytest.approx([0.4, 0.3, 0.3])
     assert data.manifest() == read(Plain()).manifest()
     data.setup("test")
-    assert module.calls == ["prepare_data", "fit", "test"]  # it might divide its clips anew
+    assert module.calls == ["prepare_data", "fit", "test"]  # it might divide its clips again
 
 
 def test_its_own_loader_trains() -> None:

@@ -1,4 +1,4 @@
-"""What the driver tells its loggers while trainings run, and what a worker makes of a training's reports."""
+"""Live values of trainings, from the worker's reports to the loggers."""
 
 import io
 import os

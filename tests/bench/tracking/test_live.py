@@ -1,4 +1,4 @@
-"""What a training's log gets while it trains: W&B, CSV files and TensorBoard's event files."""
+"""Live values in the logs: W&B, CSV files and TensorBoard's event files."""
 
 import csv
 import math
