@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         run,
     )
     from bench.errors import BenchError
+    from bench.inference import load_model
 
 __version__ = "0.2.0"
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "leaderboard",
+    "load_model",
     "load_results",
     "load_suite",
     "run",
@@ -47,6 +49,7 @@ _MODULES = {
     "create_datamodule": "bench.api",
     "create_model": "bench.api",
     "evaluate": "bench.api",
+    "load_model": "bench.inference",
     "load_results": "bench.api",
     "load_suite": "bench.api",
     "run": "bench.api",

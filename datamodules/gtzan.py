@@ -42,6 +42,11 @@ class GTZANMusicSpeech(SegmentedRecordings):
         quiet = log_mmse(waveform, sample_rate, noise_from="quietest")
         return equalise_loudness(cut_silence(quiet, sample_rate), sample_rate)
 
+    @staticmethod
+    def prepare_in_time(waveform: Samples, sample_rate: int) -> Samples:
+        """Remove noise and equalise loudness, as `prepare` does, without cutting silence, so that times stay."""
+        return equalise_loudness(log_mmse(waveform, sample_rate, noise_from="quietest"), sample_rate)
+
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
         """List the wav files of each class."""
         found: list[Recording] = []

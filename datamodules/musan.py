@@ -49,6 +49,11 @@ class MUSAN(SegmentedRecordings):
         waveform = cut_silence(waveform, sample_rate)  # frees the longer array: a file may last an hour
         return equalise_loudness(waveform, sample_rate)
 
+    @staticmethod
+    def prepare_in_time(waveform: Samples, sample_rate: int) -> Samples:
+        """Equalise loudness, as `prepare` does, without cutting silence, so that times stay."""
+        return equalise_loudness(waveform, sample_rate)
+
     def recordings(self, root: Path) -> tuple[list[Recording], list[str]]:
         """List the wav files of each class, with their sources as far as they are known."""
         base = layouts.musan_base(root)

@@ -17,6 +17,15 @@ from bench.records.run import Run
 if TYPE_CHECKING:
     from filelock import FileLock
 
+WEIGHTS = "weights.safetensors"
+"""Name of a run's weights among its artifacts."""
+
+OLD_WEIGHTS = "model.pt"
+"""Their name in the artifacts of earlier versions."""
+
+RECORD = "record.json"
+"""Name of the copy of a run's record among its artifacts, so that the folder says by itself what it is."""
+
 
 class Store:
     """Records, tables and artifacts under one folder.
@@ -44,6 +53,11 @@ class Store:
     def artifacts(self, key: str) -> Path:
         """Return the folder of a run's logits and weights."""
         return self.root / "artifacts" / key
+
+    def weights(self, key: str) -> Path | None:
+        """Return the file of a run's weights; None where there is none."""
+        files = (self.artifacts(key) / name for name in (WEIGHTS, OLD_WEIGHTS))
+        return next((path for path in files if path.exists()), None)
 
     def get(self, key: str) -> Record | None:
         """Return a run's record, or None where there is none.
@@ -83,11 +97,14 @@ class Store:
     def write(self, record: Record) -> None:
         """Write a record; an earlier record of the same run stays until the new one is safe on disk.
 
-        A failure never replaces a result.
+        A failure never replaces a result. A run's artifacts get a copy of its record.
         """
         if record.status == "failed" and record.run in self:
             return
-        write_whole(self.path(record.key), record.to_json().encode())
+        content = record.to_json().encode()
+        write_whole(self.path(record.key), content)
+        if record.status == "ok" and (folder := self.artifacts(record.key)).is_dir():
+            write_whole(folder / RECORD, content)
 
     def sweep(self) -> None:
         """Remove unfinished files that a killed process left behind more than an hour ago."""

@@ -407,7 +407,7 @@ class Runner:
 
     def _weights(self, run: Run) -> bool:
         """Whether a run has a result that can be timed."""
-        return run in self.snapshot and bool(run.members or (self.store.artifacts(run.key) / "model.pt").exists())
+        return run in self.snapshot and bool(run.members or self.store.weights(run.key))
 
     def _untimed(self, run: Run) -> bool:
         record = self.snapshot.finished(run.key)

@@ -1,7 +1,6 @@
 """The work on one run, in any process: prepare its data, train the model and score it."""
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -31,13 +30,12 @@ from bench.records import (
     data_files,
     is_weights_file,
     sources,
-    write_whole,
 )
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
-from bench.training import build, fit, lineage
+from bench.training import build, fit, lineage, stored
 from datamodules.base import AudioDataModule
-from models.base import AudioModel, ModelError
+from models.base import ModelError
 
 Report = Callable[[News], None]
 READING_SECONDS = 0.5  # between two reports on the files that were read
@@ -180,7 +178,7 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
-    _save(model, folder / "model.pt")
+    stored.keep(model, run, data, folder)
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     about = describe(data)
     if start is not None:
@@ -223,6 +221,8 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
     members = [store.finished_record(key, "the fusion's member") for key in run.members]
     folder = store.artifacts(run.key)
     size = combined.fusion_complexity(members)
+    assert predictions.weights is not None  # as every fusion has
+    stored.keep_fusion(run, predictions.weights.tolist(), data, folder)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
@@ -265,9 +265,3 @@ def describe(data: AudioDataModule) -> Data:
         folds=data.folds if data.own_folds else None,
         left_out=dict(data.left_out),
     )
-
-
-def _save(model: AudioModel, path: Path) -> None:
-    content = io.BytesIO()
-    torch.save(model.state_dict(), content)
-    write_whole(path, content.getvalue())

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bench.records import Record
 from bench.records.redaction import clean, redacted
+from bench.records.store import OLD_WEIGHTS, WEIGHTS
 from bench.tracking.limits import NAME, RESERVED, fitted
 
 ONLINE_BYTES = 100 * 2**20
@@ -63,15 +64,16 @@ def link(run: Any, record: Record, folder: Path | None, mode: str) -> None:
         run.log_artifact(content)
     else:
         run.summary["left out"] = "the record: something in it looks like a secret"
-    checkpoint = folder / "model.pt" if folder else None
-    if checkpoint is None or not checkpoint.exists():
+    files = (folder / name for name in (WEIGHTS, OLD_WEIGHTS)) if folder else ()
+    checkpoint = next((path for path in files if path.exists()), None)
+    if checkpoint is None:
         return
     size = checkpoint.stat().st_size
     if mode == "online" and size > ONLINE_BYTES:
         run.summary["left out"] = f"the checkpoint: {size / 2**20:.0f} MiB"
         return
     weights = wandb.Artifact(fitted(f"model-{record.key}", NAME, RESERVED), "model", metadata=clean(_about(record)))
-    weights.add_file(str(checkpoint), "model.pt", policy="immutable", skip_cache=True)
+    weights.add_file(str(checkpoint), checkpoint.name, policy="immutable", skip_cache=True)
     run.log_artifact(weights)
 
 

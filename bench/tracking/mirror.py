@@ -151,7 +151,8 @@ class Mirror:
         Args:
             record: "ok" or "failed"; it is already on disk.
             artifacts: folder of the run's files, each optional: `logits.npz` with `logits (N, C)` and `targets (N,)` or
-                `(N, C)` for the curves, `worst.npz` of `bench.evaluation.mistakes`, and the checkpoint `model.pt`.
+                `(N, C)` for the curves, `worst.npz` of `bench.evaluation.mistakes`, and the weights
+                `weights.safetensors`.
         """
         self._put(record=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 

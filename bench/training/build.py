@@ -16,7 +16,7 @@ from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Recipe, Run, Store
 from bench.suites import is_fusion
-from bench.training import lineage
+from bench.training import lineage, stored
 from datamodules.base import AudioDataModule, DatasetMissing
 from datamodules.foreign import ForeignData
 from models.base import AudioModel, Frontend, ModelError
@@ -261,11 +261,9 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
         weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
         return Fused(members, fusion_rule(run.model, weights), data.task)
-    path = store.artifacts(run.key) / "model.pt"
-    if not path.exists():
-        raise RunError(f"{run.key} has no weights in {path.parent}: run it again with --force")
+    weights = stored.read_weights(store.artifacts(run.key), run.key)
     built = model(run, data)
-    built.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    built.load_state_dict(weights)
     return built.eval()
 
 
@@ -315,10 +313,7 @@ def start_from(model: AudioModel, run: Run, store: Store, data: AudioDataModule)
         return str(model.load_weights(run.recipe.init))
     other = store.finished_record(run.recipe.init, "the run to start from").run
     note = lineage.check(other, run, store, data, "init")
-    path = store.artifacts(other.key) / "model.pt"
-    if not path.exists():
-        raise RunError(f"{other.key} has no weights in {path.parent}: run it again with --force")
-    weights = torch.load(path, map_location="cpu", weights_only=True)
+    weights = stored.read_weights(store.artifacts(other.key), other.key)
     own = model.state_dict()
     head = next(name for name, module in model.named_modules() if module is model.output)
     wrong = [

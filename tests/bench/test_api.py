@@ -60,6 +60,7 @@ def test_the_public_names_are_these() -> None:
         "create_model",
         "evaluate",
         "leaderboard",
+        "load_model",
         "load_results",
         "load_suite",
         "run",

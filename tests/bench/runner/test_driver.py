@@ -300,7 +300,8 @@ def test_the_same_run_gives_the_same_weights_anywhere(finished, tmp_path):
     run(suite, tmp_path, model=("cnn",))
     key = suite.runs()[1].key
     weights = [
-        hashlib.sha256((Store(s).artifacts(key) / "model.pt").read_bytes()).hexdigest() for s in (store, tmp_path)
+        hashlib.sha256((Store(s).artifacts(key) / "weights.safetensors").read_bytes()).hexdigest()
+        for s in (store, tmp_path)
     ]
     assert weights[0] == weights[1]
     assert Store(store).get(key).scores == Store(tmp_path).get(key).scores

@@ -110,7 +110,7 @@ def test_every_run_of_a_suite_has_everything(store: Path, suite: Path, runs: dic
         assert "latency/cpu-1-end-to-end/p50_ms" in mirrored.summary
         linked = dict(mirrored.artifacts.values())
         assert Record.from_json(linked["record"][f"{run.key}.json"].read_text(), run.key) == graded[run.key]
-        assert linked["model"]["model.pt"] == Store(store).artifacts(run.key) / "model.pt"
+        assert linked["model"]["weights.safetensors"] == Store(store).artifacts(run.key) / "weights.safetensors"
 
 
 def test_the_worst_mistakes_are_those_of_the_logits(store: Path, suite: Path, runs: dict[str, WandbRun]) -> None:

@@ -19,6 +19,7 @@ from bench.runner.driver import Runner
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.training import build, fit
+from bench.training.stored import read_weights
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel
 from models.training import steps
@@ -195,7 +196,7 @@ def test_a_teacher_changes_nothing_but_the_loss(suite, tmp_path):
         assert worker.execute(run, settings, False, lambda news: None) == "done"
     store = Store(tmp_path)
     assert store.get(idle.key).curves == store.get(plain.key).curves
-    weights = [torch.load(store.artifacts(run.key) / "model.pt", weights_only=True) for run in (idle, plain)]
+    weights = [read_weights(store.artifacts(run.key), run.key) for run in (idle, plain)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 
 

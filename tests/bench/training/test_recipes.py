@@ -17,6 +17,7 @@ from bench.runner.settings import RunSettings
 from bench.runner.worker import execute
 from bench.suites import recipes
 from bench.training import build, fit
+from bench.training.stored import read_weights
 from datamodules.base import DataError
 from datamodules.clips.draws import rarity
 from datamodules.synthetic import Synthetic, SyntheticTags
@@ -187,7 +188,7 @@ def test_a_run_starts_from_anothers_weights(settings):
     run = small(init=first.key, learning_rate=1e-12, weight_decay=0.0)
     finish(settings, run)
     store = Store(settings.store)
-    one, other = (torch.load(store.artifacts(key) / "model.pt", weights_only=True) for key in (first.key, run.key))
+    one, other = (read_weights(store.artifacts(key), key) for key in (first.key, run.key))
     weights = [name for name in one if name.endswith("weight")]
     assert weights
     for name in weights:
@@ -202,7 +203,7 @@ def test_other_classes_leave_the_last_layer_as_drawn(settings):
     model = build.sized("cnn", "logmel", {}, data.clip_shape, data.sample_rate, len(data.classes) + 3)
     drawn = copy.deepcopy(model.state_dict())
     build.start_from(model, run, Store(settings.store), data)
-    learnt = torch.load(Store(settings.store).artifacts(first.key) / "model.pt", weights_only=True)
+    learnt = read_weights(Store(settings.store).artifacts(first.key), first.key)
     head = next(name for name, module in model.named_modules() if module is model.output)
     assert torch.equal(model.output.weight, drawn[f"{head}.weight"])
     same = [name for name, value in learnt.items() if value.shape == drawn[name].shape]
@@ -221,7 +222,7 @@ def test_what_it_cannot_start_from_is_said(settings):
         build.start_from(build.model(first, data), replace(small(init=first.key), fold=1), store, data)
     with pytest.raises(RunError, match="has no result"):
         build.start_from(build.model(first, data), small(init="esc10-logmel-cnn-f0-s0-00000000"), store, data)
-    (store.artifacts(first.key) / "model.pt").unlink()
+    (store.artifacts(first.key) / "weights.safetensors").unlink()
     with pytest.raises(RunError, match="no weights"):
         build.start_from(build.model(first, data), small(init=first.key), store, data)
     assert isinstance(store.get(first.key), Record)

@@ -1,0 +1,98 @@
+"""One file of a trained model: a zip archive with the folders of a run and of the runs that it combines."""
+
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import RunError
+from bench.records import Store
+from bench.records.store import RECORD, WEIGHTS, write_whole
+from bench.training.stored import DESCRIPTION
+from datamodules.errors import DataError
+from datamodules.fetch.archives import Limits, unpack
+
+MANIFEST = "pack.json"
+FORMAT = 1
+"""Version of the archive's layout; another version is refused by name."""
+
+FILES = (DESCRIPTION, WEIGHTS, RECORD)
+"""Files of each run that are packed, where they are there."""
+
+LIMITS = Limits(entries=10_000, bytes=32 << 30, ratio=50.0, path=300, depth=4)
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def write(folders: Sequence[tuple[str, Path]], texts: dict[str, str], out: Path) -> None:
+    """Write a packed file; the same content gives the same bytes.
+
+    Args:
+        folders: key and artifacts of each run; the first is the one that the file is of.
+        texts: further files by name.
+        out: the file.
+    """
+    manifest = json.dumps({"format": FORMAT, "key": folders[0][0]}, indent=1) + "\n"
+    with tempfile.TemporaryFile() as buffer:
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name, text in {MANIFEST: manifest, **texts}.items():
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), text)
+            for key, folder in folders:
+                for path in (folder / name for name in FILES):
+                    if path.is_file():
+                        archive.writestr(zipfile.ZipInfo(f"artifacts/{key}/{path.name}", _EPOCH), path.read_bytes())
+        buffer.seek(0)
+        write_whole(out, buffer.read())
+
+
+@contextmanager
+def opened(run: str | Path) -> Iterator[Store | None]:
+    """Yield a temporary store with the content of a packed file; None where the reference is no file.
+
+    Raises:
+        RunError: the file is no packed model, is damaged, or holds what no packed model holds.
+    """
+    path = Path(run).expanduser()
+    if not path.is_file():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-model-") as folder:
+        store = Store(Path(folder) / "store")
+        extract(path, store)
+        yield store
+
+
+def extract(path: Path, store: Store) -> str:
+    """Unpack a packed file into a new store, and return the key of its run.
+
+    Raises:
+        RunError: as from `opened`.
+    """
+    try:
+        unpack(path, store.root, LIMITS)
+    except DataError as error:
+        raise RunError(f"{path} is no file of `bench pack`, or is damaged: {error}") from error
+    key = main_key(store)
+    for record in store.root.glob(f"artifacts/*/{RECORD}"):
+        write_whole(store.path(record.parent.name), record.read_bytes())
+    return key
+
+
+def main_key(store: Store) -> str:
+    """Return the key of the run that was packed.
+
+    Raises:
+        RunError: the manifest is missing, damaged, or of another version.
+    """
+    path = store.root / MANIFEST
+    try:
+        content = json.loads(path.read_bytes())
+        version, key = content["format"], str(content["key"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError("the file is a zip archive, but no file of `bench pack`") from error
+    if version != FORMAT:
+        raise RunError(f"the file has format {version}, but this version reads {FORMAT}: install that version")
+    if not (store.artifacts(key) / DESCRIPTION).is_file():
+        raise RunError(f"the file names the run {key}, and does not hold it: pack it again")
+    return key

@@ -1,0 +1,244 @@
+"""References to trained models: a run's key, a system of a suite, a packed file, or a folder of artifacts.
+
+| reference | model |
+|---|---|
+| `esc10-logmel-cnn-f0-s0-0123abcd` | the run of this key in the store |
+| `esc10:cnn-wide@f0` | the run of this name in a suite, on fold 0 (`@f0-s1` for another seed) |
+| `esc10:cnn-wide` | its fold with the best score on the validation clips |
+| `esc10:cnn-wide@all` | all its folds; their probabilities are averaged |
+| `model.zip` | a file of `bench pack` |
+| `runs/artifacts/KEY` | a folder with `model.json` and weights |
+
+A suite may be a TOML file: `my_sounds.toml:cnn`. Only a suite permits to import a class of another package, so a model
+of such a class is named by its suite.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from bench import catalog, suites
+from bench.catalog import PRIMARY
+from bench.errors import RecordError, RunError, SuiteError
+from bench.evaluation import metrics
+from bench.evaluation.fusion import Fused, fusion_rule
+from bench.inference import packing
+from bench.inference.classifier import Classifier
+from bench.profiling.environment import chosen_device
+from bench.records import Record, Run, Store
+from bench.records.store import RECORD
+from bench.training import build, stored
+from bench.training.stored import Description
+from models.base import AudioModel, ModelError
+
+_CHOICE = re.compile(r"(?P<system>.+?)(?:@(?:(?P<all>all)|f(?P<fold>\d+)(?:-?s(?P<seed>\d+))?))?")
+AVERAGE = "fusion-average"
+"""Rule that combines the folds of one system, with equal weights."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run that a reference leads to: where its files are, and what is known about it."""
+
+    key: str
+    folder: Path
+    description: Description | None
+    record: Record | None
+
+
+def load_model(
+    run: str | Path, store: str | Path = "runs", *, device: str = "auto", data_dir: Path | None = None
+) -> Classifier:
+    """Return a trained model, ready to be used; the data that it was trained on are not needed.
+
+    >>> model = bench.load_model("esc10:cnn-wide@f0")
+    >>> model.probabilities(model.logits(model.windows(model.load("dog.wav")).clips))
+
+    Args:
+        run: a key, `SUITE:SYSTEM` with `@f0` or `@all` behind it where one wants that, a packed file, or a folder.
+        store: folder of records and artifacts.
+        device: "auto", "cpu" or "cuda".
+        data_dir: folder of the datasets, for runs of early versions, which have no description of their model.
+
+    Raises:
+        RunError: there is no such run, or its files are damaged.
+        SuiteError: there is no such suite or system.
+    """
+    place = Store(Path(store).expanduser())
+    with packing.opened(run) as unpacked:
+        parts = _parts(str(run), unpacked, place)
+        loaded = [_loaded(part, unpacked or place, data_dir) for part in parts]
+    chosen = chosen_device(device)
+    modules = [module for module, _ in loaded]
+    about = loaded[0][1]
+    if wrong := [part.key for part, (_, each) in zip(parts, loaded, strict=True) if each.classes != about.classes]:
+        raise RunError(f"{wrong[0]} has other classes than {parts[0].key}: their folds cannot be combined")
+    module = modules[0] if len(modules) == 1 else averaged(modules, about.task)
+    return Classifier(
+        name=str(run), module=module.to(chosen).eval(), classes=about.classes, task=about.task,
+        sample_rate=about.sample_rate, clip_shape=about.clip_shape, clip_seconds=about.clip_seconds,
+        short_clips=about.short_clips, keys=tuple(part.key for part in parts),
+        records=tuple(part.record for part in parts if part.record is not None),
+        prepare=_preparation(about.dataset), device=chosen,
+    )  # fmt: skip
+
+
+def averaged(modules: Sequence[nn.Module], task: str) -> nn.Module:
+    """Return the module that averages the probabilities of modules."""
+    return Fused(modules, fusion_rule(AVERAGE, np.full(len(modules), 1 / len(modules))), task)
+
+
+def find(run: str | Path, store: Store) -> tuple[Part, ...]:
+    """Return the runs in a store, or the folder, that a reference leads to; not for packed files.
+
+    Raises:
+        RunError: there is no such run.
+        SuiteError: there is no such suite or system.
+    """
+    return _parts(str(run), None, store)
+
+
+def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
+    if unpacked is not None:
+        return (_in_folder(unpacked.artifacts(packing.main_key(unpacked))),)
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (folder / stored.DESCRIPTION).is_file():
+        return (_in_folder(folder),)
+    if _is_key(name, store):
+        return (_stored(name, store),)
+    if ":" not in name:
+        known = len(store.keys())
+        raise RunError(
+            f"{name!r} is no run of the {known} in {store.root}, no file of `bench pack` and no folder of artifacts: "
+            f"give a key of `bench list runs`, SUITE:SYSTEM such as esc10:cnn-wide@f0, or another --store"
+        )
+    suite, _, rest = name.partition(":")
+    return _of_suite(suite, rest, store)
+
+
+def _is_key(name: str, store: Store) -> bool:
+    return re.fullmatch(r"[\w.-]+", name) is not None and store.path(name).exists()
+
+
+def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
+    grid = suites.read(suite)
+    chosen = _CHOICE.fullmatch(rest)
+    assert chosen is not None  # any text matches
+    names = grid.names()
+    runs = [run for run in grid.runs() if names[run.key] == chosen["system"]]
+    if not runs:
+        near = catalog.nearest(chosen["system"], set(names.values()))
+        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
+        raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
+    datasets = grid.dataset_names()
+    if len(places := {datasets[run.key] for run in runs}) > 1:
+        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
+    if chosen["fold"] is not None:
+        runs = [
+            run
+            for run in runs
+            if run.fold == int(chosen["fold"]) and (chosen["seed"] is None or run.seed == int(chosen["seed"]))
+        ]
+    runs = [run for run in runs if run in store]
+    if not runs:
+        raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")
+    if chosen["all"]:
+        return tuple(_stored(run.key, store) for run in runs)
+    return (_stored(max(runs, key=lambda run: _validation_score(run, store)).key, store),)
+
+
+def _validation_score(run: Run, store: Store) -> float:
+    """Return the primary score on the validation clips, from the learning curves or from the kept logits."""
+    record = store.finished_record(run.key, "the run")
+    assert record.task is not None  # it has scores
+    curve = record.curves.get(f"val_{PRIMARY[record.task]}", ())
+    if record.best_epoch is not None and record.best_epoch < len(curve):
+        return curve[record.best_epoch]
+    try:
+        with np.load(store.artifacts(run.key) / "logits.npz") as saved:
+            values = metrics.score(saved["val_logits"], saved["val_targets"], record.task, record.classes).values
+    except (OSError, ValueError, KeyError):
+        return 0.0
+    return values[PRIMARY[record.task]] or 0.0
+
+
+def _stored(key: str, store: Store) -> Part:
+    record = store.finished_record(key, "the run")
+    folder = store.artifacts(key)
+    return Part(key, folder, stored.read_description(folder) or stored.described_by(record, store), record)
+
+
+def _in_folder(folder: Path) -> Part:
+    description = stored.read_description(folder)
+    assert description is not None  # it was looked for
+    path, record = folder / RECORD, None
+    if path.is_file():
+        try:
+            record = Record.from_json(path.read_text(encoding="utf-8"), description.key)
+        except (UnicodeDecodeError, RecordError) as error:
+            raise RunError(f"{path} is damaged ({error}): delete it, or unpack the run again") from error
+    return Part(description.key, folder, description, record)
+
+
+def _loaded(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module, Description]:
+    """Return the trained model of a run, and its description."""
+    about = part.description
+    if about is None:
+        return _from_data(part, store, data_dir)
+    if about.members:
+        members = [_member(key, part, store, data_dir) for key in about.members]
+        weights = about.weights or _fusion_weights(part)
+        return Fused(members, fusion_rule(about.model, np.asarray(weights)), about.task), about
+    return _built(about, part.folder), about
+
+
+def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.Module:
+    beside = fusion.folder.parent / key
+    part = _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
+    return _loaded(part, store, data_dir)[0]
+
+
+def _fusion_weights(part: Part) -> Any:
+    try:
+        with np.load(part.folder / "logits.npz") as saved:
+            return saved["weights"]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"the weights of the fusion {part.key} are damaged or missing: run it again") from error
+
+
+def _built(about: Description, folder: Path) -> AudioModel:
+    try:
+        model = build.sized(
+            about.model, about.frontend, about.arguments, about.clip_shape, about.sample_rate, len(about.classes)
+        )
+        model.load_state_dict(stored.read_weights(folder, about.key))
+    except (ModelError, TypeError, RuntimeError) as error:
+        raise RunError(
+            f"the weights of {about.key} do not fit the model {about.model} of this version ({error}): do the run again"
+        ) from error
+    model.task, model.labels, model.sample_rate = about.task, about.classes, about.sample_rate
+    return model.eval()
+
+
+def _from_data(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module, Description]:
+    """Return the model of a run that has no description, with the help of its data."""
+    assert part.record is not None  # it is in a store
+    run = part.record.run
+    if data_dir is None:
+        raise RunError(f"{part.key} was done before models were described: give --data-dir, or run it again")
+    data = build.dataset(run, data_dir, store.cache)
+    data.setup()
+    return build.load(run, store, data), stored.describe(run, data)
+
+
+def _preparation(dataset: str) -> Any:
+    """Return how a dataset prepares recordings without changing their times; None where it does nothing."""
+    try:
+        return getattr(catalog.load(catalog.dataset(dataset).target), "prepare_in_time", None)
+    except SuiteError:
+        return None  # a class that only this file names
