@@ -78,6 +78,15 @@ Embedding = Annotated[
 ]
 Device = StrEnum("Device", ["auto", "cpu", "cuda"])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RunReference = Annotated[
+    str,
+    typer.Option(
+        "--run", help="A run's key, SUITE:SYSTEM (@f0 behind it for a fold, @all for all), a packed file or a folder."
+    ),
+]
+StoreDir = Annotated[Path, typer.Option("--store", help="Folder of records and artifacts.")]
+OutPath = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default=False)]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file.", show_default=False)]
 
 
 def permit(*names: str | None) -> None:

@@ -171,6 +171,26 @@ def decode(
         return samples
 
 
+def decode_blocks(path: Path, sample_rate: int, max_seconds: float = MAX_SECONDS) -> Iterator[NDArray[np.float32]]:
+    """Decode a file to mono block by block, so that memory does not grow with its length.
+
+    An error that only the end of the file shows, such as a file that is cut off, is raised after the last block.
+
+    Args:
+        path: a regular file.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+
+    Yields:
+        Samples `(s,)`; all blocks together are what `decode` returns.
+
+    Raises:
+        AudioError: as from `decode`.
+    """
+    with _opened(path, max_seconds) as sound:
+        yield from _resampled_blocks(sound, sample_rate, max_seconds)
+
+
 def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS) -> NDArray[np.float32]:
     """Decode the content of a file to mono, as `decode` does.
 
@@ -490,21 +510,25 @@ class _Content:
 def _resampled(
     sound: _Opened, sample_rate: int, max_seconds: float, content: _Content | None = None
 ) -> NDArray[np.float32]:
+    return np.concatenate(list(_resampled_blocks(sound, sample_rate, max_seconds, content)))
+
+
+def _resampled_blocks(
+    sound: _Opened, sample_rate: int, max_seconds: float, content: _Content | None = None
+) -> Iterator[NDArray[np.float32]]:
     rate = sound.file.samplerate
     resampler = None
-    parts: list[NDArray[np.float32]] = []
     for mono in _mono(sound, max_seconds):
         if content is not None:
             content.add(mono)
         if rate == sample_rate:
-            parts.append(mono)
+            yield mono
             continue
         if resampler is None:  # after the first block, whose reading has checked the rate
             resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-        parts.append(resampler.resample_chunk(mono))
+        yield resampler.resample_chunk(mono)
     if resampler is not None:
-        parts.append(resampler.resample_chunk(np.empty(0, np.float32), last=True))
-    return np.concatenate(parts)
+        yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
 
 
 def _blocks(file: Any) -> Iterator[NDArray[np.float32]]:

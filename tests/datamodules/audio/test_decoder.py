@@ -200,3 +200,11 @@ def peak_bytes(work: Callable[[], object]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_blocks_together_are_the_whole_file(tmp_path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(7 * 44_100), 44_100)
+    blocks = list(audio.decode_blocks(tmp_path / "a.wav", rate))
+    assert len(blocks) > 2
+    assert np.array_equal(np.concatenate(blocks), audio.decode(tmp_path / "a.wav", rate))
