@@ -8,12 +8,12 @@ logits. Longer clips are first averaged to `steps` steps, because the cost grows
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
 from models.frontends.logmel import LogMel
+from models.layers.portable import AtMost
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
@@ -44,6 +44,7 @@ class _Liquid(AudioModel):
             raise ModelError(f"steps must be ≥ 1, got {steps}")
         self.steps = min(encoded_frames, steps)
         self.encoder = encoder
+        self.shorten = AtMost(self.steps)
         self.layer = layer
         self.norm = nn.BatchNorm1d(layer.output_size)
         self.head = nn.Linear(layer.output_size, classes)
@@ -55,8 +56,8 @@ class _Liquid(AudioModel):
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the recurrent layer's inputs `(B, I, steps)`: features `(B, F, T)`, encoded and averaged."""
-        x: Tensor = self.encoder(features)  # (B, I, T')
-        return F.adaptive_avg_pool1d(x, self.steps) if x.shape[-1] > self.steps else x
+        shortened: Tensor = self.shorten(self.encoder(features))
+        return shortened
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Map one more of `stream`'s frames `(B, I)` to the logits so far `(B, C)`, and the state."""
