@@ -162,7 +162,7 @@ def rounded(numerator: Any, denominator: int) -> Any:
 
 
 class PowerSpectrum(nn.Module):
-    """Squared real and imaginary parts of a Fourier transform of frames, as two grouped convolutions.
+    """Power of a Fourier transform of frames, as two grouped convolutions.
 
     With n = N₂ n₁ + n₂ and k = k₁ + N₁ k₂, N = N₁ N₂, the transform of N points is
 
@@ -213,7 +213,7 @@ class PowerSpectrum(nn.Module):
         self.points = torch.where(first[points] == torch.arange(len(points)), points, -1)
 
     def forward(self, samples: Tensor, frames: Any) -> Tensor:
-        """Map `(B, L)` to squares `(B, 2 P, T)`: the real and the imaginary part of each of `points`, by turns.
+        """Map `(B, L)` to the power `(B, P, T)` at each of `points`.
 
         Args:
             samples: L ≥ (T - 1) · hop + W, and a multiple of N₂ is enough.
@@ -228,12 +228,12 @@ class PowerSpectrum(nn.Module):
         x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)[..., :frames]
         x = x.unflatten(1, (self.signals, self.kept, 2)).transpose(1, 2).flatten(1, 3)  # (B, K · N2 · 2, T)
         x = F.conv1d(x, self.get_buffer("outer"), groups=self.kept)
-        return x * x
+        return (x * x).unflatten(1, (-1, 2)).sum(2)
 
     def filters(self, filters: Tensor) -> Tensor:
-        """Return weights of power at each point `(F, N / 2 + 1)` as a convolution's of the squares `(F, 2 P, 1)`."""
+        """Return weights of power at each point `(F, N / 2 + 1)` as those of a convolution `(F, P, 1)`."""
         known = torch.cat([filters, filters.new_zeros(len(filters), 1)], 1)[:, self.points]  # -1 is the zeros
-        return known.repeat_interleave(2, 1)[..., None].contiguous()
+        return known[..., None].contiguous()
 
 
 class PortableBands(nn.Module):

@@ -59,11 +59,21 @@ def _converted(of: Program, name: str, what: str, out: str) -> Any:
             )
     except Exception as error:  # the exporter passes on any exception of an operator
         raise RunError(f"{name} cannot be exported to ONNX: {cause(error)}") from error
-    for node in converted.model.graph.all_nodes():  # stack traces, many times as large as a small model
-        node.metadata_props.clear()
-    for value in converted.model.graph.initializers.values():
-        value.metadata_props.clear()
+    _strip(converted.model.graph)
     return converted
+
+
+def _strip(graph: Any) -> None:
+    """Remove stack traces and the formulas of inner sizes, which are several times as large as a small model."""
+    graph.metadata_props.clear()
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        for value in node.outputs:
+            value.metadata_props.clear()
+            if not value.is_graph_output():
+                value.shape = value.type = None
+    for value in graph.initializers.values():
+        value.metadata_props.clear()
 
 
 def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], calibration: Sequence[Tensor]) -> int:
