@@ -106,13 +106,36 @@ class Store:
         if record.status == "ok" and (folder := self.artifacts(record.key)).is_dir():
             write_whole(folder / RECORD, content)
 
+    def write_with_artifacts(self, record: Record, new: Path) -> None:
+        """Write a record whose artifacts are in a new folder on the same disk, and put them in place of earlier ones.
+
+        The earlier record is removed first, so a process that is killed in between leaves a run that is not done, and
+        never a record with the artifacts of another training.
+        """
+        folder = self.artifacts(record.key)
+        written = sorted(new.iterdir())
+        self.path(record.key).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if path.is_file() and path.name not in {each.name for each in written}:
+                path.unlink()
+        for path in written:
+            path.replace(folder / path.name)
+        self.write(record)
+
     def sweep(self) -> None:
-        """Remove unfinished files that a killed process left behind more than an hour ago."""
-        for folder in (self.root, self.cache, self.root / "records", *(self.root / "artifacts").glob("*")):
+        """Remove unfinished files of processes that were killed.
+
+        Those of a run are removed if no process does the run now, others if they are more than an hour old.
+        """
+        for folder in (self.root, self.cache, self.root / "records"):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
                     if leftover.stat().st_mtime < time.time() - 3600:
-                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                        _remove(leftover)
+        for key in dict.fromkeys(path.parent.name for path in (self.root / "artifacts").glob("*/.tmp-*")):
+            with suppress(OSError), self.claim(key) as mine:
+                for leftover in self.artifacts(key).glob(".tmp-*") if mine else ():
+                    _remove(leftover)
 
     @contextmanager
     def machine(self, *, alone: bool) -> Iterator[None]:
@@ -159,6 +182,10 @@ class Store:
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / name, poll_interval=0.25)
+
+
+def _remove(leftover: Path) -> None:
+    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _taken(lock: "FileLock") -> bool:
