@@ -232,7 +232,7 @@ class Record:
         """
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
             raise RecordError(
                 f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
             ) from error
@@ -242,7 +242,7 @@ class Record:
         digest = content.pop("digest", None)
         try:
             rest = canonical(content)
-        except ValueError as error:  # NaN or Infinity, which this version never writes
+        except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
             raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
         if digest != hashlib.sha256(rest.encode()).hexdigest():
             raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")

@@ -26,6 +26,9 @@ OLD_WEIGHTS = "model.pt"
 RECORD = "record.json"
 """Name of the copy of a run's record among its artifacts, so that the folder says by itself what it is."""
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
 
 class Store:
     """Records, tables and artifacts under one folder.
@@ -69,6 +72,11 @@ class Store:
             text = self.path(key).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RecordError(
+                f"record {key} cannot be read ({error.strerror}): remove {self.path(key)}, and `bench run` does the "
+                f"run again"
+            ) from error
         except UnicodeDecodeError as error:
             raise RecordError(
                 f"record {key} is damaged ({error}): delete the file, and `bench run` does the run again"
@@ -208,7 +216,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
+        Path(name).chmod(0o666 & ~_UMASK)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
