@@ -153,9 +153,6 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
         near = catalog.nearest(chosen["system"], set(names.values()))
         hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
         raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
-    datasets = grid.dataset_names()
-    if len(places := {datasets[run.key] for run in runs}) > 1:
-        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["fold"] is not None:
         runs = [
             run
@@ -165,6 +162,9 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     runs = [run for run in runs if run in store]
     if not runs:
         raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")
+    datasets = grid.dataset_names()
+    if len(places := {datasets[run.key] for run in runs}) > 1:
+        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["all"]:
         return tuple(_stored(run.key, store) for run in runs)
     return (_stored(max(runs, key=lambda run: _validation_score(run, store)).key, store),)

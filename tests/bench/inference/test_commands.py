@@ -199,7 +199,9 @@ def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
     assert (code, output) == (0, f"{key}: unpacked\n")
     code, output, _ = bench("unpack", tmp_path / "a.zip", "--store", tmp_path / "fresh", "--json")
     assert json.loads(output) == {"keys": [key], "written": [], "kept": [key]}
-    assert (tmp_path / "fresh" / "artifacts" / key / "card.md").read_text().startswith("# cnn on logmel-20ms on folder\n")
+    assert (
+        (tmp_path / "fresh" / "artifacts" / key / "card.md").read_text().startswith("# cnn on logmel-20ms on folder\n")
+    )
     assert bench("pack", key, "--store", kept.store.root)[0] == 2
     assert bench("pack", "--out", tmp_path / "b.zip")[0] == 2
     assert bench("pack", key, "--run", key, "--out", tmp_path / "b.zip")[0] == 2
