@@ -49,6 +49,7 @@ class Row:
         run_scores: (fold, seed) to the run's score and bootstrap draws; empty where a run has no draws.
         keys: (fold, seed) to the run's key.
         finished: keys of the runs that have a result.
+        name: the suite's name of the system; empty without a suite.
     """
 
     rank: int | None
@@ -75,6 +76,7 @@ class Row:
     run_scores: dict[FoldSeed, statistics.RunScore] = field(default_factory=dict, compare=False, repr=False)
     keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
+    name: str = ""
 
 
 def make_row(
