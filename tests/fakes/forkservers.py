@@ -1,25 +1,38 @@
-"""Fork servers that start in a moment, and whose children time for a moment only.
+"""Fork servers that start in a moment, and whose children time for a moment only; programs that start as quickly.
 
 A fork server of `multiprocessing` is a new interpreter that imports torch and Lightning: 5 s of a processor. Here it is
 forked from one process that has imported them already, and takes from the process that asks for it what a new
-interpreter would: environment, working folder, process group and standard streams.
+interpreter would: environment, working folder, process group and standard streams. `run` calls Python in the same way.
 """
 
+import atexit
+import gc
 import json
 import os
+import runpy
 import selectors
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
 from multiprocessing import connection, forkserver, resource_tracker
+from pathlib import Path
+from tempfile import TemporaryFile
+from types import ModuleType
 from typing import Any
 
 VARIABLE = "BENCH_TESTS_FORK_SERVERS"
 """Environment variable: the address where `serve` waits."""
-PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings", "fakes.brief"]
+PRELOAD = [
+    "bench.runner.driver", "bench.runner.worker", "bench.runner.timings", "datamodules.synthetic", "fakes.brief",
+    "filelock", "models.cnn", "models.fc", "models.frontends.logmel", "pydantic.dataclasses", "torchaudio.functional",
+]  # fmt: skip
+"""Modules that most jobs import."""
 
 
 @contextmanager
@@ -58,23 +71,44 @@ def _ensure_running(server: Any) -> None:
         resource_tracker.ensure_running()
         if server._forkserver_address is not None:
             return
-        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as request:
+        with socket.socket(socket.AF_UNIX) as listener:
             address = connection.arbitrary_address("AF_UNIX")
             listener.bind(address)
             listener.listen()
             alive_r, alive_w = os.pipe()
-            about = {
-                "environment": dict(os.environ),
-                "folder": os.getcwd(),  # noqa: PTH109
-                "group": os.getpgrp(),
-                "preload": server._preload_modules,
-            }
-            request.connect("\0" + os.environ[VARIABLE])
-            socket.send_fds(request, [b"."], [listener.fileno(), alive_r, 0, 1, 2])
-            request.sendall(json.dumps(about).encode())
-            request.shutdown(socket.SHUT_WR)
+            _ask([0, 1, 2, listener.fileno(), alive_r], os.environ, Path.cwd(), preload=server._preload_modules)
             os.close(alive_r)
             server._forkserver_address, server._forkserver_alive_fd = address, alive_w
+
+
+def run(arguments: Sequence[object], cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Call Python as `subprocess.run([sys.executable, *arguments], ..., capture_output=True, text=True)` does.
+
+    What the program imports first, it finds imported; all else is as in a new interpreter.
+
+    Args:
+        arguments: of Python: `-c CODE`, `-m MODULE` or a file's path, and the program's own.
+        cwd: the working folder.
+        env: the environment.
+    """
+    given = [str(argument) for argument in arguments]
+    ended, tells = os.pipe()
+    with open(os.devnull) as nothing, TemporaryFile() as output, TemporaryFile() as errors:  # noqa: PTH123
+        _ask([nothing.fileno(), output.fileno(), errors.fileno(), tells], env, cwd, arguments=given)
+        os.close(tells)
+        with os.fdopen(ended) as told:
+            code = int(told.readline() or -signal.SIGKILL)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(given, code, output.read().decode(), errors.read().decode())
+
+
+def _ask(descriptors: Sequence[int], environment: Mapping[str, str], folder: Path, **what: object) -> None:
+    about = {"environment": dict(environment), "folder": str(folder), "group": os.getpgrp(), **what}
+    with socket.socket(socket.AF_UNIX) as request:
+        request.connect("\0" + os.environ[VARIABLE])
+        socket.send_fds(request, [b"."], descriptors)
+        request.sendall(json.dumps(about).encode())
 
 
 def serve(listener: socket.socket) -> None:
@@ -95,19 +129,31 @@ def _reap(*_: object) -> None:
             pass
 
 
+@cache
+def _prepare() -> None:
+    """Import what jobs import, read the sources that their digests are of, and keep the collector from all this."""
+    for name in PRELOAD:
+        import_module(name)
+    catalog, sources = import_module("bench.catalog"), import_module("bench.records.sources")
+    for entry in (*catalog.MODELS.values(), *catalog.FRONTENDS.values(), *catalog.DATASETS.values()):
+        sources.digest(entry.target)
+    sources.refresh()  # files that a test changes are read again
+    gc.collect()
+    gc.freeze()
+
+
 def _answer(listener: socket.socket) -> None:
     request, _ = listener.accept()
     with request:
         _, descriptors, _, _ = socket.recv_fds(request, 1, 5)
         about = json.loads(b"".join(iter(lambda: request.recv(65536), b"")))
-    for name in PRELOAD:
-        __import__(name)
+    _prepare()
     if not os.fork():
         code = 1
         try:
             listener.close()
             code = _become(descriptors, **about)
-        except Exception:
+        except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
@@ -116,21 +162,64 @@ def _answer(listener: socket.socket) -> None:
 
 
 def _become(
-    descriptors: Sequence[int], environment: dict[str, str], folder: str, group: int, preload: list[str]
-) -> int:
-    """Be the fork server of the process that asked for it."""
+    descriptors: Sequence[int], environment: dict[str, str], folder: str, group: int,
+    preload: list[str] | None = None, arguments: list[str] | None = None,
+) -> int:  # fmt: skip
+    """Be a fork server or a program of the process that asked for it; returns the exit code."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    listening, alive, *streams = descriptors
-    for target, stream in enumerate(streams):
+    for target, stream in enumerate(descriptors[:3]):
         os.dup2(stream, target)
         os.close(stream)
     os.setpgid(0, group)
     os.chdir(folder)
+    ours = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     os.environ.clear()
     os.environ.update(environment)
-    forkserver.main(listening, alive, preload)
-    return 0
+    if arguments is None:
+        with suppress(SystemExit):
+            forkserver.main(descriptors[3], descriptors[4], preload)
+        return 0
+    code = _interpret(arguments, [path for path in sys.path[1:] if path not in ours])
+    os.write(descriptors[3], f"{code}\n".encode())
+    return code
+
+
+def _interpret(arguments: list[str], paths: list[str]) -> int:
+    """Do what Python does with its arguments; returns the exit code.
+
+    Args:
+        arguments: as for `run`.
+        paths: where Python looks for modules after PYTHONPATH.
+    """
+    what = arguments[0]
+    sys.argv = arguments[1:] if what == "-m" else arguments if what != "-c" else ["-c", *arguments[2:]]
+    first = "" if what == "-c" else os.getcwd() if what == "-m" else str(Path(what).parent)  # noqa: PTH109
+    given = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    sys.path[:] = [*([] if os.environ.get("PYTHONSAFEPATH") else [first]), *given, *paths]
+    code = 0
+    try:
+        if what == "-c":
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(arguments[1], "<string>", "exec"), main.__dict__)
+        elif what == "-m":
+            for name in (arguments[1], f"{arguments[1]}.__main__"):
+                sys.modules.pop(name, None) if "." in name else None
+            runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(what, run_name="__main__")
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
 
 
 BENCH = "from fakes.forkservers import shorten_timings; shorten_timings(); from bench.cli import main; main()"
