@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import esc50
+from fakes import esc50, forkservers
 from fakes.wandb_file import read_runs
 
 from bench.cli import main
@@ -132,16 +132,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a suite whose second run trains for minutes, and wait until it does."""
     suite = tmp_path / "long.toml"
     suite.write_text(LONG)
-    command = [
-        sys.executable,
-        "-c",
-        "from bench.cli import main; main()",
-        "run",
-        "--suite",
-        str(suite),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-c", forkservers.BENCH, "run", "--suite", str(suite), "--workers", "1"]
     command += ["--store", str(tmp_path / "runs"), "--wandb", "disabled", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 240
