@@ -135,7 +135,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", forkservers.BENCH, "run", "--suite", str(suite), "--workers", "1"]
     command += ["--store", str(tmp_path / "runs"), "--wandb", "disabled", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 300
         while not list((tmp_path / "runs").glob("artifacts/*cnn*/.tmp-fit-*")):
             assert process.poll() is None
             assert time.monotonic() < until
@@ -149,7 +149,7 @@ def test_an_interrupted_run_leaves_nothing_half_done_and_says_how_to_go_on(
     running: subprocess.Popen[str], tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     running.send_signal(how)
-    _, error = running.communicate(timeout=60)
+    _, error = running.communicate(timeout=300)
     assert running.returncode == code
     assert "interrupted; repeat the command to go on: 1 of 2 runs are done, 2 timings are left" in error
     assert "Traceback" not in error
