@@ -229,8 +229,12 @@ def data_init(
         raise SuiteError(f"--set takes a line of TOML, such as 'hop_seconds = 5.0': {error}") from error
     if skip_unreadable:
         arguments["skip_unreadable"] = True
+    if set_:
+        _check_arguments("folder", arguments)
     try:
         found = proposal.propose(clips, arguments)
+        if set_ and not found.problems:
+            catalog.load(catalog.dataset("folder").target)(**found.arguments)  # checks the values
     except DataError as error:
         raise BenchError(str(error)) from error
     for line in found.lines:
@@ -260,6 +264,7 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     own: dict[str, Any] = {}
     if suite is not None:
         name, own = _arguments(name, suite)
+        _check_arguments(name, own)
     entry = catalog.dataset(name)
     if clips is not None:
         own = {key: value for key, value in own.items() if key not in ("root", "csv")}
@@ -278,6 +283,13 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
         table = name == "folder" and (clips.is_file() or clips.suffix.lower() in TABLES)
         return catalog.load(entry.target), {"csv" if table else "root": clips} | own
     return catalog.load(entry.target), {"root": catalog.place(name, base)} | own
+
+
+def _check_arguments(name: str, arguments: dict[str, Any]) -> None:
+    """Raise `SuiteError` where a dataset does not have one of the arguments."""
+    from bench.training import build  # imports torch
+
+    build.check_data(name, arguments)
 
 
 def _arguments(name: str, suite: str) -> tuple[str, dict[str, Any]]:

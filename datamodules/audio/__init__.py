@@ -15,6 +15,7 @@ from datamodules.audio.decoder import (
     inspect,
     is_track,
     length,
+    length_and_rate,
     renamed,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "inspect",
     "is_track",
     "length",
+    "length_and_rate",
     "renamed",
 ]
