@@ -189,7 +189,7 @@ def data_verify(
             "changes": verdict.changes,
         })  # fmt: skip
     else:
-        _print(name, verdict, counts, where)
+        _print(name, verdict, counts, where, cut="hop_seconds" in given)
     if not verdict.sound:
         raise typer.Exit(1)
 
@@ -308,8 +308,17 @@ def _manifest(name: str, given: dict[str, Any]) -> Path:
     return folder / f"{name}-{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.json"
 
 
-def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None:
-    """Print what was found: counts first, what is wrong last; of many problems ten, for --json has all."""
+def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path, *, cut: bool) -> None:
+    """Print what was found: counts first, what is wrong last; of many problems ten, for --json has all.
+
+    Args:
+        name: of the dataset.
+        verdict: what was found.
+        counts: of clips, by fold, class and container.
+        where: the manifest.
+        cut: whether long files are cut to pieces.
+    """
+    from datamodules.clips.own.reading import CUT, TOO_LONG
     from datamodules.listing import shortened
 
     def line(words: str, console: Any = out) -> None:
@@ -344,5 +353,7 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     else:
         differ = f", and {len(verdict.changes)} clips differ from {where}" if verdict.changes else ""
         line(f"problem: {len(verdict.problems):,} in all{differ}; no manifest is written", err)
+        if name == "folder" and not cut and any(TOO_LONG in problem for problem in verdict.problems):
+            line(CUT, err)
         if name == "folder" and verdict.unreadable and verdict.clips:
             line(f"--skip-unreadable goes on without the {verdict.unreadable:,} audio files that cannot be read", err)
