@@ -263,9 +263,7 @@ class Places:
                 "there is no such file on this machine: correct the path, or write paths that start from audio_root in "
                 "[dataset.folder]"
             )
-        return (
-            f"{words}: correct the path, or set audio_root in [dataset.folder] to the folder from which paths start"
-        )
+        return f"{words}: correct the path, or set audio_root in [dataset.folder] to the folder from which paths start"
 
     def _near(self, name: str) -> str | None:
         """Return a file whose name differs in capitals, in blanks at its ends, or has an ending besides."""
