@@ -90,9 +90,18 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     assert score_a is not None  # it has a rank
     assert score_b is not None
     return Comparison(
-        dataset=board.name, metric=board.primary, a=_name(one), b=_name(other), score_a=score_a, score_b=score_b,
-        difference=found, test="bootstrap" if one.run_scores and other.run_scores else "folds", only_a=only_a, only_b=only_b, mcnemar_p=p,
-    )  # fmt: skip
+        dataset=board.name,
+        metric=board.primary,
+        a=_name(one),
+        b=_name(other),
+        score_a=score_a,
+        score_b=score_b,
+        difference=found,
+        test="bootstrap" if one.run_scores and other.run_scores else "folds",
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar_p=p,
+    )
 
 
 def _name(row: Row) -> str:

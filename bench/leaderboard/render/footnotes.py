@@ -48,8 +48,8 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
     if len(ranked) > 1 and all(row.fold_scores for row in ranked):
         yield (
             "Rank",
-            "in some fold all test clips come from one source, so differences are tested by Student's paired t over the "
-            "folds",
+            "in some fold all test clips come from one source, so differences are tested by Student's paired t over "
+            "the folds",
         )
     elif len(ranked) > 1 and not all(row.run_scores for row in ranked):
         why = "; a fold whose test clips all come from one source has none" if alone else ""

@@ -179,9 +179,9 @@ def _read_tree(found: OwnClips) -> None:
         raise DatasetMissing(f"{str(root)!r} is not a folder: put your clips in one folder per class there")
     tree = scan(root, follow_links=found.options.follow_links, endings=found.options.endings)
     if not tree.files and not tree.problems and not tree.unreadable:
-        if found.options.endings is ENDINGS and tree.others.keys() & FEATURES:
+        if found.options.endings is ENDINGS and (features := sorted(tree.others.keys() & FEATURES)):
             raise DatasetMissing(
-                f"no audio in {str(root)!r}, but files of features ({' '.join(sorted(tree.others.keys() & FEATURES))}): "
+                f"no audio in {str(root)!r}, but files of features ({' '.join(features)}): "
                 f'they are the dataset "embeddings", with root in [dataset.embeddings]'
             )
         endings = " ".join(found.options.endings)
@@ -292,8 +292,8 @@ def _read_table(found: OwnClips) -> None:
     times = [name for name in table.unused if name.strip().casefold().replace(" ", "_") in TIMES]
     if times:
         found.warnings.append(
-            f"the columns {counted(times)} are not used: a clip is a whole file, not a segment of it; if they say where "
-            f"in a file its label holds, write each segment to a file of its own"
+            f"the columns {counted(times)} are not used: a clip is a whole file, not a segment of it; if they say "
+            f"where in a file its label holds, write each segment to a file of its own"
         )
     found.files = list(_files(found, rows, path.name, None if own_groups else by, times=bool(times)))
 
@@ -416,6 +416,10 @@ def _name_classes(found: OwnClips) -> None:
     wanted = [str(name) for name in options.classes] or list(options.label_columns)
     try:
         found.classes = naming.ordered(present, wanted)
+        if not options.several and (unseen := [name for name in found.classes if name not in present]) and present:
+            found.problems.append(
+                f"no clip has {counted(unseen)} of classes: leave out such names, or add clips of them"
+            )
     except DataError as error:
         found.problems.append(str(error))
         found.classes = tuple(present)

@@ -110,6 +110,7 @@ def test_folds_of_any_number_and_name(bench: own.Bench, tmp_path: Path) -> None:
     (record,) = bench.records()
     assert (record["run"]["fold"], record["data"]["folds"]) == (3, 3)
     assert "3 folds (1, 2, 3)" in bench.page()
+    assert record["data"]["split"] == "own clips: the given folds; test = k, validation = k + 1"
 
     named = [f"{name},{name[:3]},{('kitchen', 'street', 'yard')[int(name[4]) // 2]}" for name in NAMES]
     csv = write(tmp_path / "s" / "t.csv", "path,label,fold", named)
@@ -245,6 +246,11 @@ def test_three_ways_of_several_labels_train_alike(bench: own.Bench, tmp_path: Pa
         ("path,label,split\ncat/0.wav,cat,A\ncat/1.wav,cat,test\n", "", "line 2: split 'A' is not train, val or test"),
         ("path,label,split\ncat/0.wav,cat,train\ncat/1.wav,cat,held\n", "", "line 3: split 'held' is not train, val"),
         ("path,label,fold\ncat/0.wav,cat,train\ncat/1.wav,cat,held\n", "", "line 3: fold 'held' is not train, val"),
+        (
+            "path,label\ncat/0.wav,cat\ncow/0.wav,cow\n",
+            'classes = ["cow", "cat", "dog"]',
+            "no clip has 'dog' of classes",
+        ),
         ("path|label\ncat/0.wav|cat\n", "", "has one column, 'path|label': separate columns with commas"),
         ("path,label\ncat/0.WAV,cat\n", "", "but 'cat/0.wav' is there: write the name as it is on the disk"),
         ("path,label\ncat/0,cat\n", "", "but 'cat/0.wav' is there: write the name as it is on the disk"),

@@ -123,3 +123,4 @@ def test_recordings_of_phones_go_from_a_folder_to_a_leaderboard(bench: own.Bench
     assert [record["status"] for record in bench.records()] == ["ok"] * 3
     assert {record["data"]["test_groups"] for record in bench.records()} == {1}
     assert "3 of 3 folds" in bench.page("words")
+    assert "own clips: 3 folds grouped by source; test = k" in bench.page("words")
