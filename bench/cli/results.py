@@ -133,6 +133,8 @@ def compare(
             f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
             f"difference {points}, {_p_value(d.p)}: {verdict}",
         )
+        if each.test == "folds":
+            say(out, "  Student's paired t over the folds, because in some fold all test clips come from one source")
         if each.mcnemar_p is not None:
             say(
                 out,
