@@ -184,7 +184,9 @@ class SwishNet(AudioModel):
             ModelError: the clip's decision is on the mean over its frames, counted from its end.
         """
         if self.read_out != "last":
-            raise ModelError("the model has no step-by-step inference with read_out 'mean', whose frames count backwards")
+            raise ModelError(
+                "the model has no step-by-step inference with read_out 'mean', whose frames count backwards"
+            )
         return features
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -42,7 +42,9 @@ class Framing:
         return Framing(
             stride=self.stride * following.stride,
             centre=self.centre + float(self.stride) * following.centre,
-            before=None if None in (self.before, following.before) else _sum(self.before, self.stride, following.before),
+            before=None
+            if None in (self.before, following.before)
+            else _sum(self.before, self.stride, following.before),
             after=None if None in (self.after, following.after) else _sum(self.after, self.stride, following.after, 1),
         )
 
