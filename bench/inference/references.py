@@ -6,7 +6,7 @@
 | `esc10:cnn-wide@f0` | the run of this name in a suite, on fold 0 (`@f0-s1` for another seed) |
 | `esc10:cnn-wide` | its fold with the best score on the validation clips |
 | `esc10:cnn-wide@all` | all its folds; their probabilities are averaged |
-| `model.zip` | a file of `bench pack` |
+| `model.zip` | a file of `bench pack`; it may hold all folds of a system |
 | `runs/artifacts/KEY` | a folder with `model.json` and weights |
 
 A suite may be a TOML file: `my_sounds.toml:cnn`. Only a suite permits to import a class of another package, so a model
@@ -34,6 +34,7 @@ from bench.records import Record, Run, Store
 from bench.records.store import RECORD
 from bench.training import build, stored
 from bench.training.stored import Description
+from datamodules.errors import DataError
 from models.base import AudioModel, ModelError
 
 _CHOICE = re.compile(r"(?P<system>.+?)(?:@(?:(?P<all>all)|f(?P<fold>\d+)(?:-?s(?P<seed>\d+))?))?")
@@ -93,19 +94,36 @@ def averaged(modules: Sequence[nn.Module], task: str) -> nn.Module:
     return Fused(modules, fusion_rule(AVERAGE, np.full(len(modules), 1 / len(modules))), task)
 
 
-def find(run: str | Path, store: Store) -> tuple[Part, ...]:
-    """Return the runs in a store, or the folder, that a reference leads to; not for packed files.
+def find(run: str | Path, store: Store, unpacked: Store | None = None) -> tuple[Part, ...]:
+    """Return the runs that a reference leads to.
+
+    Args:
+        run: the reference.
+        store: where runs are looked for.
+        unpacked: what `packing.opened` has made of the reference; None where it is no packed file.
 
     Raises:
         RunError: there is no such run.
         SuiteError: there is no such suite or system.
     """
-    return _parts(str(run), None, store)
+    return _parts(str(run), unpacked, store)
+
+
+def member(key: str, fusion: Part, store: Store) -> Part:
+    """Return a member of a fusion, which lies next to it or in the store.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    if not re.fullmatch(packing.KEY, key):
+        raise RunError(f"{fusion.key} combines {key[:100]!r}, which is no key of a run: do the run again")
+    beside = fusion.folder.parent / key
+    return _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
 
 
 def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
     if unpacked is not None:
-        return (_in_folder(unpacked.artifacts(packing.main_key(unpacked))),)
+        return tuple(_in_folder(unpacked.artifacts(key)) for key in packing.main_keys(unpacked))
     folder = Path(name).expanduser()
     if folder.is_dir() and (folder / stored.DESCRIPTION).is_file():
         return (_in_folder(folder),)
@@ -192,18 +210,21 @@ def _loaded(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module,
         return _from_data(part, store, data_dir)
     if about.members:
         members = [_member(key, part, store, data_dir) for key in about.members]
-        weights = about.weights or _fusion_weights(part)
+        weights = about.weights or fusion_weights(part)
         return Fused(members, fusion_rule(about.model, np.asarray(weights)), about.task), about
     return _built(about, part.folder), about
 
 
 def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.Module:
-    beside = fusion.folder.parent / key
-    part = _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
-    return _loaded(part, store, data_dir)[0]
+    return _loaded(member(key, fusion, store), store, data_dir)[0]
 
 
-def _fusion_weights(part: Part) -> Any:
+def fusion_weights(part: Part) -> Any:
+    """Return the weights `(N,)` of a fusion's members, as its run has kept them.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
     try:
         with np.load(part.folder / "logits.npz") as saved:
             return saved["weights"]
@@ -231,8 +252,11 @@ def _from_data(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Modu
     run = part.record.run
     if data_dir is None:
         raise RunError(f"{part.key} was done before models were described: give --data-dir, or run it again")
-    data = build.dataset(run, data_dir, store.cache)
-    data.setup()
+    try:
+        data = build.dataset(run, data_dir, store.cache)
+        data.setup()
+    except DataError as error:
+        raise RunError(f"{part.key} was done before models were described, and needs its data: {error}") from error
     return build.load(run, store, data), stored.describe(run, data)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.errors import PluginError
 from bench.evaluation import evaluate, mistakes
 from bench.evaluation.metrics.added import with_added
+from bench.evaluation.predictions import keep as keep_predictions
 from bench.evaluation.second_labels import with_second_labels
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
@@ -241,6 +242,7 @@ def _scored(
     further: Sequence[str],
 ) -> Record:
     evaluate.keep(predictions, data, folder)
+    keep_predictions(predictions.test, data, folder)
     test = data.splits.test
     targets = test.targets.numpy()
     scored = evaluate.scores(predictions.test, targets, test.groups, data.classes, data.task, run.fold, test.files)
