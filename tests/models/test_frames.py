@@ -1,4 +1,4 @@
-"""Logits of single frames: their shape, where they lie, what they have in common with the clip's, and chunk by chunk."""
+"""Logits of single frames: shape, places, what they have in common with the clip's, and the same chunk by chunk."""
 
 from fractions import Fraction
 from typing import Any
