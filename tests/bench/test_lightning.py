@@ -38,6 +38,12 @@ def call(place: Path) -> Call:
     return call
 
 
+def test_the_help_names_the_command(call: Call) -> None:
+    done = call("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m bench.lightning ")
+
+
 def test_names_of_the_catalogue_are_classes_with_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_DATA", "/data")
     assert list(translated(["fit", "--model", "swishnet-wide", "--model.dropout=0.1", "--data=esc50"])) == [
