@@ -28,7 +28,7 @@ __all__ = [
     "canonical",
     "graded",
     "graded_records",
-    "latest_like",
     "is_weights_file",
+    "latest_like",
     "write_whole",
 ]
