@@ -83,7 +83,7 @@ def test_the_rows_stay_and_say_what_to_install(call: Call, suite: Path, tmp_path
     assert all(len(row["records"]) == 3 for row in rows.values())
     for name in ("my-net", "my-features", "my-tones"):
         assert f"{name}: not installed: pip install my-package" in rows["my-net"]["flags"]
-    code, output, error = call("run", "--suite", suite, "--store", store, "--dry-run")
+    code, _, error = call("run", "--suite", suite, "--store", store, "--dry-run")
     assert code == 1
     assert "missing: my-tones: not installed: pip install my-package" in error
     results = bench.load_results(store, suite)
