@@ -78,6 +78,9 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
 def _line(metric: str) -> str:
     """Return what a metric is; another package's is known by its name, whether the package is there or not."""
     known = {**catalog.METRICS, **catalog.SECOND_METRICS}
+    of_clips = metric.removesuffix("_per_file")
+    if of_clips != metric and of_clips in known:
+        return f"{of_clips} of whole files, by the mean of the logits of their pieces"
     return known[metric].line if metric in known else "a metric of another package"
 
 
