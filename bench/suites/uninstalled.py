@@ -25,7 +25,8 @@ def remember(suite: Suite, store: Store) -> None:
     if not unknown:
         return
     found: dict[tuple[str, str], tuple[Package | None, dict[str, Any]]] = {}
-    for key in store:
+    keys = store.keys()
+    for key in keys:
         with suppress(RecordError):
             if record := store.get(key):
                 for kind, name, package in _components(record):
