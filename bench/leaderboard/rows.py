@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from bench import statistics
-from bench.catalog import METRICS, PRIMARY
+from bench.catalog import METRICS, PRIMARY, STREAM_METRICS
 from bench.leaderboard.systems import System, member_label
-from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical, sources
+from bench.records import Complexity, Data, Failure, Latency, Record, Run, Segmentation, canonical, sources
 from bench.statistics import FoldSeed
 
 UNKNOWN_FAILURE = Failure(kind="unknown", message="the record names no error")
@@ -43,6 +43,8 @@ class Row:
         gpu: the same on a GPU.
         cpu_parallel: latency of a fusion whose members run in parallel; `cpu` is then the members' sum.
         gpu_parallel: the same on GPUs.
+        segmentation: form and cost of the time lines of stream data.
+        stream_intervals: 95 % interval of each other score of time lines, where there is one run.
         train_seconds: mean over the runs.
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
@@ -73,6 +75,8 @@ class Row:
     about: str = ""
     recipe: str = ""
     run_scores: dict[FoldSeed, statistics.RunScore] = field(default_factory=dict, compare=False, repr=False)
+    segmentation: Segmentation | None = None
+    stream_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
 
@@ -85,9 +89,9 @@ def make_row(
     records: Mapping[str, Record],
     reference: Mapping[FoldSeed, Data],
     task: str,
+    primary: str,
 ) -> Row:
     """Aggregate a system's runs, in the order of fold and seed; a rank of 0 marks a row that can be ranked."""
-    primary = PRIMARY[task]
     found = [r for run in runs if (r := records.get(run.key))]
     done = [r for r in found if r.status == "ok"]
     failed = sorted((r.error or UNKNOWN_FAILURE).kind for r in found if r.status == "failed")
@@ -95,9 +99,9 @@ def make_row(
     expected = len(runs) + sum(fold not in own_folds for fold in folds)
     names = [name for name, metric in METRICS.items() if task in metric.tasks]
     names += sorted({name for r in done for name in r.scores if name not in METRICS})  # of other packages
-    scores = {name: _mean([r.scores.get(name) for r in done]) for name in names}
+    scores = {name: _mean([r.scores.get(name) for r in done]) for name in dict.fromkeys([*names, primary])}
     run_scores = _run_scores(done, primary)
-    interval, over = _interval(done, run_scores, primary, task)
+    interval, over = _interval(done, run_scores, primary)
     other_data = [
         r for r in done if r.data and data_identity(r.data) != data_identity(reference[r.run.fold, r.run.seed])
     ]
@@ -140,6 +144,10 @@ def make_row(
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
         run_scores=run_scores,
+        segmentation=next((r.segmentation for r in done if r.segmentation), None),
+        stream_intervals={name: each for name, each in done[0].intervals.items() if name in STREAM_METRICS}
+        if len(done) == 1
+        else {},
         keys={(run.fold, run.seed): run.key for run in runs},
         finished=tuple(r.key for r in done),
     )
@@ -162,11 +170,11 @@ def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statisti
 
 
 def _interval(
-    done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str, task: str
+    done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
     """Return the primary score's interval, within [0, 1] like the score, and the value of `interval_over`."""
     if run_scores:
-        return statistics.nested_interval(run_scores, proportion=task == "single"), "groups"
+        return statistics.nested_interval(run_scores, proportion=primary == PRIMARY["single"]), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
         _, low, high = statistics.mean_interval(values)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def check(segments: Sequence[Segment], name: str) -> None:
     for segment in segments:
         if not 0 <= segment.start < segment.end:
             raise DataError(f"{name!r}: a segment from {segment.start:g} to {segment.end:g} s has no length")
-    for before, after in zip(segments, segments[1:], strict=False):
+    for before, after in pairwise(segments):
         if after.start < before.end - 1e-6:
             raise DataError(
                 f"{name!r}: the segments from {before.start:g} to {before.end:g} s and from {after.start:g} to "

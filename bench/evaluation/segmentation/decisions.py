@@ -1,19 +1,21 @@
 """A model's decisions over a stream: scores at each frame, and the post-processing that turns them into segments."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax, logsigmoid, pad
 
 from bench.evaluation.segmentation import FRAME_RATE, HOP_SECONDS
 from bench.evaluation.segmentation.events import event_counts, f1
 from datamodules.base import AudioDataModule
-from datamodules.clips.timeline import UNLABELLED, Segment, Streams, segments_of
-from models.base import AudioModel
+from datamodules.clips.timeline import UNLABELLED, Segment, Streams, frames_of, segments_of
+from models.base import AudioModel, ModelError
+from models.layers.framing import Framing
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -23,6 +25,33 @@ DELAY_STEP = 0.05
 SMOOTHING_SECONDS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 1.6)
 MIN_SECONDS = (0.0, 0.2, 0.4, 0.7, 1.0)
 _WINDOWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The true segments of streams.
+
+    Attributes:
+        ids: name of each stream.
+        groups: source of each stream.
+        seconds: length of each stream.
+        segments: of each stream.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    seconds: tuple[float, ...]
+    segments: tuple[tuple[Segment, ...], ...]
+
+    @staticmethod
+    def of(streams: Streams) -> "Truth":
+        """Return the truth of these streams."""
+        seconds = tuple(map(streams.seconds, range(len(streams))))
+        return Truth(streams.ids, streams.groups, seconds, streams.segments)
+
+    def frames(self) -> list[Labels]:
+        """Return the class of each frame of each stream, `(T,)` at `FRAME_RATE`."""
+        return [frames_of(each, seconds, FRAME_RATE) for each, seconds in zip(self.segments, self.seconds, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -41,56 +70,58 @@ class PostProcessing:
     min_seconds: float = 0.0
 
 
-def form(model: torch.nn.Module) -> Form:
-    """Return whether a model has logits of its own for each frame, or needs windows."""
-    return "windows" if framewise(model) is None else "frames"
+def form(model: nn.Module) -> Form:
+    """Return whether a model decides on single frames of its own, or needs windows."""
+    return "windows" if framing(model) is None else "frames"
 
 
-def framewise(model: torch.nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Return the model's function from features `(B, F, T)` to logits of each frame `(B, C, T')`; None without one."""
-    found = getattr(model, "frame_logits", None) or getattr(model, "frames_logits", None)
-    return found if callable(found) else None
+def framing(model: nn.Module) -> Framing | None:
+    """Return where a model's logits of single frames lie among the samples; None for a model that needs windows."""
+    try:
+        found: Framing = model.frontend.framing().then(model.framing())  # type: ignore[union-attr, operator]
+    except (ModelError, AttributeError):  # no frames of its own, or a front-end that depends on the clip as a whole
+        return None
+    return found
 
 
 @torch.no_grad()
-def stream_scores(model: AudioModel, streams: Streams, data: AudioDataModule, device: str = "cpu") -> list[Floats]:
-    """Return the log-probabilities of each stream, `(C, T)` at `FRAME_RATE`; the model is in eval mode on the device.
+def stream_scores(model: AudioModel, streams: Streams, data: AudioDataModule) -> list[Floats]:
+    """Return the log-probabilities of each stream, `(C, T)` at `FRAME_RATE`; the model is in eval mode.
 
-    The model's own logits of each frame are used where it has them. Otherwise windows of a clip's length start every
-    `HOP_SECONDS`, and a window's logits stand at its centre.
+    The model's own logits of single frames are used where it has them. Otherwise windows of a clip's length start every
+    `HOP_SECONDS`, and a window's logits stand at its centre. A frame has the logits nearest to its centre in time.
     """
+    device = next(iter([*model.parameters(), *model.buffers()])).device
     return [_scores(model, torch.from_numpy(streams.load(i)).to(device), data) for i in range(len(streams))]
 
 
 def _scores(model: AudioModel, waveform: Tensor, data: AudioDataModule) -> Floats:
     assert data.sample_rate is not None  # streams are waveforms
-    seconds = len(waveform) / data.sample_rate
-    frames = int(np.floor(seconds * FRAME_RATE + 0.5))
-    centres = (np.arange(frames) + 0.5) / FRAME_RATE
-    own = framewise(model)
+    frames = int(np.floor(len(waveform) / data.sample_rate * FRAME_RATE + 0.5))
+    own = framing(model)
     if own is not None and len(waveform) >= data.clip_shape[0]:
-        logits = own(model.extract(waveform[None]))[0].float()  # (C, T')
-        place = np.floor(centres * logits.shape[1] / seconds).astype(np.int64)
+        logits = model.frame_logits(model.extract(waveform[None]))[0].float()  # (N, C)
+        places = own.places(len(logits)).numpy() / data.sample_rate  # (N,) seconds
     else:
         logits, starts = _windows(model, waveform, data)
-        middle = np.asarray(starts) / data.sample_rate + data.clip_seconds / 2
-        place = np.clip(np.searchsorted(middle, centres), 1, max(len(middle) - 1, 1))
-        place -= np.abs(middle[place - 1] - centres) <= np.abs(middle[np.minimum(place, len(middle) - 1)] - centres)
-    logp = torch.log_softmax(logits, 0) if data.task == "single" else torch.nn.functional.logsigmoid(logits)
-    return np.ascontiguousarray(logp.cpu().numpy()[:, np.clip(place, 0, logits.shape[1] - 1)])
+        places = np.asarray(starts) / data.sample_rate + data.clip_seconds / 2
+    logp = log_softmax(logits, 1) if data.task == "single" else logsigmoid(logits)
+    centres = (np.arange(frames) + 0.5) / FRAME_RATE
+    nearest = np.searchsorted((places[1:] + places[:-1]) / 2, centres)
+    return np.ascontiguousarray(logp.cpu().numpy()[nearest].T)
 
 
 def _windows(model: AudioModel, waveform: Tensor, data: AudioDataModule) -> tuple[Tensor, Sequence[int]]:
-    """Return the logits `(C, N)` of windows of a clip's length, and their first samples."""
+    """Return the logits `(N, C)` of windows of a clip's length, and their first samples."""
     assert data.sample_rate is not None
     size, hop = data.clip_shape[0], round(HOP_SECONDS * data.sample_rate)
-    waveform = torch.nn.functional.pad(waveform, (0, max(0, size - len(waveform))))
+    waveform = pad(waveform, (0, max(0, size - len(waveform))))
     starts = range(0, len(waveform) - size + 1, hop)
     parts = [
         model(torch.stack([waveform[start : start + size] for start in starts[i : i + _WINDOWS_AT_ONCE]])).float()
         for i in range(0, len(starts), _WINDOWS_AT_ONCE)
     ]
-    return torch.cat(parts).T, starts
+    return torch.cat(parts), starts
 
 
 def delayed(scores: Floats, seconds: float) -> Floats:
@@ -114,7 +145,7 @@ def smoothed(scores: Floats, seconds: float) -> Floats:
 
 
 def without_short(labels: Labels, seconds: float) -> Labels:
-    """Return labels `(T,)` in which each run that is too short has the label of its longer neighbour, shortest first."""
+    """Return labels `(T,)` whose runs are long enough: a shorter one takes its longer neighbour's, shortest first."""
     shortest = round(seconds * FRAME_RATE)
     edges = np.flatnonzero(np.diff(labels)) + 1
     runs = [
@@ -149,7 +180,7 @@ def events(labels: Labels, truth: Labels) -> tuple[Segment, ...]:
     return segments_of(np.where(truth == UNLABELLED, UNLABELLED, labels), FRAME_RATE)
 
 
-def choose(scores: Sequence[Floats], streams: Streams, longest_delay: float) -> PostProcessing:
+def choose(scores: Sequence[Floats], truth: Truth, longest_delay: float) -> PostProcessing:
     """Choose the post-processing on validation streams.
 
     Delay and smoothing are those with the highest frame accuracy, and of equal ones the least. The shortest segment is
@@ -157,10 +188,10 @@ def choose(scores: Sequence[Floats], streams: Streams, longest_delay: float) -> 
 
     Args:
         scores: log-probabilities of each stream `(C, T)`, from `stream_scores`.
-        streams: the validation streams.
+        truth: of the validation streams.
         longest_delay: in seconds.
     """
-    truths = [streams.frames(i, FRAME_RATE) for i in range(len(streams))]
+    truths = truth.frames()
     classes = len(scores[0])
     delays = np.arange(0, longest_delay + 1e-9, DELAY_STEP).round(3).tolist()
     best, best_right = PostProcessing(), -1.0
@@ -169,8 +200,8 @@ def choose(scores: Sequence[Floats], streams: Streams, longest_delay: float) -> 
         for delay in delays:
             moved = round(delay * FRAME_RATE)
             right = sum(
-                float((each[np.minimum(np.arange(len(each)) + moved, len(each) - 1)] == truth).sum())
-                for each, truth in zip(labels, truths, strict=True)
+                float((each[np.minimum(np.arange(len(each)) + moved, len(each) - 1)] == frames).sum())
+                for each, frames in zip(labels, truths, strict=True)
             )
             if right > best_right:
                 best, best_right = PostProcessing(delay, smoothing), right
@@ -178,8 +209,8 @@ def choose(scores: Sequence[Floats], streams: Streams, longest_delay: float) -> 
     for shortest in MIN_SECONDS:
         chosen = PostProcessing(best.delay_seconds, best.smoothing_seconds, shortest)
         counts = sum(
-            event_counts(segments, events(decided(each, chosen), truth), classes).sum(0)
-            for each, truth, segments in zip(scores, truths, streams.segments, strict=True)
+            event_counts(segments, events(decided(each, chosen), frames), classes).sum(0)
+            for each, frames, segments in zip(scores, truths, truth.segments, strict=True)
         )
         found.append((float(np.nan_to_num(f1(np.asarray(counts)))), chosen))
     return max(found, key=lambda pair: pair[0])[1]

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from bench.evaluation.metrics import DRAWS
 from bench.evaluation.metrics.bootstrap import group_counts
 from bench.evaluation.segmentation import FRAME_RATE, threshold_free
-from bench.evaluation.segmentation.decisions import Floats, PostProcessing, decided, events, prepared
+from bench.evaluation.segmentation.decisions import Floats, PostProcessing, Truth, decided, events, prepared
 from bench.evaluation.segmentation.events import event_counts, f1, segment_counts
 from bench.statistics import RunScore, nested_interval
-from datamodules.clips.timeline import UNLABELLED, Segment, Streams, frames_of, segments_of
+from datamodules.clips.timeline import UNLABELLED, segments_of
 
 SPEECH = "speech"
 LEAST_CLASSES = 3
@@ -28,37 +28,12 @@ class StreamScores:
         intervals: 95 % interval of each value that has one.
         draws: of the frame accuracy.
         per_class: metric to one value per class.
-        defined: metric to (number of classes with a value, number of classes).
     """
 
     values: dict[str, float | None]
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     draws: tuple[float, ...] = ()
     per_class: dict[str, tuple[float | None, ...]] = field(default_factory=dict)
-    defined: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The true segments of the test streams, as a store keeps them.
-
-    Attributes:
-        ids: name of each stream.
-        groups: source of each stream.
-        seconds: length of each stream.
-        segments: of each stream.
-    """
-
-    ids: tuple[str, ...]
-    groups: tuple[str, ...]
-    seconds: tuple[float, ...]
-    segments: tuple[tuple[Segment, ...], ...]
-
-    @staticmethod
-    def of(streams: Streams) -> "Truth":
-        """Return the truth of these streams."""
-        seconds = tuple(map(streams.seconds, range(len(streams))))
-        return Truth(streams.ids, streams.groups, seconds, streams.segments)
 
 
 def score(
@@ -73,9 +48,7 @@ def score(
         chosen: the post-processing, chosen on validation streams.
         fold: number of the test fold, the seed of the draws.
     """
-    frames = [
-        frames_of(each, seconds, FRAME_RATE) for each, seconds in zip(truth.segments, truth.seconds, strict=True)
-    ]
+    frames = truth.frames()
     labels = [decided(each, chosen) for each in scores]
     shares: dict[str, npt.NDArray[np.int64]] = {"frame_accuracy": _right(frames, labels)}
     if SPEECH in classes and len(classes) >= LEAST_CLASSES:

@@ -153,7 +153,7 @@ def library() -> ModuleType | None:
 
 @contextmanager
 def _pkg_resources() -> Iterator[None]:
-    """Give an empty `pkg_resources` to what is imported inside; `dcase_util` uses it in functions that we don't call."""
+    """Give an empty `pkg_resources` to imports; `dcase_util` uses it only in functions that are not called here."""
     name = "pkg_resources"
     if name in sys.modules or importlib.util.find_spec(name) is not None:
         yield
