@@ -318,7 +318,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return BackgroundNoise(place, self.sample_rate)
 
     def manifest(self) -> str:
-        """Return a digest of every clip's id, group, content and target; it changes whenever the data change.
+        """Return a digest of every clip's id, group, content and target, and of streams; it changes with the data.
 
         The digest is part of every record and of the name of cached features. It covers decoded and resampled clips;
         the manifest that `datamodules.fetch.verify` writes covers the files on disk and names them.
@@ -330,6 +330,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             rows.extend(zip(clips.ids, clips.groups, clips.hashes, targets, strict=True))
         for *names, target in sorted(rows):
             digest.update("\0".join(names).encode() + b"\0" + target + b"\n")
+        if self.streams is not None:
+            digest.update(f"{self.streams.val.digest()} {self.streams.test.digest()}".encode())
         return digest.hexdigest()
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -71,35 +71,14 @@ class StreamDataModule(WaveformDataModule):
                 segments=tuple(tuple(Segment(*segment) for segment in rows[place][4]) for place in chosen),
                 sample_rate=self.sample_rate,
             )
-            clips[part] = self._clips(streams[part], [rows[place][5] for place in chosen], part)
+            clips[part] = clips_inside(
+                streams[part], [rows[place][5] for place in chosen], self.classes, self.clip_seconds,
+                margin_seconds=self.fade_seconds / 2, part=part,
+            )  # fmt: skip
         self.streams = StreamSplits(streams["val"], streams["test"])
         self.clips_available = len(rows)
         self.note = "; ".join(filter(None, (self.note, self._lengths(streams))))
         return Splits(clips["train"], clips["val"], clips["test"])
-
-    def _clips(self, streams: Streams, sources: Sequence[Sequence[str]], part: str) -> SegmentClips:
-        """Return the clips inside the segments of these streams; `sources` are those of their segments."""
-        samples = self.clip_shape[0]
-        margin = round(self.fade_seconds / 2 * self.sample_rate)
-        ids, groups, hashes, labels, places = [], [], [], [], []
-        for stream, (first, length) in enumerate(streams.places):
-            for segment, source in zip(streams.segments[stream], sources[stream], strict=True):
-                for start in starts(segment, length, samples, margin, self.sample_rate):
-                    ids.append(f"{streams.ids[stream]}[{start}:{start + samples}]")
-                    groups.append(source)
-                    hashes.append(hashlib.sha256(f"{streams.hashes[stream]} {start}".encode()).hexdigest())
-                    labels.append(segment.label)
-                    places.append((first, length, start))
-        absent = sorted(set(range(len(self.classes))) - set(labels))
-        if absent:
-            raise DataError(
-                f"the {part} streams have no segment of {self.classes[absent[0]]!r} that holds a clip of "
-                f"{self.clip_seconds:g} s: set a smaller clip_seconds, or make more or longer streams"
-            )
-        return SegmentClips(
-            streams.audio, np.array(places, np.int64), samples, ids, groups, hashes,
-            torch.tensor(labels, dtype=torch.int64),
-        )  # fmt: skip
 
     @staticmethod
     def _lengths(streams: dict[str, Streams]) -> str:
@@ -110,15 +89,54 @@ class StreamDataModule(WaveformDataModule):
             f"clips are cut inside segments"
         )
 
-    def manifest(self) -> str:
-        """Return a digest of every clip and of every stream with its segments."""
-        assert self.streams is not None  # as after `setup`
-        parts = (super().manifest(), self.streams.val.digest(), self.streams.test.digest())
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+def clips_inside(
+    streams: Streams,
+    sources: Sequence[Sequence[str]],
+    classes: Sequence[str],
+    clip_seconds: float,
+    *,
+    hop_seconds: float | None = None,
+    margin_seconds: float = 0.0,
+    part: str = "",
+) -> SegmentClips:
+    """Cut clips inside the segments of streams; each has the class of its segment.
+
+    Args:
+        streams: to cut.
+        sources: source of each segment of each stream.
+        classes: names of all classes.
+        clip_seconds: length of a clip; a shorter segment has none.
+        hop_seconds: time from a clip to the next one; None is half a clip.
+        margin_seconds: time next to a boundary that no clip has.
+        part: name of the split, for messages.
+
+    Raises:
+        DataError: a class has no clip.
+    """
+    rate = streams.sample_rate
+    samples, margin = round(clip_seconds * rate), round(margin_seconds * rate)
+    hop = max(1, round((clip_seconds * (1 - CLIP_OVERLAP) if hop_seconds is None else hop_seconds) * rate))
+    ids, groups, hashes, labels, places = [], [], [], [], []
+    for stream, (first, length) in enumerate(streams.places):
+        for segment, source in zip(streams.segments[stream], sources[stream], strict=True):
+            for start in starts(segment, length, samples, margin, rate)[::hop]:
+                ids.append(f"{streams.ids[stream]}[{start}:{start + samples}]")
+                groups.append(source)
+                hashes.append(hashlib.sha256(f"{streams.hashes[stream]} {start}".encode()).hexdigest())
+                labels.append(segment.label)
+                places.append((first, length, start))
+    if absent := sorted(set(range(len(classes))) - set(labels)):
+        raise DataError(
+            f"the {part} streams have no segment of {classes[absent[0]]!r} that holds a clip of {clip_seconds:g} s: "
+            f"set a smaller clip_seconds, or add streams"
+        )
+    targets = torch.tensor(labels, dtype=torch.int64)
+    return SegmentClips(streams.audio, np.array(places, np.int64), samples, ids, groups, hashes, targets)
 
 
 def starts(segment: Segment, length: int, samples: int, margin: int, sample_rate: int) -> range:
-    """Return the first samples of the clips inside a segment.
+    """Return the samples at which a clip inside a segment may start.
 
     Args:
         segment: of a stream.
@@ -130,7 +148,7 @@ def starts(segment: Segment, length: int, samples: int, margin: int, sample_rate
     first = round(segment.start * sample_rate) + (margin if segment.start > 0 else 0)
     last = round(segment.end * sample_rate)
     last = min(last, length) if last >= length else last - margin
-    return range(first, last - samples + 1, max(1, round(samples * (1 - CLIP_OVERLAP))))
+    return range(first, last - samples + 1)
 
 
 def as_samples(sound: NDArray[Any], peak: float) -> NDArray[np.int16]:

@@ -110,6 +110,26 @@ def check(segments: Sequence[Segment], name: str) -> None:
             )
 
 
+def segments_within(segments: Sequence[Segment], seconds: float, name: str) -> tuple[Segment, ...]:
+    """Return segments in order of time; one that ends later than its recording ends with it.
+
+    Args:
+        segments: of one recording, in any order.
+        seconds: length of the recording.
+        name: of the recording, for messages.
+
+    Raises:
+        DataError: a segment begins after the recording's end.
+    """
+    for segment in segments:
+        if segment.start >= seconds:
+            raise DataError(
+                f"{name!r} lasts {seconds:.2f} s, and a segment is from {segment.start:g} to {segment.end:g} s: "
+                f"correct its times, which are seconds from the file's beginning"
+            )
+    return tuple(sorted(Segment(each.start, min(each.end, seconds), each.label) for each in segments))
+
+
 def frames_of(segments: Sequence[Segment], seconds: float, frame_rate: float) -> NDArray[np.int64]:
     """Return the class at the centre of each frame `(T,)`, `UNLABELLED` outside all segments.
 
