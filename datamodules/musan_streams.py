@@ -45,7 +45,7 @@ class MUSANStreams(StreamDataModule):
         train_streams: number of streams that training clips are cut from.
         val_streams: number of validation streams.
         test_streams: largest number of test streams; there are fewer where the files do not suffice.
-        stream_seconds: length of a stream; test streams are shorter, 20 s at least, where there are too
+        stream_seconds: length of a stream; test streams are shorter, 4.5 s at least, where there are too
             few files for six of them.
         clip_seconds: length of a clip.
         sample_rate: in hertz.
@@ -108,6 +108,11 @@ class MUSANStreams(StreamDataModule):
         """Equalise loudness, as `prepare` does, without cutting silence, so that times stay."""
         return equalise_loudness(waveform, sample_rate)
 
+    @property
+    def shortest_seconds(self) -> float:
+        """Length of the shortest file, once silence is cut, that has an excerpt."""
+        return min(SEGMENT_SECONDS[0], self.clip_seconds + 2 * self.fade_seconds)
+
     def listing(self) -> Listing:
         """Return the recordings; their division depends on their audio, because copies stay together."""
         files, _ = recordings(self.checked_root())
@@ -139,7 +144,7 @@ class MUSANStreams(StreamDataModule):
     ) -> Iterator[tuple[str, str, Made]]:
         """Yield part, name and content of each stream."""
         first = np.cumsum([0, *prepared.lengths])
-        shortest = round(SEGMENT_SECONDS[0] * self.sample_rate)
+        shortest = round(self.shortest_seconds * self.sample_rate)
         for number, part in enumerate(PARTS):
             scene = np.random.default_rng([self.data_seed, number])
             files = [
@@ -150,7 +155,7 @@ class MUSANStreams(StreamDataModule):
             if min(map(len, files)) == 0:
                 raise DataError(
                     f"the {part} part has no file of {self.classes[list(map(len, files)).index(0)]!r} that lasts "
-                    f"{SEGMENT_SECONDS[0]:g} s once silence is cut: add files of more sources"
+                    f"{self.shortest_seconds:g} s once silence is cut: add files of more sources"
                 )
             left = [scene.permutation(each).tolist() for each in files]
             again = None if part == "test" else files
@@ -175,7 +180,7 @@ class MUSANStreams(StreamDataModule):
         usual = sum(SEGMENT_SECONDS) / 2
         fewest = min(len(each) for each in files)  # about as many excerpts of each class are used
         seconds = sum(min(lengths[i] / self.sample_rate, usual) for each in files for i in each[:fewest])
-        return min(self.stream_seconds, max(seconds / min(count, LEAST_STREAMS), 2 * SEGMENT_SECONDS[1]))
+        return min(self.stream_seconds, max(seconds / min(count, LEAST_STREAMS), 3 * SEGMENT_SECONDS[0]))
 
     def _choose(
         self,
@@ -196,7 +201,7 @@ class MUSANStreams(StreamDataModule):
         """
         fade = round(self.fade_seconds * self.sample_rate)
         wanted = round(seconds * self.sample_rate)
-        shortest = round(SEGMENT_SECONDS[0] * self.sample_rate)
+        shortest = round(self.shortest_seconds * self.sample_rate)
         chosen: list[tuple[int, int, int]] = []
         before, total = -1, 0
         while total < wanted:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -106,11 +106,20 @@ def scores(
     for name, function in (("psds", psds), ("segment_mAP", average_precision)):
         values[name], each = function(whole)
         per_class[name] = tuple(float(each[name_]) for name_ in names)
-        draws = np.array([function(draw)[0] for draw in drawn])
-        if len(draws) and np.isfinite(draws).all():
+        draws = np.array([found for draw in drawn if (found := _value(function, draw)) is not None])
+        if len(draws) > len(drawn) / 2:
             run = RunScore(values[name] or 0.0, draws, groups)
             intervals[name] = nested_interval({(fold, 0): run}, proportion=False)
     return Further(values, intervals, per_class)
+
+
+def _value(function: Callable[[Sequence[int]], tuple[float, Any]], draw: Sequence[int]) -> float | None:
+    """Return a draw's value; None where a class has no event in it."""
+    try:
+        value, _ = function(draw)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
 
 
 def _named(each: Mapping[int, Any]) -> dict[str, Any]:
