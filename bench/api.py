@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
     from torch import nn
 
+    from bench.inference import Classifier
     from datamodules.base import AudioDataModule
     from models.base import AudioModel
 
@@ -340,6 +341,55 @@ def evaluate(
         data, name = _ours(dataset), type(dataset).__name__
     record = outside.record_of(module, data, name, device=device, threads=threads, scopes=SCOPES if latency else ())
     return pandas.Series(_run_row(graded_records({record.key: record})[record.key], {}))
+
+
+def predict(
+    files: str | Path | Sequence[str | Path],
+    run: str | Path | Classifier,
+    *,
+    store: str | Path = "runs",
+    hop_seconds: float | None = None,
+    combine: Literal["mean", "max"] = "mean",
+    each_window: bool = False,
+    batch_size: int = 32,
+    device: Device = "auto",
+) -> pandas.DataFrame:
+    """Classify files with a trained model, whose training data are not needed.
+
+    >>> found = bench.predict("recordings", "esc10:cnn-wide")  # doctest: +SKIP
+    >>> found[found.probability_dog > 0.5]  # doctest: +SKIP
+
+    Args:
+        files: a file, a folder, or several; of a folder, all files of sound at any depth.
+        run: as in `load_model`, or a model that it has returned.
+        store: folder of records and artifacts.
+        hop_seconds: from the start of one window of a long file to the next; None takes the length of a window.
+        combine: whether probabilities are averaged over the windows of a file, or the highest one of each class counts.
+        each_window: whether each window gets a row instead of each file.
+        batch_size: clips that the model gets at once.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        A row per file or window: `file`, `start` and `end` in seconds, `windows`, `prediction`, `probability_CLASS` for
+        each class, and `error` for a file that cannot be used, which is else empty. Where a clip may have several
+        labels, `prediction` names those of at least 50 %, separated by ";".
+
+    Raises:
+        RunError: there is no such run, its files are damaged, or an argument is out of range.
+        SuiteError: there is no such suite or system.
+    """
+    import pandas
+
+    from bench.inference import Classifier, formats, load_model
+    from bench.inference import predict as predicting
+
+    model = run if isinstance(run, Classifier) else load_model(run, store, device=device)
+    places = [files] if isinstance(files, (str, Path)) else files
+    found = predicting.predict(
+        model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,
+        each_window=each_window, batch_size=batch_size,
+    )  # fmt: skip
+    return pandas.DataFrame([formats.row(each, model) for each in found])
 
 
 def leaderboard(results: Results) -> tuple[Leaderboard, ...]:

@@ -9,7 +9,7 @@ from bench import statistics
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.rows import Row
-from bench.records import Store
+from bench.records import Store, artifacts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +103,21 @@ def _find(board: Leaderboard, wanted: str) -> Row:
 
 
 def _discordant(one: Row, other: Row, store: Store) -> tuple[int, int] | tuple[None, None]:
-    """Return how many clips only one and only the other classifies correctly, over runs that both have logits of."""
+    """Return how many clips only one and only the other classifies correctly, over runs that both have logits of.
+
+    Raises:
+        RunError: logits are damaged, or are not those of their record.
+    """
     only = [0, 0]
     for fold_seed in one.run_scores.keys() & other.run_scores.keys():
         right = []
         for row in (one, other):
-            path = store.artifacts(row.keys[fold_seed]) / "logits.npz"
-            if not path.exists():
+            record = store.get(row.keys[fold_seed])
+            if record is None or not (store.artifacts(record.key) / artifacts.LOGITS).exists():
                 return None, None
-            with np.load(path) as saved:
-                order = np.argsort(saved["test_ids"])
-                right.append((saved["logits"].argmax(1) == saved["targets"])[order])
+            saved = artifacts.logits(store, record)
+            order = np.argsort(saved["test_ids"])
+            right.append((saved["logits"].argmax(1) == saved["targets"])[order])
         only[0] += int((right[0] & ~right[1]).sum())
         only[1] += int((right[1] & ~right[0]).sum())
     return only[0], only[1]

@@ -88,14 +88,15 @@ def texts(
     """
     title = suite.title or suite.name
     own = suite.name in suites()
-    command = f"bench run --suite {suite.name}{'' if own else '.toml'}"
+    file = f"{suite.name}{'' if own else '.toml'}"
+    command = f"bench run --suite {file}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note),
+        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note),
+        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):

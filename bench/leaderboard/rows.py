@@ -51,6 +51,7 @@ class Row:
         run_scores: (fold, seed) to the run's score and bootstrap draws; empty where a run has no draws.
         keys: (fold, seed) to the run's key.
         finished: keys of the runs that have a result.
+        name: the suite's name of the system; empty without a suite.
     """
 
     rank: int | None
@@ -79,6 +80,7 @@ class Row:
     stream_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
+    name: str = ""
 
 
 def make_row(

@@ -184,6 +184,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        artifacts: SHA-256 of each file of the run's artifacts that is used later, such as its weights; left out of the
+            file where there is none.
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
             file where there is none.
         segmentation: how the time lines of stream data are made; left out of the file where there are no streams.
@@ -211,6 +213,7 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     segmentation: Segmentation | None = None
     schema: int = SCHEMA
@@ -247,9 +250,11 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
-        for table, name in (
-            (content, "sources"), (content["run"], "sources"), (content, "not_scored"), (content, "segmentation"),
-        ):  # fmt: skip
+        tables = (
+            (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
+            (content, "segmentation"),
+        )  # fmt: skip
+        for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are
                 del table[name]
         for name in ("folds", "left_out"):
@@ -270,7 +275,7 @@ class Record:
         """
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
             raise RecordError(
                 f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
             ) from error
@@ -280,7 +285,7 @@ class Record:
         digest = content.pop("digest", None)
         try:
             rest = canonical(content)
-        except ValueError as error:  # NaN or Infinity, which this version never writes
+        except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
             raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
         if digest != hashlib.sha256(rest.encode()).hexdigest():
             raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")

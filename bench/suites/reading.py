@@ -1,5 +1,6 @@
 """Reading suites from TOML, with a check of every name in them."""
 
+import re
 import tomllib
 from dataclasses import fields
 from functools import cache
@@ -34,7 +35,7 @@ def read(name: str) -> Suite:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, UTF-8, or an integer of thousands of digits
         raise SuiteError(f"{path} is not TOML: {error}") from error
     if where := find_secret(content):
         raise SuiteError(
@@ -46,7 +47,10 @@ def read(name: str) -> Suite:
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:
-        suite = _adapter().validate_python({"name": path.stem} | content | {"folder": path.resolve().parent})
+        default = {"name": re.sub(r"[^\w.-]", "-", path.stem).lstrip(".-") or "suite"}
+        suite = _adapter().validate_python(default | content | {"folder": path.resolve().parent})
+    except SuiteError as error:
+        raise SuiteError(f"{path}: {error}") from error
     except ValidationError as error:
         raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
     _check_names(suite, path)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from bench import catalog
 from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
-from bench.records import Json, Recipe, Run, Store
+from bench.records import Json, Recipe, Run, Store, artifacts
 from bench.suites import is_fusion
 from bench.training import lineage, stored
 from datamodules.base import AudioDataModule, DatasetMissing
@@ -259,11 +258,11 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """
     if run.members:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
-        weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
+        weights = artifacts.logits(store, store.finished_record(run.key, "the fusion"))["weights"]
         return Fused(members, fusion_rule(run.model, weights), data.task)
-    weights = stored.read_weights(store.artifacts(run.key), run.key)
+    tensors = stored.read_weights(store.artifacts(run.key), run.key, store.get(run.key))
     built = model(run, data)
-    built.load_state_dict(weights)
+    built.load_state_dict(tensors)
     return built.eval()
 
 
@@ -313,7 +312,7 @@ def start_from(model: AudioModel, run: Run, store: Store, data: AudioDataModule)
         return str(model.load_weights(run.recipe.init))
     other = store.finished_record(run.recipe.init, "the run to start from").run
     note = lineage.check(other, run, store, data, "init")
-    weights = stored.read_weights(store.artifacts(other.key), other.key)
+    weights = stored.read_weights(store.artifacts(other.key), other.key, store.get(other.key))
     own = model.state_dict()
     head = next(name for name, module in model.named_modules() if module is model.output)
     wrong = [

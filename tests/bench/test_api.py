@@ -63,6 +63,7 @@ def test_the_public_names_are_these() -> None:
         "load_model",
         "load_results",
         "load_suite",
+        "predict",
         "run",
     ]
     for name in bench.__all__:

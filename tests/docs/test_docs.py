@@ -25,7 +25,7 @@ from models.frontends.logmel import LogMel
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ENTRY_POINT = PYPROJECT["project"]["scripts"]["bench"]
-PREDECESSORS = {"results.md": "your-sounds.md"}
+PREDECESSORS = {"results.md": "your-sounds.md", "using-a-model.md": "your-sounds.md"}
 """Pages whose commands start where another page's end."""
 RUN_BRIEFLY = ["--executor", "serial", "--wandb", "disabled"]
 

@@ -1,6 +1,7 @@
 """Time lines of a run: computed, kept in its artifacts, and scored into its record."""
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,14 +12,12 @@ from numpy.typing import NDArray
 
 from bench.errors import RunError
 from bench.evaluation.fusion import fuse_logits, fusion_rule
-from bench.evaluation.segmentation.decisions import Floats, PostProcessing, Truth, choose, stream_scores
+from bench.evaluation.segmentation.decisions import Floats, Truth, choose, stream_scores
 from bench.evaluation.segmentation.scores import score
-from bench.records import Record, Run, Segmentation, Store, write_whole
+from bench.records import Record, Run, Segmentation, Store, artifacts, write_whole
 from datamodules.base import AudioDataModule
 from datamodules.clips.timeline import Segment
 from models.base import AudioModel
-
-KEPT = "streams.npz"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def fuse(run: Run, store: Store, weights: NDArray[np.float64], task: str) -> Tim
     Raises:
         RunError: a member has none, or its streams are others.
     """
-    members = [load(store.artifacts(key), key) for key in run.members]
+    members = [load(store, store.finished_record(key, "the fusion's member")) for key in run.members]
     first = members[0]
     for key, member in zip(run.members, members, strict=True):
         if (member.val_truth, member.test_truth) != (first.val_truth, first.test_truth):
@@ -68,7 +67,7 @@ def fuse(run: Run, store: Store, weights: NDArray[np.float64], task: str) -> Tim
 
 
 def keep(lines: TimeLines, folder: Path) -> None:
-    """Write scores and truth to `folder/streams.npz`, so that scores can be computed again without training."""
+    """Write scores and truth to the folder, so that scores can be computed again without training."""
     content = io.BytesIO()
     arrays: dict[str, NDArray[np.generic]] = {}
     for part, scores, truth in (("val", lines.val, lines.val_truth), ("test", lines.test, lines.test_truth)):
@@ -84,20 +83,23 @@ def keep(lines: TimeLines, folder: Path) -> None:
             ).reshape(-1, 4),
         }
     np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_whole(folder / KEPT, content.getvalue())
+    write_whole(folder / artifacts.STREAMS, content.getvalue())
 
 
-def load(folder: Path, key: str) -> TimeLines:
-    """Return what `keep` has written.
+def load(store: Store, record: Record) -> TimeLines:
+    """Return what `keep` has written for a run.
 
     Raises:
-        RunError: there is nothing.
+        RunError: the file is not there, is damaged, or is not the one that the record names.
     """
-    if not (folder / KEPT).exists():
-        raise RunError(f"{key} has no scores of streams in {folder}: run it again with --force")
-    with np.load(folder / KEPT) as saved:
-        parts = [_part(saved, part) for part in ("val", "test")]
-    return TimeLines(parts[0][0], parts[1][0], parts[0][1], parts[1][1])
+    path = store.artifacts(record.key) / artifacts.STREAMS
+    content = artifacts.read(path, record, record.key)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            (val, val_truth), (test, test_truth) = (_part(saved, part) for part in ("val", "test"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is damaged ({error}): restore it, or run {record.key} again with --force") from error
+    return TimeLines(val, test, val_truth, test_truth)
 
 
 def _part(saved: np.lib.npyio.NpzFile, part: str) -> tuple[list[Floats], Truth]:
@@ -139,8 +141,3 @@ def scored(record: Record, lines: TimeLines, segmentation: Segmentation, longest
             min_seconds=chosen.min_seconds,
         ),
     )
-
-
-def post_processing(found: Segmentation) -> PostProcessing:
-    """Return the post-processing that a record states."""
-    return PostProcessing(found.delay_seconds, found.smoothing_seconds, found.min_seconds)

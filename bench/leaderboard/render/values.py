@@ -12,7 +12,7 @@ from typing import Any
 from bench.catalog import METRICS
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import plain
+from bench.leaderboard.render.text import csv_cell, plain
 from bench.leaderboard.rows import Row
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
@@ -44,7 +44,7 @@ def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
         for row in board.rows:
             values = (*_values(board, row), *(row.scores.get(name) for name in added))
             values += tuple(_time_line(row, name) for name in further)
-            writer.writerow(_csv_cell(value) for value in values)
+            writer.writerow(csv_cell(value) for value in values)
     return content.getvalue()
 
 
@@ -100,18 +100,6 @@ def _time_line(row: Row, name: str) -> str | int | float | None:
     low, high = row.stream_intervals.get("event_f1", (None, None))
     known = {"event_f1_low": low, "event_f1_high": high}
     return known[name] if name in known else getattr(row.segmentation, name, None)
-
-
-def _csv_cell(value: str | int | float | None) -> str:
-    """Write a value; a quote precedes text that a spreadsheet would take for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, int):
-        return str(value)
-    text = plain(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _json_value(value: str | int | float | None) -> str | int | float | None:

@@ -159,6 +159,21 @@ def load(path: Path, name: str, places: Sequence[str | int | None]) -> list[Feat
     return [_clip(array, name) for array in found]
 
 
+def clips_of(path: Path) -> list[tuple[str | int | None, Features]]:
+    """Return the features `(T, F)` of each clip of a file, with its place there: None where it has one clip.
+
+    Raises:
+        DataError: the file is damaged, or holds something else than finite numbers.
+    """
+    name = path.name
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(f"{name!r} is no file of features: give {', '.join(ENDINGS)} files")
+    if not path.is_file():
+        raise DataError(f"{name!r} cannot be opened (No such file): looked in {str(path.parent)!r}")
+    places = _contents(path, name)
+    return list(zip(places, load(path, name, places), strict=True))
+
+
 @contextmanager
 def _opening(name: str) -> Iterator[None]:
     try:
