@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import ModelError
+from models.layers.framing import Framing
 from models.layers.portable import PortableBands
 
 PIECE = 786_432
@@ -90,6 +92,14 @@ class FilterbankPower(nn.Module, ABC):
         return PortableBands(
             self.window, self.filters, self.n_fft, self.hop, self.preemphasis, self.reflect, self.before(),
             self.frames, self.drifts(),
+        )  # fmt: skip
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        before = self.before()
+        return Framing(
+            stride=Fraction(self.hop), centre=self.n_fft // 2 - before, before=before + bool(self.preemphasis),
+            after=self.n_fft - before,
         )  # fmt: skip
 
     def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
