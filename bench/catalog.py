@@ -138,6 +138,18 @@ MODELS = {
         frontend="logmel-1s",
         embeddings=True,
     ),
+    "linear-probe": Model(
+        target="models.linear_probe:LinearProbe",
+        line="one linear layer on the mean over time of features or embeddings",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
+    "knn": Model(
+        target="models.knn:KNN",
+        line="the training clips nearest by the angle of their mean features or embeddings; train it for one epoch",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
     "cnn": Model(target="models.cnn:CNN", line="log-mel CNN baseline", frontend="logmel-20ms"),
     "lstm-skip": Model(
         target="models.lstm_skip:LSTMSkip",
@@ -395,7 +407,7 @@ DATASETS = {
     ),
     "embeddings": Dataset(
         target="datamodules.embeddings:Embeddings",
-        line="your own features: root/<class>/*.npy, .npz or .tfrecord, or a CSV",
+        line="your own features: root/<class>/*.npy, .npz, .parquet or .tfrecord, or a CSV",
         folder=None,
         folds=5,
         kind="embedding",

@@ -47,7 +47,7 @@ def export(
     if as_json:
         print_json(content(found))
         return
-    shape = " × ".join("any" if n is None else str(n) for n in found.shape)
+    shape = " by ".join("any" if n is None else str(n) for n in found.shape)
     small, light = found.small
     lines = [
         f"{found.path}: {found.format}, {found.bytes:,} bytes in {len(found.files)} file(s)",

@@ -276,3 +276,44 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if shift > 63:
             raise ValueError("a number in it has no end")
+
+
+def written(examples: Sequence[Example]) -> bytes:
+    """Return a file of records that `example` reads: the features `id`, `embedding` and `shape` of each.
+
+    Raises:
+        ValueError: a record is larger than what is read.
+    """
+    records: list[bytes] = []
+    for each in examples:
+        frames = np.ascontiguousarray(each.frames, "<f4")
+        features = (
+            (b"id", _field(1, _field(1, each.name.encode()))),
+            (b"embedding", _field(2, _field(1, frames.tobytes()))),
+            (b"shape", _field(3, _field(1, b"".join(map(_as_varint, frames.shape))))),
+        )
+        entries = b"".join(_field(1, _field(1, key) + _field(2, value)) for key, value in features)
+        records.append(_field(1, entries))
+        if len(records[-1]) > MAX_RECORD_BYTES:
+            raise ValueError(f"{each.name!r} has {frames.nbytes:,} bytes, and a record at most {MAX_RECORD_BYTES:,}")
+    if not records:
+        return b""
+    headers = [struct.pack("<Q", len(record)) for record in records]
+    sums = zip(masked_crc32c(headers).tolist(), masked_crc32c(records).tolist(), strict=True)
+    return b"".join(
+        header + struct.pack("<I", of_header) + record + struct.pack("<I", of_record)
+        for header, record, (of_header, of_record) in zip(headers, records, sums, strict=True)
+    )
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Return a length-delimited field of a message."""
+    return _as_varint(number << 3 | 2) + _as_varint(len(content)) + content
+
+
+def _as_varint(number: int) -> bytes:
+    out = b""
+    while number > 0x7F:
+        out += bytes((number & 0x7F | 0x80,))
+        number >>= 7
+    return out + bytes((number,))

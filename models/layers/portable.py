@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._higher_order_ops.scan import scan as _scan  # the only loop that torch.export and ONNX both have
+from torch.utils._pytree import tree_map
 
 SLOW = 2.0
 """How many times as many multiply-adds a transform may take that needs no copies of the frames."""
@@ -54,7 +55,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Tensor]], first: Any, inputs: Any
         first: first state, a tensor or several.
         inputs: `(T, ...)`, a tensor or several.
     """
-    return cast(Tensor, _scan(step, first, inputs)[1])
+    return cast(Tensor, _scan(step, tree_map(Tensor.contiguous, first), inputs)[1])
 
 
 class Recurrent(nn.Module):

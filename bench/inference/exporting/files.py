@@ -123,7 +123,8 @@ def export(
             score=score, lengths=found.lengths, clips=found.clips, macs=macs,
             small=(size <= SMALL_BYTES, None if macs is None else macs <= SMALL_MACS),
         )  # fmt: skip
-    raise RunError(problems[-1] if len(set(problems)) < 2 else f"{problems[-1]}; for clips of any length: {problems[0]}")
+    several = len(set(problems)) > 1
+    raise RunError(f"{problems[-1]}; for clips of any length: {problems[0]}" if several else problems[0])
 
 
 def facts(model: Classifier, of: Subject, is_open: bool) -> dict[str, str]:

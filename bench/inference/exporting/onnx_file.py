@@ -127,6 +127,7 @@ def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], c
             start = _converted(front, of.name, of.input, "features")
             start.save(first, external_data=False)
             whole = _joined(onnx.load(str(first)), whole, of.input)
+        del whole.graph.value_info[:]
         for key, value in facts.items():
             whole.metadata_props.add(key=key, value=value)
         onnx.checker.check_model(whole)

@@ -11,6 +11,7 @@ from bench.inference.classifier import Classifier
 from models.base import AudioModel, Frontend, ModelError
 from models.layers.portable import least_samples, portable
 
+
 class Classify(nn.Module):
     """A model from its features `(B, F, T)` on."""
 

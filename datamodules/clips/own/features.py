@@ -1,4 +1,4 @@
-"""A user's own features: arrays in `.npy`, `.npz` and TFRecord files, with the classes and splits of a user's clips.
+"""A user's own features: arrays in `.npy`, `.npz`, Parquet and TFRecord files, with the classes and splits of a user's clips.
 
 An array `(T, F)` is a clip of T frames, `(F,)` is a clip of one frame, and `(N, T, F)` holds N clips. A file of several
 arrays or records holds as many clips. Never imports torch.
@@ -19,10 +19,11 @@ from datamodules.clips.own.division import divide
 from datamodules.clips.own.reading import MIN_FOLDS, Options, OwnClips, fewest_sources, read
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile, refuse
+from datamodules.tables import parquet
 from datamodules.tables.csv_table import safe
 from datamodules.tables.tfrecord import example, records
 
-ENDINGS = (".npy", ".npz", ".tfrecord", ".tfrecords")
+ENDINGS = (".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords")
 """Endings of files of features, in lower case."""
 
 TABLE = "embeddings"
@@ -152,6 +153,9 @@ def load(path: Path, name: str, places: Sequence[str | int | None]) -> list[Feat
                 keys = [archive.files[0] if place is None else str(place) for place in places]
                 arrays = {key: archive[key] for key in dict.fromkeys(_key(archive.files, key) for key in keys)}
                 found = [_part(arrays[_key(archive.files, key)], key, archive.files) for key in keys]
+        elif ending == ".parquet":
+            rows = parquet.clips(path)
+            found = [next(iter(rows.values())) if place is None else rows[str(place)] for place in places]
         else:
             problems: list[str] = []
             whole = {each: _record(data, name) for each, data in _records(path, problems)}
@@ -206,7 +210,7 @@ def _contents(path: Path, name: str) -> list[str | int | None]:
                 inside = [place for key in archive.files for place in _members(key, archive[key].shape)]
                 return [None] if len(archive.files) == len(inside) == 1 else list(inside)
         problems: list[str] = []
-        found = [each for each, _ in _records(path, problems)]
+        found = parquet.names(path) if ending == ".parquet" else [each for each, _ in _records(path, problems)]
         refuse(problems)
         if not found:
             raise DataError(f"{name!r} has no records: save it again")

@@ -19,7 +19,7 @@ from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile
 from datamodules.tables.csv_table import safe
 
-FEATURES = frozenset((".npy", ".npz", ".tfrecord", ".tfrecords"))
+FEATURES = frozenset((".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords"))
 GROUPINGS = ("folder", "name", "file")
 TIME_COLUMNS = frozenset((
     "start", "end", "start_time", "end_time", "onset", "offset", "start_s", "end_s", "start_seconds", "end_seconds",

@@ -1,0 +1,60 @@
+"""`bench embed`: what a trained model computes of sounds before its last layer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import App, DataDir, Device, RunReference, StoreDir, err, out
+from bench.errors import SuiteError
+
+app = App()
+
+
+@app.command()
+def embed(
+    files: Annotated[list[str], typer.Argument(help="Files and folders of sounds.")],
+    run: RunReference,
+    target: Annotated[Path, typer.Option("--out", help="Folder to write, with the folders of the sounds.")],
+    format: Annotated[str, typer.Option("--format", help="npy, parquet or tfrecord.")] = "npy",
+    layer: Annotated[
+        str | None, typer.Option(help="A layer of the model by name.", show_default="the input of the last layer")
+    ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="A row for each window, instead of their mean.")
+    ] = False,
+    hop: Annotated[
+        float | None,
+        typer.Option(help="Seconds from one window to the next.", show_default="the length of the model's clips"),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows that the model gets at once.")] = 32,
+    store: StoreDir = Path("runs"),
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    data_dir: DataDir = None,
+) -> None:
+    """Write embeddings that the dataset `embeddings` reads; exit code 1 if a file cannot be used."""
+    from bench.inference import embedding_files, load_model, predict
+    from bench.inference.embedding import embed as embedded
+    from bench.runner.progress import Recordings
+
+    if format not in embedding_files.FORMATS:
+        raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
+    model = load_model(run, store, device=device.value, data_dir=data_dir)
+    sources = predict.find(files, model.takes_sound)
+    places = embedding_files.places([each.path for each in sources], [Path(place).expanduser() for place in files])
+    writer = embedding_files.Writer(target, format)
+    failed, shape = 0, ""
+    found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
+    with Recordings(err, len(sources)) as progress:
+        for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
+            if each.values is None:
+                failed += 1
+                err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
+            else:
+                writer.add(place, each)
+                shape = f"{each.values.shape[1]} values"
+            progress.report(number, number, len(sources))
+    writer.close()
+    out.print(f"{target}: {writer.written} files, {shape}; {failed} with an error", markup=False, highlight=False)
+    if failed:
+        raise typer.Exit(1)

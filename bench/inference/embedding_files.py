@@ -1,0 +1,90 @@
+"""Files of embeddings that the dataset `embeddings` reads back: `.npy`, Parquet and TFRecord."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import RunError
+from bench.inference.embedding import Embedding
+from bench.records import write_whole
+from datamodules.tables import parquet, tfrecord
+
+FORMATS = ("npy", "parquet", "tfrecord")
+
+
+class Writer:
+    """Writes a folder of embeddings with the folders of the sounds: `<out>/<class>/`.
+
+    In the format npy each sound has a file `(T, D)`. In the formats parquet and tfrecord each folder has one file,
+    `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound.
+
+    Args:
+        out: the folder.
+        format: "npy", "parquet" or "tfrecord".
+
+    Raises:
+        RunError: the format is unknown, its package is missing, or the folder holds something else.
+    """
+
+    def __init__(self, out: Path, format: str) -> None:
+        if format not in FORMATS:
+            raise RunError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
+        if out.exists() and not out.is_dir():
+            raise RunError(f"{out} is a file: name a folder, which the dataset `embeddings` reads as its root")
+        if format == "parquet":
+            parquet.package()
+        self.out, self.format = out, format
+        self.rows: dict[Path, dict[str, Any]] = {}
+        self.written = 0
+
+    def add(self, place: Path, found: Embedding) -> None:
+        """Take the embedding of a file.
+
+        Args:
+            place: of the sound, relative to its folder.
+            found: without an error.
+
+        Raises:
+            RunError: two sounds have one name.
+        """
+        assert found.values is not None  # the caller has looked for an error
+        if self.format == "npy":
+            path = self.out / place.with_name(f"{place.name}.npy")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                np.save(file, found.values, allow_pickle=False)
+        else:
+            rows = self.rows.setdefault(place.parent, {})
+            if place.name in rows:
+                raise RunError(f"two sounds are called {place}: give one folder for both, or write them apart")
+            rows[place.name] = found
+        self.written += 1
+
+    def close(self) -> None:
+        """Write what has been collected."""
+        for folder, rows in self.rows.items():
+            (self.out / folder).mkdir(parents=True, exist_ok=True)
+            path = self.out / folder / f"embeddings.{self.format}"
+            values = {name: found.values for name, found in rows.items()}
+            if self.format == "tfrecord":
+                try:
+                    content = tfrecord.written([tfrecord.Example(name, frames) for name, frames in values.items()])
+                except ValueError as error:
+                    raise RunError(f"{path}: {error}: write --format npy") from error
+                write_whole(path, content)
+            else:
+                times = {name: (found.starts, found.ends) for name, found in rows.items()}
+                parquet.write(path, values, times)
+
+
+def places(files: Iterable[Path], roots: Iterable[Path]) -> list[Path]:
+    """Return where each file's embedding belongs: its path below the folder that was named, or else its name."""
+    folders = [root for root in roots if root.is_dir()]
+
+    def place(path: Path) -> Path:
+        own = next((root for root in folders if path.is_relative_to(root)), None)
+        return path.relative_to(own) if own else Path(path.name)
+
+    return [place(path) for path in files]

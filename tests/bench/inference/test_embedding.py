@@ -1,0 +1,94 @@
+"""Embeddings are what the last layer gets, and the dataset of embeddings reads every format."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bench
+from bench.errors import RunError
+from bench.inference.embedding import Embedder, embed
+from bench.inference.predict import find
+from datamodules.embeddings import Embeddings
+
+CLIPS = 0.3 * torch.randn(3, 16_000, generator=torch.Generator().manual_seed(0)).clamp(-3, 3)
+
+
+def model_of(kept, name: str):
+    return bench.load_model(kept.run(name).key, kept.store.root, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip"])
+def test_the_last_layer_makes_the_logits_of_them(kept, name: str) -> None:
+    model = model_of(kept, name)
+    found = Embedder(model)(CLIPS)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.module.output(found), model.logits(CLIPS), atol=1e-5, rtol=1e-5)
+
+
+def test_members_of_a_fusion_one_after_another(kept) -> None:
+    parts = [Embedder(model_of(kept, name))(CLIPS) for name in ("cnn", "swishnet")]
+    torch.testing.assert_close(Embedder(model_of(kept, "fusion-ds"))(CLIPS), torch.cat(parts, 1))
+
+
+def test_a_layer_by_name(kept) -> None:
+    model = model_of(kept, "cnn")
+    kept_values = []
+    hook = model.module.blocks[0].register_forward_hook(lambda _, __, output: kept_values.append(output))
+    found = Embedder(model, "blocks.0")(CLIPS)
+    hook.remove()
+    torch.testing.assert_close(found, kept_values[0].mean((2, 3)))
+    with pytest.raises(RunError, match=r"has no layer 'block': it has .*logits"):
+        Embedder(model, "block")
+
+
+def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
+    model = model_of(kept, "swishnet")
+    (tmp_path / "bad.wav").write_text("no sound")
+    sources = find([tmp_path / "bad.wav", kept.sounds / "low" / "0.wav"])
+    bad, good = embed(model, sources, hop_seconds=0.5, each_window=True)
+    assert bad.error
+    assert bad.values is None
+    assert good.values.shape == (1, 16)
+    assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_the_dataset_reads_them_back(kept, tmp_path: Path, format: str, monkeypatch, capsys) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason="needs the parquet extra")
+    run = kept.run("swishnet").key
+    command = ["bench", "embed", str(kept.sounds), "--run", run, "--store", str(kept.store.root)]
+    monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "found"), "--format", format])
+    from bench.cli.main import main
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code, capsys.readouterr()
+    assert "30 files, 16 values; 0 with an error" in capsys.readouterr().out
+    data = Embeddings(tmp_path / "found", tmp_path / "cache", fold=0)
+    data.setup()
+    assert data.classes == ("high", "low", "noise")
+    assert data.clip_shape == (1, 16)
+    parts = (data.splits.train, data.splits.val, data.splits.test)
+    assert sum(len(part) for part in parts) == 30
+    split = data.splits.test
+    name = split.ids[0]
+    values = split.load([0])[0]
+    class_, number = data.classes[int(split.targets[0])], name.removesuffix("]").rpartition("[")[2]
+    number = Path(number).name.removesuffix(".npy")
+    model = model_of(kept, "swishnet")
+    expected = Embedder(model)(model.windows(model.load(kept.sounds / class_ / number)).clips)
+    np.testing.assert_allclose(values.numpy(), expected.numpy(), atol=1e-6)
+
+
+def test_wrong_calls(kept, tmp_path: Path) -> None:
+    from bench.inference.embedding_files import Writer
+
+    with pytest.raises(RunError, match="no format 'h5'"):
+        Writer(tmp_path, "h5")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="is a file: name a folder"):
+        Writer(tmp_path / "file", "npy")
