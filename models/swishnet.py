@@ -195,4 +195,7 @@ class SwishNet(AudioModel):
 
 def every(x: Tensor, stride: int) -> Tensor:
     """Return every `stride`-th frame of `(B, F, T)`, counted backwards from the last."""
+    if isinstance(x.shape[2], torch.SymInt):  # an export of any length, whose tracer is slow with remainders
+        index = torch.arange((x.shape[2] + stride - 1) // stride, device=x.device).flip(0)
+        return x.index_select(2, x.shape[2] - 1 - stride * index)
     return x[..., (x.shape[2] - 1) % stride :: stride]

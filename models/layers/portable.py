@@ -217,16 +217,16 @@ class PowerSpectrum(nn.Module):
         """Map `(B, L)` to the power `(B, P, T)` at each of `points`.
 
         Args:
-            samples: L ≥ (T - 1) · hop + W, and a multiple of N₂ is enough.
+            samples: L ≥ (T - 1) · hop + W, W rounded up to a multiple of N₂.
             frames: T.
         """
         if self.copies:
             index = torch.arange(frames, device=samples.device)[:, None] * self.hop
             index = index + torch.arange(self.taps * self.signals, device=samples.device)
             samples = samples[:, index.flatten()]
-        length = samples.shape[1] // self.signals
+        length = (frames - 1) * self.stride + self.taps
         x = samples[:, : length * self.signals].unflatten(1, (length, self.signals)).transpose(1, 2)  # (B, N2, L / N2)
-        x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)[..., :frames]
+        x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)
         x = x.unflatten(1, (self.signals, self.kept, 2)).transpose(1, 2).flatten(1, 3)  # (B, K · N2 · 2, T)
         x = F.conv1d(x, self.get_buffer("outer"), groups=self.kept)
         return (x * x).unflatten(1, (-1, 2)).sum(2)
