@@ -32,6 +32,15 @@ SCALED: dict[str, dict[str, float]] = {"rann": {"width": 1}} | {
 }
 
 
+INTRODUCTION = f"""\
+What `bench export` makes of each architecture with its front-end inside, written by `benchmarks/exports.py`.
+Each file went through its own runtime, at several lengths and for one to three clips at once. The number is the largest
+difference of a logit, as a share of the greatest logit; a file of more than {TOLERANCE:g} is not kept. In 8 bits it is
+the share of test signals with the same likeliest class. Models have random weights, {CLASSES} classes and clips of
+{SECONDS} s at {RATE // 1000} kHz; RANN and PANNs are scaled down. A file of one length refuses other lengths. A cross
+means that there is no such file; the reasons are below the table."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """What came of a combination."""
@@ -86,10 +95,7 @@ def page(found: dict[str, dict[str, str]]) -> str:
     lines = [
         "# Exports",
         "",
-        "What `bench export` makes of each architecture with its front-end inside, written by `benchmarks/exports.py`. Each file went through its",
-        f"own runtime: the number is the largest difference of a logit, as a share of the greatest; more than {TOLERANCE:g} is refused. In 8 bits it is the",
-        f"share of test signals with the same likeliest class. Models have random weights, {CLASSES} classes and clips of {SECONDS} s at {RATE // 1000} kHz; RANN and",
-        "PANNs are scaled down. A file of one length refuses other lengths. A cross means that there is no such file; the reasons are below.",
+        INTRODUCTION,
         "",
         "| model | " + " | ".join(FORMATS) + " |",
         "|---|" + "---|" * len(FORMATS),
@@ -129,7 +135,9 @@ def latency(clips: int, lengths: int) -> None:
                     times.append((between - start, time.perf_counter() - between))
                 worst = max(worst, float((eager - other).abs().max()))
             ours, theirs = 1e3 * np.median(times, 0)
-            print(f"{seconds:5.2f} s: eager {ours:.2f} ms, ONNX Runtime {theirs:.2f} ms, {theirs / ours:.2f}", flush=True)
+            print(
+                f"{seconds:5.2f} s: eager {ours:.2f} ms, ONNX Runtime {theirs:.2f} ms, {theirs / ours:.2f}", flush=True
+            )
     print(f"largest difference of a logit over {clips} clips of {lengths} lengths: {worst:.1e}")
 
 

@@ -1,7 +1,7 @@
 """Your own features: one folder per class, or a table, of arrays that another program has computed.
 
-Any embedding, `(T, F)` for a clip of T frames with F values each, in `.npy`, `.npz`, Parquet or TFRecord files. Folders,
-tables, classes, sources and splits are those of your own sounds (`datamodules.folder`).
+Any embedding, `(T, F)` for a clip of T frames with F values each, in `.npy`, `.npz`, Parquet or TFRecord
+files. Folders, tables, classes, sources and splits are those of your own sounds (`datamodules.folder`).
 """
 
 import hashlib

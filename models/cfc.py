@@ -106,9 +106,7 @@ class _CfCCell(nn.Module):
         first, offset = (entry.weight, entry.bias) if isinstance(entry, nn.Linear) else (weight, bias)
         return first[:, : self.inputs], offset, first[:, self.inputs :].T, weight, bias
 
-    def _next(
-        self, h: Tensor, part: Tensor, span: Tensor | float, own: Tensor, weight: Tensor, bias: Tensor
-    ) -> Tensor:
+    def _next(self, h: Tensor, part: Tensor, span: Tensor | float, own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return the state `(B, H)` after one more frame."""
         z = torch.addmm(part, h, own)  # (B, K)
         if self.backbone is not None:

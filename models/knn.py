@@ -102,14 +102,14 @@ class KNN(AudioModel):
     def on_validation_epoch_start(self) -> None:
         """Take the clips so far as the memory; Lightning validates before it ends the epoch."""
         super().on_validation_epoch_start()
-        self._take()
+        self._renew()
 
     def on_train_epoch_end(self) -> None:
         """Take the epoch's clips as the memory."""
         super().on_train_epoch_end()
-        self._take()
+        self._renew()
 
-    def _take(self) -> None:
+    def _renew(self) -> None:
         if self._coming and self.trainer.state.fn == "fit":
             vectors, shares = (torch.cat(part) for part in zip(*self._coming, strict=True))
             self.remember(vectors, shares)

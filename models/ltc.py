@@ -495,7 +495,8 @@ class _PortableLTC(nn.Module):
         frames, batch = x.shape[0], x.shape[1]
         x = (x * own["scale"] + own["shift"]).flatten(0, 1)  # (T B, I)
         s = torch.sigmoid(own["sensory_offset"] + own["sensory_slope"] * x)  # (U, T B, I)
-        sums = torch.bmm(s, own["sensory_weight"]).permute(2, 1, 0).unflatten(1, (frames, batch))  # (2, T, B, U)
+        sums = torch.bmm(s, own["sensory_weight"]).permute(2, 1, 0)  # (2, T B, U)
+        sums = torch.unflatten(sums, 1, (frames, batch))
         c, slope, offset, driven, weight = (own[name] for name in ("c", "slope", "offset", "driven", "weight"))
 
         def step(v: Tensor, frame: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,7 @@ def embed(
     layer: Annotated[
         str | None, typer.Option(help="A layer of the model by name.", show_default="the input of the last layer")
     ] = None,
-    windows: Annotated[
-        bool, typer.Option("--windows", help="A row for each window, instead of their mean.")
-    ] = False,
+    windows: Annotated[bool, typer.Option("--windows", help="A row for each window, instead of their mean.")] = False,
     hop: Annotated[
         float | None,
         typer.Option(help="Seconds from one window to the next.", show_default="the length of the model's clips"),

@@ -89,7 +89,7 @@ class Embedder:
         return keep
 
     def _layer(self, name: str) -> nn.Module:
-        modules = dict(self.model.module.named_modules())
+        modules: dict[str, nn.Module] = dict(self.model.module.named_modules())
         if name not in modules or not name:
             raise RunError(
                 f"{self.model.name} has no layer {name!r}: it has {', '.join(_names(self.model.module)) or 'none'}"

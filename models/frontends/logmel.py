@@ -138,4 +138,5 @@ class _PortablePooled(nn.Module):
         # A last second of less than half a hop has no frame of its own, but a copy of the last.
         own = ((place < frames) | (place == first)).to(level)
         level = level[..., place.clamp(max=frames - 1)]  # (B, F, seconds, frames of a second)
-        return (level * own).sum(3) / own.sum(1) / 100 + 1
+        means: Tensor = (level * own).sum(3) / own.sum(1)
+        return means / 100 + 1

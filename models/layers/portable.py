@@ -147,12 +147,13 @@ class _AveragingMatrix(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = x.shape[-1]
-        n = torch.sym_min(frames, self.steps)
+        n: Any = torch.sym_min(frames, self.steps)  # type: ignore[no-untyped-call]
         index = torch.arange(n, device=x.device)
         first, end = (index * frames) // n, ((index + 1) * frames + n - 1) // n
         frame = torch.arange(frames, device=x.device)[:, None]
         share = ((frame >= first) & (frame < end)).to(x) / (end - first).to(x)  # (T, n)
-        return x @ share
+        averages: Tensor = x @ share
+        return averages
 
 
 def rounded(numerator: Any, denominator: int) -> Any:
@@ -225,11 +226,11 @@ class PowerSpectrum(nn.Module):
             index = index + torch.arange(self.taps * self.signals, device=samples.device)
             samples = samples[:, index.flatten()]
         length = (frames - 1) * self.stride + self.taps
-        x = samples[:, : length * self.signals].unflatten(1, (length, self.signals)).transpose(1, 2)  # (B, N2, L / N2)
+        x = torch.unflatten(samples[:, : length * self.signals], 1, (length, self.signals)).transpose(1, 2)
         x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)
-        x = x.unflatten(1, (self.signals, self.kept, 2)).transpose(1, 2).flatten(1, 3)  # (B, K · N2 · 2, T)
+        x = torch.unflatten(x, 1, (self.signals, self.kept, 2)).transpose(1, 2).flatten(1, 3)  # (B, K · N2 · 2, T)
         x = F.conv1d(x, self.get_buffer("outer"), groups=self.kept)
-        return (x * x).unflatten(1, (-1, 2)).sum(2)
+        return torch.unflatten(x * x, 1, (-1, 2)).sum(2)
 
     def filters(self, filters: Tensor) -> Tensor:
         """Return weights of power at each point `(F, N / 2 + 1)` as those of a convolution `(F, P, 1)`."""
@@ -292,7 +293,6 @@ class PortableBands(nn.Module):
         last = waveform.shape[1] - 1
         index = torch.arange((frames - 1) * self.hop + self.size, device=waveform.device) - self.lead
         return waveform[:, (last - (last - index.abs()).abs()).abs()]
-
 
 
 def _divisors(n: int) -> list[int]:

@@ -78,7 +78,9 @@ def test_a_memory_of_any_size_is_loaded() -> None:
 
 def test_several_labels_per_clip_are_shares() -> None:
     model = KNN(NoFrontend(), 2, 1, 3, k=2).eval()
-    model.remember(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), torch.tensor([[1.0, 1, 0], [1, 0, 0], [0, 0, 1]]))
+    model.remember(
+        torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), torch.tensor([[1.0, 1, 0], [1, 0, 0], [0, 0, 1]])
+    )
     with torch.inference_mode():
         assert model(torch.tensor([[[1.0, 0.05]]])).tolist() == [[10, 5, 0]]
 

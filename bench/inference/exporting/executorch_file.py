@@ -42,7 +42,7 @@ def runner(path: Path) -> Any:
     def logits(x: Tensor) -> Tensor:
         import torch
 
-        return torch.cat([method.execute([clip.contiguous()])[0].clone() for clip in x.split(1)])
+        return torch.cat([method.execute([clip.contiguous()])[0].clone() for clip in x[:, None]])
 
     logits.program = loaded  # type: ignore[attr-defined]
     return logits

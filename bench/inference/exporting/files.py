@@ -211,7 +211,7 @@ def _inputs(of: Subject, clips: Sequence[tuple[Tensor, str | None]], model: Clas
 
 
 def _calibration(of: Subject, clips: Sequence[tuple[Tensor, str | None]], model: Classifier) -> list[Tensor]:
-    return _inputs(of, clips, model) or list(of.signals(CALIBRATION, of.length).split(1))
+    return _inputs(of, clips, model) or list(of.signals(CALIBRATION, of.length).split(1))  # type: ignore[no-untyped-call]
 
 
 def _score(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import RunError
+from bench.inference.exporting.program import cause
 from bench.inference.exporting.subject import Subject
 
 TOLERANCE = 1e-4
@@ -56,7 +57,13 @@ def check(of: Subject, run: Runner, is_open: bool, exact: bool, given: Sequence[
 
     def compare(x: Tensor) -> None:
         nonlocal worst, same, clips
-        expected, found = of.reference(x), run(x)
+        expected = of.reference(x)
+        try:
+            found = run(x)
+        except Exception as error:  # each runtime has its own
+            raise RunError(
+                f"the file of {of.name} fails at a length of {x.shape[of.axis]}: {cause(error)}: it was not kept"
+            ) from error
         if found.shape != expected.shape:
             raise RunError(f"the file of {of.name} returns {tuple(found.shape)} for {tuple(x.shape)}")
         difference = float((found - expected).abs().max()) / max(1.0, float(expected.abs().max()))

@@ -110,7 +110,7 @@ def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], c
                 found = model.extract(example).clone()
             batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames", min=1)
             shapes: dict[int, Any] = {0: batch} if fixed else {0: batch, 2: frames}
-            inner = traced(Classify(portable_model(model)), found, shapes, of.name, not fixed)  # type: ignore[arg-type]
+            inner = traced(Classify(portable_model(model)), found, shapes, of.name, not fixed)
             opset = write(inner, of.name, "features", folder / "plain.onnx", {})
         try:
             with quiet():

@@ -58,7 +58,13 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
     """
     try:
         # A size that may be 1 is traced as any other: the check tries such lengths.
-        with quiet(), torch.no_grad(), _config.patch(backed_size_oblivious=True):
+        with (
+            quiet(),
+            torch.no_grad(),
+            _config.patch(  # type: ignore[attr-defined]
+                backed_size_oblivious=True
+            ),
+        ):
             graph = torch.export.export(
                 module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
                 prefer_deferred_runtime_asserts_over_guards=True,
@@ -66,11 +72,12 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
     except Exception as error:  # any exception of the module or of the tracer
         raise RunError(f"{name} has no graph: {cause(error)}") from error
     # Each assertion says that one size is not another, and refuses clips that the graph is right for.
-    nodes = graph.graph_module.graph
-    for node in [each for each in nodes.nodes if each.target is torch.ops.aten._assert_scalar.default]:
-        nodes.erase_node(node)
-    nodes.eliminate_dead_code()
-    graph.graph_module.recompile()
+    for part in graph.graph_module.modules():
+        if isinstance(part, torch.fx.GraphModule):  # the whole, and the bodies of loops
+            for node in [each for each in part.graph.nodes if each.target is torch.ops.aten._assert_scalar.default]:
+                part.graph.erase_node(node)
+            part.graph.eliminate_dead_code()
+            part.recompile()
     return Program(graph, example, is_open)
 
 

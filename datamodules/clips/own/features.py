@@ -1,4 +1,4 @@
-"""A user's own features: arrays in `.npy`, `.npz`, Parquet and TFRecord files, with the classes and splits of a user's clips.
+"""A user's own features: arrays in files of four kinds, with the classes and splits of a user's clips.
 
 An array `(T, F)` is a clip of T frames, `(F,)` is a clip of one frame, and `(N, T, F)` holds N clips. A file of several
 arrays or records holds as many clips. Never imports torch.
