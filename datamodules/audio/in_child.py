@@ -1,0 +1,98 @@
+"""Decoding in a child process that has limits, for files of strangers; see `datamodules.audio.decode_child`.
+
+The decoder of this process is guarded, too, but libsndfile is C, and a file that is damaged on purpose may make it
+crash, hang or fill the memory. A child that dies takes its file with it and is replaced.
+"""
+
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.audio.containers import Read
+from datamodules.audio.decoder import MAX_SECONDS, AudioError
+from datamodules.children.pool import Child, Pool, ended
+
+CPU_SECONDS = 20.0
+"""Processor time of a file, in seconds, in addition to a twentieth of the longest time that it may sound."""
+SILENCE_SECONDS = 60.0
+"""Longest time without a message, after which a child is ended."""
+POLL_SECONDS = 0.02
+
+pool = Pool(Path(__file__).with_name("decode_child.py"))
+
+
+class Stopped(Exception):  # noqa: N818 - it is a wish
+    """Decoding was stopped because the caller wished so."""
+
+
+def decode_in_child(
+    read: Read,
+    size: int,
+    name: str,
+    sample_rate: int,
+    max_seconds: float = MAX_SECONDS,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[NDArray[np.float32]]:
+    """Decode a file to mono block by block, as `datamodules.audio.decode_blocks` does, in a child process.
+
+    Args:
+        read: returns up to so many bytes (second argument) from a place (first argument).
+        size: size of the file, in bytes.
+        name: name of the file in messages.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+        stop: asked many times a second, from another thread; when it says True, the child is ended.
+
+    Yields:
+        Samples `(s,)`.
+
+    Raises:
+        AudioError: as from `datamodules.audio.decode`, and where the child came to its limits.
+        Stopped: `stop` said so.
+    """
+    child = pool.take()
+    over = False
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(child, stop, done), daemon=True).start()
+    request = {
+        "size": size, "name": name, "sample_rate": sample_rate, "max_seconds": max_seconds,
+        "cpu_seconds": CPU_SECONDS + max_seconds / 20,
+    }  # fmt: skip
+    try:
+        child.send(json.dumps(request).encode())
+        while True:
+            letter, content = child.receive()
+            if letter == b"R":
+                child.send(read(*struct.unpack("<QI", content)))
+            elif letter == b"B":
+                yield np.frombuffer(content, np.float32)
+                child.heard = time.monotonic()  # what the caller did with it took its own time
+            elif letter == b"":
+                if stop():
+                    raise Stopped
+                raise AudioError(f"{name!r} is damaged (its decoder {ended(child.end())}): fetch it again")
+            else:
+                over = True
+                break
+    finally:
+        done.set()
+        if over:
+            pool.give(child)
+        else:
+            child.end()
+    if letter == b"X":
+        raise AudioError(*json.loads(content))
+
+
+def _watch(child: Child, stop: Callable[[], bool], done: threading.Event) -> None:
+    """End a child that is to stop, or that says nothing for too long."""
+    while not done.wait(POLL_SECONDS):
+        if stop() or time.monotonic() - child.heard > SILENCE_SECONDS:
+            child.process.kill()
+            return
