@@ -41,8 +41,12 @@ def main() -> None:
         limit(request["cpu_seconds"])
         size, name = request["size"], request["name"]
         read = Ahead(Asked(incoming, outgoing, size))
+
+        def stated(seconds: float) -> None:
+            send(outgoing, b"H", json.dumps(seconds).encode())
+
         try:
-            for block in decode_read(read, size, name, request["sample_rate"], request["max_seconds"]):
+            for block in decode_read(read, size, name, request["sample_rate"], request["max_seconds"], stated):
                 send(outgoing, b"B", block.tobytes())
             send(outgoing, b"E", b"")
         except AudioError as error:

@@ -211,7 +211,12 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
 
 
 def decode_read(
-    read: containers.Read, size: int, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS
+    read: containers.Read,
+    size: int,
+    name: str,
+    sample_rate: int,
+    max_seconds: float = MAX_SECONDS,
+    stated: Callable[[float], object] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Decode a file to mono block by block, as `decode_blocks` does, through a function that reads from it.
 
@@ -221,6 +226,7 @@ def decode_read(
         name: name of the file in messages.
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
+        stated: receives the length in seconds that the file's header states, if it states one.
 
     Yields:
         Samples `(s,)`.
@@ -229,6 +235,8 @@ def decode_read(
         AudioError: as from `decode`.
     """
     with _read_sound(read, size, name, max_seconds) as sound:
+        if stated is not None and sound.file.frames < _UNKNOWN and sound.file.samplerate > 0:
+            stated(sound.file.frames / sound.file.samplerate)
         yield from _resampled_blocks(sound, sample_rate, max_seconds)
 
 

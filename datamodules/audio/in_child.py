@@ -5,6 +5,7 @@ crash, hang or fill the memory. A child that dies takes its file with it and is 
 """
 
 import json
+import math
 import struct
 import threading
 import time
@@ -38,6 +39,7 @@ def decode_in_child(
     sample_rate: int,
     max_seconds: float = MAX_SECONDS,
     stop: Callable[[], bool] = lambda: False,
+    stated: Callable[[float], object] = lambda seconds: None,
 ) -> Iterator[NDArray[np.float32]]:
     """Decode a file to mono block by block, as `datamodules.audio.decode_blocks` does, in a child process.
 
@@ -48,6 +50,7 @@ def decode_in_child(
         sample_rate: of the result, in hertz.
         max_seconds: longest file that is accepted.
         stop: asked many times a second, from another thread; when it says True, the child is ended.
+        stated: receives the length in seconds that the file's header states, if it states one.
 
     Yields:
         Samples `(s,)`.
@@ -71,8 +74,11 @@ def decode_in_child(
             if letter == b"R":
                 child.send(read(*struct.unpack("<QI", content)))
             elif letter == b"B":
+                child.heard = math.inf  # the caller may take its time
                 yield np.frombuffer(content, np.float32)
-                child.heard = time.monotonic()  # what the caller did with it took its own time
+                child.heard = time.monotonic()
+            elif letter == b"H":
+                stated(json.loads(content))
             elif letter == b"":
                 if stop():
                     raise Stopped
