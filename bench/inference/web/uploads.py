@@ -17,6 +17,7 @@ from bench.inference.web.limits import Limits, Refused, busy
 
 FIELD = "file"
 NAME_LENGTH = 120
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}  # browsers write these three letters so
 _OVERHEAD = 64 << 10  # bytes of a body in addition to its file
 _HOW = "send one file as multipart/form-data in the field `file`, such as `curl -F file=@dog.wav ADDRESS`"
 
@@ -184,6 +185,8 @@ class _Form:
         if self.upload is not None:
             raise Refused(422, "several", "the form has several files: send one at a time")
         name = options[b"filename"].decode("utf-8", "replace")
+        for code, letter in _ESCAPES.items():
+            name = name.replace(code, letter)
         self.upload = Upload(_shown(name.replace("\\", "/").rpartition("/")[2]) or "sound", _unnamed())
 
     def _data(self, data: bytes, start: int, end: int) -> None:
