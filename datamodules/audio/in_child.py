@@ -61,8 +61,8 @@ def decode_in_child(
     """
     child = pool.take()
     over = False
-    done = threading.Event()
-    threading.Thread(target=_watch, args=(child, stop, done), daemon=True).start()
+    watch = _Watch(child, stop)
+    watch.start()
     request = {
         "size": size, "name": name, "sample_rate": sample_rate, "max_seconds": max_seconds,
         "cpu_seconds": CPU_SECONDS + max_seconds / 20,
@@ -87,8 +87,9 @@ def decode_in_child(
                 over = True
                 break
     finally:
-        done.set()
-        if over:
+        watch.done.set()
+        watch.join()  # before another file meets a child that this one's watch may still end
+        if over and not watch.ended:
             pool.give(child)
         else:
             child.end()
@@ -96,9 +97,23 @@ def decode_in_child(
         raise AudioError(*json.loads(content))
 
 
-def _watch(child: Child, stop: Callable[[], bool], done: threading.Event) -> None:
-    """End a child that is to stop, or that says nothing for too long."""
-    while not done.wait(POLL_SECONDS):
-        if stop() or time.monotonic() - child.heard > SILENCE_SECONDS:
-            child.process.kill()
-            return
+class _Watch(threading.Thread):
+    """Ends a child that is to stop, or that says nothing for too long.
+
+    Attributes:
+        done: to be set when the child's file is done.
+        ended: whether the child was ended.
+    """
+
+    def __init__(self, child: Child, stop: Callable[[], bool]) -> None:
+        super().__init__(daemon=True)
+        self._child, self._stop_asked = child, stop
+        self.done = threading.Event()
+        self.ended = False
+
+    def run(self) -> None:
+        while not self.done.wait(POLL_SECONDS):
+            if self._stop_asked() or time.monotonic() - self._child.heard > SILENCE_SECONDS:
+                self.ended = True
+                self._child.process.kill()
+                return

@@ -24,6 +24,7 @@ function percent(value) {
 }
 
 function duration(seconds) {
+  if (seconds === 0) return "0 s";
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`;
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
@@ -70,8 +71,8 @@ async function list() {
   }));
   $("runs").hidden = runs.length < 2;
   $("limits").textContent =
-    `One file at a time: up to ${Math.round(content.max_bytes / 2 ** 20)} MiB and ` +
-    `${duration(content.max_seconds)}. ${content.endings.join(" ")}`;
+    `One file at a time, of up to ${Math.round(content.max_bytes / 2 ** 20)} MiB and ` +
+    `${+(content.max_seconds / 60).toFixed(1)} minutes. Kinds: ${content.endings.map((each) => each.slice(1)).join(", ")}.`;
   $("file").accept = ["audio/*", "video/*", ...content.endings].join(",");
   describe();
 }
