@@ -1,8 +1,8 @@
 """A process that decodes sound tracks by PyAV, and that may die of it: the other side of `datamodules.audio.av_file`.
 
-It is started as a program and imports nothing of this project but its messages. It opens no file: it asks the process that started it
-for bytes. FFmpeg gets one demuxer by name and the decoders of sound alone, so no playlist, picture or address in a file
-is followed. The kernel limits its memory and, for each file, its processor time.
+It is started as a program and imports nothing of this project but its messages. It opens no file: it asks the process
+that started it for bytes. FFmpeg gets one demuxer by name and the decoders of sound alone, so no playlist, picture or
+address in a file is followed. The kernel limits its memory and, for each file, its processor time.
 
 The messages are those of `datamodules.children.messages`; the samples of B are `(S, C)`, and X has two texts: why the
 sound cannot be used, and what to do.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from datamodules.children.messages import Asked, limited, receive, refuse, send  # noqa: E402
+from datamodules.children.messages import Asked, limited, receive, refuse, send
 
 MEMORY = 192 << 20  # bytes, in addition to what the process has when it has imported everything
 BLOCK = 1 << 16  # samples in a message

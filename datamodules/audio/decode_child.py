@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from datamodules.audio.decoder import AudioError, decode_read  # noqa: E402
-from datamodules.children.messages import Asked, limited, receive, refuse, send  # noqa: E402
+from datamodules.audio.decoder import AudioError, decode_read
+from datamodules.children.messages import Asked, limited, receive, refuse, send
 
 MEMORY = 256 << 20  # bytes, in addition to what the process has when it has imported everything
 AHEAD = 128 << 10  # bytes that are asked for at once, because libsndfile reads a few at a time

@@ -149,8 +149,9 @@ async def _answer(request: Request, job: Job) -> Response:
     """Return the answer as one JSON object; the work stops when the client goes away."""
     gone = asyncio.ensure_future(_disconnected(request))
     work = asyncio.wrap_future(job.future)
+    both: set[asyncio.Future[Any]] = {gone, work}
     try:
-        await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             return Response(status_code=400)  # nobody reads it
         return JSONResponse(work.result())

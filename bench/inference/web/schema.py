@@ -79,7 +79,7 @@ def _refusal(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ERROR}}}
 
 
-_TOKEN = {401: _refusal("The token is missing or wrong.")}
+_TOKEN: dict[int | str, dict[str, Any]] = {401: _refusal("The token is missing or wrong.")}
 PREDICT: dict[int | str, dict[str, Any]] = {
     200: {
         "description": (

@@ -1,6 +1,7 @@
 """The server: uvicorn, with limits that it has none of."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -53,9 +54,10 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
 
 def configured(app: Any, limits: Limits) -> uvicorn.Config:
-    """Return the settings of a server."""
+    """Return the settings of a server, which logs errors of its own and none of its clients'."""
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return uvicorn.Config(
-        app, http=protocol(limits), ws="none", loop="asyncio", log_level="warning", access_log=False,
+        app, http=protocol(limits), ws="none", loop="asyncio", log_level="error", access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=5, timeout_graceful_shutdown=1, lifespan="on",
     )  # fmt: skip
 

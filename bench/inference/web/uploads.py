@@ -170,6 +170,8 @@ class _Form:
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        if len(self._value) > _OVERHEAD // 8:
+            raise Refused(400, "multipart", f"the form is damaged (a header is too long): {_HOW}")
 
     def _header_end(self) -> None:
         self._header[self._name.decode("latin-1").lower()] = self._value
@@ -202,7 +204,7 @@ class _Form:
 
 def _unnamed() -> IO[bytes]:
     try:
-        return tempfile.TemporaryFile(prefix="bench-serve-")  # noqa: SIM115 - its upload closes it
+        return tempfile.TemporaryFile(prefix="bench-serve-")
     except OSError as error:
         raise busy(f"the file cannot be kept ({error.strerror})") from error
 

@@ -4,8 +4,8 @@ import pytest
 
 from bench.errors import RunError
 from bench.inference.web import problems
-from bench.inference.web.server import listen
 from bench.inference.web.guard import Guard
+from bench.inference.web.server import listen
 
 from .conftest import sound
 
@@ -19,7 +19,8 @@ def test_names_of_this_machine_are_answered(server, host):
 
 
 @pytest.mark.parametrize(
-    "host", ["example.org", "127.0.0.1.example.org", "10.0.0.1", "localhost.example.org:80", "", "[::", "::1:x", "0x7f.1"]
+    "host",
+    ["example.org", "127.0.0.1.example.org", "10.0.0.1", "localhost.example.org:80", "", "[::", "::1:x", "0x7f.1"],
 )
 def test_other_names_are_not(server, host):
     reply = server.client.get("/", headers={"Host": host})
@@ -63,14 +64,21 @@ def test_pages_have_no_script_or_style_of_their_own_and_load_nothing_from_elsewh
     assert "://" not in page
     for asset in ("/page.js", "/docs.js"):
         script = server.client.get(asset).text
-        assert not [word for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(") if word in script]
+        assert not [
+            word for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(") if word in script
+        ]
 
 
 def test_a_token_is_needed_for_everything_but_the_page(serve):
     own = serve(token=TOKEN)
     for path in ("/", "/page.js", "/docs", "/openapi.json"):
         assert own.client.get(path).status_code == 200
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}, {"Authorization": f"Basic {TOKEN}"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Basic {TOKEN}"},
+    ):
         for reply in (
             own.client.get("/runs", headers=headers),
             own.client.post("/predict", files={"file": ("a.wav", sound())}, headers=headers),

@@ -117,7 +117,9 @@ def test_a_body_that_stops_to_arrive_is_refused(serve, open_files):
     assert settled(lambda: not open_files())
 
 
-@pytest.mark.parametrize("head", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT"])
+@pytest.mark.parametrize(
+    "head", [b"", b"GET / HTTP/1.1\r\nHost: loc", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HT"]
+)
 def test_a_connection_without_a_whole_request_is_closed(serve, head):
     server = serve(limits=Limits(patience=0.3))
     with connected(server.port, head) as client:
@@ -241,16 +243,23 @@ def test_a_client_that_goes_away_while_it_sends_leaves_nothing(serve, open_files
     assert server.predict(sound()).status_code == 200
 
 
+def slowly(blocks):
+    for block in blocks:
+        time.sleep(0.1)
+        yield block
+
+
 def test_stopping_ends_the_child_that_decodes():
     content = sound(300)
     stop = threading.Event()
-    blocks = in_child.decode_in_child(lambda place, length: content[place : place + length], len(content), "a", 8000, stop=stop.is_set)
+    blocks = in_child.decode_in_child(
+        lambda place, length: content[place : place + length], len(content), "a", 8000, stop=stop.is_set
+    )
     next(blocks)
     before = children()
     stop.set()
     with pytest.raises(in_child.Stopped):
-        for _ in blocks:
-            time.sleep(0.1)
+        list(slowly(blocks))
     assert len(children()) == len(before) - 1
 
 

@@ -109,8 +109,8 @@ def colours(page, canvas: str) -> int:
     """Return the number of colours that a canvas shows."""
     return page.evaluate(
         """(id) => { const canvas = document.getElementById(id);
-        const data = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer);
-        return new Set(data).size; }""",
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return new Set(new Uint32Array(data.buffer)).size; }""",
         canvas,
     )
 

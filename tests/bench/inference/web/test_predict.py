@@ -87,7 +87,10 @@ def test_pictures_show_the_whole_sound(server):
 def test_pictures_of_a_short_and_of_a_long_sound(server):
     for seconds in (0.002, 0.05, 130):
         answer = server.predict(sound(seconds), pictures=True).json()
-        for picture, count in (("waveform", len(answer["waveform"]["high"])), ("spectrogram", answer["spectrogram"]["columns"])):
+        for picture, count in (
+            ("waveform", len(answer["waveform"]["high"])),
+            ("spectrogram", answer["spectrogram"]["columns"]),
+        ):
             assert 1 <= count <= 2048, picture
             covered = count * answer[picture]["seconds_per_column"]
             assert covered == pytest.approx(seconds, abs=max(0.011, 2 * answer[picture]["seconds_per_column"]))
@@ -133,6 +136,7 @@ def test_a_sound_that_is_too_long_is_refused(serve):
     assert (reply.status_code, reply.json()["error"]["code"]) == (422, "windows")
 
 
+FORM = {"content-type": "multipart/form-data; boundary=x"}
 FORMS = {
     "json": ({"json": {"file": "a.wav"}}, 415, "application/json"),
     "raw": ({"content": b"RIFF", "headers": {"content-type": "audio/wav"}}, 415, "audio/wav"),
@@ -140,29 +144,31 @@ FORMS = {
     "urlencoded": ({"data": {"file": "/etc/passwd"}}, 415, "x-www-form-urlencoded"),
     "no-boundary": ({"content": b"--x", "headers": {"content-type": "multipart/form-data"}}, 400, "no boundary"),
     "long-boundary": (
-        {"content": b"--x", "headers": {"content-type": "multipart/form-data; boundary=" + 2000 * "x"}}, 400, "boundary",
+        {"content": b"--x", "headers": {"content-type": "multipart/form-data; boundary=" + 2000 * "x"}},
+        400,
+        "boundary",
     ),
     "not-the-boundary": (
-        {"content": b"--y\r\n\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 400, "damaged",
+        {"content": b"--y\r\n\r\n", "headers": FORM}, 400, "damaged",
     ),
     "no-end": (
         {
             "content": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc',
-            "headers": {"content-type": "multipart/form-data; boundary=x"},
+            "headers": FORM,
         },
         400, "ends before its end",
     ),
     "long-header": (
         {
-            "content": b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + 100_000 * b"a",
-            "headers": {"content-type": "multipart/form-data; boundary=x"},
+            "content": b'--x\r\nContent-Disposition: form-data; name="file"; filename="' + 100_000 * b"a",
+            "headers": FORM,
         },
         400, "damaged",
     ),
     "other-field": ({"files": {"sound": ("a.wav", b"RIFF")}}, 422, "'sound'"),
     "text-field": ({"files": {"file": (None, b"/etc/passwd")}}, 422, "holds text"),
     "two-files": ({"files": [("file", ("a.wav", b"RIFF")), ("file", ("b.wav", b"RIFF"))]}, 422, "several files"),
-    "empty-form": ({"content": b"--x--\r\n", "headers": {"content-type": "multipart/form-data; boundary=x"}}, 422, "no file"),
+    "empty-form": ({"content": b"--x--\r\n", "headers": FORM}, 422, "no file"),
 }  # fmt: skip
 
 
@@ -175,7 +181,8 @@ def test_a_bad_form_gets_words(server, name):
 
 
 @pytest.mark.parametrize("options", [
-    {"top": 0}, {"top": "many"}, {"hop": 0}, {"hop": "nan"}, {"hop": "inf"}, {"hop": -1}, {"hop": 1e-9}, {"pictures": "?"},
+    {"top": 0}, {"top": "many"}, {"hop": 0}, {"hop": "nan"}, {"hop": "inf"}, {"hop": -1}, {"hop": 1e-9},
+    {"pictures": "?"},
 ])  # fmt: skip
 def test_a_bad_parameter_gets_words(server, options):
     reply = server.predict(sound(), **options)
@@ -185,9 +192,14 @@ def test_a_bad_parameter_gets_words(server, options):
 
 def test_names_are_shown_and_never_opened(server):
     for name, shown in {
-        "../../etc/passwd": "passwd", "C:\\sounds\\a.wav": "a.wav", "<img src=x onerror=alert(1)>.wav": "<img src=x onerror=alert(1)>.wav",
-        "a\u202eb.wav": "a\N{REPLACEMENT CHARACTER}b.wav", 'a"b\n.wav': 'a"b\N{REPLACEMENT CHARACTER}.wav', 300 * "é": 119 * "é" + "…", "/": "sound",
-    }.items():  # fmt: skip
+        "../../etc/passwd": "passwd",
+        "C:\\sounds\\a.wav": "a.wav",
+        "<img src=x onerror=alert(1)>.wav": "<img src=x onerror=alert(1)>.wav",
+        "a\u202eb.wav": "a\N{REPLACEMENT CHARACTER}b.wav",
+        'a"b\n.wav': 'a"b\N{REPLACEMENT CHARACTER}.wav',
+        300 * "é": 119 * "é" + "…",
+        "/": "sound",
+    }.items():
         assert server.predict(sound(), name).json()["file"] == shown
 
 
