@@ -23,6 +23,7 @@ from models import checkpoints
 from models.checkpoints import Loaded
 from models.errors import ModelError as ModelError
 from models.layers import lengths
+from models.layers.framing import Blocks, Framing, Stage
 from models.recipe import Recipe
 from models.training.arguments import remembers
 from models.training.steps import TrainingSteps
@@ -67,6 +68,29 @@ class Frontend(nn.Module, ABC):
     @abstractmethod
     def macs(self, samples: int) -> int:
         """Return the multiply-adds of a clip of `samples` samples; an N-point FFT is N/2 log2 N complex products."""
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples, and which samples each depends on.
+
+        Raises:
+            ModelError: features depend on the clip as a whole, or on more of it than is known.
+        """
+        raise ModelError(f"the features of {type(self).__name__} depend on the clip as a whole")
+
+    def stage(self) -> Stage:
+        """Return a stage that computes features `(B, F, n)` from a waveform that arrives in chunks `(B, s)`.
+
+        Its frames are the ones of the whole waveform. Where the hop does not divide the sample rate, a clip's frames
+        end earlier or later than the clip, and the stage has a frame at each hop.
+
+        Raises:
+            ModelError: as for `framing`.
+        """
+        framing = self.framing()
+        assert framing.before is not None
+        assert framing.after is not None
+        settled = framing.before + framing.after + 2 * int(framing.stride)
+        return Blocks(self, framing, self.least_samples, settled)
 
     @property
     def fixed(self) -> bool:
@@ -319,6 +343,35 @@ class AudioModel(TrainingSteps, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Map the batch's `x` to logits `(B, C)`."""
         return self.classify(self.extract(x))
+
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to the logits `(B, T', C)` of a decision at each of T' frames.
+
+        `framing` says where these frames lie among the features.
+
+        Raises:
+            ModelError: the model decides on clips alone.
+        """
+        raise ModelError(f"{type(self).__name__} has no logits of single frames")
+
+    def framing(self) -> Framing:
+        """Return where the frames of `frame_logits` lie among the features, and which features each depends on.
+
+        Raises:
+            ModelError: the model decides on clips alone.
+        """
+        raise ModelError(f"{type(self).__name__} has no logits of single frames")
+
+    def stage(self) -> Stage:
+        """Return a stage that computes frame logits `(B, C, n)` from features that arrive in chunks `(B, F, t)`.
+
+        All chunks together give what `frame_logits` gives for the whole recording.
+
+        Raises:
+            ModelError: the model has no logits of single frames, or a frame's depend on features until the end.
+        """
+        self.framing()
+        raise ModelError(f"a frame of {type(self).__name__} depends on all of the clip")
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the frames `(B, I, N)` of features `(B, F, T)` that `step` takes one after another.

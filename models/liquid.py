@@ -5,6 +5,8 @@ the motor neurons are averaged over time, normalised, because they stay close to
 logits. Longer clips are first averaged to `steps` steps, because the cost grows with their number.
 """
 
+from fractions import Fraction
+from math import ceil
 from typing import Any, ClassVar
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
 from models.frontends.logmel import LogMel
+from models.layers.framing import Averages, Blocks, Chain, Framing, Stage, Stateful, averages
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
@@ -43,6 +46,7 @@ class _Liquid(AudioModel):
         if steps < 1:
             raise ModelError(f"steps must be ≥ 1, got {steps}")
         self.steps = min(encoded_frames, steps)
+        self.step_frames = Fraction(encoded_frames, self.steps)
         self.encoder = encoder
         self.layer = layer
         self.norm = nn.BatchNorm1d(layer.output_size)
@@ -58,12 +62,42 @@ class _Liquid(AudioModel):
         x: Tensor = self.encoder(features)  # (B, I, T')
         return F.adaptive_avg_pool1d(x, self.steps) if x.shape[-1] > self.steps else x
 
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, steps, C)` of each step; those of a clip have its logits as mean.
+
+        A step has as many frames as in the clips that the model was built for, however many T are.
+        """
+        return self.advance(averages(self.encoder(features), self.step_frames))[0].transpose(1, 2)
+
+    def framing(self) -> Framing:
+        """Return where the steps lie: each depends on its own frames and on all before."""
+        ratio = self.step_frames
+        longest = ceil(ratio + 1 - Fraction(1, ratio.denominator))  # a bin may end within a frame, and counts all of it
+        own = Framing(stride=ratio, centre=float(ratio - 1) / 2, before=None, after=longest)
+        return self._encoding().then(own)
+
+    def stage(self) -> Stage:
+        """Return a stage that keeps the state of the layer."""
+        return Chain([*self._encoder_stages(), Averages(self.step_frames), Stateful(self.advance)])
+
+    def advance(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map the layer's next inputs `(B, I, t)` to logits `(B, C, t)` of each step, and the state."""
+        y, state = self.layer(x.transpose(1, 2), state)  # (B, t, O)
+        return self.head(self.norm(y.transpose(1, 2)).transpose(1, 2)).transpose(1, 2), state
+
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Map one more of `stream`'s frames `(B, I)` to the logits so far `(B, C)`, and the state."""
         memory, total, count = (None, 0, 0) if state is None else state
-        y, memory = self.layer(frame[:, None], memory)  # (B, 1, O)
-        total, count = total + y[:, 0], count + 1
-        return self.head(self.norm(total / count)), (memory, total, count)
+        logits, memory = self.advance(frame[..., None], memory)  # (B, C, 1)
+        total, count = total + logits[..., 0], count + 1
+        return total / count, (memory, total, count)
+
+    def _encoding(self) -> Framing:
+        return self.encoder.framing() if isinstance(self.encoder, _Convolutions) else Framing()
+
+    def _encoder_stages(self) -> list[Stage]:
+        least = LEAST_FRAMES if isinstance(self.encoder, _Convolutions) else 1
+        return [Blocks(self.encoder, self._encoding(), least)]
 
     @property
     def output(self) -> nn.Linear:
@@ -266,6 +300,13 @@ class _Convolutions(nn.Module):
     def _block(before: int, after: int) -> list[nn.Module]:
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
         return [convolution, nn.MaxPool2d(2), nn.BatchNorm2d(after), nn.ReLU()]
+
+    @staticmethod
+    def framing() -> Framing:
+        """Return where the frames lie among the features."""
+        convolution, pooling = Framing(before=1, after=2), Framing(stride=Fraction(2), centre=0.5, after=2)
+        stem = Framing(stride=Fraction(4), before=2, after=3)
+        return stem.then(convolution).then(pooling).then(convolution).then(pooling)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.norm(features)[:, None]  # (B, 1, F, T)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import PooledLogMel
+from models.layers.framing import Framing, Stage, Stateful
 from models.layers.initialisation import Initialisation, initialise
 from models.layers.padding import Padding, check, real_frames
 
@@ -119,6 +120,11 @@ class LSTMSkip(AudioModel):
                 f"pooling 'flatten' was built for {self.frames} frames, got {features.shape[2]}: cut or pad the clips "
                 f"to one length, or choose another pooling"
             )
+        x, real, last = self.body(features)
+        return self.head(self.pool(x, real, last))
+
+    def body(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map features `(B, F, T)` to outputs `(B, T, D)`, which frames are real `(B, T)` and the last one `(B, 1)`."""
         real = real_frames(features, self.padding)  # (B, T)
         last = real.sum(1, keepdim=True) - 1  # (B, 1)
         frames = torch.arange(features.shape[2], device=features.device)  # (T,)
@@ -126,11 +132,61 @@ class LSTMSkip(AudioModel):
         x = self.input_dropout(self.standardise(features)).transpose(1, 2)  # (B, T, F)
         for i, layer in enumerate(self.layers):
             x = layer(self.dropout(x) if i else x, mirror)  # (B, T, D)
-        x = self.dropout(self.pool(x, real, last))
+        return x, real, last
+
+    def head(self, x: Tensor) -> Tensor:
+        """Map pooled outputs `(..., D)` to logits `(..., C)`."""
+        x = self.dropout(x)
         if self.hidden is not None:
-            x = self.dropout(self.hidden(x).relu())  # (B, head_units)
-        logits: Tensor = self.logits(x)  # (B, C)
+            x = self.dropout(self.hidden(x).relu())  # (..., head_units)
+        logits: Tensor = self.logits(x)
         return logits
+
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, T, C)` of each frame, as of a clip whose pooled frame it is.
+
+        Raises:
+            ModelError: the head takes all frames at once.
+        """
+        self.framing()
+        return self.head(self.body(features)[0])
+
+    def framing(self) -> Framing:
+        """Return where the decisions lie: at every frame, from all frames until then, or from all of the clip.
+
+        Raises:
+            ModelError: the head takes all frames at once.
+        """
+        if self.pooling == "flatten":
+            raise ModelError("LSTMSkip has no logits of single frames with pooling 'flatten': use another pooling")
+        return Framing(before=None, after=None if self._bidirectional() else 1)
+
+    def stage(self) -> Stage:
+        """Return a stage that keeps the states of the layers.
+
+        Raises:
+            ModelError: a layer runs backwards, or the head takes all frames at once.
+        """
+        if self.framing().after is None:
+            raise ModelError("a frame of LSTMSkip depends on all of the clip: use bidirectional=False")
+        return Stateful(self.advance)
+
+    def advance(self, features: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map the next frames `(B, F, t)` of a stream to logits `(B, C, t)` of each, and the state; in eval mode."""
+        x, state = self._forwards(features, state)
+        return self.head(x).transpose(1, 2), state
+
+    def _forwards(self, features: Tensor, state: Any = None) -> tuple[Tensor, list[Any]]:
+        """Map the next frames `(B, F, t)` to the layers' outputs `(B, t, D)`, and the layers' states."""
+        x, after = self.standardise(features).transpose(1, 2), []  # (B, t, F)
+        for layer, memory in zip(self._skips(), [None] * len(self.layers) if state is None else state, strict=True):
+            y, memory = layer.forwards(x, memory)
+            x = torch.cat([x, y], 2)  # (B, t, D)
+            after.append(memory)
+        return x, after
+
+    def _bidirectional(self) -> bool:
+        return any(layer.backwards is not None for layer in self._skips())
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the frames of features `(B, F, T)` as they are.
@@ -138,7 +194,7 @@ class LSTMSkip(AudioModel):
         Raises:
             ModelError: a layer runs backwards, or the head takes all frames at once.
         """
-        if self.pooling == "flatten" or any(layer.backwards is not None for layer in self._skips()):
+        if self.pooling == "flatten" or self._bidirectional():
             raise ModelError(
                 "the model has no step-by-step inference: use bidirectional=False and a pooling other than 'flatten'"
             )
@@ -146,21 +202,13 @@ class LSTMSkip(AudioModel):
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Map one more frame `(B, F)` that is not padding to the logits so far `(B, C)`, and the state."""
-        memories, pooled, count = ([None] * len(self.layers), None, 0) if state is None else state
-        x = self.standardise(frame)[:, None]  # (B, 1, F)
-        after = []
-        for layer, memory in zip(self._skips(), memories, strict=True):
-            y, memory = layer.forwards(x, memory)
-            x = torch.cat([x, y], 2)  # (B, 1, D)
-            after.append(memory)
-        x = x[:, 0]
+        memories, pooled, count = (None, None, 0) if state is None else state
+        outputs, after = self._forwards(frame[..., None], memories)
+        x = outputs[:, 0]
         if pooled is not None and self.pooling != "last":
             x = torch.maximum(pooled, x) if self.pooling == "max" else pooled + x
         pooled, count = x, count + 1
-        x = x / count if self.pooling == "mean" else x
-        if self.hidden is not None:
-            x = self.hidden(x).relu()
-        return self.logits(x), (after, pooled, count)
+        return self.head(x / count if self.pooling == "mean" else x), (after, pooled, count)
 
     def _skips(self) -> list[SkipLayer]:
         return [layer for layer in self.layers if isinstance(layer, SkipLayer)]

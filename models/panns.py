@@ -10,6 +10,7 @@ front-end `logmel-panns` (one frame more than 100 a second), the ten counts come
 
 from abc import abstractmethod
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from models.checkpoints import Loaded
 from models.frontends.logmel import LogMel
 from models.frontends.waveform import Waveform
 from models.frontends.wavegram import WaveBlock
+from models.layers.framing import Framing
 
 
 class ConvBlock(nn.Module):
@@ -69,6 +71,8 @@ class PANN(AudioModel):
     reduction: ClassVar[int] = 32
     """Frames and bands of the spectrogram for one of the body's maps."""
     padded_frames = reduction
+    map_frames: ClassVar[int] = 32
+    """Frames of the features from one frame of the last maps to the next."""
 
     def __init__(
         self,
@@ -133,12 +137,26 @@ class PANN(AudioModel):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
-        return self.head(self._body(self.normalised(features)))
+        x = self.maps(features).mean(3)  # (B, C, T')
+        return self.head(x.amax(2) + x.mean(2))
 
-    def head(self, maps: Tensor) -> Tensor:
-        """Map `(B, C, T', F')` to logits `(B, C)`: mean over bands, then maximum plus mean over time."""
-        x = maps.mean(3)  # (B, C, T')
-        x = x.amax(2) + x.mean(2)  # (B, C)
+    def maps(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to the last maps `(B, C, T', F')`."""
+        return self._body(self.normalised(features))
+
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, T', C)` of each frame of the last maps, as of a clip of this frame.
+
+        The maximum plus the mean of a single frame is twice its value.
+        """
+        return self.head(2 * self.maps(features).mean(3).transpose(1, 2))
+
+    def framing(self) -> Framing:
+        """Return where the frames of the last maps lie; each may depend on all of the clip."""
+        return Framing(stride=Fraction(self.map_frames), centre=(self.map_frames - 1) / 2, before=None, after=None)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Map maps `(..., C)` pooled over bands and time to logits `(..., C)`."""
         x = F.relu_(self.fc1(F.dropout(x, self.pooled_dropout, self.training)))
         logits: Tensor = self.fc_audioset(x)
         return logits
@@ -172,6 +190,7 @@ class CNN(PANN):
 class CNN6(CNN):
     """Four blocks of one 5×5 convolution."""
 
+    map_frames = 16
     widths = (64, 128, 256, 512)
     kernel = 5
     hidden = (512, 512)
@@ -180,6 +199,7 @@ class CNN6(CNN):
 class CNN10(CNN):
     """Four blocks of two 3×3 convolutions."""
 
+    map_frames = 16
     widths = (64, 128, 256, 512)
     hidden = (512, 512)
 
@@ -408,7 +428,7 @@ class WavegramCNN(CNN14):
 
     idle = frozenset({"bn0", "conv_block1"})
     published_bands: ClassVar[int] = 64
-    padded_frames = 32 * 320  # samples for one of the body's maps
+    padded_frames = map_frames = 32 * 320  # samples for one of the body's maps
 
     @property
     def _bands(self) -> int:
@@ -437,9 +457,9 @@ class WavegramCNN(CNN14):
         maps: Tensor = self.pre_block4(x, (2, 1))
         return maps
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
-        return self.head(self.blocks(self.dropped(self.wavegram(self.padded(features))), 2))
+    def maps(self, features: Tensor) -> Tensor:
+        """Map the waveform `(B, 1, S)` to the last maps `(B, C, T', F')`."""
+        return self.blocks(self.dropped(self.wavegram(self.padded(features))), 2)
 
     def padded(self, waveform: Tensor) -> Tensor:
         """Pad a short waveform `(B, 1, S)` with zeros, as `normalised` pads short spectrograms with silence."""
@@ -476,14 +496,14 @@ class WavegramLogmelCNN(WavegramCNN):
         super()._build()
         self.conv_block2 = ConvBlock(2 * self.channels(64), self.channels(128))
 
-    def classify(self, features: Tensor) -> Tensor:
-        """Map the waveform `(B, 1, S)` to logits `(B, C)`."""
+    def maps(self, features: Tensor) -> Tensor:
+        """Map the waveform `(B, 1, S)` to the last maps `(B, C, T', F')`."""
         features = self.padded(features)
         wavegram = self.wavegram(features)
         spectrogram = self.get_submodule("conv_block1")(self.normalised(self.logmel(features[:, 0])))
         frames = min(wavegram.shape[2], spectrogram.shape[2])
         x = torch.cat([spectrogram[:, :, :frames], wavegram[:, :, :frames]], 1)
-        return self.head(self.blocks(self.dropped(x), 2))
+        return self.blocks(self.dropped(x), 2)
 
 
 HOP = 320

@@ -7,6 +7,7 @@ global maximum as pooling. The paper's 1,103 frames of 8 s have to become 1,024 
 128 frames a second, and features of another length are resampled linearly along time.
 """
 
+from fractions import Fraction
 from functools import partial
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
+from models.layers.framing import Framing
 
 STAGES = 5
 BLOCKS = 4
@@ -109,11 +111,41 @@ class RANN(AudioModel):
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
-        x = self.norm(self.fit(features))[:, None]  # (B, 1, F, T)
-        x = self.blocks(x)  # (B, 128W, F / 16, T / (16 t_m))
-        x = x.mean((2, 3)) + x.amax((2, 3))  # (B, 128W)
-        logits: Tensor = self.logits(F.leaky_relu(self.hidden(x)))  # (B, C)
+        x = self.maps(features)
+        return self.head(x.mean((2, 3)) + x.amax((2, 3)))  # (B, 128W) to (B, C)
+
+    def maps(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to `(B, 128W, F / 16, T / (16 t_m))`."""
+        x: Tensor = self.blocks(self.norm(self.fit(features))[:, None])
+        return x
+
+    def head(self, x: Tensor) -> Tensor:
+        """Map pooled maps `(..., 128W)` to logits `(..., C)`."""
+        logits: Tensor = self.logits(F.leaky_relu(self.hidden(x)))
         return logits
+
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, T', C)` of each frame of the last maps, as of a clip of this frame.
+
+        Raises:
+            ModelError: the time axis is resampled to another length.
+        """
+        self.framing()
+        x = self.maps(features)
+        return self.head((x.mean(2) + x.amax(2)).transpose(1, 2))
+
+    def framing(self) -> Framing:
+        """Return where the frames of the last maps lie; each may depend on all of the clip.
+
+        Raises:
+            ModelError: the time axis is resampled to another length.
+        """
+        if self.t_c is not None and self.frames != FRAMES_PER_SECOND * self.t_c:
+            raise ModelError(
+                f"RANN has no logits of single frames where clips of {self.frames} frames are resampled to "
+                f"{FRAMES_PER_SECOND * self.t_c}: use t_c = None"
+            )
+        return Framing(stride=Fraction(self.multiple), centre=(self.multiple - 1) / 2, before=None, after=None)
 
     def fit(self, features: Tensor) -> Tensor:
         """Bring the time axis of `(B, F, T)` to the length that the network takes."""

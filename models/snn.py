@@ -10,12 +10,13 @@ Coefficients are standardised by running statistics (no parameters); initialisat
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.mfcc import MFCCDeltas
+from models.layers.framing import Blocks, Framing, Stage
 
 
 class SNN(AudioModel):
@@ -63,12 +64,30 @@ class SNN(AudioModel):
         """The linear layer that makes the logits."""
         return self.logits
 
-    def frames_logits(self, features: Tensor) -> Tensor:
-        """Map features `(B, F, T)` to logits `(B, C, T)` of a decision at each frame."""
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, T, C)` of a decision at each frame."""
         x = self.standardise(features).transpose(1, 2)  # (B, T, F)
         logits: Tensor = self.logits(self.hidden(x))  # (B, T, C)
-        return logits.transpose(1, 2)
+        return logits
+
+    def framing(self) -> Framing:
+        """Return where the decisions lie: at every frame, from this frame alone."""
+        return Framing()
+
+    def stage(self) -> Stage:
+        """Return a stage without a state."""
+        return Blocks(lambda features: self.frame_logits(features).transpose(1, 2), self.framing())
+
+    def stream(self, features: Tensor) -> Tensor:
+        """Return the frames of features `(B, F, T)` as they are."""
+        return features
+
+    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map one more frame `(B, F)` to the mean of the frames' logits so far `(B, C)`, and the state."""
+        total, count = (0, 0) if state is None else state
+        total, count = total + self.frame_logits(frame[..., None])[:, 0], count + 1
+        return total / count, (total, count)
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
-        return self.frames_logits(features).mean(2)
+        return self.frame_logits(features).mean(1)

@@ -3,7 +3,7 @@
 5,483 (width 1) and 18,267 (width 2) parameters for three classes, as published; the hidden layer before the logits is
 not in the paper's figure, but these counts and the authors' code have it. The "strides" 3, 2, 2, 2, 2 keep frames
 counted backwards from the frame that is decided on, which is the same as dilations 3, 6, 12, 24, 48 at full rate:
-`classify` computes the strided form and `frames_logits` the dilated form, from the same weights. A decision depends on
+`classify` computes the strided form and `frame_logits` the dilated form, from the same weights. A decision depends on
 202 frames, its own and the 201 before it: blocks 1 to 3 look back 5 frames each (the separable convolution of 6
 frames), the later blocks 2 · (3 + 6 + 12 + 24 + 48).
 
@@ -13,7 +13,8 @@ end of a longer clip would count. `read_out="mean"`, the default there, averages
 clip, at no further cost.
 """
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +22,16 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.mfcc import MFCC
+from models.layers.framing import Framing, Stage, Stateful
 
 STRIDES = (3, 2, 2, 2, 2)
 """Strides of blocks 4 to 8."""
+
+LOOK_BACK = 3 * 5 + 2 * (3 + 6 + 12 + 24 + 48)
+"""Frames before its own that a decision depends on."""
+
+Past = dict[nn.Module, Tensor]
+"""By convolution the frames `(B, F, n)` at its input that the next chunk's outputs depend on."""
 
 
 def gate(x: Tensor) -> Tensor:
@@ -35,9 +43,13 @@ def gate(x: Tensor) -> Tensor:
 class CausalConv(nn.Conv1d):
     """Causal convolution: the clip is padded with zeros at its start, so T stays the same."""
 
-    def forward(self, x: Tensor, dilation: int = 1) -> Tensor:
-        """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart."""
-        x = F.pad(x, ((self.kernel_size[0] - 1) * dilation, 0))
+    def forward(self, x: Tensor, dilation: int = 1, past: Past | None = None) -> Tensor:
+        """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart; `past` makes x the next frames."""
+        reach = (self.kernel_size[0] - 1) * dilation
+        before = None if past is None else past.get(self)
+        x = F.pad(x, (reach, 0)) if before is None else torch.cat([before, x], 2)
+        if past is not None:
+            past[self] = x[..., x.shape[2] - reach :]
         return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
 
 
@@ -51,9 +63,10 @@ class TwoBranches(nn.Module):
             CausalConv(features, features, 6, groups=features, bias=False), nn.Conv1d(features, 2 * hidden, 1)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, past: Past | None = None) -> Tensor:
         """Map `(B, F, T)` to `(B, 2H, T)`."""
-        return torch.cat([gate(self.short(x)), gate(self.long(x))], 1)
+        each, mixed = self.long
+        return torch.cat([gate(self.short(x, 1, past)), gate(mixed(each(x, 1, past)))], 1)
 
 
 class SwishNet(AudioModel):
@@ -110,21 +123,21 @@ class SwishNet(AudioModel):
         """The linear layer that makes the logits."""
         return self.logits
 
-    def trunk(self, features: Tensor) -> Tensor:
+    def trunk(self, features: Tensor, past: Past | None = None) -> Tensor:
         """Blocks 1 to 3: `(B, F, T)` → `(B, 8w, T)`."""
-        x = self.dropout(self.block1(self.standardise(features)))  # (B, 16w, T)
-        x = self.dropout(self.block2(x))
-        added: Tensor = x + self.dropout(self.block3(x))
+        x = self.dropout(self.block1(self.standardise(features), past))  # (B, 16w, T)
+        x = self.dropout(self.block2(x, past))
+        added: Tensor = x + self.dropout(self.block3(x, past))
         return added
 
-    def gated(self, x: Tensor, strided: bool) -> list[Tensor]:
+    def gated(self, x: Tensor, strided: bool, past: Past | None = None) -> list[Tensor]:
         """Blocks 4 to 8: map `(B, 8w, T)` to their gated outputs, strided or at full rate."""
         outputs: list[Tensor] = []
         dilation = 1
         for block, (stride, conv) in enumerate(zip(STRIDES, self.strided, strict=True), start=4):
             dilation *= stride
             x = every(x, stride) if strided else x
-            outputs.append(self.dropout(gate(conv(x, 1 if strided else dilation))))
+            outputs.append(self.dropout(gate(conv(x, 1 if strided else dilation, past))))
             x = x + outputs[-1] if block < 7 else outputs[-1]
         return outputs
 
@@ -140,9 +153,44 @@ class SwishNet(AudioModel):
         last = self.read_out == "last"
         return self.decide([x[..., -1:] if last else x.mean(2, keepdim=True) for x in outputs]).squeeze(2)
 
-    def frames_logits(self, features: Tensor) -> Tensor:
-        """Map features `(B, F, T)` to logits `(B, C, T)` of a decision at each frame, for streams and time lines."""
-        return self.decide(self.gated(self.trunk(features), strided=False)[1:])
+    def frame_logits(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, T, C)` of a decision at each frame, for streams and time lines."""
+        return self.advance(features)[0].transpose(1, 2)
+
+    def advance(self, features: Tensor, past: Mapping[nn.Module, Tensor] | None = None) -> tuple[Tensor, Past]:
+        """Map the next frames `(B, F, t)` of a stream to logits `(B, C, t)` of a decision at each.
+
+        Args:
+            features: of the frames.
+            past: what the call before returned; None at the stream's beginning.
+        """
+        kept = dict(past or {})
+        return self.decide(self.gated(self.trunk(features, kept), False, kept)[1:]), kept
+
+    def framing(self) -> Framing:
+        """Return where the decisions lie: at every frame, from the frames until then."""
+        return Framing(before=LOOK_BACK)
+
+    def stage(self) -> Stage:
+        """Return a stage that keeps the frames that later decisions depend on."""
+        return Stateful(self.advance)
+
+    def stream(self, features: Tensor) -> Tensor:
+        """Return the frames of features `(B, F, T)` as they are.
+
+        Raises:
+            ModelError: the clip's decision is on the mean over its frames, counted from its end.
+        """
+        if self.read_out != "last":
+            raise ModelError(
+                "the model has no step-by-step inference with read_out 'mean', whose frames count backwards"
+            )
+        return features
+
+    def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map one more frame `(B, F)` to the logits so far `(B, C)`, and the state."""
+        logits, state = self.advance(frame[..., None], state)
+        return logits[..., 0], state
 
 
 def every(x: Tensor, stride: int) -> Tensor:

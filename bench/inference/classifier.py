@@ -135,12 +135,18 @@ class Classifier:
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)
         starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
-        clips = np.stack([self._clip(recording[start : start + size]) for start in starts])
+        clips = np.stack([self.clip(recording[start : start + size]) for start in starts])
         ends = np.minimum(starts + size, max(1, len(recording)))
         return Windows(torch.from_numpy(clips), starts / rate, ends / rate)
 
-    def _clip(self, part: Samples) -> NDArray[np.float32]:
-        """Return a clip of the model's length as the datasets have it, in 16 bits, repeated or padded with zeros."""
+    def clip(self, part: Samples) -> NDArray[np.float32]:
+        """Return a clip `(S,)` of the model's length as the datasets have it.
+
+        It is rounded to 16 bits; a shorter part is padded with zeros or repeated, as `short_clips` says.
+
+        Args:
+            part: `(s,)` of a recording, at most as long as a clip.
+        """
         if self.short_clips == "repeat" and 0 < len(part) < self.samples:
             part = part[np.arange(len(part) - self.samples, len(part)) % len(part)]
         return quantised(part, self.samples).astype(np.float32) / np.float32(32768)

@@ -1,6 +1,7 @@
 """One file of a trained model: a zip archive with the folders of a run and of the runs that it combines."""
 
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -21,19 +22,24 @@ FORMAT = 1
 FILES = (DESCRIPTION, WEIGHTS, RECORD)
 """Files of each run that are packed, where they are there."""
 
+KEY = r"\w[\w.-]*"
+"""Pattern of a run's key, which names a folder."""
+
 LIMITS = Limits(entries=10_000, bytes=32 << 30, ratio=50.0, path=300, depth=4)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write(folders: Sequence[tuple[str, Path]], texts: dict[str, str], out: Path) -> None:
+def write(folders: Sequence[tuple[str, Path]], texts: dict[str, str], out: Path, keys: Sequence[str] = ()) -> None:
     """Write a packed file; the same content gives the same bytes.
 
     Args:
-        folders: key and artifacts of each run; the first is the one that the file is of.
+        folders: key and artifacts of each run.
         texts: further files by name.
         out: the file.
+        keys: of the runs that the file is of, whose probabilities are averaged where there are several; without any,
+            the first of `folders`.
     """
-    manifest = json.dumps({"format": FORMAT, "key": folders[0][0]}, indent=1) + "\n"
+    manifest = json.dumps({"format": FORMAT, "keys": list(keys) or [folders[0][0]]}, indent=1) + "\n"
     with tempfile.TemporaryFile() as buffer:
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for name, text in {MANIFEST: manifest, **texts}.items():
@@ -63,8 +69,8 @@ def opened(run: str | Path) -> Iterator[Store | None]:
         yield store
 
 
-def extract(path: Path, store: Store) -> str:
-    """Unpack a packed file into a new store, and return the key of its run.
+def extract(path: Path, store: Store) -> tuple[str, ...]:
+    """Unpack a packed file into a new store, and return the keys of the runs that it is of.
 
     Raises:
         RunError: as from `opened`.
@@ -73,14 +79,14 @@ def extract(path: Path, store: Store) -> str:
         unpack(path, store.root, LIMITS)
     except DataError as error:
         raise RunError(f"{path} is no file of `bench pack`, or is damaged: {error}") from error
-    key = main_key(store)
+    keys = main_keys(store)
     for record in store.root.glob(f"artifacts/*/{RECORD}"):
         write_whole(store.path(record.parent.name), record.read_bytes())
-    return key
+    return keys
 
 
-def main_key(store: Store) -> str:
-    """Return the key of the run that was packed.
+def main_keys(store: Store) -> tuple[str, ...]:
+    """Return the keys of the runs that an unpacked file is of; of several, probabilities are averaged.
 
     Raises:
         RunError: the manifest is missing, damaged, or of another version.
@@ -88,11 +94,14 @@ def main_key(store: Store) -> str:
     path = store.root / MANIFEST
     try:
         content = json.loads(path.read_bytes())
-        version, key = content["format"], str(content["key"])
+        version, keys = content["format"], tuple(map(str, content["keys"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError("the file is a zip archive, but no file of `bench pack`") from error
+        raise RunError("the file is an archive, but no file of `bench pack`") from error
     if version != FORMAT:
         raise RunError(f"the file has format {version}, but this version reads {FORMAT}: install that version")
-    if not (store.artifacts(key) / DESCRIPTION).is_file():
-        raise RunError(f"the file names the run {key}, and does not hold it: pack it again")
-    return key
+    for key in keys:
+        if not re.fullmatch(KEY, key) or not (store.artifacts(key) / DESCRIPTION).is_file():
+            raise RunError(f"the file names the run {key[:100]!r}, and does not hold it: pack it again")
+    if not keys:
+        raise RunError("the file names no run: pack it again")
+    return keys

@@ -6,7 +6,7 @@
 | `esc10:cnn-wide@f0` | the run of this name in a suite, on fold 0 (`@f0-s1` for another seed) |
 | `esc10:cnn-wide` | its fold with the best score on the validation clips |
 | `esc10:cnn-wide@all` | all its folds; their probabilities are averaged |
-| `model.zip` | a file of `bench pack` |
+| `model.zip` | a file of `bench pack`; it may hold all folds of a system |
 | `runs/artifacts/KEY` | a folder with `model.json` and weights |
 
 A suite may be a TOML file: `my_sounds.toml:cnn`. Only a suite permits to import a class of another package, so a model
@@ -30,10 +30,11 @@ from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
 from bench.inference.classifier import Classifier
 from bench.profiling.environment import chosen_device
-from bench.records import Record, Run, Store
+from bench.records import Record, Run, Store, artifacts
 from bench.records.store import RECORD
 from bench.training import build, stored
 from bench.training.stored import Description
+from datamodules.errors import DataError
 from models.base import AudioModel, ModelError
 
 _CHOICE = re.compile(r"(?P<system>.+?)(?:@(?:(?P<all>all)|f(?P<fold>\d+)(?:-?s(?P<seed>\d+))?))?")
@@ -93,19 +94,36 @@ def averaged(modules: Sequence[nn.Module], task: str) -> nn.Module:
     return Fused(modules, fusion_rule(AVERAGE, np.full(len(modules), 1 / len(modules))), task)
 
 
-def find(run: str | Path, store: Store) -> tuple[Part, ...]:
-    """Return the runs in a store, or the folder, that a reference leads to; not for packed files.
+def find(run: str | Path, store: Store, unpacked: Store | None = None) -> tuple[Part, ...]:
+    """Return the runs that a reference leads to.
+
+    Args:
+        run: the reference.
+        store: where runs are looked for.
+        unpacked: what `packing.opened` has made of the reference; None where it is no packed file.
 
     Raises:
         RunError: there is no such run.
         SuiteError: there is no such suite or system.
     """
-    return _parts(str(run), None, store)
+    return _parts(str(run), unpacked, store)
+
+
+def member(key: str, fusion: Part, store: Store) -> Part:
+    """Return a member of a fusion, which lies next to it or in the store.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    if not re.fullmatch(packing.KEY, key):
+        raise RunError(f"{fusion.key} combines {key[:100]!r}, which is no key of a run: do the run again")
+    beside = fusion.folder.parent / key
+    return _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
 
 
 def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
     if unpacked is not None:
-        return (_in_folder(unpacked.artifacts(packing.main_key(unpacked))),)
+        return tuple(_in_folder(unpacked.artifacts(key)) for key in packing.main_keys(unpacked))
     folder = Path(name).expanduser()
     if folder.is_dir() and (folder / stored.DESCRIPTION).is_file():
         return (_in_folder(folder),)
@@ -135,9 +153,6 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
         near = catalog.nearest(chosen["system"], set(names.values()))
         hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
         raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
-    datasets = grid.dataset_names()
-    if len(places := {datasets[run.key] for run in runs}) > 1:
-        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["fold"] is not None:
         runs = [
             run
@@ -147,6 +162,9 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     runs = [run for run in runs if run in store]
     if not runs:
         raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")
+    datasets = grid.dataset_names()
+    if len(places := {datasets[run.key] for run in runs}) > 1:
+        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["all"]:
         return tuple(_stored(run.key, store) for run in runs)
     return (_stored(max(runs, key=lambda run: _validation_score(run, store)).key, store),)
@@ -160,17 +178,18 @@ def _validation_score(run: Run, store: Store) -> float:
     if record.best_epoch is not None and record.best_epoch < len(curve):
         return curve[record.best_epoch]
     try:
-        with np.load(store.artifacts(run.key) / "logits.npz") as saved:
-            values = metrics.score(saved["val_logits"], saved["val_targets"], record.task, record.classes).values
-    except (OSError, ValueError, KeyError):
+        saved = artifacts.logits(store, record)
+    except RunError:
         return 0.0
+    values = metrics.score(saved["val_logits"], saved["val_targets"], record.task, record.classes).values
     return values[PRIMARY[record.task]] or 0.0
 
 
 def _stored(key: str, store: Store) -> Part:
     record = store.finished_record(key, "the run")
     folder = store.artifacts(key)
-    return Part(key, folder, stored.read_description(folder) or stored.described_by(record, store), record)
+    about = stored.read_description(folder, record) or stored.described_by(record, store)
+    return Part(key, folder, about, record)
 
 
 def _in_folder(folder: Path) -> Part:
@@ -182,6 +201,7 @@ def _in_folder(folder: Path) -> Part:
             record = Record.from_json(path.read_text(encoding="utf-8"), description.key)
         except (UnicodeDecodeError, RecordError) as error:
             raise RunError(f"{path} is damaged ({error}): delete it, or unpack the run again") from error
+        stored.read_description(folder, record)  # again, now that its digest is known
     return Part(description.key, folder, description, record)
 
 
@@ -192,31 +212,31 @@ def _loaded(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module,
         return _from_data(part, store, data_dir)
     if about.members:
         members = [_member(key, part, store, data_dir) for key in about.members]
-        weights = about.weights or _fusion_weights(part)
+        weights = about.weights or fusion_weights(part)
         return Fused(members, fusion_rule(about.model, np.asarray(weights)), about.task), about
-    return _built(about, part.folder), about
+    return _built(about, part), about
 
 
 def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.Module:
-    beside = fusion.folder.parent / key
-    part = _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
-    return _loaded(part, store, data_dir)[0]
+    return _loaded(member(key, fusion, store), store, data_dir)[0]
 
 
-def _fusion_weights(part: Part) -> Any:
-    try:
-        with np.load(part.folder / "logits.npz") as saved:
-            return saved["weights"]
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"the weights of the fusion {part.key} are damaged or missing: run it again") from error
+def fusion_weights(part: Part) -> Any:
+    """Return the weights `(N,)` of a fusion's members, as a run of an earlier version has kept them.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    assert part.record is not None  # only a record of an earlier version leads here
+    return artifacts.logits(Store(part.folder.parent.parent), part.record)["weights"]
 
 
-def _built(about: Description, folder: Path) -> AudioModel:
+def _built(about: Description, part: Part) -> AudioModel:
     try:
         model = build.sized(
             about.model, about.frontend, about.arguments, about.clip_shape, about.sample_rate, len(about.classes)
         )
-        model.load_state_dict(stored.read_weights(folder, about.key))
+        model.load_state_dict(stored.read_weights(part.folder, about.key, part.record))
     except (ModelError, TypeError, RuntimeError) as error:
         raise RunError(
             f"the weights of {about.key} do not fit the model {about.model} of this version ({error}): do the run again"
@@ -231,8 +251,11 @@ def _from_data(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Modu
     run = part.record.run
     if data_dir is None:
         raise RunError(f"{part.key} was done before models were described: give --data-dir, or run it again")
-    data = build.dataset(run, data_dir, store.cache)
-    data.setup()
+    try:
+        data = build.dataset(run, data_dir, store.cache)
+        data.setup()
+    except DataError as error:
+        raise RunError(f"{part.key} was done before models were described, and needs its data: {error}") from error
     return build.load(run, store, data), stored.describe(run, data)
 
 

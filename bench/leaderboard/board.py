@@ -124,7 +124,11 @@ def _board(
     full = make_labels(with_needs(groups))
     labels = full | suite_names(groups, names)
     rows = [
-        replace(make_row(s, group, folds, labels, records, reference, task), about=details(full[s], labels[s]))
+        replace(
+            make_row(s, group, folds, labels, records, reference, task),
+            about=details(full[s], labels[s]),
+            name=names.get(group[0].key, ""),
+        )
         for s, group in groups.items()
     ]
     ranked, detectable = rank(list(flag_devices(rows)), primary)

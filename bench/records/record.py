@@ -153,6 +153,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        artifacts: SHA-256 of each file of the run's artifacts that is used later, such as its weights; left out of the
+            file where there is none.
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
             file where there is none.
         schema: version of the record's layout.
@@ -179,6 +181,7 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -207,7 +210,8 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
-        for table, name in ((content, "sources"), (content["run"], "sources"), (content, "not_scored")):
+        tables = ((content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"))
+        for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are
                 del table[name]
         for name in ("folds", "left_out"):
@@ -228,7 +232,7 @@ class Record:
         """
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
             raise RecordError(
                 f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
             ) from error
@@ -238,7 +242,7 @@ class Record:
         digest = content.pop("digest", None)
         try:
             rest = canonical(content)
-        except ValueError as error:  # NaN or Infinity, which this version never writes
+        except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
             raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
         if digest != hashlib.sha256(rest.encode()).hexdigest():
             raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")

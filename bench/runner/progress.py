@@ -1,5 +1,6 @@
 """Progress of a suite, a download or a measurement: a bar on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -338,6 +339,50 @@ class Files:
     def report(self, done: int, of: int) -> None:
         """Show that files have been read."""
         self.progress.read(done, of)
+
+
+class Recordings:
+    """How many files a model has been given, and the time left, by their bytes.
+
+    A terminal shows a bar; elsewhere a line is printed every `EPOCH_SECONDS`.
+
+    Args:
+        console: where to write.
+        total: number of files.
+        clock: returns seconds.
+    """
+
+    def __init__(self, console: Console, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.total = total
+        self.clock = clock
+        self._began = self._said = clock()
+        self.bar = Bar(
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # what goes to a file or a pipe goes there
+        )
+        self.task = self.bar.add_task("", total=None, words="")
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def report(self, files: int, done: int, of: int) -> None:
+        """Show how many files, and how many bytes of all bytes, have been read."""
+        now = self.clock()
+        left = (now - self._began) * (of - done) / max(1, done)
+        words = f"{files:,} of {self.total:,} files, about {duration(left)} left"
+        self.bar.update(self.task, completed=done, total=of, words=words)
+        if not self.console.is_terminal and now - self._said >= EPOCH_SECONDS:
+            self._said = now
+            self.console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 class Steps:

@@ -17,6 +17,7 @@ from datamodules.audio.decoder import (
     inspect,
     is_track,
     length,
+    length_and_rate,
     renamed,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "inspect",
     "is_track",
     "length",
+    "length_and_rate",
     "renamed",
 ]

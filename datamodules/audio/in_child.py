@@ -75,7 +75,7 @@ def decode_in_child(
                 child.send(read(*struct.unpack("<QI", content)))
             elif letter == b"B":
                 child.heard = math.inf  # the caller may take its time
-                yield np.frombuffer(content, np.float32)
+                yield np.frombuffer(content, np.float32).copy()  # as any array, it can be written
                 child.heard = time.monotonic()
             elif letter == b"H":
                 stated(json.loads(content))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends.centred import CentredPower, transform_points
+from models.layers.framing import Framing
 
 CENTRE = 5.0
 """Octave with the highest weight, counted from A0 = 27.5 Hz: 880 Hz."""
@@ -49,6 +50,10 @@ class Chroma(Frontend):
         """Map `(B, S)` to `(B, F, T)`."""
         power: Tensor = self.power(waveform)  # (B, F, T)
         return power / power.amax(1, keepdim=True).clamp(min=TINY)
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        return self.power.framing()
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""

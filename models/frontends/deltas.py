@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends.filterbank import full_precision
+from models.layers.framing import Framing
 
 
 class Deltas(Frontend):
@@ -50,6 +51,11 @@ class Deltas(Frontend):
         rows = F.pad(x, (reach, reach), "replicate").flatten(0, 1)[:, None]  # (B F, 1, T + 2 reach)
         with full_precision(x.device.type):
             return F.conv1d(rows, self.weights).view_as(x)
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples; a slope of slopes reaches twice as far as a slope."""
+        both = self.weights.shape[2] - 1  # frames on either side
+        return self.frontend.framing().then(Framing(before=both, after=both + 1))
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""

@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import ModelError
+from models.layers.framing import Framing
 
 PIECE = 786_432
 """Points of a piece on one thread, 768 frames of 1,024: 3 MB. Smaller pieces prepare the transform too often."""
@@ -79,6 +81,14 @@ class FilterbankPower(nn.Module, ABC):
     @abstractmethod
     def before(self) -> int:
         """Return the number of samples between the start of the first frame and that of the clip."""
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        before = self.before()
+        return Framing(
+            stride=Fraction(self.hop), centre=self.n_fft // 2 - before, before=before + bool(self.preemphasis),
+            after=self.n_fft - before,
+        )  # fmt: skip
 
     def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail."""

@@ -15,6 +15,7 @@ from torch import Tensor
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.filterbank import FilterbankPower, check_range, next_power_of_two
+from models.layers.framing import Framing
 
 EAR_Q = 9.26449
 """Centre frequency per bandwidth, far from 0 Hz (Glasberg & Moore)."""
@@ -140,6 +141,10 @@ class GFCC(Frontend):
     def cepstrum(self, power: Tensor) -> Tensor:
         """Map power in bands `(..., bands)` to cepstral coefficients `(..., F)`."""
         return (power.clamp(min=FLOOR).log() / 3).exp() @ self.dct.T  # faster than a power of 1/3
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        return self.power.framing()
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""

@@ -6,6 +6,7 @@ become the next power of two of 32 ms; a clip has exactly `frames_per_second` fr
 with `closing_frame`.
 """
 
+from fractions import Fraction
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor
 from models.base import Frontend
 from models.frontends.filterbank import band_centres, next_power_of_two
 from models.frontends.mel import MelPower
+from models.layers.framing import Framing
 
 FLOOR = 1e-10
 """Power below which a band counts as silent: -100 dB."""
@@ -64,6 +66,10 @@ class LogMel(Frontend):
         features: Tensor = self.power(waveform, decibels)
         return features
 
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        return self.power.framing()
+
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""
         return self.power.macs(samples)
@@ -98,3 +104,9 @@ class PooledLogMel(LogMel):
         if short > 0:  # a last second of less than half a hop has no frame of its own
             level = F.pad(level, (0, short), "replicate")
         return F.avg_pool1d(level, a_second, ceil_mode=True) / 100 + 1  # (B, F, seconds)
+
+    def framing(self) -> Framing:
+        """Return where the frames, a second each, lie among the samples."""
+        a_second = round(self.power.frames_per_second)
+        pooling = Framing(stride=Fraction(a_second), centre=(a_second - 1) / 2, after=a_second)
+        return super().framing().then(pooling)

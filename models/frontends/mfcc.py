@@ -20,6 +20,7 @@ from models.frontends.deltas import Deltas
 from models.frontends.filterbank import full_precision, next_power_of_two
 from models.frontends.logmel import decibels
 from models.frontends.mel import MelPower
+from models.layers.framing import Framing
 
 FLOOR = 1e-7
 """Least power of a band (-70 dB): digital silence, which ends many clips, must not outweigh what is heard."""
@@ -84,6 +85,10 @@ class MFCC(Frontend):
             energy = power.sum(-1, keepdim=True).clamp(min=FLOOR).log()
             cepstrum = torch.cat([energy, cepstrum[..., 1:]], -1)
         return cepstrum
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        return self.power.framing()
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples."""

@@ -7,12 +7,14 @@ multiply-adds as a fast transform. The front-end `logmel-panns` gives the same n
 """
 
 import warnings
+from fractions import Fraction
 from typing import ClassVar
 
 from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends.filterbank import band_centres, check_range, full_precision, next_power_of_two
+from models.layers.framing import Framing
 
 
 class TorchlibrosaLogMel(Frontend):
@@ -71,6 +73,10 @@ class TorchlibrosaLogMel(Frontend):
             power = self.spectrogram_extractor(waveform.to(self.logmel_extractor.melW))  # (B, 1, T, n_fft / 2 + 1)
             level: Tensor = self.logmel_extractor(power)  # (B, 1, T, F)
         return level[:, 0].transpose(1, 2).contiguous()
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        return Framing(stride=Fraction(self.hop), before=self.n_fft // 2, after=self.n_fft // 2)
 
     def macs(self, samples: int) -> int:
         """Multiply-adds for one clip: both convolutions, two for the power of each point, and the filters."""

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from models.base import Frontend
+from models.layers.framing import Framing
 
 
 class Waveform(Frontend):
@@ -19,6 +20,10 @@ class Waveform(Frontend):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, 1, S)`."""
         return waveform[:, None]
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples: each is one."""
+        return Framing()
 
     def macs(self, samples: int) -> int:
         """Return 0: nothing is computed."""

@@ -13,11 +13,13 @@ that windows overlap.
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Frontend, ModelError
+from models.layers.framing import Framing
 
 
 class WaveBlock(nn.Module):
@@ -73,6 +75,15 @@ class Wavegram(Frontend):
         bands: Tensor = self.blocks(x)
         return bands
 
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        stride, reach = self.conv.stride[0], self.conv.kernel_size[0] // 2
+        found = Framing(stride=Fraction(stride), before=reach, after=reach + 1)
+        block = Framing(before=3, after=4).then(Framing(stride=Fraction(4), centre=1.5, after=4))
+        for _ in self.blocks:
+            found = found.then(block)
+        return found
+
     def macs(self, samples: int) -> int:
         """Return the multiply-adds of the convolutions for one clip of `samples` samples."""
         frames = _outputs(self.conv, samples)
@@ -122,6 +133,15 @@ class StridedWavegram(Frontend):
         """Map `(B, S)` to `(B, F, T)`."""
         bands: Tensor = self.layers(waveform[:, None].to(next(self.parameters())))
         return bands
+
+    def framing(self) -> Framing:
+        """Return where the frames lie among the samples."""
+        found = Framing()
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv1d):
+                stride = layer.stride[0]
+                found = found.then(Framing(stride=Fraction(stride), before=stride, after=stride + 1))
+        return found
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds of the convolutions for one clip of `samples` samples."""

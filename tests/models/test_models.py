@@ -298,7 +298,7 @@ def test_swishnets_strided_and_dilated_forms_agree(width: int, dtype: torch.dtyp
         x = torch.randn(2, 20, frames).to(dtype)
         with torch.inference_mode():
             model.read_out = "last"
-            at_each = model.frames_logits(x)
+            at_each = model.frame_logits(x).mT
             last = model.classify(x)
             model.read_out = "mean"
             said = model.gated(model.trunk(x), strided=False)[1:]
@@ -321,7 +321,7 @@ def test_swishnet_hears_202_frames(width: int) -> None:
     torch.manual_seed(0)
     model = SwishNet(NoFrontend(), 20, 300, 3, width=width, read_out="last").eval().double()
     x = torch.randn(1, 20, 300, dtype=torch.float64, requires_grad=True)
-    model.frames_logits(x)[0, :, 250].sum().backward()
+    model.frame_logits(x)[0, 250].sum().backward()
     heard = x.grad[0].abs().sum(0).nonzero().flatten()
     assert heard.min() == 250 - 201
     assert heard.max() == 250

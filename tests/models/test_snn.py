@@ -34,11 +34,11 @@ def test_the_clip_is_decided_by_the_product_of_its_frames_probabilities() -> Non
     torch.manual_seed(0)
     model = SNN(NoFrontend(), 60, 7, 3).eval().double()
     x = torch.randn(4, 7, 60, dtype=torch.float64)
-    of_frames = model.frames_logits(x.mT).softmax(1)  # (B, C, T)
-    product = of_frames.prod(2) ** (1 / 7)
+    of_frames = model.frame_logits(x.mT).softmax(2)  # (B, T, C)
+    product = of_frames.prod(1) ** (1 / 7)
     expected = product / product.sum(1, keepdim=True)
     torch.testing.assert_close(model(x).softmax(1), expected)
-    torch.testing.assert_close(model.frames_logits(x[:, 3:4].mT)[..., 0], model(x[:, 3:4]))
+    torch.testing.assert_close(model.frame_logits(x[:, 3:4].mT)[:, 0], model(x[:, 3:4]))
 
 
 def test_a_network_without_a_hidden_layer_is_refused() -> None:

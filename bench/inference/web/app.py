@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -22,7 +23,7 @@ from bench.inference.web.analysis import Options
 from bench.inference.web.engine import Engine
 from bench.inference.web.guard import Guard
 from bench.inference.web.jobs import Job, Jobs, Stopped
-from bench.inference.web.limits import Limits, Refused, busy
+from bench.inference.web.limits import Limits, Refused, busy, unexpected
 from datamodules.audio import ENDINGS
 
 PAGES = {
@@ -181,6 +182,10 @@ async def _lines(job: Job) -> AsyncIterator[str]:
             yield _line(error.content() | {"status": error.status})
         except (Stopped, asyncio.CancelledError):
             yield _line(busy("the server is stopping").content() | {"status": 503})
+        except Exception:
+            known = unexpected()
+            logging.getLogger("uvicorn.error").exception("Exception in a job")
+            yield _line(known.content() | {"status": known.status})
     finally:
         job.stop()
         work.cancel()
@@ -212,6 +217,11 @@ def _answer_errors(app: FastAPI) -> None:
         }
         known = Refused(error.status_code, "http", words.get(error.status_code, str(error.detail)))
         return JSONResponse(known.content(), known.status, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def other(_: Request, __: Exception) -> JSONResponse:
+        known = unexpected()  # which is logged
+        return JSONResponse(known.content(), known.status)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

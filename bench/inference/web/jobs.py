@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import BenchError
-from bench.inference.web.analysis import MAX_PREPARED_SECONDS, Analysis, Options
+from bench.inference.web.analysis import Options, analyse
 from bench.inference.web.engine import Engine
 from bench.inference.web.limits import Limits, Refused, busy
 from bench.inference.web.uploads import Upload
@@ -65,16 +65,16 @@ class Job:
             raise busy("there is too little memory") from error
 
     def _answer(self, limits: Limits) -> dict[str, Any]:
-        model, stop = self.engine.model, self._stop.is_set
-        longest = limits.max_seconds if model.prepare is None else min(limits.max_seconds, MAX_PREPARED_SECONDS)
-        analysis = Analysis(self.engine, self.options, limits.max_windows, stop)
-        upload = self.upload
-        for block in decode_in_child(
-            upload.read, upload.size, upload.name, model.rate(), longest, stop, self._state_length
-        ):
-            analysis.add(block)
-            self.seconds = analysis.seconds
-        return {"file": upload.name} | analysis.finish()
+        upload, stop = self.upload, self._stop.is_set
+        blocks = decode_in_child(
+            upload.read, upload.size, upload.name, self.engine.model.rate(), limits.max_seconds, stop,
+            self._state_length,
+        )  # fmt: skip
+        found = analyse(self.engine, blocks, self.options, limits.max_windows, stop, self._advance)
+        return {"file": upload.name} | found
+
+    def _advance(self, seconds: float) -> None:
+        self.seconds = seconds
 
     def _state_length(self, seconds: float) -> None:
         self.stated = round(seconds, 2)

@@ -53,3 +53,8 @@ class Refused(Exception):  # noqa: N818 - it is an answer
 def busy(why: str) -> Refused:
     """Return the answer to a request that may be repeated later."""
     return Refused(503, "busy", f"{why}: try again in a moment")
+
+
+def unexpected() -> Refused:
+    """Return the answer to a request that meets a fault of this program."""
+    return Refused(500, "unexpected", "this is a fault of the server, whose log says more")

@@ -33,6 +33,18 @@ def md(text: str) -> str:
 _MARKDOWN = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"} | {c: f"\\{c}" for c in "\\`*~$#"}
 
 
+def csv_cell(value: str | int | float | None) -> str:
+    """Return a value for a CSV file; a quote precedes text that a spreadsheet would take for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, int):
+        return str(value)
+    text = plain(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
 def three(value: float) -> str:
     """Write a number with three digits, or as an integer above 1,000; never in powers of ten."""
     rounded = float(f"{value:.3g}")

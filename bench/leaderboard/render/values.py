@@ -12,7 +12,7 @@ from typing import Any
 from bench.catalog import METRICS
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import plain
+from bench.leaderboard.render.text import csv_cell, plain
 from bench.leaderboard.rows import Row
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
@@ -35,7 +35,7 @@ def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
     for board in leaderboards:
         for row in board.rows:
             values = (*_values(board, row), *(row.scores.get(name) for name in added))
-            writer.writerow(_csv_cell(value) for value in values)
+            writer.writerow(csv_cell(value) for value in values)
     return content.getvalue()
 
 
@@ -83,18 +83,6 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
     yield from (getattr(latency, name, None) for latency in (row.cpu, row.gpu) for name in _TIMES)
     yield from (getattr(latency, "p50_ms", None) for latency in (row.cpu_parallel, row.gpu_parallel))
     yield from (row.train_seconds, row.conflict, " + ".join(row.members), "; ".join(row.flags))
-
-
-def _csv_cell(value: str | int | float | None) -> str:
-    """Write a value; a quote precedes text that a spreadsheet would take for a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, int):
-        return str(value)
-    text = plain(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _json_value(value: str | int | float | None) -> str | int | float | None:

@@ -93,8 +93,9 @@ def read_features(arguments: Mapping[str, Any]) -> OwnFeatures:
             name = file.id if place is None else f"{file.id}[{place}]"
             files.append(replace(file, id=safe(name)))
             places.append(place)
+    lost = [f"{name!r}: {why}" for name, why in own.unreadable.items()]
     own = replace(
-        own, files=files, problems=[said(each) for each in (*own.problems, *problems)],
+        own, files=files, problems=[said(each) for each in (*own.problems, *lost, *problems)],
         notes=[said(each) for each in own.notes], warnings=[said(each) for each in own.warnings],
         group_rule=own.group_rule, group_remedy=said(own.group_remedy),
     )  # fmt: skip
@@ -157,6 +158,21 @@ def load(path: Path, name: str, places: Sequence[str | int | None]) -> list[Feat
             refuse(problems)
             found = [next(iter(whole.values())) if place is None else whole[str(place)] for place in places]
     return [_clip(array, name) for array in found]
+
+
+def clips_of(path: Path) -> list[tuple[str | int | None, Features]]:
+    """Return the features `(T, F)` of each clip of a file, with its place there: None where it has one clip.
+
+    Raises:
+        DataError: the file is damaged, or holds something else than finite numbers.
+    """
+    name = path.name
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(f"{name!r} is no file of features: give {', '.join(ENDINGS)} files")
+    if not path.is_file():
+        raise DataError(f"{name!r} cannot be opened (No such file): looked in {str(path.parent)!r}")
+    places = _contents(path, name)
+    return list(zip(places, load(path, name, places), strict=True))
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def test_swishnet(width: int, frames: int) -> None:
             self.model = model
 
         def forward(self, features: Tensor) -> Tensor:
-            return model.frames_logits(features)
+            return model.frame_logits(features)
 
     assert counted(AtEachFrame(), 1, 20, frames) == frames * (first + second + third + sum(strided) + decision)
 

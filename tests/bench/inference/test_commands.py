@@ -1,0 +1,230 @@
+"""`bench predict`, `bench pack`, `bench unpack` and `bench list runs`; the data of the trained models are gone."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import bench as library
+from bench.cli import main
+from bench.inference.predict import find, predict
+from bench.records import Store
+
+Bench = Callable[..., tuple[int, str, str]]
+
+SUITE = """
+models = ["swishnet", "cnn", "fusion-ds"]
+datasets = ["folder"]
+fusion_members = ["swishnet", "cnn"]
+
+[dataset.folder]
+root = "{root}"
+clip_seconds = 0.5
+sample_rate = 16000
+{more}
+
+[recipe]
+epochs = 1
+"""
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
+    """Call the command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tone of 1 s and noise of 2.5 s."""
+    folder = tmp_path_factory.mktemp("sounds")
+    time = np.arange(16_000) / 16_000
+    soundfile.write(folder / "tone.wav", 0.2 * np.sin(2 * np.pi * 3_000 * time), 16_000)
+    soundfile.write(folder / "noise.flac", 0.2 * np.random.default_rng(0).standard_normal(40_000), 16_000)
+    return folder
+
+
+def own_clips(root: Path) -> Path:
+    """Write clips of 0.5 s of two classes."""
+    rng = np.random.default_rng(0)
+    time = np.arange(8_000) / 16_000
+    for label, pitch in (("high", 3_000), ("low", 300)):
+        (root / label).mkdir(parents=True)
+        for i in range(6):
+            sound = 0.2 * np.sin(2 * np.pi * pitch * rng.uniform(0.8, 1.2) * time) + 0.01 * rng.standard_normal(8_000)
+            soundfile.write(root / label / f"{label}{i}.wav", sound, 16_000, subtype="PCM_16")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["swishnet", "fusion-ds"])
+def test_the_logits_of_a_run_whose_data_are_gone(bench: Bench, tmp_path: Path, name: str) -> None:
+    clips = own_clips(tmp_path / "clips")
+    suite = tmp_path / "small.toml"
+    suite.write_text(SUITE.format(root=clips.as_posix(), more=""))
+    store = tmp_path / "runs"
+    code, _, error = bench(
+        "run", "--suite", suite, "--store", store, "--executor", "serial", "--wandb", "disabled", "--device", "cpu"
+    )
+    assert code == 0, error
+    elsewhere = tmp_path / "a" / "copy"
+    shutil.copytree(clips, elsewhere)
+    shutil.rmtree(clips)
+    shutil.rmtree(store / "cache")
+    code, output, _ = bench("list", "runs", "--store", store, "--json")
+    key = next(key for key, about in json.loads(output)["runs"].items() if about["model"] == name)
+    with np.load(store / "artifacts" / key / "logits.npz") as saved:
+        ids, logits = saved["test_ids"].tolist(), saved["logits"]
+    packed = tmp_path / "model.zip"
+    assert bench("pack", key, "--store", store, "--out", packed)[0] == 0
+    suite.unlink()
+    shutil.rmtree(store / "logs", ignore_errors=True)
+    assert bench("unpack", packed, "--store", tmp_path / "fresh")[0] == 0
+    for reference, place in ((key, store), (packed, tmp_path / "none"), (key, tmp_path / "fresh")):
+        model = library.load_model(reference, place)
+        found = list(predict(model, find([elsewhere / each for each in ids])))
+        np.testing.assert_allclose([each.logits for each in found], logits, atol=1e-5)
+        code, output, _ = bench(
+            "predict", *(elsewhere / each for each in ids), "--run", reference, "--store", place, "--json"
+        )
+        assert code == 0
+        shown = [json.loads(line) for line in output.splitlines()]
+        assert [each["prediction"] for each in shown] == [("high", "low")[i] for i in logits.argmax(1)]
+    rows = list(csv.DictReader((store / "artifacts" / key / "predictions.csv").read_text().splitlines()))
+    assert [row["clip"] for row in rows] == ids
+    assert [row["target"] for row in rows] == [each.partition("/")[0] for each in ids]
+    assert [row["prediction"] for row in rows] == [("high", "low")[i] for i in logits.argmax(1)]
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    table = [[float(row["probability_high"]), float(row["probability_low"])] for row in rows]
+    np.testing.assert_allclose(table, shares, rtol=1e-3)
+
+
+def test_a_table_on_the_terminal(bench: Bench, kept, sounds: Path) -> None:
+    arguments = ("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root)
+    code, output, error = bench(*arguments, "--top", 2)
+    assert (code, error) == (0, "")
+    first, second = output.splitlines()
+    assert first.startswith(f"{sounds}/noise.flac  ")
+    assert second.startswith(f"{sounds}/tone.wav  ")
+    assert first.count(" %") == second.count(" %") == 2
+    code, output, _ = bench(*arguments, "--windows", "--hop", 0.5)
+    lines = output.splitlines()
+    assert [line.partition("  ")[2].partition("  ")[0] for line in lines] == [
+        "0.00-1.00 s", "0.50-1.50 s", "1.00-2.00 s", "1.50-2.50 s", "0.00-1.00 s",
+    ]  # fmt: skip
+
+
+def test_json_lines(bench: Bench, kept, sounds: Path) -> None:
+    reference = f"{kept.suite}:swishnet@all"
+    code, output, _ = bench(
+        "predict", sounds, sounds / "none.wav", "--run", reference, "--store", kept.store.root, "--json", "--top", 1
+    )
+    assert code == 1
+    first, second, last = map(json.loads, output.splitlines())
+    assert (first["file"], first["start"], first["end"], first["windows"]) == (f"{sounds}/noise.flac", 0.0, 2.5, 3)
+    assert second["prediction"] == second["top"][0]["class"]
+    assert len(second["top"]) == 1
+    assert set(last) == {"file", "error"}
+
+
+def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    target = tmp_path / "found.csv"
+    code, output, error = bench(
+        "predict", tmp_path / "bad.wav", sounds, "--run", kept.run("fusion-ds").key, "--store", kept.store.root,
+        "--csv", target, "--combine", "max",
+    )  # fmt: skip
+    assert code == 1
+    assert error.startswith(f"error: {tmp_path}/bad.wav: 'bad.wav' cannot be decoded")
+    assert output == f"{target}: 3 files, 1 with an error\n"
+    bad, noise, tone = csv.DictReader(target.read_text().splitlines())
+    assert list(tone) == [
+        "file", "start", "end", "windows", "prediction", "probability_high", "probability_low", "probability_noise",
+        "error",
+    ]  # fmt: skip
+    assert (noise["windows"], noise["end"], noise["error"]) == ("3", "2.5", "")
+    assert bad["error"]
+    assert not bad["prediction"]
+    assert sum(float(tone[f"probability_{name}"]) for name in ("high", "low", "noise")) == pytest.approx(1, abs=1e-3)
+    code, _, error = bench("predict", target, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv", target)
+    assert code == 2
+    assert "--csv would take the place of" in error
+
+
+def test_standard_input(bench: Bench, kept, sounds: Path) -> None:
+    arguments = ("predict", "-", "--run", kept.run("cnn").key, "--store", kept.store.root, "--json")
+    code, output, _ = bench(*arguments, stdin=(sounds / "noise.flac").read_bytes())
+    assert code == 0
+    assert json.loads(output)["file"] == "-"
+    assert json.loads(output)["windows"] == 3
+    code, output, _ = bench(*arguments, stdin=b"")
+    assert code == 1
+    assert "is empty" in json.loads(output)["error"]
+    code, _, error = bench(*arguments, "-")
+    assert code == 2
+    assert "can be read once" in error
+
+
+def test_a_run_that_is_not_there(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+    code, output, error = bench("predict", sounds, "--run", "esc10", "--store", tmp_path)
+    assert (code, output) == (1, "")
+    assert error.startswith("error: 'esc10' is no run of the 0 in")
+
+
+def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
+    key = kept.run("cnn").key
+    code, output, _ = bench("pack", "--run", key, "--store", kept.store.root, "--out", tmp_path / "a.zip")
+    assert code == 0
+    assert output.startswith(f"{tmp_path}/a.zip: ")
+    code, output, _ = bench("unpack", tmp_path / "a.zip", "--store", tmp_path / "fresh")
+    assert (code, output) == (0, f"{key}: unpacked\n")
+    code, output, _ = bench("unpack", tmp_path / "a.zip", "--store", tmp_path / "fresh", "--json")
+    assert json.loads(output) == {"keys": [key], "written": [], "kept": [key]}
+    assert (
+        (tmp_path / "fresh" / "artifacts" / key / "card.md").read_text().startswith("# cnn on logmel-20ms on folder\n")
+    )
+    assert bench("pack", key, "--store", kept.store.root)[0] == 2
+    assert bench("pack", "--out", tmp_path / "b.zip")[0] == 2
+    assert bench("pack", key, "--run", key, "--out", tmp_path / "b.zip")[0] == 2
+
+
+def test_list_runs(bench: Bench, kept, tmp_path: Path) -> None:
+    code, output, _ = bench("list", "runs", "--store", kept.store.root, "--json")
+    assert code == 0
+    found = json.loads(output)["runs"]
+    assert set(found) == set(kept.store.keys())
+    run = kept.run("swishnet", 1)
+    record = kept.store.get(run.key)
+    assert found[run.key] == {
+        "system": "swishnet", "model": "swishnet", "frontend": "mfcc", "dataset": "folder", "fold": 1, "seed": 0,
+        "status": "ok", "metric": "accuracy", "score": record.scores["accuracy"], "usable": True,
+    }  # fmt: skip
+    code, output, _ = bench("list", "runs", "--store", kept.store.root)
+    assert output.splitlines()[0] == "runs"
+    line = next(line for line in output.splitlines() if run.key in line)
+    assert f"swishnet, fold 1, accuracy {100 * record.scores['accuracy']:.1f} %" in " ".join(line.split())
+    store = Store(tmp_path)
+    store.write(record)
+    code, output, _ = bench("list", "runs", "--store", tmp_path)
+    assert "no weights" in output
+    code, output, _ = bench("list", "runs", "--store", tmp_path / "none")
+    assert (code, output) == (0, "runs\n")

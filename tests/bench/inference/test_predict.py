@@ -1,0 +1,242 @@
+"""Predictions of files: windows, batches over files, bad files, embeddings, and bounded memory."""
+
+import io
+import shutil
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import bench
+from bench.errors import RunError
+from bench.inference import Classifier, formats, recordings
+from bench.inference.predict import find, from_stream, predict
+from datamodules.audio.preparation import equalise_loudness
+
+
+@pytest.fixture
+def model(kept) -> Classifier:
+    return bench.load_model(kept.run("cnn").key, kept.store.root)
+
+
+class Levels(torch.nn.Module):
+    """Logits of a clip: its mean, and its negative."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = x.flatten(1).mean(1)
+        return torch.stack([10 * mean, -10 * mean], 1)
+
+
+def levels(**changes) -> Classifier:
+    about = {
+        "name": "levels", "module": Levels(), "classes": ("up", "down"), "task": "single", "sample_rate": 8_000,
+        "clip_shape": (800,), "clip_seconds": 0.1,
+    }  # fmt: skip
+    return Classifier(**about | changes)
+
+
+def write(path: Path, samples: np.ndarray, rate: int = 8_000) -> Path:
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+    return path
+
+
+@pytest.mark.parametrize("name", ["cnn", "fusion-ds"])
+def test_the_logits_are_those_of_the_run(kept, name: str) -> None:
+    run = kept.run(name)
+    with np.load(kept.store.artifacts(run.key) / "logits.npz") as saved:
+        ids, logits = saved["test_ids"].tolist(), saved["logits"]
+    model = bench.load_model(run.key, kept.store.root)
+    found = list(predict(model, find([kept.sounds / each for each in ids])))
+    np.testing.assert_allclose([each.logits for each in found], logits, atol=1e-5)
+    assert [each.file for each in found] == [str(kept.sounds / each) for each in ids]
+    assert all(each.windows == 1 and each.end == 1.0 and not each.error for each in found)
+    np.testing.assert_allclose([each.probabilities.sum() for each in found], 1, atol=1e-5)
+
+
+def test_windows_are_those_of_the_classifier(model: Classifier, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = write(tmp_path / "long.wav", rng.uniform(-0.5, 0.5, 16_000 * 12 + 123), 16_000)
+    for hop in (None, 0.37, 2.5):
+        whole = model.windows(model.load(path), hop)
+        found = list(recordings.windows_of(model, path, "long", hop))
+        assert [each.start for each in found] == whole.starts.tolist()
+        assert [each.end for each in found] == whole.ends.tolist()
+        assert np.array_equal(np.stack([each.clip for each in found]), whole.clips.numpy())
+
+
+@pytest.mark.parametrize("length", [1, 799, 800, 801, 1600, 5_000])
+@pytest.mark.parametrize("hop", [1, 300, 800, 1_000])
+@pytest.mark.parametrize("block", [1, 7, 1_000])
+def test_cutting_does_not_depend_on_the_blocks(length: int, hop: int, block: int) -> None:
+    x = np.arange(length, dtype=np.float32)
+    parts = [x[i : i + block] for i in range(0, length, block)]
+    found = [(start, part.copy()) for start, part in recordings.cut(parts, 800, hop)]
+    starts = np.unique(np.append(np.arange(0, max(0, length - 800) + 1, hop), max(0, length - 800)))
+    assert [start for start, _ in found] == starts.tolist()
+    assert all(np.array_equal(part, x[start : start + 800]) for start, part in found)
+
+
+@pytest.mark.parametrize("rate", [16_000, 22_050])
+def test_prepared_blocks_are_the_prepared_recording(rate: int) -> None:
+    model = levels(sample_rate=rate, prepare=equalise_loudness)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(rate * 75).astype(np.float32) * np.linspace(0.01, 1, rate * 75, dtype=np.float32)
+    found = list(recordings.prepared(model, (x[i : i + 65_536] for i in range(0, len(x), 65_536))))
+    assert len(found) == 3
+    np.testing.assert_allclose(np.concatenate(found), equalise_loudness(x, rate), atol=1e-6)
+    (short,) = recordings.prepared(model, [x[:100]])
+    np.testing.assert_allclose(short, equalise_loudness(x[:100], rate), atol=1e-6)
+
+
+def test_mean_and_maximum_over_windows(tmp_path: Path) -> None:
+    path = write(tmp_path / "steps.wav", np.repeat([0.1, -0.3, 0.2], 800))
+    windows = list(predict(levels(), find([path]), each_window=True))
+    assert [(each.start, each.end) for each in windows] == [(0.0, 0.1), (0.1, 0.2), (0.2, pytest.approx(0.3))]
+    each = np.stack([window.probabilities for window in windows])
+    (mean,), (most,) = (list(predict(levels(), find([path]), combine=how)) for how in ("mean", "max"))
+    np.testing.assert_allclose(mean.probabilities, each.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(most.probabilities, each.max(0), rtol=1e-6)
+    assert (mean.windows, mean.end) == (3, pytest.approx(0.3))
+
+
+def test_batches_go_over_files(tmp_path: Path) -> None:
+    sizes = []
+
+    class Counted(Levels):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(x))
+            return super().forward(x)
+
+    paths = [write(tmp_path / f"{i}.wav", np.full(800 * (1 + i % 3), i / 100 + 0.1)) for i in range(7)]
+    found = list(predict(levels(module=Counted()), find(paths), batch_size=4))
+    assert sizes == [4, 4, 4, 1]
+    np.testing.assert_allclose([each.logits[0] for each in found], [10 * (i / 100 + 0.1) for i in range(7)], atol=1e-3)
+    with pytest.raises(RunError, match="a batch of 0 clips"):
+        predict(levels(), [], batch_size=0)
+    with pytest.raises(RunError, match="a hop of -1 s is not above 0"):
+        predict(levels(), [], hop_seconds=-1)
+
+
+def test_a_bad_file_is_a_row_and_the_others_go_on(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.wav", np.full(8_000, 0.2))
+    content = good.read_bytes()
+    (tmp_path / "cut.wav").write_bytes(content[:-2_000])
+    (tmp_path / "text.wav").write_text("no sound at all")
+    (tmp_path / "empty.wav").touch()
+    names = ["cut.wav", "good.wav", "text.wav", "none.wav", "empty.wav", "good.wav"]
+    found = list(predict(levels(), find([tmp_path / each for each in names])))
+    assert [bool(each.error) for each in found] == [True, False, True, True, True, False]
+    assert "'cut.wav'" in found[0].error
+    assert "cannot be opened" in found[3].error
+    assert found[1].windows == found[5].windows == 10
+    np.testing.assert_array_equal(found[1].logits, found[5].logits)
+
+
+def test_an_error_at_the_end_follows_the_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path, rate, seconds):
+        yield np.full(900, 0.1, np.float32)
+        raise recordings.features.DataError("it ends too early")
+
+    monkeypatch.setattr(recordings, "decode_blocks", broken)
+    source = find([write(tmp_path / "a.wav", np.zeros(10))])
+    first, last = predict(levels(), source, each_window=True)
+    assert (first.start, last.error) == (0.0, "it ends too early")
+    (only,) = predict(levels(), source)
+    assert only.error == "it ends too early"
+
+
+def test_folders_give_their_sounds(tmp_path: Path) -> None:
+    for name in ("b/2.wav", "b/1.FLAC", "a.wav", ".hidden/x.wav", "b/.x.wav", "notes.txt", "__MACOSX/a.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "nothing").mkdir()
+    names = [source.name.removeprefix(f"{tmp_path}/") for source in find([tmp_path, tmp_path / "b" / "2.wav"])]
+    assert names == ["a.wav", "b/1.FLAC", "b/2.wav", "b/2.wav"]
+    (none,) = predict(levels(), find([tmp_path / "nothing"]))
+    assert none.error == "the folder has no audio files: name another one"
+
+
+def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def long(path, rate, seconds):
+        for _ in range(600):
+            yield np.full(65_536, 0.1, np.float32)
+
+    monkeypatch.setattr(recordings, "decode_blocks", long)
+    source = find([write(tmp_path / "a.wav", np.zeros(10))])
+    tracemalloc.start()
+    try:
+        (found,) = predict(levels(clip_shape=(8_000,)), source)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.windows == -(-600 * 65_536 // 8_000)
+    assert peak < 16 << 20  # of 157 MB
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", np.full(1_600, 0.2))
+    (tmp_path / "here").mkdir()
+    source = from_stream(io.BytesIO(path.read_bytes()), tmp_path / "here")
+    (found,) = predict(levels(), [source])
+    assert (found.file, found.windows, found.error) == ("-", 2, "")
+    (tmp_path / "there").mkdir()
+    (empty,) = predict(levels(), [from_stream(io.BytesIO(), tmp_path / "there")])
+    assert empty.error.startswith("'standard input' is empty")
+
+
+def test_embeddings(tmp_path: Path) -> None:
+    model = levels(sample_rate=None, clip_shape=(10, 4), clip_seconds=5.0)
+    np.save(tmp_path / "one.npy", np.full((10, 4), 0.1, np.float32))
+    np.save(tmp_path / "long.npy", np.full((25, 4), 0.1, np.float32))
+    np.save(tmp_path / "several.npy", np.full((2, 5, 4), 0.1, np.float32))
+    np.save(tmp_path / "wide.npy", np.full((10, 5), 0.1, np.float32))
+    (tmp_path / "a.wav").touch()
+    found = list(predict(model, find([tmp_path], sound=False)))
+    rows = {each.file.removeprefix(f"{tmp_path}/"): each for each in found}
+    assert list(rows) == ["long.npy", "one.npy", "several.npy[0]", "several.npy[1]", "wide.npy"]
+    assert (rows["long.npy"].windows, rows["long.npy"].end) == (3, 12.5)
+    assert rows["one.npy"].logits[0] == pytest.approx(1.0)
+    assert rows["several.npy[1]"].logits[0] == pytest.approx(0.5)  # padded with zeros
+    assert rows["wide.npy"].error == "'wide.npy' has 5 values a frame, and the model takes 4"
+    (wrong,) = predict(model, find([tmp_path / "a.wav"], sound=False))
+    assert wrong.error == "'a.wav' is no file of features: give .npy, .npz, .tfrecord, .tfrecords files"
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    model = levels(task="multi")
+    (found,) = predict(model, find([write(tmp_path / "a.wav", np.full(800, 0.2))]))
+    np.testing.assert_allclose(found.probabilities, [1 / (1 + np.exp(-2)), 1 / (1 + np.exp(2))], rtol=1e-3)
+    assert formats.content(found, model)["prediction"] == ["up"]
+
+
+def test_progress_counts_files_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.inference.predict.LONG_BYTES", 100_000)
+    path = write(tmp_path / "long.wav", np.full(400_000, 0.1))
+    shutil.copy(path, tmp_path / "again.wav")
+    said = []
+    list(predict(levels(), find([tmp_path]), report=lambda *news: said.append(news)))
+    assert said[-1] == (2, 2 * path.stat().st_size, 2 * path.stat().st_size)
+    assert [files for files, _, _ in said] == sorted(files for files, _, _ in said)
+    assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
+    assert any(0 < done < path.stat().st_size for _, done, _ in said)
+
+
+def test_a_table_from_python(kept, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    places = [kept.sounds / "high", tmp_path / "bad.wav"]
+    found = bench.predict(places, kept.run("cnn").key, store=kept.store.root)
+    assert list(found.columns) == [
+        "file", "start", "end", "windows", "prediction", "probability_high", "probability_low", "probability_noise",
+        "error",
+    ]  # fmt: skip
+    assert len(found) == 11
+    assert (found.error != "").tolist() == [False] * 10 + [True]
+    columns = [name for name in found.columns if name.startswith("probability_")]
+    np.testing.assert_allclose(found[columns].iloc[:10].sum(axis=1), 1, atol=1e-5)
+    again = bench.predict(
+        kept.sounds / "high", bench.load_model(kept.run("cnn").key, kept.store.root), each_window=True
+    )
+    np.testing.assert_allclose(again[columns].to_numpy(), found[columns].iloc[:10].to_numpy(float), atol=1e-6)
