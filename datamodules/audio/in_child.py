@@ -9,7 +9,7 @@ import math
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,10 @@ def decode_in_child(
     max_seconds: float = MAX_SECONDS,
     stop: Callable[[], bool] = lambda: False,
     stated: Callable[[float], object] = lambda seconds: None,
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32], None, None]:
     """Decode a file to mono block by block, as `datamodules.audio.decode_blocks` does, in a child process.
+
+    A caller that does not want all blocks closes the generator, which ends the child.
 
     Args:
         read: returns up to so many bytes (second argument) from a place (first argument).

@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +71,8 @@ class Job:
             upload.read, upload.size, upload.name, self.engine.model.rate(), limits.max_seconds, stop,
             self._state_length,
         )  # fmt: skip
-        found = analyse(self.engine, blocks, self.options, limits.max_windows, stop, self._advance)
+        with closing(blocks):  # which ends its process where the sound is refused or the work is stopped
+            found = analyse(self.engine, blocks, self.options, limits.max_windows, stop, self._advance)
         return {"file": upload.name} | found
 
     def _advance(self, seconds: float) -> None:

@@ -263,6 +263,14 @@ def test_stopping_ends_the_child_that_decodes():
     assert len(children()) == len(before) - 1
 
 
+def test_a_sound_that_is_refused_before_its_end_leaves_no_process(serve):
+    server = serve(limits=Limits(max_windows=2, workers=1))
+    known = children()
+    for _ in range(3):
+        assert server.predict(sound(300)).json()["error"]["code"] == "windows"
+        assert len(children() - known) <= 1
+
+
 def test_a_stopped_computation_ends_between_layers(kept):
     engine = Engine(load_model(kept.run("cnn").key, kept.store.root))
     seen = []

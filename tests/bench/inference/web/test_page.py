@@ -308,7 +308,7 @@ def test_everything_is_reached_by_keyboard(server, visit, file):
     assert reached == ["run", "hop", "file", "record"]
     page.focus("#file")
     with page.expect_file_chooser() as chosen:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chosen.value.set_files(file)
     page.wait_for_selector("#result:not([hidden])")
     assert page.evaluate("document.activeElement.id") == "name"  # a screen reader goes on from there
