@@ -98,8 +98,8 @@ def main() -> None:
     processor = np.median([row[1] / row[3] for row in taken])
     print(
         f"{given.model}, {given.clips} clips of {SECONDS:g} s, {given.threads} threads: bench predict {predicted:.1f} "
-        f"clips/s, bare {plain:.1f} clips/s, {ratio:.2f} times ({least:.2f} to {most:.2f}); {processor:.2f} times by the "
-        f"processor's time"
+        f"clips/s, bare {plain:.1f} clips/s, {ratio:.2f} times ({least:.2f} to {most:.2f}); {processor:.2f} times "
+        f"by the processor's time"
     )
 
 
