@@ -173,7 +173,7 @@ class SwishNet(AudioModel):
 
     def stage(self) -> Stage:
         """Return a stage that keeps the frames that later decisions depend on, with the weights as they are now."""
-        return Stateful(_Streamed(self))
+        return Stateful(self._next)
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the frames of features `(B, F, T)` as they are.
@@ -189,12 +189,19 @@ class SwishNet(AudioModel):
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Map one more frame `(B, F)` to the logits so far `(B, C)`, and the state."""
-        logits, state = self.advance(frame[..., None], state)
+        logits, state = self._next(frame[..., None], state)
         return logits[..., 0], state
+
+    def _next(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Map the next frames `(B, F, t)` to logits `(B, C, t)`, and the state; a single stream in eval mode quickly."""
+        quick = len(features) == 1 and not self.training
+        function, past = (_Streamed(self) if quick else self.advance, None) if state is None else state
+        logits, past = function(features, past)
+        return logits, (function, past)
 
 
 class _Streamed:
-    """`SwishNet.advance` of one stream in eval mode, with fewer and larger operations on the few frames of a chunk.
+    """`SwishNet.advance` of a single stream in eval mode, with fewer and larger operations on a chunk's few frames.
 
     A separable convolution is written as a full one, both branches of a block are one convolution, and each
     convolution is one matrix product. That takes more multiply-adds, and a third of the time.
@@ -233,13 +240,7 @@ class _Streamed:
         return weight, torch.cat([part for pair in biases for part in pair]), 1
 
     def __call__(self, features: Tensor, past: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
-        """Map the next frames `(1, F, t)` and the frames before them to logits `(1, C, t)`, and the frames to keep.
-
-        Raises:
-            ModelError: there are several streams.
-        """
-        if len(features) != 1:
-            raise ModelError(f"a stage of SwishNet is for one stream, got a batch of {len(features)}: use one for each")
+        """Map the next frames `(1, F, t)` and the frames before them to logits `(1, C, t)`, and the frames to keep."""
         if past is None:
             rows = [weight.shape[1] // taps for weight, _, taps, _ in self.products]
             past = [features.new_zeros(row, (taps - 1) * dilation)

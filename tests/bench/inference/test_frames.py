@@ -84,7 +84,9 @@ def test_single_samples(name: str) -> None:
     np.testing.assert_array_equal(one.times, all_at_once.times)
 
 
-@pytest.mark.parametrize(("name", "way"), [("cnn10", "clips"), ("rann", "clips"), ("lstm-skip", "clips"), ("cnn", "windows")])
+@pytest.mark.parametrize(
+    ("name", "way"), [("cnn10", "clips"), ("rann", "clips"), ("lstm-skip", "clips"), ("cnn", "windows")]
+)
 def test_other_models_slide_and_chunks_change_nothing(name: str, way: str) -> None:
     model, sound = classifier(name), noise(4.3)
     line = timeline(model)

@@ -46,7 +46,7 @@ def sound(*levels: float) -> np.ndarray:
     return np.concatenate([level * rng.standard_normal(RATE) for level in levels]).astype(np.float32)
 
 
-@pytest.fixture()
+@pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "my recording.wav"
     soundfile.write(path, sound(0.01, 0.01, 0.3, 0.3, 0.01, 0.3), RATE, subtype="PCM_16")

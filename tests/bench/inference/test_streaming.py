@@ -118,7 +118,7 @@ def test_the_warm_up_changes_nothing() -> None:
     stream = Stream(classifier(), Smoothing(min_seconds=0))
     stream.warm_up()
     assert stream.report().seconds == 0
-    assert [change.time for change in stream.run([SOUND])][0] == 0
+    assert next(change.time for change in stream.run([SOUND])) == 0
 
 
 class Drops(io.BytesIO):
