@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         leaderboard,
         load_results,
         load_suite,
+        predict,
         run,
     )
     from bench.errors import BenchError
@@ -40,6 +41,7 @@ __all__ = [
     "load_model",
     "load_results",
     "load_suite",
+    "predict",
     "run",
 ]
 
@@ -52,6 +54,7 @@ _MODULES = {
     "load_model": "bench.inference",
     "load_results": "bench.api",
     "load_suite": "bench.api",
+    "predict": "bench.api",
     "run": "bench.api",
 }
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rich.console import Console
 
 from bench import catalog, lookup, suites
-from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningDataModule
     from torch import nn
 
+    from bench.inference import Classifier
     from datamodules.base import AudioDataModule
     from models.base import AudioModel
 
@@ -149,14 +149,15 @@ def run(
     names = (logger,) if isinstance(logger, str) else tuple(logger)
     chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
-    grid = replace(suite) if isinstance(suite, Suite) else load_suite(suite)  # a copy is expanded again
+    kept = Store(Path(store).expanduser().resolve())
+    grid = replace(suite) if isinstance(suite, Suite) else suites.read(str(suite), kept)  # a copy is expanded again
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
         suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
         model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
     )  # fmt: skip
     settings = RunSettings(
-        store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
+        store=kept.root, data_dir=place, device=device, threads=threads,
         workers=workers or default_workers(device, threads), loaders=loaders,
         hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable,
     )  # fmt: skip
@@ -203,10 +204,12 @@ def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> 
         SuiteError: there is no such suite.
     """
     place = Store(Path(store).expanduser())
-    grid = suite if isinstance(suite, Suite) or suite is None else load_suite(suite)
+    grid = suite if isinstance(suite, Suite) or suite is None else suites.read(str(suite), place)
     snapshot = Snapshot(place, grid.runs() if grid else ())
     for key in place.keys() if grid is None else ():
         snapshot.read(key)
+    if grid is not None:
+        files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
     if not snapshot.records and not snapshot.damaged:
         raise BenchError(f"{place.root} has no records{f' of {grid.name}' if grid else ''}")
     return Results(
@@ -343,6 +346,55 @@ def evaluate(
     return pandas.Series(_run_row(graded_records({record.key: record})[record.key], {}))
 
 
+def predict(
+    files: str | Path | Sequence[str | Path],
+    run: str | Path | Classifier,
+    *,
+    store: str | Path = "runs",
+    hop_seconds: float | None = None,
+    combine: Literal["mean", "max"] = "mean",
+    each_window: bool = False,
+    batch_size: int = 32,
+    device: Device = "auto",
+) -> pandas.DataFrame:
+    """Classify files with a trained model, whose training data are not needed.
+
+    >>> found = bench.predict("recordings", "esc10:cnn-wide")  # doctest: +SKIP
+    >>> found[found.probability_dog > 0.5]  # doctest: +SKIP
+
+    Args:
+        files: a file, a folder, or several; of a folder, all files of sound at any depth.
+        run: as in `load_model`, or a model that it has returned.
+        store: folder of records and artifacts.
+        hop_seconds: from the start of one window of a long file to the next; None takes the length of a window.
+        combine: whether probabilities are averaged over the windows of a file, or the highest one of each class counts.
+        each_window: whether each window gets a row instead of each file.
+        batch_size: clips that the model gets at once.
+        device: "auto", "cpu" or "cuda".
+
+    Returns:
+        A row per file or window: `file`, `start` and `end` in seconds, `windows`, `prediction`, `probability_CLASS` for
+        each class, and `error` for a file that cannot be used, which is else empty. Where a clip may have several
+        labels, `prediction` names those of at least 50 %, separated by ";".
+
+    Raises:
+        RunError: there is no such run, its files are damaged, or an argument is out of range.
+        SuiteError: there is no such suite or system.
+    """
+    import pandas
+
+    from bench.inference import Classifier, formats, load_model
+    from bench.inference import predict as predicting
+
+    model = run if isinstance(run, Classifier) else load_model(run, store, device=device)
+    places = [files] if isinstance(files, (str, Path)) else files
+    found = predicting.predict(
+        model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,
+        each_window=each_window, batch_size=batch_size,
+    )  # fmt: skip
+    return pandas.DataFrame([formats.row(each, model) for each in found])
+
+
 def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
     """Return one leaderboard per dataset: every system ranked over its folds and seeds."""
     return results.leaderboards()
@@ -351,7 +403,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[record.task or "single"], (None, None))
+    low, high = record.intervals.get(record.primary or "", (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

@@ -193,7 +193,7 @@ class SwishNet(AudioModel):
         return logits[..., 0], state
 
     def _next(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Map the next frames `(B, F, t)` to logits `(B, C, t)`, and the state; a single stream in eval mode quickly."""
+        """Map the next frames `(B, F, t)` to logits `(B, C, t)`, and the state; a single stream is quick."""
         quick = len(features) == 1 and not self.training
         function, past = (_Streamed(self) if quick else self.advance, None) if state is None else state
         logits, past = function(features, past)
@@ -260,7 +260,7 @@ class _Streamed:
     def _gated(
         x: Tensor, before: Tensor, weight: Tensor, bias: Tensor, taps: int, dilation: int, kept: list[Tensor]
     ) -> Tensor:
-        """Map the next frames `(F, t)` and those before to gated outputs `(H, t)`; keep the frames for the next ones."""
+        """Map the next frames `(F, t)` and those before to gated outputs `(H, t)`; keep what the next ones need."""
         frames = x.shape[1]
         x = torch.cat([before, x], 1)
         kept.append(x[:, frames:])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from bench.cli.options import (
     App,
     AsJson,
     DataDir,
+    StoreDir,
     described,
     err,
     line_width,
@@ -18,20 +20,31 @@ from bench.cli.options import (
     print_json,
     say,
 )
+from bench.leaderboard import listing
+from bench.records import Store
 from bench.runner.settings import data_folder
 from bench.suites import recipes
 
 app = App()
-Kind = StrEnum("Kind", ["models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends"])
+Kind = StrEnum(
+    "Kind", ["models", "fusions", "frontends", "datasets", "recipes", "suites", "metrics", "backends", "runs"]
+)
 
 
 @app.command("list")
 def list_(
     kind: Annotated[Kind | None, typer.Argument(help="What to list; everything if left out.")] = None,
+    store: StoreDir = Path("runs"),
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends."""
+    """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends.
+
+    `bench list runs` lists the runs in a store: key, system, fold and score.
+    """
+    if kind is Kind.runs:
+        _runs(store, as_json)
+        return
     everything: dict[str, dict[str, dict[str, Any]]] = {
         "models": {
             name: {"line": entry.line, "frontend": entry.frontend} | _origin(entry)
@@ -56,7 +69,12 @@ def list_(
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
         "metrics": {
             name: {"line": entry.line, "tasks": entry.tasks} | _origin(entry)
-            for name, entry in {**catalog.METRICS, **catalog.SECOND_METRICS, **catalog.added("metrics")}.items()
+            for name, entry in {
+                **catalog.METRICS,
+                **catalog.STREAM_METRICS,
+                **catalog.SECOND_METRICS,
+                **catalog.added("metrics"),
+            }.items()
         },
         "backends": _lines(catalog.BACKENDS, "backends"),
     }
@@ -73,6 +91,33 @@ def list_(
                 continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
+
+
+def _runs(store: Path, as_json: bool) -> None:
+    """List the runs in a store."""
+    found = list(listing.listed(Store(store.expanduser())))
+    if as_json:
+        print_json({
+            "runs": {
+                each.key: {
+                    "system": each.system, "model": each.record.run.model, "frontend": each.record.run.frontend,
+                    "dataset": each.record.run.dataset, "fold": each.record.run.fold, "seed": each.record.run.seed,
+                    "status": each.record.status, "metric": each.metric, "score": each.score, "usable": each.usable,
+                }
+                for each in found
+            }
+        })  # fmt: skip
+        return
+    out.print("runs", style="bold")
+    width = max((len(each.key) for each in found), default=0)
+    for each in found:
+        run = each.record.run
+        words = "failed" if each.record.status == "failed" else "no score"
+        if each.score is not None:
+            words = f"{each.metric} {100 * each.score:.1f} %"
+        seed = f", seed {run.seed}" if run.seed else ""
+        use = "" if each.usable or each.record.status == "failed" else " (no weights)"
+        say(out, f"  {each.key:{width}}  {each.system}, fold {run.fold}{seed}, {words}{use}")
 
 
 def _lines(known: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from bench.catalog import PRIMARY
 from bench.errors import RunError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import fuse_logits, fusion_rule
-from bench.records import Record, Run, Store, write_whole
+from bench.records import Record, Run, Store, artifacts, write_whole
 from bench.statistics import RunScore, nested_interval
 from datamodules.base import AudioDataModule, ClipSet
 from models import fusion
@@ -106,17 +106,14 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
         member = store.finished_record(key, "the fusion's member")
         if member.run.members:
             raise RunError(f"the fusion's member {key} is a fusion itself: name its members instead")
-        path = store.artifacts(key) / "logits.npz"
-        if not path.exists():
-            raise RunError(f"the fusion's member {key} has no logits in {path.parent}: run it again with --force")
-        with np.load(path) as saved:
-            if saved["test_ids"].tolist() != list(data.splits.test.ids) or member.classes != data.classes:
-                raise RunError(
-                    f"the fusion's member {key} was tested on other clips or classes: run it again with --force, or "
-                    f"name a run on {run.dataset}, fold {run.fold}"
-                )
-            val.append(torch.from_numpy(saved["val_logits"]))
-            test.append(torch.from_numpy(saved["logits"]))
+        saved = artifacts.logits(store, member)
+        if saved["test_ids"].tolist() != list(data.splits.test.ids) or member.classes != data.classes:
+            raise RunError(
+                f"the fusion's member {key} was tested on other clips or classes: run it again with --force, or "
+                f"name a run on {run.dataset}, fold {run.fold}"
+            )
+        val.append(torch.from_numpy(saved["val_logits"]))
+        test.append(torch.from_numpy(saved["logits"]))
     weights = np.full(len(val), 1 / len(val))
     if catalog.fusion(run.model).weighted:
         weights = _weights(torch.stack(val), data.splits.val.targets, data.task)
@@ -149,7 +146,7 @@ def keep(predictions: Predictions, data: AudioDataModule, folder: Path) -> None:
     if test.files is not None:
         arrays["test_files"] = np.array(test.files)
     np.savez(content, **arrays)  # type: ignore[arg-type]
-    write_whole(folder / "logits.npz", content.getvalue())
+    write_whole(folder / artifacts.LOGITS, content.getvalue())
 
 
 def scores(

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from bench.errors import RecordError
+from bench.errors import RecordError, RunError
 from bench.evaluation import evaluate, metrics
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
-from bench.records import Record, Store
+from bench.evaluation.segmentation import streams
+from bench.records import Record, Store, artifacts
 
 
 def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record:
@@ -22,15 +21,22 @@ def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record
     Raises:
         RecordError: its logits are not in the store, or have other clips or classes.
     """
-    path = store.artifacts(record.key) / "logits.npz"
-    if not path.exists():
-        raise RecordError(f"{record.key} has no logits in {path.parent}: run it again with --force")
-    with np.load(path) as saved:
+    try:
+        saved = artifacts.logits(store, record)
         logits, targets, groups = saved["logits"], saved["targets"], saved["test_groups"].tolist()
-        files = saved["test_files"].tolist() if "test_files" in saved else None
-        ids = saved["test_ids"].tolist()
+    except RunError as error:
+        raise RecordError(str(error)) from error
+    files = saved["test_files"].tolist() if "test_files" in saved else None
+    ids = saved["test_ids"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
     task: metrics.Task = "single" if targets.ndim == 1 else "multi"
     new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold, files).into(record)
+    if record.segmentation is not None:
+        try:
+            lines = streams.load(store, record)
+        except RunError as error:
+            raise RecordError(str(error)) from error
+        assert record.complexity is not None  # as of every finished run
+        new = streams.scored(new, lines, record.segmentation, record.complexity.clip_seconds)
     return with_added(with_second_labels(new, logits, ids), further, logits, targets)

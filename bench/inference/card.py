@@ -43,6 +43,7 @@ def text(parts: Sequence[Part], everything: Mapping[str, Part], file: str) -> st
             f"bench unpack {file} --store runs",
         ],
         file=repr(plain(file)),
+        embedded=embedded,
         classes=", ".join(about.classes),
         runs=[(key, _run(part)) for key, part in everything.items()],
     )

@@ -44,6 +44,19 @@ def content(found: Prediction, model: Classifier, top: int = TOP) -> dict[str, A
     }
 
 
+def row(found: Prediction, model: Classifier) -> dict[str, Any]:
+    """Return a prediction as a row of a table: the columns of the CSV, with numbers as they are."""
+    about = {"file": found.file, "start": found.start, "end": found.end, "windows": found.windows}
+    if found.probabilities is None:
+        empty = {f"probability_{name}": None for name in model.classes}
+        return about | {"start": None, "end": None, "prediction": None} | empty | {"error": found.error}
+    values = {
+        f"probability_{name}": value for name, value in zip(model.classes, found.probabilities.tolist(), strict=True)
+    }
+    names = SEPARATOR.join(labels(found.probabilities, model.classes, model.task))
+    return about | {"prediction": names} | values | {"error": ""}
+
+
 def json_line(found: Prediction, model: Classifier, top: int = TOP) -> str:
     """Return a prediction as one line of JSON."""
     return json.dumps(content(found, model, top), allow_nan=False)

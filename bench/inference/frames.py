@@ -5,7 +5,7 @@ There are three ways, and `timeline` takes the first that a model has:
 | way | what is computed | for example |
 |---|---|---|
 | "states" | front-end and model keep states, so every sample is processed once | SwishNet, SNN, liquid networks |
-| "clips" | logits of single frames in overlapping clips; the middle halves count | PANNs, LSTM in both directions |
+| "clips" | logits of single frames in overlapping clips, the middle half of each | PANNs, LSTM in both directions |
 | "windows" | logits of whole clips, a hop apart; each stands at its middle | CNN, fusions |
 
 The chunks' sizes change nothing but the rounding of float32.

@@ -30,7 +30,7 @@ from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
 from bench.inference.classifier import Classifier
 from bench.profiling.environment import chosen_device
-from bench.records import Record, Run, Store
+from bench.records import Record, Run, Store, artifacts
 from bench.records.store import RECORD
 from bench.training import build, stored
 from bench.training.stored import Description
@@ -153,9 +153,6 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
         near = catalog.nearest(chosen["system"], set(names.values()))
         hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
         raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
-    datasets = grid.dataset_names()
-    if len(places := {datasets[run.key] for run in runs}) > 1:
-        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["fold"] is not None:
         runs = [
             run
@@ -165,6 +162,9 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     runs = [run for run in runs if run in store]
     if not runs:
         raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")
+    datasets = grid.dataset_names()
+    if len(places := {datasets[run.key] for run in runs}) > 1:
+        raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
     if chosen["all"]:
         return tuple(_stored(run.key, store) for run in runs)
     return (_stored(max(runs, key=lambda run: _validation_score(run, store)).key, store),)
@@ -178,17 +178,18 @@ def _validation_score(run: Run, store: Store) -> float:
     if record.best_epoch is not None and record.best_epoch < len(curve):
         return curve[record.best_epoch]
     try:
-        with np.load(store.artifacts(run.key) / "logits.npz") as saved:
-            values = metrics.score(saved["val_logits"], saved["val_targets"], record.task, record.classes).values
-    except (OSError, ValueError, KeyError):
+        saved = artifacts.logits(store, record)
+    except RunError:
         return 0.0
+    values = metrics.score(saved["val_logits"], saved["val_targets"], record.task, record.classes).values
     return values[PRIMARY[record.task]] or 0.0
 
 
 def _stored(key: str, store: Store) -> Part:
     record = store.finished_record(key, "the run")
     folder = store.artifacts(key)
-    return Part(key, folder, stored.read_description(folder) or stored.described_by(record, store), record)
+    about = stored.read_description(folder, record) or stored.described_by(record, store)
+    return Part(key, folder, about, record)
 
 
 def _in_folder(folder: Path) -> Part:
@@ -200,6 +201,7 @@ def _in_folder(folder: Path) -> Part:
             record = Record.from_json(path.read_text(encoding="utf-8"), description.key)
         except (UnicodeDecodeError, RecordError) as error:
             raise RunError(f"{path} is damaged ({error}): delete it, or unpack the run again") from error
+        stored.read_description(folder, record)  # again, now that its digest is known
     return Part(description.key, folder, description, record)
 
 
@@ -212,7 +214,7 @@ def _loaded(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module,
         members = [_member(key, part, store, data_dir) for key in about.members]
         weights = about.weights or fusion_weights(part)
         return Fused(members, fusion_rule(about.model, np.asarray(weights)), about.task), about
-    return _built(about, part.folder), about
+    return _built(about, part), about
 
 
 def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.Module:
@@ -220,24 +222,21 @@ def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.M
 
 
 def fusion_weights(part: Part) -> Any:
-    """Return the weights `(N,)` of a fusion's members, as its run has kept them.
+    """Return the weights `(N,)` of a fusion's members, as a run of an earlier version has kept them.
 
     Raises:
         RunError: they are missing or damaged.
     """
-    try:
-        with np.load(part.folder / "logits.npz") as saved:
-            return saved["weights"]
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"the weights of the fusion {part.key} are damaged or missing: run it again") from error
+    assert part.record is not None  # only a record of an earlier version leads here
+    return artifacts.logits(Store(part.folder.parent.parent), part.record)["weights"]
 
 
-def _built(about: Description, folder: Path) -> AudioModel:
+def _built(about: Description, part: Part) -> AudioModel:
     try:
         model = build.sized(
             about.model, about.frontend, about.arguments, about.clip_shape, about.sample_rate, len(about.classes)
         )
-        model.load_state_dict(stored.read_weights(folder, about.key))
+        model.load_state_dict(stored.read_weights(part.folder, about.key, part.record))
     except (ModelError, TypeError, RuntimeError) as error:
         raise RunError(
             f"the weights of {about.key} do not fit the model {about.model} of this version ({error}): do the run again"

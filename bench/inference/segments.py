@@ -227,7 +227,7 @@ class Segmenter:
         return changes
 
     def _goes_on(self, smoothed: Values) -> bool:
-        """Return whether the class of one label stays the likeliest in all of some frames, as it is most of the time."""
+        """Return whether the class of one label stays the likeliest in all of some frames, as it mostly does."""
         now = int(self.labels[0])
         if not len(smoothed) or not self.count or self.pending or now == NO_CLASS:
             return False

@@ -60,11 +60,12 @@ def take(store: Store, folder: Path | None, files: Sequence[Path]) -> DataFiles 
     return DataFiles(place, further, state) if state else None
 
 
-def keep(store: Store, key: str, found: DataFiles | None) -> None:
-    """Write the state of a run's data to the store; runs on the same files share it."""
-    path = store.artifacts(key) / NAME
+def keep(store: Store, folder: Path, found: DataFiles | None) -> None:
+    """Write the state of a run's data to the store, and a reference to it to a folder; runs on the same files share it.
+
+    Nothing is written where the state is not known.
+    """
     if found is None:
-        path.unlink(missing_ok=True)
         return
     content = json.dumps({
         "folder": None if found.folder is None else os.fspath(found.folder),
@@ -74,7 +75,7 @@ def keep(store: Store, key: str, found: DataFiles | None) -> None:
     digest = hashlib.sha256(content).hexdigest()[:32]
     if not _place(store.root, digest).exists():
         write_whole(_place(store.root, digest), content)
-    write_whole(path, json.dumps({"state": digest}).encode())
+    write_whole(folder / NAME, json.dumps({"state": digest}).encode())
 
 
 def change(store: Store, key: str) -> Change | None:

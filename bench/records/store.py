@@ -26,6 +26,9 @@ OLD_WEIGHTS = "model.pt"
 RECORD = "record.json"
 """Name of the copy of a run's record among its artifacts, so that the folder says by itself what it is."""
 
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+
 
 class Store:
     """Records, tables and artifacts under one folder.
@@ -69,6 +72,11 @@ class Store:
             text = self.path(key).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise RecordError(
+                f"record {key} cannot be read ({error.strerror}): remove {self.path(key)}, and `bench run` does the "
+                f"run again"
+            ) from error
         except UnicodeDecodeError as error:
             raise RecordError(
                 f"record {key} is damaged ({error}): delete the file, and `bench run` does the run again"
@@ -106,13 +114,36 @@ class Store:
         if record.status == "ok" and (folder := self.artifacts(record.key)).is_dir():
             write_whole(folder / RECORD, content)
 
+    def write_with_artifacts(self, record: Record, new: Path) -> None:
+        """Write a record whose artifacts are in a new folder on the same disk, and put them in place of earlier ones.
+
+        The earlier record is removed first, so a process that is killed in between leaves a run that is not done, and
+        never a record with the artifacts of another training.
+        """
+        folder = self.artifacts(record.key)
+        written = sorted(new.iterdir())
+        self.path(record.key).unlink(missing_ok=True)
+        for path in folder.iterdir():
+            if path.is_file() and path.name not in {each.name for each in written}:
+                path.unlink()
+        for path in written:
+            path.replace(folder / path.name)
+        self.write(record)
+
     def sweep(self) -> None:
-        """Remove unfinished files that a killed process left behind more than an hour ago."""
-        for folder in (self.root, self.cache, self.root / "records", *(self.root / "artifacts").glob("*")):
+        """Remove unfinished files of processes that were killed.
+
+        Those of a run are removed if no process does the run now, others if they are more than an hour old.
+        """
+        for folder in (self.root, self.cache, self.root / "records"):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
                     if leftover.stat().st_mtime < time.time() - 3600:
-                        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                        _remove(leftover)
+        for key in dict.fromkeys(path.parent.name for path in (self.root / "artifacts").glob("*/.tmp-*")):
+            with suppress(OSError), self.claim(key) as mine:
+                for leftover in self.artifacts(key).glob(".tmp-*") if mine else ():
+                    _remove(leftover)
 
     @contextmanager
     def machine(self, *, alone: bool) -> Iterator[None]:
@@ -161,6 +192,10 @@ class Store:
         return FileLock(folder / name, poll_interval=0.25)
 
 
+def _remove(leftover: Path) -> None:
+    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
 def _taken(lock: "FileLock") -> bool:
     """Take a lock if it is free, and return whether it was free."""
     from filelock import Timeout
@@ -181,7 +216,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
+        Path(name).chmod(0o666 & ~_UMASK)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The work on one run, in any process: prepare its data, train the model and score it."""
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from bench.evaluation import evaluate, mistakes
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.predictions import keep as keep_predictions
 from bench.evaluation.second_labels import with_second_labels
+from bench.evaluation.segmentation import streams
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import (
@@ -26,7 +28,9 @@ from bench.records import (
     Failure,
     Record,
     Run,
+    Segmentation,
     Store,
+    artifacts,
     combined,
     data_files,
     is_weights_file,
@@ -39,6 +43,9 @@ from datamodules.base import AudioDataModule
 from models.base import ModelError
 
 Report = Callable[[News], None]
+Work = Callable[[Store, Path], Record]
+"""Does a run: receives the store, and a new folder for the run's artifacts."""
+
 READING_SECONDS = 0.5  # between two reports on the files that were read
 
 
@@ -106,7 +113,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
     Returns:
         The result, as in `RunEnded`.
     """
-    return _do(run, settings, force, report, lambda store: _train(run, store, settings, report))
+    return _do(run, settings, force, report, partial(_train, run, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
@@ -124,17 +131,18 @@ def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], re
 
 
 def _do(
-    run: Run, settings: RunSettings, force: bool, report: Report, work: Callable[[Store], Record]
+    run: Run, settings: RunSettings, force: bool, report: Report, work: Work
 ) -> Literal["done", "elsewhere"] | Record:
     result = _claimed(run, settings, force, work)
     report(RunEnded(run.key, result))
     return result
 
 
-def _claimed(
-    run: Run, settings: RunSettings, force: bool, work: Callable[[Store], Record]
-) -> Literal["done", "elsewhere"] | Record:
-    """Do the work if no other process does it; return the record of a failure, and let the driver write it."""
+def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Literal["done", "elsewhere"] | Record:
+    """Do the work if no other process does it; return the record of a failure, and let the driver write it.
+
+    Artifacts are written to a new folder, and take the place of earlier ones together with the record.
+    """
     store = Store(settings.store)
     with store.claim(run.key) as mine:
         if not mine:
@@ -146,24 +154,31 @@ def _claimed(
         # Now, because the code may have changed when the run ends.
         where = replace(environment(settings.threads, "cuda" if on_gpu else "cpu"), workers=settings.workers)
         code = sources.digests(run)
-        with store.machine(alone=False):
-            try:
-                record = work(store)
-            except Exception as error:
-                return Record(run=run, status="failed", error=Failure.of(error), started=started, environment=where)
-        store.write(replace(record, started=started, environment=where, sources=code))
+        failed = Record(run=run, status="failed", started=started, environment=where)
+        folder = store.artifacts(run.key)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return replace(failed, error=Failure.of(error))
+        with tempfile.TemporaryDirectory(prefix=".tmp-run-", dir=folder) as new:
+            with store.machine(alone=False):
+                try:
+                    record = work(store, Path(new))
+                except Exception as error:
+                    return replace(failed, error=Failure.of(error))
+            named = artifacts.digests(Path(new))
+            record = replace(record, started=started, environment=where, sources=code, artifacts=named)
+            store.write_with_artifacts(record, Path(new))
         return "done"
 
 
-def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Record:
+def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder: Path) -> Record:
     device = chosen_device(settings.device)
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
     files = _files(run, store, data)
     data.setup()
-    folder = store.artifacts(run.key)
-    folder.mkdir(parents=True, exist_ok=True)
     model = build.model(run, data)
     start = str(model.loaded) if model.loaded is not None else None
     if run.recipe.init:
@@ -179,14 +194,19 @@ def _train(run: Run, store: Store, settings: RunSettings, report: Report) -> Rec
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
+    lines = streams.predict(model, data, device) if data.streams is not None else None
     stored.keep(model, run, data, folder)
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     about = describe(data)
     if start is not None:
         about = replace(about, note="; ".join(filter(None, (about.note, start))))
-    lineage.keep(run, store, data)
-    data_files.keep(store, run.key, files)
+    lineage.keep(run, store, data, folder)
+    data_files.keep(store, folder, files)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
+    if lines is not None:
+        assert data.sample_rate is not None  # streams are waveforms
+        cost = complexity.per_second(model, data.sample_rate, data.clip_shape)
+        record = _with_time_lines(record, lines, cost, data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
@@ -216,15 +236,18 @@ def _teacher_logits(run: Run, store: Store, data: AudioDataModule, device: str) 
     return evaluate.logits(teacher, data.splits.train, data.batch_size, device)
 
 
-def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, store: Store) -> Record:
+def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, store: Store, folder: Path) -> Record:
     clock = time.perf_counter()
     predictions = evaluate.fuse(run, store, data)
     members = [store.finished_record(key, "the fusion's member") for key in run.members]
-    folder = store.artifacts(run.key)
     size = combined.fusion_complexity(members)
     assert predictions.weights is not None  # as every fusion has
     stored.keep_fusion(run, predictions.weights.tolist(), data, folder)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
+    if data.streams is not None:
+        lines = streams.fuse(run, store, predictions.weights, data.task)
+        costs = [member.segmentation for member in members if member.segmentation is not None]
+        record = _with_time_lines(record, lines, combined.fusion_segmentation(costs), data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
@@ -249,6 +272,16 @@ def _scored(
     record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
     record = with_second_labels(record, predictions.test, test.ids)
     return with_added(record, further, predictions.test, targets)
+
+
+def _with_time_lines(
+    record: Record, lines: streams.TimeLines, cost: Segmentation, data: AudioDataModule, folder: Path
+) -> Record:
+    """Keep a run's time lines, and return its record with their scores."""
+    streams.keep(lines, folder)
+    seconds = lines.test_truth.seconds
+    about = replace(cost, streams=len(seconds), stream_seconds=round(sum(seconds), 3))
+    return streams.scored(record, lines, about, data.clip_seconds)
 
 
 def describe(data: AudioDataModule) -> Data:

@@ -1,5 +1,6 @@
 """Reading suites from TOML, with a check of every name in them."""
 
+import re
 import tomllib
 from dataclasses import fields
 from functools import cache
@@ -11,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench import catalog
 from bench.errors import SuiteError
+from bench.records import Store
 from bench.records.redaction import find as find_secret
-from bench.suites import recipes
+from bench.suites import recipes, uninstalled
 from bench.suites.messages import explain, near
 from bench.suites.suite import KEY, Suite, is_fusion
 
@@ -23,8 +25,12 @@ def suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def read(name: str) -> Suite:
+def read(name: str, store: Store | None = None) -> Suite:
     """Read a suite by name, or from a file whose name ends in .toml.
+
+    Args:
+        name: name or file.
+        store: where the suite's results are. Names of packages that were uninstalled since then are known there.
 
     Raises:
         SuiteError: no such suite, or something in it is unknown.
@@ -34,7 +40,7 @@ def read(name: str) -> Suite:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, UTF-8, or an integer of thousands of digits
         raise SuiteError(f"{path} is not TOML: {error}") from error
     if where := find_secret(content):
         raise SuiteError(
@@ -46,9 +52,14 @@ def read(name: str) -> Suite:
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:
-        suite = _adapter().validate_python({"name": path.stem} | content | {"folder": path.resolve().parent})
+        default = {"name": re.sub(r"[^\w.-]", "-", path.stem).lstrip(".-") or "suite"}
+        suite = _adapter().validate_python(default | content | {"folder": path.resolve().parent})
+    except SuiteError as error:
+        raise SuiteError(f"{path}: {error}") from error
     except ValidationError as error:
         raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
+    if store is not None:
+        uninstalled.remember(suite, store)
     _check_names(suite, path)
     return suite
 

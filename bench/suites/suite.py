@@ -19,6 +19,9 @@ from bench.suites.messages import near
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 """Pattern of a run's key."""
 
+NAME = re.compile(r"\w[\w.-]*")
+"""Pattern of a suite's name, which is part of the names of its tables' files."""
+
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,21 @@ class Suite:
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Check the name, which names files, and the seeds, which every random generator must take.
+
+        Raises:
+            SuiteError: the name has other characters, or a seed is out of range.
+        """
+        if not NAME.fullmatch(self.name):
+            raise SuiteError(
+                f"name = {self.name!r} is no name of a suite: use letters, digits, '_', '-' and '.', and start with "
+                f"one of the first three"
+            )
+        for seed in self.seeds:
+            if not 0 <= seed < 2**32:
+                raise SuiteError(f"the seed {seed} is out of range: seeds go from 0 to {2**32 - 1}")
 
     def runs(self) -> tuple[Run, ...]:
         """Expand the grid, datasets outermost; each run comes after the runs that it needs."""

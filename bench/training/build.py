@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from bench import catalog
 from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
-from bench.records import Json, Recipe, Run, Store
+from bench.records import Json, Recipe, Run, Store, artifacts
 from bench.suites import is_fusion
 from bench.training import lineage, stored
 from datamodules.base import AudioDataModule, DatasetMissing
@@ -56,17 +55,26 @@ def check(run: Run) -> None:
     if not is_fusion(run.model):
         target = catalog.load(catalog.model(run.model).target)
         _bind(target, _OF_THE_DATA, run.arguments, f"model {run.model}", "model")
-    entry = catalog.dataset(run.dataset)
-    if entry.folder is not None and "root" in run.data:
+    check_data(run.dataset, run.data)
+
+
+def check_data(dataset: str, arguments: Json) -> None:
+    """Check that the constructor of a dataset accepts the arguments that a suite gives it.
+
+    Raises:
+        SuiteError: the constructor does not have one of the arguments.
+    """
+    entry = catalog.dataset(dataset)
+    if entry.folder is not None and "root" in arguments:
         raise SuiteError(
-            f"[dataset.{run.dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
+            f"[dataset.{dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
         )
-    if entry.kind == "embedding" and "sample_rate" in run.data:
+    if entry.kind == "embedding" and "sample_rate" in arguments:
         raise SuiteError(
-            f"[dataset.{run.dataset}] takes no sample_rate: its clips are features that were computed before, without "
+            f"[dataset.{dataset}] takes no sample_rate: its clips are features that were computed before, without "
             f"a waveform to resample; remove the line"
         )
-    _bind(catalog.load(entry.target), _OF_THE_RUN, run.data, f"dataset {run.dataset}", "dataset")
+    _bind(catalog.load(entry.target), _OF_THE_RUN, arguments, f"dataset {dataset}", "dataset")
 
 
 def _bind(target: Any, given: frozenset[str], arguments: Json, what: str, table: str) -> None:
@@ -259,11 +267,11 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
     """
     if run.members:
         members = [load(store.finished_record(key, "the fusion's member").run, store, data) for key in run.members]
-        weights = np.load(store.artifacts(run.key) / "logits.npz")["weights"]
+        weights = artifacts.logits(store, store.finished_record(run.key, "the fusion"))["weights"]
         return Fused(members, fusion_rule(run.model, weights), data.task)
-    weights = stored.read_weights(store.artifacts(run.key), run.key)
+    tensors = stored.read_weights(store.artifacts(run.key), run.key, store.get(run.key))
     built = model(run, data)
-    built.load_state_dict(weights)
+    built.load_state_dict(tensors)
     return built.eval()
 
 
@@ -313,7 +321,7 @@ def start_from(model: AudioModel, run: Run, store: Store, data: AudioDataModule)
         return str(model.load_weights(run.recipe.init))
     other = store.finished_record(run.recipe.init, "the run to start from").run
     note = lineage.check(other, run, store, data, "init")
-    weights = stored.read_weights(store.artifacts(other.key), other.key)
+    weights = stored.read_weights(store.artifacts(other.key), other.key, store.get(other.key))
     own = model.state_dict()
     head = next(name for name, module in model.named_modules() if module is model.output)
     wrong = [

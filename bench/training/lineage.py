@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench.errors import RunError
-from bench.records import Json, Run, Store, write_whole
+from bench.records import Json, Run, Store, artifacts, write_whole
 from datamodules.base import AudioDataModule, ClipSet
 
 NAME = "training_clips.json"
@@ -52,11 +52,11 @@ class Clips:
         return found
 
 
-def keep(run: Run, store: Store, data: AudioDataModule) -> None:
-    """Write the digests of the training and validation clips to a run's artifacts, with those of the runs before it."""
+def keep(run: Run, store: Store, data: AudioDataModule, folder: Path) -> None:
+    """Write the digests of the training and validation clips to a folder, with those of the runs before this one."""
     before: dict[str, Any] = {}
     for key in run.needs:
-        if (kept := _kept(store.artifacts(key) / NAME)) is not None:
+        if (kept := _kept(store, key)) is not None:
             for part in PARTS:
                 before |= kept[part].digests
     content = {
@@ -65,9 +65,7 @@ def keep(run: Run, store: Store, data: AudioDataModule) -> None:
         "val": Clips.of(data.splits.val, data.contents).digests,
         "before": before,
     }  # fmt: skip
-    write_whole(
-        store.artifacts(run.key) / NAME, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    )
+    write_whole(folder / NAME, json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def check(other: Run, run: Run, store: Store, data: AudioDataModule, role: Literal["teacher", "init"]) -> str | None:
@@ -94,7 +92,7 @@ def check(other: Run, run: Run, store: Store, data: AudioDataModule, role: Liter
             f"{who} was trained on another split of {run.dataset}, so its training clips may include this run's test "
             f"clips: name a run on fold {run.fold}"
         )
-    kept = _kept(store.artifacts(other.key) / NAME)
+    kept = _kept(store, other.key)
     if kept is None and role == "init" and other.dataset != run.dataset:
         return None  # as before digests were kept
     if kept is None:
@@ -127,19 +125,22 @@ def _division(data: Json) -> Json:
     return {name: value for name, value in data.items() if name not in FORM}
 
 
-def _kept(path: Path) -> dict[str, Any] | None:
+def _kept(store: Store, key: str) -> dict[str, Any] | None:
     """Return what was kept of a run; None where nothing was."""
+    path = store.artifacts(key) / NAME
+    if not path.exists():
+        return None
+    record = store.get(key)
     try:
-        content = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        read = artifacts.read(path, record, key)
+        content = json.loads(read.decode("utf-8", "surrogatepass"))
         parts = {part: Clips({name: tuple(pair) for name, pair in content[part].items()}) for part in PARTS}
         return {"sample_rate": content["sample_rate"], "clip_shape": tuple(content["clip_shape"]), **parts}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error}): do that run again with --force") from error
 
 
 def form(store: Store, key: str) -> tuple[int | None, tuple[int, ...]] | None:
     """Return sample rate and shape of the clips that a run was trained on; None where they were not kept."""
-    kept = _kept(store.artifacts(key) / NAME)
+    kept = _kept(store, key)
     return None if kept is None else (kept["sample_rate"], kept["clip_shape"])

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench import catalog
 from bench.errors import RunError
-from bench.records import Json, Record, Run, Store, write_whole
+from bench.records import Json, Record, Run, Store, artifacts, write_whole
 from bench.records.canonical import STRICT
 from bench.records.store import OLD_WEIGHTS, WEIGHTS
 from datamodules.base import AudioDataModule
@@ -131,15 +131,20 @@ def weights_file(state: dict[str, Tensor]) -> bytes:
     return save_tensors({name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()})
 
 
-def read_weights(folder: Path, key: str) -> dict[str, Tensor]:
+def read_weights(folder: Path, key: str, record: Record | None = None) -> dict[str, Tensor]:
     """Return a run's weights by name.
 
+    Args:
+        folder: the run's artifacts.
+        key: of the run.
+        record: of the run, which names the file by its digest; None checks nothing.
+
     Raises:
-        RunError: there are none, or they are damaged.
+        RunError: there are none, they are damaged, or they are not those that the record names.
     """
     try:
         if (path := folder / WEIGHTS).exists():
-            return load_tensors(path.read_bytes())
+            return load_tensors(artifacts.read(path, record, key))
         if (path := folder / OLD_WEIGHTS).exists():
             found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return found
@@ -148,14 +153,20 @@ def read_weights(folder: Path, key: str) -> dict[str, Tensor]:
     raise RunError(f"{key} has no weights in {folder}: run it again with --force")
 
 
-def read_description(folder: Path) -> Description | None:
+def read_description(folder: Path, record: Record | None = None) -> Description | None:
     """Return the description in a folder; None where a run of an earlier version has none.
 
+    Args:
+        folder: the run's artifacts.
+        record: of the run, which names the file by its digest; None checks nothing.
+
     Raises:
-        RunError: it is damaged, or of another version.
+        RunError: it is damaged, of another version, or not the one that the record names.
     """
-    path = folder / DESCRIPTION
-    return Description.from_json(path.read_bytes(), str(path)) if path.exists() else None
+    if not (path := folder / DESCRIPTION).exists():
+        return None
+    content = artifacts.read(path, record, folder.name)
+    return Description.from_json(content, str(path))
 
 
 def described_by(record: Record, store: Store) -> Description | None:

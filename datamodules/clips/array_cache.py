@@ -103,6 +103,8 @@ class ArrayCache:
 
 
 _TEMPORARY = ".tmp-"
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -116,6 +118,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+            new.chmod(0o666 & ~_UMASK)  # a temporary file is its owner's alone
         except BaseException:
             file.close()
             new.unlink(missing_ok=True)

@@ -12,9 +12,12 @@ from bench.leaderboard.render.details import details
 from bench.leaderboard.render.footnotes import footnotes
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import THEMES, style, svg
+from bench.leaderboard.render.use import with_commands
 
 
-def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "") -> str:
+def html(
+    title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "", suite: str | None = None
+) -> str:
     """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
     Args:
@@ -22,13 +25,14 @@ def html(title: str, leaderboards: Sequence[Leaderboard], command: str, note: st
         leaderboards: one section each.
         command: shell command that reproduces the records and the tables.
         note: text below the title.
+        suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
     """
     rules, script = _style(), page_file("page.js")
     sections = [
         {
             "name": board.name,
             "header": header(board),
-            "main": columns.main(board),
+            "main": with_commands(columns.main(board), board, leaderboards, suite),
             "plots": [svg(plot, None) for plot in pareto.plots(board)],
             "footnotes": footnotes(board),
             "details": details(board, all_classes=True),

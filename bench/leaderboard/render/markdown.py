@@ -9,10 +9,16 @@ from bench.leaderboard.render.details import details
 from bench.leaderboard.render.footnotes import footnotes
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import WIDTH, alternative
+from bench.leaderboard.render.use import with_commands
 
 
 def markdown(
-    title: str, leaderboards: Sequence[Leaderboard], command: str, stems: Sequence[str] = (), note: str = ""
+    title: str,
+    leaderboards: Sequence[Leaderboard],
+    command: str,
+    stems: Sequence[str] = (),
+    note: str = "",
+    suite: str | None = None,
 ) -> str:
     """Return the leaderboards as GitHub Markdown.
 
@@ -22,12 +28,13 @@ def markdown(
         command: shell command that reproduces the records and the tables.
         stems: the beginning of the names of each leaderboard's plots; a page without stems shows no plots.
         note: text below the title.
+        suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
     """
     sections = [
         {
             "name": board.name,
             "header": header(board),
-            "main": columns.main(board),
+            "main": with_commands(columns.main(board), board, leaderboards, suite),
             "pictures": list(pictures(board, stems[n])) if stems else None,
             "footnotes": footnotes(board),
             "details": details(board, all_classes=False),

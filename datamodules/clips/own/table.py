@@ -9,7 +9,10 @@ from pathlib import Path
 
 from datamodules.errors import DataError, DatasetMissing
 
-ROLES = ("path", "label", "fold", "split", "group")
+TIMES = ("start", "end")
+"""Roles of the columns that place a row in its file, in seconds, where rows are segments."""
+
+ROLES = ("path", "label", "fold", "split", "group", *TIMES)
 USUAL = {
     "path": ("path", "file_name", "filename", "file", "filepath", "file_path", "audio", "audio_path", "audio_file",
              "audio_filename", "wav", "clip", "fname", "slice_file_name", "name"),
@@ -18,6 +21,8 @@ USUAL = {
     "fold": ("fold", "folds", "kfold", "fold_id"),
     "split": ("split", "subset", "partition", "part", "set"),
     "group": ("group", "groups", "speaker", "speaker_id", "recording", "recording_id", "source", "session", "subject"),
+    "start": ("start", "onset", "begin", "start_seconds", "start_time", "from"),
+    "end": ("end", "offset", "stop", "end_seconds", "end_time", "to"),
 }  # fmt: skip
 """Column names that are proposed for each role, likeliest first; only the role's own name is taken without asking."""
 
@@ -50,13 +55,16 @@ class Table:
     problems: list[str] = field(default_factory=list)
 
 
-def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[str]) -> Table:
+def read_table(
+    path: Path, columns: Mapping[str, str], label_columns: Sequence[str], *, segments: bool = False
+) -> Table:
     """Read a table of clips.
 
     Args:
         path: a UTF-8 file with a header, separated by commas, semicolons or tabs.
         columns: role to column, for columns that are not called like their role.
         label_columns: columns of zeros and ones, one for each class; empty where a column has the label.
+        segments: whether each row is a segment of its file; otherwise columns `start` and `end` are not used.
 
     Raises:
         DatasetMissing: there is no such file, or it has no rows.
@@ -67,7 +75,7 @@ def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[s
     header, lines = _cells(path)
     if not header:
         raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
-    roles = _roles(path, header, columns, label_columns, lines)
+    roles = _roles(path, header, columns, label_columns, lines, segments)
     if twice := sorted({name for name in (*roles.values(), *label_columns) if header.count(name) > 1}):
         raise DataError(f"{path.name!r} has the column {twice[0]!r} more than once: remove or rename one of them")
     table = Table(roles)
@@ -161,18 +169,24 @@ def _roles(
     columns: Mapping[str, str],
     label_columns: Sequence[str],
     lines: Sequence[tuple[int, list[str]]],
+    segments: bool,
 ) -> dict[str, str]:
     if unknown := [role for role in columns if role not in ROLES]:
         raise DataError(f"columns has no role {unknown[0]!r}: it has {', '.join(ROLES)}")
     if absent := [name for name in (*columns.values(), *label_columns) if name not in header]:
         raise DataError(f"{path.name!r} has no column {absent[0]!r}: it has {', '.join(header)}")
-    roles = dict(columns) | {role: role for role in ROLES if role in header and role not in columns}
+    usual = [role for role in ROLES if segments or role not in TIMES]
+    roles = dict(columns) | {role: role for role in usual if role in header and role not in columns}
     if label_columns:
         roles.pop("label", None)
-    needed = ("path",) if label_columns else ("path", "label")
+    needed = ["path", *([] if label_columns else ["label"]), *(TIMES if segments else ())]
     if missing := [role for role in needed if role not in roles]:
         guess = proposed(header, roles)
         inline = ", ".join(f'{role} = "{guess.get(role, "…")}"' for role in missing)
+        if len(header) == 1 and len(needed) > 1:
+            raise DataError(
+                f"{path.name!r} line 1 has one column, {header[0]!r}: separate columns with commas, semicolons or tabs"
+            )
         words = f"{path.name!r} line 1 has no column for the {' and the '.join(missing)}, but {', '.join(header)}"
         remedy = f"set columns = {{{inline}}} in [dataset.folder]"
         if "label" in missing and "label" not in guess and len(ones := _ones(header, guess, lines)) >= 2:
@@ -204,6 +218,7 @@ class Places:
         self.follow_links = follow_links
         self.allow_outside = allow_outside
         self.folders: dict[str, tuple[str, dict[str, str] | None]] = {}
+        self.plain: dict[str, dict[str, str]] = {}
 
     def find(self, name: str, where: str) -> tuple[Path, str]:
         """Return the file that a row names, and its path without links.
@@ -222,9 +237,12 @@ class Places:
         try:
             path = os.path.normpath(os.path.join(self.top, name))  # noqa: PTH118
             if not self.allow_outside and not _within(path, self.top) and not _within(path, self.real):
+                words = f"{where}: {name!r} is outside {str(self.root)!r}"
+                if not os.path.lexists(path):
+                    raise DataError(f"{words}, and there is no such file: {self.absent(name).partition(': ')[2]}")
                 raise DataError(
-                    f"{where}: {name!r} is outside {str(self.root)!r}: set allow_outside = true in [dataset.folder] to "
-                    f"read it, or audio_root to the folder from which paths start"
+                    f"{words}: set allow_outside = true in [dataset.folder] to read it, or audio_root to the folder "
+                    f"from which paths start"
                 )
             path = self._existing(path, name, where)
             folder = os.path.dirname(path)  # noqa: PTH120
@@ -239,6 +257,36 @@ class Places:
                 f"[dataset.folder] to read it, or put the file itself there"
             )
         return Path(path), real
+
+    def absent(self, name: str) -> str:
+        """Return why a row's file is not found, and what to do: the likeliest file, if there is one.
+
+        Args:
+            name: as in the table; there is no such file.
+        """
+        words = f"there is no such file in {str(self.root)!r}"
+        near = self._near(name)
+        if near is not None:
+            return f"{words}, but {near!r} is there: write the name as it is on the disk"
+        if os.path.isabs(name):  # noqa: PTH117
+            return (
+                "there is no such file on this machine: correct the path, or write paths that start from audio_root in "
+                "[dataset.folder]"
+            )
+        return f"{words}: correct the path, or set audio_root in [dataset.folder] to the folder from which paths start"
+
+    def _near(self, name: str) -> str | None:
+        """Return a file whose name differs in capitals, in blanks at its ends, or has an ending besides."""
+        head, tail = os.path.split(os.path.normpath(os.path.join(self.top, name.strip())))  # noqa: PTH118
+        wanted = unicodedata.normalize("NFC", tail).casefold()
+        if head not in self.plain:
+            self.plain[head] = {}
+            for composed, each in sorted(self._names(head).items(), reverse=True):
+                stem = os.path.splitext(composed)[0]  # noqa: PTH122
+                self.plain[head].setdefault(stem.casefold(), each)
+                self.plain[head][composed.casefold()] = each
+        found = self.plain[head].get(wanted)
+        return None if found is None else os.path.join(os.path.dirname(name.strip()), found)  # noqa: PTH118, PTH120
 
     def _existing(self, path: str, name: str, where: str) -> str:
         """Return a path in the Unicode form that the disk has; the path itself where no file has it."""

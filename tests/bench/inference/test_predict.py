@@ -222,3 +222,21 @@ def test_progress_counts_files_and_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     assert [files for files, _, _ in said] == sorted(files for files, _, _ in said)
     assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
     assert any(0 < done < path.stat().st_size for _, done, _ in said)
+
+
+def test_a_table_from_python(kept, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    places = [kept.sounds / "high", tmp_path / "bad.wav"]
+    found = bench.predict(places, kept.run("cnn").key, store=kept.store.root)
+    assert list(found.columns) == [
+        "file", "start", "end", "windows", "prediction", "probability_high", "probability_low", "probability_noise",
+        "error",
+    ]  # fmt: skip
+    assert len(found) == 11
+    assert (found.error != "").tolist() == [False] * 10 + [True]
+    columns = [name for name in found.columns if name.startswith("probability_")]
+    np.testing.assert_allclose(found[columns].iloc[:10].sum(axis=1), 1, atol=1e-5)
+    again = bench.predict(
+        kept.sounds / "high", bench.load_model(kept.run("cnn").key, kept.store.root), each_window=True
+    )
+    np.testing.assert_allclose(again[columns].to_numpy(), found[columns].iloc[:10].to_numpy(float), atol=1e-6)

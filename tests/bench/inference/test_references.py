@@ -1,6 +1,7 @@
 """Trained models are found by every kind of reference, and give the logits of their run, without the run's data."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,15 @@ def test_the_fold_of_the_best_validation_score_without_curves(kept) -> None:
     run = kept.run("fusion-ds")
     score = references._validation_score(run, kept.store)
     assert 0 <= score <= 1
+
+
+@pytest.mark.parametrize("name", ["model.json", "weights.safetensors"])
+def test_files_of_another_training_are_refused(kept, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(kept.store.artifacts(kept.run("cnn").key), folder)
+    (folder / name).write_bytes((kept.store.artifacts(kept.run("cnn", 1).key) / name).read_bytes())
+    if name == "model.json":  # of the same run, with two classes swapped
+        content = json.loads((kept.store.artifacts(kept.run("cnn").key) / name).read_text())
+        (folder / name).write_text(json.dumps(content | {"classes": ["low", "high", "noise"]}))
+    with pytest.raises(RunError, match="is not the file that the record of"):
+        bench.load_model(folder)

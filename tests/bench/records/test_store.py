@@ -28,7 +28,11 @@ def test_a_failed_run_is_not_done(tmp_path):
     assert RUN not in store
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"schema": 1}'])
+NESTED = b'{"schema": 1, "run": ' + 100_000 * b"[" + 100_000 * b"]" + b"}"
+HUGE = b'{"schema": ' + 5_000 * b"1" + b"}"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"schema": 1}', NESTED, HUGE])
 def test_a_damaged_record_is_not_done_and_is_named(tmp_path, content):
     store = Store(tmp_path)
     write_whole(store.path(RUN.key), content)
@@ -39,6 +43,20 @@ def test_a_damaged_record_is_not_done_and_is_named(tmp_path, content):
     assert RUN.key in str(damaged[0])
     with pytest.raises(RecordError):
         store.get(RUN.key)
+
+
+def test_a_folder_in_the_place_of_a_record_is_named(tmp_path):
+    store = Store(tmp_path)
+    store.path(RUN.key).mkdir(parents=True)
+    assert RUN not in store
+    with pytest.raises(RecordError, match=r"cannot be read \(Is a directory\): remove"):
+        store.get(RUN.key)
+
+
+def test_the_permissions_of_a_file_follow_the_umask(tmp_path):
+    write_whole(tmp_path / "a", b"a")
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_the_old_file_stays_when_writing_fails(tmp_path, monkeypatch):

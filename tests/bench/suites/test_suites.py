@@ -306,3 +306,26 @@ def test_backends_are_asked_for_by_name_and_change_no_key(tmp_path):
     assert plain.runs() == more.runs()
     with pytest.raises(SuiteError, match=r"no backend is called 'int9'. Did you mean 'int8'"):
         read(tmp_path, 'models = ["cnn"]\ndatasets = ["synthetic"]\nbackends = ["int9"]\n')
+
+
+@pytest.mark.parametrize("name", ["../../README", "a/b", "", ".hidden", "a b"])
+def test_a_suite_whose_name_is_a_path_is_refused(tmp_path, name):
+    with pytest.raises(SuiteError, match="is no name of a suite: use letters"):
+        read(tmp_path, f'name = "{name}"\nmodels = ["cnn"]\ndatasets = ["synthetic"]\n')
+
+
+def test_a_file_whose_name_has_spaces_gives_a_name_without_them(tmp_path):
+    (tmp_path / "my sounds (2).toml").write_text('models = ["cnn"]\ndatasets = ["synthetic"]\n')
+    assert suites.read(str(tmp_path / "my sounds (2).toml")).name == "my-sounds--2-"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_that_no_generator_takes_are_refused(tmp_path, seed):
+    with pytest.raises(SuiteError, match=rf"the seed {seed} is out of range: seeds go from 0 to 4294967295"):
+        read(tmp_path, f'seeds = [{seed}]\nmodels = ["cnn"]\ndatasets = ["synthetic"]\n')
+
+
+@pytest.mark.parametrize("value", [50_000 * "[" + 50_000 * "]", 5_000 * "1"])
+def test_a_suite_that_no_parser_takes_is_named(tmp_path, value):
+    with pytest.raises(SuiteError, match=r"\.toml is not TOML"):
+        read(tmp_path, f"seeds = {value}\n")

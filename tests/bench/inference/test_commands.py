@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import pty
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,7 +112,7 @@ def test_the_logits_of_a_run_whose_data_are_gone(bench: Bench, tmp_path: Path, n
         assert code == 0
         shown = [json.loads(line) for line in output.splitlines()]
         assert [each["prediction"] for each in shown] == [("high", "low")[i] for i in logits.argmax(1)]
-    rows = list(csv.DictReader((store / "artifacts" / key / "predictions.csv").open()))
+    rows = list(csv.DictReader((store / "artifacts" / key / "predictions.csv").read_text().splitlines()))
     assert [row["clip"] for row in rows] == ids
     assert [row["target"] for row in rows] == [each.partition("/")[0] for each in ids]
     assert [row["prediction"] for row in rows] == [("high", "low")[i] for i in logits.argmax(1)]
@@ -150,13 +153,13 @@ def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, t
     (tmp_path / "bad.wav").write_text("no sound")
     target = tmp_path / "found.csv"
     code, output, error = bench(
-        "predict", tmp_path / "bad.wav", sounds, "--run", kept.run("fusion-ds").key, "--store", kept.store.root, "--csv",
-        target, "--combine", "max",
+        "predict", tmp_path / "bad.wav", sounds, "--run", kept.run("fusion-ds").key, "--store", kept.store.root,
+        "--csv", target, "--combine", "max",
     )  # fmt: skip
     assert code == 1
     assert error.startswith(f"error: {tmp_path}/bad.wav: 'bad.wav' cannot be decoded")
     assert output == f"{target}: 3 files, 1 with an error\n"
-    bad, noise, tone = csv.DictReader(target.open())
+    bad, noise, tone = csv.DictReader(target.read_text().splitlines())
     assert list(tone) == [
         "file", "start", "end", "windows", "prediction", "probability_high", "probability_low", "probability_noise",
         "error",
@@ -165,9 +168,7 @@ def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, t
     assert bad["error"]
     assert not bad["prediction"]
     assert sum(float(tone[f"probability_{name}"]) for name in ("high", "low", "noise")) == pytest.approx(1, abs=1e-3)
-    code, _, error = bench(
-        "predict", target, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv", target
-    )
+    code, _, error = bench("predict", target, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv", target)
     assert code == 2
     assert "--csv would take the place of" in error
 
@@ -201,7 +202,9 @@ def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
     assert (code, output) == (0, f"{key}: unpacked\n")
     code, output, _ = bench("unpack", tmp_path / "a.zip", "--store", tmp_path / "fresh", "--json")
     assert json.loads(output) == {"keys": [key], "written": [], "kept": [key]}
-    assert (tmp_path / "fresh" / "artifacts" / key / "card.md").read_text().startswith("# cnn on logmel on folder\n")
+    assert (
+        (tmp_path / "fresh" / "artifacts" / key / "card.md").read_text().startswith("# cnn on logmel-20ms on folder\n")
+    )
     assert bench("pack", key, "--store", kept.store.root)[0] == 2
     assert bench("pack", "--out", tmp_path / "b.zip")[0] == 2
     assert bench("pack", key, "--run", key, "--out", tmp_path / "b.zip")[0] == 2
@@ -228,3 +231,28 @@ def test_list_runs(bench: Bench, kept, tmp_path: Path) -> None:
     assert "no weights" in output
     code, output, _ = bench("list", "runs", "--store", tmp_path / "none")
     assert (code, output) == (0, "runs\n")
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_rows_go_to_a_pipe_while_the_terminal_shows_a_bar(kept, sounds: Path) -> None:
+    terminal, theirs = pty.openpty()
+    command = [
+        "-m",
+        "bench",
+        "predict",
+        sounds,
+        "--run",
+        kept.run("swishnet").key,
+        "--store",
+        kept.store.root,
+        "--json",
+    ]
+    try:
+        done = subprocess.run([sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=theirs, check=True)
+        os.close(theirs)
+        shown = os.read(terminal, 1 << 16).decode()
+    finally:
+        os.close(terminal)
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 2
+    assert "of 2 files" in shown

@@ -1,0 +1,47 @@
+"""The runs in a store, with the name of each one's system and its score."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench import catalog
+from bench.catalog import PRIMARY
+from bench.leaderboard.systems import find_systems, make_labels, with_needs
+from bench.records import Record, Snapshot, Store
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run in a store.
+
+    Attributes:
+        key: of the run.
+        system: its model, with the settings in which it differs from other runs of that model in the store.
+        record: its record.
+        metric: name of the dataset's main score.
+        score: its value; None where the run failed or the score is undefined.
+        usable: whether its weights are in the store, for a fusion those of its members.
+    """
+
+    key: str
+    system: str
+    record: Record
+    metric: str
+    score: float | None
+    usable: bool
+
+
+def listed(store: Store) -> Iterator[ListedRun]:
+    """Yield the runs of a store, by key; damaged records are left out."""
+    snapshot = Snapshot(store, ())
+    keys = store.keys()
+    for key in keys:
+        snapshot.read(key)
+    records = snapshot.records
+    systems = find_systems([record.run for record in records.values()])
+    labels = make_labels(with_needs(systems.values()))
+    for key, record in records.items():
+        run = record.run
+        metric = PRIMARY[record.task or catalog.task(run.dataset, run.data)]
+        parts = run.members or (key,)
+        usable = record.status == "ok" and all(store.weights(part) is not None for part in parts)
+        yield ListedRun(key, labels[systems[key]], record, metric, record.scores.get(metric), usable)

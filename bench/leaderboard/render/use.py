@@ -1,0 +1,39 @@
+"""The command that uses a row's trained models, which each row of a suite's page names."""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.render.table import Cell, Head, Table
+from bench.leaderboard.render.text import NONE
+from bench.leaderboard.rows import Row
+
+HEAD = "to use it"
+
+
+def with_commands(table: Table, board: Leaderboard, boards: Sequence[Leaderboard], suite: str | None) -> Table:
+    """Return a leaderboard's main table with a last column of commands.
+
+    Args:
+        table: the table.
+        board: its leaderboard.
+        boards: all leaderboards of the suite.
+        suite: name or file of the suite; None adds no column.
+    """
+    if suite is None:
+        return table
+    count = Counter(row.name for each in boards for row in each.rows)
+    rows = tuple(
+        (*cells, Cell(_command(row, suite, alone=count[row.name] == 1)))
+        for cells, row in zip(table.rows, board.rows, strict=True)
+    )
+    return Table(table.title, (*table.heads, Head(HEAD, is_text=True)), rows, table.footnote)
+
+
+def _command(row: Row, suite: str, *, alone: bool) -> str:
+    """Return the command for a row: by its name in the suite, or by a run's key where other rows have that name."""
+    if not row.finished:
+        return NONE
+    reference = f"{suite}:{row.name}" if row.name and alone else row.finished[0]
+    return f"bench predict --run {shlex.quote(reference)} FILES"

@@ -1,0 +1,74 @@
+"""The files of a run's artifacts. Its record names them by their digests, so that no other file takes their place."""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import RunError
+from bench.records.record import Record
+from bench.records.store import Store
+
+LOGITS = "logits.npz"
+"""Name of the file with a run's logits among its artifacts."""
+
+STREAMS = "streams.npz"
+"""Name of the file with the scores at each frame of a run's streams, and the true segments."""
+
+BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json")
+"""Files whose SHA-256 a record has."""
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each of the files that a record names, as far as they are in the folder."""
+    return {name: _digest((folder / name).read_bytes()) for name in BOUND if (folder / name).is_file()}
+
+
+def read(path: Path, record: Record | None, key: str) -> bytes:
+    """Return the content of a file of a run, which must be the one that the run's record names.
+
+    Args:
+        path: the file.
+        record: of the run; a file that it does not name is not checked, as in records of earlier versions. None checks
+            nothing.
+        key: of the run.
+
+    Raises:
+        RunError: the file is not there, cannot be read, or is another one.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise RunError(f"{key} has no {path.name} in {path.parent}: run it again with --force") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}): run {key} again with --force") from error
+    named = None if record is None else record.artifacts.get(path.name)
+    if named is not None and _digest(content) != named:
+        raise RunError(
+            f"{path} is not the file that the record of {key} names (edited, damaged, or of another training): "
+            f"restore it, or run it again with --force"
+        )
+    return content
+
+
+def logits(store: Store, record: Record) -> dict[str, NDArray[Any]]:
+    """Return what a run has kept of its evaluation by name: logits, targets, names and sources of the clips.
+
+    Raises:
+        RunError: the file is not there, is damaged, or is not the one that the record names.
+    """
+    path = store.artifacts(record.key) / LOGITS
+    content = read(path, record, record.key)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            return {name: saved[name] for name in saved.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise RunError(f"{path} is damaged ({error}): restore it, or run {record.key} again with --force") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
