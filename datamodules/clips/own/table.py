@@ -179,7 +179,7 @@ def _roles(
     roles = dict(columns) | {role: role for role in usual if role in header and role not in columns}
     if label_columns:
         roles.pop("label", None)
-    needed = ("path",) if label_columns else ("path", "label")
+    needed: tuple[str, ...] = ("path",) if label_columns else ("path", "label")
     needed += TIMES if segments else ()
     if missing := [role for role in needed if role not in roles]:
         guess = proposed(header, roles)
