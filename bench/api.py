@@ -149,14 +149,15 @@ def run(
     names = (logger,) if isinstance(logger, str) else tuple(logger)
     chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
-    grid = replace(suite) if isinstance(suite, Suite) else load_suite(suite)  # a copy is expanded again
+    kept = Store(Path(store).expanduser().resolve())
+    grid = replace(suite) if isinstance(suite, Suite) else suites.read(str(suite), kept)  # a copy is expanded again
     place = data_folder(None if data_dir is None else Path(data_dir))
     chosen = suites.select(
         suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
         model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
     )  # fmt: skip
     settings = RunSettings(
-        store=Path(store).expanduser().resolve(), data_dir=place, device=device, threads=threads,
+        store=kept.root, data_dir=place, device=device, threads=threads,
         workers=workers or default_workers(device, threads), loaders=loaders,
         hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable,
     )  # fmt: skip
@@ -203,10 +204,12 @@ def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> 
         SuiteError: there is no such suite.
     """
     place = Store(Path(store).expanduser())
-    grid = suite if isinstance(suite, Suite) or suite is None else load_suite(suite)
+    grid = suite if isinstance(suite, Suite) or suite is None else suites.read(str(suite), place)
     snapshot = Snapshot(place, grid.runs() if grid else ())
     for key in place.keys() if grid is None else ():
         snapshot.read(key)
+    if grid is not None:
+        files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
     if not snapshot.records and not snapshot.damaged:
         raise BenchError(f"{place.root} has no records{f' of {grid.name}' if grid else ''}")
     return Results(

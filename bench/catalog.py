@@ -565,6 +565,8 @@ def _entry(table: Mapping[str, Entry], name: str, what: str, kind: str, make: Ca
     if lookup.is_target(name):
         return make(lookup.guarded(name), lookup.package_of(name))
     everything: Mapping[str, Entry] = {**added(kind), **table}
+    if name not in everything and (gone := lookup.uninstalled(kind, name)):
+        return make(*gone)
     return find(everything, name, what)
 
 
@@ -586,7 +588,8 @@ def _metric(target: str, package: Package) -> Metric:
 
 def _dataset(target: str, package: Package) -> Dataset:
     """Return the entry of another package's dataset; a value that its source does not say has the usual default."""
-    found = lookup.class_values(target, ("folder", "folds", "task", "kind")) if target in lookup.permitted() else {}
+    known = target in lookup.permitted() or lookup.is_uninstalled(target)
+    found = lookup.class_values(target, ("folder", "folds", "task", "kind")) if known else {}
     folder, folds = found.get("folder"), found.get("folds")
     return Dataset(
         target=target,

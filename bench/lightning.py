@@ -24,6 +24,8 @@ from models.base import AudioModel, ModelError
 from models.errors import TrainingError
 from models.recipe import Recipe
 
+PROGRAM = "python -m bench.lightning"
+
 SIZES = ("frontend", "features", "frames", "classes")
 """Constructor arguments of every model that the data and the front-end give."""
 
@@ -40,7 +42,10 @@ class BenchCLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(translated(arguments))
-        super().__init__(seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False)
+        super().__init__(
+            seed_everything_default=0, auto_configure_optimizers=False, load_from_checkpoint_support=False,
+            parser_kwargs={"prog": PROGRAM},
+        )  # fmt: skip
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse this object's arguments, in which names of the catalogue are classes."""

@@ -29,6 +29,7 @@ GROUPS = ("models", "frontends", "datasets", "metrics", "backends")
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _UNNAMED = "not permitted: "
+_UNINSTALLED = "not installed:"
 _permitted: dict[str, Path | None] = {}
 _loaded: dict[str, tuple[Path, dict[Path, tuple[int, int]]]] = {}
 
@@ -51,6 +52,9 @@ class EntryPoint:
     name: str
     target: str
     package: Package
+
+
+_uninstalled: dict[tuple[str, str], tuple[Package | None, Mapping[str, Any]]] = {}
 
 
 def is_target(name: str) -> bool:
@@ -95,9 +99,12 @@ def load(target: str) -> Any:
     """
     if target.startswith(_UNNAMED):
         raise SuiteError(
-            f"{target.removeprefix(_UNNAMED)} is not imported, because only a record names it: name it in a suite"
+            f"{target.removeprefix(_UNNAMED)} is not imported, because only a record names it: give the suite that "
+            f"names it, with --suite FILE.toml"
         )
     module, _, name = target.partition(":")
+    if is_uninstalled(target):
+        raise PluginError(f"{target.rpartition(':')[2]} is {missing(target)}")
     if target not in _permitted:
         return getattr(importlib.import_module(module), name)
     if problem := missing(target):
@@ -110,6 +117,9 @@ def load(target: str) -> Any:
 
 def missing(target: str) -> str | None:
     """Return why a class that a user has named cannot be there, and the remedy; None where its module is found."""
+    if is_uninstalled(target):
+        package, _ = _remembered(target)
+        return f"not installed: {f'pip install {package.name}' if package else 'install the package that has it'}"
     if target not in _permitted or file_of(target.partition(":")[0], _permitted[target]) is not None:
         return None
     top = target.partition(":")[0].partition(".")[0]
@@ -230,9 +240,41 @@ def _scanned() -> tuple[tuple[str, EntryPoint], ...]:
     return tuple(sorted((pair for pairs in found.values() for pair in pairs), key=lambda pair: pair[1].package.name))
 
 
+def remember(kind: str, name: str, package: Package | None, facts: Mapping[str, Any]) -> None:
+    """Keep a name that an entry point of an uninstalled package had, so that its finished runs can still be shown.
+
+    The name leads to no import. An installed package that has the name comes first.
+
+    Args:
+        kind: of `GROUPS`.
+        name: of the entry point.
+        package: the package; None if that is not known.
+        facts: of a dataset: what its class attributes said.
+    """
+    _uninstalled[kind, name] = package, facts
+
+
+def uninstalled(kind: str, name: str) -> tuple[str, Package] | None:
+    """Return a target that `load` refuses, and the package, for a name that `remember` has kept; None for others."""
+    if (kind, name) not in _uninstalled:
+        return None
+    return f"{_UNINSTALLED}{kind}:{name}", _uninstalled[kind, name][0] or Package("a package that is not installed")
+
+
+def is_uninstalled(target: str) -> bool:
+    """Whether a target is one of `uninstalled`."""
+    return target.startswith(_UNINSTALLED)
+
+
+def _remembered(target: str) -> tuple[Package | None, Mapping[str, Any]]:
+    _, kind, name = target.split(":")
+    return _uninstalled.get((kind, name), (None, {}))
+
+
 def forget() -> None:
-    """Forget what is known of installed packages and named targets, for tests and after an installation."""
+    """Forget what is known of packages and named targets, for tests and after an installation."""
     _permitted.clear()
+    _uninstalled.clear()
     for function in (entry_points, _all_entry_points, _scanned, _distribution):
         function.cache_clear()
     importlib.invalidate_caches()
@@ -292,12 +334,17 @@ def tree(path: Path) -> ast.Module | None:
 def class_values(target: str, names: Iterable[str]) -> dict[str, Any]:
     """Return class attributes that a class or its bases set to literals, from the source; nothing is imported.
 
+    Of an uninstalled package's class, return what `remember` has kept.
+
     Args:
         target: "module:Class".
         names: of the attributes; one that is not set to a literal is left out.
     """
+    names = frozenset(names)
+    if is_uninstalled(target):
+        return {name: value for name, value in _remembered(target)[1].items() if name in names}
     module, _, name = target.partition(":")
-    return _class_values(module, name, frozenset(names), folder_of(target), 0)
+    return _class_values(module, name, names, folder_of(target), 0)
 
 
 def _class_values(module: str, name: str, names: frozenset[str], folder: Path | None, depth: int) -> dict[str, Any]:

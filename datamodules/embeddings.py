@@ -181,7 +181,8 @@ class Embeddings(AudioDataModule):
 
     def read(self) -> Splits:
         """Read the features and divide them."""
-        refuse(self.listing().problems)
+        if problems := self.listing().problems:
+            refuse([*problems, *self._loaded([Path(str(file.source)) for file in self.found.own.files])[1]])
         own, division = self.found.own, self._division
         assert division is not None
         with in_words_of_features():
@@ -230,6 +231,22 @@ class Embeddings(AudioDataModule):
         Raises:
             DataError: files cannot be used, or differ in F.
         """
+        clips, problems = self._loaded(paths)
+        refuse(problems)
+        files = self.found.own.files
+        widths = Counter(clip.shape[1] for clip in clips)
+        if len(widths) > 1:
+            usual = widths.most_common(1)[0][0]
+            row = next(row for row, clip in enumerate(clips) if clip.shape[1] != usual)
+            raise DataError(
+                f"{len(clips) - widths[usual]} of {len(clips)} clips do not have {usual} values a frame, such as "
+                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
+                f"times values (T, F)"
+            )
+        return clips
+
+    def _loaded(self, paths: Sequence[Path]) -> tuple[list[Any], list[str]]:
+        """Return the features of each clip, None where its file cannot be used; and a line for each such file."""
         rows: dict[Path, list[int]] = {}
         for row, path in enumerate(paths):
             rows.setdefault(path, []).append(row)
@@ -245,17 +262,7 @@ class Embeddings(AudioDataModule):
             for row, clip in zip(own, found, strict=True):
                 clips[row] = clip
             self.report(done, len(rows))
-        refuse(problems)
-        widths = Counter(clip.shape[1] for clip in clips)
-        if len(widths) > 1:
-            usual = widths.most_common(1)[0][0]
-            row = next(row for row, clip in enumerate(clips) if clip.shape[1] != usual)
-            raise DataError(
-                f"{len(clips) - widths[usual]} of {len(clips)} clips do not have {usual} values a frame, such as "
-                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
-                f"times values (T, F)"
-            )
-        return clips
+        return clips, problems
 
     def _note(self, division: Division, lengths: Sequence[int]) -> None:
         """Set `note`, `warnings` and `remarks`."""

@@ -17,7 +17,7 @@ from datamodules.base import ClipSet, DataError, Splits, StreamSplits
 from datamodules.clips.array_clips import WaveformClips, decode_files, each, silent
 from datamodules.clips.own import Division, Options, OwnClips, divide, read
 from datamodules.clips.own.division import indices, is_thin, table, table_lines
-from datamodules.clips.own.reading import by_reason, counted
+from datamodules.clips.own.reading import CUT, TOO_LONG, by_reason, counted
 from datamodules.clips.segments import Prepared, SegmentClips, prepare_all
 from datamodules.clips.stream_data import clips_inside
 from datamodules.clips.timeline import Segment, Streams, segments_within
@@ -29,7 +29,6 @@ MAX_DEFAULT_SECONDS = 10.0
 LONGEST_RECORDING = 7200.0
 DEFAULT_FOLDS = 5
 GO_ON = "; to go on without them, add --skip-unreadable, or skip_unreadable = true in [dataset.folder]"
-CUT = "  to cut long files to pieces, set clip_seconds and hop_seconds in [dataset.folder]\n"
 
 
 class Folder(WaveformDataModule):
@@ -312,7 +311,7 @@ class Folder(WaveformDataModule):
         except DataError as error:
             if self.skip_unreadable:
                 raise
-            advice = CUT if self.hop_seconds is None and "cut it to at most" in str(error) else ""
+            advice = f"  {CUT}\n" if self.hop_seconds is None and TOO_LONG in str(error) else ""
             raise DataError(f"{error}\n{advice}  {GO_ON.removeprefix('; ')}") from error
 
     def _without(self, division: Division, unreadable: Mapping[int, str]) -> tuple[OwnClips, Division]:

@@ -6,6 +6,7 @@ logits. Longer clips are first averaged to `steps` steps, because the cost grows
 """
 
 from fractions import Fraction
+from math import ceil
 from typing import Any, ClassVar
 
 import torch
@@ -71,8 +72,8 @@ class _Liquid(AudioModel):
     def framing(self) -> Framing:
         """Return where the steps lie: each depends on its own frames and on all before."""
         ratio = self.step_frames
-        overlap = ratio.denominator > 1  # such bins begin and end within frames, which both neighbours count
-        own = Framing(stride=ratio, centre=float(ratio - 1) / 2, before=None, after=-(-ratio // 1) + overlap)
+        longest = ceil(ratio + 1 - Fraction(1, ratio.denominator))  # a bin may end within a frame, and counts all of it
+        own = Framing(stride=ratio, centre=float(ratio - 1) / 2, before=None, after=longest)
         return self._encoding().then(own)
 
     def stage(self) -> Stage:

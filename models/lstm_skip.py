@@ -124,7 +124,7 @@ class LSTMSkip(AudioModel):
         return self.head(self.pool(x, real, last))
 
     def body(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map features `(B, F, T)` to the layers' outputs `(B, T, D)`; which are real `(B, T)`; the last one `(B, 1)`."""
+        """Map features `(B, F, T)` to outputs `(B, T, D)`, which frames are real `(B, T)` and the last one `(B, 1)`."""
         real = real_frames(features, self.padding)  # (B, T)
         last = real.sum(1, keepdim=True) - 1  # (B, 1)
         frames = torch.arange(features.shape[2], device=features.device)  # (T,)

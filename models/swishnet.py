@@ -46,10 +46,8 @@ class CausalConv(nn.Conv1d):
     def forward(self, x: Tensor, dilation: int = 1, past: Past | None = None) -> Tensor:
         """Map `(B, F, T)` to `(B, F', T)` with taps `dilation` frames apart; `past` makes x the next frames."""
         reach = (self.kernel_size[0] - 1) * dilation
-        if past is None or self not in past:
-            x = F.pad(x, (reach, 0))
-        else:
-            x = torch.cat([past[self], x], 2)
+        before = None if past is None else past.get(self)
+        x = F.pad(x, (reach, 0)) if before is None else torch.cat([before, x], 2)
         if past is not None:
             past[self] = x[..., x.shape[2] - reach :]
         return F.conv1d(x, self.weight, self.bias, dilation=dilation, groups=self.groups)
@@ -184,7 +182,9 @@ class SwishNet(AudioModel):
             ModelError: the clip's decision is on the mean over its frames, counted from its end.
         """
         if self.read_out != "last":
-            raise ModelError("the model has no step-by-step inference with read_out 'mean', whose frames count backwards")
+            raise ModelError(
+                "the model has no step-by-step inference with read_out 'mean', whose frames count backwards"
+            )
         return features
 
     def step(self, frame: Tensor, state: Any = None) -> tuple[Tensor, Any]:

@@ -57,8 +57,11 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Set before a fork server starts, whose children have its environment.
         patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path_factory.mktemp("inductor")))
         patch.setenv("TORCHINDUCTOR_VEC_ISA_OK", "1")  # compile no program for each instruction set to try it
-        import_module("fakes.forkservers").shorten_timings()
-        yield
+        servers = import_module("fakes.forkservers")
+        with servers.serving() as address:
+            patch.setenv(servers.VARIABLE, address)
+            servers.shorten_timings()
+            yield
 
 
 @pytest.fixture(autouse=True)

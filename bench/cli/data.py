@@ -189,7 +189,7 @@ def data_verify(
             "changes": verdict.changes,
         })  # fmt: skip
     else:
-        _print(name, verdict, counts, where)
+        _print(name, verdict, counts, where, cut="hop_seconds" in given)
     if not verdict.sound:
         raise typer.Exit(1)
 
@@ -229,8 +229,12 @@ def data_init(
         raise SuiteError(f"--set takes a line of TOML, such as 'hop_seconds = 5.0': {error}") from error
     if skip_unreadable:
         arguments["skip_unreadable"] = True
+    if set_:
+        _check_arguments("folder", arguments)
     try:
         found = proposal.propose(clips, arguments)
+        if set_ and not found.problems:
+            catalog.load(catalog.dataset("folder").target)(**found.arguments)  # checks the values
     except DataError as error:
         raise BenchError(str(error)) from error
     for line in found.lines:
@@ -260,6 +264,7 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     own: dict[str, Any] = {}
     if suite is not None:
         name, own = _arguments(name, suite)
+        _check_arguments(name, own)
     entry = catalog.dataset(name)
     if clips is not None:
         own = {key: value for key, value in own.items() if key not in ("root", "csv")}
@@ -280,6 +285,13 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     return catalog.load(entry.target), {"root": catalog.place(name, base)} | own
 
 
+def _check_arguments(name: str, arguments: dict[str, Any]) -> None:
+    """Raise `SuiteError` where a dataset does not have one of the arguments."""
+    from bench.training import build  # imports torch
+
+    build.check_data(name, arguments)
+
+
 def _arguments(name: str, suite: str) -> tuple[str, dict[str, Any]]:
     """Return a dataset's name in the catalogue, and the arguments that a suite gives it."""
     grid = suites.read(suite)
@@ -296,8 +308,17 @@ def _manifest(name: str, given: dict[str, Any]) -> Path:
     return folder / f"{name}-{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.json"
 
 
-def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None:
-    """Print what was found: counts first, what is wrong last; of many problems ten, for --json has all."""
+def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path, *, cut: bool) -> None:
+    """Print what was found: counts first, what is wrong last; of many problems ten, for --json has all.
+
+    Args:
+        name: of the dataset.
+        verdict: what was found.
+        counts: of clips, by fold, class and container.
+        where: the manifest.
+        cut: whether long files are cut to pieces.
+    """
+    from datamodules.clips.own.reading import CUT, TOO_LONG
     from datamodules.listing import shortened
 
     def line(words: str, console: Any = out) -> None:
@@ -332,5 +353,7 @@ def _print(name: str, verdict: Any, counts: dict[str, Any], where: Path) -> None
     else:
         differ = f", and {len(verdict.changes)} clips differ from {where}" if verdict.changes else ""
         line(f"problem: {len(verdict.problems):,} in all{differ}; no manifest is written", err)
+        if name == "folder" and not cut and any(TOO_LONG in problem for problem in verdict.problems):
+            line(CUT, err)
         if name == "folder" and verdict.unreadable and verdict.clips:
             line(f"--skip-unreadable goes on without the {verdict.unreadable:,} audio files that cannot be read", err)

@@ -18,12 +18,14 @@ from bench.cli.options import (
     Device,
     Embedding,
     FrontendName,
+    NamesCode,
     SampleRate,
     Seconds,
     err,
     line_width,
     out,
     permit,
+    permit_suite,
     print_json,
     wrapped,
 )  # fmt: skip
@@ -51,6 +53,7 @@ def latency(
         str | None, typer.Option(help="Key of a trained run to time on a test clip, instead of MODEL.")
     ] = None,
     store: Annotated[Path, typer.Option(help="Where that run's record and weights are.")] = Path("runs"),
+    suite: NamesCode = None,
     data_dir: DataDir = None,
     classes: Classes = 10,
     seconds: Seconds = None,
@@ -89,6 +92,7 @@ def latency(
         raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
     names = list(catalog.BACKENDS) if "all" in (backend or ()) else list(dict.fromkeys(backend or ["eager"]))
     permit(model, frontend, *names)
+    permit_suite(suite)
     for name in names:
         catalog.backend(name)
     where = _device(device)

@@ -12,7 +12,7 @@ import typer
 import typer.core
 from rich.console import Console
 
-from bench import lookup
+from bench import lookup, suites
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 out = Console(soft_wrap=True)
@@ -58,6 +58,15 @@ class App(typer.Typer):
 
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
+NamesCode = Annotated[
+    str | None,
+    typer.Option(
+        "--suite",
+        help="The suite of the run. It is needed where the run's model, front-end or dataset is named as "
+        "package.module:Class: a name in a record is never imported.",
+        show_default=False,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", envvar="BENCH_DATA", help="Folder with one folder per dataset.", show_default=False),
@@ -92,6 +101,12 @@ CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file.",
 def permit(*names: str | None) -> None:
     """Permit to import the classes of other packages among names that the user has typed; this folder comes first."""
     lookup.permit({name: Path.cwd() for name in names if name and lookup.is_target(name)})
+
+
+def permit_suite(name: str | None) -> None:
+    """Permit to import the classes that a suite names; None does nothing."""
+    if name is not None:
+        suites.read(name).permit()
 
 
 def line_width(console: Console) -> int | None:

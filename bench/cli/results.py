@@ -9,7 +9,7 @@ import typer
 
 from bench import suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json, say
+from bench.cli.options import App, AsJson, DataDir, NamesCode, SuiteName, err, out, permit_suite, print_json, say
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.records import Snapshot, Store, write_whole
 from bench.runner.progress import rounded
@@ -43,7 +43,7 @@ def leaderboard(
     here = Store(store)
     names = [suite] if suite else checks.drawn_suites(here)
     if not names:
-        raise SuiteError(f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them")
+        raise SuiteError(_no_suite(store))
     wrong: list[str] = []
     result: dict[str, str] = {}
     if check:
@@ -51,8 +51,9 @@ def leaderboard(
         wrong += [f"{path} differs from what is counted" for path in stale_complexity(store)]
     else:
         for name in names:
-            grid = suites.read(name)
+            grid = suites.read(name, here)
             snapshot = Snapshot(here, grid.runs())
+            files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
             if not snapshot.records and not snapshot.damaged:
                 raise BenchError(f"{store} has no records of {name}: `bench run --suite {name}` makes them")
             result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
@@ -71,6 +72,14 @@ def leaderboard(
         )
 
 
+def _no_suite(store: Path) -> str:
+    """Say which suite to name where a store has no table of this project's suites."""
+    own = sorted(path.stem for path in store.glob("*.json") if path.with_suffix(".md").exists())
+    if own:
+        return f"{store} has tables of suites of your own: name the file, as in --suite {own[0]}.toml"
+    return f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them"
+
+
 @app.command()
 def publish(
     suite: SuiteName,
@@ -81,7 +90,7 @@ def publish(
     """Copy a suite's finished records to the published store and redraw its tables."""
     from bench.leaderboard import files
 
-    grid = suites.read(suite)
+    grid = suites.read(suite, Store(store))
     source, target = Snapshot(Store(store), grid.runs()), Store(to)
     finished = [record for record in source.records.values() if record.status == "ok"]
     if not finished:
@@ -112,7 +121,7 @@ def compare(
     from bench.leaderboard.compare import compare as compared
 
     here = Store(store)
-    grid = suites.read(suite)
+    grid = suites.read(suite, here)
     snapshot = Snapshot(here, grid.runs())
     boards = files.boards(snapshot, grid)
     for error in snapshot.damaged:
@@ -133,6 +142,8 @@ def compare(
             f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
             f"difference {points}, {_p_value(d.p)}: {verdict}",
         )
+        if each.test == "folds":
+            say(out, "  Student's paired t over the folds, because in some fold all test clips come from one source")
         if each.mcnemar_p is not None:
             say(
                 out,
@@ -152,7 +163,8 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     from bench.evaluation.rescore import rescore as rescored
     from bench.leaderboard import files
 
-    here, grid = Store(store), suites.read(suite)
+    here = Store(store)
+    grid = suites.read(suite, here)
     changed: list[str] = []
     left: dict[str, str] = {}
     snapshot = Snapshot(here, grid.runs())
@@ -187,6 +199,7 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
 def reproduce(
     key: Annotated[str, typer.Argument(help="Key of a record: the name of its file.")],
     store: Annotated[Path, typer.Option("--store", help="Where the record is.")] = Path("leaderboards"),
+    suite: NamesCode = None,
     data_dir: DataDir = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the run.")] = 1,
     as_json: AsJson = False,
@@ -194,6 +207,7 @@ def reproduce(
     """Repeat a published run from nothing, and say whether its score lies in the record's interval."""
     from bench.runner.reproduce import reproduce as reproduced
 
+    permit_suite(suite)
     with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
         settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
         found = reproduced(Store(store), key, settings)
@@ -232,7 +246,7 @@ def dashboard(
     from bench.tracking import choose_mode
     from bench.tracking.dashboard import build
 
-    grid = suites.read(suite)
+    grid = suites.read(suite, Store(store))
     snapshot = Snapshot(Store(store), grid.runs())
     boards = files.boards(snapshot, grid)
     for error in snapshot.damaged:

@@ -87,7 +87,7 @@ def run(
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
-    grid = suites.read(suite)
+    grid = suites.read(suite, Store(store))
     narrow = {
         "model": tuple(model or ()),
         "dataset": tuple(dataset or ()),

@@ -106,21 +106,22 @@ def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, S
         yield last, held[last - first :]
 
 
-def prepared(model: Classifier, blocks: Iterable[Samples]) -> Iterator[Samples]:
+def prepared(model: Classifier, blocks: Iterable[Samples], chunk_seconds: int = CHUNK) -> Iterator[Samples]:
     """Prepare a recording as the model's training data were, block by block.
 
     Preparation that keeps times works in frames of 10 ms and reaches no further than half a second, so parts of
-    `CHUNK` seconds with a second before and after them give what the whole recording gives.
+    `chunk_seconds` with a second before and after them give what the whole recording gives.
 
     Args:
         model: prepares.
         blocks: of the recording, `(s,)` at the model's rate.
+        chunk_seconds: length of a part.
     """
     if model.prepare is None:
         yield from blocks
         return
     second = round(model.rate() / 100) * 100  # whole frames
-    chunk = CHUNK * second
+    chunk = chunk_seconds * second
     held = np.empty(0, np.float32)
     first = done = 0  # place of what is held, and of what is yielded next
     for block in blocks:

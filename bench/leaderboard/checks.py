@@ -25,7 +25,7 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
     drawn: dict[Path, str] = {}
     known: set[str] = set()
     for name in dict.fromkeys([*names, *drawn_suites(store)]):
-        suite = suites.read(name)
+        suite = suites.read(name, store)
         snapshot = Snapshot(store, suite.runs())
         found = boards(snapshot, suite)
         own = texts(suite, found, store, index=True, readme=readme)

@@ -1,6 +1,7 @@
 """Comparison of two systems on the clips that both were tested on."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.stats import binomtest
@@ -8,7 +9,7 @@ from scipy.stats import binomtest
 from bench import statistics
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.rows import Row
+from bench.leaderboard.rows import Row, difference
 from bench.records import Store, artifacts
 
 
@@ -23,8 +24,9 @@ class Comparison:
         b: label of B.
         score_a: A's score.
         score_b: B's.
-        difference: of the scores, with its interval and p-value: paired bootstrap over the test clips' sources (and
-            over seeds).
+        difference: of the scores, with its interval and p-value.
+        test: "bootstrap": paired, over the test clips' sources (and over seeds); "folds": Student's paired t over the
+            folds, where the test clips of some fold come from one source.
         only_a: number of clips that only A classifies correctly, over all folds and seeds; None without logits or where
             clips have several labels.
         only_b: number of clips that only B classifies correctly.
@@ -38,6 +40,7 @@ class Comparison:
     score_a: float
     score_b: float
     difference: statistics.Difference
+    test: Literal["bootstrap", "folds"] = "bootstrap"
     only_a: int | None = None
     only_b: int | None = None
     mcnemar_p: float | None = None
@@ -54,16 +57,17 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
 
     Raises:
         SuiteError: no row, or more than one row, has that name.
-        BenchError: a row has runs that are not finished, that used other clips, or that have no bootstrap draws.
+        BenchError: a row has runs that are not finished, that used other clips, or that have nothing to test with.
     """
     one, other = _find(board, a), _find(board, b)
     for row in (one, other):
-        if not row.run_scores and row.done == row.expected and any(data.test_groups < 2 for data in board.data):
+        tested = row.run_scores or row.fold_scores
+        if not tested and row.done == row.expected and any(data.test_groups < 2 for data in board.data):
             raise BenchError(
-                f"{_name(row)} cannot be compared: in some fold all test clips come from one source, and the test "
-                "needs clips of two sources or more in every fold; divide the clips into fewer folds, or add sources"
+                f"{_name(row)} cannot be compared: all test clips come from one source, and the test needs two sources "
+                "or two folds; run all folds, divide the clips into fewer folds, or add sources"
             )
-        if not row.run_scores:
+        if not tested:
             raise BenchError(
                 f"{_name(row)} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "
                 "`bench rescore` make them; the published records are in --store leaderboards"
@@ -72,7 +76,12 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
             raise BenchError(
                 f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all of its runs are finished'}"
             )
-    found = statistics.difference(one.run_scores, other.run_scores)
+    found = difference(one, other)
+    if found is None:
+        raise BenchError(
+            f"{_name(one)} and {_name(other)} cannot be compared: only one of them has bootstrap draws of all runs; "
+            "`bench rescore` makes them"
+        )
     only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
     p = None
     if only_a is not None and only_b is not None:
@@ -81,9 +90,18 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     assert score_a is not None  # it has a rank
     assert score_b is not None
     return Comparison(
-        dataset=board.name, metric=board.primary, a=_name(one), b=_name(other), score_a=score_a, score_b=score_b,
-        difference=found, only_a=only_a, only_b=only_b, mcnemar_p=p,
-    )  # fmt: skip
+        dataset=board.name,
+        metric=board.primary,
+        a=_name(one),
+        b=_name(other),
+        score_a=score_a,
+        score_b=score_b,
+        difference=found,
+        test="bootstrap" if one.run_scores and other.run_scores else "folds",
+        only_a=only_a,
+        only_b=only_b,
+        mcnemar_p=p,
+    )
 
 
 def _name(row: Row) -> str:
@@ -109,7 +127,7 @@ def _discordant(one: Row, other: Row, store: Store) -> tuple[int, int] | tuple[N
         RunError: logits are damaged, or are not those of their record.
     """
     only = [0, 0]
-    for fold_seed in one.run_scores.keys() & other.run_scores.keys():
+    for fold_seed in one.keys.keys() & other.keys.keys():
         right = []
         for row in (one, other):
             record = store.get(row.keys[fold_seed])

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.records import Record, Run, Snapshot, Store, sources, write_whole
+from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
 from bench.suites import Suite, suites
 
 COMPLEXITY = "complexity.md"
@@ -30,8 +30,8 @@ INDEX = "README.md"
 def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leaderboard, ...]:
     """Return a suite's leaderboards; an optional dataset without a single record has none.
 
-    A run whose package is not installed has no key, because its source is a part of the key. Its latest record in the
-    snapshot's store takes its place.
+    A run whose package is not installed has no key, because its source is a part of the key. Its latest record takes
+    its place; a snapshot reads it from its store.
     """
     names, optional = suite.names(), set(suite.datasets_if_here) - set(suite.datasets)
     by_dataset = suite.dataset_names()
@@ -39,7 +39,7 @@ def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leader
     labels: dict[str, str] = {}
     other: dict[str, str] = {}
     for run in suite.runs():
-        shown = _latest(run, other, found) if isinstance(found, Snapshot) else run
+        shown = _latest(run, other, found)
         other[run.key] = shown.key
         runs.append(shown)
         labels[shown.key] = names[run.key]
@@ -53,7 +53,7 @@ def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leader
     return leaderboards(drawn, records, labels)
 
 
-def _latest(run: Run, other: Mapping[str, str], found: Snapshot) -> Run:
+def _latest(run: Run, other: Mapping[str, str], found: Snapshot | Mapping[str, Record]) -> Run:
     """Return a run, or the run of its latest record if a package of it, or of a run that it needs, is not installed.
 
     Args:
@@ -69,9 +69,10 @@ def _latest(run: Run, other: Mapping[str, str], found: Snapshot) -> Run:
     })  # fmt: skip
     arguments = run.arguments | ({"members": [other.get(key, key) for key in members]} if members else {})
     moved = replace(run, recipe=recipe, arguments=arguments)
-    if sources.missing(run) and (record := found.latest_like(moved)):
-        return record.run
-    return moved
+    if not sources.missing(run):
+        return moved
+    record = found.latest_like(moved) if isinstance(found, Snapshot) else latest_like(moved, found.values())
+    return moved if record is None else record.run
 
 
 def texts(

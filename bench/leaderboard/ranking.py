@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bench import statistics
 from bench.catalog import METRICS, STREAM_METRICS
-from bench.leaderboard.rows import Row
+from bench.leaderboard.rows import Row, difference
 from bench.records import Latency
 
 
@@ -14,8 +14,8 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
     """Return the ranked rows, best first, followed by the unranked rows; and the minimum detectable difference.
 
     Rows are grouped from the best row down. A row joins the current group, and has its rank, if its paired difference
-    from the group's first row is not significant; otherwise it begins a new group. Rows without draws share a rank only
-    if their scores are equal.
+    from the group's first row is not significant; otherwise it begins a new group. Rows that cannot be tested share a
+    rank only if their scores are equal.
     """
     sign = -1 if {**METRICS, **STREAM_METRICS}[primary].higher_is_better else 1
 
@@ -30,7 +30,7 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
         if row.rank is None:
             placed.append(row)
             continue
-        if placed and (found := _difference(placed[0], row)):
+        if placed and (found := difference(placed[0], row)):
             deviations.append(found.deviation)
         if first is None or not _tied(first, row, primary):
             first = replace(row, rank=place)
@@ -38,12 +38,8 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
     return tuple(placed), statistics.DETECTABLE * max(deviations) if deviations else None
 
 
-def _difference(a: Row, b: Row) -> statistics.Difference | None:
-    return statistics.difference(a.run_scores, b.run_scores) if a.run_scores and b.run_scores else None
-
-
 def _tied(first: Row, row: Row, primary: str) -> bool:
-    found = _difference(first, row)
+    found = difference(first, row)
     return first.scores[primary] == row.scores[primary] if found is None else not found.significant
 
 

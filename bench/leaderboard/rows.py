@@ -49,6 +49,8 @@ class Row:
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
         run_scores: (fold, seed) to the run's score and bootstrap draws; empty where a run has no draws.
+        fold_scores: (fold, seed) to the run's score, where there are two folds or more and the test clips of some come
+            from one source, which leaves nothing to draw from; else empty.
         keys: (fold, seed) to the run's key.
         finished: keys of the runs that have a result.
         name: the suite's name of the system; empty without a suite.
@@ -76,6 +78,7 @@ class Row:
     about: str = ""
     recipe: str = ""
     run_scores: dict[FoldSeed, statistics.RunScore] = field(default_factory=dict, compare=False, repr=False)
+    fold_scores: dict[FoldSeed, float] = field(default_factory=dict, compare=False, repr=False)
     segmentation: Segmentation | None = None
     stream_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     keys: dict[FoldSeed, str] = field(default_factory=dict)
@@ -146,6 +149,7 @@ def make_row(
         conflict=fmean(conflicts) if conflicts else None,
         flags=tuple(flags),
         run_scores=run_scores,
+        fold_scores={} if run_scores else _fold_scores(done, primary),
         segmentation=next((r.segmentation for r in done if r.segmentation), None),
         stream_intervals={name: each for name, each in done[0].intervals.items() if name in STREAM_METRICS}
         if len(done) == 1
@@ -171,6 +175,23 @@ def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statisti
     return found if len(found) == len(done) and len({len(run.draws) for run in found.values()}) == 1 else {}
 
 
+def _fold_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, float]:
+    """Return each run's score where folds have to be compared as wholes; otherwise an empty dict."""
+    found = {(r.run.fold, r.run.seed): score for r in done if (score := r.scores.get(primary)) is not None}
+    alone = any(r.data is not None and r.data.test_groups < 2 for r in done)
+    several = len({fold for fold, _ in found}) > 1
+    return found if alone and several and len(found) == len(done) else {}
+
+
+def difference(a: Row, b: Row) -> statistics.Difference | None:
+    """Return the paired difference between two rows; None where they have nothing to test it with."""
+    if a.run_scores and b.run_scores:
+        return statistics.difference(a.run_scores, b.run_scores)
+    if a.fold_scores and b.fold_scores:
+        return statistics.difference_of_folds(a.fold_scores, b.fold_scores)
+    return None
+
+
 def _interval(
     done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
@@ -179,7 +200,11 @@ def _interval(
         return statistics.nested_interval(run_scores, proportion=primary == PRIMARY["single"]), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
-        _, low, high = statistics.mean_interval(values)
+        mean, low, high = statistics.mean_interval(values)
+        groups = sum({r.run.fold: r.data.test_groups for r in done if r.data}.values())
+        alone = any(r.data is not None and r.data.test_groups < 2 for r in done)
+        if alone and primary == PRIMARY["single"] and (high - low < 1e-9 or min(mean, 1 - mean) * groups < 5):
+            return statistics.wilson_interval(mean * groups, groups), "cells"  # runs that are alike show no deviation
         return (max(low, 0.0), min(high, 1.0)), "cells"
     if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:
         return done[0].intervals[primary], "groups"
@@ -228,7 +253,16 @@ def _clips(found: Sequence[Data], identity: str) -> Iterator[int]:
 
 def data_identity(data: Data) -> str:
     """Return a text of clips, targets, classes and split; scores are comparable only if these are equal."""
-    return canonical([data.manifest, data.labels, data.split, data.clips])
+    return canonical([data.manifest, data.labels, _split_as_before(data.split), data.clips])
+
+
+def _split_as_before(words: str) -> str:
+    """Return the words on a split that older records have: two splits of a user's clips had the same ones."""
+    after = "test = k, validation = k + 1"
+    for now in ("own clips: the given folds; ", "own clips: 5 folds grouped by source; "):
+        if words.startswith(now + after):
+            return f"own clips: the table's folds, or else 5 folds grouped by source; {words.removeprefix(now)}"
+    return words
 
 
 def _numbers(values: Iterable[int]) -> str:

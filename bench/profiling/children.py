@@ -114,6 +114,22 @@ def _run(
 ) -> None:
     """Call the function; `named` are the classes of other packages that the user has named."""
     lookup.permit(named)
+    _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     function(connection, *arguments)
+
+
+def _share_fork_server() -> None:
+    """Let this process's own children come from the fork server that it came from itself.
+
+    `multiprocessing` gives a child the server's address, but starts another server, which imports torch again, when
+    the child asks for a process. (Its comment says that a child will just reuse its parent's.)
+    """
+    if "forkserver" not in get_all_start_methods():
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    server: Any = forkserver._forkserver
+    if server._forkserver_pid is None and server._forkserver_address is not None:
+        server.ensure_running = resource_tracker.ensure_running

@@ -5,7 +5,7 @@ from bench.records.latency import Grade, Latency, Scope, aggregate, graded
 from bench.records.recipe import Recipe, is_weights_file
 from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record, Segmentation, graded_records
 from bench.records.run import PROTOCOL, Run
-from bench.records.snapshot import Snapshot
+from bench.records.snapshot import Snapshot, latest_like
 from bench.records.store import Store, write_whole
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "graded",
     "graded_records",
     "is_weights_file",
+    "latest_like",
     "write_whole",
 ]

@@ -58,8 +58,7 @@ class Snapshot:
         """Return the latest finished record of a run with any source of its components; None if there is none."""
         start = run.key.removesuffix(run.key.rpartition("-")[2])
         keys = self.store.keys()
-        found = [record for key in keys if key.startswith(start) and (record := self.finished(key))]
-        return max((r for r in found if r.run.is_like(run)), key=lambda r: (r.started, r.key), default=None)
+        return latest_like(run, [record for key in keys if key.startswith(start) and (record := self.get(key))])
 
     def __contains__(self, run: Run) -> bool:
         """Whether the run is finished; a failed or damaged record does not count."""
@@ -90,3 +89,9 @@ class Snapshot:
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def latest_like(run: Run, records: Iterable[Record]) -> Record | None:
+    """Return the latest finished record of a run with any source of its components; None if there is none."""
+    found = [record for record in records if record.status == "ok" and record.run.is_like(run)]
+    return max(found, key=lambda record: (record.started, record.key), default=None)

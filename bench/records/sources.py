@@ -47,8 +47,8 @@ def missing(run: Run) -> dict[str, str]:
     """Return, for each component of a run that a user has named and that is not there, why and what to do."""
     if not run.sources:
         return {}
-    targets = [entry.target for entry in _entries(run).values() if entry.package is not None]
-    return {target: problem for target in targets if (problem := lookup.missing(target))}
+    targets = {getattr(run, name): entry.target for name, entry in _entries(run).items() if entry.package is not None}
+    return {name: problem for name, target in targets.items() if (problem := lookup.missing(target))}
 
 
 def changed(record: Record) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench import catalog
 from bench.errors import SuiteError
+from bench.records import Store
 from bench.records.redaction import find as find_secret
-from bench.suites import recipes
+from bench.suites import recipes, uninstalled
 from bench.suites.messages import explain, near
 from bench.suites.suite import KEY, Suite, is_fusion
 
@@ -24,8 +25,12 @@ def suites() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def read(name: str) -> Suite:
+def read(name: str, store: Store | None = None) -> Suite:
     """Read a suite by name, or from a file whose name ends in .toml.
+
+    Args:
+        name: name or file.
+        store: where the suite's results are. Names of packages that were uninstalled since then are known there.
 
     Raises:
         SuiteError: no such suite, or something in it is unknown.
@@ -53,6 +58,8 @@ def read(name: str) -> Suite:
         raise SuiteError(f"{path}: {error}") from error
     except ValidationError as error:
         raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
+    if store is not None:
+        uninstalled.remember(suite, store)
     _check_names(suite, path)
     return suite
 

@@ -55,17 +55,26 @@ def check(run: Run) -> None:
     if not is_fusion(run.model):
         target = catalog.load(catalog.model(run.model).target)
         _bind(target, _OF_THE_DATA, run.arguments, f"model {run.model}", "model")
-    entry = catalog.dataset(run.dataset)
-    if entry.folder is not None and "root" in run.data:
+    check_data(run.dataset, run.data)
+
+
+def check_data(dataset: str, arguments: Json) -> None:
+    """Check that the constructor of a dataset accepts the arguments that a suite gives it.
+
+    Raises:
+        SuiteError: the constructor does not have one of the arguments.
+    """
+    entry = catalog.dataset(dataset)
+    if entry.folder is not None and "root" in arguments:
         raise SuiteError(
-            f"[dataset.{run.dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
+            f"[dataset.{dataset}] takes no root: the folder is {entry.folder}/ under --data-dir or BENCH_DATA"
         )
-    if entry.kind == "embedding" and "sample_rate" in run.data:
+    if entry.kind == "embedding" and "sample_rate" in arguments:
         raise SuiteError(
-            f"[dataset.{run.dataset}] takes no sample_rate: its clips are features that were computed before, without "
+            f"[dataset.{dataset}] takes no sample_rate: its clips are features that were computed before, without "
             f"a waveform to resample; remove the line"
         )
-    _bind(catalog.load(entry.target), _OF_THE_RUN, run.data, f"dataset {run.dataset}", "dataset")
+    _bind(catalog.load(entry.target), _OF_THE_RUN, arguments, f"dataset {dataset}", "dataset")
 
 
 def _bind(target: Any, given: frozenset[str], arguments: Json, what: str, table: str) -> None:

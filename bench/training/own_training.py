@@ -2,7 +2,8 @@
 
 Its loss, optimisers, schedules and callbacks stay as they are. Of the recipe, `epochs`, `batch_size`, `precision` and
 `balanced` hold. After each epoch the module classifies the validation clips, and the weights of the best epoch are
-kept: the rule by which every model of the benchmark is chosen.
+kept: the rule by which every model of the benchmark is chosen. Where a callback replaces the weights at the end of the
+training, as `StochasticWeightAveraging` does, these are one more choice.
 """
 
 import tempfile
@@ -52,6 +53,7 @@ class ValidationScores(Callback):
         self.curves: dict[str, list[float]] = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[model.task]}": []}
         self.best_epoch = 0
         self._best = float("-inf")
+        self._trained: dict[str, Tensor] = {}  # weights after the last step
         self._losses: list[Tensor] = []
         self._clips = 0
         self._since = time.perf_counter()
@@ -84,21 +86,46 @@ class ValidationScores(Callback):
         values |= {"clips_per_second": speed, "step": float(trainer.global_step)}
         self.report(trainer.current_epoch + 1, trainer.max_epochs or 0, score, values)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep the weights before the module's own callbacks replace them; this callback is the first."""
+        self._trained = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+
+    def score_replaced(self) -> None:
+        """Score the weights that the training has left, if a callback has replaced those of the last step.
+
+        If they are the best, they stand for the last epoch.
+        """
+        state = self.model.state_dict()
+        if not self._trained or all(torch.equal(value.cpu(), self._trained[name]) for name, value in state.items()):
+            return
+        score, loss = self._scored(next(iter(state.values())).device)
+        if self._keep(score, loss, len(self.curves["val_loss"]) - 1):
+            self.curves["val_loss"][-1] = loss
+            self.curves[f"val_{PRIMARY[self.model.task]}"][-1] = score
+
     def _score(self, trainer: pl.Trainer, device: torch.device) -> float:
         """Add the epoch to the curves, keep the weights if they are the best so far, and return the score."""
-        logits, targets = self._classified(device)
-        task = self.model.task
-        name = f"val_{PRIMARY[task]}"
-        score = metrics.primary(logits, targets, task)
-        loss = classification_loss(logits, targets, task).item()
+        score, loss = self._scored(device)
         if self._losses:
             self.curves["train_loss"].append(torch.stack(self._losses).mean().item())
         self.curves["val_loss"].append(loss)
-        self.curves[name].append(score)
-        if (value := score - TIE_BREAK * loss / (1 + loss)) > self._best:
-            self._best, self.best_epoch = value, trainer.current_epoch
-            torch.save(self.model.state_dict(), self.path)
+        self.curves[f"val_{PRIMARY[self.model.task]}"].append(score)
+        self._keep(score, loss, trainer.current_epoch)
         return score
+
+    def _scored(self, device: torch.device) -> tuple[float, float]:
+        """Return score and loss of the weights as they are."""
+        logits, targets = self._classified(device)
+        loss = classification_loss(logits, targets, self.model.task).item()
+        return metrics.primary(logits, targets, self.model.task), loss
+
+    def _keep(self, score: float, loss: float, epoch: int) -> bool:
+        """Write the weights if they are the best so far, and return whether they are."""
+        if not (value := score - TIE_BREAK * loss / (1 + loss)) > self._best:
+            return False
+        self._best, self.best_epoch = value, epoch
+        torch.save(self.model.state_dict(), self.path)
+        return True
 
     @torch.no_grad()
     def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -145,5 +172,6 @@ def train(
             module.trainer = None
         if not scores.path.exists():
             raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
+        scores.score_replaced()
         model.load_state_dict(torch.load(scores.path, map_location="cpu", weights_only=True))
     return {name: curve for name, curve in scores.curves.items() if curve}, scores.best_epoch

@@ -16,6 +16,7 @@ from datamodules.audio.decoder import (
     inspect,
     is_track,
     length,
+    length_and_rate,
     renamed,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "inspect",
     "is_track",
     "length",
+    "length_and_rate",
     "renamed",
 ]

@@ -254,17 +254,26 @@ def inspect(path: AudioSource, max_seconds: float = MAX_SECONDS, root: Path | No
 
 
 def length(path: AudioSource, max_seconds: float = MAX_SECONDS) -> float:
-    """Return a file's length in seconds, by its header; `max_seconds` is the longest that is accepted.
+    """Return a file's length in seconds; arguments and errors as for `length_and_rate`."""
+    return length_and_rate(path, max_seconds)[0]
+
+
+def length_and_rate(path: AudioSource, max_seconds: float = MAX_SECONDS) -> tuple[float, int]:
+    """Return a file's length in seconds and its own sample rate in hertz, by its header.
+
+    Args:
+        path: the file.
+        max_seconds: the longest that is accepted.
 
     Raises:
         AudioError: not a regular file, not audio, out of bounds, or cut off.
     """
     with _opened(path, max_seconds, facts_only=True) as sound:
-        samples = _examined(sound, max_seconds)
+        samples, rate = _examined(sound, max_seconds), _own_rate(sound)
         if samples is not None or sound.file.frames < _UNKNOWN:
-            return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate)
+            return int(sound.file.frames if samples is None else samples) / int(sound.file.samplerate), rate
     with _opened(path, max_seconds) as sound:  # a stream whose header does not say it
-        return sum(map(len, _mono(sound, max_seconds))) / int(sound.file.samplerate)
+        return sum(map(len, _mono(sound, max_seconds))) / int(sound.file.samplerate), rate
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,9 @@ class Framing:
         return Framing(
             stride=self.stride * following.stride,
             centre=self.centre + float(self.stride) * following.centre,
-            before=None if None in (self.before, following.before) else _sum(self.before, self.stride, following.before),
+            before=None
+            if None in (self.before, following.before)
+            else _sum(self.before, self.stride, following.before),
             after=None if None in (self.after, following.after) else _sum(self.after, self.stride, following.after, 1),
         )
 
@@ -182,7 +184,7 @@ class Averages(Stage):
             return self.held[..., :0]
         if self.ratio.denominator == 1:  # bins of one size, which do not overlap
             low, high = bins[0][0] - self.origin, bins[-1][1] - self.origin
-            found = self.held[..., low:high].unflatten(-1, (len(bins), -1)).mean(-1)
+            found = self.held[..., low:high].reshape(*self.held.shape[:-1], len(bins), -1).mean(-1)
         else:
             found = torch.stack([self.held[..., a - self.origin : b - self.origin].mean(-1) for a, b in bins], -1)
         self.next = known
@@ -198,7 +200,9 @@ class Averages(Stage):
         """Return the mean of all inputs where they are fewer than a bin."""
         if self.held is None:
             return torch.empty(1, 0, 0)
-        return self.held.mean(-1, keepdim=True) if self.next == 0 and self.held.shape[-1] else self.held[..., :0]
+        if self.next or not self.held.shape[-1]:
+            return self.held[..., :0]
+        return self.held.mean(-1, keepdim=True)
 
 
 class Stateful(Stage):

@@ -9,13 +9,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback, EarlyStopping, WeightAveraging
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from models import metrics
 from models.errors import ModelError, TrainingError
@@ -29,6 +30,7 @@ from models.training.ema import EMA
 from models.training.freezing import freeze
 from models.training.losses import classification_loss, distillation_loss, finite, softened
 from models.training.optimisation import optimizer_and_schedule
+from models.training.ranks import each_once
 
 Batch = tuple[Tensor, ...] | list[Tensor]
 """`x` and targets; a third part, if there is one, are a teacher's logits of the clips."""
@@ -38,6 +40,15 @@ LOG_SECONDS = 2.0
 
 TIE_BREAK = 1e-4
 """Weight of the validation loss in the choice between epochs with equal scores. (Metrics are float32.)"""
+
+
+class Shared(tuple[nn.Module, ...]):
+    """Modules that a copy of the model shares: an average of the weights is such a copy."""
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
 
 class TrainingSteps(pl.LightningModule, ABC):
@@ -78,7 +89,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._classify_in_training: Callable[[Tensor], Tensor] | None = None
         self._frozen: tuple[nn.Module, ...] = ()  # a tuple, so nn.Module does not register them twice
         self._stopped: tuple[nn.Parameter, ...] = ()  # whose gradients `freeze` has turned off
-        self._teacher: tuple[nn.Module, ...] = ()
+        self._teacher = Shared()
         self._planned = 0.0  # steps of the schedule
         self._logged = 0.0
         self._logs_more = False
@@ -101,7 +112,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         Args:
             teacher: maps the batch's `x` to logits `(B, C)`; it is neither trained nor saved with this model.
         """
-        self._teacher = (teacher.eval().requires_grad_(False),)
+        self._teacher = Shared((teacher.eval().requires_grad_(False),))
 
     # -- before a training ------------------------------------------------------------------------------------------
 
@@ -360,14 +371,22 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._seen.setdefault(loader, []).append((logits.float().cpu(), target.cpu()))
 
     def _all_seen(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """Return logits `(N, C)` and targets of all clips of all processes by loader, and forget them."""
+        """Return logits `(N, C)` and targets of all clips of all processes by loader, each once, and forget them."""
         found = {}
-        for loader, batches in sorted(self._seen.items()):
+        for number, batches in sorted(self._seen.items()):
             logits, targets = (torch.cat(part) for part in zip(*batches, strict=True))
-            together = self._gathered(targets).reshape(-1, *targets.shape[1:])
-            found[loader] = self._gathered(logits).flatten(0, -2), together
+            if self._processes() > 1:
+                loader = self._loaders()[number]
+                logits, targets = (each_once(self._gathered(part), loader) for part in (logits, targets))
+            found[number] = logits, targets
         self._seen.clear()
         return found
+
+    def _loaders(self) -> list[Any]:
+        """Return the loaders of the validation or test that is under way, in the order of their numbers."""
+        trainer = self.trainer
+        given = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+        return tree_leaves(given)
 
     def _gathered(self, values: Tensor) -> Tensor:
         """Return the values of all processes on the CPU, `(W, ...)`; unchanged where there is one process."""

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import pandas
 import pytest
 import torch
-from fakes import esc50
+from fakes import esc50, forkservers
 from fakes.paths import PROJECT
 
 import bench
@@ -236,7 +237,7 @@ def test_a_script_without_a_guard_runs_a_suite_in_processes_once(tmp_path: Path)
         "found = bench.run('small.toml', workers=2, device='cpu', models=['fc'], quiet=True)\n"
         "print(dict(found.failed), list(found.to_dataframe()['status']), len(found.records))\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = forkservers.run([script], tmp_path, os.environ)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "{} ['ok'] 1\n"
     assert (tmp_path / "started").read_text() == "once\n"

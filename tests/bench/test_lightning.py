@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fakes import esc50
+from fakes import esc50, forkservers
 from fakes.markdown import ROOT
 
 from bench.errors import SuiteError
@@ -33,12 +33,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(place: Path) -> Call:
     def call(line: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(ROOT), "BENCH_DATA": str(place), "COLUMNS": "200"}
-        return subprocess.run(
-            [sys.executable, "-m", "bench.lightning", *shlex.split(line)],
-            cwd=place, env=environment, capture_output=True, text=True,
-        )  # fmt: skip
+        return forkservers.run(["-m", "bench.lightning", *shlex.split(line)], place, environment)
 
     return call
+
+
+def test_the_help_names_the_command(call: Call) -> None:
+    done = call("--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m bench.lightning ")
 
 
 def test_names_of_the_catalogue_are_classes_with_arguments(monkeypatch: pytest.MonkeyPatch) -> None:

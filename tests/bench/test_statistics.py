@@ -3,7 +3,15 @@ import pytest
 from fakes.worlds import World, rates
 from scipy import stats
 
-from bench.statistics import RunScore, difference, mean_interval, nested, nested_interval, wilson_interval
+from bench.statistics import (
+    RunScore,
+    difference,
+    difference_of_folds,
+    mean_interval,
+    nested,
+    nested_interval,
+    wilson_interval,
+)
 
 
 def test_mean_interval_hand_worked():
@@ -99,3 +107,14 @@ def test_intervals_hold_the_truth_and_equal_systems_are_rarely_told_apart(world)
     held, found = rates(world, trials=1000)
     assert 0.93 <= held <= 0.97
     assert found <= 0.06
+
+
+def test_folds_are_compared_over_their_seeds_and_need_two():
+    one = {(fold, seed): score + 0.02 * seed for fold, score in enumerate((0.9, 0.8, 0.7)) for seed in (0, 1)}
+    other = {(fold, 0): score for fold, score in enumerate((0.8, 0.75, 0.7))}
+    truth = stats.ttest_rel([0.91, 0.81, 0.71], [0.8, 0.75, 0.7])
+    assert difference_of_folds(one, other).p == pytest.approx(truth.pvalue)
+    with pytest.raises(ValueError, match="at least two"):
+        difference_of_folds({(0, 0): 0.5}, {(0, 0): 0.4})
+    with pytest.raises(ValueError, match="different folds"):
+        difference_of_folds(one, {(0, 0): 0.4})

@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from fakes import forkservers
 from fakes import vggsound as fake_vggsound
 from fakes.trees import TREES
 from fakes.two_ranks import digest
@@ -31,12 +30,9 @@ def data(root: Path, batch_size: int = 3) -> VGGSound:
 def test_two_processes_see_every_clip_once_an_epoch(tmp_path: Path, shards: int) -> None:
     """With two gloo processes of `ddp`: files, and a stream of shards."""
     root = fake_vggsound.write(tmp_path / "vggsound", shards=shards)
-    subprocess.run(
-        [sys.executable, "-m", "fakes.two_ranks", "vggsound", root, tmp_path],
-        env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-        timeout=300,
-    )
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "CUDA_VISIBLE_DEVICES": ""}
+    done = forkservers.run(["-m", "fakes.two_ranks", "vggsound", root, tmp_path], TESTS.parent, environment)
+    assert done.returncode == 0, done.stderr
     train = data(root).splits.train
     clips = {digest(train.load([i])[0]) for i in range(len(train))}
     orders = []

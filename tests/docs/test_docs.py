@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tomllib
 from itertools import pairwise
@@ -17,7 +16,7 @@ import pytest
 import soundfile
 import torch
 import typer.main
-from fakes import esc50, folder
+from fakes import esc50, folder, forkservers
 from fakes.markdown import FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
 
 from bench import catalog, lookup, suites
@@ -327,9 +326,7 @@ def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: p
 def test_the_training_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "own_trainer.py"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    done = forkservers.run(["own_trainer.py"], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "16000 0.01" in done.stdout or "32000 0.01" in done.stdout
     table = next((tmp_path / "logs").rglob("metrics.csv")).read_text()

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from fakes import forkservers
 from fakes.markdown import ROOT
 from torch import nn
 
@@ -82,13 +82,8 @@ def test_a_suite_trains_counts_and_times_it(tmp_path: Path) -> None:
     shutil.copy(FILE, tmp_path)
     (tmp_path / "timm.py").write_text(TIMM)
     (tmp_path / "image.toml").write_text(SUITE)
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "bench", "run", "--suite", "image.toml", "--executor", "serial", "--device", "cpu",
-            "--wandb", "disabled",
-        ],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-    )  # fmt: skip
+    command = "-m bench run --suite image.toml --executor serial --device cpu --wandb disabled"
+    done = forkservers.run(command.split(), tmp_path, os.environ | {"PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stdout + done.stderr
     store = Store(tmp_path / "runs")
     (key,) = store.keys()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import forkservers
 from fakes.markdown import ROOT
 
 SOURCE = ROOT / "examples" / "my_package"
@@ -40,9 +41,7 @@ def call(place: Path) -> Call:
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(place / "site")]), "COLUMNS": "200", "PYTHONSAFEPATH": "1",
         }  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-m", *map(str, arguments)], cwd=place, env=environment, capture_output=True, text=True
-        )
+        done = forkservers.run(["-m", *arguments], place, environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -1,13 +1,11 @@
 """The shortest training under Lightning's Trainer, run as a script on a few very short clips."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from fakes import esc50
+from fakes import esc50, forkservers
 from fakes.markdown import ROOT
 
 SCRIPT = ROOT / "examples" / "train_swishnet.py"
@@ -22,10 +20,8 @@ def test_the_script_is_short() -> None:
 def test_the_script_trains_tests_saves_loads_and_predicts(tmp_path: Path) -> None:
     root = esc50.write(tmp_path / "esc10")
     wav = next((root / "audio").glob("*.wav"))
-    done = subprocess.run(
-        [sys.executable, SCRIPT, root, "2", wav],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}, capture_output=True, text=True,
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = forkservers.run([SCRIPT, root, 2, wav], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"{wav}: ")

@@ -1,12 +1,11 @@
 """Under a Trainer with WandbLogger, a training logs the names that the harness logs."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from fakes import forkservers
 from fakes.markdown import ROOT
 from fakes.wandb_file import WandbRun, read_runs
 
@@ -24,9 +23,7 @@ LIGHTNINGS = {"trainer/global_step"}
 
 def start(folder: Path, *arguments: object) -> WandbRun:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "WANDB_SILENT": "true"}
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    done = forkservers.run(arguments, folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(run for run in read_runs(folder).values() if run.job_type != "summary")
 

@@ -35,7 +35,7 @@ def mark(folder, name, seconds, *, report):
 
 def wait_for_answer(answer, *, report):
     report("waiting")
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while not Path(answer).exists() and time.monotonic() < until:
         time.sleep(0.01)
     return Path(answer).exists()

@@ -30,7 +30,7 @@ from fakes import malformed, reading  # noqa: E402
 
 SLOW = 2.0  # seconds of the processor
 CHUNK = 500  # mutants a child reads
-PATIENCE = 30.0  # seconds without a word from a child
+PATIENCE = 120.0  # seconds without a word from a child
 MAX_STATED = 1 << 20
 """Most samples, and bytes of a chunk, that a mutant may say it has."""
 

@@ -1,18 +1,16 @@
-"""What a child process says of itself, or how it ends: functions that it can import."""
+"""What a child process says of itself, or how it ends: functions that it can import, without torch."""
 
 import os
 import zlib
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import torch
-
-from bench.training.feature_cache import Cache
-from datamodules.synthetic import Synthetic
-from models.frontends.logmel import LogMel
+from bench.profiling.children import Child
 
 
 def about() -> dict[str, object]:
+    import torch
+
     return {
         "process": os.getpid(),
         "pinned": os.sched_getaffinity(0),
@@ -43,6 +41,16 @@ def wait(connection: Connection) -> None:
     connection.recv()
 
 
+def name_parents(connection: Connection, generations: int) -> None:
+    """Send the process that this one, its child, its child's child, ... was forked from, as a list."""
+    parents = [os.getppid()]
+    if generations > 1:
+        child = Child(name_parents, generations - 1, preload=[])
+        parents += child.receive()
+        child.end()
+    connection.send(parents)
+
+
 def write_features(folder: Path, driver: Connection) -> None:
     """Compute the features of a dataset 20 times, each time without the entries of the others; send what came of it.
 
@@ -50,6 +58,10 @@ def write_features(folder: Path, driver: Connection) -> None:
         folder: of the cache.
         driver: is told when the data are there, says when to begin, and gets the checksums.
     """
+    from bench.training.feature_cache import Cache
+    from datamodules.synthetic import Synthetic
+    from models.frontends.logmel import LogMel
+
     data = Synthetic(clips_per_class=10, clip_seconds=0.5)
     data.setup()
     driver.send("ready")

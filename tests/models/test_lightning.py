@@ -13,14 +13,19 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.tuner import Tuner
 from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
 
 from bench import catalog
+from datamodules.base import whole
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.base import AudioModel, ModelError
 from models.errors import TrainingError
 from models.fc import FC
 from models.recipe import Recipe
 from models.swishnet import SwishNet
+from models.training.ema import EMA
+from models.training.ranks import each_once
 
 SMALL: dict[str, dict[str, Any]] = {  # widths at which a step takes milliseconds
     "cnn6": {"scale": 0.125},
@@ -164,6 +169,47 @@ def test_two_processes_have_the_loss_of_one_with_twice_the_batch(tmp_path: Path)
     for name in ("train_loss", "val_loss", "val_accuracy"):
         assert two[name].item() == pytest.approx(one[name].item(), rel=1e-4), name
     assert all(torch.allclose(value, others[name], atol=1e-4) for name, value in weights.items())
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 4])
+@pytest.mark.parametrize("clips", [7, 8])
+def test_clips_that_fill_up_the_last_round_count_once(ranks: int, clips: int) -> None:
+    values = torch.arange(clips)
+    for shuffle in (False, True):
+        samplers = [DistributedSampler(range(clips), ranks, rank, shuffle=shuffle) for rank in range(ranks)]  # type: ignore[arg-type]
+        gathered = torch.stack([values[list(sampler)] for sampler in samplers])
+        loader = DataLoader(range(clips), sampler=samplers[0])  # type: ignore[arg-type]
+        assert each_once(gathered, loader).sort().values.tolist() == values.tolist()
+    assert each_once(gathered, DataLoader(range(clips))).numel() == gathered.numel()  # type: ignore[arg-type]
+    assert each_once(gathered[:, :1], loader).numel() == ranks  # a Trainer with limit_val_batches
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_two_processes_score_an_odd_number_of_clips_as_one_does(tmp_path: Path) -> None:
+    data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=4)
+    data.setup()
+    model = model_for("fc", data)
+    loader = DataLoader(data.splits.test, batch_size=4, sampler=range(7), collate_fn=whole)  # type: ignore[arg-type]
+    (one,) = trainer(tmp_path).test(model, loader, verbose=False)
+    two = trainer(tmp_path, devices=2, strategy="ddp_spawn")
+    two.test(model, loader, verbose=False)
+    assert {name: value.item() for name, value in two.callback_metrics.items()} == pytest.approx(one, rel=1e-4)
+
+
+def test_an_average_of_the_weights_shares_the_teacher(data: Synthetic, tmp_path: Path) -> None:
+    teacher, copies = model_for("fc", data), []
+
+    class Look(Callback):
+        def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            (average,) = (one for one in trainer.callbacks if isinstance(one, EMA))  # type: ignore[attr-defined]
+            copies.append(average._average_model.module._teacher[0])  # type: ignore[union-attr,index]
+
+    model = model_for("swishnet", data, recipe=Recipe(ema_decay=0.5, teacher_temperature=2.0, teacher_weight=0.5))
+    model.distil(teacher)
+    trainer(tmp_path, callbacks=[Look()], limit_train_batches=1).fit(model, data)
+    assert copies == [teacher]
 
 
 FIXED = ("standardise", "level", "input_dropout", "dropout")
@@ -366,6 +412,7 @@ def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path)
     assert model.recipe.learning_rate == found.suggestion() != Recipe().learning_rate
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_a_compiled_model_is_trained(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data)

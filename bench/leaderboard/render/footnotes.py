@@ -29,10 +29,12 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
             "mass of evidence that a fusion's members assign to different classes, averaged over the test clips",
         )
     over = {row.interval_over for row in board.rows}
+    alone = any(data.test_groups < 2 for data in board.data)
     if "cells" in over:
         yield (
             "Interval",
-            "Student's t over the runs, for rows of at least two runs that do not all have bootstrap draws",
+            "Student's t over the runs, for rows of at least two runs that do not all have bootstrap draws"
+            + ("; Wilson's interval near 0 and 100 % and where all runs are alike" if alone else ""),
         )
     if "groups" in over and board.primary == catalog.STREAM_PRIMARY:
         yield "Interval", "bootstrap over the test streams, 1,000 draws (200 for scores over all thresholds)"
@@ -51,8 +53,13 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
             f"minimum detectable difference from the best row (80 % power): {100 * board.detectable:.1f} points",
         )
     ranked = [row for row in board.rows if row.rank is not None]
-    if len(ranked) > 1 and not all(row.run_scores for row in ranked):
-        alone = any(data.test_groups < 2 for data in board.data)
+    if len(ranked) > 1 and all(row.fold_scores for row in ranked):
+        yield (
+            "Rank",
+            "in some fold all test clips come from one source, so differences are tested by Student's paired t over "
+            "the folds",
+        )
+    elif len(ranked) > 1 and not all(row.run_scores for row in ranked):
         why = "; a fold whose test clips all come from one source has none" if alone else ""
         yield "Rank", f"rows whose runs do not all have bootstrap draws are ranked by their score alone, untested{why}"
     for note in board.notes:
@@ -79,6 +86,9 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
 def _line(metric: str) -> str:
     """Return what a metric is; another package's is known by its name, whether the package is there or not."""
     known = {**catalog.METRICS, **catalog.STREAM_METRICS, **catalog.SECOND_METRICS}
+    of_clips = metric.removesuffix("_per_file")
+    if of_clips != metric and of_clips in known:
+        return f"{of_clips} of whole files, by the mean of the logits of their pieces"
     return known[metric].line if metric in known else "a metric of another package"
 
 

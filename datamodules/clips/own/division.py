@@ -93,8 +93,7 @@ def _given_folds(own: OwnClips) -> Division:
     numbers = tuple(map(int, names)) if numeric else tuple(range(len(names)))
     if len(names) < 2:
         raise DataError(f"all clips are in fold {names[0]}: give them two or more folds, or leave the folds out")
-    # The first words are those of every record so far.
-    rule = "own clips: the table's folds, or else 5 folds grouped by source; test = k, validation = k + 1"
+    rule = "own clips: the given folds; test = k, validation = k + 1"
     if len(names) == 2:
         rule = f"own clips: two given folds; test = k; {_taken()}"
     if not numeric:
@@ -137,9 +136,6 @@ def _dealt(own: OwnClips) -> Division:
 
 
 def _rule(n: int) -> str:
-    # The first words are those of every record so far.
-    if n == DEFAULT_FOLDS:
-        return "own clips: the table's folds, or else 5 folds grouped by source; test = k, validation = k + 1"
     return f"own clips: {n} folds grouped by source; test = k, validation = k + 1"
 
 

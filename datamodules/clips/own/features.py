@@ -93,8 +93,9 @@ def read_features(arguments: Mapping[str, Any]) -> OwnFeatures:
             name = file.id if place is None else f"{file.id}[{place}]"
             files.append(replace(file, id=safe(name)))
             places.append(place)
+    lost = [f"{name!r}: {why}" for name, why in own.unreadable.items()]
     own = replace(
-        own, files=files, problems=[said(each) for each in (*own.problems, *problems)],
+        own, files=files, problems=[said(each) for each in (*own.problems, *lost, *problems)],
         notes=[said(each) for each in own.notes], warnings=[said(each) for each in own.warnings],
         group_rule=own.group_rule, group_remedy=said(own.group_remedy),
     )  # fmt: skip

@@ -2,22 +2,23 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.audio import AudioError, length, renamed
-from datamodules.clips.own.division import divide, is_thin, table_lines
+from datamodules.audio import AudioError, length_and_rate, renamed
+from datamodules.clips.own.division import divide, indices, is_thin, table_lines
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
 from datamodules.clips.own.table import first_cells, header_of, proposed, switches
-from datamodules.clips.own.tree import scan
+from datamodules.clips.own.tree import Tree, scan
 from datamodules.errors import DataError, DatasetMissing
 
 TABLES = (".csv", ".tsv")
 MEASURED = 200  # files whose lengths are read, spread over all
 LONGEST_SECONDS = 7200.0  # of a file that is cut to pieces
 CROPPED = 10.0  # seconds of a clip unless the user says otherwise
+RATE = 32_000  # hertz of a clip unless the user says otherwise
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -68,6 +69,8 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
         return found
     try:
         division = divide(own)
+        for number in division.numbers:  # as a run does, so that the suite does not fail at its start
+            indices(own, division, number)
     except DataError as error:
         found.problems.append(str(error))
         return found
@@ -77,6 +80,7 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
         found.lines.append(f"split: the given {what} {', '.join(names)}; a source is {own.group_rule}")
     else:
         found.lines.append(f"split: {len(division.names)} folds, grouped by source; a source is {own.group_rule}")
+    found.lines += _nesting(own)
     found.warnings += division.warnings
     if is_thin(own, division):
         found.lines += table_lines(own, division)
@@ -115,6 +119,9 @@ def _place(place: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     if not place.is_dir():
         raise DatasetMissing(f"{str(place)!r} is neither a folder nor a table: correct the path")
     tree = scan(place, follow_links=bool(given.get("follow_links")))
+    while (inner := _only_folder(tree)) is not None:  # an archive's own folder around the classes
+        place = place / inner
+        tree = scan(place, follow_links=bool(given.get("follow_links")))
     labels = {file.label for file in tree.files}
     loose = [name for name in tree.unreadable if "/" not in name]
     tables = sorted(path for path in place.iterdir() if path.suffix.lower() in TABLES and not path.name.startswith("."))
@@ -123,11 +130,26 @@ def _place(place: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             names = ", ".join(str(path) for path in tables)
             raise DataError(f"{str(place)!r} has several tables: name the one with the labels instead ({names})")
         return _table(tables[0], given)
-    if len(labels) == 1 and not loose and not any(file.part for file in tree.files):
-        inner = {file.inner for file in tree.files}
-        if len(inner - {""}) > 1:  # an archive's own folder around the classes
-            return {"root": str(place / next(iter(labels)))}
     return {"root": str(place)}
+
+
+def _only_folder(tree: Tree) -> str | None:
+    """Return the only folder of a tree, if all audio is in folders inside it; None otherwise."""
+    labels = {file.label for file in tree.files}
+    if len(labels) != 1 or any(file.part or not file.inner for file in tree.files):
+        return None
+    return None if any("/" not in name for name in tree.unreadable) else next(iter(labels))
+
+
+def _nesting(own: OwnClips) -> Iterator[str]:
+    """Yield which folders are taken as classes and which as sources, where a folder of classes has folders inside."""
+    inner = sorted({file.id.split("/")[1] for file in own.files if file.id.count("/") > 1})
+    if own.options.csv is None and not own.given and inner:
+        yield f"classes are the outer folders ({_few(own.classes)}), and folders inside them are {_few(inner)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,11 +179,13 @@ def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lengths(own: OwnClips, found: Proposal) -> None:
     """Look at some files, and propose to cut them to pieces where more than half of the sound would not be used."""
-    seconds, bad = [], []
+    seconds, rates, bad = [], [], []
     looked = own.files[:: max(1, len(own.files) // MEASURED)]
     for file in looked:
         try:
-            seconds.append(length(file.source, LONGEST_SECONDS))
+            duration, rate = length_and_rate(file.source, LONGEST_SECONDS)
+            seconds.append(duration)
+            rates.append(rate)
         except AudioError as error:
             bad.append(renamed(str(error), file.source, file.id))
     if bad and not found.arguments.get("skip_unreadable"):
@@ -171,9 +195,34 @@ def _lengths(own: OwnClips, found: Proposal) -> None:
         found.warnings.append(f"{len(bad)} of {len(looked)} files that were looked at are left out: {bad[0]}")
     if not seconds:
         return
-    found.lines.append(f"lengths: {min(seconds):.1f} to {max(seconds):.1f} s")
+    shortest, longest = map(_seconds, (min(seconds), max(seconds)))
+    found.lines.append(f"lengths: {longest if shortest == longest else f'{shortest} to {longest}'} s")
+    _rates(rates, len(rates) == len(own.files), found)
     if {"clip_seconds", "hop_seconds"} & found.arguments.keys():
         return
     if sum(min(each, CROPPED) for each in seconds) < 0.5 * sum(seconds):
         found.arguments |= {"clip_seconds": CROPPED, "hop_seconds": CROPPED}
         found.lines.append(f"files are cut to pieces of {CROPPED:g} s, because they are longer")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+
+
+def _rates(rates: Sequence[int], all_known: bool, found: Proposal) -> None:
+    """Say the files' sample rates, and propose the highest where all are below the default."""
+    least, most = min(rates), max(rates)
+    words = f"{most:,} Hz" if least == most else f"{least:,} to {most:,} Hz"
+    chosen = found.arguments.get("sample_rate")
+    if chosen is not None or most >= RATE:
+        found.lines.append(f"sample rates: {words}; clips have {chosen or f'{RATE:,}'} Hz")
+    elif all_known:
+        found.arguments["sample_rate"] = most
+        found.lines.append(
+            f"sample rates: {words}; clips have {most:,} Hz, because nothing is above that; the default is {RATE:,} Hz"
+        )
+    else:
+        found.lines.append(
+            f"sample rates: {words} in {len(rates)} files that were looked at; clips have {RATE:,} Hz; if all files "
+            f"are like these, --set 'sample_rate = {most}' loses nothing"
+        )

@@ -19,9 +19,19 @@ from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile
 from datamodules.tables.csv_table import safe
 
+FEATURES = frozenset((".npy", ".npz", ".tfrecord", ".tfrecords"))
 GROUPINGS = ("folder", "name", "file")
+TIME_COLUMNS = frozenset((
+    "start", "end", "start_time", "end_time", "onset", "offset", "start_s", "end_s", "start_seconds", "end_seconds",
+    "begin", "begin_time", "start_sec", "end_sec", "begin_time_(s)", "end_time_(s)", "t_min", "t_max", "begin_s",
+    "start_ms", "end_ms", "start_sample", "end_sample", "starttime", "endtime",
+))  # fmt: skip
+"""Names of columns that say where in a file a label holds."""
 MIN_FOLDS = 3
 SHOWN = 10
+CUT = "to cut long files to pieces, set clip_seconds and hop_seconds in [dataset.folder]"
+TOO_LONG = "cut it to at most"
+"""Words of the decoder's message on a file that is longer than it accepts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +133,6 @@ class OwnClips:
         notes: facts that the record keeps.
         warnings: facts that the user should look at; the record keeps them, too.
         segments: name of each file to its segments (start and end in seconds, class), where rows are segments.
-        timed: whether the table has columns `start` and `end` that are not used.
         given: whether the user says the split: by folds, by parts, or not at all.
         group_rule: what counts as the source of a clip, in words.
         group_remedy: how the user says something else.
@@ -137,7 +146,6 @@ class OwnClips:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     segments: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
-    timed: bool = False
     given: Literal["folds", "parts", ""] = ""
     group_rule: str = ""
     group_remedy: str = ""
@@ -180,6 +188,11 @@ def _read_tree(found: OwnClips) -> None:
         raise DatasetMissing(f"{str(root)!r} is not a folder: put your clips in one folder per class there")
     tree = scan(root, follow_links=found.options.follow_links, endings=found.options.endings)
     if not tree.files and not tree.problems and not tree.unreadable:
+        if found.options.endings is ENDINGS and (features := sorted(tree.others.keys() & FEATURES)):
+            raise DatasetMissing(
+                f"no audio in {str(root)!r}, but files of features ({' '.join(features)}): "
+                f'they are the dataset "embeddings", with root in [dataset.embeddings]'
+            )
         endings = " ".join(found.options.endings)
         raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({endings}) in one folder per class")
     found.problems, found.unreadable = tree.problems, tree.unreadable
@@ -223,7 +236,7 @@ def _tree_groups(found: OwnClips, tree: Tree) -> list[str]:
                 f"[dataset.folder]"
             )
     words = {"folder": "the folder inside the class", "name": "the file name without its ending", "file": "the file"}
-    others = " or ".join(f'group_by = "{each}"' for each in GROUPINGS if each != by)
+    others = " or ".join(f'group_by = "{each}"' for each in GROUPINGS if each != by and (inner or each != "folder"))
     found.group_rule, found.group_remedy = words[by], f"set {others} in [dataset.folder]"
     if by == "folder" and inner:
         found.notes.append("clips of one folder inside the classes count as one source")
@@ -264,7 +277,6 @@ def _read_table(found: OwnClips) -> None:
     if not options.place.is_dir():
         raise DatasetMissing(f"audio_root = {str(options.place)!r} is not a folder: correct it in [dataset.folder]")
     found.problems = table.problems
-    found.timed = set(TIMES) <= set(table.unused)
     if table.unused:
         named = ", ".join(map(repr, table.unused[:SHOWN])) + (" …" if len(table.unused) > SHOWN else "")
         found.notes.append(f"columns of the table that are not used: {named}")
@@ -286,7 +298,13 @@ def _read_table(found: OwnClips) -> None:
         others = " or ".join(f'group_by = "{each}"' for each in GROUPINGS if each != by)
         found.group_rule = words[by]
         found.group_remedy = f"add a column group to the table, or set {others} in [dataset.folder]"
-    found.files = list(_files(found, rows, path.name, None if own_groups else by))
+    times = [name for name in table.unused if name.strip().casefold().replace(" ", "_") in TIME_COLUMNS]
+    if times:
+        found.warnings.append(
+            f"the columns {counted(times)} are not used: a clip is a whole file, not a segment of it; if they say "
+            f"where in a file its label holds, set segments = true in [dataset.folder]"
+        )
+    found.files = list(_files(found, rows, path.name, None if own_groups else by, times=bool(times)))
 
 
 def _with_folds(
@@ -303,6 +321,15 @@ def _with_folds(
     found.given = "folds"
     numbers = [whole_number(fold_number(cell) or cell) for cell in cells]
     numeric = any(number is not None for number in numbers)
+    if not numeric and any(parts):
+        for row, cell, part in zip(rows, cells, parts, strict=True):
+            if part is None:
+                found.problems.append(
+                    f"{table!r} line {row.line}: {column} {cell!r} is not train, val or test, as other rows are: "
+                    f"correct the cell, remove the row, or rename the column if it is something else"
+                )
+        found.given = "parts"
+        return [(row, part) for row, part in zip(rows, parts, strict=True) if part is not None]
     if not numeric and not any(parts) and column == "fold":
         if (count := len(set(cells))) > max(MIN_FOLDS, len(cells) // 2):
             found.problems.append(
@@ -324,8 +351,18 @@ def _with_folds(
     return kept
 
 
-def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by: str | None) -> Iterator[AudioFile]:
-    """Yield the files of a table; problems of single rows are appended."""
+def _files(
+    found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by: str | None, *, times: bool
+) -> Iterator[AudioFile]:
+    """Yield the files of a table; problems of single rows are appended.
+
+    Args:
+        found: receives the problems.
+        rows: with their folds.
+        table: name of the table.
+        by: what counts as the source; None where a column says it.
+        times: whether columns look like the ends of segments.
+    """
     options = found.options
     places = Places(options.place, follow_links=options.follow_links, allow_outside=options.allow_outside)
     first: dict[str, tuple[int, AudioFile]] = {}
@@ -338,10 +375,7 @@ def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by
             found.problems.append(str(error))
             continue
         if not os.path.lexists(path):
-            found.unreadable[name] = (
-                f"there is no such file in {str(options.place)!r}: correct the path, or set audio_root in "
-                f"[dataset.folder] to the folder from which paths start"
-            )
+            found.unreadable[name] = places.absent(name)
             continue
         ending = path.suffix.lower()
         if ending in OTHER_AUDIO and ending not in options.endings:
@@ -363,9 +397,8 @@ def _files(found: OwnClips, rows: Sequence[tuple[TableRow, str]], table: str, by
         line, earlier = first[real]
         if not options.row_per_label and not options.segments:
             question = "" if labels == earlier.labels else ", or set row_per_label = true if a clip has several classes"
-            if found.timed:
-                question += ", or segments = true if each row is a segment of its file"
-            found.problems.append(f"{where}: {name!r} is in line {line} already: remove one of them{question}")
+            remedy = "set segments = true if each row is a segment" if times else f"remove one of them{question}"
+            found.problems.append(f"{where}: {name!r} is in line {line} already: {remedy}")
         elif (earlier.fold, earlier.group) != (fold, group):
             found.problems.append(f"{where}: {name!r} has another fold or group in line {line}: correct one of them")
         else:
@@ -415,6 +448,10 @@ def _name_classes(found: OwnClips) -> None:
     wanted = [str(name) for name in options.classes] or list(options.label_columns)
     try:
         found.classes = naming.ordered(present, wanted)
+        if not options.several and (unseen := [name for name in found.classes if name not in present]) and present:
+            found.problems.append(
+                f"no clip has {counted(unseen)} of classes: leave out such names, or add clips of them"
+            )
     except DataError as error:
         found.problems.append(str(error))
         found.classes = tuple(present)

@@ -179,11 +179,14 @@ def _roles(
     roles = dict(columns) | {role: role for role in usual if role in header and role not in columns}
     if label_columns:
         roles.pop("label", None)
-    needed: tuple[str, ...] = ("path",) if label_columns else ("path", "label")
-    needed += TIMES if segments else ()
+    needed = ["path", *([] if label_columns else ["label"]), *(TIMES if segments else ())]
     if missing := [role for role in needed if role not in roles]:
         guess = proposed(header, roles)
         inline = ", ".join(f'{role} = "{guess.get(role, "…")}"' for role in missing)
+        if len(header) == 1 and len(needed) > 1:
+            raise DataError(
+                f"{path.name!r} line 1 has one column, {header[0]!r}: separate columns with commas, semicolons or tabs"
+            )
         words = f"{path.name!r} line 1 has no column for the {' and the '.join(missing)}, but {', '.join(header)}"
         remedy = f"set columns = {{{inline}}} in [dataset.folder]"
         if "label" in missing and "label" not in guess and len(ones := _ones(header, guess, lines)) >= 2:
@@ -215,6 +218,7 @@ class Places:
         self.follow_links = follow_links
         self.allow_outside = allow_outside
         self.folders: dict[str, tuple[str, dict[str, str] | None]] = {}
+        self.plain: dict[str, dict[str, str]] = {}
 
     def find(self, name: str, where: str) -> tuple[Path, str]:
         """Return the file that a row names, and its path without links.
@@ -233,9 +237,12 @@ class Places:
         try:
             path = os.path.normpath(os.path.join(self.top, name))  # noqa: PTH118
             if not self.allow_outside and not _within(path, self.top) and not _within(path, self.real):
+                words = f"{where}: {name!r} is outside {str(self.root)!r}"
+                if not os.path.lexists(path):
+                    raise DataError(f"{words}, and there is no such file: {self.absent(name).partition(': ')[2]}")
                 raise DataError(
-                    f"{where}: {name!r} is outside {str(self.root)!r}: set allow_outside = true in [dataset.folder] to "
-                    f"read it, or audio_root to the folder from which paths start"
+                    f"{words}: set allow_outside = true in [dataset.folder] to read it, or audio_root to the folder "
+                    f"from which paths start"
                 )
             path = self._existing(path, name, where)
             folder = os.path.dirname(path)  # noqa: PTH120
@@ -250,6 +257,36 @@ class Places:
                 f"[dataset.folder] to read it, or put the file itself there"
             )
         return Path(path), real
+
+    def absent(self, name: str) -> str:
+        """Return why a row's file is not found, and what to do: the likeliest file, if there is one.
+
+        Args:
+            name: as in the table; there is no such file.
+        """
+        words = f"there is no such file in {str(self.root)!r}"
+        near = self._near(name)
+        if near is not None:
+            return f"{words}, but {near!r} is there: write the name as it is on the disk"
+        if os.path.isabs(name):  # noqa: PTH117
+            return (
+                "there is no such file on this machine: correct the path, or write paths that start from audio_root in "
+                "[dataset.folder]"
+            )
+        return f"{words}: correct the path, or set audio_root in [dataset.folder] to the folder from which paths start"
+
+    def _near(self, name: str) -> str | None:
+        """Return a file whose name differs in capitals, in blanks at its ends, or has an ending besides."""
+        head, tail = os.path.split(os.path.normpath(os.path.join(self.top, name.strip())))  # noqa: PTH118
+        wanted = unicodedata.normalize("NFC", tail).casefold()
+        if head not in self.plain:
+            self.plain[head] = {}
+            for composed, each in sorted(self._names(head).items(), reverse=True):
+                stem = os.path.splitext(composed)[0]  # noqa: PTH122
+                self.plain[head].setdefault(stem.casefold(), each)
+                self.plain[head][composed.casefold()] = each
+        found = self.plain[head].get(wanted)
+        return None if found is None else os.path.join(os.path.dirname(name.strip()), found)  # noqa: PTH118, PTH120
 
     def _existing(self, path: str, name: str, where: str) -> str:
         """Return a path in the Unicode form that the disk has; the path itself where no file has it."""

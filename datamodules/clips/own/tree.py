@@ -93,7 +93,7 @@ def scan(root: Path, *, follow_links: bool = False, endings: Collection[str] = E
     parts = _parts([entry.name for entry in folders])
     for entry, folder in entries:
         if not folder:
-            walker.loose(entry, "it is in no class's folder: move it into one")
+            walker.loose(entry, "it is in no class's folder: move it into one, or name the clips in a table")
     for each in folders:
         if parts is None:
             walker.read_class(each, "")

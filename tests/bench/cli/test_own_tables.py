@@ -110,6 +110,7 @@ def test_folds_of_any_number_and_name(bench: own.Bench, tmp_path: Path) -> None:
     (record,) = bench.records()
     assert (record["run"]["fold"], record["data"]["folds"]) == (3, 3)
     assert "3 folds (1, 2, 3)" in bench.page()
+    assert record["data"]["split"] == "own clips: the given folds; test = k, validation = k + 1"
 
     named = [f"{name},{name[:3]},{('kitchen', 'street', 'yard')[int(name[4]) // 2]}" for name in NAMES]
     csv = write(tmp_path / "s" / "t.csv", "path,label,fold", named)
@@ -242,7 +243,20 @@ def test_three_ways_of_several_labels_train_alike(bench: own.Bench, tmp_path: Pa
         ("path,label\n", "", "has no rows"),
         ("path,label,fold\ncat/0.wav,cat,1\n", "n_folds = 4", "n_folds is for clips without folds or parts"),
         ("path,label,group\ncat/0.wav,cat,1\n", 'group_by = "file"', "say the sources: leave out one of them"),
-        ("path,label,split\ncat/0.wav,cat,A\ncat/1.wav,cat,test\n", "", "split 'A' is not train, val or test"),
+        ("path,label,split\ncat/0.wav,cat,A\ncat/1.wav,cat,test\n", "", "line 2: split 'A' is not train, val or test"),
+        ("path,label,split\ncat/0.wav,cat,train\ncat/1.wav,cat,held\n", "", "line 3: split 'held' is not train, val"),
+        ("path,label,fold\ncat/0.wav,cat,train\ncat/1.wav,cat,held\n", "", "line 3: fold 'held' is not train, val"),
+        (
+            "path,label\ncat/0.wav,cat\ncow/0.wav,cow\n",
+            'classes = ["cow", "cat", "dog"]',
+            "no clip has 'dog' of classes",
+        ),
+        ("path|label\ncat/0.wav|cat\n", "", "has one column, 'path|label': separate columns with commas"),
+        ("path,label\ncat/0.WAV,cat\n", "", "but 'cat/0.wav' is there: write the name as it is on the disk"),
+        ("path,label\ncat/0,cat\n", "", "but 'cat/0.wav' is there: write the name as it is on the disk"),
+        ("path,label\ncat/0.wav ,cat\n", "", "but 'cat/0.wav' is there: write the name as it is on the disk"),
+        ("path,label\n/far/0.wav,cat\n", "", "and there is no such file: correct the path, or write paths that start"),
+        ("path,label\n/far/0.wav,cat\n", "allow_outside = true", "no such file on this machine: correct the path"),
         ("path,label\ncat/0.wav,a;b\n", 'label_separator = ","', "is 'a;b' one class or several?"),
         ("path,label\ncat/0.wav,cat\ncat/1.wav\n", "", "line 3 has 1 cells, the header 2"),
         ("path,label,path\ncat/0.wav,cat,x\n", "", "has the column 'path' more than once"),
@@ -261,3 +275,15 @@ def test_a_class_that_no_training_clip_has_is_named(bench: own.Bench, tmp_path: 
     code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,split", rows))
     assert code == 1
     assert "no training clip has 'dog'" in found["problems"][0]
+
+
+def test_times_of_segments_are_not_ignored_in_silence(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{n},{n[:3]},0.0,0.5" for n in NAMES]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", ",path,label,onset,End Time", [f",{r}" for r in rows]))
+    assert code == 0
+    assert "the columns 'onset', 'End Time' are not used: a clip is a whole file" in found["warnings"][0]
+    assert "not used: '', 'onset', 'End Time'" in found["notes"][0]
+    rows += [f"{n},{n[:3]},0.5,1.0" for n in NAMES[:2]]
+    code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,onset,offset", rows))
+    assert code == 1
+    assert "is in line 2 already: set segments = true if each row is a segment" in found["problems"][0]

@@ -79,17 +79,51 @@ def test_without_draws_only_equal_scores_share_a_rank():
     assert "ranked by their score alone, untested\n" in render.markdown("t", (board,), "c")
 
 
-def test_folds_of_one_source_are_ranked_and_compared_without_a_test_and_say_so(tmp_path):
-    """Five speakers in five folds: each fold tests one speaker, so there is nothing to draw."""
-    alone = dataclasses.replace(DATA, test_groups=1)
+ALONE = dataclasses.replace(DATA, test_groups=1)
+
+
+def alone(scores: dict[str, list[float]]):
+    """The board of systems with a score per fold, where each fold tests one speaker."""
     records = [
-        record(run(name, fold), score, data=alone) for name, score in (("cnn", 0.9), ("fc", 0.8)) for fold in (0, 1)
+        record(run(name, fold), score, data=ALONE) for name, each in scores.items() for fold, score in enumerate(each)
     ]
     (board,) = leaderboards([r.run for r in records], {r.key: r for r in records})
+    return board
+
+
+def test_folds_of_one_source_are_tested_as_wholes_and_that_is_said(tmp_path):
+    """Five speakers in five folds: there is nothing to draw within a fold, but the speakers can be compared."""
+    one, other = [0.9, 0.8, 0.85, 0.95, 0.7], [0.7, 0.65, 0.6, 0.72, 0.55]
+    board = alone({"cnn": one, "fc": other, "cfc": [0.5, 0.9, 0.9, 0.9, 0.9]})
+    assert {row.label: row.rank for row in board.rows} == {"cnn": 1, "cfc": 1, "fc": 3}  # cfc is better in some folds
+    text = render.markdown("t", (board,), "c")
+    assert "differences are tested by Student's paired t over the folds" in text
+    assert "untested" not in text
+    assert "come from 1 source\n" in text
+    found = compare(board, "cnn", "fc", Store(tmp_path))
+    truth = scipy_stats.ttest_rel(one, other)
+    interval = truth.confidence_interval()
+    assert (found.test, found.difference.significant) == ("folds", True)
+    assert found.difference.p == pytest.approx(truth.pvalue)
+    assert (found.difference.low, found.difference.high) == pytest.approx((interval.low, interval.high))
+    assert compare(board, "fc", "cnn", Store(tmp_path)).difference.mean == pytest.approx(-found.difference.mean)
+
+
+def test_folds_that_differ_equally_are_tested_by_their_signs(tmp_path):
+    few = alone({"cnn": [0.9] * 3, "fc": [0.8] * 3})
+    assert [row.rank for row in few.rows] == [1, 1]
+    assert compare(few, "cnn", "fc", Store(tmp_path)).difference.p == pytest.approx(0.25)
+    assert few.rows[0].interval[1] - few.rows[0].interval[0] > 0.3  # three speakers alike are no certainty
+    many = alone({"cnn": [0.9] * 6, "fc": [0.8] * 6})
+    assert [row.rank for row in many.rows] == [1, 2]
+    assert compare(alone({"cnn": [0.9] * 3, "fc": [0.9] * 3}), "cnn", "fc", Store(tmp_path)).difference.p == 1
+
+
+def test_one_fold_of_one_source_cannot_be_compared_and_says_what_to_do(tmp_path):
+    board = alone({"cnn": [0.9], "fc": [0.8]})
     text = render.markdown("t", (board,), "c")
     assert "untested; a fold whose test clips all come from one source has none" in text
-    assert "come from 1 source\n" in text
-    with pytest.raises(BenchError, match="all test clips come from one source, and the test needs"):
+    with pytest.raises(BenchError, match="the test needs two sources or two folds; run all folds"):
         compare(board, "cnn", "fc", Store(tmp_path))
 
 

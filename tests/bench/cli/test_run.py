@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import esc50
+from fakes import esc50, forkservers
 from fakes.wandb_file import read_runs
 
 from bench.cli import main
@@ -132,19 +132,10 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a suite whose second run trains for minutes, and wait until it does."""
     suite = tmp_path / "long.toml"
     suite.write_text(LONG)
-    command = [
-        sys.executable,
-        "-c",
-        "from bench.cli import main; main()",
-        "run",
-        "--suite",
-        str(suite),
-        "--workers",
-        "1",
-    ]
+    command = [sys.executable, "-c", forkservers.BENCH, "run", "--suite", str(suite), "--workers", "1"]
     command += ["--store", str(tmp_path / "runs"), "--wandb", "disabled", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 300
         while not list((tmp_path / "runs").glob("artifacts/*cnn*/.tmp-fit-*")):
             assert process.poll() is None
             assert time.monotonic() < until
@@ -158,7 +149,7 @@ def test_an_interrupted_run_leaves_nothing_half_done_and_says_how_to_go_on(
     running: subprocess.Popen[str], tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     running.send_signal(how)
-    _, error = running.communicate(timeout=60)
+    _, error = running.communicate(timeout=300)
     assert running.returncode == code
     assert "interrupted; repeat the command to go on: 1 of 2 runs are done, 2 timings are left" in error
     assert "Traceback" not in error

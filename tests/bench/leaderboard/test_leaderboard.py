@@ -60,6 +60,18 @@ def test_an_interval_stays_within_0_and_1():
     assert board.rows[0].interval == (0.0, 1.0)
 
 
+def test_records_from_before_splits_of_own_clips_had_words_of_their_own_stay_comparable():
+    after = "; test = k, validation = k + 1"
+    old = replace(DATA, split=f"own clips: the table's folds, or else 5 folds grouped by source{after}")
+    for words in ("own clips: the given folds", "own clips: 5 folds grouped by source"):
+        new = replace(DATA, split=words + after)
+        (board,) = boards(record(run("fc"), 0.9, data=old), record(run("cnn"), 0.8, data=new))
+        assert [row.rank for row in board.rows] == [1, 2]
+    other = replace(DATA, split=f"own clips: 4 folds grouped by source{after}")
+    (board,) = boards(record(run("fc"), 0.9, data=old), record(run("cnn"), 0.8, data=other))
+    assert sorted((row.rank is None) for row in board.rows) == [False, True]
+
+
 def test_equal_scores_share_a_rank():
     (board,) = boards(record(run("a1"), 0.9), record(run("b"), 0.9), record(run("c"), 0.5))
     assert [(row.label, row.rank) for row in board.rows] == [("a1", 1), ("b", 1), ("c", 3)]

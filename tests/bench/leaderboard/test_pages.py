@@ -336,7 +336,7 @@ def printed(command: list[str], columns: int | None) -> list[str]:
             while more := os.read(main, 4096):
                 content += more
         os.close(main)
-        problem = child.communicate(timeout=60)[1].decode()
+        problem = child.communicate(timeout=300)[1].decode()
     assert child.returncode == 0, problem
     return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", content.decode()).replace("\r", "").splitlines()
 

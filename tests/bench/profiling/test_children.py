@@ -27,6 +27,15 @@ def test_all_messages_arrive_and_then_the_exit_code(method):
     assert ended.value.exitcode == 3
 
 
+def test_a_childs_children_come_from_the_server_that_it_came_from():
+    child = Child(processes.name_parents, 3, preload=[])
+    try:
+        server, *others = child.receive()
+    finally:
+        child.end()
+    assert others == [server] * 2
+
+
 def test_a_child_that_waits_is_ended():
     child = Child(processes.wait, preload=[])
     try:

@@ -387,7 +387,7 @@ def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path
     ]
     killed = start([*BENCH, *map(str, command)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     records = tmp_path / "runs" / "records"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (records.exists() and list(records.glob("*.json"))) and time.monotonic() < until:
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)

@@ -194,3 +194,21 @@ def test_changed_features_are_done_again(tmp_path: Path) -> None:
     assert "0 run now, 1 done before" in go(tmp_path, f'root = "{root}"').words
     (root / "cat" / "cat0.npy").unlink()
     assert "its data changed: 1 file removed (cat/cat0.npy)" in go(tmp_path, f'root = "{root}"').words
+
+
+def test_features_that_are_named_and_not_there_are_no_silent_loss(tmp_path: Path) -> None:
+    root = tree(tmp_path / "mine", npy)
+    np.save(root / "loose.npy", np.ones((4, 24)))
+    call = go(tmp_path, f'root = "{root}"')
+    assert call.code == 1
+    assert "'loose.npy': it is in no class's folder" in call.words
+    (root / "loose.npy").unlink()
+    names = [f"{label}/{label}{i}.npy,{label}" for label in ("cat", "cow") for i in range(10)]
+    (root / "t.csv").write_text("\n".join(["path,label", *names, "cow/none.npy,cow", "cow/nan.npy,cow"]))
+    np.save(root / "cow" / "nan.npy", np.full((4, 24), np.nan))
+    call = go(tmp_path, f'csv = "{root / "t.csv"}"')
+    assert call.code == 1
+    assert "'cow/none.npy': there is no such file" in call.words
+    assert "'cow/nan.npy' has numbers that are not finite" in call.words  # all that is wrong at once
+    (root / "t.csv").write_text("path,label\nfar/a.npy,cat\nfar/b.npy,cow\n")
+    assert "'far/a.npy': there is no such file" in go(tmp_path, f'csv = "{root / "t.csv"}"').words

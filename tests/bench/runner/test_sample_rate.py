@@ -58,7 +58,7 @@ def test_models_of_every_kind_are_trained_at_a_rate_of_ones_own(rate: int, tmp_p
             clip = 0.1 * rng.standard_normal(rate // 2)
             soundfile.write(tmp_path / "mine" / label / f"{label}{i}.wav", clip, rate, subtype="FLOAT")
     models = ("fc", "cnn", "swishnet", "rann")
-    text = f'models = {json.dumps(models)}\ndatasets = ["folder"]\n[recipe]\nepochs = 1\n'
+    text = f'models = {json.dumps(models)}\ndatasets = ["folder"]\n[recipe]\nepochs = 1\n[model.rann]\nwidth = 1\n'
     call = run(f'{text}[dataset.folder]\nroot = "{tmp_path / "mine"}"\nsample_rate = {rate}\n', tmp_path)
     assert call.code == 0, call.words
     found = records(tmp_path)

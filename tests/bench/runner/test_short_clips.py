@@ -23,6 +23,8 @@ LEARNT = ("cnn-ltc", "cnn-cfc")
 
 def small(model: str) -> dict[str, float]:
     """Arguments of a quick model."""
+    if model == "rann":
+        return {"width": 1}
     return {"scale": 0.03} if catalog.model(model).target.startswith("models.panns") else {}
 
 

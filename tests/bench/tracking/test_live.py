@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import forkservers
 from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 
@@ -244,12 +245,14 @@ def test_csv_is_there_while_the_training_runs(tmp_path: Path) -> None:
     assert list(table[0]) == sorted(table[0])
 
 
+@pytest.mark.process
 def test_csv_is_what_lightnings_logger_writes(tmp_path: Path) -> None:
     code = (
         "import sys; from lightning.pytorch.loggers import CSVLogger; log = CSVLogger(sys.argv[1], '', '')\n"
         f"log.log_metrics({within(5, 3.0)!r}, 5); log.save(); log.log_metrics({ended(1)!r}, 10); log.save()"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "lightning")], check=True, cwd=PROJECT)
+    done = forkservers.run(["-c", code, tmp_path / "lightning"], PROJECT, os.environ)
+    assert done.returncode == 0, done.stderr
     log = CsvLog(tmp_path)
     log.started(ONE)
     log.point(ONE.key, within(5, 3.0))

@@ -163,7 +163,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / ".netrc").chmod(0o600)
     environment = os.environ | CANARIES | {"HOME": str(home)}
     command = [sys.executable, "-c", DRIVER, str(folder), f"--password={ARGV_CANARY}"]
-    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, timeout=SOON)
     assert done.returncode == 0, done.stderr + (folder / "wandb" / "mirror.log").read_text()
     return folder / "wandb"
 
@@ -369,7 +369,7 @@ def test_plain_wandb_keeps_what_the_mirror_does_not(tmp_path: Path) -> None:
     code = "import wandb; wandb.init(mode='offline', project='p').finish()"
     command = [sys.executable, "-c", code, f"--password={ARGV_CANARY}"]
     environment = {**os.environ, "WANDB_SILENT": "true", "WANDB_DIR": str(tmp_path), "WANDB_ERROR_REPORTING": "false"}
-    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, timeout=SOON)
     assert hits(tmp_path, [ARGV_CANARY])
 
 
@@ -526,7 +526,7 @@ def test_large_confusion_matrices_leave_out_empty_cells() -> None:
 
 HOUR = 3600
 """Seconds that a hanging W&B takes; a call that returns within `SOON` has not waited for it, on any machine."""
-SOON = 60
+SOON = 300
 
 
 @pytest.fixture
@@ -591,7 +591,7 @@ def test_a_long_queue_is_waited_for_offline_as_long_as_it_moves(
         mirror = mirrored(mode, "quick", folder / mode)
         for _ in range(8):
             mirror.record(FAILED)
-        until(lambda: (folder / "started").exists(), seconds=60)
+        until(lambda: (folder / "started").exists(), seconds=SOON)
         (folder / "started").unlink()
         warnings[mode] = mirror.close(3.0)
     assert warnings["offline"] is None

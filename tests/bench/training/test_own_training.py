@@ -1,5 +1,6 @@
 """LightningModules with a training step of their own keep it, their optimisers and their callbacks in the harness."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from bench import lookup
 from bench.errors import RunError
 from bench.profiling import complexity
 from bench.records import Recipe
-from bench.training import fit
+from bench.training import fit, own_training
 from bench.training.fit import Trained
 from datamodules.synthetic import Synthetic
 from models.foreign import ForeignModel
@@ -309,6 +310,65 @@ def test_the_average_of_the_modules_own_callback_is_scored_and_kept(data: Synthe
         logits = module(data.splits.val.load(range(len(data.splits.val))))
     kept = nn.functional.cross_entropy(logits, data.splits.val.targets)
     assert kept.item() == pytest.approx(found.curves["val_loss"][0], rel=1e-4)
+
+
+class Replaced(Own):
+    """A callback of its own puts better weights in the place of those of the last step, as SWA does at the end."""
+
+    rate = 1e-6
+    good: ClassVar[bool] = True
+
+    def configure_callbacks(self) -> list[Callback]:
+        module = self
+
+        class AtTheEnd(Callback):
+            def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+                with torch.no_grad():
+                    module.head.weight.mul_(0.0)
+                    module.head.bias.fill_(0.0 if module.good else 1e3).mul_(torch.arange(10))
+
+        return [AtTheEnd()]
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_weights_that_a_callback_sets_at_the_end_are_one_more_choice(
+    data: Synthetic, tmp_path: Path, good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits of zero have the loss log(10); the others are wrong by hundreds of nats, or as before the end."""
+    monkeypatch.setattr(Replaced, "good", good)
+    torch.manual_seed(0)
+    module = Replaced()
+    with torch.no_grad():
+        module.head.weight.fill_(0.0)
+        module.head.bias.copy_(5.0 * (torch.arange(10) == 9))
+    model, found, _ = trained(module, data, tmp_path)
+    assert all(len(curve) == 3 for curve in found.curves.values())
+    if good:
+        assert found.best_epoch == 2
+        assert found.curves["val_loss"][-1] == pytest.approx(math.log(10))
+    with torch.no_grad():
+        assert model(torch.zeros(1, 8000)).abs().max().item() == pytest.approx(0.0 if good else 5.0, abs=0.1)
+
+
+def test_stochastic_weight_averaging_is_scored(data: Synthetic, tmp_path: Path) -> None:
+    class Swa(Own):
+        rate = 1.0
+
+        def configure_callbacks(self) -> list[Callback]:
+            return [pl.callbacks.StochasticWeightAveraging(swa_lrs=1.0, swa_epoch_start=1)]
+
+    scored: list[bool] = []
+    whole = own_training.ValidationScores.score_replaced
+
+    def counted(scores: own_training.ValidationScores) -> None:
+        before = scores._trained
+        whole(scores)
+        scored.append(not torch.equal(before["module.head.weight"], scores.model.module.head.weight))  # type: ignore[union-attr,arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_training.ValidationScores, "score_replaced", counted)
+        trained(Swa(), data, tmp_path)
+    assert scored == [True]
 
 
 class Logging(Own):

@@ -145,7 +145,7 @@ def test_malformed_tracks_come_to_what_they_must(tmp_path: Path) -> None:
     cases = malformed_tracks.write(folder)
     assert len({case.name for case in cases}) == len(cases) == 212
     assert sum(case.samples is None for case in cases) == 155
-    results, peak = reading.read([folder / case.name for case in cases], 120, folder)
+    results, peak = reading.read([folder / case.name for case in cases], 300, folder)
     wrong = []
     for case, found in zip(cases, results, strict=True):
         right = found["result"] == ("refused" if case.samples is None else "accepted") and found["seconds"] < 2
