@@ -166,10 +166,7 @@ def test_the_picture(task: str, recording: Path, tmp_path: Path) -> None:
         colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24)}
     assert {(0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)} <= colours
     segment_files.write(found, tmp_path / "x.svg")
-    first = (tmp_path / "x.svg").read_bytes()
-    segment_files.write(found, tmp_path / "x.svg")
-    assert (tmp_path / "x.svg").read_bytes() == first
-    assert first.startswith(b"<?xml")
+    assert (tmp_path / "x.svg").read_bytes().startswith(b"<?xml")
     drawn = segment_plot.figure(found)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["$loud_noise$", "quiet <b>"]
 

@@ -17,7 +17,7 @@ from bench.errors import RunError
 from bench.inference.classifier import Classifier
 from bench.inference.segmentation import segment_blocks
 from bench.inference.segments import Smoothing
-from bench.inference.sources import PCM, cut, from_file, from_microphone, from_pipe
+from bench.inference.sources import PCM, cut, from_file, from_microphone, from_pipe, resampled
 from bench.inference.streaming import Stream
 
 RATE = 8_000
@@ -279,6 +279,25 @@ def test_no_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(RunError, match=r"pip install 'audio-classification-bench\[microphone\]'"):
         next(from_microphone(RATE, 800))
+
+
+@pytest.mark.parametrize(("own", "least", "most"), [(48_000, 0.03, 0.05), (44_100, 0.03, 0.05), (8_000, 0.1, 0.13)])
+def test_resampling_holds_back_as_much_as_the_documentation_says(own: int, least: float, most: float) -> None:
+    """Seconds of sound that have arrived, in chunks of 10 ms, and have not come out."""
+    arrived = 0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal arrived
+        for _ in range(300):
+            arrived += own // 100
+            yield np.zeros(own // 100, np.float32)
+
+    given, held = 0, []
+    for part in resampled(blocks(), own, 16_000):
+        given += len(part)
+        held.append(arrived / own - given / 16_000)
+    assert least < max(held) < most
+    assert given == 48_000
 
 
 def test_chunks_of_one_size() -> None:
