@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rich.console import Console
 
 from bench import catalog, lookup, suites
-from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
@@ -404,7 +403,7 @@ def leaderboard(results: Results) -> tuple[Leaderboard, ...]:
 def _run_row(record: Record, names: Mapping[str, str]) -> dict[str, Any]:
     """Return what a table of runs says of one run."""
     run = record.run
-    low, high = record.intervals.get(PRIMARY[record.task or "single"], (None, None))
+    low, high = record.intervals.get(record.primary or "", (None, None))
     return {
         "key": record.key,
         "name": names.get(record.key, run.model),

@@ -82,6 +82,7 @@ class Dataset:
         find: "module:function", the class's `find` without importing torch; None asks the class.
         folds_of: "module:function" from the dataset's arguments to number and name of each fold, or None if that is not
             known now; without importing torch. None where the folds are 0 to `folds` - 1.
+        streams: whether it has streams with boundaries, on which time lines are scored.
         multi: arguments that make the labels several per clip where one of them is set.
         package: the package that it comes from; None for this project. Its class attributes `folder`, `folds`, `task`
             and `kind` are read from its source where they are literals.
@@ -99,6 +100,7 @@ class Dataset:
     package: Package | None = None
     aliases: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
+    streams: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,6 +289,17 @@ DATASETS = {
         folds=5,
         task="multi",
     ),
+    "synthetic-streams": Dataset(
+        target="datamodules.synthetic_streams:SyntheticStreams",
+        line="streams of speech, music and noise made by code, with known boundaries",
+        folder=None,
+        facts=(
+            "its sounds are simpler than real ones, and classes never overlap: scores say how well boundaries are "
+            "found",
+        ),
+        folds=1,
+        streams=True,
+    ),
     "esc10": Dataset(
         target="datamodules.esc50:ESC10",
         line="ESC-10: 400 clips, 10 classes",
@@ -328,6 +341,19 @@ DATASETS = {
         aliases=("musan-dataset",),
         folds=1,
         find="datamodules.layouts:musan",
+    ),
+    "musan-streams": Dataset(
+        target="datamodules.musan_streams:MUSANStreams",
+        line="streams of MUSAN's music, speech and noise, joined with cross-fades",
+        folder="musan",
+        facts=(
+            "a segment is an excerpt of one file between cross-fades of 100 ms: real programmes also overlap, and "
+            "MUSAN's labels are of whole files",
+        ),
+        aliases=("musan-dataset",),
+        folds=1,
+        find="datamodules.layouts:musan",
+        streams=True,
     ),
     "gtzan-music-speech": Dataset(
         target="datamodules.gtzan:GTZANMusicSpeech",
@@ -416,6 +442,33 @@ SECOND_METRICS = {
     ),
 }
 """By other labels of the same test clips, next to the scores by the official ones; `bench.evaluation.second_labels`."""
+
+STREAM_METRICS = {
+    "frame_accuracy": Metric(
+        line="share of the frames of 10 ms of all test streams whose class is right", tasks=("single",)
+    ),
+    "frame_sns": Metric(
+        line="share of the frames that are correctly classified as speech or not (three or more classes, one called "
+        '"speech")',
+        tasks=("single",),
+    ),
+    "event_f1": Metric(
+        line="F1 of events, all classes together: start within 200 ms, end within 200 ms or 20 % of the event's length",
+        tasks=("single",),
+    ),
+    "segment_f1": Metric(line="F1 of the classes in each second, all classes together", tasks=("single",)),
+    "psds": Metric(
+        line="polyphonic sound detection score, scenario 1 (with the extra [segmentation])", tasks=("single",)
+    ),
+    "segment_mAP": Metric(
+        line="average precision of the classes in each second, mean over classes (with the extra [segmentation])",
+        tasks=("single",),
+    ),
+}
+"""Of time lines, for datasets of streams; `bench.evaluation.segmentation`."""
+
+STREAM_PRIMARY = "frame_accuracy"
+"""The metric that ranks on datasets of streams."""
 
 BACKENDS = {
     "eager": Backend(target="bench.profiling.backends.eager:Eager", line="PyTorch as it trains"),

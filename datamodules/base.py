@@ -24,6 +24,7 @@ from datamodules.audio import MAX_SECONDS
 from datamodules.audio.background import BackgroundNoise
 from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from datamodules.clips.draws import whole as whole
+from datamodules.clips.timeline import StreamSplits as StreamSplits
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.fetch.sources import SOURCES
@@ -146,6 +147,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         skip_unreadable: whether audio that cannot be read is left out; only a user's own clips allow that.
         contents: name of a clip, or of the file that it was cut from, to the digest of the sound in that file before it
             was resampled; empty for silence. It is the same in every dataset that has the sound (after `setup`).
+        streams: validation and test streams, for scores of time lines; None where the data are clips only (after
+            `setup`).
         report: called with the number of files decoded so far and of all files.
     """
 
@@ -174,6 +177,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     group_remedy: str = ""
     skip_unreadable: bool = False
     contents: Mapping[str, str] = MappingProxyType({})
+    streams: StreamSplits | None = None
     report: Report = staticmethod(silently)
 
     def __init__(
@@ -314,7 +318,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return BackgroundNoise(place, self.sample_rate)
 
     def manifest(self) -> str:
-        """Return a digest of every clip's id, group, content and target; it changes whenever the data change.
+        """Return a digest of every clip's id, group, content and target, and of streams; it changes with the data.
 
         The digest is part of every record and of the name of cached features. It covers decoded and resampled clips;
         the manifest that `datamodules.fetch.verify` writes covers the files on disk and names them.
@@ -326,6 +330,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             rows.extend(zip(clips.ids, clips.groups, clips.hashes, targets, strict=True))
         for *names, target in sorted(rows):
             digest.update("\0".join(names).encode() + b"\0" + target + b"\n")
+        if self.streams is not None:
+            digest.update(f"{self.streams.val.digest()} {self.streams.test.digest()}".encode())
         return digest.hexdigest()
 
     def train_dataloader(self) -> DataLoader[Any]:

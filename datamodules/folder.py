@@ -13,12 +13,14 @@ from torch import Tensor
 
 from datamodules.audio import AudioError, AudioSource, length
 from datamodules.audio.preparation import Samples, segments
-from datamodules.base import ClipSet, DataError, Splits
+from datamodules.base import ClipSet, DataError, Splits, StreamSplits
 from datamodules.clips.array_clips import WaveformClips, decode_files, each, silent
 from datamodules.clips.own import Division, Options, OwnClips, divide, read
 from datamodules.clips.own.division import indices, is_thin, table, table_lines
 from datamodules.clips.own.reading import CUT, TOO_LONG, by_reason, counted
-from datamodules.clips.segments import SegmentClips, prepare_all
+from datamodules.clips.segments import Prepared, SegmentClips, prepare_all
+from datamodules.clips.stream_data import clips_inside
+from datamodules.clips.timeline import Segment, Streams, segments_within
 from datamodules.clips.waveform_data import WaveformDataModule
 from datamodules.listing import Listing, refuse
 from datamodules.tables.csv_table import safe
@@ -49,6 +51,9 @@ class Folder(WaveformDataModule):
         label_columns: columns of 0 and 1, one for each class, instead of a label column.
         label_separator: separates several classes in one label; "" says that each label is one class.
         row_per_label: whether a file with several classes has a row for each.
+        segments: whether each row is a segment of its file, with columns `start` and `end` in seconds. Clips of
+            `clip_seconds` are then cut inside segments, and validation and test files are streams whose time lines are
+            scored.
         classes: all classes in their order; by default numbers in numeric order, and other names by name.
         group_by: what counts as the source of a clip without a column `group`: "folder" (the folder inside its class),
             "name" (the file's name without the ending) or "file". None takes the folder where there is one, and the
@@ -82,6 +87,7 @@ class Folder(WaveformDataModule):
         label_columns: Sequence[str] | None = None,
         label_separator: str | None = None,
         row_per_label: bool = False,
+        segments: bool = False,
         classes: Sequence[str] | None = None,
         group_by: str | None = None,
         n_folds: int | None = None,
@@ -96,11 +102,14 @@ class Folder(WaveformDataModule):
         self.own = read(
             Options.of({
                 "root": root, "csv": csv, "audio_root": audio_root, "columns": columns, "label_columns": label_columns,
-                "label_separator": label_separator, "row_per_label": row_per_label, "classes": classes,
+                "label_separator": label_separator, "row_per_label": row_per_label, "segments": segments,
+                "classes": classes,
                 "group_by": group_by, "n_folds": n_folds, "follow_links": follow_links, "allow_outside": allow_outside,
             })
         )  # fmt: skip
-        self.task = self.own.task
+        self.task = "single" if segments else self.own.task
+        if segments and clip_seconds is None:
+            raise DataError("segments needs clip_seconds, the length of a training clip: set both in [dataset.folder]")
         self.hop_seconds = hop_seconds
         self._division: Division | None = None
         self._undivided: DataError | None = None
@@ -128,7 +137,7 @@ class Folder(WaveformDataModule):
         )
         self.fold = self.test_fold
         self.skip_unreadable = skip_unreadable
-        if hop_seconds is not None:
+        if hop_seconds is not None or segments:
             self.longest_seconds = LONGEST_RECORDING  # type: ignore[misc]
 
     @classmethod
@@ -174,6 +183,8 @@ class Folder(WaveformDataModule):
         self._refuse()
         division = self._division
         assert division is not None
+        if self.own.options.segments:
+            return self._segments(division)
         return self._pieces(division) if self.hop_seconds is not None else self._clips(division)
 
     def _refuse(self) -> None:
@@ -212,16 +223,7 @@ class Folder(WaveformDataModule):
 
     def _pieces(self, division: Division) -> Splits:
         """Decode every file whole, and cut it to pieces."""
-        indices(self.own, division, self.test_fold)
-        files = [file for file in self.own.files if isinstance(file.source, Path)]
-        with self._going_on():
-            found = prepare_all(
-                [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
-                self.cache, "folder", names=[file.id for file in files], skip=self.skip_unreadable, report=self.report,
-            )  # fmt: skip
-        self.own_rates = found.rates
-        own, division = self._without(division, found.unreadable)
-        self.contents = {file.id: content for file, content in zip(own.files, found.contents, strict=True)}
+        found, own, division = self._whole(division)
         samples = round(self.clip_seconds * self.sample_rate)
         self.clip_shape = (samples,)
         assert self.hop_seconds is not None
@@ -249,6 +251,56 @@ class Folder(WaveformDataModule):
             )
 
         train, val, test = map(part, indices(own, division, self.test_fold))
+        return Splits(train, val, test)
+
+    def _whole(self, division: Division) -> tuple[Prepared, OwnClips, Division]:
+        """Decode every file whole; return the recordings, and the clips and their division without unreadable files."""
+        indices(self.own, division, self.test_fold)  # before decoding, which takes long
+        files = [file for file in self.own.files if isinstance(file.source, Path)]
+        with self._going_on():
+            found = prepare_all(
+                [Path(str(file.source)) for file in files], _as_it_is, self.sample_rate, self.longest_seconds,
+                self.cache, "folder", names=[file.id for file in files], skip=self.skip_unreadable, report=self.report,
+            )  # fmt: skip
+        self.own_rates = found.rates
+        own, division = self._without(division, found.unreadable)
+        self.contents = {file.id: content for file, content in zip(own.files, found.contents, strict=True)}
+        return found, own, division
+
+    def _segments(self, division: Division) -> Splits:
+        """Decode every file whole, cut clips inside its segments, and keep validation and test files as streams."""
+        found, own, division = self._whole(division)
+        self.clip_shape = (round(self.clip_seconds * self.sample_rate),)
+        self.clips_available = len(own.files)
+        self._note(own, division, sum(found.silent), 0, sum(found.lengths))
+        first = np.cumsum([0, *found.lengths])
+        places = {label: place for place, label in enumerate(own.classes)}
+        parts = [
+            Streams(
+                audio=found.audio,
+                places=tuple((int(first[i]), found.lengths[i]) for i in chosen),
+                ids=tuple(own.files[i].id for i in chosen),
+                groups=tuple(own.files[i].group for i in chosen),
+                hashes=tuple(found.hashes[i] for i in chosen),
+                segments=tuple(
+                    segments_within(
+                        [Segment(start, end, places[label]) for start, end, label in own.segments[own.files[i].id]],
+                        found.lengths[i] / self.sample_rate, own.files[i].id,
+                    )
+                    for i in chosen
+                ),
+                sample_rate=self.sample_rate,
+            )
+            for chosen in (each.tolist() for each in indices(own, division, self.test_fold))
+        ]  # fmt: skip
+        self.streams = StreamSplits(parts[1], parts[2])
+        train, val, test = (
+            clips_inside(
+                part, [(group,) * len(rows) for group, rows in zip(part.groups, part.segments, strict=True)],
+                self.classes, self.clip_seconds, hop_seconds=self.hop_seconds, part=name,
+            )
+            for name, part in zip(("training", "validation", "test"), parts, strict=True)
+        )  # fmt: skip
         return Splits(train, val, test)
 
     @contextmanager
@@ -287,7 +339,9 @@ class Folder(WaveformDataModule):
                 f"({100 * unused / samples:.0f} %) are not used, because clips are cropped to {self.clip_seconds:g} s: "
                 f"set hop_seconds in [dataset.folder] to cut files to pieces"
             )
-        if self.hop_seconds is not None:
+        if self.own.options.segments:
+            notes.append(f"clips of {self.clip_seconds:g} s are cut inside segments")
+        elif self.hop_seconds is not None:
             notes.append(f"files are cut to pieces of {self.clip_seconds:g} s every {self.hop_seconds:g} s")
         self.note = "; ".join([*notes, *own.notes, *warnings])
         left_out = [

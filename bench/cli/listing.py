@@ -69,7 +69,12 @@ def list_(
         "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
         "metrics": {
             name: {"line": entry.line, "tasks": entry.tasks} | _origin(entry)
-            for name, entry in {**catalog.METRICS, **catalog.SECOND_METRICS, **catalog.added("metrics")}.items()
+            for name, entry in {
+                **catalog.METRICS,
+                **catalog.STREAM_METRICS,
+                **catalog.SECOND_METRICS,
+                **catalog.added("metrics"),
+            }.items()
         },
         "backends": _lines(catalog.BACKENDS, "backends"),
     }

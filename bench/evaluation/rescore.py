@@ -6,6 +6,7 @@ from bench.errors import RecordError, RunError
 from bench.evaluation import evaluate, metrics
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
+from bench.evaluation.segmentation import streams
 from bench.records import Record, Store, artifacts
 
 
@@ -31,4 +32,11 @@ def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record
         raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
     task: metrics.Task = "single" if targets.ndim == 1 else "multi"
     new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold, files).into(record)
+    if record.segmentation is not None:
+        try:
+            lines = streams.load(store, record)
+        except RunError as error:
+            raise RecordError(str(error)) from error
+        assert record.complexity is not None  # as of every finished run
+        new = streams.scored(new, lines, record.segmentation, record.complexity.clip_seconds)
     return with_added(with_second_labels(new, logits, ids), further, logits, targets)

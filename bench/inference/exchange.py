@@ -1,6 +1,5 @@
 """Trained models as one file that goes from one store to another: `bench pack` and `bench unpack`."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import safetensors
 from bench.errors import RecordError, RunError
 from bench.inference import card, packing, references
 from bench.inference.references import Part
-from bench.records import Record, Store, write_whole
+from bench.records import Record, Store, artifacts, write_whole
 from bench.records.store import RECORD, WEIGHTS
 from bench.training import stored
 from bench.training.stored import DESCRIPTION
@@ -102,23 +101,27 @@ def _with_members(parts: Sequence[Part], store: Store) -> dict[str, Part]:
 
 def _staged(part: Part, folder: Path) -> Path:
     """Write what a run needs to stand alone to a folder, in the form of this version, and return the folder."""
-    about = part.description
+    about, record = part.description, part.record
     if about is None:
         raise RunError(
             f"{part.key} was done before models were described, so it cannot be used without its data: run it again "
             f"with --force"
         )
-    if about.members and not about.weights:
-        about = replace(about, weights=tuple(map(float, references.fusion_weights(part))))
     folder.mkdir(parents=True)
-    (folder / DESCRIPTION).write_text(about.to_json(), encoding="utf-8")
+    whole = bool(about.weights) or not about.members
+    if whole and (part.folder / DESCRIPTION).is_file():
+        (folder / DESCRIPTION).write_bytes(artifacts.read(part.folder / DESCRIPTION, record, part.key))
+    else:
+        if not whole:
+            about = replace(about, weights=tuple(map(float, references.fusion_weights(part))))
+        (folder / DESCRIPTION).write_text(about.to_json(), encoding="utf-8")
     if not about.members:
         if (part.folder / WEIGHTS).is_file():
-            shutil.copyfile(part.folder / WEIGHTS, folder / WEIGHTS)
+            (folder / WEIGHTS).write_bytes(artifacts.read(part.folder / WEIGHTS, record, part.key))
         else:
             (folder / WEIGHTS).write_bytes(stored.weights_file(stored.read_weights(part.folder, part.key)))
-    if part.record is not None:
-        (folder / RECORD).write_text(part.record.to_json(), encoding="utf-8")
+    if record is not None:
+        (folder / RECORD).write_text(record.to_json(), encoding="utf-8")
     return folder
 
 
@@ -129,17 +132,23 @@ def _checked(folder: Path, file: Path) -> str:
         raise RunError(f"{file} has the folder {folder.name}, which describes another run or none: pack it again")
     if missing := [key for key in about.members if not (folder.parent / key / DESCRIPTION).is_file()]:
         raise RunError(f"{file} lacks {', '.join(missing)}, which {about.key} combines: pack it again")
-    if not about.members:
-        try:
-            with safetensors.safe_open(folder / WEIGHTS, "pt"):
-                pass
-        except (OSError, safetensors.SafetensorError) as error:
-            raise RunError(f"{file}: the weights of {about.key} are damaged or missing ({error})") from error
+    record = None
     if (path := folder / RECORD).is_file():
         try:
-            Record.from_json(path.read_text(encoding="utf-8"), about.key)
+            record = Record.from_json(path.read_text(encoding="utf-8"), about.key)
         except (UnicodeDecodeError, RecordError) as error:
             raise RunError(f"{file}: the record of {about.key} cannot be used: {error}") from error
+    for name in (DESCRIPTION,) if about.members else (DESCRIPTION, WEIGHTS):
+        try:
+            artifacts.read(folder / name, record, about.key)
+            if name == WEIGHTS:
+                with safetensors.safe_open(folder / WEIGHTS, "pt"):
+                    pass
+        except (RunError, OSError, safetensors.SafetensorError) as error:
+            raise RunError(
+                f"{file} is damaged: {name} of {about.key} is missing, or is not the one that its record names: pack "
+                f"it again"
+            ) from error
     return about.key
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from bench import catalog
-from bench.catalog import METRICS, PRIMARY
+from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
 from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.ranking import flag_devices, rank
 from bench.leaderboard.rows import UNKNOWN_FAILURE, Row, make_row, reference_data
@@ -114,7 +114,7 @@ def _board(
     task = catalog.task(first.dataset, first.data)
     if entry.package is not None:  # the records know it, whether the package is there or not
         task = next((r.task for run in runs if (r := records.get(run.key)) and r.task), task)
-    primary = PRIMARY[task]
+    primary = _primary(entry, task, [r for run in runs if (r := records.get(run.key)) and r.status == "ok"])
     folds, seeds = sorted({run.fold for run in runs}), sorted({run.seed for run in runs})
     groups: dict[System, list[Run]] = {}
     for run in sorted(runs, key=lambda run: (run.fold, run.seed, run.key)):
@@ -125,7 +125,7 @@ def _board(
     labels = full | suite_names(groups, names)
     rows = [
         replace(
-            make_row(s, group, folds, labels, records, reference, task),
+            make_row(s, group, folds, labels, records, reference, task, primary),
             about=details(full[s], labels[s]),
             name=names.get(group[0].key, ""),
         )
@@ -141,7 +141,7 @@ def _board(
         primary=primary,
         metrics=tuple(
             name
-            for name in dict.fromkeys([*METRICS, *(name for row in rows for name in row.scores)])
+            for name in dict.fromkeys([*METRICS, *STREAM_METRICS, *(name for row in rows for name in row.scores)])
             if any(row.scores.get(name) is not None for row in rows)
         ),
         folds=tuple(folds),
@@ -160,6 +160,13 @@ def _board(
         if ranked and ranked[0].rank
         else None,
     )
+
+
+def _primary(entry: catalog.Dataset, task: str, done: Sequence[Record]) -> str:
+    """Return the metric that ranks: the frame accuracy of streams, as the records show it or the catalogue says."""
+    if any(STREAM_PRIMARY in r.scores for r in done) or (entry.streams and not done):
+        return STREAM_PRIMARY
+    return PRIMARY[task]
 
 
 def _official(entry: catalog.Dataset, folds: Sequence[int], data: Sequence[Data]) -> int:

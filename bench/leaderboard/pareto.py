@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.catalog import METRICS
+from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.ranking import device
 from bench.leaderboard.rows import Row
@@ -109,7 +109,8 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
         for row, cost in zip(ranked, costs, strict=True)
         if isinstance(cost, float) and (score := row.scores[board.primary]) is not None
     ]
-    on_front = front([(c, s) for _, c, s in placed], higher_is_better=METRICS[board.primary].higher_is_better)
+    better = {**METRICS, **STREAM_METRICS}[board.primary].higher_is_better
+    on_front = front([(c, s) for _, c, s in placed], higher_is_better=better)
     labels = _labels([row for row, _, _ in placed])
     why = Counter(cost for cost in costs if isinstance(cost, str))
     return Plot(

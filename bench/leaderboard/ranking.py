@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench import statistics
-from bench.catalog import METRICS
+from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard.rows import Row, difference
 from bench.records import Latency
 
@@ -17,7 +17,7 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
     from the group's first row is not significant; otherwise it begins a new group. Rows that cannot be tested share a
     rank only if their scores are equal.
     """
-    sign = -1 if METRICS[primary].higher_is_better else 1
+    sign = -1 if {**METRICS, **STREAM_METRICS}[primary].higher_is_better else 1
 
     def order(row: Row) -> tuple[bool, bool, float, str, str]:
         score = row.scores[primary]

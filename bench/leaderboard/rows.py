@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from bench import statistics
-from bench.catalog import METRICS, PRIMARY
+from bench.catalog import METRICS, PRIMARY, STREAM_METRICS
 from bench.leaderboard.systems import System, member_label
-from bench.records import Complexity, Data, Failure, Latency, Record, Run, canonical, sources
+from bench.records import Complexity, Data, Failure, Latency, Record, Run, Segmentation, canonical, sources
 from bench.statistics import FoldSeed
 
 UNKNOWN_FAILURE = Failure(kind="unknown", message="the record names no error")
@@ -43,6 +43,8 @@ class Row:
         gpu: the same on a GPU.
         cpu_parallel: latency of a fusion whose members run in parallel; `cpu` is then the members' sum.
         gpu_parallel: the same on GPUs.
+        segmentation: form and cost of the time lines of stream data.
+        stream_intervals: 95 % interval of each other score of time lines, where there is one run.
         train_seconds: mean over the runs.
         conflict: mean conflict mass between a fusion's members.
         flags: what a reader has to know before comparing this row.
@@ -77,6 +79,8 @@ class Row:
     recipe: str = ""
     run_scores: dict[FoldSeed, statistics.RunScore] = field(default_factory=dict, compare=False, repr=False)
     fold_scores: dict[FoldSeed, float] = field(default_factory=dict, compare=False, repr=False)
+    segmentation: Segmentation | None = None
+    stream_intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
     keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
     name: str = ""
@@ -90,9 +94,9 @@ def make_row(
     records: Mapping[str, Record],
     reference: Mapping[FoldSeed, Data],
     task: str,
+    primary: str,
 ) -> Row:
     """Aggregate a system's runs, in the order of fold and seed; a rank of 0 marks a row that can be ranked."""
-    primary = PRIMARY[task]
     found = [r for run in runs if (r := records.get(run.key))]
     done = [r for r in found if r.status == "ok"]
     failed = sorted((r.error or UNKNOWN_FAILURE).kind for r in found if r.status == "failed")
@@ -100,9 +104,9 @@ def make_row(
     expected = len(runs) + sum(fold not in own_folds for fold in folds)
     names = [name for name, metric in METRICS.items() if task in metric.tasks]
     names += sorted({name for r in done for name in r.scores if name not in METRICS})  # of other packages
-    scores = {name: _mean([r.scores.get(name) for r in done]) for name in names}
+    scores = {name: _mean([r.scores.get(name) for r in done]) for name in dict.fromkeys([*names, primary])}
     run_scores = _run_scores(done, primary)
-    interval, over = _interval(done, run_scores, primary, task)
+    interval, over = _interval(done, run_scores, primary)
     other_data = [
         r for r in done if r.data and data_identity(r.data) != data_identity(reference[r.run.fold, r.run.seed])
     ]
@@ -146,6 +150,10 @@ def make_row(
         flags=tuple(flags),
         run_scores=run_scores,
         fold_scores={} if run_scores else _fold_scores(done, primary),
+        segmentation=next((r.segmentation for r in done if r.segmentation), None),
+        stream_intervals={name: each for name, each in done[0].intervals.items() if name in STREAM_METRICS}
+        if len(done) == 1
+        else {},
         keys={(run.fold, run.seed): run.key for run in runs},
         finished=tuple(r.key for r in done),
     )
@@ -185,17 +193,17 @@ def difference(a: Row, b: Row) -> statistics.Difference | None:
 
 
 def _interval(
-    done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str, task: str
+    done: Sequence[Record], run_scores: Mapping[FoldSeed, statistics.RunScore], primary: str
 ) -> tuple[tuple[float, float], Literal["cells", "groups"]] | tuple[None, None]:
     """Return the primary score's interval, within [0, 1] like the score, and the value of `interval_over`."""
     if run_scores:
-        return statistics.nested_interval(run_scores, proportion=task == "single"), "groups"
+        return statistics.nested_interval(run_scores, proportion=primary == PRIMARY["single"]), "groups"
     values = [value for r in done if (value := r.scores.get(primary)) is not None]
     if len(values) >= 2:
         mean, low, high = statistics.mean_interval(values)
         groups = sum({r.run.fold: r.data.test_groups for r in done if r.data}.values())
         alone = any(r.data is not None and r.data.test_groups < 2 for r in done)
-        if alone and task == "single" and (high - low < 1e-9 or min(mean, 1 - mean) * groups < 5):
+        if alone and primary == PRIMARY["single"] and (high - low < 1e-9 or min(mean, 1 - mean) * groups < 5):
             return statistics.wilson_interval(mean * groups, groups), "cells"  # runs that are alike show no deviation
         return (max(low, 0.0), min(high, 1.0)), "cells"
     if len(values) == 1 and len(done) == 1 and primary in done[0].intervals:

@@ -21,7 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from bench.errors import ProfileError
-from bench.records import Complexity
+from bench.evaluation.segmentation import HOP_SECONDS
+from bench.evaluation.segmentation.decisions import framing
+from bench.records import Complexity, Segmentation
 from models.base import AudioModel, FourierTransform, Frontend
 
 
@@ -137,6 +139,47 @@ def panns_multiply_adds(model: AudioModel, samples: int) -> int:
     return total
 
 
+def per_second(model: AudioModel, sample_rate: int, clip_shape: Sequence[int], seconds: float = 10.0) -> Segmentation:
+    """Count a time line's multiply-adds for one second of sound.
+
+    A model with logits of single frames computes each frame once. Any other computes front-end and model for windows of
+    a clip's length, one every `HOP_SECONDS`.
+
+    Args:
+        model: the model; it is not changed.
+        sample_rate: in hertz.
+        clip_shape: `(S,)` of a clip.
+        seconds: length of the sound that is counted, if that is longer than a clip.
+
+    Raises:
+        ProfileError: as for `measure`.
+    """
+    found = framing(model)
+    if found is None:
+        size = measure(model, tuple(clip_shape), clip_shape[0] / sample_rate)
+        return Segmentation(
+            form="windows", hop_seconds=HOP_SECONDS, macs_per_second=round(size.macs / HOP_SECONDS),
+            frontend_macs_per_second=round(size.frontend_macs / HOP_SECONDS), streams=0, stream_seconds=0.0,
+        )  # fmt: skip
+    samples = max(round(seconds * sample_rate), clip_shape[0])
+    twin = copy.deepcopy(model).eval()
+    features = _features(twin, (samples,))
+    frontend_macs = (
+        model.frontend.macs(samples)
+        if isinstance(model.frontend, Frontend)
+        else count(twin.frontend.to("meta"), torch.empty(1, samples, device="meta"))
+    )
+    declared = model.uncounted_macs()
+    counted = count(_Frames(twin.to("meta")), torch.empty(features, device="meta"), formulas=declared > 0)
+    clip_frames = _features(copy.deepcopy(model).eval(), tuple(clip_shape))[2]
+    each = sample_rate / samples
+    return Segmentation(
+        form="frames", hop_seconds=round(float(found.stride) / sample_rate, 9),
+        macs_per_second=round(each * (counted + declared * features[2] / clip_frames)),
+        frontend_macs_per_second=round(each * frontend_macs), streams=0, stream_seconds=0.0,
+    )  # fmt: skip
+
+
 class _Classify(nn.Module):
     """`classify` as a module, without the front-end."""
 
@@ -146,6 +189,13 @@ class _Classify(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.model.classify(features)
+
+
+class _Frames(_Classify):
+    """`frame_logits` as a module, without the front-end."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.model.frame_logits(features)
 
 
 def _features(model: AudioModel, shape: tuple[int, ...]) -> torch.Size:

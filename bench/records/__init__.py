@@ -3,7 +3,7 @@
 from bench.records.canonical import Json, canonical
 from bench.records.latency import Grade, Latency, Scope, aggregate, graded
 from bench.records.recipe import Recipe, is_weights_file
-from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record, graded_records
+from bench.records.record import SCHEMA, Complexity, Data, Environment, Failure, Record, Segmentation, graded_records
 from bench.records.run import PROTOCOL, Run
 from bench.records.snapshot import Snapshot, latest_like
 from bench.records.store import Store, write_whole
@@ -22,6 +22,7 @@ __all__ = [
     "Record",
     "Run",
     "Scope",
+    "Segmentation",
     "Snapshot",
     "Store",
     "aggregate",

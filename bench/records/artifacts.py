@@ -16,7 +16,10 @@ from bench.records.store import Store
 LOGITS = "logits.npz"
 """Name of the file with a run's logits among its artifacts."""
 
-BOUND = ("weights.safetensors", LOGITS, "model.json", "training_clips.json")
+STREAMS = "streams.npz"
+"""Name of the file with the scores at each frame of a run's streams, and the true segments."""
+
+BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json")
 """Files whose SHA-256 a record has."""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.records.latency import Latency, disturbance
-from bench.records.record import Complexity, Record
+from bench.records.record import Complexity, Record, Segmentation
 
 
 def fusion_complexity(members: Sequence[Record]) -> Complexity:
@@ -17,6 +17,18 @@ def fusion_complexity(members: Sequence[Record]) -> Complexity:
         elementwise=sum(s.elementwise for s in sizes),
         bytes=sum(s.bytes for s in sizes),
         clip_seconds=sizes[0].clip_seconds,
+    )
+
+
+def fusion_segmentation(members: Sequence[Segmentation]) -> Segmentation:
+    """Return the cost of a fusion's time lines: the sum of the members', at the finest of their hops."""
+    return Segmentation(
+        form="fusion",
+        hop_seconds=min(each.hop_seconds for each in members),
+        macs_per_second=sum(each.macs_per_second for each in members),
+        frontend_macs_per_second=sum(each.frontend_macs_per_second for each in members),
+        streams=members[0].streams,
+        stream_seconds=members[0].stream_seconds,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError, with_config
 
+from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
 from bench.records.latency import Latency, graded
@@ -75,6 +76,35 @@ class Complexity:
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
+class Segmentation:
+    """How a system's time lines are made, and their cost.
+
+    Attributes:
+        form: "frames" for a model with logits of single frames, "windows" for one that decides on windows of a clip's
+            length, "fusion" for the scores of several systems, combined.
+        hop_seconds: time between two decisions.
+        delay_seconds: time by which the scores are moved to the past; it is a look-ahead of the time line.
+        smoothing_seconds: length of the moving mean of the log-probabilities; 0 for none.
+        min_seconds: shortest segment.
+        macs_per_second: multiply-adds of the model for one second of sound.
+        frontend_macs_per_second: multiply-adds of the front-end for one second of sound.
+        streams: number of test streams.
+        stream_seconds: length of all test streams together.
+    """
+
+    form: Literal["frames", "windows", "fusion"]
+    hop_seconds: float
+    delay_seconds: float = 0.0
+    smoothing_seconds: float = 0.0
+    min_seconds: float = 0.0
+    macs_per_second: int
+    frontend_macs_per_second: int
+    streams: int
+    stream_seconds: float
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """The software and the machine of a run.
 
@@ -135,8 +165,9 @@ class Record:
         status: "ok", or "failed" with `error`.
         scores: metric name to value; None where no class has a value.
         intervals: 95 % bootstrap interval over the test groups, for the metrics that have one.
-        draws: the primary score over 1,000 bootstrap draws of the test groups. All systems that were tested on these
-            clips have the same draws of groups, so that differences of draws compare two systems.
+        draws: the primary score (of stream data, the frame accuracy) over 1,000 bootstrap draws of the test groups. All
+            systems that were tested on these clips have the same draws of groups, so that differences of draws compare
+            two systems.
         defined: metric name to (number of classes in the mean, number of all classes).
         per_class: metric name to one value per class; None where the class has none.
         classes: class names in the order of `per_class` and `confusion`.
@@ -157,6 +188,7 @@ class Record:
             file where there is none.
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
             file where there is none.
+        segmentation: how the time lines of stream data are made; left out of the file where there are no streams.
         schema: version of the record's layout.
     """
 
@@ -183,6 +215,7 @@ class Record:
     started: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    segmentation: Segmentation | None = None
     schema: int = SCHEMA
 
     @property
@@ -194,6 +227,13 @@ class Record:
     def task(self) -> Literal["single", "multi"] | None:
         """Whether the data have one or several labels per clip, as the scores show it; None without scores."""
         return None if not self.scores else "single" if "accuracy" in self.scores else "multi"
+
+    @property
+    def primary(self) -> str | None:
+        """Name of the metric that ranks the record among others; None without scores."""
+        if STREAM_PRIMARY in self.scores:
+            return STREAM_PRIMARY
+        return None if self.task is None else PRIMARY[self.task]
 
     def timed_on(self, backend: str) -> bool:
         """Whether the record has a timing on a backend, or the reason why the backend cannot run the model."""
@@ -210,7 +250,10 @@ class Record:
             RecordError: a number is NaN or infinite.
         """
         content = _adapter().dump_python(self, mode="json")
-        tables = ((content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"))
+        tables = (
+            (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
+            (content, "segmentation"),
+        )  # fmt: skip
         for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are
                 del table[name]

@@ -56,7 +56,7 @@ def reproduce(store: Store, key: str, settings: RunSettings) -> Reproduction:
     record = store.get(key)
     if record is None or record.status != "ok":
         raise BenchError(f"{store.root} has no finished record {key!r}: `bench run --dry-run` shows a suite's keys")
-    metric = PRIMARY[record.task or dataset(record.run.dataset).task]
+    metric = record.primary or PRIMARY[dataset(record.run.dataset).task]
     score, interval = record.scores[metric], record.intervals.get(metric)
     if score is None or interval is None:
         raise BenchError(f"{key} has no {metric} with an interval to compare a new run with")

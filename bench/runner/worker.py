@@ -19,6 +19,7 @@ from bench.evaluation import evaluate, mistakes
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.predictions import keep as keep_predictions
 from bench.evaluation.second_labels import with_second_labels
+from bench.evaluation.segmentation import streams
 from bench.profiling import complexity
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import (
@@ -27,6 +28,7 @@ from bench.records import (
     Failure,
     Record,
     Run,
+    Segmentation,
     Store,
     artifacts,
     combined,
@@ -192,6 +194,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
+    lines = streams.predict(model, data, device) if data.streams is not None else None
     stored.keep(model, run, data, folder)
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)
     about = describe(data)
@@ -200,6 +203,10 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     lineage.keep(run, store, data, folder)
     data_files.keep(store, folder, files)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
+    if lines is not None:
+        assert data.sample_rate is not None  # streams are waveforms
+        cost = complexity.per_second(model, data.sample_rate, data.clip_shape)
+        record = _with_time_lines(record, lines, cost, data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
     return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
@@ -237,6 +244,10 @@ def _fuse(run: Run, data: AudioDataModule, about: Data, settings: RunSettings, s
     assert predictions.weights is not None  # as every fusion has
     stored.keep_fusion(run, predictions.weights.tolist(), data, folder)
     record = _scored(run, predictions, data, about, folder, size, settings.metrics)
+    if data.streams is not None:
+        lines = streams.fuse(run, store, predictions.weights, data.task)
+        costs = [member.segmentation for member in members if member.segmentation is not None]
+        record = _with_time_lines(record, lines, combined.fusion_segmentation(costs), data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     train_seconds = sum(member.seconds.get("train", 0.0) for member in members)
     return replace(
@@ -261,6 +272,16 @@ def _scored(
     record = scored.into(Record(run=run, status="ok", classes=data.classes, complexity=size, data=about))
     record = with_second_labels(record, predictions.test, test.ids)
     return with_added(record, further, predictions.test, targets)
+
+
+def _with_time_lines(
+    record: Record, lines: streams.TimeLines, cost: Segmentation, data: AudioDataModule, folder: Path
+) -> Record:
+    """Keep a run's time lines, and return its record with their scores."""
+    streams.keep(lines, folder)
+    seconds = lines.test_truth.seconds
+    about = replace(cost, streams=len(seconds), stream_seconds=round(sum(seconds), 3))
+    return streams.scored(record, lines, about, data.clip_seconds)
 
 
 def describe(data: AudioDataModule) -> Data:

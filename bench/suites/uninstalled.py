@@ -25,7 +25,7 @@ def remember(suite: Suite, store: Store) -> None:
     if not unknown:
         return
     found: dict[tuple[str, str], tuple[Package | None, dict[str, Any]]] = {}
-    for key in store:
+    for key in store.keys():  # noqa: SIM118 - a store is no mapping
         with suppress(RecordError):
             if record := store.get(key):
                 for kind, name, package in _components(record):

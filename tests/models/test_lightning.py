@@ -412,6 +412,7 @@ def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path)
     assert model.recipe.learning_rate == found.suggestion() != Recipe().learning_rate
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_a_compiled_model_is_trained(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench.catalog import METRICS
+from bench.catalog import METRICS, STREAM_METRICS, STREAM_PRIMARY
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, prefixed, three
@@ -13,6 +13,10 @@ from bench.records import Latency
 
 _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), "multi": ("mAUC", "d_prime")}
 """Metrics that the readable tables show next to the primary one; the CSV has every metric."""
+_SHOWN_STREAMS = ("event_f1", "segment_f1", "frame_sns", "psds", "segment_mAP")
+"""Metrics of time lines that the readable tables show next to the frame accuracy."""
+_WITH_INTERVAL = ("event_f1",)
+"""Metrics besides the primary one that the readable tables show with an interval."""
 _NOT_A_SHARE = frozenset({"d_prime", "nll"})
 LEGEND = (
     "Scores are means over folds and seeds, with a 95 % interval in brackets. A row has a rank only if all its runs "
@@ -37,6 +41,9 @@ class Column:
 
 def secondary(board: Leaderboard) -> list[str]:
     """Return the metrics that the readable tables show next to the primary one."""
+    if board.primary == STREAM_PRIMARY:
+        shown = [name for name in (*_SHOWN_STREAMS, "accuracy") if name in board.metrics]
+        return shown + [name for name in added(board) if name not in STREAM_METRICS]
     return [name for name in _SHOWN[board.task] if name in board.metrics] + added(board)
 
 
@@ -56,6 +63,7 @@ def columns(board: Leaderboard) -> list[Column]:
         Column("parameters", lambda row: _size(row, "parameters")),
         Column("bytes", lambda row: _size(row, "bytes")),
         Column("MACs", lambda row: _size(row, "macs")),
+        *([Column("MACs per second", _per_second)] if any(row.segmentation for row in board.rows) else []),
         Column("front-end MACs", lambda row: _size(row, "frontend_macs")),
         Column("CPU ms, p50 / p90", lambda row: latency(row.cpu)),
         Column("GPU ms, p50 / p90", lambda row: latency(row.gpu)),
@@ -108,7 +116,7 @@ def score(value: float | None, metric: str) -> Cell:
 
 
 def _is_share(metric: str) -> bool:
-    return metric in METRICS and metric not in _NOT_A_SHARE
+    return metric in {**METRICS, **STREAM_METRICS} and metric not in _NOT_A_SHARE
 
 
 def latency(found: Latency | None) -> Cell:
@@ -125,14 +133,18 @@ def number(value: float | None) -> Cell:
 
 
 def _score(row: Row, metric: str) -> Cell:
-    return score(row.scores.get(metric), metric)
+    cell = score(row.scores.get(metric), metric)
+    return _with_interval(cell, row.stream_intervals.get(metric)) if metric in _WITH_INTERVAL else cell
 
 
 def _primary(row: Row, metric: str) -> Cell:
-    cell = _score(row, metric)
-    if row.interval is None or cell.number is None:
+    return _with_interval(score(row.scores.get(metric), metric), row.interval)
+
+
+def _with_interval(cell: Cell, interval: tuple[float, float] | None) -> Cell:
+    if interval is None or cell.number is None:
         return cell
-    low, high = row.interval
+    low, high = interval
     return Cell(f"{cell.text} [{100 * low:.1f}, {100 * high:.1f}]", cell.number)
 
 
@@ -145,6 +157,13 @@ def _real_time(row: Row) -> Cell:
 def _runs(row: Row) -> Cell:
     failed = f", {len(row.failed)} failed ({', '.join(sorted(set(row.failed)))})" if row.failed else ""
     return Cell(f"{row.done}/{row.expected}{failed}", row.done)
+
+
+def _per_second(row: Row) -> Cell:
+    if row.segmentation is None:
+        return Cell(NONE)
+    count = row.segmentation.macs_per_second
+    return Cell(prefixed(count), count)
 
 
 def _size(row: Row, name: str) -> Cell:

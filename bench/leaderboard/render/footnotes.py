@@ -7,7 +7,7 @@ from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import plural, shortened
 from bench.leaderboard.rows import Row
-from bench.records import Environment
+from bench.records import Environment, Segmentation
 
 DRIFT = 0.05
 """Relative change of the machine's speed during a timing above which the page mentions it."""
@@ -17,6 +17,12 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
     """Yield the footnotes of a leaderboard's table, as (head, text)."""
     metrics = [board.primary, *columns.secondary(board)]
     yield "Scores", "; ".join(f"{name}: {_line(name)}" for name in metrics)
+    if any(row.segmentation for row in board.rows):
+        yield (
+            "Time lines",
+            "all scores but accuracy are of whole test streams; accuracy is of clips that were cut inside segments. "
+            "MACs per second are the model's for a time line of one second of sound, without the front-end's",
+        )
     if any(row.conflict is not None for row in board.rows):
         yield (
             "Conflict",
@@ -30,7 +36,9 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
             "Student's t over the runs, for rows of at least two runs that do not all have bootstrap draws"
             + ("; Wilson's interval near 0 and 100 % and where all runs are alike" if alone else ""),
         )
-    if "groups" in over:
+    if "groups" in over and board.primary == catalog.STREAM_PRIMARY:
+        yield "Interval", "bootstrap over the test streams, 1,000 draws (200 for scores over all thresholds)"
+    elif "groups" in over:
         seeds = " and over the seeds" if len(board.seeds) > 1 else ""
         unseen = "" if seeds else "; with one seed, it does not include the variation between trainings"
         yield (
@@ -77,7 +85,10 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
 
 def _line(metric: str) -> str:
     """Return what a metric is; another package's is known by its name, whether the package is there or not."""
-    known = {**catalog.METRICS, **catalog.SECOND_METRICS}
+    known = {**catalog.METRICS, **catalog.STREAM_METRICS, **catalog.SECOND_METRICS}
+    of_clips = metric.removesuffix("_per_file")
+    if of_clips != metric and of_clips in known:
+        return f"{of_clips} of whole files, by the mean of the logits of their pieces"
     return known[metric].line if metric in known else "a metric of another package"
 
 
@@ -100,6 +111,8 @@ def _about_row(row: Row) -> Iterator[str]:
             yield f"{kind} ms was measured before reference timings were recorded; not comparable with later timings"
         elif latency and abs(latency.sentinel_drift) > DRIFT:
             yield f"the machine's speed changed by more than {100 * DRIFT:.0f} % while {kind} ms was measured"
+    if row.segmentation:
+        yield _time_line(row.segmentation)
     if row.complexity and row.complexity.elementwise and not row.members:
         yield f"not counted in the MACs: {row.complexity.elementwise:,} element-wise steps in liquid layers per clip"
     if row.done < row.expected:
@@ -107,6 +120,19 @@ def _about_row(row: Row) -> Iterator[str]:
     unlike = row.rank is None and row.done == row.expected
     for flag in row.flags:
         yield f"not ranked: {flag}" if unlike and flag == row.flags[0] else flag
+
+
+def _time_line(found: Segmentation) -> str:
+    """Return how a row's time lines are made."""
+    made = {
+        "frames": f"decides on each frame of {1000 * found.hop_seconds:g} ms",
+        "windows": f"decides on windows of a clip's length, one every {1000 * found.hop_seconds:g} ms",
+        "fusion": "combines the members' scores of each frame",
+    }
+    return (
+        f"time line: {made[found.form]}; chosen on the validation streams: moved by {found.delay_seconds:g} s, mean "
+        f"over {found.smoothing_seconds:g} s, segments of {found.min_seconds:g} s at least"
+    )
 
 
 def _machine(environment: Environment) -> str:

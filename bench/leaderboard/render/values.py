@@ -26,15 +26,24 @@ _HEADS = (
 )
 
 
+_TIME_LINES = (
+    *("event_f1_low", "event_f1_high", "form", "hop_seconds", "delay_seconds", "smoothing_seconds", "min_seconds"),
+    *("macs_per_second", "frontend_macs_per_second", "streams", "stream_seconds"),
+)
+"""Columns of time lines, where a suite has streams."""
+
+
 def csv_text(leaderboards: Sequence[Leaderboard]) -> str:
     """Return all rows of all leaderboards as one CSV."""
     content = io.StringIO()
     writer = csv.writer(content, lineterminator="\n")
     added = list(dict.fromkeys(name for board in leaderboards for name in columns.added(board)))
-    writer.writerow([*_HEADS, *added])
+    further = _TIME_LINES if any(row.segmentation for board in leaderboards for row in board.rows) else ()
+    writer.writerow([*_HEADS, *added, *further])
     for board in leaderboards:
         for row in board.rows:
             values = (*_values(board, row), *(row.scores.get(name) for name in added))
+            values += tuple(_time_line(row, name) for name in further)
             writer.writerow(csv_cell(value) for value in values)
     return content.getvalue()
 
@@ -54,6 +63,7 @@ def _board(board: Leaderboard) -> dict[str, Any]:
     rows = [
         {name: _json_value(value) for name, value in zip(_HEADS, _values(board, row), strict=True)}
         | {name: _json_value(row.scores.get(name)) for name in columns.added(board)}
+        | ({name: _json_value(_time_line(row, name)) for name in _TIME_LINES} if row.segmentation else {})
         | {"records": sorted(map(plain, row.finished))}
         for row in board.rows
     ]
@@ -83,6 +93,13 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
     yield from (getattr(latency, name, None) for latency in (row.cpu, row.gpu) for name in _TIMES)
     yield from (getattr(latency, "p50_ms", None) for latency in (row.cpu_parallel, row.gpu_parallel))
     yield from (row.train_seconds, row.conflict, " + ".join(row.members), "; ".join(row.flags))
+
+
+def _time_line(row: Row, name: str) -> str | int | float | None:
+    """Return a row's value in a column of `_TIME_LINES`."""
+    low, high = row.stream_intervals.get("event_f1", (None, None))
+    known = {"event_f1_low": low, "event_f1_high": high}
+    return known[name] if name in known else getattr(row.segmentation, name, None)
 
 
 def _json_value(value: str | int | float | None) -> str | int | float | None:

@@ -1,5 +1,6 @@
 """A user's own clips before anything is decoded: files, classes, sources, and what has to be said about them."""
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from datamodules.audio import ENDINGS
 from datamodules.clips.own import labels as naming
-from datamodules.clips.own.table import Places, TableRow, read_table, whole_number
+from datamodules.clips.own.table import TIMES, Places, TableRow, read_table, whole_number
 from datamodules.clips.own.tree import OTHER_AUDIO, UNREADABLE, Tree, fold_number, part_of, scan
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile
@@ -20,7 +21,7 @@ from datamodules.tables.csv_table import safe
 
 FEATURES = frozenset((".npy", ".npz", ".tfrecord", ".tfrecords"))
 GROUPINGS = ("folder", "name", "file")
-TIMES = frozenset((
+TIME_COLUMNS = frozenset((
     "start", "end", "start_time", "end_time", "onset", "offset", "start_s", "end_s", "start_seconds", "end_seconds",
     "begin", "begin_time", "start_sec", "end_sec", "begin_time_(s)", "end_time_(s)", "t_min", "t_max", "begin_s",
     "start_ms", "end_ms", "start_sample", "end_sample", "starttime", "endtime",
@@ -44,6 +45,7 @@ class Options:
     label_columns: Sequence[str] = ()
     label_separator: str | None = None
     row_per_label: bool = False
+    segments: bool = False
     classes: Sequence[str] = ()
     group_by: str | None = None
     n_folds: int | None = None
@@ -65,8 +67,8 @@ class Options:
 
     @property
     def several(self) -> bool:
-        """Whether a clip may have several classes."""
-        return bool(self.label_columns or self.label_separator or self.row_per_label)
+        """Whether a file may have several classes."""
+        return bool(self.label_columns or self.label_separator or self.row_per_label or self.segments)
 
     @property
     def place(self) -> Path:
@@ -88,6 +90,7 @@ def _check(given: Mapping[str, Any]) -> None:
         "label_columns": ((list, tuple), 'label_columns = ["cat", "cow"]'),
         "label_separator": ((str,), 'label_separator = ";"'),
         "row_per_label": ((bool,), "row_per_label = true"),
+        "segments": ((bool,), "segments = true"),
         "classes": ((list, tuple), 'classes = ["cat", "cow"]'),
         "follow_links": ((bool,), "follow_links = true"),
         "allow_outside": ((bool,), "allow_outside = true"),
@@ -106,11 +109,15 @@ def _check(given: Mapping[str, Any]) -> None:
     if (n := given.get("n_folds")) is not None and (isinstance(n, bool) or n < MIN_FOLDS):
         raise DataError(f"n_folds is {n!r}: to train, to validate and to test need at least {MIN_FOLDS} folds")
     if "csv" not in given:
-        for name in ("audio_root", "columns", "label_columns", "row_per_label", "allow_outside"):
+        for name in ("audio_root", "columns", "label_columns", "row_per_label", "segments", "allow_outside"):
             if given.get(name):
                 raise DataError(f"{name} is for a table: set csv instead of root, or leave it out")
     if sum(bool(given.get(name)) for name in ("label_columns", "label_separator", "row_per_label")) > 1:
         raise DataError("label_columns, label_separator and row_per_label are three ways to say the same: choose one")
+    if given.get("segments") and any(given.get(name) for name in ("label_columns", "label_separator", "row_per_label")):
+        raise DataError(
+            "segments has one class for each row: leave label_columns, label_separator and row_per_label out"
+        )
 
 
 @dataclass
@@ -125,6 +132,7 @@ class OwnClips:
         unreadable: name of each audio file that cannot be read, and the reason.
         notes: facts that the record keeps.
         warnings: facts that the user should look at; the record keeps them, too.
+        segments: name of each file to its segments (start and end in seconds, class), where rows are segments.
         given: whether the user says the split: by folds, by parts, or not at all.
         group_rule: what counts as the source of a clip, in words.
         group_remedy: how the user says something else.
@@ -137,13 +145,14 @@ class OwnClips:
     unreadable: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    segments: dict[str, list[tuple[float, float, str]]] = field(default_factory=dict)
     given: Literal["folds", "parts", ""] = ""
     group_rule: str = ""
     group_remedy: str = ""
 
     @property
     def task(self) -> Literal["single", "multi"]:
-        """Whether a clip may have several classes."""
+        """Whether a file may have several classes."""
         return "multi" if self.options.several else "single"
 
     def targets(self) -> NDArray[np.int64]:
@@ -264,7 +273,7 @@ def fewest_sources(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, s
 def _read_table(found: OwnClips) -> None:
     options = found.options
     path = Path(options.csv or "").expanduser()
-    table = read_table(path, options.columns, options.label_columns)
+    table = read_table(path, options.columns, options.label_columns, segments=options.segments)
     if not options.place.is_dir():
         raise DatasetMissing(f"audio_root = {str(options.place)!r} is not a folder: correct it in [dataset.folder]")
     found.problems = table.problems
@@ -289,11 +298,11 @@ def _read_table(found: OwnClips) -> None:
         others = " or ".join(f'group_by = "{each}"' for each in GROUPINGS if each != by)
         found.group_rule = words[by]
         found.group_remedy = f"add a column group to the table, or set {others} in [dataset.folder]"
-    times = [name for name in table.unused if name.strip().casefold().replace(" ", "_") in TIMES]
+    times = [name for name in table.unused if name.strip().casefold().replace(" ", "_") in TIME_COLUMNS]
     if times:
         found.warnings.append(
             f"the columns {counted(times)} are not used: a clip is a whole file, not a segment of it; if they say "
-            f"where in a file its label holds, write each segment to a file of its own"
+            f"where in a file its label holds, set segments = true in [dataset.folder]"
         )
     found.files = list(_files(found, rows, path.name, None if own_groups else by, times=bool(times)))
 
@@ -375,19 +384,39 @@ def _files(
         labels = (row.cells["label"],) if row.positives is None else row.positives
         group = row.cells["group"] if by is None else _group(name, path, by)
         file = AudioFile(name, path, labels, group, fold, where)
+        if options.segments:
+            try:
+                segment = (*_times(row, where), labels[0])
+            except DataError as error:
+                found.problems.append(str(error))
+                continue
+            found.segments.setdefault(first[real][1].id if real in first else name, []).append(segment)
         if real not in first:
             first[real] = row.line, file
             continue
         line, earlier = first[real]
-        if not options.row_per_label:
+        if not options.row_per_label and not options.segments:
             question = "" if labels == earlier.labels else ", or set row_per_label = true if a clip has several classes"
-            remedy = f"remove one of them{question}" if not times else "write each segment to a file of its own"
+            remedy = "set segments = true if each row is a segment" if times else f"remove one of them{question}"
             found.problems.append(f"{where}: {name!r} is in line {line} already: {remedy}")
         elif (earlier.fold, earlier.group) != (fold, group):
             found.problems.append(f"{where}: {name!r} has another fold or group in line {line}: correct one of them")
         else:
             first[real] = line, replace(earlier, labels=tuple(dict.fromkeys((*earlier.labels, *labels))))
     yield from (file for _, file in first.values())
+
+
+def _times(row: TableRow, where: str) -> tuple[float, float]:
+    """Return a row's start and end in seconds."""
+    try:
+        start, end = (float(row.cells[role]) for role in TIMES)
+    except ValueError:
+        start, end = 0.0, math.nan
+    if not 0 <= start < end < math.inf:
+        raise DataError(
+            f"{where}: the segment is from {row.cells['start']!r} to {row.cells['end']!r}: give seconds, start < end"
+        )
+    return start, end
 
 
 def _group(name: str, path: Path, by: str) -> str:
@@ -409,6 +438,9 @@ def _name_classes(found: OwnClips) -> None:
     names = naming.composed(label for file in found.files for label in file.labels)
     if any(label != name for label, name in names.items()):
         found.files = [replace(file, labels=tuple(names[label] for label in file.labels)) for file in found.files]
+        found.segments = {
+            file: [(start, end, names[label]) for start, end, label in rows] for file, rows in found.segments.items()
+        }
     present = sorted({label for file in found.files for label in file.labels})
     if options.label_separator != "" and not options.label_columns:
         asked = naming.question(present, certain=bool(options.label_separator))
@@ -424,7 +456,7 @@ def _name_classes(found: OwnClips) -> None:
         found.problems.append(str(error))
         found.classes = tuple(present)
     found.warnings += naming.alike(found.classes)
-    if options.several and (bare_clips := sum(not file.labels for file in found.files)):
+    if options.several and not options.segments and (bare_clips := sum(not file.labels for file in found.files)):
         found.notes.append(f"{bare_clips} clips have none of the classes")
 
 

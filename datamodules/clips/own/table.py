@@ -9,7 +9,10 @@ from pathlib import Path
 
 from datamodules.errors import DataError, DatasetMissing
 
-ROLES = ("path", "label", "fold", "split", "group")
+TIMES = ("start", "end")
+"""Roles of the columns that place a row in its file, in seconds, where rows are segments."""
+
+ROLES = ("path", "label", "fold", "split", "group", *TIMES)
 USUAL = {
     "path": ("path", "file_name", "filename", "file", "filepath", "file_path", "audio", "audio_path", "audio_file",
              "audio_filename", "wav", "clip", "fname", "slice_file_name", "name"),
@@ -18,6 +21,8 @@ USUAL = {
     "fold": ("fold", "folds", "kfold", "fold_id"),
     "split": ("split", "subset", "partition", "part", "set"),
     "group": ("group", "groups", "speaker", "speaker_id", "recording", "recording_id", "source", "session", "subject"),
+    "start": ("start", "onset", "begin", "start_seconds", "start_time", "from"),
+    "end": ("end", "offset", "stop", "end_seconds", "end_time", "to"),
 }  # fmt: skip
 """Column names that are proposed for each role, likeliest first; only the role's own name is taken without asking."""
 
@@ -50,13 +55,16 @@ class Table:
     problems: list[str] = field(default_factory=list)
 
 
-def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[str]) -> Table:
+def read_table(
+    path: Path, columns: Mapping[str, str], label_columns: Sequence[str], *, segments: bool = False
+) -> Table:
     """Read a table of clips.
 
     Args:
         path: a UTF-8 file with a header, separated by commas, semicolons or tabs.
         columns: role to column, for columns that are not called like their role.
         label_columns: columns of zeros and ones, one for each class; empty where a column has the label.
+        segments: whether each row is a segment of its file; otherwise columns `start` and `end` are not used.
 
     Raises:
         DatasetMissing: there is no such file, or it has no rows.
@@ -67,7 +75,7 @@ def read_table(path: Path, columns: Mapping[str, str], label_columns: Sequence[s
     header, lines = _cells(path)
     if not header:
         raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
-    roles = _roles(path, header, columns, label_columns, lines)
+    roles = _roles(path, header, columns, label_columns, lines, segments)
     if twice := sorted({name for name in (*roles.values(), *label_columns) if header.count(name) > 1}):
         raise DataError(f"{path.name!r} has the column {twice[0]!r} more than once: remove or rename one of them")
     table = Table(roles)
@@ -161,15 +169,17 @@ def _roles(
     columns: Mapping[str, str],
     label_columns: Sequence[str],
     lines: Sequence[tuple[int, list[str]]],
+    segments: bool,
 ) -> dict[str, str]:
     if unknown := [role for role in columns if role not in ROLES]:
         raise DataError(f"columns has no role {unknown[0]!r}: it has {', '.join(ROLES)}")
     if absent := [name for name in (*columns.values(), *label_columns) if name not in header]:
         raise DataError(f"{path.name!r} has no column {absent[0]!r}: it has {', '.join(header)}")
-    roles = dict(columns) | {role: role for role in ROLES if role in header and role not in columns}
+    usual = [role for role in ROLES if segments or role not in TIMES]
+    roles = dict(columns) | {role: role for role in usual if role in header and role not in columns}
     if label_columns:
         roles.pop("label", None)
-    needed = ("path",) if label_columns else ("path", "label")
+    needed = ["path", *([] if label_columns else ["label"]), *(TIMES if segments else ())]
     if missing := [role for role in needed if role not in roles]:
         guess = proposed(header, roles)
         inline = ", ".join(f'{role} = "{guess.get(role, "…")}"' for role in missing)

@@ -286,4 +286,4 @@ def test_times_of_segments_are_not_ignored_in_silence(bench: own.Bench, tmp_path
     rows += [f"{n},{n[:3]},0.5,1.0" for n in NAMES[:2]]
     code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,onset,offset", rows))
     assert code == 1
-    assert "is in line 2 already: write each segment to a file of its own" in found["problems"][0]
+    assert "is in line 2 already: set segments = true if each row is a segment" in found["problems"][0]

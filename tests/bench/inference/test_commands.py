@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import os
+import pty
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -228,3 +231,28 @@ def test_list_runs(bench: Bench, kept, tmp_path: Path) -> None:
     assert "no weights" in output
     code, output, _ = bench("list", "runs", "--store", tmp_path / "none")
     assert (code, output) == (0, "runs\n")
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_rows_go_to_a_pipe_while_the_terminal_shows_a_bar(kept, sounds: Path) -> None:
+    terminal, theirs = pty.openpty()
+    command = [
+        "-m",
+        "bench",
+        "predict",
+        sounds,
+        "--run",
+        kept.run("swishnet").key,
+        "--store",
+        kept.store.root,
+        "--json",
+    ]
+    try:
+        done = subprocess.run([sys.executable, *map(str, command)], stdout=subprocess.PIPE, stderr=theirs, check=True)
+        os.close(theirs)
+        shown = os.read(terminal, 1 << 16).decode()
+    finally:
+        os.close(terminal)
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 2
+    assert "of 2 files" in shown

@@ -168,8 +168,8 @@ def rewritten(file: Path, target: Path, **changes: bytes | None) -> Path:
         ({"pack_json": b'{"format": 1, "keys": ["../../etc"]}'}, "does not hold it"),
         ({"model_json": b"{"}, "is damaged"),
         ({"model_json": None}, "does not hold it"),
-        ({"weights_safetensors": b"abc"}, "are damaged or missing"),
-        ({"weights_safetensors": None}, "are damaged or missing"),
+        ({"weights_safetensors": b"abc"}, r"is damaged: weights\.safetensors of .* is missing, or is not the one"),
+        ({"weights_safetensors": None}, r"is damaged: weights\.safetensors of .* is missing, or is not the one"),
         ({"record_json": b"{}"}, "cannot be used"),
     ],
 )
@@ -178,6 +178,19 @@ def test_damage_is_named_and_nothing_is_written(kept, tmp_path: Path, changes: d
     with pytest.raises(RunError, match=words):
         exchange.unpack(file, tmp_path / "fresh")
     assert not (tmp_path / "fresh").exists()
+
+
+def test_other_weights_than_the_record_names_are_refused(kept, tmp_path: Path) -> None:
+    one, other = kept.run("cnn", 0), kept.run("cnn", 1)
+    weights = (kept.store.artifacts(other.key) / "weights.safetensors").read_bytes()
+    file = rewritten(packed(kept, "cnn", tmp_path), tmp_path / "other.zip", weights_safetensors=weights)
+    with pytest.raises(RunError, match="is not the one that its record names"):
+        exchange.unpack(file, tmp_path / "fresh")
+    shutil.copytree(kept.store.root, tmp_path / "runs")
+    (tmp_path / "runs" / "artifacts" / one.key / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(RunError, match="is not the file that the record of"):
+        exchange.pack(one.key, tmp_path / "runs", tmp_path / "no.zip")
+    assert not (tmp_path / "no.zip").exists()
 
 
 def test_a_member_that_is_missing_is_named(kept, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Files, Progress, Steps, duration, rounded
+from bench.runner.progress import LONG_SECONDS, TIMING_SECONDS, Files, Progress, Recordings, Steps, duration, rounded
 
 
 class Clock:
@@ -277,3 +277,15 @@ def test_reading_is_a_bar_with_the_time_left_on_a_terminal(clock: Clock) -> None
         files.progress.bar.refresh()
     assert "500/1000" in console.file.getvalue()
     assert "files read, about 50 s left" in console.file.getvalue()
+
+
+def test_recordings_show_the_time_left_by_bytes():
+    now = [0.0]
+    console = Console(file=io.StringIO(), width=200)
+    with Recordings(console, 3, clock=lambda: now[0]) as progress:
+        for seconds, files, done in ((5.0, 0, 500), (20.0, 1, 2_000), (25.0, 1, 2_500), (40.0, 3, 4_000)):
+            now[0] = seconds
+            progress.report(files, done, 4_000)
+    assert console.file.getvalue().splitlines() == [
+        "1 of 3 files, about 20 s left", "3 of 3 files, about 0 s left",
+    ]  # fmt: skip
