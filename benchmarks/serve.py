@@ -341,7 +341,7 @@ def main() -> None:
             assert settled(lambda: server.files() == 0)
             growth = server.memory() - before
             print(f"{found.total()} hostile requests: {dict(sorted(found.items()))} (0: closed, -1: the client left)")
-            print(f"memory +{growth:.0f} MB, {server.files()} files left")
+            print(f"memory {growth:+.0f} MB, {server.files()} files left")
             print(f"cancelled work ended after {np.median(cancelled):.3f} s, {max(cancelled):.3f} s at most")
             assert found.total() == 310
             assert not [code for code in found if code >= 500 and code != 503]
