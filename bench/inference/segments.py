@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import RunError
+from bench.records import Record
 
 NO_CLASS = -1
 """Decision on a frame whose likeliest class is below the threshold."""
@@ -53,6 +54,34 @@ class Smoothing:
     min_seconds: float = MIN_SECONDS
     threshold: float | None = None
     delay_seconds: float = 0.0
+
+    @staticmethod
+    def of(
+        records: Sequence[Record],
+        *,
+        median_seconds: float = MEDIAN_SECONDS,
+        hysteresis: float = HYSTERESIS,
+        min_seconds: float | None = None,
+        threshold: float | None = None,
+        delay_seconds: float | None = None,
+    ) -> "Smoothing":
+        """Return the smoothing for a model.
+
+        Arguments are the attributes. `min_seconds` and `delay_seconds` of None are those that the run of the model has
+        chosen on validation streams; without such a choice the usual ones.
+
+        Raises:
+            RunError: a value is out of range.
+        """
+        chosen = records[0].segmentation if len(records) == 1 else None
+        if min_seconds is None:
+            min_seconds = MIN_SECONDS if chosen is None else chosen.min_seconds
+        if delay_seconds is None:
+            delay_seconds = 0.0 if chosen is None else chosen.delay_seconds
+        return Smoothing(
+            median_seconds=median_seconds, hysteresis=hysteresis, min_seconds=min_seconds, threshold=threshold,
+            delay_seconds=delay_seconds,
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         seconds = {"median": self.median_seconds, "shortest segment": self.min_seconds, "delay": self.delay_seconds}

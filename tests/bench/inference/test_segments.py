@@ -1,11 +1,15 @@
 """Smoothing and segments: hand-worked cases, and frames that arrive one by one or all at once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
 from bench.errors import RunError
 from bench.inference.segments import NO_CLASS, Change, Median, Segment, Segmenter, Smoothing
+from bench.records import Record, Run
+from bench.records.record import Segmentation
 
 NONE = Smoothing(median_seconds=0, hysteresis=0, min_seconds=0)
 
@@ -160,3 +164,15 @@ def test_no_frames_give_no_segments() -> None:
 def test_values_out_of_range(given: dict[str, float], words: str) -> None:
     with pytest.raises(RunError, match=words):
         Smoothing(**given)  # type: ignore[arg-type]
+
+
+def test_delay_and_shortest_segment_are_those_that_a_run_has_chosen() -> None:
+    chosen = Segmentation(
+        form="frames", hop_seconds=0.01, delay_seconds=0.4, min_seconds=1.0, macs_per_second=1,
+        frontend_macs_per_second=1, streams=2, stream_seconds=60.0,
+    )  # fmt: skip
+    run = Run(model="swishnet", frontend="mfcc", dataset="synthetic-streams")
+    record = Record(run=run, status="ok", segmentation=chosen)
+    assert Smoothing.of([record]) == Smoothing(min_seconds=1.0, delay_seconds=0.4)
+    assert Smoothing.of([record], min_seconds=0.0, delay_seconds=0.1) == Smoothing(min_seconds=0.0, delay_seconds=0.1)
+    assert Smoothing.of([replace(record, segmentation=None)]) == Smoothing.of([]) == Smoothing()
