@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from models.base import ModelError
 from models.layers.memory import LSTMCell
+from models.layers.portable import scan
 from models.wirings import Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -83,22 +84,34 @@ class _CfCCell(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor, spans: Tensor | None) -> Tensor:
         """Return the states `(T, B, H)` for inputs `(T, B, F)`, a first state `(B, H)` and spans `(T, B, 1)`."""
+        first, offset, own, weight, bias = self._products()
+        known = F.linear(x, first, offset)  # (T, B, K)
+        states = []
+        for t, part in enumerate(known.unbind()):
+            h = self._next(h, part, 1.0 if spans is None else spans[t], own, weight, bias)
+            states.append(h)
+        return torch.stack(states)
+
+    def portable(self) -> nn.Module:
+        """Return the same with a loop that exports keep."""
+        return _PortableCell(self)
+
+    def _products(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Return weights `(K, F)` and bias of the inputs, weights of the states `(H, K)`, weights and bias of heads."""
         heads = [self.ff1] if self.mode == "pure" else [self.ff1, self.ff2, self.time_a, self.time_b]
         masks = [self.sparsity_mask] * 2 + [None] * 2
         weight = torch.cat([k.weight if m is None else k.weight * m for k, m in zip(heads, masks, strict=False)])
         bias = torch.cat([head.bias for head in heads])
         entry = None if self.backbone is None else self.backbone[0]
         first, offset = (entry.weight, entry.bias) if isinstance(entry, nn.Linear) else (weight, bias)
-        known = F.linear(x, first[:, : self.inputs], offset)  # (T, B, K)
-        own = first[:, self.inputs :].T  # (H, K)
-        states = []
-        for t, part in enumerate(known.unbind()):
-            z = torch.addmm(part, h, own)  # (B, K)
-            if self.backbone is not None:
-                z = F.linear(self.backbone[1:](z), weight, bias)
-            h = self._mix(z, 1.0 if spans is None else spans[t])
-            states.append(h)
-        return torch.stack(states)
+        return first[:, : self.inputs], offset, first[:, self.inputs :].T, weight, bias
+
+    def _next(self, h: Tensor, part: Tensor, span: Tensor | float, own: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Return the state `(B, H)` after one more frame."""
+        z = torch.addmm(part, h, own)  # (B, K)
+        if self.backbone is not None:
+            z = F.linear(self.backbone[1:](z), weight, bias)
+        return self._mix(z, span)
 
     def _mix(self, heads: Tensor, span: Tensor | float) -> Tensor:
         """Map the heads `(B, 4H)`, or `(B, H)`, to the state `(B, H)`."""
@@ -107,6 +120,26 @@ class _CfCCell(nn.Module):
         ff1, ff2, a, b = heads.chunk(4, 1)
         ff1, ff2, t = ff1.tanh(), ff2.tanh(), torch.sigmoid(a * span + b)
         return ff1 + t * ff2 if self.mode == "no_gate" else ff1 * (1 - t) + t * ff2
+
+
+class _PortableCell(nn.Module):
+    """A cell whose loop over frames is one operator; called as the cell."""
+
+    def __init__(self, cell: _CfCCell) -> None:
+        super().__init__()
+        self.cell = cell
+        for name, tensor in zip(("first", "offset", "own", "weight", "bias"), cell._products(), strict=True):
+            self.register_buffer(name, tensor.detach().clone())  # computed before, because OpenVINO's loop needs it
+
+    def forward(self, x: Tensor, h: Tensor, spans: Tensor | None) -> Tensor:
+        known = F.linear(x, self.get_buffer("first"), self.get_buffer("offset"))  # (T, B, K)
+        own, weight, bias = self.get_buffer("own"), self.get_buffer("weight"), self.get_buffer("bias")
+
+        def step(h: Tensor, frame: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+            h = self.cell._next(h, frame[0], frame[1] if len(frame) > 1 else 1.0, own, weight, bias)
+            return h, h.clone()
+
+        return scan(step, h, (known,) if spans is None else (known, spans))
 
 
 class _WiredCell(nn.Module):

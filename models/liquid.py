@@ -10,13 +10,13 @@ from math import ceil
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
 from models.frontends.logmel import LogMel
 from models.layers.framing import Averages, Blocks, Chain, Framing, Stage, Stateful, averages
+from models.layers.portable import AtMost
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
@@ -48,6 +48,7 @@ class _Liquid(AudioModel):
         self.steps = min(encoded_frames, steps)
         self.step_frames = Fraction(encoded_frames, self.steps)
         self.encoder = encoder
+        self.shorten = AtMost(self.steps)
         self.layer = layer
         self.norm = nn.BatchNorm1d(layer.output_size)
         self.head = nn.Linear(layer.output_size, classes)
@@ -59,8 +60,8 @@ class _Liquid(AudioModel):
 
     def stream(self, features: Tensor) -> Tensor:
         """Return the recurrent layer's inputs `(B, I, steps)`: features `(B, F, T)`, encoded and averaged."""
-        x: Tensor = self.encoder(features)  # (B, I, T')
-        return F.adaptive_avg_pool1d(x, self.steps) if x.shape[-1] > self.steps else x
+        shortened: Tensor = self.shorten(self.encoder(features))
+        return shortened
 
     def frame_logits(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, steps, C)` of each step; those of a clip have its logits as mean.

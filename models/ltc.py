@@ -40,6 +40,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from models.base import ModelError
 from models.layers.memory import LSTMCell
+from models.layers.portable import scan
 from models.wirings import FullyConnected, Wires, Wiring
 
 State = Tensor | tuple[Tensor, Tensor]
@@ -337,6 +338,10 @@ class LTCLayer(nn.Module):
             y = y.transpose(0, 1)  # (B, T, O)
         return y, states[-1] if last is None else (states[-1], last)
 
+    def portable(self) -> nn.Module:
+        """Return the same with a loop over frames that exports keep, or itself where an LSTM cell comes between."""
+        return self if self.lstm is not None else _PortableLTC(self)
+
     def sigmoids(self, frames: int) -> int:
         """Sigmoids of one sequence as computed, absent synapses of present blocks included.
 
@@ -458,6 +463,52 @@ class LTCLayer(nn.Module):
             solved.append(trajectory[unfolds::unfolds])
         order = torch.tensor([place[i] for i in range(self.state_size)], device=x.device)
         return torch.cat(solved, -1).index_select(-1, order)
+
+
+class _PortableLTC(nn.Module):
+    """A liquid layer whose loop over frames is one operator, with all synapses between neurons in each sub-step."""
+
+    def __init__(self, layer: LTCLayer) -> None:
+        super().__init__()
+        cell, units = layer.rnn_cell, list(range(layer.state_size))
+        self.unfolds, self.outputs = layer.ode_unfolds, layer.output_size
+        self.return_sequences, self.batch_first = layer.return_sequences, layer.batch_first
+        sensory = layer._synapses("sensory_", list(range(layer.input_size)), units)
+        inner = layer._synapses("", units, units)
+        gleak, c = layer._positive(cell.gleak), layer._positive(cell.cm) * layer.ode_unfolds
+        one, none = torch.ones(1), torch.zeros(1)
+        constants = {
+            "scale": getattr(cell, "input_w", one), "shift": getattr(cell, "input_b", none),
+            "output_scale": getattr(cell, "output_w", one), "output_shift": getattr(cell, "output_b", none),
+            "sensory_slope": sensory.slope, "sensory_offset": sensory.offset, "sensory_weight": sensory.weight,
+            "slope": inner.slope[:, 0], "offset": inner.offset[:, 0],
+            "driven": inner.weight[..., 0], "weight": inner.weight[..., 1],
+            "c": c, "p": gleak * cell.vleak, "q": c + gleak + layer.epsilon,
+        }  # fmt: skip
+        for name, tensor in constants.items():
+            self.register_buffer(name, tensor.detach().clone())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Map `(B, T, I)` to outputs `(B, T, O)`, or `(B, O)`, as the layer does from a first state of zeros."""
+        own = dict(self.named_buffers())
+        x = x.transpose(0, 1) if self.batch_first else x
+        frames, batch = x.shape[0], x.shape[1]
+        x = (x * own["scale"] + own["shift"]).flatten(0, 1)  # (T B, I)
+        s = torch.sigmoid(own["sensory_offset"] + own["sensory_slope"] * x)  # (U, T B, I)
+        sums = torch.bmm(s, own["sensory_weight"]).permute(2, 1, 0).unflatten(1, (frames, batch))  # (2, T, B, U)
+        c, slope, offset, driven, weight = (own[name] for name in ("c", "slope", "offset", "driven", "weight"))
+
+        def step(v: Tensor, frame: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            for _ in range(self.unfolds):
+                s = torch.sigmoid(offset + slope * v[:, None])  # (B, U, S)
+                v = (c * v + frame[0] + (s * driven).sum(2)) / (frame[1] + (s * weight).sum(2))
+            return v, v.clone()
+
+        states = scan(step, x.new_zeros(batch, len(c)), (own["p"] + sums[0], own["q"] + sums[1]))  # (T, B, U)
+        y = states[..., : self.outputs] * own["output_scale"] + own["output_shift"]
+        if not self.return_sequences:
+            return y[-1], None
+        return y.transpose(0, 1) if self.batch_first else y, None
 
 
 @cache

@@ -19,6 +19,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import ModelError
 from models.layers.framing import Framing
+from models.layers.portable import PortableBands
 
 PIECE = 786_432
 """Points of a piece on one thread, 768 frames of 1,024: 3 MB. Smaller pieces prepare the transform too often."""
@@ -81,6 +82,17 @@ class FilterbankPower(nn.Module, ABC):
     @abstractmethod
     def before(self) -> int:
         """Return the number of samples between the start of the first frame and that of the clip."""
+
+    def drifts(self) -> bool:
+        """Return whether frames reach the further beyond the clip's end, the longer it is."""
+        return False
+
+    def portable(self) -> nn.Module:
+        """Return the same as convolutions, for exports; a clip must be longer than what is reflected of it."""
+        return PortableBands(
+            self.window, self.filters, self.n_fft, self.hop, self.preemphasis, self.reflect, self.before(),
+            self.frames, self.drifts(),
+        )  # fmt: skip
 
     def framing(self) -> Framing:
         """Return where the frames lie among the samples."""

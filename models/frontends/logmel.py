@@ -9,8 +9,9 @@ with `closing_frame`.
 from fractions import Fraction
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.base import Frontend
 from models.frontends.filterbank import band_centres, next_power_of_two
@@ -97,9 +98,16 @@ class PooledLogMel(LogMel):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, ceil(S / sample_rate))`."""
-        level = super().forward(waveform)
+        return self.pool(super().forward(waveform), waveform.shape[1])
+
+    def portable(self) -> nn.Module:
+        """Return the same without a choice by the length, for exports."""
+        return _PortablePooled(self)
+
+    def pool(self, level: Tensor, samples: int) -> Tensor:
+        """Map levels `(B, F, T)` in dB of clips of `samples` samples to `(B, F, seconds)`."""
         a_second = round(self.power.frames_per_second)
-        seconds = -(-waveform.shape[1] // self.power.sample_rate)
+        seconds = -(-samples // self.power.sample_rate)
         short = (seconds - 1) * a_second + 1 - level.shape[2]
         if short > 0:  # a last second of less than half a hop has no frame of its own
             level = F.pad(level, (0, short), "replicate")
@@ -110,3 +118,24 @@ class PooledLogMel(LogMel):
         a_second = round(self.power.frames_per_second)
         pooling = Framing(stride=Fraction(a_second), centre=(a_second - 1) / 2, after=a_second)
         return super().framing().then(pooling)
+
+
+class _PortablePooled(nn.Module):
+    """`PooledLogMel` with averages as sums with weights."""
+
+    def __init__(self, frontend: PooledLogMel) -> None:
+        super().__init__()
+        self.a_second = round(frontend.power.frames_per_second)
+        self.sample_rate = frontend.power.sample_rate
+        self.power = frontend.power.portable()
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        level = self.power(waveform, decibels)
+        seconds = (waveform.shape[1] + self.sample_rate - 1) // self.sample_rate
+        frames = level.shape[2]
+        first = torch.arange(seconds, device=level.device)[:, None] * self.a_second
+        place = first + torch.arange(self.a_second, device=level.device)  # (seconds, frames of a second)
+        # A last second of less than half a hop has no frame of its own, but a copy of the last.
+        own = ((place < frames) | (place == first)).to(level)
+        level = level[..., place.clamp(max=frames - 1)]  # (B, F, seconds, frames of a second)
+        return (level * own).sum(3) / own.sum(1) / 100 + 1

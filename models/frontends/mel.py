@@ -1,6 +1,7 @@
 """Power in mel bands, the common part of the log-mel spectrogram and of the mel-frequency cepstral coefficients."""
 
 import warnings
+from fractions import Fraction
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from models.base import ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.filterbank import FilterbankPower, check_range
+from models.layers.portable import rounded
 
 MAX_LONGER = 8
 """Largest factor by which a transform is lengthened."""
@@ -92,7 +94,14 @@ class MelPower(FilterbankPower):
         """Return T for a clip of `samples` samples."""
         if self.whole_hops:
             return samples // self.hop + 1
+        if isinstance(samples, torch.SymInt):  # of a clip of any length, in an export
+            share = Fraction(self.frames_per_second) / Fraction(self.sample_rate)
+            return rounded(samples * share.numerator, share.denominator) + self.closing_frame
         return max(1, round(self.frames_per_second * samples / self.sample_rate)) + self.closing_frame
+
+    def drifts(self) -> bool:
+        """Return whether the hop is longer than the time between frames."""
+        return not self.whole_hops and self.hop * self.frames_per_second > self.sample_rate
 
     def before(self) -> int:
         """Return half a transform: the first frame is centred on the clip's first sample."""

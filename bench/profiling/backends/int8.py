@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import ProfileError
 from bench.profiling.backends.compiled import refuse_own_kernels
-from bench.profiling.backends.onnx_runtime import _MISSING, OnnxRuntime, _in_silence, export
+from bench.profiling.backends.onnx_runtime import MISSING, OnnxRuntime, export, in_silence
 from models.base import AudioModel
 
 
@@ -27,43 +29,56 @@ class Int8(OnnxRuntime):
         refuse_own_kernels(model, "int8")
         if not calibration:
             raise ProfileError("int8 takes its ranges from clips, and there are none: time a trained run with --run")
-        try:
-            from onnxruntime import quantization
-            from onnxruntime.quantization.shape_inference import quant_pre_process
-        except ImportError as error:
-            raise ProfileError(_MISSING.format(name="int8", error=error)) from error
-        plain, cleaned, target = folder / OnnxRuntime.file, folder / "cleaned.onnx", folder / self.file
+        plain = folder / OnnxRuntime.file
         export(model, features, plain)
+        batches = [clip.expand(len(features), -1, -1).contiguous().numpy() for clip in calibration]
+        quantise(plain, folder / self.file, batches, type(model).__name__)
 
-        class CalibrationClips(quantization.CalibrationDataReader):  # type: ignore[misc]
-            """Provides the calibration clips in batches of the graph's size."""
 
-            def __init__(self) -> None:
-                self.left = list(calibration)
+def quantise(plain: Path, target: Path, calibration: Sequence[NDArray[np.float32]], name: str) -> None:
+    """Write an ONNX graph with its convolutions and products in 8-bit integers.
 
-            def get_next(self) -> dict[str, object] | None:
-                if not self.left:
-                    return None
-                clip = self.left.pop()
-                return {"features": clip.expand(len(features), -1, -1).contiguous().numpy()}
+    Args:
+        plain: the graph, whose input is called "features".
+        target: file to write.
+        calibration: inputs `(B, F, T)` that give the ranges of values.
+        name: of the model, in messages.
 
-        with _in_silence():
-            quant_pre_process(str(plain), str(cleaned), skip_symbolic_shape=True)
-            quantization.quantize_static(
-                str(cleaned),
-                str(target),
-                CalibrationClips(),
-                quant_format=quantization.QuantFormat.QDQ,
-                per_channel=True,
-                reduce_range=not _sums_in_32_bits(),
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-            )
+    Raises:
+        ProfileError: onnxruntime is missing, or nothing in the graph can be quantised.
+    """
+    try:
         import onnx
+        from onnxruntime import quantization
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+    except ImportError as error:
+        raise ProfileError(MISSING.format(name="int8", error=error)) from error
 
-        graph = onnx.load(str(target), load_external_data=False).graph
-        if not any(node.op_type == "DequantizeLinear" for node in graph.node):
-            raise ProfileError(f"nothing in {type(model).__name__} can be quantised: use onnxruntime")
+    class CalibrationClips(quantization.CalibrationDataReader):  # type: ignore[misc]
+        """Provides the calibration clips."""
+
+        def __init__(self) -> None:
+            self.left = list(calibration)
+
+        def get_next(self) -> dict[str, object] | None:
+            return {"features": self.left.pop()} if self.left else None
+
+    cleaned = target.with_name("cleaned.onnx")
+    with in_silence():
+        quant_pre_process(str(plain), str(cleaned), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(cleaned),
+            str(target),
+            CalibrationClips(),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=not _sums_in_32_bits(),
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+    graph = onnx.load(str(target), load_external_data=False).graph
+    if not any(node.op_type == "DequantizeLinear" for node in graph.node):
+        raise ProfileError(f"nothing in {name} can be quantised: use onnxruntime")
 
 
 def _sums_in_32_bits() -> bool:

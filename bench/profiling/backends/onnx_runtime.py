@@ -17,7 +17,7 @@ from bench.profiling.backends import Backend, Classify
 from bench.profiling.backends.compiled import refuse_own_kernels
 from models.base import AudioModel
 
-_MISSING = 'the backend {name} needs onnx, onnxscript and onnxruntime ({error}): pip install -e ".[export]"'
+MISSING = 'the backend {name} needs onnx, onnxscript and onnxruntime ({error}): pip install -e ".[export]"'
 
 
 class OnnxRuntime(Backend):
@@ -41,23 +41,30 @@ class OnnxRuntime(Backend):
         Raises:
             ProfileError: ONNX Runtime is not installed.
         """
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ProfileError(_MISSING.format(name="onnxruntime", error=error)) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # hides messages about nodes that cannot be folded
-        session: Any = onnxruntime.InferenceSession(
-            str(folder / self.file), options, providers=["CPUExecutionProvider"]
-        )
+        run = session(folder / self.file, threads)
 
         def classify(features: Tensor) -> Tensor:
-            (logits,) = session.run(None, {"features": np.ascontiguousarray(features.numpy())})
+            (logits,) = run.run(None, {"features": np.ascontiguousarray(features.numpy())})
             return torch.from_numpy(logits)
 
         return classify
+
+
+def session(path: Path, threads: int) -> Any:
+    """Return ONNX Runtime's session of a file, on the CPU.
+
+    Raises:
+        ProfileError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ProfileError(MISSING.format(name="onnxruntime", error=error)) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # hides messages about nodes that cannot be folded
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 class _FromFeatures(nn.Module):
@@ -82,10 +89,10 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ProfileError(_MISSING.format(name="onnxruntime", error=error)) from error
+        raise ProfileError(MISSING.format(name="onnxruntime", error=error)) from error
     frontend, model.frontend = model.frontend, nn.Identity()
     try:
-        with _in_silence():
+        with in_silence():
             program = torch.onnx.export(
                 _FromFeatures(model).eval(),
                 (features,),
@@ -106,7 +113,7 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _in_silence() -> Any:
+def in_silence() -> Any:
     """Hide the exporter's progress, and its messages about optional packages, from the terminal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -79,7 +79,7 @@ def test_files_to_write_are_paths_without_a_default(name):
     found = having(name)
     assert found
     for command, option in found.items():
-        assert option.kind in (Path, Path | None), command
+        assert option.kind in (Path, Path | None, list[Path] | None), command
         assert option.default in (None, inspect.Parameter.empty), command
 
 

@@ -1,0 +1,237 @@
+"""Writing, checking and keeping of a file in one of the formats."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.errors import ProfileError, RunError
+from bench.inference.classifier import Classifier
+from bench.inference.exporting import executorch_file, gate, onnx_file, openvino_file, program, pt2_file
+from bench.inference.exporting.subject import Subject, subject
+from bench.profiling import complexity
+from models.base import AudioModel
+
+FORMATS = {"onnx": ".onnx", "onnx-int8": ".onnx", "pt2": ".pt2", "openvino": ".xml", "executorch": ".pte"}
+"""Formats and the endings of their files."""
+
+SMALL_BYTES, SMALL_MACS = 128_000, 30_000_000
+"""Limits of DCASE's low-complexity task: 128 kB of weights and 30 million multiply-adds for one clip."""
+
+CALIBRATION = 8
+"""Number of test signals that give the ranges of 8-bit integers where no clips are given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A written file, and what its check found.
+
+    Attributes:
+        format: of the file.
+        path: the file.
+        files: the file, and the files next to it that it needs.
+        bytes: of all of them.
+        input: name of the input.
+        shape: of the input; None is any size.
+        shortest: shortest length that the file takes.
+        opset: version of ONNX's operators; None for the other formats.
+        difference: largest difference of a logit from the model, as a share of the greatest or of 1.
+        agreement: share of the checked clips whose most likely class is the model's.
+        score: share of the given clips that the file and the model classify correctly; None without labelled clips.
+        lengths: number of lengths that were checked.
+        clips: number of clips that were checked.
+        macs: multiply-adds of the model for one clip, without a front-end that never learns; None where not counted.
+        small: whether the files have at most 128 kB, and the model at most 30 million multiply-adds.
+    """
+
+    format: str
+    path: Path
+    files: tuple[Path, ...]
+    bytes: int
+    input: str
+    shape: tuple[int | None, ...]
+    shortest: int
+    opset: int | None
+    difference: float
+    agreement: float
+    score: tuple[float, float] | None
+    lengths: int
+    clips: int
+    macs: int | None
+    small: tuple[bool, bool | None]
+
+
+def export(
+    model: Classifier,
+    out: str | Path,
+    format: str = "onnx",
+    *,
+    features: bool = False,
+    clips: Sequence[tuple[Tensor, str | None]] = (),
+    lengths: int = 0,
+) -> Exported:
+    """Write a trained model to a file, and keep it if its own runtime gives the model's logits.
+
+    Args:
+        model: from `bench.load_model`.
+        out: the file; OpenVINO's has a `.bin` next to it, ONNX's with more than a gigabyte of weights a `.data`.
+        format: one of `FORMATS`.
+        features: whether the file starts at the features, without the front-end.
+        clips: real clips `(S,)` with the name of their class or None, for the check and for the ranges of 8-bit
+            integers; without them there are test signals.
+        lengths: number of further lengths to check.
+
+    Raises:
+        RunError: the format is unknown or not installed, the model cannot be exported, or the file differs from it.
+    """
+    if format not in FORMATS:
+        raise RunError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
+    path = Path(out).expanduser()
+    if path.suffix != FORMATS[format]:
+        raise RunError(f"a file of the format {format} ends in {FORMATS[format]}: name it {path.stem}{FORMATS[format]}")
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise RunError(f"{path} cannot be written: name a file in a folder that exists")
+    of = subject(model, features)  # ExecuTorch has no operators for lengths that are computed from others
+    problems: list[str] = []
+    for is_open in (True, False) if of.open and format != "executorch" else (False,):
+        with tempfile.TemporaryDirectory(prefix=".bench-export-", dir=path.resolve().parent) as folder:
+            try:
+                written = Path(folder) / path.name
+                opset = _write(of, format, is_open, written, facts(model, of, is_open), _calibration(of, clips, model))
+                found = gate.check(
+                    of, _runner(of, format, written), is_open, format != "onnx-int8", _inputs(of, clips, model), lengths
+                )
+            except RunError as error:
+                problems.append(str(error))
+                continue
+            score = _score(of, _runner(of, format, written), clips, model)
+            files = tuple(path.resolve().parent / each.name for each in sorted(Path(folder).iterdir()))
+            size = sum(each.stat().st_size for each in Path(folder).iterdir())
+            for each in Path(folder).iterdir():
+                each.replace(path.resolve().parent / each.name)
+        macs = multiply_adds(model)
+        batch = 1 if format == "executorch" else None
+        return Exported(
+            format=format, path=path, files=files, bytes=size, input=of.input,
+            shape=(batch, *(None if is_open and axis == of.axis - 1 else n for axis, n in enumerate(of.shape))),
+            shortest=found.shortest, opset=opset, difference=found.difference, agreement=found.agreement,
+            score=score, lengths=found.lengths, clips=found.clips, macs=macs,
+            small=(size <= SMALL_BYTES, None if macs is None else macs <= SMALL_MACS),
+        )  # fmt: skip
+    raise RunError(
+        problems[-1] if len(set(problems)) < 2 else f"{problems[-1]}; for clips of any length: {problems[0]}"
+    )
+
+
+def facts(model: Classifier, of: Subject, is_open: bool) -> dict[str, str]:
+    """Return what a file says about itself, as texts."""
+    length = "any" if is_open else str(of.length)
+    return {
+        "name": model.name,
+        "classes": json.dumps(model.classes, ensure_ascii=False),
+        "task": model.task,
+        "probabilities": "softmax of the logits" if model.task == "single" else "sigmoid of each logit",
+        "sample_rate": str(model.sample_rate),
+        "clip_seconds": str(model.clip_seconds),
+        "input": of.input,
+        "length": length,
+        "shortest": str(of.least if is_open else of.length),
+        "short_clips": model.short_clips,
+        "keys": json.dumps(model.keys),
+        "card": card(model),
+    }
+
+
+def card(model: Classifier) -> str:
+    """Return what the model is, in Markdown."""
+    lines = [f"# {model.name}", "", f"A classifier of {len(model.classes)} classes: {', '.join(model.classes)}.", ""]
+    if model.takes_sound:
+        lines.append(f"Trained on clips of {model.clip_seconds:g} s at {model.sample_rate} Hz, mono, in [-1, 1].")
+    for record in model.records:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in record.scores.items() if value is not None)
+        run = record.run
+        lines.append(f"- {record.key}: {run.model} on {run.dataset}, fold {run.fold}, test scores: {scores}")
+    return "\n".join(lines) + "\n"
+
+
+def multiply_adds(model: Classifier) -> int | None:
+    """Return the multiply-adds for one clip, without a front-end that never learns; None where they are not counted."""
+    if isinstance(model.module, AudioModel):
+        try:
+            size = complexity.measure(model.module, model.clip_shape, model.clip_seconds)
+        except ProfileError:
+            return None
+        fixed = getattr(model.module.frontend, "fixed", False)
+        return size.macs + (0 if fixed else size.frontend_macs)
+    known = [record.complexity for record in model.records]
+    return sum(size.macs for size in known if size) if known and all(known) else None
+
+
+def _write(
+    of: Subject, format: str, is_open: bool, path: Path, about: dict[str, str], calibration: Sequence[Tensor]
+) -> int | None:
+    if format == "onnx-int8":
+        return onnx_file.write_int8(of, not is_open, path, about, calibration)
+    graph = program.program(of, not is_open, bounded=format == "executorch")
+    if format == "onnx":
+        return onnx_file.write(graph, of.name, of.input, path, about)
+    if format == "pt2":
+        pt2_file.write(graph, path, about)
+    elif format == "openvino":
+        openvino_file.write(graph, of.name, of.input, path, about)
+    else:
+        executorch_file.write(graph, of.name, path, about)
+    return None
+
+
+def _runner(of: Subject, format: str, path: Path) -> gate.Runner:
+    run: gate.Runner
+    if format.startswith("onnx"):
+        run = onnx_file.runner(path, of.input)
+    elif format == "pt2":
+        run = pt2_file.runner(path)
+    else:
+        run = (openvino_file if format == "openvino" else executorch_file).runner(path)
+    return run
+
+
+def _inputs(of: Subject, clips: Sequence[tuple[Tensor, str | None]], model: Classifier) -> list[Tensor]:
+    """Return the given clips as inputs of one clip each."""
+    if of.input == "clips":
+        return [clip[None] for clip, _ in clips]
+    if of.input == "features":
+        assert isinstance(model.module, AudioModel)
+        with torch.inference_mode():
+            return [model.module.extract(clip[None]) for clip, _ in clips]
+    return []
+
+
+def _calibration(of: Subject, clips: Sequence[tuple[Tensor, str | None]], model: Classifier) -> list[Tensor]:
+    return _inputs(of, clips, model) or list(of.signals(CALIBRATION, of.length).split(1))
+
+
+def _score(
+    of: Subject, run: gate.Runner, clips: Sequence[tuple[Tensor, str | None]], model: Classifier
+) -> tuple[float, float] | None:
+    labels = [label for _, label in clips]
+    known = [i for i, label in enumerate(labels) if label in model.classes]
+    if not known:
+        return None
+    inputs = _inputs(of, clips, model)
+    right = np.array([
+        [model.classes[int(out.argmax())] == labels[i] for out in (run(inputs[i]), of.reference(inputs[i]))]
+        for i in known
+    ])  # fmt: skip
+    file, own = right.mean(0)
+    return float(file), float(own)
+
+
+def as_json(found: Exported) -> dict[str, object]:
+    """Return the results as plain content."""
+    content = asdict(found)
+    return content | {"path": str(found.path), "files": [str(each) for each in found.files]}

@@ -1,0 +1,52 @@
+"""OpenVINO's files: a graph in `.xml` and its weights in `.bin`, in 32-bit floats."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import RunError
+from bench.inference.exporting import onnx_file
+from bench.inference.exporting.program import Program, cause
+
+PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
+"""Without it OpenVINO computes in bfloat16 where the processor has it."""
+
+
+def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str]) -> None:
+    """Write the graph by way of ONNX, with the facts as `rt_info` under "bench".
+
+    Raises:
+        RunError: openvino is not installed, or it has no counterpart of an operator.
+    """
+    openvino = _openvino()
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_file.write(of, name, what, Path(folder) / "model.onnx", {})
+        try:
+            model = openvino.Core().read_model(Path(folder) / "model.onnx")  # convert_model reports its use to a server
+        except RuntimeError as error:
+            raise RunError(f"{name} cannot be exported to OpenVINO: {cause(error)}") from error
+        for key, value in facts.items():
+            model.set_rt_info(value, ["bench", key])
+        openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def runner(path: Path) -> Any:
+    """Return a function from inputs to logits, which runs the file in OpenVINO on one thread, in 32-bit floats."""
+    compiled = _openvino().Core().compile_model(path, "CPU", {**PRECISION, "INFERENCE_NUM_THREADS": 1})
+
+    def logits(x: Tensor) -> Tensor:
+        return torch.from_numpy(compiled(x.numpy())[0].copy())
+
+    return logits
+
+
+def _openvino() -> Any:
+    try:
+        import openvino
+    except ImportError as error:
+        raise RunError(f'OpenVINO\'s format needs openvino ({error}): pip install -e ".[export,openvino]"') from error
+    return openvino

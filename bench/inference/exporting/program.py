@@ -1,0 +1,100 @@
+"""The graph of a module, which all formats are written from."""
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental import _config
+
+from bench.errors import RunError
+from bench.inference.exporting.subject import Subject
+
+
+@dataclass(frozen=True)
+class Program:
+    """A module as a graph.
+
+    Attributes:
+        graph: of torch.export.
+        example: the input that it was traced with.
+        open: whether it takes clips of other lengths than the example.
+    """
+
+    graph: Any
+    example: Tensor
+    open: bool
+
+
+def program(of: Subject, fixed: bool, bounded: bool = False) -> Program:
+    """Trace a module.
+
+    Args:
+        of: the module.
+        fixed: whether the graph takes clips of the model's own length alone, so that no axis but the batch is open.
+        bounded: whether the runtime plans its memory in advance, for one clip at a time.
+
+    Raises:
+        RunError: the module has no such graph.
+    """
+    example = of.signals(1 if bounded else 2, of.length if fixed else of.odd_length)
+    shapes: dict[int, Any] = {} if bounded else {0: torch.export.Dim("batch")}
+    if not fixed:
+        shapes[of.axis] = torch.export.Dim("length", min=of.least)
+    return traced(of.module, example, shapes, of.name, not fixed)
+
+
+def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str, is_open: bool) -> Program:
+    """Return the graph of a module for an example and its open axes.
+
+    Raises:
+        RunError: there is none.
+    """
+    try:
+        # A size that may be 1 is traced as any other: the check tries such lengths.
+        with quiet(), torch.no_grad(), _config.patch(backed_size_oblivious=True):
+            graph = torch.export.export(
+                module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )  # fmt: skip
+    except Exception as error:  # any exception of the module or of the tracer
+        raise RunError(f"{name} has no graph: {cause(error)}") from error
+    # Each assertion says that one size is not another, and refuses clips that the graph is right for.
+    nodes = graph.graph_module.graph
+    for node in [each for each in nodes.nodes if each.target is torch.ops.aten._assert_scalar.default]:
+        nodes.erase_node(node)
+    nodes.eliminate_dead_code()
+    graph.graph_module.recompile()
+    return Program(graph, example, is_open)
+
+
+def cause(error: BaseException) -> str:
+    """Return which operator an exporter's error is about, and its first line."""
+    text = str(error)
+    below: BaseException | None = error
+    while below is not None:
+        text += f"\n{below}"
+        below = below.__cause__
+    found = re.search(r"(?:op='|torch\.ops\.)?\b((?:aten|higher_order|torchvision|prims)(?:[.:]+\w+)+)", text)
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    operator = f"operator {found[1].replace('::', '.')}: " if found else ""
+    return f"{operator}{first[:300]} ({type(error).__name__})"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide the exporters' progress, and their messages about optional packages, from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

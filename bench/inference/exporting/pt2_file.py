@@ -1,0 +1,33 @@
+"""Files of torch.export, which torch reads without this project."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.inference.exporting.program import Program, quiet
+
+FACTS = "bench.json"
+"""Name of the facts among the archive's further files."""
+
+
+def write(of: Program, path: Path, facts: Mapping[str, str]) -> None:
+    """Write the graph; `torch.export.load(path, extra_files={"bench.json": ""})` reads it with the facts."""
+    with quiet():
+        torch.export.save(of.graph, path, extra_files={FACTS: json.dumps(dict(facts), indent=1, ensure_ascii=False)})
+
+
+def runner(path: Path) -> Any:
+    """Return a function from inputs to logits, which runs the file in torch."""
+    with quiet():
+        module = torch.export.load(path).module()
+
+    def logits(x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            out: Tensor = module(x)
+        return out
+
+    return logits

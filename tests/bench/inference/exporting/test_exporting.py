@@ -1,0 +1,204 @@
+"""Files of other runtimes give the model's numbers at other lengths, say what they are, or are not kept."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import bench
+from bench.errors import RunError
+from bench.inference import Classifier
+from bench.inference.exporting import export, files, gate, onnx_file, sounds, subject
+
+RATE = 8000
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the export extra")
+needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the openvino extra")
+needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs executorch")
+
+
+def classifier(module: nn.Module, samples: int = RATE) -> Classifier:
+    return Classifier(
+        name="net", module=module.eval(), classes=("a", "b", "c"), task="single", sample_rate=RATE,
+        clip_shape=(samples,), clip_seconds=samples / RATE,
+    )  # fmt: skip
+
+
+def file_of(kept, name: str, folder: Path, format: str, **options: object) -> tuple[Classifier, files.Exported]:
+    model = bench.load_model(kept.run(name).key, kept.store.root, device="cpu")
+    return model, export(model, folder / f"model{files.FORMATS[format]}", format, **options)
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_swishnet_in_onnx_from_the_waveform_on(kept, tmp_path: Path) -> None:
+    import onnx
+
+    model, found = file_of(kept, "swishnet", tmp_path, "onnx")
+    assert found.shape == (None, None)
+    assert found.difference < 1e-4
+    assert found.bytes == (tmp_path / "model.onnx").stat().st_size
+    run = onnx_file.runner(found.path, "clips")
+    for seconds in (0.1, 0.77, 2.5):
+        clips = torch.rand(3, round(seconds * 16_000), generator=torch.Generator().manual_seed(0)) - 0.5
+        torch.testing.assert_close(run(clips), model.logits(clips), atol=1e-4, rtol=0)
+    with pytest.raises(Exception, match="Pad reflect"):  # a clip too short to be reflected at its ends
+        run(torch.zeros(1, found.shortest // 3))
+    about = {each.key: each.value for each in onnx.load(str(found.path)).metadata_props}
+    assert json.loads(about["classes"]) == ["high", "low", "noise"]
+    assert about["sample_rate"] == "16000"
+    assert "swishnet on folder, fold 0" in about["card"]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_eight_bits_leave_the_front_end_alone(kept, tmp_path: Path) -> None:
+    import onnx
+
+    model = bench.load_model(kept.run("cnn").key, kept.store.root, device="cpu")
+    clips = sounds.labelled(model, kept.sounds, 6)
+    assert {label for _, label in clips} == set(model.classes)
+    found = export(model, tmp_path / "small.onnx", "onnx-int8", clips=clips)
+    _, plain = file_of(kept, "cnn", tmp_path, "onnx")
+    assert found.bytes < plain.bytes
+    assert found.score is not None
+    assert found.agreement >= 0.5
+    nodes = onnx.load(str(found.path)).graph.node
+    assert {"DequantizeLinear", "Conv"} <= {node.op_type for node in nodes}
+    assert not any(node.op_type == "QuantizeLinear" and node.name.startswith("frontend_") for node in nodes)
+
+
+@pytest.mark.slow
+def test_pt2_from_the_features_on(kept, tmp_path: Path) -> None:
+    model, found = file_of(kept, "swishnet", tmp_path, "pt2", features=True)
+    assert found.shape == (None, 20, None)
+    about = {"bench.json": ""}
+    program = torch.export.load(found.path, extra_files=about).module()
+    clips = torch.rand(2, 16_000, generator=torch.Generator().manual_seed(0)) - 0.5
+    with torch.no_grad():
+        torch.testing.assert_close(program(model.module.extract(clips)), model.logits(clips), atol=1e-5, rtol=0)
+    assert json.loads(about["bench.json"])["input"] == "features"
+
+
+@needs_onnx
+@needs_openvino
+@pytest.mark.slow
+def test_openvinos_files_count_together(kept, tmp_path: Path) -> None:
+    _, found = file_of(kept, "swishnet", tmp_path, "openvino")
+    assert [path.name for path in found.files] == ["model.bin", "model.xml"]
+    assert found.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert found.difference < 1e-4
+    assert "noise" in found.path.read_text()
+
+
+@needs_executorch
+@pytest.mark.slow
+def test_executorch(kept, tmp_path: Path) -> None:
+    _, found = file_of(kept, "swishnet", tmp_path, "executorch")
+    assert found.shape == (1, 16_000)
+    assert found.difference < 1e-4
+
+
+@pytest.mark.skipif(importlib.util.find_spec("executorch") is not None, reason="executorch is installed")
+@pytest.mark.slow
+def test_a_format_that_is_not_installed(kept, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"needs executorch 1\.5\.1, which runs with torch 2\.13"):
+        file_of(kept, "swishnet", tmp_path, "executorch")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Unrolled(nn.Module):
+    """A loop over the frames in Python, which exporters unroll."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.RNNCell(400, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(len(x), 3)
+        for frame in x.unfold(1, 400, 400).unbind(1):
+            h = self.cell(frame, h)
+        return h
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_an_unrolled_loop_has_one_length(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    found = export(classifier(Unrolled()), tmp_path / "net.onnx", "onnx")
+    assert found.shape == (None, RATE)
+    run = onnx_file.runner(found.path, "clips")
+    assert run(torch.zeros(2, RATE)).shape == (2, 3)
+    with pytest.raises(Exception, match="Got invalid dimensions"):
+        run(torch.zeros(2, RATE + 400))
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_recurrent_layers_take_any_length(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.RNN(100, 5, batch_first=True)
+            self.head = nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.rnn(x.unfold(1, 100, 100))[0].mean(1))
+
+    torch.manual_seed(0)
+    assert export(classifier(Net()), tmp_path / "net.onnx", "onnx").shape == (None, None)
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_an_operator_without_counterpart_is_named(tmp_path: Path) -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.eigvalsh(x[:, :9].reshape(-1, 3, 3))
+
+    with pytest.raises(RunError, match=r"net cannot be exported to ONNX: operator aten\._linalg_eigh"):
+        export(classifier(Net()), tmp_path / "net.onnx", "onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def scaled(factor: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: factor * x[:, :3]
+
+
+class First(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3]
+
+
+def test_a_file_that_differs_is_not_kept() -> None:
+    of = subject(classifier(First()))
+    assert gate.check(of, scaled(1.0), True, True).difference == 0
+    with pytest.raises(RunError, match=r"differs from the model by .* at a length of 8000"):
+        gate.check(of, scaled(1.01), True, True)
+    assert gate.check(of, scaled(1.01), True, False).agreement == 1
+    with pytest.raises(RunError, match="differs"):
+        gate.check(of, scaled(float("nan")), True, True)
+
+
+def test_a_file_of_one_length_must_refuse_others() -> None:
+    of = subject(classifier(First()))
+    with pytest.raises(RunError, match="answers for a length of"):
+        gate.check(of, lambda x: x[:, :3] + (x.shape[1] != RATE), False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "message"),
+    [("net.onnx", "tflite", "no format 'tflite'"), ("net.bin", "onnx", r"ends in \.onnx: name it net\.onnx")],
+)
+def test_wrong_names(name: str, format: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=message):
+        export(classifier(First()), tmp_path / name, format)
+
+
+def test_signals_are_repeatable() -> None:
+    of = subject(classifier(First()))
+    np.testing.assert_array_equal(of.signals(2, 500), of.signals(2, 500))
