@@ -305,6 +305,10 @@ DATASETS = {
         target="datamodules.synthetic_streams:SyntheticStreams",
         line="streams of speech, music and noise made by code, with known boundaries",
         folder=None,
+        facts=(
+            "its sounds are simpler than real ones, and classes never overlap: scores say how well boundaries are "
+            "found",
+        ),
         folds=1,
         streams=True,
     ),
@@ -354,6 +358,10 @@ DATASETS = {
         target="datamodules.musan_streams:MUSANStreams",
         line="streams of MUSAN's music, speech and noise, joined with cross-fades",
         folder="musan",
+        facts=(
+            "a segment is an excerpt of one file between cross-fades of 100 ms: real programmes also overlap, and "
+            "MUSAN's labels are of whole files",
+        ),
         aliases=("musan-dataset",),
         folds=1,
         find="datamodules.layouts:musan",

@@ -58,7 +58,7 @@ class SyntheticStreams(StreamDataModule):
         seed: int = 0,
         batch_size: int = 32,
         *,
-        train_streams: int = 24,
+        train_streams: int = 48,
         val_streams: int = 6,
         test_streams: int = 24,
         stream_seconds: float = 60.0,

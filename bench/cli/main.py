@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from bench import catalog
-from bench.cli import data, embed, export, latency, listing, models, packing, predict, results, run, segment, stream
+from bench.cli import data, embed, export, latency, listing, models, packing, predict, results, run, segment, serve, stream
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
 from models.errors import ModelError
@@ -19,7 +19,7 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (run, listing, models, latency, results, predict, packing, segment, stream, export, embed):
+for part in (run, listing, models, latency, results, predict, packing, segment, serve, stream, export, embed):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 

@@ -23,7 +23,14 @@ MedianLength = Annotated[float, typer.Option("--median", help="Seconds of the me
 Hysteresis = Annotated[
     float, typer.Option(help="Probability by which another class must exceed the present one; 0 for none.")
 ]
-MinDuration = Annotated[float, typer.Option("--min-duration", help="Seconds of the shortest segment; 0 for none.")]
+MinDuration = Annotated[
+    float | None,
+    typer.Option(
+        "--min-duration",
+        help="Seconds of the shortest segment; 0 for none.",
+        show_default="what the run has chosen on streams, or 0.3",
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -32,7 +39,11 @@ Threshold = Annotated[
     ),
 ]
 Delay = Annotated[
-    float, typer.Option(help="Seconds by which decisions are moved to the past, for a model that decides late.")
+    float | None,
+    typer.Option(
+        help="Seconds by which decisions are moved to the past, for a model that decides late.",
+        show_default="what the run has chosen on streams, or 0",
+    ),
 ]
 
 
@@ -45,9 +56,9 @@ def segment(
     hop: Hop = None,
     median: MedianLength = 0.3,
     hysteresis: Hysteresis = 0.1,
-    min_duration: MinDuration = 0.3,
+    min_duration: MinDuration = None,
     threshold: Threshold = None,
-    delay: Delay = 0.0,
+    delay: Delay = None,
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -90,10 +101,11 @@ def segment(
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
         if path.resolve() == file.resolve():
             raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
-    smoothing = Smoothing(
-        median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold, delay_seconds=delay
-    )
     model = load_model(run, store, device=device.value, data_dir=data_dir)
+    smoothing = Smoothing.of(
+        model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,
+        delay_seconds=delay,
+    )  # fmt: skip
     with segment_files.posteriors(posteriors, model.classes) as observer, err.status("reading") as status:
         found = find(
             model, file, smoothing, windows=windows, hop_seconds=hop,

@@ -41,9 +41,9 @@ def stream(
     hop: Hop = None,
     median: MedianLength = 0.3,
     hysteresis: Hysteresis = 0.1,
-    min_duration: MinDuration = 0.3,
+    min_duration: MinDuration = None,
     threshold: Threshold = None,
-    delay: Delay = 0.0,
+    delay: Delay = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the model.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
     data_dir: DataDir = None,
@@ -65,11 +65,12 @@ def stream(
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
-    smoothing = Smoothing(
-        median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold, delay_seconds=delay
-    )
     torch.set_num_threads(threads)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
+    smoothing = Smoothing.of(
+        model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,
+        delay_seconds=delay,
+    )  # fmt: skip
     size = round(chunk * model.rate())
     if size < 1:
         raise SuiteError(f"a chunk of {chunk:g} s has no sample: use one of 0.01 s or more")

@@ -229,19 +229,27 @@ class _Clips(_Cut):
         self.kept = none(len(model.classes))  # the latest clip's
         self.until = 0.0  # end of the frames that have been returned, in seconds
 
-    @torch.inference_mode()
     def _of(self, starts: range, clips: Tensor) -> Frames:
-        logits = self.module.frame_logits(self.module.extract(clips.to(self.model.device))).float().cpu().numpy()
-        places = self.framing.places(logits.shape[1]).numpy() / self.rate
         found = []
-        for start, own in zip(starts, logits, strict=True):
-            self.kept = Frames(start / self.rate + places, own)
+        for start, frames in zip(starts, self._frames(starts, clips), strict=True):
+            self.kept = frames
             found.append(self._take((start + self.margin + self.hop) / self.rate))
         return together(found, len(self.model.classes))
 
     def _end(self, start: int, clip: Tensor | None, total: int) -> Frames:
-        parts = [] if clip is None else [self._of(range(start, start + 1), clip)]
-        return together([*parts, self._take(total / self.rate)], len(self.model.classes))
+        if clip is not None:
+            (self.kept,) = self._frames(range(start, start + 1), clip)
+        first, seconds = self.until == 0, total / self.rate
+        found = self._take(seconds)
+        if first and not len(found):  # shorter than until the place of the first frame
+            return Frames(np.minimum(self.kept.times[:1], seconds), self.kept.logits[:1])
+        return found
+
+    @torch.inference_mode()
+    def _frames(self, starts: range, clips: Tensor) -> list[Frames]:
+        logits = self.module.frame_logits(self.module.extract(clips.to(self.model.device))).float().cpu().numpy()
+        places = self.framing.places(logits.shape[1]).numpy() / self.rate
+        return [Frames(start / self.rate + places, own) for start, own in zip(starts, logits, strict=True)]
 
     def _take(self, end: float) -> Frames:
         """Return the frames of the latest clip that have not been returned, up to a time in seconds."""

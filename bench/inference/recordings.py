@@ -88,22 +88,22 @@ def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, S
         Start and samples of each window; only a recording that is shorter than a window gives a shorter one. The
         samples are those of the next windows as well, so a caller must not change them.
     """
-    held: Samples | None = None
-    first = following = 0  # place of what is held, and of the next window
+    parts: list[Samples] = []  # what is held
+    first = following = total = 0  # place of what is held, of the next window, and of the end
     for block in blocks:
-        held = block if held is None else np.concatenate([held, block])
-        total = first + len(held)
+        parts.append(block)
+        total += len(block)
+        if following + size > total and total - first < 2 * size:
+            continue
+        held = np.concatenate(parts)
         while following + size <= total:
             yield following, held[following - first : following - first + size]
             following += hop
         passed = max(0, min(following, total - size) - first)
-        first, held = first + passed, held[passed:]
-    if held is None or not first + len(held):
-        return
-    total = first + len(held)
+        first, parts = first + passed, [held[passed:]]
     last = max(0, total - size)
-    if following == 0 or following - hop < last:
-        yield last, held[last - first :]
+    if total and (following == 0 or following - hop < last):
+        yield last, np.concatenate(parts)[last - first :]
 
 
 def prepared(model: Classifier, blocks: Iterable[Samples], chunk_seconds: int = CHUNK) -> Iterator[Samples]:

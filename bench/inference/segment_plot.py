@@ -81,13 +81,11 @@ def figure(found: Segmentation) -> "Figure":
 
 def content(found: Segmentation, kind: Literal["png", "svg"]) -> bytes:
     """Return the picture of a time line as a PNG or SVG file."""
-    import matplotlib as mpl
-
     buffer = io.BytesIO()
-    with warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "segments"}):
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box replaces the glyph
         drawn = figure(found)
-        drawn.savefig(buffer, format=kind, dpi=100, metadata={"Date": None} if kind == "svg" else None)
+        drawn.savefig(buffer, format=kind, dpi=100)
     return buffer.getvalue()
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import RunError
+from bench.records import Record
 
 NO_CLASS = -1
 """Decision on a frame whose likeliest class is below the threshold."""
@@ -54,10 +55,39 @@ class Smoothing:
     threshold: float | None = None
     delay_seconds: float = 0.0
 
+    @staticmethod
+    def of(
+        records: Sequence[Record],
+        *,
+        median_seconds: float = MEDIAN_SECONDS,
+        hysteresis: float = HYSTERESIS,
+        min_seconds: float | None = None,
+        threshold: float | None = None,
+        delay_seconds: float | None = None,
+    ) -> "Smoothing":
+        """Return the smoothing for a model.
+
+        Arguments are the attributes. `min_seconds` and `delay_seconds` of None are those that the run of the model has
+        chosen on validation streams; without such a choice the usual ones.
+
+        Raises:
+            RunError: a value is out of range.
+        """
+        chosen = records[0].segmentation if len(records) == 1 else None
+        if min_seconds is None:
+            min_seconds = MIN_SECONDS if chosen is None else chosen.min_seconds
+        if delay_seconds is None:
+            delay_seconds = 0.0 if chosen is None else chosen.delay_seconds
+        return Smoothing(
+            median_seconds=median_seconds, hysteresis=hysteresis, min_seconds=min_seconds, threshold=threshold,
+            delay_seconds=delay_seconds,
+        )  # fmt: skip
+
     def __post_init__(self) -> None:
-        for name in ("median_seconds", "min_seconds", "delay_seconds"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise RunError(f"{name.replace('_seconds', '')} is a number of seconds ≥ 0, not {getattr(self, name)}")
+        seconds = {"median": self.median_seconds, "shortest segment": self.min_seconds, "delay": self.delay_seconds}
+        for name, value in seconds.items():
+            if not 0 <= value < float("inf"):
+                raise RunError(f"the {name} takes a number of seconds ≥ 0, not {value}")
         if not 0 <= self.hysteresis < 1:
             raise RunError(f"hysteresis is at least 0 and below 1, not {self.hysteresis}")
         if self.threshold is not None and not 0 < self.threshold < 1:
@@ -130,7 +160,7 @@ class Median:
         if len(held) < width:
             return held[:0]
         windows = np.lib.stride_tricks.sliding_window_view(held, width, axis=0)
-        return np.asarray(np.median(windows, axis=-1))
+        return np.asarray(np.partition(windows, self.half, axis=-1)[..., self.half])
 
 
 class Segmenter:
@@ -198,6 +228,11 @@ class Segmenter:
         changes: list[Change] = []
         times, self.waiting = self.waiting[: len(smoothed)], self.waiting[len(smoothed) :]
         single = self.task == "single"
+        if single and self._goes_on(smoothed):
+            self.total = self.total + smoothed.sum(0)
+            self.count += len(smoothed)
+            self.last_time = times[-1]
+            return []
         for time, frame in zip(times, smoothed, strict=True):
             bound = 0.0 if self.last_time is None else (self.last_time + time) / 2
             self.last_time = time
@@ -219,6 +254,14 @@ class Segmenter:
                     changes += [change] if change is not None else []
                     self.pending.discard(number)
         return changes
+
+    def _goes_on(self, smoothed: Values) -> bool:
+        """Return whether the class of one label stays the likeliest in all of some frames, as it mostly does."""
+        now = int(self.labels[0])
+        if not len(smoothed) or not self.count or self.pending or now == NO_CLASS:
+            return False
+        least = 0.0 if self.smoothing.threshold is None else self.smoothing.threshold
+        return bool((smoothed.argmax(1) == now).all() and (smoothed[:, now] >= least).all())
 
     def _one(self, frame: Values) -> NDArray[np.int64]:
         """Return the decision `(1,)` on a frame with one label."""

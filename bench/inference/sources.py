@@ -1,5 +1,6 @@
 """Sound that arrives while it is classified: files, standard input, and the microphone, in chunks of one length."""
 
+import itertools
 import queue
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -203,7 +204,7 @@ def from_microphone(
             f"the microphone cannot be opened ({error}): `python -m sounddevice` lists the devices"
         ) from error
     with stream:
-        yield from cut(resampled(iter(waiting.get, None), own, rate), chunk)
+        yield from cut(resampled((waiting.get() for _ in itertools.count()), own, rate), chunk)
 
 
 def resampled(blocks: Iterable[Samples], own: int, rate: int) -> Iterator[Samples]:

@@ -1,23 +1,26 @@
 """A process that decodes sound tracks by PyAV, and that may die of it: the other side of `datamodules.audio.av_file`.
 
-It is started as a program and imports nothing of this project. It opens no file: it asks the process that started it
-for bytes. FFmpeg gets one demuxer by name and the decoders of sound alone, so no playlist, picture or address in a file
-is followed. The kernel limits its memory and, for each file, its processor time.
+It is started as a program and imports nothing of this project but its messages. It opens no file: it asks the process
+that started it for bytes. FFmpeg gets one demuxer by name and the decoders of sound alone, so no playlist, picture or
+address in a file is followed. The kernel limits its memory and, for each file, its processor time.
 
-Messages have a letter, the length of their content in four bytes, and the content. To the child: a request in JSON, or
-the bytes that it asked for. From the child: R (place and length of bytes that it needs), H (the sound's facts in JSON),
-B (samples, float32, `(S, C)`), E (the end), X (why it cannot be used, and what to do, in JSON).
+The messages are those of `datamodules.children.messages`; the samples of B are `(S, C)`, and X has two texts: why the
+sound cannot be used, and what to do.
 """
 
 import json
-import struct
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from datamodules.children.messages import Asked, limited, receive, refuse, send
 
 MEMORY = 192 << 20  # bytes, in addition to what the process has when it has imported everything
 BLOCK = 1 << 16  # samples in a message
@@ -38,53 +41,6 @@ class Unusable(Exception):  # noqa: N818 - it is a state of the file
 
     def __init__(self, words: str, remedy: str = "fetch it again") -> None:
         super().__init__(words, remedy)
-
-
-class Asked:
-    """A file whose bytes come from the other process."""
-
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, size: int) -> None:
-        self.incoming, self.outgoing, self.size, self.place = incoming, outgoing, size, 0
-
-    def read(self, length: int = -1) -> bytes:
-        """Return the next bytes."""
-        length = self.size - self.place if length < 0 else min(length, max(0, self.size - self.place))
-        if not length:
-            return b""
-        send(self.outgoing, b"R", struct.pack("<QI", self.place, length))
-        content = receive(self.incoming)
-        self.place += len(content)
-        return content
-
-    def seek(self, place: int, whence: int = 0) -> int:
-        """Go to a place."""
-        self.place = place + (0, self.place, self.size)[whence]
-        return self.place
-
-    def tell(self) -> int:
-        """Return the place."""
-        return self.place
-
-
-def send(to: BinaryIO, letter: bytes, content: bytes) -> None:
-    """Write a message."""
-    to.write(letter + struct.pack("<I", len(content)))
-    to.write(content)
-    to.flush()
-
-
-def refuse(to: BinaryIO, words: str, remedy: str) -> None:
-    """Say why a sound cannot be used."""
-    send(to, b"X", json.dumps([words, remedy]).encode())
-
-
-def receive(source: BinaryIO) -> bytes:
-    """Return the content of a message from the other process; exit where that is gone."""
-    head = source.read(4)
-    content = source.read(struct.unpack("<I", head)[0]) if len(head) == 4 else b""
-    if len(head) < 4 or len(content) < struct.unpack("<I", head)[0]:
-        sys.exit(0)
-    return content
 
 
 def samples(frame: Any) -> NDArray[np.float32]:
@@ -175,34 +131,11 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
             send(outgoing, b"B", np.concatenate(parts).tobytes())
 
 
-def limited() -> Any:
-    """Limit the memory, once everything is imported; return a function that limits the time of a file."""
-    try:
-        import resource
-        import signal
-        from pathlib import Path
-    except ImportError:  # Windows has no such limits; the other process still ends this one after a time
-        return lambda seconds: None
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process is told, and ends this one
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    status = Path("/proc/self/status")
-    if status.exists():
-        used = 1024 * int(status.read_text().split("VmData:")[1].split()[0])
-        resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
-
-    def limit(seconds: float) -> None:
-        spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(spent + seconds) + 1, hard))
-
-    return limit
-
-
 def main() -> None:
     """Decode file after file until the other process is gone."""
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     av.logging.set_level(None)
-    limit = limited()
+    limit = limited(MEMORY)
     while True:
         request = json.loads(receive(incoming))
         limit(request["seconds"])

@@ -5,16 +5,10 @@ memory. So it never runs in this process. A child serves one file after the othe
 and is replaced. Children wait for the next file until this process ends.
 """
 
-import atexit
 import json
-import os
-import signal
 import struct
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +19,7 @@ from numpy.typing import NDArray
 
 from datamodules.audio import av_containers
 from datamodules.audio.containers import Damaged, Read
+from datamodules.children.pool import Pool, ended
 
 LEAST = 18
 """Oldest release of PyAV that is used."""
@@ -51,72 +46,8 @@ def _checked() -> None:
         raise Absent(f'needs PyAV {LEAST} or newer, the extra [av], and {found} is here: pip install "av>={LEAST}"')
 
 
-class _Child:
-    """A process that decodes."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(PROGRAM)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
-        )
-
-    def send(self, content: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(struct.pack("<I", len(content)) + content)
-        self.process.stdin.flush()
-
-    def receive(self) -> tuple[bytes, bytes]:
-        """Return letter and content of the next message; both empty where the child is gone."""
-        assert self.process.stdout is not None
-        head = self.process.stdout.read(5)
-        if len(head) < 5:
-            return b"", b""
-        length = struct.unpack("<I", head[1:])[0]
-        content = self.process.stdout.read(length)
-        return (head[:1], content) if len(content) == length else (b"", b"")
-
-    def end(self) -> int:
-        """Kill the child and return its exit code."""
-        self.process.kill()
-        code = self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            with suppress(OSError):  # for what was not yet written to a child that is gone
-                pipe.close()
-        return code
-
-
-_idle: list[_Child] = []
-_lock = threading.Lock()
-
-
-def _end_all() -> None:
-    with _lock:
-        while _idle:
-            _idle.pop().end()
-
-
-def _forget() -> None:
-    """Leave a forked process without the children of the one that it was forked from, which still talks to them."""
-    global _lock
-    _lock = threading.Lock()
-    for child in _idle:
-        child.process.returncode = 0
-    _idle.clear()
-
-
-atexit.register(_end_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-
-
-def children() -> list[int]:
-    """Return the process ids of the children that wait for a file."""
-    with _lock:
-        return [child.process.pid for child in _idle]
+_pool = Pool(PROGRAM)
+children = _pool.pids
 
 
 class AvFile:
@@ -149,16 +80,14 @@ class AvFile:
         counted = av_containers.examine(kind, read, size)
         self._read = read
         self._over = False
-        with _lock:
-            child = _idle.pop() if _idle else None
-        self._child = child or _Child()
+        self._child = _pool.take()
         seconds = SECONDS + longest / 20
         self._timer = threading.Timer(PATIENCE * seconds, self._child.process.kill)
         self._timer.daemon = True
         self._timer.start()
         request = {"demuxer": kind.demuxer, "size": size, "seconds": seconds, "facts": facts_only}
         try:
-            self._say(json.dumps(request).encode())
+            self._child.send(json.dumps(request).encode())
             letter, content = self._next()
             if letter != b"H":
                 raise Damaged("is damaged (its sound track cannot be read)")
@@ -213,35 +142,21 @@ class AvFile:
             return
         child, self._child = self._child, None  # type: ignore[assignment]
         if self._over and child.process.poll() is None:
-            with _lock:
-                _idle.append(child)
+            _pool.give(child)
         else:
             child.end()
-
-    def _say(self, content: bytes) -> None:
-        with suppress(OSError):  # it is gone, which the next answer tells
-            self._child.send(content)
 
     def _next(self) -> tuple[bytes, bytes]:
         """Return the next message that is none about the file's bytes."""
         while True:
             letter, content = self._child.receive()
             if letter == b"R":
-                self._say(self._read(*struct.unpack("<QI", content)))
+                self._child.send(self._read(*struct.unpack("<QI", content)))
                 continue
             if letter == b"X":
                 self._over = True
                 raise Damaged(*json.loads(content))
             if letter == b"":
-                raise Damaged(f"is damaged (its decoder {_ended(self._child.end())})")
+                raise Damaged(f"is damaged (its decoder {ended(self._child.end())})")
             self._over = letter == b"E"
             return letter, content
-
-
-def _ended(code: int) -> str:
-    """Say how a child came to an end."""
-    if code == -getattr(signal, "SIGXCPU", 0):
-        return "takes longer than any sound of its length"
-    if code == -getattr(signal, "SIGKILL", 0):
-        return "was ended because it took too long or too much memory"
-    return f"died, with {'signal' if code < 0 else 'exit code'} {abs(code)}"

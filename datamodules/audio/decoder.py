@@ -210,6 +210,36 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
         return _resampled(sound, sample_rate, max_seconds)
 
 
+def decode_read(
+    read: containers.Read,
+    size: int,
+    name: str,
+    sample_rate: int,
+    max_seconds: float = MAX_SECONDS,
+    stated: Callable[[float], object] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Decode a file to mono block by block, as `decode_blocks` does, through a function that reads from it.
+
+    Args:
+        read: returns up to so many bytes (second argument) from a place (first argument).
+        size: size of the file, in bytes.
+        name: name of the file in messages.
+        sample_rate: of the result, in hertz.
+        max_seconds: longest file that is accepted.
+        stated: receives the length in seconds that the file's header states, if it states one.
+
+    Yields:
+        Samples `(s,)`.
+
+    Raises:
+        AudioError: as from `decode`.
+    """
+    with _read_sound(read, size, name, max_seconds) as sound:
+        if stated is not None and sound.file.frames < _UNKNOWN and sound.file.samplerate > 0:
+            stated(sound.file.frames / sound.file.samplerate)
+        yield from _resampled_blocks(sound, sample_rate, max_seconds)
+
+
 def encoded(member: ShardMember, root: Path | None = None) -> bytes:
     """Return the content of a member; `root` as for `decode`.
 
@@ -336,7 +366,19 @@ def _unnamed(content: bytes) -> Iterator[FileIO]:
 def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = False) -> Iterator[_Opened]:
     descriptor = binary.fileno()
     size = os.fstat(descriptor).st_size
-    read = partial(_read_at, descriptor)
+    with _read_sound(partial(_read_at, descriptor), size, name, max_seconds, facts_only, descriptor) as sound:
+        yield sound
+
+
+@contextmanager
+def _read_sound(
+    read: containers.Read,
+    size: int,
+    name: str,
+    max_seconds: float,
+    facts_only: bool = False,
+    descriptor: int | None = None,
+) -> Iterator[_Opened]:
     if size == 0:
         raise AudioError(f"{name!r} is empty: fetch it again or remove it")
     if (kind := av_containers.recognised(read)) is not None:
@@ -356,7 +398,8 @@ def _sound(binary: FileIO, name: str, max_seconds: float, facts_only: bool = Fal
     view = pipes.patched(read, patches)
     try:
         # By descriptor, so that neither the file's extension nor the encoding of its name matters.
-        with soundfile.SoundFile(_View(view, size) if patches else descriptor, closefd=False) as file:
+        place = _View(view, size) if patches or descriptor is None else descriptor
+        with soundfile.SoundFile(place, closefd=False) as file:
             yield _Opened(file, name, size, read, view)
     except soundfile.SoundFileError as error:
         problem = str(error).split(": ", 1)[-1] or "damaged"

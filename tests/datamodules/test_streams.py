@@ -258,7 +258,7 @@ def test_columns_of_times_are_used_only_where_they_are_asked_for(tmp_path: Path)
     data.setup()
     assert data.streams is None
     table = own(tmp_path, rows())
-    with pytest.raises(DataError, match="segments = true if each row is a segment of its file"):
+    with pytest.raises(DataError, match="set segments = true if each row is a segment"):
         Folder(csv=table, sample_rate=8_000).setup()
     with pytest.raises(DataError, match="segments needs clip_seconds"):
         Folder(csv=table, segments=True)

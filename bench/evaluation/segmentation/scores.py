@@ -59,8 +59,8 @@ def score(
              for each, segments in zip(frames, truth.segments, strict=True)]  # fmt: skip
     counts = {
         "segment_f1": np.stack([
-            segment_counts(told, each, len(classes), seconds)
-            for told, each, seconds in zip(known, found, truth.seconds, strict=True)
+            segment_counts(true, predicted, len(classes), seconds)
+            for true, predicted, seconds in zip(known, found, truth.seconds, strict=True)
         ]),
         "event_f1": np.stack([event_counts(*each, len(classes)) for each in zip(known, found, strict=True)]),
     }  # fmt: skip

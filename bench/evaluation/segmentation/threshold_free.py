@@ -5,7 +5,6 @@ Two obstacles of the package's release 0.0.4 are met here, see docs/libraries.md
 the read-only columns of a frame of float64.
 """
 
-import importlib
 import importlib.util
 import sys
 import warnings
@@ -155,9 +154,10 @@ def library() -> ModuleType | None:
     with _pkg_resources(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of packages that it imports
         try:
-            return importlib.import_module("sed_scores_eval")
+            import sed_scores_eval
         except ModuleNotFoundError:
             return None
+    return sed_scores_eval  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def having(option):
 def test_runs_are_named_alike():
     found = {name: option for name, option in having("--run").items() if name != "latency"}  # it needs a run's data
     assert set(found) >= {"predict", "pack"}
-    assert {option.help for option in found.values()} == {
+    assert {option.help.replace(" (repeatable)", "") for option in found.values()} == {
         "A run's key, SUITE:SYSTEM (@f0 behind it for a fold, @all for all), a packed file or a folder."
     }
     assert {option.kind for option in found.values()} <= {str, str | None}
@@ -79,7 +79,7 @@ def test_files_to_write_are_paths_without_a_default(name):
     found = having(name)
     assert found
     for command, option in found.items():
-        assert option.kind in (Path, Path | None), command
+        assert option.kind in (Path, Path | None, list[Path] | None), command
         assert option.default in (None, inspect.Parameter.empty), command
 
 

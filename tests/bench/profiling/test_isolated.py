@@ -148,6 +148,20 @@ def test_the_last_step_of_a_forward_lstm(pooling: str) -> None:
     check_steps(model, torch.rand(2, 6, 8) + 0.1, 6)
 
 
+@pytest.mark.parametrize(("name", "frontend"), [("swishnet", "mfcc"), ("snn", "mfcc-deltas")])
+@pytest.mark.parametrize("clips", [1, 2])
+def test_the_last_step_of_models_that_decide_on_frames(name: str, frontend: str, clips: int) -> None:
+    torch.manual_seed(0)
+    model = build.sized(name, frontend, {}, (4800,), 16000, 3).eval()
+    check_steps(model, torch.rand(clips, 4800) - 0.5, 30)
+
+
+def test_a_mean_over_swishnets_clip_has_no_step() -> None:
+    model = build.sized("swishnet", "mfcc", {"read_out": "mean"}, (4800,), 16000, 3)
+    with pytest.raises(ModelError, match="no step-by-step inference with read_out 'mean'"):
+        model.stream(torch.rand(1, 20, 30))
+
+
 def check_steps(model: AudioModel, x: torch.Tensor, steps: int) -> None:
     with torch.inference_mode():
         frames = model.stream(model.frontend(x))

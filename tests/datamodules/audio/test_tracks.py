@@ -25,7 +25,7 @@ MIB = 2**20
 @pytest.fixture(autouse=True)
 def no_children_stay() -> Iterator[None]:
     yield
-    av_file._end_all()
+    av_file._pool.end()
 
 
 KINDS = [

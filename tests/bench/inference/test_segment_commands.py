@@ -1,0 +1,138 @@
+"""`bench segment` and `bench stream` with trained models whose data are gone."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+import bench
+from bench.cli.main import app
+from bench.errors import SuiteError
+from bench.inference import sources
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recordings") / "long.wav"
+    time = np.arange(3 * 16_000) / 16_000
+    sound = [0.2 * np.sin(2 * np.pi * 3_000 * time), 0.2 * np.random.default_rng(0).standard_normal(len(time))]
+    soundfile.write(path, np.concatenate(sound), 16_000, subtype="PCM_16")
+    return path
+
+
+def call(kept: Any, command: str, *arguments: object, name: str = "swishnet", ok: bool = True) -> Any:
+    where = ["--run", f"{kept.suite}:{name}@f0", "--store", str(kept.store.root)]
+    found = CliRunner().invoke(app, [command, *map(str, arguments), *where])
+    assert (found.exit_code == 0) == ok, found.output
+    return found
+
+
+@pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip", "fusion-ds"])
+def test_every_run_has_a_time_line(kept: Any, recording: Path, name: str) -> None:
+    content = json.loads(call(kept, "segment", recording, "--json", name=name).stdout)
+    assert content["seconds"] == 6
+    assert content["classes"] == ["high", "low", "noise"]
+    assert content["way"] == {"swishnet": "states", "lstm-skip": "clips"}.get(name, "windows")
+    assert (content["segments"][0]["start"], content["segments"][-1]["end"]) == (0, 6)
+
+
+def test_files_are_written(kept: Any, recording: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.txt", "a.rttm", "a.png", "a.svg")]
+    options = [word for path in outputs for word in ("--out", path)]
+    table, frames = tmp_path / "table.csv", tmp_path / "frames.csv"
+    said = call(kept, "segment", recording, *options, "--csv", table, "--posteriors", frames).stdout
+    assert "segments in 6.0 s" in said
+    assert all(path.stat().st_size for path in outputs)
+    assert table.read_text() == outputs[0].read_text()
+    rows = np.loadtxt(frames, delimiter=",", skiprows=1)
+    assert rows.shape == (600, 4)
+    np.testing.assert_allclose(rows[:, 1:].sum(1), 1, atol=1e-5)
+    model = bench.load_model(f"{kept.suite}:swishnet@f0", kept.store.root)
+    assert frames.read_text().splitlines()[0] == "time," + ",".join(model.classes)
+
+
+def test_formats_on_standard_output(kept: Any, recording: Path) -> None:
+    assert call(kept, "segment", recording, "--format", "rttm").stdout.startswith("SPEAKER long 1 0.000")
+    assert call(kept, "segment", recording, "--format", "csv").stdout.startswith("start,end,class")
+    assert float(call(kept, "segment", recording).stdout.split()[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--out", "x.doc"], "says no format"),
+        (["--format", "png"], "a picture goes to a file"),
+        (["--format", "csv", "--out", "a.csv", "--out", "b.csv"], "--format is for one --out"),
+        (["--format", "csv", "--json"], "both write to standard output"),
+        (["--out", "RECORDING", "--format", "csv"], "would be overwritten"),
+    ],
+)
+def test_calls_that_are_wrong(kept: Any, recording: Path, arguments: list[str], words: str) -> None:
+    given = [str(recording) if word == "RECORDING" else word for word in arguments]
+    found = call(kept, "segment", recording, *given, ok=False)
+    assert isinstance(found.exception, SuiteError)
+    assert words in str(found.exception)
+
+
+def lines(found: Any) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
+
+
+def test_a_stream_says_what_a_time_line_says(kept: Any, recording: Path, tmp_path: Path) -> None:
+    smoothing = ["--hysteresis", 0, "--min-duration", 0]
+    segments = json.loads(call(kept, "segment", recording, "--json", *smoothing).stdout)["segments"]
+    *changes, report = lines(call(kept, "stream", recording, "--json", *smoothing, "--csv", tmp_path / "c.csv"))
+    assert [(each["time"], each["class"]) for each in changes] == [(each["start"], each["class"]) for each in segments]
+    assert report["report"]["seconds"] == 6
+    assert report["report"]["real_time_factor"] > 0
+    assert len((tmp_path / "c.csv").read_text().splitlines()) == len(changes) + 1
+
+
+def test_standard_input(kept: Any, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from_file = lines(call(kept, "stream", recording, "--json"))
+    content = recording.read_bytes()
+    for data, options in ((content, []), (content[44:], ["--rate", 16_000])):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        where = ["--run", f"{kept.suite}:swishnet@f0", "--store", str(kept.store.root)]
+        found = CliRunner().invoke(app, ["stream", "-", "--json", *map(str, options), *where], input=data)
+        assert found.exit_code == 0, found.output
+        assert lines(found)[:-1] == from_file[:-1]
+
+
+def test_a_microphone_until_ctrl_c(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listened(rate: int, chunk: int, device: object, lost: Any) -> Any:
+        assert (rate, chunk, device) == (16_000, 1_600, 3)
+        lost()
+        for _ in range(20):
+            yield np.zeros(chunk, np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sources, "from_microphone", listened)
+    found = call(kept, "stream", "--microphone", "--input-device", 3)
+    assert "2.0 s of sound in chunks of 0.1 s, real-time factor" in found.stderr
+    assert "sound was lost 1 times" in found.stderr
+    assert found.stdout.split()[0] == "0.00"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name a file, - for standard input, or --microphone"),
+        (["x.wav", "--microphone"], "name a file, - for standard input, or --microphone"),
+        (["x.wav", "--rate", "16000"], "--rate and --channels are for raw PCM"),
+        (["-", "--channels", "2"], "whose --rate must be given"),
+        (["-", "--input-device", "2"], "--input-device is for --microphone"),
+        (["-", "--chunk", "0"], "a chunk of 0 s has no sample"),
+    ],
+)
+def test_streams_that_are_wrong(kept: Any, arguments: list[str], words: str) -> None:
+    found = call(kept, "stream", *arguments, ok=False)
+    assert isinstance(found.exception, SuiteError)
+    assert words in str(found.exception)
