@@ -38,7 +38,7 @@ def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str
 def _keep_dimensions(path: Path) -> None:
     """Let means and sums keep their axes, which a further operator removes.
 
-    OpenVINO 2026.4 computes a mean that is scaled per channel right for one clip only, where it removes its axis itself.
+    Where OpenVINO 2026.4 removes the axis of a mean that is scaled per channel, only the first clip is right.
     """
     import onnx
 
