@@ -70,9 +70,9 @@ def stream(
     )
     torch.set_num_threads(threads)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
-    size = round(chunk * model.rate())
-    if size < 1:
-        raise SuiteError(f"a chunk of {chunk:g} s has no sample: use one of 0.01 s or more")
+    if not 1 <= (samples := chunk * model.rate()) <= 60 * model.rate():
+        raise SuiteError(f"a chunk of {chunk:g} s is not between a sample and a minute: use 0.01 s or more")
+    size = round(samples)
     listening = Stream(model, smoothing, windows, hop)
     listening.warm_up()
 
