@@ -48,7 +48,8 @@ def weighted_average(log_probabilities: Tensor, weights: Tensor | None = None) -
     if weights is None:
         return _mean(log_p), _product(log_p)[1]
     w = weights.to(log_p)
-    if w.shape != log_p.shape[:1] or not bool((w >= 0).all()) or not 0 < float(w.sum()) < math.inf:
+    valued = torch.compiler.is_compiling() or (bool((w >= 0).all()) and 0 < float(w.sum()) < math.inf)
+    if w.shape != log_p.shape[:1] or not valued:
         raise ModelError(f"weights must be {len(log_p)} numbers ≥ 0, not all 0: got {weights.tolist()}")
     log_w = (w / w.sum()).log()
     return torch.logsumexp(log_p + log_w[:, None, None], 0), _product(log_p)[1]
@@ -208,6 +209,8 @@ def fit_weights(log_probabilities: Tensor, targets: Tensor, log_not: Tensor | No
 def _checked(log_p: Tensor) -> Tensor:
     if log_p.dim() != 3 or 0 in log_p.shape or not log_p.is_floating_point():
         raise ModelError(f"log-probabilities must be a float tensor (N, B, C), got {log_p.dtype} {_shape(log_p)}")
+    if torch.compiler.is_compiling():  # a graph has no errors that depend on values
+        return log_p
     total = torch.logsumexp(log_p, -1)
     wrong = ~(total.abs() <= _TOLERANCE)  # NaN is wrong too
     if bool(wrong.any()):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import App, AsJson, OutPath, RunReference, StoreDir, out, permit, print_json
+from bench.cli.options import App, AsJson, OutPath, RunReference, StoreDir, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -37,7 +37,6 @@ def export(
     from bench.inference.exporting import sounds
     from bench.inference.exporting.files import as_json as content
 
-    permit(run)
     if format not in exporting.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(exporting.FORMATS)}")
     model = load_model(run, store, device="cpu")

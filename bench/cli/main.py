@@ -25,6 +25,7 @@ from bench.cli import (
 )
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
+from datamodules.errors import DataError
 from models.errors import ModelError
 
 app = App(
@@ -61,7 +62,7 @@ def main() -> None:
         app()
     except SuiteError as error:
         _stop(error, 2)
-    except (BenchError, ModelError) as error:
+    except (BenchError, DataError, ModelError) as error:
         _stop(error, 1)
     except OSError as error:
         _stop("; ".join(filter(None, (str(error), _remedy(error)))), 1)

@@ -19,7 +19,7 @@ from bench.cli.options import (
     err,
     out,
 )
-from bench.errors import SuiteError
+from bench.errors import RunError, SuiteError
 
 app = App()
 Combine = StrEnum("Combine", ["mean", "max"])
@@ -65,7 +65,12 @@ def predict(
             raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
         table = None
         if csv_file is not None:
-            table = formats.CsvWriter(stack.enter_context(csv_file.open("w", newline="", encoding="utf-8")), model)
+            try:
+                csv_file.parent.mkdir(parents=True, exist_ok=True)
+                opened = stack.enter_context(csv_file.open("w", newline="", encoding="utf-8"))
+            except OSError as error:
+                raise RunError(f"{str(csv_file)!r} cannot be written ({error.strerror}): name another file") from error
+            table = formats.CsvWriter(opened, model)
         progress = stack.enter_context(Recordings(err, len(sources)))
         how: Literal["mean", "max"] = "max" if combine is Combine.max else "mean"
         found = predicting.predict(

@@ -71,9 +71,9 @@ def stream(
         model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,
         delay_seconds=delay,
     )  # fmt: skip
-    size = round(chunk * model.rate())
-    if size < 1:
-        raise SuiteError(f"a chunk of {chunk:g} s has no sample: use one of 0.01 s or more")
+    if not 1 <= (samples := chunk * model.rate()) <= 60 * model.rate():
+        raise SuiteError(f"a chunk of {chunk:g} s is not between a sample and a minute: use 0.01 s or more")
+    size = round(samples)
     listening = Stream(model, smoothing, windows, hop)
     listening.warm_up()
 

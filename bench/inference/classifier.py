@@ -1,5 +1,6 @@
 """A trained model with the facts that its use needs: classes, rate, clip length, preparation of recordings."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,8 @@ class Classifier:
         if self.sample_rate is None:
             frames, features = self.clip_shape
             raise RunError(
-                f"{self.name} takes embeddings of {frames} frames with {features} values, not sound: give .npy files"
+                f"{self.name} takes embeddings of {frames} frames with {features} values, not sound: give "
+                f"`bench predict` .npy files"
             )
         return self.sample_rate
 
@@ -130,8 +132,10 @@ class Classifier:
             RunError: the hop is not above 0.
         """
         rate, size = self.rate(), self.samples
-        if hop_seconds is not None and not hop_seconds > 0:
-            raise RunError(f"a hop of {hop_seconds} s is not above 0: give the seconds from one window to the next")
+        if hop_seconds is not None and not 0 < hop_seconds < math.inf:
+            raise RunError(
+                f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
+            )
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)
         starts = np.unique(np.append(np.arange(0, last + 1, hop), last))

@@ -1,5 +1,6 @@
 """Recordings of any length as clips for a model, read block by block: an hour takes no more memory than a minute."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,9 +72,9 @@ def windows_of(
 
 
 def check_hop(hop_seconds: float | None) -> None:
-    """Raise `RunError` unless a hop is above 0, or None."""
-    if hop_seconds is not None and not hop_seconds > 0:
-        raise RunError(f"a hop of {hop_seconds} s is not above 0: give the seconds from one window to the next")
+    """Raise `RunError` unless a hop is a number above 0, or None."""
+    if hop_seconds is not None and not 0 < hop_seconds < math.inf:
+        raise RunError(f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next")
 
 
 def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, Samples]]:

@@ -153,12 +153,17 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
         near = catalog.nearest(chosen["system"], set(names.values()))
         hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
         raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
+    every = runs
     if chosen["fold"] is not None:
         runs = [
             run
             for run in runs
             if run.fold == int(chosen["fold"]) and (chosen["seed"] is None or run.seed == int(chosen["seed"]))
         ]
+        if not runs:
+            raise SuiteError(
+                f"{suite} has no {rest}; it has {', '.join(sorted({f'@f{run.fold}-s{run.seed}' for run in every}))}"
+            )
     runs = [run for run in runs if run in store]
     if not runs:
         raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")

@@ -332,3 +332,14 @@ def test_shapes_and_targets_that_do_not_fit_are_refused() -> None:
             fit_weights(sources, targets)
     with pytest.raises(ModelError, match="targets"):
         fit_weights(*signs(torch.zeros(2, 3, 4))[:1], torch.zeros(3, 5), torch.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.25, 0.75])])
+def test_an_average_as_a_graph(weights):
+    class Average(torch.nn.Module):
+        def forward(self, logits):
+            return weighted_average(torch.log_softmax(logits, -1), weights)[0]
+
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    graph = torch.export.export(Average(), (logits,), strict=False).module()
+    torch.testing.assert_close(graph(logits), Average()(logits))

@@ -54,7 +54,9 @@ def test_runs_are_named_alike():
     assert {option.help.replace(" (repeatable)", "") for option in found.values()} == {
         "A run's key, SUITE:SYSTEM (@f0 behind it for a fold, @all for all), a packed file or a folder."
     }
-    assert {option.kind for option in found.values()} <= {str, str | None}
+    repeatable = [option for option in found.values() if "(repeatable)" in option.help]
+    assert {option.kind for option in repeatable} <= {list[str]}
+    assert {option.kind for option in found.values() if option not in repeatable} <= {str, str | None}
     assert set(found) <= set(having("--store"))  # where the run is looked for
 
 

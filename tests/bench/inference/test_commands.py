@@ -1,6 +1,7 @@
 """`bench predict`, `bench pack`, `bench unpack` and `bench list runs`; the data of the trained models are gone."""
 
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import soundfile
 
 import bench as library
 from bench.cli import main
+from bench.errors import RunError
 from bench.inference.predict import find, predict
 from bench.records import Store
 
@@ -256,3 +258,63 @@ def test_rows_go_to_a_pipe_while_the_terminal_shows_a_bar(kept, sounds: Path) ->
         os.close(terminal)
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == 2
     assert "of 2 files" in shown
+
+
+@pytest.mark.parametrize("command", ["predict", "segment", "stream"])
+@pytest.mark.parametrize("content", [b"", b"no sound", None])
+def test_a_file_that_is_no_sound_is_one_line(
+    bench: Bench, kept, tmp_path: Path, command: str, content: bytes | None
+) -> None:
+    bad = tmp_path / "bad.wav"
+    if content is None:
+        bad.mkdir()
+    else:
+        bad.write_bytes(content)
+    code, _, error = bench(command, bad, "--run", kept.run("swishnet").key, "--store", kept.store.root)
+    assert code == 1
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("hop", ["0", "-1", "nan", "inf"])
+def test_hops_that_are_no_number_above_0(bench: Bench, kept, sounds: Path, hop: str) -> None:
+    code, _, error = bench("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root, "--hop", hop)
+    assert code == 1
+    assert "is no number above 0" in error
+    model = library.load_model(kept.run("cnn").key, kept.store.root, device="cpu")
+    with pytest.raises(RunError, match="is no number above 0"):
+        model.windows(np.zeros(40_000, np.float32), float(hop))
+
+
+def test_tables_in_new_folders_and_in_the_place_of_folders(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+    arguments = ("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv")
+    assert bench(*arguments, tmp_path / "new" / "found.csv")[0] == 0
+    assert len((tmp_path / "new" / "found.csv").read_text().splitlines()) == 3
+    code, _, error = bench(*arguments, tmp_path)
+    assert code == 1
+    assert "cannot be written (Is a directory): name another file" in error
+
+
+def test_a_fold_that_the_suite_does_not_have(bench: Bench, kept, sounds: Path) -> None:
+    code, _, error = bench("predict", sounds, "--run", f"{kept.suite}:cnn@f7", "--store", kept.store.root)
+    assert code == 2
+    assert "has no cnn@f7; it has @f0-s0, @f1-s0" in error
+
+
+def test_chunks_that_are_no_length(bench: Bench, kept, sounds: Path) -> None:
+    for chunk in ("inf", "nan", "0"):
+        code, _, error = bench(
+            "stream", sounds / "tone.wav", "--run", kept.run("cnn").key, "--store", kept.store.root, "--chunk", chunk
+        )
+        assert code == 2
+        assert "is not between a sample and a minute" in error
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the export extra")
+@pytest.mark.parametrize("name", ["fusion-ds", "swishnet"])
+def test_exports_of_systems_of_a_suite(bench: Bench, kept, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "model.onnx"
+    code, _, error = bench("export", "--run", f"{kept.suite}:{name}@f0", "--store", kept.store.root, "--out", out)
+    assert (code, error) == (0, "")
+    assert out.is_file()

@@ -116,7 +116,7 @@ def test_batches_go_over_files(tmp_path: Path) -> None:
     np.testing.assert_allclose([each.logits[0] for each in found], [10 * (i / 100 + 0.1) for i in range(7)], atol=1e-3)
     with pytest.raises(RunError, match="a batch of 0 clips"):
         predict(levels(), [], batch_size=0)
-    with pytest.raises(RunError, match="a hop of -1 s is not above 0"):
+    with pytest.raises(RunError, match="a hop of -1 s is no number above 0"):
         predict(levels(), [], hop_seconds=-1)
 
 

@@ -133,7 +133,7 @@ def test_windows_cover_a_recording_to_its_end(kept) -> None:
     short = model.windows(np.ones(4_000, np.float32) / 2)
     assert (short.starts.tolist(), short.ends.tolist()) == ([0.0], [0.25])
     assert short.clips[0, 3_999:4_001].tolist() == [0.5, 0.0]
-    with pytest.raises(RunError, match=r"a hop of 0 s is not above 0"):
+    with pytest.raises(RunError, match=r"a hop of 0 s is no number above 0"):
         model.windows(np.zeros(10, np.float32), 0)
 
 

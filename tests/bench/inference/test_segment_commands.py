@@ -129,7 +129,7 @@ def test_a_microphone_until_ctrl_c(kept: Any, monkeypatch: pytest.MonkeyPatch) -
         (["x.wav", "--rate", "16000"], "--rate and --channels are for raw PCM"),
         (["-", "--channels", "2"], "whose --rate must be given"),
         (["-", "--input-device", "2"], "--input-device is for --microphone"),
-        (["-", "--chunk", "0"], "a chunk of 0 s has no sample"),
+        (["-", "--chunk", "0"], "a chunk of 0 s is not between a sample and a minute"),
     ],
 )
 def test_streams_that_are_wrong(kept: Any, arguments: list[str], words: str) -> None:
