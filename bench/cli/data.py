@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import shlex
 import sys
 import tomllib
 from dataclasses import asdict
@@ -222,7 +223,9 @@ def data_init(
     if target.suffix != ".toml":
         raise SuiteError(f"{target} is no name of a suite: let it end in .toml")
     if target.exists() and not force:
-        raise SuiteError(f"{target} exists: run it with `bench run --suite {target}`, or replace it with --force")
+        raise SuiteError(
+            f"{target} exists: run it with `bench run --suite {shlex.quote(str(target))}`, or replace it with --force"
+        )
     try:
         arguments = tomllib.loads("\n".join(set_ or ()))
     except tomllib.TOMLDecodeError as error:
@@ -256,7 +259,12 @@ def data_init(
         *(f"{name} = {proposal.toml(value)}" for name, value in found.arguments.items()),
     ]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    out.print(f"written: {target}; `bench run --suite {target}` trains", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"written: {target}; `bench run --suite {shlex.quote(str(target))}` trains",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tuple[Any, dict[str, Any]]:
