@@ -273,6 +273,8 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     if suite is not None:
         name, own = _arguments(name, suite)
         _check_arguments(name, own)
+    if name == "embeddings":
+        raise SuiteError("embeddings are no audio to decode: `bench run` reads all of them and lists what is wrong")
     entry = catalog.dataset(name)
     if clips is not None:
         own = {key: value for key, value in own.items() if key not in ("root", "csv")}
@@ -283,8 +285,6 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
             "--clips says where your own clips are: `bench data verify folder --clips FOLDER`; --suite takes that and "
             "everything else from a suite"
         )
-    if name == "embeddings":
-        raise SuiteError("embeddings are no audio to decode: `bench run` reads all of them and lists what is wrong")
     if entry.folder is None and name != "folder":
         raise SuiteError(f"{name} is made by code: there is nothing on disk to verify")
     if clips is not None:
