@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import shlex
 import sys
 import tomllib
 from dataclasses import asdict
@@ -222,7 +223,9 @@ def data_init(
     if target.suffix != ".toml":
         raise SuiteError(f"{target} is no name of a suite: let it end in .toml")
     if target.exists() and not force:
-        raise SuiteError(f"{target} exists: run it with `bench run --suite {target}`, or replace it with --force")
+        raise SuiteError(
+            f"{target} exists: run it with `bench run --suite {shlex.quote(str(target))}`, or replace it with --force"
+        )
     try:
         arguments = tomllib.loads("\n".join(set_ or ()))
     except tomllib.TOMLDecodeError as error:
@@ -256,7 +259,12 @@ def data_init(
         *(f"{name} = {proposal.toml(value)}" for name, value in found.arguments.items()),
     ]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    out.print(f"written: {target}; `bench run --suite {target}` trains", markup=False, highlight=False, soft_wrap=True)
+    out.print(
+        f"written: {target}; `bench run --suite {shlex.quote(str(target))}` trains",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tuple[Any, dict[str, Any]]:
@@ -265,6 +273,8 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
     if suite is not None:
         name, own = _arguments(name, suite)
         _check_arguments(name, own)
+    if name == "embeddings":
+        raise SuiteError("embeddings are no audio to decode: `bench run` reads all of them and lists what is wrong")
     entry = catalog.dataset(name)
     if clips is not None:
         own = {key: value for key, value in own.items() if key not in ("root", "csv")}
@@ -275,8 +285,6 @@ def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tu
             "--clips says where your own clips are: `bench data verify folder --clips FOLDER`; --suite takes that and "
             "everything else from a suite"
         )
-    if name == "embeddings":
-        raise SuiteError("embeddings are no audio to decode: `bench run` reads all of them and lists what is wrong")
     if entry.folder is None and name != "folder":
         raise SuiteError(f"{name} is made by code: there is nothing on disk to verify")
     if clips is not None:

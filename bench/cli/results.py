@@ -1,6 +1,7 @@
 """Commands on what is in a store: compare two systems, score again, run a published cell again, show it in W&B."""
 
 import dataclasses
+import shlex
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +56,9 @@ def leaderboard(
             snapshot = Snapshot(here, grid.runs())
             files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
             if not snapshot.records and not snapshot.damaged:
-                raise BenchError(f"{store} has no records of {name}: `bench run --suite {name}` makes them")
+                raise BenchError(
+                    f"{store} has no records of {name}: `bench run --suite {shlex.quote(name)}` makes them"
+                )
             result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
             wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:
@@ -94,7 +97,9 @@ def publish(
     source, target = Snapshot(Store(store), grid.runs()), Store(to)
     finished = [record for record in source.records.values() if record.status == "ok"]
     if not finished:
-        raise BenchError(f"{store} has no finished run of {grid.name}: `bench run --suite {suite}` makes them")
+        raise BenchError(
+            f"{store} has no finished run of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
+        )
     for record in finished:
         target.write(record)
     if suite.endswith(".toml"):
@@ -170,7 +175,9 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     snapshot = Snapshot(here, grid.runs())
     found, damaged = snapshot.records, snapshot.damaged
     if not found and not damaged:
-        raise BenchError(f"{store} has no records of {grid.name}: `bench run --suite {suite}` makes them")
+        raise BenchError(
+            f"{store} has no records of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
+        )
     for record in [record for record in found.values() if record.status == "ok"]:
         try:
             new = rescored(here, record, grid.metrics)

@@ -14,6 +14,7 @@ of such a class is named by its suite.
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,9 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
             )
     runs = [run for run in runs if run in store]
     if not runs:
-        raise RunError(f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {suite}` does it")
+        raise RunError(
+            f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {shlex.quote(suite)}` does it"
+        )
     datasets = grid.dataset_names()
     if len(places := {datasets[run.key] for run in runs}) > 1:
         raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")

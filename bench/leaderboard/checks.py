@@ -1,6 +1,7 @@
 """Checks that a published store's tables follow from its records."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
         if name in names or (store.root / f"{name}.md").exists():
             continue
         if own_records := orphans & {run.key for run in suites.read(name).runs()}:
-            wrong.append(f"{store.root}/{name}.md is gone: `bench leaderboard --suite {name}` draws it")
+            wrong.append(f"{store.root}/{name}.md is gone: `bench leaderboard --suite {shlex.quote(name)}` draws it")
             orphans -= own_records
     wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
     kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*")

@@ -11,6 +11,7 @@ index of its suites, README.md. A command that is given the name of another READ
 import json
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -89,8 +90,9 @@ def texts(
     """
     title = suite.title or suite.name
     own = suite.name in suites()
-    file = f"{suite.name}{'' if own else '.toml'}"
-    command = f"bench run --suite {file}"
+    # A published page names the copy of the suite next to it, which is called like the suite.
+    file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
+    command = f"bench run --suite {shlex.quote(file)}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     drawn = {

@@ -47,13 +47,15 @@ def read(name: str, store: Store | None = None) -> Suite:
             f"{path}: {where} looks like a secret, and a suite's content is published with its records: remove it, "
             f"and keep keys in the environment or in ~/.netrc"
         )
-    if "folder" in content:
-        raise SuiteError(f"{path}: unknown key 'folder'{near('folder', [f.name for f in fields(Suite)][:-1])}")
+    for key in ("folder", "file"):
+        if key in content:
+            raise SuiteError(f"{path}: unknown key {key!r}{near(key, [f.name for f in fields(Suite)][:-2])}")
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:
         default = {"name": re.sub(r"[^\w.-]", "-", path.stem).lstrip(".-") or "suite"}
-        suite = _adapter().validate_python(default | content | {"folder": path.resolve().parent})
+        given = {"folder": path.resolve().parent, "file": path.name if name.endswith(".toml") else ""}
+        suite = _adapter().validate_python(default | content | given)
     except SuiteError as error:
         raise SuiteError(f"{path}: {error}") from error
     except ValidationError as error:

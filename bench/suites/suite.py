@@ -1,6 +1,7 @@
 """A suite: a grid of models, front-ends, datasets, folds and seeds that expands to runs in a fixed order."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -57,6 +58,8 @@ class Suite:
             A table with a key `dataset` is that dataset under another name.
         folder: the folder of the suite's file, where the packages of "package.module:Class" are looked for first; no
             key of the file.
+        file: the name of the suite's file, which commands on pages take; no key of the file. Empty for suites that come
+            with the project.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Suite:
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
     folder: Path | None = None
+    file: str = ""
 
     def __post_init__(self) -> None:
         """Check the name, which names files, and the seeds, which every random generator must take.
@@ -192,8 +196,12 @@ class _Expansion:
             return tuple(known or (0,))[:1]
         if wanted == "all":
             return tuple(range(self.entry.folds) if known is None else known)
-        names = {name: number for number, name in (known or {}).items() if name}
-        found = tuple(names.get(fold, -1) if isinstance(fold, str) else fold for fold in wanted)
+        names = {
+            name: number for number, name in (known or {}).items() if name
+        }  # composed, as the clips' reader has it
+        found = tuple(
+            names.get(unicodedata.normalize("NFC", fold), -1) if isinstance(fold, str) else fold for fold in wanted
+        )
         for asked, fold in zip(wanted, found, strict=True):
             if fold < 0 or (known is not None and fold not in known):
                 raise SuiteError(f"{self.dataset} has {_in_words(known)}, the suite asks for {asked}")

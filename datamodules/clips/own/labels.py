@@ -14,12 +14,9 @@ POSSIBLE = (",", "+", "&", "/", "_and_", " and ")
 SHOWN = 3
 
 
-def composed(labels: Iterable[str]) -> dict[str, str]:
-    """Return the name to use for each label: names that differ only in the Unicode form of their accents are one."""
-    forms: dict[str, set[str]] = defaultdict(set)
-    for label in labels:
-        forms[unicodedata.normalize("NFC", label)].add(label)
-    return {label: form if len(found) > 1 else label for form, found in forms.items() for label in found}
+def composed(name: str) -> str:
+    """Return a name in the form (NFC) in which names are equal that differ only in the form of their accents."""
+    return unicodedata.normalize("NFC", name)
 
 
 def separated(label: str, separator: str) -> tuple[str, ...]:

@@ -196,6 +196,9 @@ def _read_tree(found: OwnClips) -> None:
         endings = " ".join(found.options.endings)
         raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({endings}) in one folder per class")
     found.problems, found.unreadable = tree.problems, tree.unreadable
+    tree.files = [
+        replace(file, label=naming.composed(file.label), inner=naming.composed(file.inner)) for file in tree.files
+    ]
     parts = {file.part for file in tree.files}
     found.given = "" if parts <= {""} else "parts" if parts & {"train", "val", "test"} else "folds"
     found.notes += _left_out(tree)
@@ -219,7 +222,7 @@ def _tree_groups(found: OwnClips, tree: Tree) -> list[str]:
     """Return the source of each file: its folder below the class, its name without the ending, or the file itself."""
     by = found.options.group_by
     inner = any(file.inner for file in tree.files)
-    stems = [safe(file.path.stem) for file in tree.files]
+    stems = [naming.composed(safe(file.path.stem)) for file in tree.files]
     folders = [file.inner or stem for file, stem in zip(tree.files, stems, strict=True)]
     explicit = by is not None
     if by is None and found.given:
@@ -422,7 +425,7 @@ def _times(row: TableRow, where: str) -> tuple[float, float]:
 def _group(name: str, path: Path, by: str) -> str:
     if by == "file":
         return name
-    return path.stem if by == "name" else path.parent.name or path.stem
+    return naming.composed(path.stem if by == "name" else path.parent.name or path.stem)
 
 
 def _name_classes(found: OwnClips) -> None:
@@ -435,17 +438,11 @@ def _name_classes(found: OwnClips) -> None:
         found.files = [replace(file, labels=split[file.labels[0]]) for file in found.files]
         if bare := [file for file in found.files if not file.labels]:
             found.problems.append(f"{bare[0].where or bare[0].id}: the label has no class: correct it")
-    names = naming.composed(label for file in found.files for label in file.labels)
-    if any(label != name for label, name in names.items()):
-        found.files = [replace(file, labels=tuple(names[label] for label in file.labels)) for file in found.files]
-        found.segments = {
-            file: [(start, end, names[label]) for start, end, label in rows] for file, rows in found.segments.items()
-        }
     present = sorted({label for file in found.files for label in file.labels})
     if options.label_separator != "" and not options.label_columns:
         asked = naming.question(present, certain=bool(options.label_separator))
         found.problems += [asked] if asked else []
-    wanted = [str(name) for name in options.classes] or list(options.label_columns)
+    wanted = [naming.composed(str(name)) for name in options.classes or options.label_columns]
     try:
         found.classes = naming.ordered(present, wanted)
         if not options.several and (unseen := [name for name in found.classes if name not in present]) and present:

@@ -2,11 +2,11 @@
 
 import csv
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datamodules.clips.own.labels import composed
 from datamodules.errors import DataError, DatasetMissing
 
 TIMES = ("start", "end")
@@ -73,6 +73,8 @@ def read_table(
     if not path.is_file():
         raise DatasetMissing(f"{str(path)!r} does not exist: write a table with the columns path,label[,fold,group]")
     header, lines = _cells(path)
+    columns = {role: composed(name) for role, name in columns.items()}
+    label_columns = [composed(name) for name in label_columns]
     if not header:
         raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
     roles = _roles(path, header, columns, label_columns, lines, segments)
@@ -87,7 +89,7 @@ def read_table(
         if len(cells) != len(header):
             table.problems.append(f"{where} has {len(cells)} cells, the header {len(header)}: correct the row")
             continue
-        found = {role: cells[place] for role, place in places.items()}
+        found = {role: cells[place] if role == "path" else composed(cells[place]) for role, place in places.items()}
         if blank := [roles[role] for role, cell in found.items() if not cell.strip()]:
             table.problems.append(
                 f"{where} has no {' and no '.join(map(repr, blank))}: fill the cell or remove the row"
@@ -155,7 +157,7 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             file.seek(0)
             separator = max(SEPARATORS, key=lambda each: len(next(csv.reader([first], delimiter=each), [])))
             reader = csv.reader(file, delimiter=separator, strict=True)
-            header = [name.strip() for name in next(reader, [])]
+            header = [composed(name.strip()) for name in next(reader, [])]
             return header, [(reader.line_num, cells) for cells in reader if cells]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
@@ -278,13 +280,13 @@ class Places:
     def _near(self, name: str) -> str | None:
         """Return a file whose name differs in capitals, in blanks at its ends, or has an ending besides."""
         head, tail = os.path.split(os.path.normpath(os.path.join(self.top, name.strip())))  # noqa: PTH118
-        wanted = unicodedata.normalize("NFC", tail).casefold()
+        wanted = composed(tail).casefold()
         if head not in self.plain:
             self.plain[head] = {}
-            for composed, each in sorted(self._names(head).items(), reverse=True):
-                stem = os.path.splitext(composed)[0]  # noqa: PTH122
+            for form, each in sorted(self._names(head).items(), reverse=True):
+                stem = os.path.splitext(form)[0]  # noqa: PTH122
                 self.plain[head].setdefault(stem.casefold(), each)
-                self.plain[head][composed.casefold()] = each
+                self.plain[head][form.casefold()] = each
         found = self.plain[head].get(wanted)
         return None if found is None else os.path.join(os.path.dirname(name.strip()), found)  # noqa: PTH118, PTH120
 
@@ -309,14 +311,14 @@ class Places:
                 return None
             head = found
         names = self._names(head)
-        match = names.get(unicodedata.normalize("NFC", tail))
+        match = names.get(composed(tail))
         return None if match is None else os.path.join(head, match)  # noqa: PTH118
 
     def _names(self, folder: str) -> dict[str, str]:
         real, names = self._folder(folder)
         if names is None:
             try:
-                names = {unicodedata.normalize("NFC", each): each for each in os.listdir(folder)}  # noqa: PTH208
+                names = {composed(each): each for each in os.listdir(folder)}  # noqa: PTH208
             except OSError:
                 names = {}
             self.folders[folder] = real, names

@@ -95,6 +95,20 @@ def test_from_a_folder_of_speakers_to_a_leaderboard_with_two_commands(bench: own
     assert "replace it with --force" in said
 
 
+def test_commands_that_are_said_work_with_names_that_have_blanks(bench: own.Bench, tmp_path: Path) -> None:
+    own.tree(tmp_path / "my sounds", [f"{label}/{i}.wav" for label in ("cat", "cow") for i in range(6)])
+    code, said = bench("data", "init", "my sounds", "--model", "fc", "--set", "sample_rate = 8000")
+    assert code == 0, said
+    assert "`bench run --suite 'my sounds.toml'` trains" in said
+    code, said = bench.run(Path("my sounds.toml"), "--fold", "0")
+    assert code == 0, said
+    page = bench.page("my-sounds")
+    assert "    bench run --suite 'my sounds.toml'" in page
+    assert "bench predict --run 'my sounds.toml:fc' FILES" in page
+    code, said = bench("predict", "--run", "my sounds.toml:fc", "my sounds/cat/0.wav")
+    assert code == 0, said
+
+
 def test_init_finds_out_what_a_table_means(bench: own.Bench, tmp_path: Path) -> None:
     own.tree(tmp_path / "s" / "audio", [f"{i}.wav" for i in range(12)])
     rows = [f"{i}.wav;{('cat', 'cow')[i % 2]};s{i // 2}" for i in range(12)]

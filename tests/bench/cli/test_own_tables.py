@@ -92,6 +92,28 @@ def test_backslashes_and_forms_of_accents(bench: own.Bench, tmp_path: Path) -> N
     assert found["counts"]["labels"] == {"Möwe": 6, "cat": 6, "cow": 6}
 
 
+def test_names_that_are_typed_match_in_any_form_of_accents(bench: own.Bench, tmp_path: Path) -> None:
+    """Names of classes, columns and folds: the data has one form, and the user's keyboard another."""
+
+    def old(name: str) -> str:
+        return unicodedata.normalize("NFD", name)
+
+    names = [f"{old(label)}/{i}.wav" for label in ("Käse", "Bär") for i in range(6)]
+    own.tree(tmp_path / "n", names)
+    code, found = verify(bench, 'root = "n"\nclasses = ["Käse", "Bär"]')
+    assert (code, found["problems"]) == (0, [])
+    assert found["counts"]["labels"] == {"Käse": 6, "Bär": 6}
+    folds = ["Bad", old("Küche"), "Küche"]
+    rows = [f"{name},{name[:-6]},{folds[int(name[-5]) % 3]}" for name in names]
+    table = write(tmp_path / "n" / "t.csv", f"path,{old('Güte')},fold", rows)
+    lines = f'{table}\ncolumns = {{label = "Güte"}}\nclasses = ["Käse", "Bär"]'
+    code, found = verify(bench, lines)
+    assert (code, found["problems"]) == (0, [])
+    assert found["counts"]["fold"] == {"Bad": 4, "Küche": 8}
+    code, said = bench("run", "--suite", own.suite(tmp_path, lines, 'folds = ["Küche"]'), "--dry-run")
+    assert (code, "-f1-" in said) == (0, True), said
+
+
 def test_folds_of_any_number_and_name(bench: own.Bench, tmp_path: Path) -> None:
     """Numbers from spreadsheets and pandas, numbers that are not 0 to 4, names, and two folds."""
     rows = [f"{name},{name[:3]},{1 + int(name[4]) // 2}.0" for name in NAMES]

@@ -102,6 +102,11 @@ def test_features_are_not_asked_for_audio(bench: own.Bench, tmp_path: Path) -> N
     code, said = bench("data", "init", "s")
     assert code != 0
     assert 'they are the dataset "embeddings", with root in [dataset.embeddings]' in " ".join(said.split())
+    suite = tmp_path / "features.toml"
+    suite.write_text('models = ["fc"]\ndatasets = ["mine"]\n[dataset.mine]\ndataset = "embeddings"\nroot = "s"\n')
+    code, said = bench("data", "verify", "mine", "--suite", suite)
+    assert code != 0
+    assert "embeddings are no audio to decode: `bench run` reads all of them" in " ".join(said.split())
 
 
 @pytest.mark.slow
