@@ -515,9 +515,10 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         if decoded > most:
             raise AudioError(f"{name!r} lasts longer than {most / file.samplerate:g} s: cut it")
         if not max(block.max(), -block.min()) <= MAX_SAMPLE:  # NaN compares false
+            if not np.isfinite(block).all():
+                raise AudioError(f"{name!r} has samples that are NaN or infinite: export the sound again, or remove it")
             raise AudioError(
-                f"{name!r} has samples that are not finite or far outside [-1, 1]: divide them by full scale, or save "
-                f"them as integers"
+                f"{name!r} has samples far outside [-1, 1]: divide them by full scale, or save them as integers"
             )
         if file.channels == 1:
             yield block[:, 0]
