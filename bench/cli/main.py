@@ -8,7 +8,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from bench import catalog
-from bench.cli import data, embed, export, latency, listing, models, packing, predict, results, run, segment, serve, stream
+from bench.cli import (
+    data,
+    embed,
+    export,
+    latency,
+    listing,
+    models,
+    packing,
+    predict,
+    results,
+    run,
+    segment,
+    serve,
+    stream,
+)
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
 from models.errors import ModelError
