@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -150,6 +151,9 @@ class RANN(AudioModel):
     def fit(self, features: Tensor) -> Tensor:
         """Bring the time axis of `(B, F, T)` to the length that the network takes."""
         frames = features.shape[2]
+        if self.t_c is None and isinstance(frames, torch.SymInt):  # an export of any length
+            whole = (frames + self.multiple - 1) // self.multiple * self.multiple
+            return features[..., torch.arange(whole, device=features.device).clamp(max=frames - 1)]
         if self.t_c is None:
             return F.pad(features, (0, -frames % self.multiple), "replicate")
         if frames == FRAMES_PER_SECOND * self.t_c:

@@ -159,7 +159,7 @@ class _AveragingMatrix(nn.Module):
 def rounded(numerator: Any, denominator: int) -> Any:
     """Return numerator / denominator ≥ 0 rounded half to even, as `round`, for integers whose value is open."""
     if denominator % 2:  # never half
-        return (2 * numerator + denominator) // (2 * denominator)
+        return (numerator + denominator // 2) // denominator
     return (numerator + denominator // 2 - 1 + numerator // denominator % 2) // denominator
 
 

@@ -98,24 +98,24 @@ def export(
         raise RunError(f"{path} cannot be written: name a file in a folder that exists")
     of = subject(model, features)  # ExecuTorch has no operators for lengths that are computed from others
     problems: list[str] = []
-    for is_open in (True, False) if of.open and format != "executorch" else (False,):
+    for is_open, batch in _forms(of, format):
         with tempfile.TemporaryDirectory(prefix=".bench-export-", dir=path.resolve().parent) as folder:
             try:
                 written = Path(folder) / path.name
-                opset = _write(of, format, is_open, written, facts(model, of, is_open), _calibration(of, clips, model))
-                found = gate.check(
-                    of, _runner(of, format, written), is_open, format != "onnx-int8", _inputs(of, clips, model), lengths
+                opset = _write(
+                    of, format, is_open, batch, written, facts(model, of, is_open), _calibration(of, clips, model)
                 )
+                run = _runner(of, format, written, batch)
+                found = gate.check(of, run, is_open, format != "onnx-int8", _inputs(of, clips, model), lengths)
             except RunError as error:
                 problems.append(str(error))
                 continue
-            score = _score(of, _runner(of, format, written), clips, model)
+            score = _score(of, run, clips, model)
             files = tuple(path.resolve().parent / each.name for each in sorted(Path(folder).iterdir()))
             size = sum(each.stat().st_size for each in Path(folder).iterdir())
             for each in Path(folder).iterdir():
                 each.replace(path.resolve().parent / each.name)
         macs = multiply_adds(model)
-        batch = 1 if format == "executorch" else None
         return Exported(
             format=format, path=path, files=files, bytes=size, input=of.input,
             shape=(batch, *(None if is_open and axis == of.axis - 1 else n for axis, n in enumerate(of.shape))),
@@ -171,12 +171,26 @@ def multiply_adds(model: Classifier) -> int | None:
     return sum(size.macs for size in known if size) if known and all(known) else None
 
 
+def _forms(of: Subject, format: str) -> list[tuple[bool, int | None]]:
+    """Return what is tried in turn: whether any length is taken, and the number of clips, None for any."""
+    if format == "executorch":
+        return [(False, 1)]
+    fixed: list[tuple[bool, int | None]] = [(False, None)] if format == "onnx-int8" else [(False, None), (False, 1)]
+    return [(True, None), *fixed] if of.open else fixed
+
+
 def _write(
-    of: Subject, format: str, is_open: bool, path: Path, about: dict[str, str], calibration: Sequence[Tensor]
+    of: Subject,
+    format: str,
+    is_open: bool,
+    batch: int | None,
+    path: Path,
+    about: dict[str, str],
+    calibration: Sequence[Tensor],
 ) -> int | None:
     if format == "onnx-int8":
         return onnx_file.write_int8(of, not is_open, path, about, calibration)
-    graph = program.program(of, not is_open, bounded=format == "executorch")
+    graph = program.program(of, not is_open, single=batch == 1)
     if format == "onnx":
         return onnx_file.write(graph, of.name, of.input, path, about)
     if format == "pt2":
@@ -188,7 +202,7 @@ def _write(
     return None
 
 
-def _runner(of: Subject, format: str, path: Path) -> gate.Runner:
+def _runner(of: Subject, format: str, path: Path, batch: int | None) -> gate.Runner:
     run: gate.Runner
     if format.startswith("onnx"):
         run = onnx_file.runner(path, of.input)
@@ -196,7 +210,7 @@ def _runner(of: Subject, format: str, path: Path) -> gate.Runner:
         run = pt2_file.runner(path)
     else:
         run = (openvino_file if format == "openvino" else executorch_file).runner(path)
-    return run
+    return run if batch is None else lambda x: torch.cat([run(clip[None]) for clip in x])
 
 
 def _inputs(of: Subject, clips: Sequence[tuple[Tensor, str | None]], model: Classifier) -> list[Tensor]:

@@ -86,7 +86,7 @@ def check(of: Subject, run: Runner, is_open: bool, exact: bool, given: Sequence[
             if (logits := _answer(run, of.signals(1, other))) is not None and not _right(of, other, logits):
                 raise RunError(f"the file of {of.name} answers for a length of {other}, but it was made for {length}")
         return Found(worst, same / clips, length, length, 1, clips)
-    shortest = next((n for n in _ladder(of.least, length) if _answer(run, of.signals(1, n)) is not None), length)
+    shortest = next((n for n in _ladder(of.least, length) if _answer(run, of.signals(2, n)) is not None), length)
     draws = torch.rand(more, generator=torch.Generator().manual_seed(0)).tolist()
     others = [shortest + round(share * (2 * length - shortest)) for share in draws]
     for n in sorted({shortest, of.odd_length, max(shortest, length // 3 | 1), 2 * length, *others}):
@@ -103,11 +103,12 @@ def _ladder(least: int, length: int) -> list[int]:
 
 
 def _answer(run: Runner, x: Tensor) -> Tensor | None:
-    """Return the logits of an input; None where the runtime refuses it."""
+    """Return the logits of an input; None where the runtime refuses it, or returns another number of clips."""
     try:
-        return run(x)
+        logits = run(x)
     except Exception:  # each runtime has its own
         return None
+    return logits if len(logits) == len(x) else None
 
 
 def _right(of: Subject, length: int, logits: Tensor) -> bool:

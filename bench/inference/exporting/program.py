@@ -32,19 +32,19 @@ class Program:
     open: bool
 
 
-def program(of: Subject, fixed: bool, bounded: bool = False) -> Program:
+def program(of: Subject, fixed: bool, single: bool = False) -> Program:
     """Trace a module.
 
     Args:
         of: the module.
         fixed: whether the graph takes clips of the model's own length alone, so that no axis but the batch is open.
-        bounded: whether the runtime plans its memory in advance, for one clip at a time.
+        single: whether the graph takes one clip at a time.
 
     Raises:
         RunError: the module has no such graph.
     """
-    example = of.signals(1 if bounded else 2, of.length if fixed else of.odd_length)
-    shapes: dict[int, Any] = {} if bounded else {0: torch.export.Dim("batch")}
+    example = of.signals(1 if single else 2, of.length if fixed else of.odd_length)
+    shapes: dict[int, Any] = {} if single else {0: torch.export.Dim("batch")}
     if not fixed:
         shapes[of.axis] = torch.export.Dim("length", min=of.least)
     return traced(of.module, example, shapes, of.name, not fixed)
@@ -56,21 +56,18 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
     Raises:
         RunError: there is none.
     """
-    try:
-        # A size that may be 1 is traced as any other: the check tries such lengths.
-        with (
-            quiet(),
-            torch.no_grad(),
-            _config.patch(  # type: ignore[attr-defined]
-                backed_size_oblivious=True
-            ),
-        ):
-            graph = torch.export.export(
-                module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
-                prefer_deferred_runtime_asserts_over_guards=True,
-            )  # fmt: skip
-    except Exception as error:  # any exception of the module or of the tracer
-        raise RunError(f"{name} has no graph: {cause(error)}") from error
+    graph = None
+    for ones in (True, False, False):
+        try:
+            graph = _graph(module, example, shapes, ones)
+            break
+        except Exception as error:  # any exception of the module or of the tracer
+            problem = error
+            found = re.search(r"generated guard (\d+) <= L\['\w+'\]\.size\(\)\[(\d+)\]", str(error))
+            if found and (axis := int(found[2])) in shapes:  # shorter clips take another way
+                shapes = shapes | {axis: torch.export.Dim(shapes[axis].__name__, min=int(found[1]))}
+    if graph is None:
+        raise RunError(f"{name} has no graph: {cause(problem)}") from problem
     # Each assertion says that one size is not another, and refuses clips that the graph is right for.
     for part in graph.graph_module.modules():
         if isinstance(part, torch.fx.GraphModule):  # the whole, and the bodies of loops
@@ -79,6 +76,15 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
             part.graph.eliminate_dead_code()
             part.recompile()
     return Program(graph, example, is_open)
+
+
+def _graph(module: nn.Module, example: Tensor, shapes: dict[int, Any], ones: bool) -> Any:
+    """Return the graph; with `ones`, an open size that is 1 is traced as any other, which not all modules permit."""
+    with quiet(), torch.no_grad(), _config.patch(backed_size_oblivious=ones):  # type: ignore[attr-defined]
+        return torch.export.export(
+            module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
+            prefer_deferred_runtime_asserts_over_guards=True,
+        )  # fmt: skip
 
 
 def cause(error: BaseException) -> str:
