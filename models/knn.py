@@ -77,11 +77,13 @@ class KNN(AudioModel):
         """Leave the prior out: the shares of the neighbours follow it already.
 
         Raises:
-            TrainingError: several processes would each keep a part of the clips.
+            TrainingError: several processes would each keep a part of the clips, or the recipe averages weights.
         """
         super().on_fit_start()
         if self._processes() > 1:
             raise TrainingError("the memory of nearest neighbours is one process's: train with devices=1")
+        if self.recipe.ema_decay is not None:
+            raise TrainingError("nearest neighbours have no weights to average: leave ema_decay out")
         self._coming.clear()
         nn.init.zeros_(self.logits.bias)
 

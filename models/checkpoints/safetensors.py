@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, Tensor]:
         return load(path.read_bytes())
     except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
         if any(words in str(error) for words in ("incomplete metadata", "header length", "header too")):
-            raise ValueError(f"it is cut off ({error})") from error
+            raise ValueError("it is cut off") from error
         raise ValueError(
             f"its table is damaged, or names a type of numbers that torch does not have ({error})"
         ) from error

@@ -26,7 +26,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "cnn-cfc": {"units": 16, "steps": 5, "width": 4},
     **{name: {"scale": 1 / 16} for name in PANNS},
 }
-CLIPS_ALONE = {"fc", "cnn", "mobilenet-025"}
+CLIPS_ALONE = {"fc", "cnn", "mobilenet-025", "knn", "linear-probe"}
 WITH_STATE = {"swishnet", "swishnet-wide", "snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
 AVERAGED = {"snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
 FRAMES = {  # of a clip of 1 s: frames of the features, and features for each

@@ -22,6 +22,7 @@ FAKES: dict[str, Callable[[Path], object]] = {
     "urbansound8k": urbansound8k.write,
     "ravdess": ravdess.write,
     "musan": musan.write,
+    "musan-streams": musan.write,
     "gtzan-music-speech": gtzan.write,
     "vggsound": vggsound.write,
     "audioset": audioset.write,
@@ -45,7 +46,7 @@ def test_every_dataset_has_a_fake() -> None:
 
 def test_an_empty_folder_is_no_dataset(tmp_path: Path) -> None:
     for folder in WITH_FOLDER.values():
-        (tmp_path / folder).mkdir()
+        (tmp_path / folder).mkdir(exist_ok=True)  # two datasets are made from one folder
     code, listed, modules = ask("list", "datasets", "--json", "--data-dir", str(tmp_path))
     assert code == 0
     assert "torch" not in modules

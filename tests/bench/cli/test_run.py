@@ -136,7 +136,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command += ["--store", str(tmp_path / "runs"), "--wandb", "disabled", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         until = time.monotonic() + 300
-        while not list((tmp_path / "runs").glob("artifacts/*cnn*/.tmp-fit-*")):
+        while not list((tmp_path / "runs").glob("artifacts/*cnn*/.tmp-run-*/.tmp-fit-*")):
             assert process.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)

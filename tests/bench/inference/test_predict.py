@@ -202,7 +202,7 @@ def test_embeddings(tmp_path: Path) -> None:
     assert rows["several.npy[1]"].logits[0] == pytest.approx(0.5)  # padded with zeros
     assert rows["wide.npy"].error == "'wide.npy' has 5 values a frame, and the model takes 4"
     (wrong,) = predict(model, find([tmp_path / "a.wav"], sound=False))
-    assert wrong.error == "'a.wav' is no file of features: give .npy, .npz, .tfrecord, .tfrecords files"
+    assert wrong.error == "'a.wav' is no file of features: give .npy, .npz, .parquet, .tfrecord, .tfrecords files"
 
 
 def test_several_labels(tmp_path: Path) -> None:

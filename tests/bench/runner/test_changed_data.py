@@ -138,7 +138,7 @@ def test_runs_on_the_same_files_share_their_state(tmp_path: Path) -> None:
     store = Store(tmp_path / "runs")
     found = data_files.take(store, tmp_path / "mine", ())
     for key in ("a", "b"):
-        data_files.keep(store, key, found)
+        data_files.keep(store, store.artifacts(key), found)
         assert data_files.change(store, key) is None
     assert len(list((tmp_path / "runs" / "data-files").iterdir())) == 1
     (tmp_path / "mine" / "0.wav").unlink()

@@ -185,7 +185,7 @@ def test_an_empty_folder_says_what_to_put_there(tmp_path: Path) -> None:
     call = go(tmp_path, f'root = "{tmp_path / "mine"}"')
     assert call.code == 1
     assert "no features in" in call.words
-    assert ".npy .npz .tfrecord" in call.words
+    assert ".npy .npz .parquet .tfrecord" in call.words
 
 
 def test_changed_features_are_done_again(tmp_path: Path) -> None:
