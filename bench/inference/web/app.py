@@ -158,6 +158,11 @@ async def _answer(request: Request, job: Job) -> Response:
         return JSONResponse(work.result())
     except Stopped:
         raise busy("the server is stopping") from None
+    except Refused:
+        raise
+    except Exception as error:  # left to the framework, it would end the connection after the answer
+        logging.getLogger("uvicorn.error").exception("Exception in a job")
+        raise unexpected() from error
     finally:
         job.stop()
         gone.cancel()

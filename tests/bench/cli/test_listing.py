@@ -51,7 +51,9 @@ def test_an_empty_folder_is_no_dataset(tmp_path: Path) -> None:
     assert code == 0
     assert "torch" not in modules
     here = {name: entry["here"] for name, entry in json.loads(listed)["datasets"].items()}
-    assert [name for name in here if here[name]] == ["synthetic", "synthetic-tags", "folder", "embeddings"]
+    assert [name for name in here if here[name]] == [
+        "synthetic", "synthetic-tags", "synthetic-streams", "folder", "embeddings",
+    ]  # fmt: skip
     code, status, modules = ask("data", "status", "--json", "--data-dir", str(tmp_path))
     assert code == 0
     assert "torch" not in modules
