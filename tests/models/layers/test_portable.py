@@ -16,6 +16,12 @@ from models.wirings import AutoNCP
 FRONTENDS = ("mfcc", "logmel-20ms", "logmel-128", "logmel-1s", "logmel-panns", "mfcc-librosa", "gfcc", "mfcc-deltas")
 
 
+@pytest.fixture(autouse=True)
+def _fresh_compiler() -> None:
+    """Forget what other tests have compiled: torch's scan compiles itself, and fails after other compilations."""
+    torch._dynamo.reset()
+
+
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100])
 @pytest.mark.parametrize("name", FRONTENDS)
 def test_front_ends_as_convolutions(name: str, rate: int) -> None:
