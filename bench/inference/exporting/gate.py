@@ -103,7 +103,7 @@ def _ladder(least: int, length: int) -> list[int]:
 
 
 def _answer(run: Runner, x: Tensor) -> Tensor | None:
-    """Return the logits of an input; None where the runtime refuses it, or returns logits of another number of clips."""
+    """Return the logits of an input; None where the runtime refuses it, or returns another number of clips."""
     try:
         logits = run(x)
     except Exception:  # each runtime has its own
