@@ -29,7 +29,12 @@ class HasPortableForm(Protocol):
 
 def portable(module: nn.Module) -> nn.Module:
     """Return a copy of a module in eval mode, its parts in their portable forms; the module is not changed."""
-    return _replaced(copy.deepcopy(module)).eval()
+    form = _replaced(copy.deepcopy(module)).eval()
+    for part in form.modules():
+        part._non_persistent_buffers_set.clear()  # ExecuTorch's compiler refuses them
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_var is not None and part.weight is None:
+            part.weight, part.bias = (nn.Parameter(f(part.running_var)) for f in (torch.ones_like, torch.zeros_like))
+    return form
 
 
 def least_samples(module: nn.Module) -> int:

@@ -16,8 +16,14 @@ FACTS = "bench.json"
 
 def write(of: Program, path: Path, facts: Mapping[str, str]) -> None:
     """Write the graph; `torch.export.load(path, extra_files={"bench.json": ""})` reads it with the facts."""
+    graph = of.graph
+    graph._example_inputs = None  # a clip of noise, several times as large as a small model, with the traces below
+    for part in graph.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            for name in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
+                node.meta.pop(name, None)
     with quiet():
-        torch.export.save(of.graph, path, extra_files={FACTS: json.dumps(dict(facts), indent=1, ensure_ascii=False)})
+        torch.export.save(graph, path, extra_files={FACTS: json.dumps(dict(facts), indent=1, ensure_ascii=False)})
 
 
 def runner(path: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,7 @@ def quantise(plain: Path, target: Path, calibration: Sequence[NDArray[np.float32
             str(cleaned),
             str(target),
             CalibrationClips(),
+            nodes_to_exclude=_stacked(onnx.load(str(cleaned)).graph),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=not _sums_in_32_bits(),
@@ -79,6 +81,12 @@ def quantise(plain: Path, target: Path, calibration: Sequence[NDArray[np.float32
     graph = onnx.load(str(target), load_external_data=False).graph
     if not any(node.op_type == "DequantizeLinear" for node in graph.node):
         raise ProfileError(f"nothing in {name} can be quantised: use onnxruntime")
+
+
+def _stacked(graph: Any) -> list[str]:
+    """Return the names of products with several matrices at once, which ONNX Runtime cannot quantise per channel."""
+    matrices = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 2}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and matrices & set(node.input)]
 
 
 def _sums_in_32_bits() -> bool:

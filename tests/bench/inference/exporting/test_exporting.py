@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,11 +74,23 @@ def test_eight_bits_leave_the_front_end_alone(kept, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pt2_from_the_features_on(kept, tmp_path: Path) -> None:
-    model, found = file_of(kept, "swishnet", tmp_path, "pt2", features=True)
-    assert found.shape == (None, 20, None)
+def test_the_command_and_pt2_from_the_features_on(kept, tmp_path: Path, monkeypatch, capsys) -> None:
+    from bench.cli.main import main
+
+    run, path = kept.run("swishnet").key, tmp_path / "model.pt2"
+    options = ["--store", str(kept.store.root), "--format", "pt2", "--features", "--clips", str(kept.sounds), "--json"]
+    monkeypatch.setattr(sys, "argv", ["bench", "export", "--run", run, "--out", str(path), *options])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr()
+    assert not end.value.code, printed.err
+    found = json.loads(printed.out)
+    assert found["shape"] == [None, 20, None]
+    assert found["score"][0] == found["score"][1]
+    assert found["small"][1]
     about = {"bench.json": ""}
-    program = torch.export.load(found.path, extra_files=about).module()
+    program = torch.export.load(path, extra_files=about).module()
+    model = bench.load_model(run, kept.store.root, device="cpu")
     clips = torch.rand(2, 16_000, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.no_grad():
         torch.testing.assert_close(program(model.module.extract(clips)), model.logits(clips), atol=1e-5, rtol=0)
