@@ -477,7 +477,7 @@ STREAM_METRICS = {
         tasks=("single",),
     ),
 }
-"""Of time lines, for datasets of streams; `bench.evaluation.segmentation`."""
+"""Metrics of time lines, for datasets of streams; `bench.evaluation.segmentation`."""
 
 STREAM_PRIMARY = "frame_accuracy"
 """The metric that ranks on datasets of streams."""

@@ -56,7 +56,7 @@ class Columns:
 
 
 class Picture:
-    """What the picture of a recording is drawn of.
+    """Content of the picture of a recording.
 
     Args:
         rate: sample rate in hertz.

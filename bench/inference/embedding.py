@@ -20,7 +20,7 @@ from models.base import AudioModel
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """What a model computes of one file.
+    """Vectors of one file.
 
     Attributes:
         file: name of the file.

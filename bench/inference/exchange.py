@@ -21,7 +21,7 @@ CARD = "card.md"
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What unpacking a file has done.
+    """Result of unpacking a file.
 
     Attributes:
         keys: of the runs that the file is of.

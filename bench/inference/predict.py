@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What a model says of a file, or of one window of it.
+    """Prediction for a file, or for one window of it.
 
     Attributes:
         file: name of the file.

@@ -56,7 +56,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """What is done to a model's scores before they are decisions; chosen on the validation streams.
+    """Processing of a model's scores before they become decisions, chosen on the validation streams.
 
     Attributes:
         delay_seconds: time by which the scores are moved to the past, because a model decides on sound before the frame

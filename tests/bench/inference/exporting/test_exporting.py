@@ -17,9 +17,17 @@ from bench.inference import Classifier
 from bench.inference.exporting import export, files, gate, onnx_file, sounds, subject
 
 RATE = 8000
-needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the export extra")
-needs_openvino = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs the openvino extra")
-needs_executorch = pytest.mark.skipif(importlib.util.find_spec("executorch") is None, reason="needs executorch")
+needs_onnx = pytest.mark.skipif(
+    importlib.util.find_spec("onnxscript") is None,
+    reason="needs the extra export: pip install onnx onnxscript onnxruntime",
+)
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="needs the extra openvino: pip install openvino"
+)
+needs_executorch = pytest.mark.skipif(
+    importlib.util.find_spec("executorch") is None,
+    reason="needs executorch, which brings some dozen packages: pip install executorch==1.5.1",
+)
 
 
 def classifier(module: nn.Module, samples: int = RATE) -> Classifier:
