@@ -58,6 +58,7 @@ def test_records_are_parsed(tmp_path: Path, rng: np.random.Generator) -> None:
     assert [offset for _, offset, _ in records(paths)][:2] == [0, len(fake.record(fake.example(written[0][0])))]
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_found(tmp_path: Path, rng: np.random.Generator) -> None:
     """Whichever byte of three records is flipped, reading names the file and the start of that very record."""
     parts = [fake.record(fake.example(each)) for each in sounds(rng, "a", 3)]

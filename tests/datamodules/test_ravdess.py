@@ -169,6 +169,7 @@ def test_no_link_leads_outside(tmp_path: Path) -> None:
         read(tmp_path / "data")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no sample of RAVDESS in {DATA}: set BENCH_DATA to the folder with it")
 @pytest.mark.parametrize("fold", range(3))
 def test_the_real_sample(fold: int) -> None:

@@ -64,6 +64,7 @@ def sounding(data: Synthetic | SyntheticTags) -> dict[str, str]:
     return {name: digest for part in parts for name, digest in zip(part.ids, part.hashes, strict=True)}
 
 
+@pytest.mark.slow
 def test_tags_overlap() -> None:
     data = small(SyntheticTags, clips_per_class=30)
     targets = torch.cat([part.targets for part in (data.splits.train, data.splits.val, data.splits.test)])
@@ -93,6 +94,7 @@ def test_sounds_are_what_their_names_say() -> None:
     assert 1 + np.argmax(envelope) == pytest.approx(rate, abs=1)
 
 
+@pytest.mark.slow
 def test_a_linear_model_on_the_mean_spectrum_is_not_enough(full: Synthetic) -> None:
     def mean_log_spectrum(part: str) -> np.ndarray:
         clips = getattr(full.splits, part)
@@ -111,6 +113,7 @@ def test_impossible_sizes_are_refused(arguments: dict[str, float]) -> None:
         Synthetic(**arguments)
 
 
+@pytest.mark.slow
 def test_the_cache_gives_the_same_clips_and_a_damaged_one_is_made_again(tmp_path):
     def manifest(cache):
         data = Synthetic(cache=cache, clips_per_class=10, clip_seconds=0.5)

@@ -90,6 +90,7 @@ def test_the_recording_that_the_folds_tear(
     assert "copies" not in data.note
 
 
+@pytest.mark.slow
 def test_copies_across_folds_are_left_out_and_named(tmp_path: Path) -> None:
     audio = fake.write(tmp_path) / "audio"
     (audio / "fold5" / "500-0-0-0.wav").write_bytes((audio / "fold1" / "100-0-0-0.wav").read_bytes())

@@ -267,6 +267,7 @@ def test_lists_without_audio_say_what_to_do(tmp_path: Path) -> None:
         VGGSound(root).setup()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "vggsound").is_dir(), reason=f"the real lists are not in {DATA}: set BENCH_DATA")
 def test_the_real_lists() -> None:
     """15,446 test clips of 309 classes, 199,176 clips in all; the file names are ours and understood."""

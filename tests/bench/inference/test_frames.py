@@ -84,6 +84,7 @@ def test_single_samples(name: str) -> None:
     np.testing.assert_array_equal(one.times, all_at_once.times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "way"), [("cnn10", "clips"), ("rann", "clips"), ("lstm-skip", "clips"), ("cnn", "windows")]
 )

@@ -43,6 +43,7 @@ def test_every_run_has_a_time_line(kept: Any, recording: Path, name: str) -> Non
     assert (content["segments"][0]["start"], content["segments"][-1]["end"]) == (0, 6)
 
 
+@pytest.mark.slow
 def test_files_are_written(kept: Any, recording: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.txt", "a.rttm", "a.png", "a.svg")]
     options = [word for path in outputs for word in ("--out", path)]

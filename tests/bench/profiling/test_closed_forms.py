@@ -25,6 +25,7 @@ def macs(model: AudioModel) -> int:
     return measure(model, (model.frames, model.features), 1.0).macs
 
 
+@pytest.mark.slow
 def test_the_front_end_is_counted_apart() -> None:
     """Two seconds at 16 kHz; 400 points of window in a transform of 512, for MFCC after pre-emphasis."""
     transform = 4 * 256 * 9 + 2 * 257  # 256 butterflies in nine stages, four multiply-adds each, then the power
@@ -111,6 +112,7 @@ def ltc_step(inputs: int, inter: int, command: int, motor: int, unfolds: int) ->
     return sigmoids, 3 * sigmoids + unfolds * (inter + command + motor) + inputs + motor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "motors", "unfolds", "layers"), [(64, None, 6, (20, 12, 32)), (50, 10, 3, (24, 16, 10))]
 )
@@ -139,6 +141,7 @@ def test_cnn_ltc() -> None:
     assert found.macs == convolutions(16) + 6 * products + 32 * 5
 
 
+@pytest.mark.slow
 def test_cfc() -> None:
     """A backbone of 128 units on input and state, four heads on it, one where it is "pure"."""
     f, h, t, c = 18, 20, 9, 5
@@ -232,6 +235,7 @@ def test_mobilenet_v1() -> None:
     assert macs(model) == products + 1024 * 1024 + 1024 * 527
 
 
+@pytest.mark.slow
 def test_wavegram_logmel_cnn() -> None:
     """The spectrogram is inside the model: its transform is declared, its mel filters are a product."""
     model, shape, seconds = build.untrained("wavegram-logmel-cnn", 527, None, 32000, None, None)

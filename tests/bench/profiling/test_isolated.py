@@ -120,6 +120,7 @@ class Jumpy(nn.Module):
         return x
 
 
+@pytest.mark.slow
 def test_calls_that_a_neighbour_interrupts_are_not_ranked() -> None:
     found = measure_latency(Jumpy(), torch.ones(1, 4), 1.0, tier=replace(SHORT, seconds=0.2, limit_seconds=1.0))
     assert found.grade == "C"
@@ -175,6 +176,7 @@ def check_steps(model: AudioModel, x: torch.Tensor, steps: int) -> None:
     assert found.real_time_factor == pytest.approx(steps * found.p50_ms / 1000)
 
 
+@pytest.mark.slow
 def test_what_hears_a_clip_as_a_whole_has_no_step() -> None:
     for model in (
         LSTMSkip(NoFrontend(), 8, 6, 3),

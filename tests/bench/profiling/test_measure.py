@@ -64,6 +64,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SENTINEL_SECONDS", 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_known_work_is_timed() -> None:
     found = measure_latency(Slow(0.002, 0.003), CLIP, 0.5)
@@ -76,6 +77,7 @@ def test_known_work_is_timed() -> None:
     assert found.load >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_scope_model_leaves_the_front_end_out() -> None:
     found = measure_latency(Slow(0.020, 0.002), CLIP, 0.5, scope="model")
@@ -83,6 +85,7 @@ def test_scope_model_leaves_the_front_end_out() -> None:
     assert found.scope == "model"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> None:
     model = Slow().train()
@@ -104,6 +107,7 @@ def test_everything_is_restored_after_an_error() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow()

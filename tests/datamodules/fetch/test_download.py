@@ -188,6 +188,7 @@ def test_a_cut_body_is_gone_on_from(server: Server, tmp_path: Path) -> None:
     assert second.if_range == '"1"'
 
 
+@pytest.mark.slow
 def test_many_cuts_are_no_matter_while_it_gets_further(server: Server, tmp_path: Path) -> None:
     source = offered(server, zipped({"top/audio/a.wav": os.urandom(15_000_000), "top/audio/b.wav": b""}))
     server.cuts = [1_200_000] * 10

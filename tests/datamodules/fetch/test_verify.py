@@ -149,6 +149,7 @@ def test_own_clips(tmp_path: Path) -> None:
     assert set(verdict.count("fold")) == {"0", "1", "2", "3", "4"}
 
 
+@pytest.mark.slow
 def test_a_part_of_a_dataset(tmp_path: Path) -> None:
     """Three pairs of actors are three folds of the four."""
     root = fake_ravdess.write(tmp_path / "ravdess", range(1, 7))
@@ -182,6 +183,7 @@ def test_clips_that_are_no_files(tmp_path: Path) -> None:
     assert "0.tfrecord" in problem
 
 
+@pytest.mark.slow
 def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     root, manifest = fake_esc50.write(tmp_path / "esc50"), tmp_path / "manifest.json"
     for content in (b"", b"[]", b"{}", b'{"version": 1, "clips": [{}]}', b"\xff"):
@@ -192,6 +194,7 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     assert "version 99" in verify(esc50(root), manifest).problems[0]
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     verdict = verify(esc50(fake_esc50.write(tmp_path / "esc50", "ogg")))
     save(tmp_path / "deep" / "manifest.json", "esc50", verdict)

@@ -39,6 +39,7 @@ def sounds(sample_rate: int, seconds: float, clips: int = 2) -> Tensor:
     return (tone + 0.1 * torch.randn(clips, samples)) * torch.exp(-time)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sample_rate", "bands", "n_fft", "frames_per_second", "f_max"),
     [(32000, 64, 1024, 100, 14000), (16000, 128, 512, 128, 8000)],

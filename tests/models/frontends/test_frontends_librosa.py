@@ -75,6 +75,7 @@ def test_cqt_is_the_sum_over_librosas_filters(sample_rate: int) -> None:
     assert correlation(ours[:, frames], exact) > 0.999999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [16000, 22050])
 def test_cqt_agrees_with_librosa(sample_rate: int) -> None:
     """As far as librosa's halvings of the clip and its thinned filters go."""
@@ -164,6 +165,7 @@ def test_clips_of_any_length_have_features(name: str, samples: int) -> None:
     assert features.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED + LEARNED)
 @pytest.mark.parametrize("sample_rate", [8000, 44100])
 def test_shapes_on_the_meta_device_and_frame_rates(name: str, sample_rate: int) -> None:
@@ -221,6 +223,7 @@ def test_the_exported_program_gives_the_same(name: str) -> None:
         torch.testing.assert_close(program.module()(other), expected, atol=TOLERANCE.get(name, 1e-5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_wavegram_is_that_of_panns() -> None:
     torch.manual_seed(0)
     model = WavegramCNN(nn.Identity(), 1, 32000, 3).eval()

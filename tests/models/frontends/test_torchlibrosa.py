@@ -73,6 +73,7 @@ def test_silence_is_at_the_floor_and_short_clips_are_refused() -> None:
         built(torch.zeros(1, 512))
 
 
+@pytest.mark.slow
 def test_multiply_adds_are_those_of_the_convolutions() -> None:
     """A second has 101 frames of 513 points: 1,024 products each for cosine and sine, two squares, 64 bands."""
     expected = 101 * 513 * (1024 + 1024 + 2 + 64)

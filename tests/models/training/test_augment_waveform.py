@@ -299,6 +299,7 @@ def test_noise_is_at_its_ratio() -> None:
         noise(many, 20.0, 10.0)
 
 
+@pytest.mark.slow
 def test_background_takes_any_part_of_any_file_at_the_ratio(tmp_path: Path) -> None:
     torch.manual_seed(0)
     (tmp_path / "deep" / "er").mkdir(parents=True)
