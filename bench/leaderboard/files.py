@@ -20,7 +20,7 @@ from typing import Any
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
-from bench.suites import Suite, suites
+from bench.suites import Suite, is_own
 
 COMPLEXITY = "complexity.md"
 """The page of sizes. It is drawn from the models and not from records."""
@@ -89,10 +89,12 @@ def texts(
         readme: another file to update between its marks.
     """
     title = suite.title or suite.name
-    own = suite.name in suites()
+    own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
     file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
-    command = f"bench run --suite {shlex.quote(file)}"
+    whole = file.removesuffix(".toml").removesuffix(f"-{suite.tier}") + file[len(file.removesuffix(".toml")) :]
+    tier = f" --tier {suite.tier}" if suite.tier else ""
+    command = f"bench run --suite {shlex.quote(whole if tier else file)}{tier}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     drawn = {
