@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from models.base import AudioModel, ModelError
 from models.errors import TrainingError
 from models.frontends.mfcc import MFCCDeltas
-from models.layers.framing import Framing
+from models.layers.framing import Blocks, Framing, Stage
 
 FLOOR = 1e-3
 """Least variance of a component; the variance of all frames is 1."""
@@ -197,3 +197,7 @@ class GMM(AudioModel):
     def framing(self) -> Framing:
         """Return where the decisions lie: at every frame, from this frame alone."""
         return Framing()
+
+    def stage(self) -> Stage:
+        """Return a stage without a state."""
+        return Blocks(lambda features: self.frame_logits(features).transpose(1, 2), self.framing())

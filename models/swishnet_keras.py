@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.mfcc import MFCC
-from models.layers.framing import Framing
+from models.layers.framing import Blocks, Framing, Stage
 
 DILATIONS = (3, 2, 2, 2, 2)
 """Dilations of blocks 4 to 8."""
@@ -106,3 +106,7 @@ class SwishNetKeras(AudioModel):
     def framing(self) -> Framing:
         """Return where the decisions lie: at every frame, from the frames until then."""
         return Framing(before=LOOK_BACK)
+
+    def stage(self) -> Stage:
+        """Return a stage that keeps the frames that later decisions depend on."""
+        return Blocks(lambda features: self.frame_logits(features).transpose(1, 2), self.framing())
