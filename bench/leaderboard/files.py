@@ -19,6 +19,7 @@ from typing import Any
 
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
+from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
 from bench.suites import Suite, is_own
 
@@ -97,11 +98,12 @@ def texts(
     command = f"bench run --suite {shlex.quote(whole if tier else file)}{tier}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
+    tables = paper_tables(suite, found)
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file),
+        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file, tables),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file),
+        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file, tables),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):
