@@ -157,6 +157,12 @@ MODELS = {
         frontend="logmel-1s",
         embeddings=True,
     ),
+    "lstm-plain": Model(
+        target="models.lstm_plain:LSTMPlain",
+        line="lstm-skip without its skip connections",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
     "swishnet": Model(
         target="models.swishnet:SwishNet", line="SwishNet slim: gated causal 1-D convolutions on MFCC", frontend="mfcc"
     ),

@@ -25,25 +25,23 @@ Pooling = Literal["mean", "max", "last", "flatten"]
 
 
 class SkipLayer(nn.Module):
-    """One LSTM layer, its output concatenated to its input where it has a skip connection.
+    """One LSTM layer, its output concatenated to its input.
 
     Args:
         features: F of the input.
         hidden: H of one direction.
         bidirectional: whether there is a backward LSTM.
-        skip: whether the output contains the input.
     """
 
-    def __init__(self, features: int, hidden: int, bidirectional: bool, skip: bool = True) -> None:
+    def __init__(self, features: int, hidden: int, bidirectional: bool) -> None:
         super().__init__()
         self.forwards = nn.LSTM(features, hidden, batch_first=True)
         self.backwards = nn.LSTM(features, hidden, batch_first=True) if bidirectional else None
-        self.skip = skip
-        self.features = features * skip + hidden * (1 + bidirectional)
+        self.features = features + hidden * (1 + bidirectional)
 
     def forward(self, x: Tensor, mirror: Tensor) -> Tensor:
         """Map `(B, T, F)` to `(B, T, F + 2H)`; `mirror (B, T)` numbers the frames of each clip backwards."""
-        outputs = [x, self.forwards(x)[0]] if self.skip else [self.forwards(x)[0]]
+        outputs = [x, self.forwards(x)[0]]
         if self.backwards is not None:
             outputs.append(_take(self.backwards(_take(x, mirror))[0], mirror))
         return torch.cat(outputs, 2)
@@ -67,7 +65,6 @@ class LSTMSkip(AudioModel):
         input_dropout: share of the standardised features that is dropped in training.
         initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: "masked", or "unmasked" to treat padding as ordinary frames.
-        skip: whether each layer's output contains its input; without, a layer gets the states of the one before.
     """
 
     default_frontend = PooledLogMel
@@ -89,7 +86,6 @@ class LSTMSkip(AudioModel):
         input_dropout: float = 0.0,
         initialisation: Initialisation = "default",
         padding: Padding = "masked",
-        skip: bool = True,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         if pooling not in get_args(Pooling):
@@ -102,7 +98,7 @@ class LSTMSkip(AudioModel):
         self.standardise = nn.BatchNorm1d(features, affine=False)
         self.layers = nn.ModuleList()
         for _ in range(layers):
-            layer = SkipLayer(features, hidden, bidirectional, skip)
+            layer = SkipLayer(features, hidden, bidirectional)
             self.layers.append(layer)
             features = layer.features
         self.input_dropout = nn.Dropout(input_dropout)
@@ -185,7 +181,7 @@ class LSTMSkip(AudioModel):
         x, after = self.standardise(features).transpose(1, 2), []  # (B, t, F)
         for layer, memory in zip(self._skips(), [None] * len(self.layers) if state is None else state, strict=True):
             y, memory = layer.forwards(x, memory)
-            x = torch.cat([x, y], 2) if layer.skip else y  # (B, t, D)
+            x = torch.cat([x, y], 2)  # (B, t, D)
             after.append(memory)
         return x, after
 

@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "gmm": {"components": 8},
     **{name: {"scale": 1 / 16} for name in PANNS},
 }
-CLIPS_ALONE = {"fc", "cnn", "gru", "mobilenet-025", "knn", "linear-probe"}
+CLIPS_ALONE = {"fc", "lstm-plain", "cnn", "gru", "mobilenet-025", "knn", "linear-probe"}
 AVERAGED = {"snn", "gmm", "swishnet-keras", "ltc", "cfc", "cnn-ltc", "cnn-cfc", "cnn-lstm", "cnn-gru"}
 WITH_STATE = {"swishnet", "swishnet-wide", *AVERAGED}
 FRAMES = {  # of a clip of 1 s: frames of the features, and features for each

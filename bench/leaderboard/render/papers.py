@@ -110,7 +110,8 @@ _TEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{DAGGER}": r"\dag{}", "✓": r"$\checkmark$",
     "\N{MINUS SIGN}": "$-$", "±": r"$\pm$", "\N{EM DASH}": "---", "\N{EN DASH}": "--", "\N{PRIME}": "$'$",
-    "<": r"\textless{}", ">": r"\textgreater{}", "\N{MULTIPLICATION SIGN}": r"$\times$", "≥": r"$\geq$", "|": r"\textbar{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "\N{MULTIPLICATION SIGN}": r"$\times$", "≥": r"$\geq$",
+    "|": r"\textbar{}",
 }  # fmt: skip
 
 
