@@ -73,12 +73,12 @@ class GMM(AudioModel):
         return self.logits
 
     def joint(self, x: Tensor) -> Tensor:
-        """Map frames `(N, F)` to the log-density `(N, C, K)` of each component, its mixture weight included."""
+        """Map frames `(..., F)` to the log-density `(..., C, K)` of each component, its mixture weight included."""
         precision = torch.exp(-self.log_variances)  # (C, K, F)
         constant = (self.log_variances + self.means.square() * precision).sum(2) + self.features * math.log(2 * math.pi)
         flat = precision.flatten(0, 1)
         squares = F.linear(x.square(), flat) - 2 * F.linear(x, (self.means * precision).flatten(0, 1))
-        density: Tensor = -0.5 * (squares.view(-1, *constant.shape) + constant)
+        density: Tensor = -0.5 * (squares.unflatten(-1, constant.shape) + constant)  # type: ignore[no-untyped-call]
         return density + self.weights.log_softmax(1)
 
     def standardise(self, features: Tensor) -> Tensor:
@@ -87,9 +87,8 @@ class GMM(AudioModel):
 
     def frame_logits(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, T, C)` of each frame, whose mean is the clip's."""
-        x = self.standardise(features)
-        logits: Tensor = self.logits(self.joint(x.flatten(0, 1)).logsumexp(2))  # (B T, C)
-        return logits.view(len(features), -1, self.classes)
+        logits: Tensor = self.logits(self.joint(self.standardise(features)).logsumexp(3))
+        return logits
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""

@@ -78,11 +78,16 @@ def applied(content: Json, tier: str, where: object) -> Json:
 
 
 def _shown(layout: Json, listed: dict[str, list[str]]) -> Json | None:
-    """Return a layout with the systems and datasets that are listed; None where no system is."""
+    """Return a layout with the systems and datasets that are listed; None where no system is.
+
+    Where no dataset is, the tier's first one takes their place.
+    """
     systems = [name for name in layout.get("systems", []) if name in listed["model"]]
     if layout.get("systems") and not systems:
         return None
     datasets = [name for name in layout.get("datasets", []) if name in listed["dataset"]]
+    if layout.get("datasets") and not datasets:
+        datasets = listed["dataset"][:1]
     return layout | {"systems": systems, "datasets": datasets}
 
 

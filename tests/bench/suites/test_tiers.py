@@ -66,7 +66,7 @@ def test_a_tiers_recipe_shortens_every_training(file):
 def test_layouts_lose_what_a_tier_does_not_list(file):
     assert [each.title for each in suites.read(str(file)).layout] == ["All", "Wide alone"]
     (left,) = suites.read(str(file), tier="quick").layout
-    assert (left.systems, left.datasets) == (("cnn",), ())
+    assert (left.systems, left.datasets) == (("cnn",), ("synthetic",))
 
 
 def test_a_tier_is_a_suite_with_a_name_of_its_own(file):
