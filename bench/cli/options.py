@@ -50,7 +50,7 @@ def _takes_one_value(param: Any) -> bool:
 
 
 class App(typer.Typer):
-    """A group of commands, each of which is a `OnceCommand`. Help is Markdown: brackets, as in [dataset.x], stay in it."""
+    """A group of commands, each of which is a `OnceCommand`. Help is Markdown: brackets, as in [data], stay in it."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"rich_markup_mode": "markdown"} | settings)
