@@ -716,6 +716,11 @@ def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str |
     )
 
 
+def has_files(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether a dataset is read from files with these arguments, not made by code."""
+    return dataset(name).folder is not None or any(arguments.get(key) for key in ("root", "csv"))
+
+
 def task(name: str, arguments: Mapping[str, Any]) -> str:
     """Return "single" or "multi" label for a dataset with these arguments."""
     entry = dataset(name)

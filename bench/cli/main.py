@@ -25,7 +25,7 @@ from bench.cli import (
     table,
 )
 from bench.cli.options import App, err, out, say
-from bench.errors import BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, SuiteError
 from datamodules.errors import DataError
 from models.errors import ModelError
 
@@ -61,7 +61,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except SuiteError as error:
+    except (SuiteError, ArgumentError) as error:
         _stop(error, 2)
     except (BenchError, DataError, ModelError) as error:
         _stop(error, 1)

@@ -70,6 +70,7 @@ def chunked(stage: Any, x: Tensor, sizes: list[int]) -> Tensor:
     return join(*found, stage.finish())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.MODELS)
 def test_every_model_has_logits_of_frames_or_says_that_it_has_none(name: str) -> None:
     model = built(name)
@@ -105,6 +106,7 @@ ONE_FRAME = {"wavegram-cnn": 10_240, "wavegram-logmel-cnn": 10_240, "rann": 8_00
 """Samples of a clip of one frame; CNN6 and CNN10 pad to two."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*PANNS, "rann"} - {"cnn6", "cnn10"}))
 def test_a_clip_of_one_frame_has_the_logits_of_the_frame(name: str) -> None:
     model = built(name)
@@ -161,6 +163,7 @@ def test_resampled_rann_has_no_frames() -> None:
 CHUNKS = ([1], [7], [100], [3, 50, 1, 200], [1000])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*sorted(WITH_STATE), "lstm"])
 def test_chunks_of_any_size_give_the_frames_of_the_whole(name: str) -> None:
     """For a recording of more than twice a clip's length."""

@@ -62,6 +62,7 @@ WITH_STATES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_STATES)
 def test_a_stream_gives_the_frame_logits_of_the_whole_recording(name: str) -> None:
     model = classifier(name, **WITH_STATES[name])
@@ -77,6 +78,7 @@ def test_a_stream_gives_the_frame_logits_of_the_whole_recording(name: str) -> No
         assert np.allclose(np.diff(found.times), timeline(model).frame_seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swishnet", "ltc"])
 def test_single_samples(name: str) -> None:
     model, sound = classifier(name), noise(0.35)
