@@ -40,7 +40,7 @@ def test_a_frame_of_the_keras_port_hears_38() -> None:
     torch.manual_seed(0)
     model = SwishNetKeras(NoFrontend(), 20, 100, 2).eval().double()
     x = torch.randn(1, 20, 100, dtype=torch.float64, requires_grad=True)
-    model.frame_logits(x)[0, 80].sum().backward()
+    model.frame_logits(x)[0, 80].sum().backward()  # type: ignore[no-untyped-call]
     heard = x.grad[0].abs().sum(0).nonzero().flatten()  # type: ignore[index]
     assert (heard.min(), heard.max()) == (80 - LOOK_BACK, 80)
     assert LOOK_BACK == 37
@@ -59,8 +59,8 @@ def test_a_mixtures_density_is_that_of_torchs_distributions() -> None:
     x = torch.randn(2, 10, 4, dtype=torch.float64)
     parts = torch.distributions.Independent(torch.distributions.Normal(model.means, (model.log_variances / 2).exp()), 1)
     mixture = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(logits=model.weights), parts)
-    torch.testing.assert_close(model.frame_logits(x.mT), mixture.log_prob(x[:, :, None]))
-    torch.testing.assert_close(model.classify(x.mT), mixture.log_prob(x[:, :, None]).mean(1))
+    torch.testing.assert_close(model.frame_logits(x.mT), mixture.log_prob(x[:, :, None]))  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(model.classify(x.mT), mixture.log_prob(x[:, :, None]).mean(1))  # type: ignore[no-untyped-call]
 
 
 def steps(model: GMM, x: Tensor, target: Tensor, epochs: int) -> list[float]:
@@ -217,7 +217,7 @@ def test_the_fully_connected_network_learns_alike_in_numpy() -> None:
         for _ in range(5):
             loss = nn.functional.cross_entropy(model(x), torch.arange(8) % 5)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         losses.append(loss.item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
