@@ -102,16 +102,19 @@ class GMM(AudioModel):
                 recipe averages weights.
         """
         super().on_fit_start()
-        if self._processes() > 1:
-            raise TrainingError("expectation maximisation sums over all clips in one process: train with devices=1")
-        if self.task != "single":
-            raise TrainingError("a mixture of each class needs clips of one class: choose a model for several labels")
-        if self.recipe.ema_decay is not None:
-            raise TrainingError("expectation maximisation has no steps to average: leave ema_decay out")
+        self._refuse()
         self._drawn = False
         self.offset.zero_()
         self.scale.fill_(1.0)
         nn.init.zeros_(self.logits.bias)
+
+    def _refuse(self) -> None:
+        if self.task != "single":
+            raise TrainingError("a mixture of each class needs clips of one class: choose a model for several labels")
+        if self.recipe.ema_decay is not None:
+            raise TrainingError("expectation maximisation has no steps to average: leave ema_decay out")
+        if self._processes() > 1:
+            raise TrainingError("expectation maximisation sums over all clips in one process: train with devices=1")
 
     def on_train_epoch_start(self) -> None:
         """Begin new sums."""

@@ -54,6 +54,11 @@ def suite(tmp_path):
     return suites.read(str(path))
 
 
+def typed(text):
+    """Return text with the signs of a keyboard for a minus and for what is not measured."""
+    return text.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "none")
+
+
 def tables(suite, found):
     return paper_tables(suite, files.boards({each.key: each for each in found}, suite))
 
@@ -74,7 +79,7 @@ def test_without_records_a_table_shows_what_is_published(suite):
     assert {cell.value for cell in first.cells[0]} == {None}
     assert dict(first.facts)["coverage"] == "1 s: not measured; 2 s: not measured"
     assert [cell.published for cell in second.cells[1]][:2] == [18_267, None]  # the paper has no multiply-adds
-    assert papers.text(second.cells[1][0]) == "– † 18,267"
+    assert typed(papers.text(second.cells[1][0])) == "none † 18,267"
 
 
 def test_a_cell_has_the_interval_and_the_difference(suite):
@@ -84,8 +89,8 @@ def test_a_cell_has_the_interval_and_the_difference(suite):
     assert sns.interval is None
     assert accuracy.difference == pytest.approx(0.98 - 0.9841)
     assert accuracy.comparable
-    assert papers.text(accuracy) == "98.0 [97.5, 98.5] † 98.41 (−0.4)"
-    assert papers.text(sns) == "99.0 † 99.76 (−0.8)"
+    assert typed(papers.text(accuracy)) == "98.0 [97.5, 98.5] † 98.41 (-0.4)"
+    assert typed(papers.text(sns)) == "99.0 † 99.76 (-0.8)"
     assert dict(first.facts)["coverage"] == "1 s: not measured; 2 s: all 2,016 clips"
     assert dict(first.facts)["runs"] == "1 of 4 done, folds first, 1 seed(s)"
 
@@ -93,7 +98,7 @@ def test_a_cell_has_the_interval_and_the_difference(suite):
 def test_a_part_of_the_clips_is_not_comparable(suite):
     first, _ = tables(suite, [done(suite, "musan-2s", "slim", PART)])
     assert not first.cells[0][2].comparable
-    assert papers.text(first.cells[0][2]).endswith("(−0.4?)")
+    assert typed(papers.text(first.cells[0][2])).endswith("(-0.4?)")
     assert "2 s: 60 of 2,016 clips: not comparable" in dict(first.facts)["coverage"]
 
 
@@ -116,9 +121,9 @@ def test_backends_recalls_and_sizes_are_shown(suite):
     of_classes = {"classes": ("music", "noise", "speech"), "per_class": {"macro_recall": (0.5, 0.6, 0.875)}}
     found = [done(suite, "musan-2s", "slim", latencies=(timing(9.0), other), **of_classes)]
     cells = tables(suite, found)[1].cells[0]
-    assert [papers.text(cell) for cell in cells][2:4] == ["3.00", "87.5"]
-    assert papers.text(cells[0]) == "54,912,345 † 5,483 (+54,906,862)"
-    assert papers.text(cells[1]) == "47.130e9"
+    assert [typed(papers.text(cell)) for cell in cells][2:4] == ["3.00", "87.5"]
+    assert typed(papers.text(cells[0])) == "54,912,345 † 5,483 (+54,906,862)"
+    assert typed(papers.text(cells[1])) == "47.130e9"
 
 
 COMBINED = """
@@ -220,22 +225,25 @@ def test_pages_show_the_papers_tables_first_and_rank_nothing_in_them(suite, tmp_
     store = Store(tmp_path / "runs")
     store.write(done(suite, "musan-2s", "slim"))
     files.draw(Snapshot(store, suite.runs()), suite)
-    page = (store.root / "two.md").read_text()
+    page = typed((store.root / "two.md").read_text())
     assert page.index("## Accuracy &amp; SNS") < page.index("## musan (clip_seconds=1.0)")
     paper = page[page.index("## Accuracy") : page.index("## Sizes")]
-    assert "| SwishNet-slim | – † 98.2 | – † 99.6 | 98.0 [97.5, 98.5] † 98.41 (−0.4) | 99.0 † 99.76 (−0.8) |" in paper
+    assert (
+        "| SwishNet-slim | none † 98.2 | none † 99.6 | 98.0 [97.5, 98.5] † 98.41 (-0.4) | 99.0 † 99.76 (-0.8) |"
+        in paper
+    )
     assert "rank |" not in paper
     assert "Other\\*files." in paper
-    html = (store.root / "two.html").read_text()
+    html = typed((store.root / "two.html").read_text())
     assert html.index("<h2>Accuracy &amp; SNS</h2>") < html.index("<h2>musan (clip_seconds=1.0)</h2>")
-    assert ">98.0 [97.5, 98.5] † 98.41 (−0.4)</td>" in html
+    assert ">98.0 [97.5, 98.5] † 98.41 (-0.4)</td>" in html
 
 
 def test_the_command_prints_markdown_html_latex_and_json(suite, tmp_path):
     store = Store(tmp_path / "runs")
     store.write(done(suite, "musan-2s", "slim"))
     where = ("table", tmp_path / "two.toml", "--store", store.root)
-    assert "| SwishNet-slim | – † 98.2 |" in bench(*where).out
+    assert "| SwishNet-slim | none † 98.2 |" in typed(bench(*where).out)
     assert "<td" in bench(*where, "--html").out
     latex = bench(*where, "--latex").out
     assert r"\caption{Accuracy \& SNS}" in latex

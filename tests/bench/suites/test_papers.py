@@ -56,8 +56,8 @@ def data(tmp_path_factory):
 def test_a_dry_run_of_each_table_has_its_number_of_runs(name, data, tmp_path, monkeypatch, capsys):
     for tier, expected in zip(("", "quick"), RUNS[name], strict=True):
         options = ["--tier", tier] if tier else []
-        monkeypatch.setattr(sys, "argv", ["bench", "run", "--suite", name, "--dry-run", "--json", "--data-dir", str(data),
-                                          "--store", str(tmp_path), *options])  # fmt: skip
+        where = ("--data-dir", str(data), "--store", str(tmp_path))
+        monkeypatch.setattr(sys, "argv", ["bench", "run", "--suite", name, "--dry-run", "--json", *where, *options])
         with pytest.raises(SystemExit) as end:
             main()
         found = json.loads(capsys.readouterr().out)
