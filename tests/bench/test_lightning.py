@@ -130,7 +130,7 @@ def test_mistakes_are_errors_that_say_so(call: Call, line: str, code: int, said:
     ("option", "name", "said"),
     [
         ("--model", "torch.nn.Linear", "torch.nn.Linear is a class, but no models.base.AudioModel"),
-        ("--model", "lightning.pytorch.demos.boring_classes:BoringModel", 'is a LightningModule, but no models.base'),
+        ("--model", "lightning.pytorch.demos.boring_classes:BoringModel", "is a LightningModule, but no models.base"),
         ("--model", "lightning.pytorch.demos.boring_classes.BoringModel", 'boring_classes:BoringModel"` in a suite'),
         ("--data", "torch.nn.Linear", "torch.nn.Linear is no LightningDataModule"),
     ],
