@@ -22,6 +22,7 @@ from bench.cli import (
     segment,
     serve,
     stream,
+    table,
 )
 from bench.cli.options import App, err, out, say
 from bench.errors import ArgumentError, BenchError, SuiteError
@@ -34,7 +35,7 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (run, listing, models, latency, results, predict, packing, segment, serve, stream, export, embed):
+for part in (run, listing, models, latency, results, table, predict, packing, segment, serve, stream, export, embed):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 

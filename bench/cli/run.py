@@ -37,6 +37,9 @@ Logger = StrEnum("Logger", ["wandb", "csv", "tensorboard"])
 @app.command()
 def run(
     suite: SuiteName,
+    tier: Annotated[
+        str, typer.Option(help="A smaller form of the suite that its file has, such as quick.", show_default=False)
+    ] = "",
     model: Annotated[
         list[str] | None,
         typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
@@ -87,7 +90,7 @@ def run(
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
-    grid = suites.read(suite, Store(store))
+    grid = suites.read(suite, Store(store), tier)
     narrow = {
         "model": tuple(model or ()),
         "dataset": tuple(dataset or ()),

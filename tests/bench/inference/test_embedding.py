@@ -55,6 +55,7 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
     assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
 def test_the_dataset_reads_them_back(kept, tmp_path: Path, format: str, monkeypatch, capsys) -> None:
     if format == "parquet":

@@ -124,6 +124,7 @@ plots = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(plots)
 def test_no_name_and_no_number_is_cut_or_lies_on_another(plot):
@@ -356,6 +357,7 @@ def printed(command: list[str], columns: int | None) -> list[str]:
     return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", content.decode()).replace("\r", "").splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120, None])
 def test_a_run_with_nothing_to_do_prints_a_table_that_fits(published_store, tmp_path, columns):
     suite, data = published_store / "few.toml", tmp_path / "data"
@@ -371,6 +373,7 @@ def test_a_run_with_nothing_to_do_prints_a_table_that_fits(published_store, tmp_
     assert any("Not shown for lack of space: " in line and "MACs" in line for line in lines) == (columns == 80)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120, None])
 def test_a_list_breaks_no_word(columns):
     lines = printed(["list", "models"], columns)
@@ -402,6 +405,7 @@ def test_the_index_names_every_suite_with_its_best_row(published_store):
     assert checks.problems(store, [str(published_store / "few.toml")]) == []
 
 
+@pytest.mark.slow
 def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
     path = tmp_path / "few.toml"
     path.write_text(SUITE.replace('["cnn", "fc"]', '["cnn", "fc", "ltc", "snn"]'))
@@ -429,6 +433,7 @@ def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
     small = [replace(table, rows=table.rows[-1:]) for table in published.sizes()[:1]]
     small += [replace(table, rows=(table.rows[6],)) for table in published.sizes()[1:2]]
