@@ -188,8 +188,8 @@ def _check_class(kind: str, path: str) -> None:
     if kind == "model" and not issubclass(found, AudioModel):
         what = "a LightningModule" if issubclass(found, pl.LightningModule) else "a class"
         raise SuiteError(
-            f"--model {path} is {what}, but no models.base.AudioModel, which this command line sizes by the data. Train "
-            f'it with `bench run` and `model = "{module}:{name}"` in a suite (docs/your-model.md), or with a '
+            f"--model {path} is {what}, but no models.base.AudioModel, which this command line sizes by the data. "
+            f'Train it with `bench run` and `model = "{module}:{name}"` in a suite (docs/your-model.md), or with a '
             f"LightningCLI or a Trainer of your own"
         )
 

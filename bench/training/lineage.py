@@ -154,7 +154,7 @@ def _run_of(path: Path, store: Store) -> tuple[Run, Store] | None:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:  # a folder of some other program's checkpoint
         return None
-    for key in store.keys():
+    for key in tuple(store.keys()):
         record = store.get(key)
         if record is not None and record.artifacts.get(WEIGHTS) == digest:
             return record.run, store

@@ -1,7 +1,6 @@
 """Classes of a user's own clips: their order, and whether a label is one class or several."""
 
 import math
-import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ def there(path: Path) -> Path:
     for part in path.parts[1 if path.anchor else 0 :]:
         alike = [part]
         if not (found / part).exists() and found.is_dir():
-            alike = [name for name in os.listdir(found) if composed(name) == composed(part)] or alike
+            alike = [each.name for each in found.iterdir() if composed(each.name) == composed(part)] or alike
         found /= alike[0]
     return found
 

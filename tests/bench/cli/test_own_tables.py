@@ -365,7 +365,7 @@ def test_init_sees_that_rows_are_segments(bench: own.Bench, tmp_path: Path) -> N
             [row for row in segments({"hum": 0.3, "hiss": 0.7}) if "hum" in row or "cat/0" in row], [],
             "have no segment of 'hiss' that holds a clip of 0.05 s: add",
         ),
-        (segments({"hum": 0.3, "hiss": 0.7}), ["--set", "clip_seconds = 0.5"], "of 0.5 s: --set a smaller clip_seconds"),
+        (segments({"hum": 0.3, "hiss": 0.7}), ["--set", "clip_seconds = 0.5"], "--set a smaller clip_seconds"),
         ([f"{name},1,2,{name[:3]}" for name in NAMES], [], "are not used: a clip is a whole file, not a segment"),
     ],
 )  # fmt: skip
