@@ -706,7 +706,8 @@ def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str |
     """
     folder = dataset(name).folder
     if folder is None:
-        given = [Path(arguments[key]).expanduser() for key in ("root", "csv") if arguments.get(key)]
+        there = load("datamodules.clips.own.labels:there")
+        given = [there(Path(arguments[key])) for key in ("root", "csv") if arguments.get(key)]
         absent = [str(path) for path in given if not path.exists()]
         return f"dataset {name}: missing {' and '.join(absent)}: correct [dataset.{name}]" if absent else None
     problem = missing(name, data_dir)

@@ -5,6 +5,7 @@ part in this: any Trainer option, logger and callback works, and no record is wr
 """
 
 import csv
+import importlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from bench import catalog, shadows
-from bench.errors import BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, SuiteError
 from bench.runner.settings import data_folder
 from datamodules.base import AudioDataModule, DataError
 from datamodules.foreign import ForeignData
@@ -124,7 +125,7 @@ class BenchCLI(LightningCLI):
             table = csv.writer(file)
             table.writerow(["clip", *datamodule.classes])
             for clip, row in zip(datamodule.splits.test.ids, predicted.tolist(), strict=True):
-                table.writerow([clip, *(f"{value:.6f}" for value in row)])
+                table.writerow([clip, *(f"{value:.9g}" for value in row)])
         sys.stdout.write(f"predictions: {path}\n")
 
 
@@ -158,13 +159,39 @@ def _named(kind: str, name: str) -> tuple[str, Mapping[str, Any]]:
     if found := next((target for target in targets if target.rpartition(":")[2] == name), None):
         return found.replace(":", "."), {}
     if "." in name:  # a class of any package, or a file of arguments
-        return name.replace(":", "."), {}
+        path = name.replace(":", ".")
+        _check_class(kind, path)
+        return path, {}
     if kind == "model":
         model = catalog.model(name)
         return model.target.replace(":", "."), dict(model.arguments)
     dataset = catalog.dataset(name)
     folder = {} if dataset.folder is None else {"root": catalog.place(name, data_folder(None))}
     return dataset.target.replace(":", "."), folder
+
+
+def _check_class(kind: str, path: str) -> None:
+    """Check that a path leads to a class that this command line takes, where it leads to a class at all.
+
+    Raises:
+        SuiteError: the class is of another kind; the message says what does take it.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except Exception:  # of any code: the parser says what it looked for
+        return
+    if not isinstance(found, type):
+        return
+    if kind == "data" and not issubclass(found, pl.LightningDataModule):
+        raise SuiteError(f"--data {path} is no LightningDataModule: give one, or wrap its loaders in one")
+    if kind == "model" and not issubclass(found, AudioModel):
+        what = "a LightningModule" if issubclass(found, pl.LightningModule) else "a class"
+        raise SuiteError(
+            f"--model {path} is {what}, but no models.base.AudioModel, which this command line sizes by the data. "
+            f'Train it with `bench run` and `model = "{module}:{name}"` in a suite (docs/your-model.md), or with a '
+            f"LightningCLI or a Trainer of your own"
+        )
 
 
 def _imported(path: str) -> Any:
@@ -197,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         BenchCLI(sys.argv[1:] if arguments is None else arguments)
     except (BenchError, DataError, ModelError, TrainingError) as error:
         sys.stderr.write(f"error: {error}\n")
-        sys.exit(2 if isinstance(error, SuiteError) else 1)
+        sys.exit(2 if isinstance(error, (SuiteError, ArgumentError)) else 1)
 
 
 if __name__ == "__main__":

@@ -180,9 +180,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     files = _files(run, store, data)
     data.setup()
     model = build.model(run, data)
-    start = str(model.loaded) if model.loaded is not None else None
-    if run.recipe.init:
-        start = build.start_from(model, run, store, data)
+    start = build.start_from(model, run, store, data)
     if start is not None:
         report(Noted(start))
     clock = time.perf_counter()

@@ -334,15 +334,18 @@ def start_from(model: AudioModel, run: Run, store: Store, data: AudioDataModule)
     If the number of classes differs, the last layer keeps its random initial weights.
 
     Returns:
-        A line that a user should read, or None.
+        A line on where the weights come from, also where an argument of the model names a file; None without any.
 
     Raises:
         ModelError: the file cannot be read, or belongs to another architecture.
-        RunError: that run has no result or no weights, has another shape, or was trained on clips of this run's data.
+        RunError: that run has no result or no weights, has another shape, or was trained on clips of this run's data;
+            likewise the run whose weights a file has.
     """
-    assert run.recipe.init
-    if is_weights_file(run.recipe.init):
-        return str(model.load_weights(run.recipe.init))
+    if run.recipe.init and is_weights_file(run.recipe.init):
+        model.load_weights(run.recipe.init)
+    if not run.recipe.init or is_weights_file(run.recipe.init):
+        loaded = model.loaded
+        return None if loaded is None else f"{loaded}; {lineage.check_file(loaded.path, run, store, data)}"
     other = store.finished_record(run.recipe.init, "the run to start from").run
     note = lineage.check(other, run, store, data, "init")
     weights = stored.read_weights(store.artifacts(other.key), other.key, store.get(other.key))

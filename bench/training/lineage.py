@@ -4,19 +4,24 @@ A model that starts from a run, or learns from it as a teacher, must not be test
 split that is certain. Between two datasets the digests of their clips decide.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import RunError
-from bench.records import Json, Run, Store, artifacts, write_whole
+from bench.errors import RecordError, RunError
+from bench.records import Json, Record, Run, Store, artifacts, is_weights_file, write_whole
+from bench.records.store import RECORD, WEIGHTS
 from datamodules.base import AudioDataModule, ClipSet
 
 NAME = "training_clips.json"
 PARTS = ("train", "val", "before")
 """Parts of what is kept: the last has the clips of the run's teacher and of the run that it started from."""
+
+UNKNOWN = "on which clips they were trained is not known, so test clips of this run may be among them"
+"""Note on the weights of a file."""
 
 SHOWN = 5
 FORM = frozenset({"sample_rate", "clip_seconds", "hop_seconds"})
@@ -55,8 +60,12 @@ class Clips:
 def keep(run: Run, store: Store, data: AudioDataModule, folder: Path) -> None:
     """Write the digests of the training and validation clips to a folder, with those of the runs before this one."""
     before: dict[str, Any] = {}
-    for key in run.needs:
-        if (kept := _kept(store, key)) is not None:
+    named = (run.arguments.get("weights"), run.recipe.init)
+    files = [Path(name).expanduser() for name in named if isinstance(name, str) and is_weights_file(name)]
+    earlier = [(key, store) for key in run.needs]
+    earlier += [(found[0].key, found[1]) for path in files if (found := _run_of(path, store)) is not None]
+    for key, place in earlier:
+        if (kept := _kept(place, key)) is not None:
             for part in PARTS:
                 before |= kept[part].digests
     content = {
@@ -118,6 +127,43 @@ def check(other: Run, run: Run, store: Store, data: AudioDataModule, role: Liter
     if kept["sample_rate"] != data.sample_rate:
         return f"{who} was trained at {kept['sample_rate']} Hz, and these clips are at {data.sample_rate} Hz"
     return None
+
+
+def check_file(path: Path, run: Run, store: Store, data: AudioDataModule) -> str:
+    """Check that a run may start from the weights in a file, and return what is known of their training clips.
+
+    A file that is the weights of a run in the store, or that lies among the artifacts of a run elsewhere, is checked as
+    that run.
+
+    Raises:
+        RunError: as from `check`.
+    """
+    found = _run_of(path, store)
+    if found is None:
+        return UNKNOWN
+    other, place = found
+    note = check(other, run, place, data, "init")
+    alike = (other.dataset, other.data, other.fold) == (run.dataset, run.data, run.fold)
+    known = alike or _kept(place, other.key) is not None
+    return "; ".join(filter(None, (f"these are the weights of {other.key}", note, "" if known else UNKNOWN)))
+
+
+def _run_of(path: Path, store: Store) -> tuple[Run, Store] | None:
+    """Return the run whose weights a file has, and the store of its artifacts; None where none is known."""
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:  # a folder of some other program's checkpoint
+        return None
+    for key in tuple(store.keys()):
+        record = store.get(key)
+        if record is not None and record.artifacts.get(WEIGHTS) == digest:
+            return record.run, store
+    beside = path.resolve().parent
+    try:
+        record = Record.from_json((beside / RECORD).read_text(encoding="utf-8"), beside.name)
+    except (OSError, UnicodeDecodeError, RecordError):
+        return None
+    return record.run, Store(beside.parent.parent)
 
 
 def _division(data: Json) -> Json:

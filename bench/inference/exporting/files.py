@@ -80,7 +80,8 @@ def export(
 
     Args:
         model: from `bench.load_model`.
-        out: the file, whose folder is made where it is not there; OpenVINO's has a `.bin` next to it, ONNX's with more than a gigabyte of weights a `.data`.
+        out: the file, whose folder is made where it is not there; OpenVINO's has a `.bin` next to it, ONNX's with more
+            than a gigabyte of weights a `.data`.
         format: one of `FORMATS`.
         features: whether the file starts at the features, without the front-end.
         clips: real clips `(S,)` with the name of their class or None, for the check and for the ranges of 8-bit
@@ -161,7 +162,8 @@ def card(model: Classifier, of: Subject, is_open: bool) -> str:
     """
     length = "any length" if is_open else f"a length of {of.length}"
     outcome = "softmax of the logits gives" if model.task == "single" else "sigmoid of each logit gives"
-    use = f"The input, named {of.input}, takes 32-bit floats of {length}. Output: the logits of the classes below; {outcome} probabilities."
+    use = f"The input, named {of.input}, takes 32-bit floats of {length}. Output: the logits of the classes below; "
+    use += f"{outcome} probabilities."
     if of.input == "clips":
         use += f" Clips are mono, at {model.sample_rate} Hz, in [-1, 1]."
     parts = [model.parts[key] for key in model.keys if key in model.parts]

@@ -4,6 +4,7 @@ import math
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from datamodules.errors import DataError
 
@@ -12,6 +13,20 @@ CERTAIN = (";", "|")
 POSSIBLE = (",", "+", "&", "/", "_and_", " and ")
 """Separators that names of classes do contain; labels are in doubt only where their pieces are labels themselves."""
 SHOWN = 3
+
+
+def there(path: Path) -> Path:
+    """Return a path with its parts as the disk has them, where they differ only in their Unicode normal form."""
+    path = path.expanduser()
+    if str(path).isascii() or path.exists():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0 :]:
+        alike = [part]
+        if not (found / part).exists() and found.is_dir():
+            alike = [each.name for each in found.iterdir() if composed(each.name) == composed(part)] or alike
+        found /= alike[0]
+    return found
 
 
 def composed(name: str) -> str:

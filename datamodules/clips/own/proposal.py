@@ -12,6 +12,7 @@ from typing import Any
 
 from datamodules.audio import AudioError, length_and_rate, renamed
 from datamodules.clips.own.division import Division, divide, indices, is_thin, table_lines
+from datamodules.clips.own.labels import there
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
 from datamodules.clips.own.table import TIMES, first_cells, header_of, proposed, rows_are_segments, switches
 from datamodules.clips.own.tree import Tree, scan
@@ -123,6 +124,7 @@ def _per_class(own: OwnClips) -> str:
 
 def _place(place: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that say where the clips are, and what the columns of a table mean."""
+    place = there(place)
     if place.is_file():
         return _table(place, given)
     if not place.is_dir():

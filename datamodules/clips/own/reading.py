@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from datamodules.audio import ENDINGS
 from datamodules.clips.own import labels as naming
+from datamodules.clips.own.labels import there
 from datamodules.clips.own.table import TIMES, Places, TableRow, read_table, whole_number
 from datamodules.clips.own.tree import OTHER_AUDIO, UNREADABLE, Tree, fold_number, part_of, scan
 from datamodules.errors import DataError, DatasetMissing
@@ -63,6 +64,9 @@ class Options:
         known = {each.name for each in fields(cls)}
         given = {name: value for name, value in arguments.items() if name in known and value is not None}
         _check(given)
+        for name in ("root", "csv", "audio_root"):
+            if name in given:
+                given[name] = there(Path(given[name]))
         return cls(**given)
 
     @property

@@ -306,7 +306,7 @@ def refuses(bench: own.Bench, said: str) -> None:
     code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run")
     assert (code, said in words) == (1, True), words
     code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run", "--json")
-    runs = json.loads(words[words.index("["):])
+    runs = json.loads(words[words.index("[") :])
     assert {each["state"] for each in runs} == {"refused"}
     assert all(said in each["problem"] for each in runs)
 
@@ -365,7 +365,7 @@ def test_init_sees_that_rows_are_segments(bench: own.Bench, tmp_path: Path) -> N
             [row for row in segments({"hum": 0.3, "hiss": 0.7}) if "hum" in row or "cat/0" in row], [],
             "have no segment of 'hiss' that holds a clip of 0.05 s: add",
         ),
-        (segments({"hum": 0.3, "hiss": 0.7}), ["--set", "clip_seconds = 0.5"], "of 0.5 s: --set a smaller clip_seconds"),
+        (segments({"hum": 0.3, "hiss": 0.7}), ["--set", "clip_seconds = 0.5"], "--set a smaller clip_seconds"),
         ([f"{name},1,2,{name[:3]}" for name in NAMES], [], "are not used: a clip is a whole file, not a segment"),
     ],
 )  # fmt: skip
@@ -378,3 +378,19 @@ def test_init_and_times_that_make_no_stream(
     assert words in said
     assert code == (0 if "not used" in words else 1)
     assert "segments = true" not in ((tmp_path / "t.toml").read_text() if not code else "")
+
+
+@pytest.mark.parametrize(("made", "asked"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_folders_and_tables_in_another_normal_form(bench: own.Bench, tmp_path: Path, made: str, asked: str) -> None:
+    name, other = (unicodedata.normalize(form, "Geräusche") for form in (made, asked))  # type: ignore[arg-type]
+    place = tmp_path / name
+    own.tree(place, NAMES)
+    write(place / f"{name}.csv", "path,label", [f"{each},{each[:3]}" for each in NAMES])
+    csv = f'csv = "{tmp_path / other / other}.csv"'
+    for lines in (f'root = "{tmp_path / other}"', csv, f'{csv}\naudio_root = "{tmp_path / other}"'):
+        suite = own.suite(tmp_path, lines)
+        assert bench("run", "--suite", suite, "--dry-run")[0] == 0
+        code, found = verify(bench, lines)
+        assert (code, len(found["clips"])) == (0, 12), found
+    code, said = bench("data", "init", tmp_path / other, "--model", "fc", "--suite", "new.toml")
+    assert code == 0, said

@@ -1,5 +1,6 @@
 """Weights from a file, through a suite: what was taken is printed, and stands in the record."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_a_training_starts_from_a_file(model: str, tmp_path: Path) -> None:
     (record,) = records(tmp_path)
     assert record.data is not None
     assert "tensors taken from last.ckpt" in record.data.note
+    assert "on which clips they were trained is not known" in record.data.note
     page = (tmp_path / "runs" / "own.html").read_text()
     assert "tensors taken from last.ckpt" in page
     assert "0 run now, 1 done before" in run(text, tmp_path).words
@@ -63,3 +65,31 @@ def test_a_file_of_another_model_is_refused_with_words(tmp_path: Path) -> None:
     assert call.code == 1
     assert "does not belong to a CNN6 with these arguments" in call.words
     assert "fetch" not in call.words
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_weights_of_a_run_are_checked_like_the_run(tmp_path: Path) -> None:
+    root = folder.write(tmp_path / "mine")
+
+    def text(fold: int, init: Path | None) -> str:
+        recipe = "" if init is None else f'init = "{init}"'
+        return f"folds = [{fold}]\n" + SUITE.format(model="fc", root=root, recipe=recipe, arguments="")
+
+    assert run(text(0, None), tmp_path).code == 0
+    (first,) = records(tmp_path)
+    weights = tmp_path / "runs" / "artifacts" / first.key / "weights.safetensors"
+    copy = shutil.copy(weights, tmp_path / "copy.safetensors")
+    elsewhere = shutil.copytree(tmp_path / "runs", tmp_path / "other" / "runs")
+    for path in (weights, copy):
+        call = run(text(1, path), tmp_path)
+        assert call.code == 1
+        assert f"{first.key} was trained on another split of folder" in call.words
+    call = run(text(0, copy), tmp_path)
+    assert call.code == 0, call.words
+    assert f"these are the weights of {first.key}" in call.words
+    assert "is not known" not in call.words
+    shutil.rmtree(tmp_path / "runs")
+    call = run(text(1, elsewhere / "artifacts" / first.key / "weights.safetensors"), tmp_path)
+    assert call.code == 1
+    assert f"{first.key} was trained on another split of folder" in call.words
