@@ -117,7 +117,8 @@ def make_row(
         )
     if any(r.environment and r.environment.dirty for r in done):
         flags.append("the working tree had uncommitted changes")
-    if changed := [word for word in sources.WORDS.values() if any(word in sources.changed(r) for r in done)]:
+    other_source = {word for r in done for word in sources.changed(r)}
+    if changed := [word for word in sources.WORDS.values() if word in other_source]:
         flags.append(f"measured with another version of the source of the {' and the '.join(changed)}")
     absent = dict.fromkeys(f"{target}: {why}" for run in runs for target, why in sources.missing(run).items())
     flags += absent
@@ -228,8 +229,11 @@ def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False
         return None
     best = min((x.threads, not x.ranked) for x in found)
     alike = [x for x in found if (x.threads, not x.ranked) == best]
-    alike.sort(key=lambda x: (x.p50_ms, canonical(asdict(x))))
-    return alike[len(alike) // 2]
+    alike.sort(key=lambda x: x.p50_ms)
+    middle = len(alike) // 2
+    equal = [x for x in alike if x.p50_ms == alike[middle].p50_ms]
+    before = sum(x.p50_ms < alike[middle].p50_ms for x in alike)
+    return sorted(equal, key=lambda x: canonical(asdict(x)))[middle - before] if len(equal) > 1 else equal[0]
 
 
 def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
@@ -243,7 +247,7 @@ def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
         votes = Counter(map(data_identity, found))
         chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
         alike = (data for data in found if data_identity(data) == chosen)
-        reference[fold_seed] = min(alike, key=lambda data: canonical(asdict(data)))
+        reference[fold_seed] = min(alike, key=lambda data: data.text)
     return reference
 
 
