@@ -73,8 +73,8 @@ def fill(store: Store, records: int, grid: str) -> Path:
     return file
 
 
-def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float]:
-    """Run `bench` of a checkout and return its seconds and its largest memory in MB; its children count, too."""
+def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float, float]:
+    """Run `bench` of a checkout and return its seconds, its processor's seconds, and its largest memory in MB."""
     words = [sys.executable, "-m", "bench", *command]
     start = time.perf_counter()
     child = subprocess.Popen(
@@ -87,7 +87,7 @@ def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float]:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{' '.join(command)} of {checkout} ended with {child.returncode}: {errors.decode()}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -112,8 +112,8 @@ def main() -> None:
                         one = measured(place, command)
                         found[name] += [one] if turn or given.turns == 1 else []
                 middle = {name: [statistics.median(x) for x in zip(*all_, strict=True)] for name, all_ in found.items()}
-                text = ", ".join(f"{name} {s:6.2f} s {mb:4.0f} MB" for name, (s, mb) in middle.items())
-                ratio = f", ratio {middle['this'][0] / middle['base'][0]:.3f}" if given.base else ""
+                text = ", ".join(f"{name} {s:6.2f} s ({cpu:5.2f} of the processor) {mb:4.0f} MB" for name, (s, cpu, mb) in middle.items())
+                ratio = f", ratio {middle['this'][0] / middle['base'][0]:.3f} (processor {middle['this'][1] / middle['base'][1]:.3f})" if given.base else ""
                 print(f"{count:5} records, {what:20}: {text}{ratio}", flush=True)
 
 

@@ -169,7 +169,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statistics.RunScore]:
     """Return each run's score and draws; an empty dict if a run has no draws."""
     found = {
-        (r.run.fold, r.run.seed): statistics.RunScore(score, np.array(r.draws), r.data.test_groups)
+        (r.run.fold, r.run.seed): statistics.RunScore(score, np.asarray(r.draws), r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
     }

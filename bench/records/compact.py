@@ -73,10 +73,11 @@ class Floats(Sequence[float]):
         return repr(tuple(self))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: PLW3201 - numpy's protocol
-        """Return the numbers as an array `(N,)`."""
+        """Return the numbers as an array `(N,)`, which holds no copy of them unless one is asked for."""
         import numpy as np
 
-        return np.array(self._values, dtype)
+        found = np.frombuffer(self._values)
+        return np.array(found, dtype) if copy or dtype not in (None, found.dtype) else found
 
 
 Value = TypeVar("Value")
