@@ -51,11 +51,13 @@ def fill(store: Store, records: int, grid: str) -> Path:
         Record.from_json(path.read_text(), path.stem)
         for path in sorted((HERE / "leaderboards/records").glob("esc10-*-cnn-f0-s0-*.json"))
     )
-    draw = random.Random(0)  # noqa: S311
+    draw = random.Random(0)
     (store.root / "records").mkdir()
-    assert template.complexity is not None  # noqa: S101
+    assert template.complexity is not None
     sizes = {
-        units: replace(template.complexity, parameters=int(10 ** draw.uniform(4, 8)), macs=int(10 ** draw.uniform(6, 10)))
+        units: replace(
+            template.complexity, parameters=int(10 ** draw.uniform(4, 8)), macs=int(10 ** draw.uniform(6, 10))
+        )
         for units in range(100, 100 + records)
     }
     for run in suites.read(str(file)).runs():
@@ -112,8 +114,17 @@ def main() -> None:
                         one = measured(place, command)
                         found[name] += [one] if turn or given.turns == 1 else []
                 middle = {name: [statistics.median(x) for x in zip(*all_, strict=True)] for name, all_ in found.items()}
-                text = ", ".join(f"{name} {s:6.2f} s ({cpu:5.2f} of the processor) {mb:4.0f} MB" for name, (s, cpu, mb) in middle.items())
-                ratio = f", ratio {middle['this'][0] / middle['base'][0]:.3f} (processor {middle['this'][1] / middle['base'][1]:.3f})" if given.base else ""
+                text = ", ".join(
+                    f"{name} {s:6.2f} s ({cpu:5.2f} of the processor) {mb:4.0f} MB"
+                    for name, (s, cpu, mb) in middle.items()
+                )
+                ratio = (
+                    f", ratio {this[0] / base[0]:.3f}, of the processor {this[1] / base[1]:.3f}"
+                    if given.base
+                    else ""
+                    if given.base
+                    else ""
+                )
                 print(f"{count:5} records, {what:20}: {text}{ratio}", flush=True)
 
 

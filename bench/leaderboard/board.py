@@ -148,9 +148,7 @@ def _board(
         folds_official=_official(entry, folds, [r.data for r in done.values() if r.data]),
         seeds=tuple(seeds),
         rows=ranked,
-        data=tuple(
-            {data.text: data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()
-        ),
+        data=tuple({data.text: data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()),
         detectable=detectable,
         failures=tuple(sorted((key, error or UNKNOWN_FAILURE) for key, error in failures.items())),
         missing=sum(run.key not in records for run in runs),

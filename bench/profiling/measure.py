@@ -414,7 +414,8 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     times = [call()]
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
-        few = len(times) < P99_CALLS and elapsed < tier.p99_seconds and len(times) * tier.p99_seconds > P99_CALLS * elapsed
+        in_reach = len(times) * tier.p99_seconds > P99_CALLS * elapsed
+        few = len(times) < P99_CALLS and elapsed < tier.p99_seconds and in_reach
         if elapsed >= tier.seconds and len(times) >= MIN_CALLS and not few:
             break
         times.append(call())

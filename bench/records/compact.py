@@ -13,7 +13,7 @@ _KEPT = 16
 
 
 def verified(text: str) -> bytes | None:
-    """Return the canonical JSON of a record's file, without its digest, if it has the layout that records are written in.
+    """Return the canonical JSON of a record's file without its digest, if it has the layout of written records.
 
     The layout has one value a line, so that taking line breaks, indents and the blanks after keys away gives the text
     that the digest is of. Whatever else is taken away, too, gives another digest.
@@ -72,7 +72,7 @@ class Floats(Sequence[float]):
     def __repr__(self) -> str:
         return repr(tuple(self))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:  # noqa: PLW3201 - numpy's protocol
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         """Return the numbers as an array `(N,)`, which holds no copy of them unless one is asked for."""
         import numpy as np
 
