@@ -118,13 +118,8 @@ def main() -> None:
                     f"{name} {s:6.2f} s ({cpu:5.2f} of the processor) {mb:4.0f} MB"
                     for name, (s, cpu, mb) in middle.items()
                 )
-                ratio = (
-                    f", ratio {this[0] / base[0]:.3f}, of the processor {this[1] / base[1]:.3f}"
-                    if given.base
-                    else ""
-                    if given.base
-                    else ""
-                )
+                this, base = middle["this"], middle.get("base")
+                ratio = f", ratio {this[0] / base[0]:.3f}, of the processor {this[1] / base[1]:.3f}" if base else ""
                 print(f"{count:5} records, {what:20}: {text}{ratio}", flush=True)
 
 
