@@ -7,6 +7,7 @@ system that was tested on the same clips, so the difference of two systems' draw
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist, fmean, stdev
 
 import numpy as np
@@ -191,6 +192,7 @@ def wilson_interval(successes: float, trials: float, confidence: float = 0.95) -
     return max((centre - half) / scale, 0.0), min((centre + half) / scale, 1.0)
 
 
+@cache
 def _t_quantile(freedom: float, probability: float) -> float:
     """Return a quantile of Student's t distribution."""
     from scipy.special import stdtrit  # this import takes longer than drawing all tables

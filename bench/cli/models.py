@@ -125,10 +125,11 @@ _PAGE_COMMAND = "bench complexity-page"
 
 def stale_complexity(store: Path) -> list[Path]:
     """Return the complexity page of a store if it is there and differs from what is counted now."""
-    from bench.cli import sizes
     from bench.leaderboard import files
 
     path = store / files.COMPLEXITY
-    if not path.exists() or path.read_bytes() == sizes.page(_PAGE_COMMAND).encode():
+    if not path.exists():
         return []
-    return [path]
+    from bench.cli import sizes  # imports torch, which only a store with the page needs
+
+    return [] if path.read_bytes() == sizes.page(_PAGE_COMMAND).encode() else [path]

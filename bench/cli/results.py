@@ -54,12 +54,12 @@ def leaderboard(
         for name in names:
             grid = suites.read(name, here)
             snapshot = Snapshot(here, grid.runs())
-            files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
+            found = files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
             if not snapshot.records and not snapshot.damaged:
                 raise BenchError(
                     f"{store} has no records of {name}: `bench run --suite {shlex.quote(name)}` makes them"
                 )
-            result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme))
+            result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme, found=found))
             wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:
         print_json({"suites": names, "wrong": wrong, "csv": result})

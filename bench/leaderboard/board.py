@@ -1,7 +1,7 @@
 """Systems ranked on a dataset, over its folds and seeds: a pure function of a suite's runs and their records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
@@ -132,7 +132,7 @@ def _board(
         for s, group in groups.items()
     ]
     ranked, detectable = rank(list(flag_devices(rows)), primary)
-    environments = {canonical(asdict(r.environment)): r.environment for r in done.values() if r.environment}
+    environments = {r.environment.text: r.environment for r in done.values() if r.environment}
     failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
     return Leaderboard(
         dataset=first.dataset,
@@ -148,9 +148,7 @@ def _board(
         folds_official=_official(entry, folds, [r.data for r in done.values() if r.data]),
         seeds=tuple(seeds),
         rows=ranked,
-        data=tuple(
-            {canonical(asdict(data)): data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()
-        ),
+        data=tuple({data.text: data for _, data in sorted(reference.items(), key=lambda c: c[0])}.values()),
         detectable=detectable,
         failures=tuple(sorted((key, error or UNKNOWN_FAILURE) for key, error in failures.items())),
         missing=sum(run.key not in records for run in runs),

@@ -156,7 +156,11 @@ def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store:
 
 
 def draw(
-    snapshot: Snapshot, suite: Suite, index: bool | None = None, readme: Path | None = None
+    snapshot: Snapshot,
+    suite: Suite,
+    index: bool | None = None,
+    readme: Path | None = None,
+    found: tuple[Leaderboard, ...] | None = None,
 ) -> tuple[Leaderboard, ...]:
     """Redraw the suite's tables and return its leaderboards.
 
@@ -165,9 +169,10 @@ def draw(
         suite: the suite.
         index: whether to draw the store's index; None redraws it only if it exists.
         readme: another file to update between its marks.
+        found: what `boards` returns, if it is at hand.
     """
     store = snapshot.store
-    found = boards(snapshot, suite)
+    found = boards(snapshot, suite) if found is None else found
     index = (store.root / INDEX).exists() if index is None else index
     for path, text in texts(suite, found, store, index, readme).items():
         write_whole(path, text.encode())

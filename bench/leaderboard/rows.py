@@ -121,7 +121,8 @@ def make_row(
         )
     if any(r.environment and r.environment.dirty for r in done):
         flags.append("the working tree had uncommitted changes")
-    if changed := [word for word in sources.WORDS.values() if any(word in sources.changed(r) for r in done)]:
+    other_source = {word for r in done for word in sources.changed(r)}
+    if changed := [word for word in sources.WORDS.values() if word in other_source]:
         flags.append(f"measured with another version of the source of the {' and the '.join(changed)}")
     absent = dict.fromkeys(f"{target}: {why}" for run in runs for target, why in sources.missing(run).items())
     flags += absent
@@ -188,7 +189,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statistics.RunScore]:
     """Return each run's score and draws; an empty dict if a run has no draws."""
     found = {
-        (r.run.fold, r.run.seed): statistics.RunScore(score, np.array(r.draws), r.data.test_groups)
+        (r.run.fold, r.run.seed): statistics.RunScore(score, np.asarray(r.draws), r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
     }
@@ -250,8 +251,11 @@ def _latency(
         return None
     best = min((x.threads, not x.ranked) for x in found)
     alike = [x for x in found if (x.threads, not x.ranked) == best]
-    alike.sort(key=lambda x: (x.p50_ms, canonical(asdict(x))))
-    return alike[len(alike) // 2]
+    alike.sort(key=lambda x: x.p50_ms)
+    middle = len(alike) // 2
+    equal = [x for x in alike if x.p50_ms == alike[middle].p50_ms]
+    before = sum(x.p50_ms < alike[middle].p50_ms for x in alike)
+    return sorted(equal, key=lambda x: canonical(asdict(x)))[middle - before] if len(equal) > 1 else equal[0]
 
 
 def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
@@ -265,7 +269,7 @@ def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
         votes = Counter(map(data_identity, found))
         chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
         alike = (data for data in found if data_identity(data) == chosen)
-        reference[fold_seed] = min(alike, key=lambda data: canonical(asdict(data)))
+        reference[fold_seed] = min(alike, key=lambda data: data.text)
     return reference
 
 

@@ -26,6 +26,8 @@ SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
 """Scopes that `bench run` times."""
 LEAVE_SECONDS = 5
 """Time that a process has to end before it is killed."""
+OWN_CLIPS = 4
+"""Number of clips on which the model is compared with itself, in eager on the CPU."""
 
 
 class LatencyTarget:
@@ -97,6 +99,18 @@ class LatencyTarget:
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
         return replace(found, deviation=deviation, agreement=agreement)
 
+    def latencies(self, name: str = "eager", scopes: Sequence[Scope] = SCOPES) -> list[Latency]:
+        """Time a backend on one clip in several scopes, in one process where the tier has one.
+
+        Raises:
+            ProfileError: as for `latency`.
+        """
+        if self.tier.processes > 1 or not isinstance(self.model, AudioModel):
+            return [self.latency(name, scope) for scope in scopes]
+        found, self.compared[name] = self._fresh("all", name, tuple(scopes))
+        deviation, agreement = self.compared[name]
+        return [replace(one, deviation=deviation, agreement=agreement) for one in found]
+
     def sweep(self, name: str = "eager", scope: Scope = "end-to-end", largest: int = 256) -> list[Latency]:
         """Time batches of 1, 2, 4, ... clips.
 
@@ -105,7 +119,7 @@ class LatencyTarget:
         """
         return grow(lambda batch: self.latency(name, scope, batch), largest)
 
-    def _fresh(self, task: Literal["compare", "prepare", "time"], *arguments: Any) -> Any:
+    def _fresh(self, task: Literal["all", "compare", "prepare", "time"], *arguments: Any) -> Any:
         """Do a task in a new process."""
         place = self.folder, self.clip_seconds, self.device, self.threads, self.tier
         return fresh(_TASKS[task], self.threads, place, *arguments)
@@ -235,4 +249,24 @@ def _time(place: _Place, name: str, scope: Scope, batch: int) -> Latency:
     )  # fmt: skip
 
 
-_TASKS: dict[str, Callable[..., Any]] = {"compare": _compare, "prepare": _prepare, "time": _time}
+def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latency], tuple[float, float]]:
+    """Time all scopes and compare, in one process; the memory is that of before, for each of the scopes."""
+    folder, clip_seconds, device, threads, tier = place
+    model, x, logits = torch.load(folder / "model.pt", weights_only=False)
+    calibration, clips = torch.load(folder / "clips.pt")
+    if name == "eager" and device == "cpu":
+        clips = clips[:OWN_CLIPS]
+    own = folder / f"{name}-1"
+    measure.prepare(model, x, name, calibration, own)
+    before = measure.memory_now()
+    found = [
+        measure.measure_latency(
+            model, x, clip_seconds, device=device, threads=threads, scope=scope, tier=tier, backend_name=name,
+            logits=logits, folder=own, before=before,
+        )
+        for scope in scopes
+    ]  # fmt: skip
+    return found, measure.compare(model, clips, name, device, threads, own)
+
+
+_TASKS: dict[str, Callable[..., Any]] = {"all": _all, "compare": _compare, "prepare": _prepare, "time": _time}

@@ -38,6 +38,8 @@ class Tier:
         seconds: shortest measurement; it also takes at least 50 calls.
         limit_seconds: longest measurement, and longest warm-up in any case.
         processes: number of processes that measure.
+        warm_group: calls of each of the five medians that must lie within 5 % before the warm-up ends.
+        p99_seconds: longest measurement for the calls that a 99th percentile needs.
     """
 
     warm_seconds: float
@@ -45,6 +47,8 @@ class Tier:
     seconds: float
     limit_seconds: float
     processes: int = 1
+    warm_group: int = 10
+    p99_seconds: float = 0.0
 
     @property
     def expected_seconds(self) -> float:
@@ -57,6 +61,10 @@ TIERS = {
     "steady": Tier(warm_seconds=1.0, warm_limit_seconds=2.0, seconds=1.0, limit_seconds=10.0, processes=3),
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
+FIRST = Tier(
+    warm_seconds=0.1, warm_limit_seconds=1.0, seconds=0.25, limit_seconds=4.0, warm_group=3, p99_seconds=1.0
+)  # fmt: skip
+"""Of a run's first timing: one process, which times a model in several scopes; a timing of it has at best grade B."""
 START_SECONDS = 1.5
 """Time that a process takes to start and to load the model."""
 WARM_CALLS = 10
@@ -78,6 +86,7 @@ def measure_latency(
     batch: int = 1,
     logits: Tensor | None = None,
     folder: Path | None = None,
+    before: int | None = None,
 ) -> Latency:
     """Time calls on one clip, in eval and inference mode with the garbage collector off.
 
@@ -102,6 +111,7 @@ def measure_latency(
         batch: number of clips per call; all of them are `x`.
         logits: the trained model's logits `(1, C)` for `x`; None computes them.
         folder: folder that the backend's `prepare` wrote; None prepares a temporary one.
+        before: bytes of the process before it had timed anything (`memory_now`); None for now.
 
     Raises:
         ProfileError: `x` is not one clip or all zeros, there is no GPU, the model has no front-end for this scope, the
@@ -127,7 +137,7 @@ def measure_latency(
         for context in (_threads(threads), torch.inference_mode(), _no_garbage_collection()):
             stack.enter_context(context)
         expected = copy.deepcopy(model).eval()(x.cpu()) if logits is None else logits
-        memory = _Memory(device)
+        memory = _Memory(device, before)
         clips = x.cpu().expand(batch, *x.shape[1:]).contiguous()
         work = _work(model, clips, device, threads, scope, runs, folder)
         deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
@@ -297,7 +307,7 @@ def _agreement(found: Tensor, expected: Tensor) -> float:
 class _Memory:
     """Growth of the process's memory since the construction of this object."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, before: int | None = None) -> None:
         self.device = device
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -306,6 +316,8 @@ class _Memory:
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         self.before = _status()
+        if self.before and before is not None:
+            self.before["RssAnon"] = before
 
     def peak(self) -> int | None:
         """Return the peak in bytes; None if the system does not report it."""
@@ -316,6 +328,13 @@ class _Memory:
             return None
         files = now["RssFile"] + now["RssShmem"]  # code of libraries, which is loaded on the first call
         return max(0, now["VmHWM"] - files - self.before["RssAnon"])
+
+
+def memory_now() -> int | None:
+    """Return the bytes of this process, without files; None if the system does not report them."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    return _status().get("RssAnon")
 
 
 class _OtherProcesses:
@@ -372,21 +391,21 @@ def _timer(work: Callable[[], object], device: str, *, events: bool = False) -> 
 
 
 def _warm_up(call: Callable[[], float], tier: Tier) -> None:
-    """Make calls until the times settle: five medians of ten calls lie within 5 %."""
+    """Make calls until the times settle: five medians of ten calls (`Tier.warm_group`) lie within 5 %."""
     times: list[float] = []
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         if len(times) >= WARM_CALLS and elapsed >= tier.warm_limit_seconds:
             return
-        if elapsed >= tier.warm_seconds and _settled(times):
+        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group):
             return
         times.append(call())
 
 
-def _settled(times: list[float]) -> bool:
-    if len(times) < 50 or len(times) % 10:
+def _settled(times: list[float], group: int = 10) -> bool:
+    if len(times) < 5 * group or len(times) % group:
         return False
-    medians = np.median(np.reshape(times[-50:], (5, 10)), axis=1)
+    medians = np.median(np.reshape(times[-5 * group :], (5, group)), axis=1)
     return bool(medians.max() <= 1.05 * medians.min())
 
 
@@ -395,7 +414,9 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     times = [call()]
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
-        if elapsed >= tier.seconds and len(times) >= MIN_CALLS:
+        in_reach = len(times) * tier.p99_seconds > P99_CALLS * elapsed
+        few = len(times) < P99_CALLS and elapsed < tier.p99_seconds and in_reach
+        if elapsed >= tier.seconds and len(times) >= MIN_CALLS and not few:
             break
         times.append(call())
     return times

@@ -11,6 +11,9 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """Configuration of every dataclass in a record: unknown keys, NaN and infinities are errors."""
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical(content: Any) -> str:
     """Return JSON text that does not depend on the order of the content's keys."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(content)

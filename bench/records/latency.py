@@ -141,7 +141,10 @@ def graded(timings: Sequence[Latency]) -> list[Latency]:
         if timing.sentinel_ms is not None:
             machine = timing.device, timing.threads
             fastest[machine] = min(timing.sentinel_ms, fastest.get(machine, timing.sentinel_ms))
-    return [replace(one, grade=grade(one, fastest.get((one.device, one.threads)))) for one in timings]
+    grades = [grade(one, fastest.get((one.device, one.threads))) for one in timings]
+    return [
+        one if one.grade == found else replace(one, grade=found) for one, found in zip(timings, grades, strict=True)
+    ]
 
 
 def aggregate(timings: Sequence[Latency]) -> Latency:

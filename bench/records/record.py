@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import operator
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError, with_config
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError, with_config
 from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
+from bench.records.compact import Floats, shared, verified
 from bench.records.latency import Latency, graded
 from bench.records.redaction import redacted
 from bench.records.run import Run
@@ -50,6 +52,11 @@ class Data:
     note: str = ""
     folds: int | None = None
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def text(self) -> str:
+        """All of it as canonical JSON."""
+        return canonical(asdict(self))
 
 
 @with_config(STRICT)
@@ -131,6 +138,11 @@ class Environment:
     gpu: str | None
     threads: int
     workers: int = 1
+
+    @cached_property
+    def text(self) -> str:
+        """All of it as canonical JSON."""
+        return canonical(asdict(self))
 
 
 @with_config(STRICT)
@@ -249,7 +261,9 @@ class Record:
         Raises:
             RecordError: a number is NaN or infinite.
         """
-        content = _adapter().dump_python(self, mode="json")
+        curves = {name: tuple(values) for name, values in self.curves.items()}
+        whole = replace(self, draws=tuple(self.draws), curves=curves)
+        content = _adapter().dump_python(whole, mode="json")
         tables = (
             (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
             (content, "segmentation"),
@@ -267,32 +281,27 @@ class Record:
             raise RecordError(f"record {self.key} holds a number that is not finite: {error}") from error
 
     @staticmethod
-    def from_json(text: str, name: str) -> "Record":
-        """Read a record; `name` is the name of its file without the ending.
+    def from_json(text: str, name: str, run: Run | None = None) -> "Record":
+        """Read a record.
+
+        Args:
+            text: of its file.
+            name: name of its file without the ending.
+            run: a run with this name as its key, if one is at hand; an equal run of the record is replaced by it, so
+                that the key is not computed again.
 
         Raises:
             RecordError: the text is not JSON, has another schema, was edited by hand, or is another run's record.
         """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
-            raise RecordError(
-                f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
-            ) from error
-        if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-            found = content.get("schema") if isinstance(content, dict) else None
-            raise RecordError(f"record {name} has schema {found}, but this version reads {SCHEMA}: do the run again")
-        digest = content.pop("digest", None)
-        try:
-            rest = canonical(content)
-        except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
-            raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
-        if digest != hashlib.sha256(rest.encode()).hexdigest():
-            raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
+        rest = verified(text)
+        if rest is None or f'"schema":{SCHEMA},'.encode() not in rest:
+            rest = _verified_by_parsing(text, name).encode()
         try:
             record = _adapter().validate_json(rest)
         except ValidationError as error:
             raise RecordError(f"record {name} does not fit its schema: {error}") from error
+        if run is not None and record.run == run:
+            object.__setattr__(record, "run", run)
         if record.key != name and record.run.recipe.ema_decay is not None:
             raise RecordError(
                 f"record {name} is of a training whose moving average covered batch normalisation's statistics, too; "
@@ -301,16 +310,57 @@ class Record:
             )
         if record.key != name:
             raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
-        return record
+        return record._compact()
+
+    def _compact(self) -> "Record":
+        """Let the record share what it has in common with other records, and hold its many numbers in little memory."""
+        small = {
+            "draws": Floats(self.draws),
+            "curves": {name: Floats(values) for name, values in self.curves.items()},
+            "complexity": shared(self.complexity),
+            "data": shared(self.data),
+            "environment": shared(self.environment),
+            "classes": shared(self.classes),
+        }
+        for name, value in small.items():
+            object.__setattr__(self, name, value)  # in place, because the record is new and a copy takes longer
+        return self
+
+
+def _verified_by_parsing(text: str, name: str) -> str:
+    """Return the canonical JSON of a record's file without its digest.
+
+    Raises:
+        RecordError: the text is not JSON, has another schema, or does not match its digest.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
+        raise RecordError(
+            f"record {name} is not JSON ({error}): delete the file, and `bench run` does the run again"
+        ) from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else None
+        raise RecordError(f"record {name} has schema {found}, but this version reads {SCHEMA}: do the run again")
+    digest = content.pop("digest", None)
+    try:
+        rest = canonical(content)
+    except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
+        raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
+    if digest != hashlib.sha256(rest.encode()).hexdigest():
+        raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
+    return rest
 
 
 def graded_records(records: Mapping[str, Record]) -> dict[str, Record]:
     """Return the records, by the same keys, with grades that compare all their timings with each other."""
     timings = iter(graded([timing for record in records.values() for timing in record.latencies]))
-    return {
-        key: replace(record, latencies=tuple(next(timings) for _ in record.latencies))
-        for key, record in records.items()
-    }
+    found = {}
+    for key, record in records.items():
+        latencies = tuple(next(timings) for _ in record.latencies)
+        same = all(map(operator.is_, latencies, record.latencies))
+        found[key] = record if same else replace(record, latencies=latencies)
+    return found
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 from pydantic import with_config
@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The run's name: readable fields, and a digest of all fields."""
-        content = asdict(self) | {"recipe": self.recipe_differences}
+        content = {each.name: getattr(self, each.name) for each in fields(self)} | {"recipe": self.recipe_differences}
         if self.recipe.ema_decay is not None:
             content["ema"] = EMA
         if not self.sources:

@@ -20,14 +20,15 @@ class Snapshot:
         self.store = store
         self._read: dict[str, Record | RecordError | None] = {}
         self._versions: dict[str, tuple[int, int, int] | None] = {}
-        for key in dict.fromkeys(run.key for run in runs):
+        self._runs = {run.key: run for run in runs}
+        for key in self._runs:
             self.read(key)
 
     def read(self, key: str) -> Record | None:
         """Read a run's record again and return it; None if it is missing or damaged."""
         self._versions[key] = self._version(key)
         try:
-            self._read[key] = self.store.get(key)
+            self._read[key] = self.store.get(key, self._runs.get(key))
         except RecordError as error:
             self._read[key] = error
         return self.get(key)

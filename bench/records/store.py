@@ -62,8 +62,12 @@ class Store:
         files = (self.artifacts(key) / name for name in (WEIGHTS, OLD_WEIGHTS))
         return next((path for path in files if path.exists()), None)
 
-    def get(self, key: str) -> Record | None:
+    def get(self, key: str, run: Run | None = None) -> Record | None:
         """Return a run's record, or None where there is none.
+
+        Args:
+            key: of the run.
+            run: the run, if it is at hand; its record then holds this very object.
 
         Raises:
             RecordError: the file is damaged.
@@ -81,7 +85,7 @@ class Store:
             raise RecordError(
                 f"record {key} is damaged ({error}): delete the file, and `bench run` does the run again"
             ) from error
-        return Record.from_json(text, key)
+        return Record.from_json(text, key, run)
 
     def __contains__(self, run: Run) -> bool:
         """Whether the run is finished; a failed or damaged record does not count."""

@@ -119,6 +119,7 @@ class Runner:
         self.snapshot = Snapshot(self.store, suite.runs())
         self.outcome = Outcome()
         self.again: set[str] = set()
+        self.blocked: set[str] = set()
 
     def run(self, runs: Sequence[Run], force: bool = False) -> Outcome:
         """Do the suite's unfinished runs, time them, and redraw the tables.
@@ -145,7 +146,10 @@ class Runner:
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
             self._start(list(ready.values()), [*ready.values(), *waiting])
-            self._do(ready)
+            todo = ready
+            while todo:
+                self._do(todo)
+                todo = self._freed(ready)
             self._time([run for run in every if self._untimed(run)])
         return self.outcome
 
@@ -279,10 +283,34 @@ class Runner:
             blocked = [key for key, run in ready.items() if not elsewhere.isdisjoint(run.needs)]
             for key in blocked:
                 self.outcome.elsewhere.append(key)
+                self.blocked.add(key)
                 self._end(ready[key], "needs a run that another process is doing")
             free = [run for key, run in ready.items() if key not in blocked]
             self._train([run for run in free if not is_fusion(run.model)])
             self._fuse([run for run in free if is_fusion(run.model)])
+
+    def _freed(self, runs: Mapping[str, Run]) -> dict[str, Run]:
+        """Count the runs that another process has done meanwhile, and return those that only waited for them.
+
+        Of several processes that share a suite, the last one to end a run that others wait for finds all of them done.
+        """
+        self.snapshot.refresh()
+        waited = [key for key in self.outcome.elsewhere if key not in self.again]
+        done = [key for key in waited if key in runs and runs[key] in self.snapshot]
+        self.outcome.elsewhere = [key for key in self.outcome.elsewhere if key not in done]
+        self.outcome.kept += done
+        left = set(self.outcome.elsewhere)
+        freed = {
+            key: runs[key]
+            for key in waited
+            if key in left and key in self.blocked and left.isdisjoint(runs[key].needs)
+            and all(self.snapshot.finished(needed) for needed in runs[key].needs)
+        }  # fmt: skip
+        self.outcome.elsewhere = [key for key in self.outcome.elsewhere if key not in freed]
+        for run in freed.values():
+            self.progress.begin_again(fusion=bool(run.members))
+        self.blocked -= freed.keys()
+        return freed
 
     def _train(self, runs: list[Run]) -> None:
         """Train these runs, each in its own job."""
@@ -352,7 +380,10 @@ class Runner:
             self._end(run, "is being done by another process")
             return
         record = self.snapshot.read(run.key) if isinstance(result, str) else None
-        if isinstance(result, Record):
+        if result == "kept" and record is not None:
+            self.outcome.kept.append(run.key)
+            self._end(run, "was done by another process meanwhile")
+        elif isinstance(result, Record):
             failure = self._fail(run, result.error or Failure(kind="unknown", message="no error is named"), result)
             self._end(run, f"FAILED: {failure.message}")
         elif record is None:

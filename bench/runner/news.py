@@ -75,11 +75,12 @@ class RunEnded:
 
     Attributes:
         key: of the run.
-        result: "done", "elsewhere" if another process is doing the run, or the unwritten record of its failure.
+        result: "done", "kept" if another process has done the run meanwhile, "elsewhere" if it is doing the run, or the
+            unwritten record of its failure.
     """
 
     key: str
-    result: Literal["done", "elsewhere"] | Record
+    result: Literal["done", "kept", "elsewhere"] | Record
 
 
 @dataclass(frozen=True)

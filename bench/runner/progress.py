@@ -235,6 +235,13 @@ class Progress:
             self.left["time"] -= not fusion
         self._print(f"[{self.runs_done}/{self.runs}] {line}")
 
+    def begin_again(self, *, fusion: bool) -> None:
+        """Take a run back that was counted as done, because it was left to another process, and can be done now."""
+        self.runs_done -= 1
+        self.timings += 1
+        self.left["fuse" if fusion else "train"] += 1
+        self.left["time"] += not fusion
+
     def end_timing(self, key: str, line: str, *, fusion: bool) -> None:
         """Count a run's timing as done and print its line."""
         self._end(key, "combine" if fusion else "time")

@@ -71,7 +71,7 @@ def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ..
     wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
     if not wanted:
         return ()
-    latencies, refused = _timings(run, store, settings, wanted, measure.TIERS["steady" if again else "quick"])
+    latencies, refused = _timings(run, store, settings, wanted, measure.TIERS["steady"] if again else measure.FIRST)
     if again:
         better = {old.conditions: old for old in record.latencies if old.ranked}
         kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
@@ -96,7 +96,7 @@ def _timings(
                 try:
                     if device not in catalog.load(catalog.backend(name).target).devices:
                         continue
-                    timings += [target.latency(name, scope) for scope in isolated.SCOPES]
+                    timings += target.latencies(name)
                 except (ProfileError, PluginError) as error:
                     if name == "eager":
                         raise

@@ -132,13 +132,13 @@ def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], re
 
 def _do(
     run: Run, settings: RunSettings, force: bool, report: Report, work: Work
-) -> Literal["done", "elsewhere"] | Record:
+) -> Literal["done", "kept", "elsewhere"] | Record:
     result = _claimed(run, settings, force, work)
     report(RunEnded(run.key, result))
     return result
 
 
-def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Literal["done", "elsewhere"] | Record:
+def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Literal["done", "kept", "elsewhere"] | Record:
     """Do the work if no other process does it; return the record of a failure, and let the driver write it.
 
     Artifacts are written to a new folder, and take the place of earlier ones together with the record.
@@ -148,7 +148,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         if not mine:
             return "elsewhere"
         if run in store and not force:
-            return "done"
+            return "kept"
         started = datetime.now(UTC).isoformat(timespec="seconds")
         on_gpu = settings.device != "cpu" and torch.cuda.is_available()
         # Now, because the code may have changed when the run ends.

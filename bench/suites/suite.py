@@ -201,6 +201,7 @@ class _Expansion:
         self.data, self.data_recipe = recipes.split(table)
         self.made: dict[tuple[str, int, int], tuple[Run, ...] | None] = {}
         self.order: dict[str, tuple[Run, str]] = {}
+        self.recipes: dict[str, Recipe] = {}
 
     def all(self) -> Iterable[tuple[Run, str]]:
         """Return every run with its system's name."""
@@ -268,15 +269,22 @@ class _Expansion:
         known = catalog.model(model)
         if self.entry.kind == "embedding" and not known.embeddings:
             return
-        recipe = recipes.recipe(asdict(self.suite.recipe) | self.data_recipe | own_recipe, f"{name} on {self.dataset}")
+        recipe = self._recipe(name, own_recipe)
         for frontend in self._frontends(own or known.frontend):
             needed: Json = {
                 role: self._other(key, role, name, frontend, fold, seed)
                 for role in ("teacher", "init")
                 if (key := getattr(recipe, role))
             }
-            whole = replace(run, frontend=frontend, recipe=replace(recipe, **needed))
+            whole = replace(run, frontend=frontend, recipe=replace(recipe, **needed) if needed else recipe)
             yield replace(whole, sources=sources.foreign(whole))
+
+    def _recipe(self, name: str, own: Json) -> Recipe:
+        """Return the recipe of a system's runs, all of which share it."""
+        if name not in self.recipes:
+            values = asdict(self.suite.recipe) | self.data_recipe | own
+            self.recipes[name] = recipes.recipe(values, f"{name} on {self.dataset}")
+        return self.recipes[name]
 
     def _frontends(self, own: str) -> tuple[str, ...]:
         return ("none",) if self.entry.kind == "embedding" else self.suite.frontends or (own,)

@@ -6,10 +6,13 @@ A file has the colours of a light or a dark page; a plot within the web page has
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+
+import numpy as np
 
 from bench.leaderboard.pareto import Plot, Point
 from bench.leaderboard.render.text import html, plain, prefixed, three
+from bench.statistics import Floats
 
 WIDTH = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM, _NOTE = 46, 12, 48, 26, 20
@@ -80,7 +83,7 @@ def svg(plot: Plot, theme: str | None) -> str:
         lines.append(f'<rect class="page" width="{WIDTH}" height="{height}"/>')
     lines += _frame(plot, inner)
     lines += _front(spots)
-    boxes = _numbered(spots, Box(_LEFT + 2, _TOP + 2, WIDTH - _RIGHT, _TOP + inner - 2))
+    boxes = _numbered(tuple(spots), Box(_LEFT + 2, _TOP + 2, WIDTH - _RIGHT, _TOP + inner - 2))
     for spot, box in zip(spots, boxes, strict=True):
         lines += _leader(spot, box)
     for spot in sorted(spots, key=lambda spot: spot.point.front):  # the front's own are on top
@@ -127,6 +130,7 @@ def style(colours: Mapping[str, str], scope: str = "") -> str:
     return "".join(f"{scope}{selector}{{{rule}}}" for selector, rule in rules.items())
 
 
+@lru_cache(maxsize=16)
 def _x_range(plot: Plot) -> tuple[float, float]:
     """Return the decimal logarithms of the axis' ends, a margin beyond the points."""
     logs = [math.log10(point.cost) for point in plot.points]
@@ -134,6 +138,7 @@ def _x_range(plot: Plot) -> tuple[float, float]:
     return min(logs) - margin, max(logs) + margin
 
 
+@lru_cache(maxsize=16)
 def _y_range(plot: Plot) -> tuple[float, float]:
     """Return the ends of the score's axis: all points and intervals, within what a score can be."""
     values = [value for point in plot.points for value in (point.score, *(point.interval or ()))]
@@ -153,42 +158,64 @@ def _y(plot: Plot, value: float, inner: int) -> float:
     return _TOP + inner * (top - value) / (top - bottom)
 
 
-def _numbered(spots: Sequence[_Spot], within: Box) -> list[Box]:
+@lru_cache(maxsize=16)  # a plot is drawn in two themes and in the page
+def _numbered(spots: tuple[_Spot, ...], within: Box) -> list[Box]:
     """Return a box for each point's number: the nearest free place, on no point and on no other number.
 
     The plot grows with the points, so a place is always free.
     """
-    taken = [spot.dot for spot in spots]
+    taken = [(dot.left, dot.top, dot.right, dot.bottom) for spot in spots for dot in (spot.dot,)]
     found = []
     for spot in spots:
         half = 0.32 * _SMALL * len(str(spot.number)) + 1
-        places = (Box(spot.x + x - half, spot.y + y - 5, spot.x + x + half, spot.y + y + 6) for x, y in _offsets())
-        box = next(box for box in places if _inside(box, within) and not any(box.meets(other) for other in taken))
-        taken.append(box)
+        box = _nearest_free(spot, half, np.array(taken), within)
+        taken.append((box.left, box.top, box.right, box.bottom))
         found.append(box)
     return found
 
 
-def _offsets() -> Iterator[tuple[int, int]]:
-    """Yield places around a point: left, where no line of the front goes, then right, then above and below."""
-    yield from _offsets_within(0, 60)
-    yield from _offsets_within(60, 1000)
+def _nearest_free(spot: _Spot, half: float, taken: Floats, within: Box) -> Box:
+    """Return the nearest place around a point, with room on both sides of its middle, that meets no taken box `(N, 4)`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for places in _offsets():  # (P, 2)
+        x, y = spot.x + places[:, 0], spot.y + places[:, 1]
+        left, top, right, bottom = x - half, y - 5, x + half, y + 6
+        free = (
+            (left >= within.left) & (right <= within.right) & (top >= within.top) & (bottom <= within.bottom)
+        )  # fmt: skip
+        free[free] = ~(
+            (left[free, None] < taken[:, 2]) & (taken[:, 0] < right[free, None])
+            & (top[free, None] < taken[:, 3]) & (taken[:, 1] < bottom[free, None])
+        ).any(1)  # fmt: skip
+        if free.any():
+            first = int(free.argmax())
+            return Box(*(float(edge[first]) for edge in (left, top, right, bottom)))
+    raise ValueError("no place is free for a number")
+
+
+def _offsets() -> Iterator[Floats]:
+    """Yield places `(P, 2)` around a point: left, where no line of the front goes, then right, then above and below.
+
+    The nearest ones come first, and few at a time, because most numbers find a place there.
+    """
+    near = _offsets_within(0, 60)
+    yield near[:50]
+    yield near[50:]
+    far = _offsets_within(60, 1000)
+    yield from (far[start : start + 1500] for start in range(0, len(far), 1500))
 
 
 @cache
-def _offsets_within(nearest: int, farthest: int) -> list[tuple[int, int]]:
-    """Return the places whose distance is above `nearest` and at most `farthest`, the nearest first."""
+def _offsets_within(nearest: int, farthest: int) -> Floats:
+    """Return the places `(P, 2)` whose distance is above `nearest` and at most `farthest`, the nearest first."""
     steps = min(140, farthest // 3)
     places = ((3 * x, 3 * y) for x in range(-steps, steps + 1) for y in range(-steps, steps + 1))
     distances = ((math.hypot(x, 1.6 * y), (x, y)) for x, y in places)
     lowest = nearest if nearest else -1
-    return [place for _, place in sorted(pair for pair in distances if lowest < pair[0] <= farthest)]
-
-
-def _inside(box: Box, within: Box) -> bool:
-    return (
-        box.left >= within.left and box.right <= within.right and box.top >= within.top and box.bottom <= within.bottom
-    )
+    return np.array([place for _, place in sorted(pair for pair in distances if lowest < pair[0] <= farthest)], float)
 
 
 def text_width(text: str, *, bold: bool = False) -> float:

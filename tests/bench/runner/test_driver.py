@@ -192,6 +192,42 @@ def test_a_fusion_of_a_run_from_elsewhere_is_fused_and_drawn(finished, tmp_path)
     assert f"combines fc on logmel-1s, {cnn.key}" in (store / "other.md").read_text()
 
 
+def test_a_fusion_whose_member_another_process_has_trained_is_not_left_undone(finished, tmp_path, monkeypatch):
+    suite, source, _, _ = finished
+    fc, cnn, fused = (each.key for each in suite.runs())
+    store = Store(tmp_path / "runs")
+    here = Store(source)
+    real = Runner._train
+
+    def train_while_another_process_does_the_first(self, runs):
+        with store.claim(fc):
+            real(self, runs)
+        shutil.copytree(here.artifacts(fc), store.artifacts(fc), dirs_exist_ok=True)
+        store.write(here.get(fc))
+
+    monkeypatch.setattr(Runner, "_train", train_while_another_process_does_the_first)
+    outcome, text = run(suite, store.root)
+    assert (outcome.done, outcome.kept, outcome.elsewhere) == ([cnn, fused], [fc], [])
+    assert "[3/3]" in text
+    assert "[4/" not in text
+
+
+def test_a_run_that_another_process_has_done_meanwhile_does_not_count_as_done_here(finished, tmp_path, monkeypatch):
+    suite, source, _, _ = finished
+    shutil.copytree(source, tmp_path / "runs")
+    fc = suite.runs()[0]
+    Store(tmp_path / "runs").path(fc.key).unlink()
+    real = Runner._train
+
+    def train_after_another_process(self, runs):
+        shutil.copy(Store(source).path(fc.key), Store(tmp_path / "runs").path(fc.key))
+        real(self, runs)
+
+    monkeypatch.setattr(Runner, "_train", train_after_another_process)
+    outcome, _ = run(suite, tmp_path / "runs", model=("fc",))
+    assert (outcome.done, outcome.kept) == ([], [fc.key])
+
+
 def test_what_is_in_the_store_is_not_done_again(finished):
     suite, store, _, _ = finished
     before = {p: p.stat().st_mtime_ns for p in (store / "records").iterdir()}
@@ -204,7 +240,7 @@ def test_nothing_to_do_reads_each_record_once_and_expands_the_suite_once(finishe
     suite, store, _, _ = finished
     read, expanded = [], []
     real_json, real_expansion = Record.from_json, suite_module._Expansion.all
-    monkeypatch.setattr(Record, "from_json", lambda text, name: read.append(name) or real_json(text, name))
+    monkeypatch.setattr(Record, "from_json", lambda text, name, *run: read.append(name) or real_json(text, name, *run))
     monkeypatch.setattr(
         suite_module._Expansion, "all", lambda self: expanded.append(self.dataset) or real_expansion(self)
     )
