@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
+from models.layers.norm import FusedSequential
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
-    return nn.Sequential(
+    return FusedSequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.kernels.simd import FUSED, Vector, _intrinsic, _mask, _place, load, spread, store
+from models.kernels.simd import Vector, _intrinsic, _place, load, spread, store
 
 Floats = NDArray[np.float32]
 Maps = NDArray[Any]
