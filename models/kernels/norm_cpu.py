@@ -46,38 +46,38 @@ def _integers(width: int, value: int) -> Any:
 
 
 @_intrinsic
-def read(typing: Any, array: Any, row: Any, column: Any) -> Any:
-    """Return `array[row, column : column + WIDTH]` of a C-contiguous matrix of either type; unchecked."""
-    vector = Vector(WIDTH)
+def read(typing: Any, array: Any, row: Any, column: Any, width: Any) -> Any:
+    """Return `array[row, column : column + width]` of a C-contiguous matrix of either type; unchecked."""
+    vector = Vector(width.literal_value)
     half = array.dtype == types.uint16
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place = _place(context, builder, sig, args, WIDTH)
+        place = _place(context, builder, sig, args, vector.width)
         if not half:
             return builder.load(place, align=4)
-        bits = builder.load(builder.bitcast(place, ir.VectorType(_i16, WIDTH).as_pointer()), align=2)
-        wide = builder.shl(builder.zext(bits, ir.VectorType(_i32, WIDTH)), _integers(WIDTH, 16))
-        return builder.bitcast(wide, ir.VectorType(ir.FloatType(), WIDTH))
+        bits = builder.load(builder.bitcast(place, ir.VectorType(_i16, vector.width).as_pointer()), align=2)
+        wide = builder.shl(builder.zext(bits, ir.VectorType(_i32, vector.width)), _integers(vector.width, 16))
+        return builder.bitcast(wide, ir.VectorType(ir.FloatType(), vector.width))
 
-    return vector(array, row, column), generate
+    return vector(array, row, column, width), generate
 
 
 @_intrinsic
 def write(typing: Any, array: Any, row: Any, column: Any, value: Any) -> Any:
     """Put a vector into a C-contiguous matrix of either type, rounded to even where it is bfloat16; unchecked."""
-    half = array.dtype == types.uint16
+    half, width = array.dtype == types.uint16, value.width
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        place, vector = _place(context, builder, sig, args, WIDTH), args[3]
+        place, vector = _place(context, builder, sig, args, width), args[3]
         if not half:
             builder.store(vector, place, align=4)
             return context.get_dummy_value()
-        bits = builder.bitcast(vector, ir.VectorType(_i32, WIDTH))
-        last = builder.and_(builder.lshr(bits, _integers(WIDTH, 16)), _integers(WIDTH, 1))
-        rounded = builder.add(builder.add(bits, last), _integers(WIDTH, 0x7FFF))
-        kept = builder.select(builder.fcmp_unordered("uno", vector, vector), _integers(WIDTH, 0x7FC00000), rounded)
-        short = builder.trunc(builder.lshr(kept, _integers(WIDTH, 16)), ir.VectorType(_i16, WIDTH))
-        builder.store(short, builder.bitcast(place, ir.VectorType(_i16, WIDTH).as_pointer()), align=2)
+        bits = builder.bitcast(vector, ir.VectorType(_i32, width))
+        last = builder.and_(builder.lshr(bits, _integers(width, 16)), _integers(width, 1))
+        rounded = builder.add(builder.add(bits, last), _integers(width, 0x7FFF))
+        kept = builder.select(builder.fcmp_unordered("uno", vector, vector), _integers(width, 0x7FC00000), rounded)
+        short = builder.trunc(builder.lshr(kept, _integers(width, 16)), ir.VectorType(_i16, width))
+        builder.store(short, builder.bitcast(place, ir.VectorType(_i16, width).as_pointer()), align=2)
         return context.get_dummy_value()
 
     return types.void(array, row, column, value), generate
@@ -89,7 +89,7 @@ def activated(typing: Any, value: Any, slope: Any, cap: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value, slope, cap = args
-        zero = ir.Constant(value.type, [0.0] * WIDTH)
+        zero = ir.Constant(value.type, [0.0] * value.type.count)
         left = builder.select(builder.fcmp_ordered(">", value, zero), value, builder.fmul(value, slope))
         return builder.select(builder.fcmp_ordered(">", left, cap), cap, left)
 
@@ -102,7 +102,7 @@ def passed(typing: Any, gradient: Any, value: Any, slope: Any, cap: Any) -> Any:
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         gradient, value, slope, cap = args
-        zero = ir.Constant(value.type, [0.0] * WIDTH)
+        zero = ir.Constant(value.type, [0.0] * value.type.count)
         left = builder.select(builder.fcmp_ordered(">", value, zero), gradient, builder.fmul(gradient, slope))
         return builder.select(builder.fcmp_ordered(">=", value, cap), zero, left)
 
@@ -115,7 +115,7 @@ def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found:
     rows, columns = x.shape
     near, part = np.empty((1, columns), np.float32), np.empty((2, columns), np.float32)
     for i in range(0, columns, WIDTH):
-        store(part, 0, i, read(x, 0, i))
+        store(part, 0, i, read(x, 0, i, WIDTH))
     for i in range(columns):
         near[0, i] = part[0, i % channels]  # a value of the channel, so that squares are of small numbers
     sums = np.zeros((2, channels))
@@ -125,7 +125,7 @@ def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found:
             least = load(near, 0, i, WIDTH)
             total, square = spread(ZERO, WIDTH), spread(ZERO, WIDTH)
             for r in range(start, end):
-                off = read(x, r, i) - least
+                off = read(x, r, i, WIDTH) - least
                 total += off
                 square += off * off
             store(part, 0, i, total)
@@ -150,7 +150,7 @@ def _apply(x: Maps, factors: Floats, slope: np.float32, cap: np.float32, y: Maps
     slopes, caps = spread(slope, WIDTH), spread(cap, WIDTH)
     for r in range(rows):
         for i in range(0, columns, WIDTH):
-            value = read(x, r, i) * load(factors, 0, i, WIDTH) + load(factors, 1, i, WIDTH)
+            value = read(x, r, i, WIDTH) * load(factors, 0, i, WIDTH) + load(factors, 1, i, WIDTH)
             write(y, r, i, activated(value, slopes, caps))
 
 
@@ -167,8 +167,8 @@ def _gradient_sums(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np
             scale, shift, mean = load(factors, 0, i, WIDTH), load(factors, 1, i, WIDTH), load(factors, 2, i, WIDTH)
             total, product = spread(ZERO, WIDTH), spread(ZERO, WIDTH)
             for r in range(start, end):
-                value = read(x, r, i)
-                let = passed(read(g, r, i), value * scale + shift, slopes, caps)
+                value = read(x, r, i, WIDTH)
+                let = passed(read(g, r, i, WIDTH), value * scale + shift, slopes, caps)
                 total += let
                 product += let * (value - mean)
             store(part, 0, i, total)
@@ -186,9 +186,50 @@ def _gradients(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np.flo
     slopes, caps = spread(slope, WIDTH), spread(cap, WIDTH)
     for r in range(rows):
         for i in range(0, columns, WIDTH):
-            scale, value = load(factors, 0, i, WIDTH), read(x, r, i)
-            let = passed(read(g, r, i), value * scale + load(factors, 1, i, WIDTH), slopes, caps)
+            scale, value = load(factors, 0, i, WIDTH), read(x, r, i, WIDTH)
+            let = passed(read(g, r, i, WIDTH), value * scale + load(factors, 1, i, WIDTH), slopes, caps)
             write(dx, r, i, let * scale + (value * load(factors, 3, i, WIDTH) + load(factors, 4, i, WIDTH)))
+
+
+@_compile
+def _forward(
+    x: Maps, weight: Floats, bias: Floats, running_mean: Floats, running_var: Floats,
+    momentum: float, eps: float, slope: np.float32, cap: np.float32, y: Maps, inverse: NDArray[Any], factors: Floats,
+) -> None:  # fmt: skip
+    """Put the maps into y, 1 / deviation `(C,)` into `inverse`, and scale, shift and mean into `factors (5, K)`."""
+    channels = len(weight)
+    found = np.empty((2, channels), np.float32)
+    running = np.empty((2, channels), np.float32)
+    running[0], running[1] = running_mean, running_var
+    _statistics(x, channels, momentum, running, found)
+    for c in range(channels):
+        running_mean[c], running_var[c] = running[0, c], running[1, c]
+        inverse[c] = 1 / math.sqrt(found[1, c] + eps)
+    for i in range(factors.shape[1]):
+        c = i % channels
+        factors[0, i] = weight[c] * inverse[c]
+        factors[1, i] = bias[c] - found[0, c] * factors[0, i]
+        factors[2, i] = found[0, c]
+    _apply(x, factors, slope, cap, y)
+
+
+@_compile
+def _backward(
+    x: Maps, g: Maps, inverse: NDArray[Any], factors: Floats, slope: np.float32, cap: np.float32,
+    dx: Maps, weight: Floats, bias: Floats,
+) -> None:  # fmt: skip
+    """Put the gradients of x, weight and bias into the last three."""
+    channels = len(inverse)
+    sums = np.zeros((2, channels))
+    _gradient_sums(x, g, factors, slope, cap, sums)
+    number = x.size // channels
+    for c in range(channels):
+        weight[c], bias[c] = sums[1, c] * inverse[c], sums[0, c]
+    for i in range(factors.shape[1]):
+        c = i % channels
+        factors[3, i] = -factors[0, i] * inverse[c] * inverse[c] * sums[1, c] / number
+        factors[4, i] = -factors[0, i] * sums[0, c] / number - factors[3, i] * factors[2, i]
+    _gradients(x, g, factors, slope, cap, dx)
 
 
 def joined(x: Tensor) -> int | None:
@@ -229,22 +270,16 @@ class NormActivation(torch.autograd.Function):
         """Return the maps, and move the running statistics."""
         times = joined(x)
         assert times is not None
-        rows, channels = _matrix(x, times), x.shape[1]
-        found = np.empty((2, channels), np.float32)
-        running = np.stack([running_mean.numpy(), running_var.numpy()])
-        _statistics(rows, channels, momentum, running, found)
-        running_mean.copy_(torch.from_numpy(running[0]))
-        running_var.copy_(torch.from_numpy(running[1]))
-        factors = np.zeros((5, channels), np.float32)
-        inverse = 1 / np.sqrt(found[1].astype(np.float64) + eps)
-        factors[0] = weight.detach().numpy() * inverse
-        factors[1] = bias.detach().numpy() - found[0] * factors[0]
-        factors[2] = found[0]
+        channels = x.shape[1]
         y = torch.empty_like(x)
+        inverse, factors = np.empty(channels), np.empty((5, times * channels), np.float32)
         limits = np.float32(slope), np.float32(cap)
-        _apply(rows, np.tile(factors, (1, times)), *limits, _matrix(y, times))
+        _forward(
+            _matrix(x, times), weight.detach().numpy(), bias.detach().numpy(), running_mean.numpy(),
+            running_var.numpy(), momentum, eps, *limits, _matrix(y, times), inverse, factors,
+        )  # fmt: skip
         ctx.save_for_backward(x)
-        ctx.factors, ctx.inverse, ctx.times, ctx.limits = factors, inverse, times, limits
+        ctx.known = times, inverse, factors, limits
         return y
 
     @staticmethod
@@ -252,15 +287,11 @@ class NormActivation(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, weight and bias."""
         (x,) = ctx.saved_tensors
-        times, limits, factors, inverse = ctx.times, ctx.limits, ctx.factors, ctx.inverse
+        times, inverse, factors, limits = ctx.known
         gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        rows, slopes = _matrix(x, times), _matrix(gradient, times)
-        sums = np.zeros((2, x.shape[1]))
-        _gradient_sums(rows, slopes, np.tile(factors, (1, times)), *limits, sums)
-        number = rows.size // x.shape[1]
-        dx = torch.empty_like(x)
-        factors[3] = -factors[0] * inverse * inverse * sums[1] / number
-        factors[4] = -factors[0] * sums[0] / number - factors[3] * factors[2]
-        _gradients(rows, slopes, np.tile(factors, (1, times)), *limits, _matrix(dx, times))
-        moved = torch.from_numpy((sums[1] * inverse).astype(np.float32))
-        return dx, moved, torch.from_numpy(sums[0].astype(np.float32)), None, None, None, None, None, None
+        dx, weight, bias = torch.empty_like(x), torch.empty(x.shape[1]), torch.empty(x.shape[1])
+        _backward(
+            _matrix(x, times), _matrix(gradient, times), inverse, factors, *limits,
+            _matrix(dx, times), weight.numpy(), bias.numpy(),
+        )  # fmt: skip
+        return dx, weight, bias, None, None, None, None, None, None

@@ -19,7 +19,7 @@ FUSED = "fuses_training"
 def fuse(model: nn.Module, on: bool) -> None:
     """Let the model's batch norms compute with the kernel in training, or no longer."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, MaxPool)):
             if on:
                 setattr(module, FUSED, True)
             elif hasattr(module, FUSED):
@@ -37,15 +37,27 @@ def normalised(norm: nn.BatchNorm2d, x: Tensor, activation: Callable[[Tensor], T
     if norm.training and getattr(norm, FUSED, False):
         limits = _limits(activation)
         kernel = _kernel()
-        if limits is not None and kernel is not None and _fits(norm, x, kernel):
+        if limits is not None and kernel is not None and _fits(norm, x, kernel[0]):
             assert norm.num_batches_tracked is not None
             norm.num_batches_tracked.add_(1)
-            fused: Tensor = kernel.NormActivation.apply(
+            fused: Tensor = kernel[0].NormActivation.apply(
                 x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps, *limits
             )
             return fused
     y: Tensor = norm(x)
     return y if activation is None else activation(y)
+
+
+class MaxPool(nn.Module):
+    """Maximum over 2×2 places, over fewer at odd ends."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(B, C, H, W)` to `(B, C, ⌈H / 2⌉, ⌈W / 2⌉)`."""
+        kernel = _kernel() if getattr(self, FUSED, False) and self.training else None
+        if kernel is not None and _here(x) and kernel[1].fits(x):
+            fused: Tensor = kernel[1].MaxPool.apply(x)
+            return fused
+        return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class FusedSequential(nn.Sequential):
@@ -82,18 +94,23 @@ def _limits(activation: Any) -> tuple[float, float] | None:
 
 
 def _fits(norm: nn.BatchNorm2d, x: Tensor, kernel: Any) -> bool:
-    """Return whether the kernel computes what the norm does, and is quicker; it has one thread."""
+    """Return whether the kernel computes what the norm does."""
     affine = norm.weight is not None and norm.weight.dtype == torch.float32
     usual = affine and norm.running_mean is not None and norm.momentum is not None
-    here = x.device.type == "cpu" and torch.get_num_threads() == 1
-    return usual and here and torch.is_grad_enabled() and not torch.compiler.is_compiling() and bool(kernel.fits(x))
+    return usual and _here(x) and bool(kernel.fits(x))
+
+
+def _here(x: Tensor) -> bool:
+    """Return whether kernels of one thread of a CPU are of use."""
+    eager = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return eager and x.device.type == "cpu" and torch.get_num_threads() == 1
 
 
 @cache
 def _kernel() -> Any:
-    """Return the module of kernels; None where numba is not installed."""
+    """Return the modules of kernels; None where numba is not installed."""
     try:
-        from models.kernels import norm_cpu
+        from models.kernels import norm_cpu, pool_cpu
     except ImportError:
         return None
-    return norm_cpu
+    return norm_cpu, pool_cpu
