@@ -17,6 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from models.layers import norm
 
+HEAVY = 4
+"""Weights for each value of the maps above which a convolution's maps stay contiguous."""
+
 
 def channels_last(x: Tensor) -> Tensor:
     """Return maps `(B, C, H, W)` as they are, or as a copy that lies channels last."""
@@ -45,7 +48,7 @@ class _Convolution(nn.Conv2d):
     """A convolution that lays its maps out; only the class of a convolution between `enter` and `leave`."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        x = channels_last(input) if input.ndim == 4 else input
+        x = self._laid_out(input) if input.ndim == 4 else input
         if x.device.type != "cpu":
             return super()._conv_forward(x, weight, bias)
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
@@ -56,6 +59,10 @@ class _Convolution(nn.Conv2d):
             y: Tensor = _OfOneChannel.apply(x.to(kind), weight.to(kind), self.stride[0], self.padding[0])
             return y
         return super()._conv_forward(x, weight, bias)
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """Return the maps channels last, and contiguous where the weights, whose layout has to follow, are far more."""
+        return x.contiguous() if self.weight.numel() > HEAVY * x.numel() else channels_last(x)
 
     def _is_plain(self, x: Tensor) -> bool:
         square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))

@@ -313,7 +313,10 @@ class TrainingSteps(pl.LightningModule, ABC):
         if algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.parameters(), limit)
         else:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), limit)
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
+            if not norm <= limit:  # also of NaN, as torch's function does
+                torch.nn.utils.clip_grads_with_norm_(self.parameters(), limit, norm)
 
     def on_train_epoch_end(self) -> None:
         """Record the epoch's loss.
