@@ -5,8 +5,8 @@
 Three trainings of a model take turns in one process: "32-true" as it was before `precision = "auto"` existed (maps
 contiguous, memory returned to the kernel), what "auto" is without instructions for bfloat16 (float32, maps channels
 last, norms fused, memory kept), and what it is with them. A turn is a short epoch of a real training step (forward,
-backward, clipping, AdamW, logging) on features in memory; the first two steps of each turn are left out. The ratio is the
-median over the turns.
+backward, clipping, AdamW, logging) on features in memory; the first two steps of each turn are left out. The ratio is
+the median over the turns.
 """
 
 import argparse
