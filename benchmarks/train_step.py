@@ -50,9 +50,9 @@ CASES = {
     "mobilenet-025": Case("mobilenet-025", {}, steps=25),
     "mobilenet-v1": Case("mobilenet-v1", {}, 4, steps=10),
     "mobilenet-v2": Case("mobilenet-v2", {}, 4, steps=10),
-    "cnn14": Case("cnn14", {}, 4, steps=5),
-    "resnet38": Case("resnet38", {}, 4, steps=5),
-    "rann-8x4-6": Case("rann", {"t_m": 4, "width": 6}, 2, 2.0, steps=6),
+    "cnn14": Case("cnn14", {}, 4, steps=4),
+    "resnet38": Case("resnet38", {}, 4, steps=4),
+    "rann-8x4-6": Case("rann", {"t_m": 4, "width": 6}, 2, 2.0, steps=5),
 }
 VARIANTS = {
     "32-true": ("32-true", "contiguous"),
