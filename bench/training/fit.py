@@ -104,7 +104,7 @@ def train(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=1,
-        precision=recipe.precision,
+        precision=recipe.precision,  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=False,
         enable_progress_bar=False,

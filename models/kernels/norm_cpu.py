@@ -283,7 +283,7 @@ class NormActivation(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of x, weight and bias."""
         (x,) = ctx.saved_tensors

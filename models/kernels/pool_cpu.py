@@ -131,7 +131,7 @@ class MaxPool(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Return the gradient of the maps."""
         x, y = ctx.saved_tensors

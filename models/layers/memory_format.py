@@ -40,7 +40,7 @@ def leave(model: nn.Module) -> None:
     """Undo `enter`; nothing where it was not called."""
     for module in model.modules():
         if type(module) is _Convolution:
-            module.__class__ = nn.Conv2d
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
     norm.fuse(model, False)
 
 
@@ -50,15 +50,17 @@ class _Convolution(nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         x = self._laid_out(input) if input.ndim == 4 else input
         if x.device.type != "cpu":
-            return super()._conv_forward(x, weight, bias)
+            return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         if self.groups == self.in_channels > 1 and max(self.stride) > 1 and kind == torch.bfloat16:
             with torch.autocast("cpu", enabled=False):
-                return super()._conv_forward(x.float(), weight, bias).to(kind)
+                return super()._conv_forward(x.float(), weight, bias).to(kind)  # type: ignore[no-any-return]
         if self.in_channels == 1 and x.requires_grad and self._is_plain(x):
-            y: Tensor = _OfOneChannel.apply(x.to(kind), weight.to(kind), self.stride[0], self.padding[0])
+            y: Tensor = _OfOneChannel.apply(  # type: ignore[no-untyped-call]
+                x.to(kind), weight.to(kind), self.stride[0], self.padding[0]
+            )
             return y
-        return super()._conv_forward(x, weight, bias)
+        return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
 
     def _laid_out(self, x: Tensor) -> Tensor:
         """Return the maps channels last, and contiguous where the weights, whose layout has to follow, are far more."""
@@ -80,7 +82,7 @@ class _OfOneChannel(torch.autograd.Function):
         return F.conv2d(x, weight, stride=stride, padding=padding)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         stride, padding = ctx.stride, ctx.padding

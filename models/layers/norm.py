@@ -63,10 +63,10 @@ class MaxPool(nn.Module):
 class FusedSequential(nn.Sequential):
     """nn.Sequential in which a batch norm and the activation after it may be fused in training."""
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:
         """Map maps `(B, C, H, W)` through all modules."""
         if not self.training:
-            return super().forward(x)  # type: ignore[no-any-return]
+            return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
         modules = list(self)
         while modules:
             module = modules.pop(0)
