@@ -11,16 +11,16 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
+from models.layers.norm import FusedSequential, MaxPool
 
 
 def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """Convolution, batch norm, ReLU."""
-    return nn.Sequential(
+    return FusedSequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
@@ -61,6 +61,7 @@ class CNN(AudioModel):
         self.norm = nn.BatchNorm1d(features)
         stem, *rest = channels
         self.stem = conv_norm(1, stem, 5, stride=2)
+        self.pool = MaxPool()
         self.blocks = nn.ModuleList()
         for inputs, outputs in zip(channels, rest, strict=False):
             self.blocks.append(nn.Sequential(conv_norm(inputs, outputs, 3), conv_norm(outputs, outputs, 3)))
@@ -78,7 +79,7 @@ class CNN(AudioModel):
         x = self.stem(self.norm(features.clamp(min=self.floor))[:, None])  # (B, channels[0], F / 2, T / 2)
         x = x.contiguous(memory_format=torch.channels_last)  # a third faster on a CPU
         for block in self.blocks:
-            x = F.max_pool2d(x, 2, ceil_mode=True)
+            x = self.pool(x)
             x = block(x)  # (B, channels[i], F / 2^(i + 1), T / 2^(i + 1))
         x = x.mean(2)  # (B, channels[-1], T')
         x = x.mean(2) + x.amax(2)  # (B, channels[-1])

@@ -24,6 +24,7 @@ from torch.hub import download_url_to_file
 
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
+from models.layers.norm import FusedSequential
 from models.recipe import is_weights_file
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -47,7 +48,7 @@ IMAGENET = {
 
 def layers(alpha: float) -> nn.Sequential:
     """Return Keras' layers under Keras' names: all with parameters, and the paddings and activations between them."""
-    found = nn.Sequential()
+    found = FusedSequential()
 
     def add(name: str, convolution: nn.Conv2d, padding: str | None = None) -> None:
         if padding is not None:

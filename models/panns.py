@@ -27,6 +27,7 @@ from models.frontends.logmel import LogMel
 from models.frontends.waveform import Waveform
 from models.frontends.wavegram import WaveBlock
 from models.layers.framing import Framing
+from models.layers.norm import FusedSequential, normalised
 
 
 class ConvBlock(nn.Module):
@@ -43,9 +44,9 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor, pool: tuple[int, int] = (2, 2)) -> Tensor:
         """Map `(B, C, T, F)` to `(B, C', T / pool[0], F / pool[1])`."""
-        x = F.relu_(self.bn1(self.conv1(x)))
+        x = normalised(self.bn1, self.conv1(x), F.relu_)
         if self.two:
-            x = F.relu_(self.bn2(self.conv2(x)))
+            x = normalised(self.bn2, self.conv2(x), F.relu_)
         return x if pool == (1, 1) else F.avg_pool2d(x, pool)
 
 
@@ -234,8 +235,8 @@ class BasicBlock(nn.Module):
         """Map `(B, C, T, F)` to `(B, C', T / stride, F / stride)`."""
         identity = x if self.downsample is None else self.downsample(x)
         x = F.avg_pool2d(x, 2) if self.stride == 2 else x
-        x = F.dropout(self.relu(self.bn1(self.conv1(x))), 0.1, self.training)
-        added: Tensor = self.relu(self.bn2(self.conv2(x)) + identity)
+        x = F.dropout(normalised(self.bn1, self.conv1(x), self.relu), 0.1, self.training)
+        added: Tensor = self.relu(normalised(self.bn2, self.conv2(x)) + identity)
         return added
 
 
@@ -265,9 +266,9 @@ class Bottleneck(nn.Module):
         """Map `(B, C, T, F)` to `(B, C', T / stride, F / stride)`."""
         identity = x if self.downsample is None else self.downsample(x)
         x = F.avg_pool2d(x, 2) if self.stride == 2 else x
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = F.dropout(self.relu(self.bn2(self.conv2(x))), 0.1, self.training)
-        added: Tensor = self.relu(self.bn3(self.conv3(x)) + identity)
+        x = normalised(self.bn1, self.conv1(x), self.relu)
+        x = F.dropout(normalised(self.bn2, self.conv2(x), self.relu), 0.1, self.training)
+        added: Tensor = self.relu(normalised(self.bn3, self.conv3(x)) + identity)
         return added
 
 
@@ -284,7 +285,9 @@ class _Stages(nn.Module):
                 shortcut = None
                 if stride == 2 or inputs != outputs:
                     pool = [nn.AvgPool2d(2)] if stride == 2 else []
-                    shortcut = nn.Sequential(*pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
+                    shortcut = FusedSequential(
+                        *pool, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
+                    )
                 stage.append(block(inputs, width, stride, shortcut))
                 inputs = outputs
             self.add_module(f"layer{n}", nn.Sequential(*stage))
@@ -354,11 +357,11 @@ class MobileNetV1(PANN):
         relu = partial(nn.ReLU, inplace=True)
         plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
         inputs = self.channels(32)
-        stages = [nn.Sequential(*_convolution(1, inputs, 2, relu))]
+        stages = [FusedSequential(*_convolution(1, inputs, 2, relu))]
         for width, stride in plan:
             outputs = self.channels(width)
             stages.append(
-                nn.Sequential(*_convolution(inputs, inputs, stride, relu), *_pointwise(inputs, outputs, relu))
+                FusedSequential(*_convolution(inputs, inputs, stride, relu), *_pointwise(inputs, outputs, relu))
             )
             inputs = outputs
         self.features_ = nn.Sequential(*stages)
@@ -376,7 +379,7 @@ class InvertedResidual(nn.Module):
         inner = inputs * expansion
         relu = partial(nn.ReLU6, inplace=True)
         widen = _pointwise(inputs, inner, relu) if expansion > 1 else []
-        self.conv = nn.Sequential(*widen, *_convolution(inner, inner, stride, relu), *_pointwise(inner, outputs))
+        self.conv = FusedSequential(*widen, *_convolution(inner, inner, stride, relu), *_pointwise(inner, outputs))
         self.adds = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -403,13 +406,13 @@ class MobileNetV2(PANN):
         ]
         relu = partial(nn.ReLU6, inplace=True)
         inputs = self.channels(32)
-        stages: list[nn.Module] = [nn.Sequential(*_convolution(1, inputs, 2, relu))]
+        stages: list[nn.Module] = [FusedSequential(*_convolution(1, inputs, 2, relu))]
         for expansion, width, count, stride in plan:
             for index in range(count):
                 outputs = self.channels(width)
                 stages.append(InvertedResidual(inputs, outputs, stride if index == 0 else 1, expansion))
                 inputs = outputs
-        stages.append(nn.Sequential(*_pointwise(inputs, self.channels(1280), relu)))
+        stages.append(FusedSequential(*_pointwise(inputs, self.channels(1280), relu)))
         self.features_ = nn.Sequential(*stages)
 
     def _body(self, x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from models.base import AudioModel, ModelError
 from models.frontends.logmel import LogMel
 from models.layers.framing import Framing
+from models.layers.norm import FusedSequential, normalised
 
 STAGES = 5
 BLOCKS = 4
@@ -42,15 +43,15 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, (3, time2), padding=(1, time2 // 2), bias=False)
         self.shortcut = (
-            nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            FusedSequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
             if first
             else nn.Identity()
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(B, C, F, T)` to `(B, C', F / s_f, T / s_t)`."""
-        y = self.conv1(F.leaky_relu(self.norm1(x)))
-        y = self.conv2(F.leaky_relu(self.norm2(y)))
+        y = self.conv1(normalised(self.norm1, x, F.leaky_relu))
+        y = self.conv2(normalised(self.norm2, y, F.leaky_relu))
         return y + self.shortcut(x)  # type: ignore[no-any-return]
 
 

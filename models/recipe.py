@@ -57,7 +57,10 @@ class Recipe:
         between_class: mix each waveform with one of another class, each as loud as its share of the target.
         patience: epochs without a better validation score after which training stops; None never stops early.
         prior_bias: initialise the output bias to the logits of the class priors.
-        precision: as in Lightning's Trainer.
+        precision: as in Lightning's Trainer; "auto" takes what the machine is quick in, and the memory format, too. The
+            record says what that was.
+        memory_format: how the maps of 2-D convolutions lie in memory in training; "channels-last" also fuses batch
+            norms with their activations, where the training has one thread of a CPU.
         balanced: draw the training clips with replacement, weighted by the inverse frequency of their rarest class;
             otherwise every clip is used once per epoch.
         amsgrad: use the AMSGrad variant of Adam, whose step size never increases.
@@ -101,7 +104,8 @@ class Recipe:
     between_class: bool = False
     patience: int | None = None
     prior_bias: bool = True
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = "32-true"
+    memory_format: Literal["contiguous", "channels-last"] = "contiguous"
     balanced: bool = False
     amsgrad: bool = False
     compile: bool = False

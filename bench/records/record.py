@@ -201,6 +201,8 @@ class Record:
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
             file where there is none.
         segmentation: how the time lines of stream data are made; left out of the file where there are no streams.
+        arithmetic: the precision and the memory format that the recipe's `precision = "auto"` was on this machine; left
+            out of the file where the recipe names them.
         schema: version of the record's layout.
     """
 
@@ -228,6 +230,7 @@ class Record:
     artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     segmentation: Segmentation | None = None
+    arithmetic: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -266,11 +269,13 @@ class Record:
         content = _adapter().dump_python(whole, mode="json")
         tables = (
             (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
-            (content, "segmentation"),
+            (content, "segmentation"), (content, "arithmetic"),
         )  # fmt: skip
         for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are
                 del table[name]
+        if content["run"]["recipe"]["memory_format"] == "contiguous":
+            del content["run"]["recipe"]["memory_format"]
         for name in ("folds", "left_out"):
             if content["data"] and not content["data"][name]:
                 del content["data"][name]

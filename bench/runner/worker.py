@@ -207,7 +207,9 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
         record = _with_time_lines(record, lines, cost, data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
     seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
-    return replace(record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds)
+    return replace(
+        record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds, arithmetic=trained.arithmetic
+    )
 
 
 def _files(run: Run, store: Store, data: AudioDataModule) -> data_files.DataFiles | None:

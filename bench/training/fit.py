@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,16 @@ from torch.utils.data import DataLoader, Dataset
 from bench.errors import RunError
 from bench.records import Recipe
 from bench.training import own_training
+from bench.training.allocator import kept_memory
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
 from datamodules.clips.draws import rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
 from models.foreign import ForeignModel
+from models.layers import memory_format
 from models.metrics import PRIMARY
+from models.training.arithmetic import resolved
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 Batch = tuple[Tensor, ...]
@@ -55,12 +58,14 @@ class Trained:
     Attributes:
         curves: learning curves, one value per epoch.
         best_epoch: from 0, the epoch whose weights the model now has.
+        arithmetic: what "auto" was, precision and memory format; empty for a recipe that names them.
         val_features: features of the validation clips `(N, F, T)` if they were computed once; they may be on disk.
     """
 
     curves: dict[str, tuple[float, ...]]
     best_epoch: int
     val_features: Tensor | None = None
+    arithmetic: dict[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -88,6 +93,7 @@ def train(
     Raises:
         RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
     """
+    recipe, arithmetic = _resolved(recipe, model, device)
     model.recipe = recipe
     data.balanced = recipe.balanced
     if recipe.background is not None:
@@ -98,7 +104,7 @@ def train(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
         devices=1,
-        precision=recipe.precision,
+        precision=recipe.precision,  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=False,
         enable_progress_bar=False,
@@ -106,24 +112,35 @@ def train(
         num_sanity_val_steps=0,
     )
     if isinstance(model, ForeignModel) and model.trains_itself:
-        return _own_training(model, clips, validation, make_trainer, folder, report)
+        return replace(_own_training(model, clips, validation, make_trainer, folder, report), arithmetic=arithmetic)
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet():
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
         trainer = make_trainer(callbacks=[best, _Reporting(report)], default_root_dir=scratch)
         model.train()  # the front-end computed its features in eval mode
         try:
-            trainer.fit(model, clips, validation)
+            with kept_memory(device):
+                trainer.fit(model, clips, validation)
         except TrainingError as error:
             raise RunError(str(error)) from error
         finally:
             model.from_features = False
+            memory_format.leave(model)
             model.trainer = None  # the model outlives it
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(chosen["state_dict"])
     model.eval()
     curves = {name: tuple(values) for name, values in model.curves.items()}
     kept = validation.dataset
-    return Trained(curves, int(chosen["epoch"]), kept.features if isinstance(kept, Features) else None)
+    val_features = kept.features if isinstance(kept, Features) else None
+    return Trained(curves, int(chosen["epoch"]), val_features, arithmetic)
+
+
+def _resolved(recipe: Recipe, model: AudioModel, device: str) -> tuple[Recipe, dict[str, str]]:
+    """Return the recipe without "auto", and what "auto" was."""
+    if recipe.precision != "auto":
+        return recipe, {}
+    found = resolved(recipe, model, device)
+    return found, {"precision": found.precision, "memory_format": found.memory_format}
 
 
 def _own_training(
@@ -141,10 +158,15 @@ def _own_training(
             f"front-end for it"
         )
     model.from_features = False
-    with _quiet():
-        curves, best = own_training.train(
-            model, clips, validation, partial(trainer, enable_checkpointing=False), folder, report
-        )
+    if model.recipe.memory_format == "channels-last":
+        memory_format.enter(model)
+    try:
+        with _quiet():
+            curves, best = own_training.train(
+                model, clips, validation, partial(trainer, enable_checkpointing=False), folder, report
+            )
+    finally:
+        memory_format.leave(model)
     model.eval()
     return Trained({name: tuple(curve) for name, curve in curves.items()}, best)
 

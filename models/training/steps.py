@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from models import metrics
 from models.errors import ModelError, TrainingError
+from models.layers import memory_format
 from models.metrics import PRIMARY
 from models.recipe import Recipe
 from models.training.arguments import is_plain, plain
@@ -37,6 +38,9 @@ Batch = tuple[Tensor, ...] | list[Tensor]
 
 LOG_SECONDS = 2.0
 """Time after which learning rate and gradient norm are logged again, although few steps were done."""
+
+FUSED_ADAM = ("32-true", "bf16-mixed")
+"""The Trainer's precisions in which torch's fused Adam is used."""
 
 TIE_BREAK = 1e-4
 """Weight of the validation loss in the choice between epochs with equal scores. (Metrics are float32.)"""
@@ -171,7 +175,7 @@ class TrainingSteps(pl.LightningModule, ABC):
             self.recipe,
             self._planned,
             epochs if epochs > 0 else self.recipe.epochs,
-            fused=trainer.precision == "32-true",
+            fused=trainer.precision in FUSED_ADAM,
         )
 
     @property
@@ -207,13 +211,16 @@ class TrainingSteps(pl.LightningModule, ABC):
             noises = self._background() if recipe.background is not None else None
             self._augmentation = WaveformAugmentation(recipe, noises)
         self._classify_in_training = torch.compile(self.classify) if recipe.compile else None
+        if recipe.memory_format == "channels-last":
+            memory_format.enter(self)
         for teacher in self._teacher:
             teacher.to(self.device)
 
     def on_fit_end(self) -> None:
-        """Forget augmentation and compiled code, which a copy of the model or a file cannot hold."""
+        """Forget augmentation, compiled code and memory format, which a copy of the model or a file cannot hold."""
         self._augmentation = None
         self._classify_in_training = None
+        memory_format.leave(self)
 
     def _background(self) -> Background:
         if self.background is not None:
@@ -295,7 +302,21 @@ class TrainingSteps(pl.LightningModule, ABC):
             gradients = [p.grad for p in self.parameters() if p.grad is not None]
             self.log("gradient_norm", torch.nn.utils.get_total_norm(gradients))
         limit = self.recipe.gradient_clip if gradient_clip_val is None else gradient_clip_val
-        self.clip_gradients(optimizer, limit, gradient_clip_algorithm or "norm")
+        algorithm = gradient_clip_algorithm or "norm"
+        if self.trainer.precision == "bf16-mixed" and limit and limit > 0:
+            self._clip(float(limit), algorithm)
+        else:
+            self.clip_gradients(optimizer, limit, algorithm)
+
+    def _clip(self, limit: float, algorithm: str) -> None:
+        """Clip gradients that no scaler has scaled; Lightning refuses that for a fused optimiser."""
+        if algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.parameters(), limit)
+        else:
+            gradients = [p.grad for p in self.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
+            if not norm <= limit:  # also of NaN, as torch's function does
+                torch.nn.utils.clip_grads_with_norm_(self.parameters(), limit, norm)
 
     def on_train_epoch_end(self) -> None:
         """Record the epoch's loss.

@@ -110,3 +110,34 @@ def test_features_computed_once_train_as_the_waveforms_do(tmp_path, monkeypatch)
         run, data, model = prepared(epochs=2, batch_size=16)
         curves.append(train(run, data, model, tmp_path)[0].curves["val_loss"])
     assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_auto_trains_and_says_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("models.training.arithmetic.has_bfloat16", lambda device: True)
+    run, data, model = prepared(model="cnn", epochs=2, precision="auto", gradient_clip=0.5)
+    trained, _ = train(run, data, model, tmp_path)
+    assert trained.arithmetic == {"precision": "bf16-mixed", "memory_format": "channels-last"}
+    assert type(model.stem[0]) is torch.nn.Conv2d
+    assert model.recipe.precision == "bf16-mixed"
+    with torch.inference_mode():
+        assert model(data.splits.val.load(range(2))).dtype == torch.float32
+
+
+def test_a_named_precision_is_not_reported(tmp_path):
+    run, data, model = prepared(epochs=1)
+    trained, _ = train(run, data, model, tmp_path)
+    assert trained.arithmetic == {}
+
+
+@pytest.mark.parametrize("limit", [1e-3, None])
+def test_gradients_are_clipped_in_bfloat16(tmp_path, limit):
+    """With plain steps of rate 1, the weights move by the norm of the gradient at most."""
+    run, data, model = prepared(
+        epochs=1, batch_size=100, optimizer="sgd", schedule="constant", learning_rate=1.0, weight_decay=0.0,
+        precision="bf16-mixed", gradient_clip=limit,
+    )  # fmt: skip
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    train(run, data, model, tmp_path)
+    moved = sum((p.detach() - before[name]).square().sum().item() for name, p in model.named_parameters()) ** 0.5
+    assert (moved <= 1.01e-3) == (limit is not None)

@@ -1,0 +1,121 @@
+"""Maps that lie channels last in memory, as the convolutions of a CPU and the tensor cores of a GPU prefer them.
+
+The maps change, and the weights don't: torch's fused optimisers on a CPU combine parameters, gradients and moments of
+different layouts by their places in memory, and a checkpoint's moments have the layout of the training that wrote it.
+
+Two gradients of oneDNN are slow on a CPU, and are computed in another way: of a map of one channel, which has 16 lanes'
+worth of work for one, and of a depthwise convolution with a stride in bfloat16, which is thirty times slower than in
+float32.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from models.layers import norm
+
+HEAVY = 4
+"""Weights for each value of the maps above which a convolution's maps stay contiguous."""
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Return maps `(B, C, H, W)` as they are, or as a copy that lies channels last."""
+    if x.shape[1] == 1:  # of a single channel, both layouts are the same, and only the strides say which it is
+        return x.contiguous().squeeze(1).unsqueeze(3).permute(0, 3, 1, 2)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def enter(model: nn.Module) -> None:
+    """Let all 2-D convolutions of a model take their maps channels last, and fuse its batch norms in training."""
+    for module in model.modules():
+        if type(module) is nn.Conv2d:
+            module.__class__ = _Convolution
+    norm.fuse(model, True)
+
+
+def leave(model: nn.Module) -> None:
+    """Undo `enter`; nothing where it was not called."""
+    for module in model.modules():
+        if type(module) is _Convolution:
+            module.__class__ = nn.Conv2d  # type: ignore[assignment]
+    norm.fuse(model, False)
+
+
+class _Convolution(nn.Conv2d):
+    """A convolution that lays its maps out; only the class of a convolution between `enter` and `leave`."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        x = self._laid_out(input) if input.ndim == 4 else input
+        if x.device.type != "cpu":
+            return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        if self.groups == self.in_channels > 1 and max(self.stride) > 1 and kind == torch.bfloat16:
+            with torch.autocast("cpu", enabled=False):
+                return super()._conv_forward(x.float(), weight, bias).to(kind)  # type: ignore[no-any-return]
+        if self.in_channels == 1 and x.requires_grad and self._is_plain(x):
+            y: Tensor = _OfOneChannel.apply(  # type: ignore[no-untyped-call]
+                x.to(kind), weight.to(kind), self.stride[0], self.padding[0]
+            )
+            return y
+        return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """Return the maps channels last, and contiguous where the weights, whose layout has to follow, are far more."""
+        return x.contiguous() if self.weight.numel() > HEAVY * x.numel() else channels_last(x)
+
+    def _is_plain(self, x: Tensor) -> bool:
+        square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))
+        zeros = self.padding_mode == "zeros" and self.dilation == (1, 1) and not isinstance(self.padding, str)
+        return square and zeros and self.bias is None and x.ndim == 4
+
+
+class _OfOneChannel(torch.autograd.Function):
+    """Convolution of maps `(B, 1, H, W)` whose gradient of the maps is one product and a sum of shifted parts."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return F.conv2d(x, weight, stride=stride, padding=padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        stride, padding = ctx.stride, ctx.padding
+        _, of_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
+        )
+        return input_gradient(gradient, weight, stride, padding, x.shape), of_weight, None, None
+
+
+def input_gradient(gradient: Tensor, weight: Tensor, stride: int, padding: int, shape: torch.Size) -> Tensor:
+    """Return the gradient of a convolution's input of one channel.
+
+    Each tap of the kernel adds its share to every `stride`-th place. All shares are one product; places of the same
+    remainder by the stride are kept next to each other while they are added.
+
+    Args:
+        gradient: of the convolution's output `(B, C, H', W')`.
+        weight: `(C, 1, K, K)`.
+        stride: along both axes.
+        padding: at both ends of both axes.
+        shape: of the input, `(B, 1, H, W)`.
+    """
+    clips, channels, height, width = gradient.shape
+    taps = weight.shape[2]
+    rows = gradient.permute(0, 2, 3, 1).reshape(-1, channels)
+    shares = (weight.reshape(channels, -1).T.float() @ rows.float().T).view(taps, taps, clips, height, width)
+    edge = -(-max(padding, taps - 1 - padding) // stride)
+    high, long = (max(size, -(-whole // stride)) for size, whole in zip((height, width), shape[2:], strict=True))
+    sums = shares.new_zeros(stride, stride, clips, high + 2 * edge, long + 2 * edge)
+    places = [((tap - padding) % stride, edge + (tap - padding) // stride) for tap in range(taps)]
+    for i, (a, top) in enumerate(places):
+        for j, (b, left) in enumerate(places):
+            sums[a, b, :, top : top + height, left : left + width] += shares[i, j]
+    whole = sums[..., edge : edge + high, edge : edge + long].permute(2, 3, 0, 4, 1)
+    found = whole.reshape(clips, 1, stride * high, stride * long)[..., : shape[2], : shape[3]]
+    return found.to(gradient.dtype)

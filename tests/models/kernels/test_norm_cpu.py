@@ -1,0 +1,122 @@
+"""Batch norm with activation, and maximum pooling, of a training step, against torch."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.kernels import norm_cpu, pool_cpu
+from models.layers import norm
+
+LAST = torch.channels_last
+ACTIVATIONS = {
+    (0.0, math.inf): F.relu,
+    (0.0, 6.0): F.relu6,
+    (0.01, math.inf): F.leaky_relu,
+    (1.0, math.inf): lambda x: x,
+}
+
+
+def maps(*shape: int, kind: torch.dtype = torch.float32, offset: float = 5.0) -> Tensor:
+    return (3 * torch.randn(shape) + offset).to(kind).contiguous(memory_format=LAST).requires_grad_()
+
+
+def layer(channels: int) -> nn.BatchNorm2d:
+    made = nn.BatchNorm2d(channels)
+    nn.init.uniform_(made.weight, 0.5, 2)
+    nn.init.normal_(made.bias)
+    return made
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels", [8, 24, 64, 128])
+@pytest.mark.parametrize("limits", list(ACTIVATIONS))
+def test_norm_and_activation_are_torchs(kind: torch.dtype, channels: int, limits: tuple[float, float]) -> None:
+    torch.manual_seed(0)
+    x, ours = maps(4, channels, 6, 9 if channels != 24 else 8, kind=kind), layer(channels)
+    exact = layer(channels).double()
+    exact.load_state_dict(ours.state_dict())
+    means, variances = ours.running_mean.clone(), ours.running_var.clone()
+    y = norm_cpu.NormActivation.apply(x, ours.weight, ours.bias, means, variances, 0.1, ours.eps, *limits)
+    same = x.detach().double().requires_grad_()
+    expected = ACTIVATIONS[limits](exact(same))
+    gradient = torch.randn_like(y)
+    found = torch.autograd.grad(y, (x, ours.weight, ours.bias), gradient)
+    wanted = torch.autograd.grad(expected, (same, exact.weight, exact.bias), gradient.double())
+    loose = {"atol": 0.06, "rtol": 0.02} if kind == torch.bfloat16 else {"atol": 2e-4, "rtol": 1e-4}
+    torch.testing.assert_close(y.double(), expected, **loose)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.double(), other, **loose)
+    torch.testing.assert_close(means.double(), exact.running_mean, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(variances.double(), exact.running_var, atol=1e-5, rtol=1e-5)
+
+
+def test_variance_of_values_far_from_zero() -> None:
+    torch.manual_seed(0)
+    x, ours = maps(8, 64, 8, 8, offset=3000.0), layer(64)
+    means, variances = torch.zeros(64), torch.zeros(64)
+    norm_cpu.NormActivation.apply(x, ours.weight, ours.bias, means, variances, 1.0, ours.eps, 1.0, math.inf)
+    torch.testing.assert_close(variances, x.detach().double().var((0, 2, 3)).float(), atol=0, rtol=1e-4)
+
+
+def test_nan_stays_nan_in_bfloat16() -> None:
+    x, ours = maps(2, 64, 4, 4, kind=torch.bfloat16), layer(64)
+    with torch.no_grad():
+        x[0, 3, 0, 0] = math.nan
+    y = norm_cpu.NormActivation.apply(
+        x, ours.weight, ours.bias, torch.zeros(64), torch.zeros(64), 0.1, ours.eps, 0.0, math.inf
+    )
+    assert y[:, 3].isnan().all()
+    assert not y[:, :3].isnan().any()
+
+
+def test_maps_that_do_not_fit() -> None:
+    assert norm_cpu.fits(maps(4, 64, 5, 7))
+    assert not norm_cpu.fits(maps(4, 3, 5, 7))  # rows of three channels make no whole vectors
+    assert not norm_cpu.fits(maps(1, 64, 1, 1))  # a single value has no variance
+    assert not norm_cpu.fits(maps(4, 64, 5, 7).detach().half())
+    assert not norm_cpu.fits(maps(4, 64, 5, 7).detach().contiguous())
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 16, 6, 8), (3, 24, 7, 5), (2, 8, 1, 1), (1, 64, 2, 3)])
+def test_pooling_is_torchs_bit_for_bit(kind: torch.dtype, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(shape).relu().to(kind).contiguous(memory_format=LAST).requires_grad_()  # zeros are equal
+    assert pool_cpu.fits(x)
+    y, expected = pool_cpu.MaxPool.apply(x), F.max_pool2d(x, 2, ceil_mode=True)
+    gradient = torch.randn_like(expected)
+    assert torch.equal(y, expected)
+    (found,), (wanted,) = torch.autograd.grad(y, x, gradient), torch.autograd.grad(expected, x, gradient)
+    assert torch.equal(found, wanted)
+
+
+def test_pooling_passes_nan_on() -> None:
+    x = torch.zeros(1, 8, 4, 4).contiguous(memory_format=LAST)
+    for k, place in enumerate([(0, 0), (0, 3), (3, 0), (3, 3)]):
+        x[0, k, place[0], place[1]] = math.nan
+    assert torch.equal(pool_cpu.MaxPool.apply(x).isnan(), F.max_pool2d(x, 2, ceil_mode=True).isnan())
+
+
+def test_a_marked_norm_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    model = norm.FusedSequential(nn.BatchNorm2d(64), nn.ReLU())
+    x = maps(2, 64, 4, 4)
+    plain = model(x)
+    apply = norm_cpu.NormActivation.apply
+    monkeypatch.setattr(norm_cpu.NormActivation, "apply", lambda *given: calls.append(given) or apply(*given))
+    model(x)
+    assert not calls
+    norm.fuse(model, True)
+    torch.testing.assert_close(model(x), plain)
+    assert len(calls) == 1
+    model.eval()
+    model(x)
+    norm.fuse(model, False)
+    model.train()
+    model(x)
+    assert len(calls) == 1
+    assert model[0].num_batches_tracked == 4

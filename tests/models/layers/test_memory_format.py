@@ -1,0 +1,84 @@
+"""Maps channels last: the same numbers, and nothing is left behind."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from models.cnn import CNN
+from models.frontends.logmel import LogMel
+from models.layers import memory_format
+from models.layers.memory_format import channels_last, enter, input_gradient, leave
+
+
+def small() -> CNN:
+    torch.manual_seed(0)
+    return CNN(LogMel(16000, frames_per_second=50), 64, 30, 3, channels=(8, 16), dropout=0.0)
+
+
+def gradients(model: CNN, features: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    torch.manual_seed(1)
+    model.classify(features).square().sum().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_a_training_step_has_the_same_gradients_and_contiguous_weights() -> None:
+    model, features = small().train(), 10 * torch.randn(4, 64, 30) - 30
+    plain = gradients(model, features)
+    other = copy.deepcopy(small()).train()
+    enter(other)
+    found = gradients(other, features)
+    assert found.keys() == plain.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(found[name], gradient, atol=1e-3 * gradient.abs().max().item(), rtol=1e-2)
+        assert found[name].is_contiguous()
+    torch.testing.assert_close(other.stem[1].running_var, model.stem[1].running_var)
+
+
+def test_leave_restores_every_bit() -> None:
+    model, features = small().eval(), torch.randn(2, 64, 30)
+    before = model.classify(features)
+    enter(model)
+    copied = copy.deepcopy(model)
+    leave(model)
+    assert all(type(module) is not memory_format._Convolution for module in model.modules())
+    assert not any(hasattr(module, "fuses_training") for module in model.modules())
+    assert torch.equal(model.classify(features), before)
+    torch.testing.assert_close(copied.classify(features), before, atol=1e-4, rtol=1e-4)
+
+
+def test_strides_of_one_channel_say_channels_last() -> None:
+    x = torch.randn(2, 1, 5, 7)
+    assert channels_last(x).stride() == (35, 1, 7, 1)
+    assert torch.equal(channels_last(x), x)
+    assert channels_last(x.transpose(2, 3)).stride() == (35, 1, 5, 1)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), list(itertools.product((1, 3, 5, 6), (1, 2, 3), (0, 1, 2))))
+def test_gradient_of_maps_of_one_channel(kernel: int, stride: int, padding: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 1, 9, 16, requires_grad=True)
+    weight = torch.randn(4, 1, kernel, kernel)
+    y = nn.functional.conv2d(x, weight, stride=stride, padding=padding)
+    gradient = torch.randn_like(y)
+    (expected,) = torch.autograd.grad(y, x, gradient)
+    torch.testing.assert_close(
+        input_gradient(gradient, weight, stride, padding, x.shape), expected, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_depthwise_convolution_with_a_stride_in_bfloat16() -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(16, 16, 3, 2, 1, groups=16, bias=False)
+    x = torch.randn(2, 16, 8, 8, requires_grad=True)
+    (expected,) = torch.autograd.grad(layer(x).square().sum(), x)
+    holder = nn.Sequential(layer)
+    enter(holder)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = holder(x)
+    assert y.dtype == torch.bfloat16
+    (found,) = torch.autograd.grad(y.float().square().sum(), x)
+    torch.testing.assert_close(found, expected, atol=0.05, rtol=0.02)
