@@ -18,6 +18,7 @@ from bench.cli import (
     packing,
     predict,
     results,
+    robustness,
     run,
     segment,
     serve,
@@ -34,7 +35,21 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (run, listing, models, latency, results, predict, packing, segment, serve, stream, export, embed):
+for part in (
+    run,
+    listing,
+    models,
+    latency,
+    results,
+    predict,
+    packing,
+    segment,
+    serve,
+    stream,
+    export,
+    embed,
+    robustness,
+):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -140,7 +140,7 @@ def _found(record: Record, saved: Mapping[str, Any], store: Store, force: bool) 
         return found
     _, groups = np.unique(saved["test_groups"], return_inverse=True)
     assert record.primary is not None  # it is finished
-    task = "single" if saved["targets"].ndim == 1 else "multi"
+    task: Literal["single", "multi"] = "single" if saved["targets"].ndim == 1 else "multi"
     primary = catalog.PRIMARY[task]
     return Robustness(
         key=record.key, fold=record.run.fold, seed=record.run.seed, task=task, primary=primary, of=of,
@@ -170,8 +170,9 @@ def _evaluate(
             sounds[folder] = Recordings(musan / folder, data.sample_rate)
     disturber = Disturber(data.sample_rate, seed, sounds)
     for condition in conditions:
-        if (folder := NEEDS.get(condition.kind)) is not None and folder not in sounds:
-            why = f"MUSAN's {folder} is not here: name its folder with --musan"
+        needed = NEEDS.get(condition.kind)
+        if needed is not None and needed not in sounds:
+            why = f"MUSAN's {needed} is not here: name its folder with --musan"
             outcome.left |= {f"{task.run.key} {condition.name}": why for task in tasks}
             continue
         how = disturber.settings(condition)
@@ -237,14 +238,17 @@ def _front_ends(models: Sequence[nn.Module]) -> list[int | None]:
     seen: dict[tuple[Any, ...], int] = {}
     found: list[int | None] = []
     for model in models:
-        fixed = isinstance(model, AudioModel) and type(model).forward is AudioModel.forward
-        if not fixed or any(p.requires_grad for p in model.frontend.parameters()):
+        if not isinstance(model, AudioModel) or type(model).forward is not AudioModel.forward:
             found.append(None)
             continue
-        state = {k: v.cpu().numpy().tobytes() for k, v in model.frontend.state_dict().items()}
-        settings = {k: v for k, v in vars(model.frontend).items() if isinstance(v, int | float | str | tuple)}
-        buffers = [b.detach().cpu().float().numpy().tobytes() for b in model.frontend.buffers() if not b.is_complex()]
-        name = (type(model.frontend), type(model).extract, repr(model.frontend), repr(settings), repr(state), *buffers)
+        front: nn.Module = model.frontend
+        if any(p.requires_grad for p in front.parameters()):
+            found.append(None)
+            continue
+        state = {k: v.cpu().numpy().tobytes() for k, v in front.state_dict().items()}
+        settings = {k: v for k, v in vars(front).items() if isinstance(v, int | float | str | tuple)}
+        buffers = [b.detach().cpu().float().numpy().tobytes() for b in front.buffers() if not b.is_complex()]
+        name = (type(front), type(model).extract, repr(front), repr(settings), repr(state), *buffers)
         found.append(seen.setdefault(name, len(seen)))
     return found
 
@@ -278,7 +282,9 @@ def _keep(
     right = logits.argmax(1) == task.saved["targets"] if single else ()
     result = Disturbed(
         settings=settings,
-        scores={metric: None if value is None else float(f"{value:.8g}") for metric, value in scored.found.values.items()},
+        scores={
+            name: None if value is None else float(f"{value:.8g}") for name, value in scored.found.values.items()
+        },
         right="".join("01"[int(each)] for each in right), draws=() if single else scored.draws,
         logits=hashlib.sha256(content.getvalue()).hexdigest(), environment=where,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -293,7 +299,7 @@ def _file(store: Store, key: str, condition: str) -> Path:
 
 
 def _fuse(task: _Task, store: Store, conditions: Sequence[Condition], where: Environment, outcome: Outcome) -> None:
-    """Combine the members' logits under each condition, by the fusion's rule and its weights of the clean validation."""
+    """Combine the members' logits under each condition, by the fusion's rule with its weights of the clean clips."""
     members = {key: robustness.read(store, key) for key in task.run.members}
     rule = fusion_rule(task.run.model, task.saved["weights"])
     for condition in conditions:

@@ -75,8 +75,8 @@ def _coded(clip: Samples, rate: int, codec: Codec, kbps: float) -> Samples:
 @cache
 def _lag(codec: Codec, kbps: float, rate: int) -> int:
     """Return by how many samples a decoded clip is late, measured with noise."""
-    probe = np.random.default_rng(0).standard_normal(2 * rate)
-    probe = (0.2 * np.convolve(probe, np.ones(8) / 8, "same")).astype(np.float32)
+    white = np.random.default_rng(0).standard_normal(2 * rate)
+    probe: Samples = (0.2 * np.convolve(white, np.ones(8) / 8, "same")).astype(np.float32)
     found = _coded(probe, rate, codec, kbps)
     size = 1 << (len(probe) + len(found)).bit_length()
     alike = np.fft.irfft(np.fft.rfft(found, size) * np.conj(np.fft.rfft(probe, size)), size)

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import soxr
 from scipy.signal import butter, fftconvolve, sosfilt
 
+from bench.catalog import nearest
 from bench.errors import RunError, SuiteError
 from bench.evaluation.robustness import codecs, room
 from bench.evaluation.robustness.noises import Recordings
-from bench.catalog import nearest
 from bench.records import Json
 
 Samples = npt.NDArray[np.float32]
@@ -67,7 +67,7 @@ def _all() -> tuple[Condition, ...]:
         line = f"{VOICES} pieces of recordings of speech, equally loud, {snr} dB below the clip."
         found.append(Condition(f"babble-{snr}", f"babble {snr} dB", "babble", {"snr_db": snr}, line))
     for rt60 in (0.3, 0.6, 1.0):
-        line = f"A room of 7 × 5 × 3 m, {rt60:g} s by Eyring's formula (image-source method), at the clip's level."
+        line = f"A room of 7 by 5 by 3 m, {rt60:g} s by Eyring's formula (image-source method), at the clip's level."
         found.append(Condition(f"room-{rt60:g}", f"room {rt60:g} s", "room", {"rt60": rt60}, line))
     telephone = "8 kHz, 300 to 3,400 Hz (fourth order), 8-bit µ-law: G.711."
     found.append(Condition("telephone", "telephone", "telephone", {}, telephone))

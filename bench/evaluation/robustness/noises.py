@@ -47,7 +47,7 @@ class Recordings:
         for _ in range(100):
             sound = self._sounds[rng.integers(self.files)]
             start = rng.integers(len(sound))
-            found = sound[(start + np.arange(samples)) % len(sound)].astype(np.float64)
+            found: Floats = sound[(start + np.arange(samples)) % len(sound)].astype(np.float64)
             if np.any(found):
                 return found
         raise RunError("the disturbing recordings are nearly always silent: name another folder with --musan")
@@ -55,4 +55,4 @@ class Recordings:
     def voices(self, samples: int, count: int, rng: np.random.Generator) -> Floats:
         """Return the sum of pieces `(S,)`, each of the same power: babble where the recordings are speech."""
         pieces = [self.piece(samples, rng) for _ in range(count)]
-        return np.sum([each / np.sqrt(np.mean(each**2)) for each in pieces], axis=0)
+        return np.asarray(np.sum([each / np.sqrt(np.mean(each**2)) for each in pieces], axis=0))

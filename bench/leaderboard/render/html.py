@@ -27,7 +27,6 @@ def html(
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
     """
-    rules, script = _style(), page_file("page.js")
     sections = [
         {
             "name": board.name,
@@ -46,11 +45,16 @@ def html(
         legend=columns.LEGEND,
         command=command,
         sections=sections,
-        style=rules,
-        script=script,
-        style_digest=_digest(rules),
-        script_digest=_digest(script),
+        **page_parts(),
     )
+
+
+def page_parts() -> dict[str, str]:
+    """Return the style and the script of a page, and their digests, by the names that `page.html.j2` has for them."""
+    rules, script = _style(), page_file("page.js")
+    return {
+        "style": rules, "script": script, "style_digest": _digest(rules), "script_digest": _digest(script),
+    }  # fmt: skip
 
 
 def page_file(name: str) -> str:
