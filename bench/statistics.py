@@ -139,8 +139,19 @@ def difference_of_runs(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunS
     if a.keys() != b.keys():
         raise ValueError("the two conditions have different runs: compare the runs that both have")
     each = {key: RunScore(run.score - b[key].score, run.draws - b[key].draws, run.groups) for key, run in a.items()}
-    mean, values = nested(each)
-    return _difference(mean, values)
+    return change(each)
+
+
+def change(differences: Mapping[FoldSeed, RunScore]) -> Difference:
+    """Return the mean of runs' own differences, with the interval of their draws.
+
+    Args:
+        differences: (fold, seed) to the run's difference and its draws.
+
+    Raises:
+        ValueError: as for `nested`.
+    """
+    return _difference(*nested(differences))
 
 
 def difference_of_folds(a: Mapping[FoldSeed, float], b: Mapping[FoldSeed, float]) -> Difference:

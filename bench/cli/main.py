@@ -9,6 +9,7 @@ import typer
 
 from bench import catalog
 from bench.cli import (
+    calibration,
     data,
     embed,
     export,
@@ -49,6 +50,7 @@ for part in (
     export,
     embed,
     robustness,
+    calibration,
 ):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
