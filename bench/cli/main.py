@@ -24,6 +24,7 @@ from bench.cli import (
     segment,
     serve,
     stream,
+    tune,
 )
 from bench.cli.options import App, err, out, say
 from bench.errors import BenchError, SuiteError
@@ -51,6 +52,7 @@ for part in (
     embed,
     robustness,
     calibration,
+    tune,
 ):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")

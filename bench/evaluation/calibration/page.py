@@ -133,7 +133,8 @@ def _main(found: Study) -> Table:
         rows.append((
             Cell(one.row.label), Cell(one.row.frontend),
             Cell(_temperature(one), median(one.temperatures.values())),
-            _both(one, "brier", 1, 3), _change(one.change["brier"]), _both(one, "nll", 1, 3), _change(one.change["nll"]),
+            _both(one, "brier", 1, 3), _change(one.change["brier"]), _both(one, "nll", 1, 3),
+            _change(one.change["nll"]),
             _both(one, "ece", 100, 1), _both(one, "class_wise_ece", 100, 1),
         ))  # fmt: skip
     return Table("Calibration", heads, tuple(rows))
@@ -156,7 +157,7 @@ def _conflict(systems: Sequence[Calibrated], found: Study) -> Table:
     what = "wrong" if single else "log-loss"
     ordinals = ("least conflict", "2nd fifth", "3rd fifth", "4th fifth", "most conflict")
     heads = [Head("fusion", is_text=True), *(Head(f"{name}: {what}") for name in ordinals)]
-    heads += [Head("AUROC of conflict"), Head("AUROC of 1 − confidence")] if single else []
+    heads += [Head("AUROC of conflict"), Head("AUROC of doubt")] if single else []
     heads.append(Head("Spearman with log-loss"))
     rows = []
     for one in systems:
@@ -171,8 +172,8 @@ def _conflict(systems: Sequence[Calibrated], found: Study) -> Table:
         rows.append((*cells, Cell(f"{c.spearman:.3f}", c.spearman)))
     note = (
         "k is the conflict mass of Dempster's rule between the members, on each test clip; a fifth of the clips each. "
-        "AUROC is the probability that a wrong clip has more conflict (or less confidence of the fusion) than a right "
-        "one. Many members that are unsure leave a high k, too."
+        "AUROC is the probability that a wrong clip has more conflict than a right one; doubt is 1 minus the highest "
+        "probability of the fusion. Many members that are unsure leave a high k, too."
     )
     return Table("Conflict of the members against the fusion's errors", tuple(heads), tuple(rows), note)
 
@@ -185,7 +186,9 @@ def _csv(found: Sequence[Study]) -> str:
         for one in each.systems:
             t = sorted(one.temperatures.values())
             changes = [
-                getattr(change, end, None) for change in (one.change[n] for n in ("brier", "nll")) for end in ("low", "high")
+                getattr(change, end, None)
+                for change in (one.change[n] for n in ("brier", "nll"))
+                for end in ("low", "high")
             ]
             c = one.conflict
             values = (

@@ -55,7 +55,8 @@ def _frame(title: str, temperature: str) -> Iterator[str]:
         yield f'<text class="middle" x="{_x(share):.1f}" y="{HEIGHT - _BOTTOM + 16}">{100 * share:g} %</text>'
     yield f'<path class="grid" d="M{_x(0):.1f} {_y(0):.1f}L{_x(1):.1f} {_y(1):.1f}"/>'
     foot = HEIGHT - 8
-    yield f'<circle class="dot" cx="{_LEFT + 4}" cy="{foot - 4}" r="4"/><text x="{_LEFT + 14}" y="{foot}">as trained</text>'
+    yield f'<circle class="dot" cx="{_LEFT + 4}" cy="{foot - 4}" r="4"/>'
+    yield f'<text x="{_LEFT + 14}" y="{foot}">as trained</text>'
     yield f'<circle class="best" cx="{_LEFT + 124}" cy="{foot - 4}" r="4"/>'
     yield f'<text x="{_LEFT + 134}" y="{foot}">temperature {html(temperature)}</text>'
 
