@@ -24,10 +24,11 @@ from bench.cli import (
     segment,
     serve,
     stream,
+    table,
     tune,
 )
 from bench.cli.options import App, err, out, say
-from bench.errors import BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, SuiteError
 from datamodules.errors import DataError
 from models.errors import ModelError
 
@@ -43,6 +44,7 @@ for part in (
     models,
     latency,
     results,
+    table,
     predict,
     packing,
     segment,
@@ -79,7 +81,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except SuiteError as error:
+    except (SuiteError, ArgumentError) as error:
         _stop(error, 2)
     except (BenchError, DataError, ModelError) as error:
         _stop(error, 1)

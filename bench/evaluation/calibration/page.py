@@ -69,7 +69,7 @@ def texts(suite: Suite, store: Store) -> tuple[dict[Path, str], dict[str, str]]:
         })  # fmt: skip
     command = f"bench calibration --suite {shlex.quote(suite.file or suite.name)}"
     title = f"Calibration: {suite.title or suite.name}"
-    given = {"title": title, "note": "", "legend": LEGEND, "command": command, "sections": sections}
+    given = {"title": title, "note": "", "papers": "", "legend": LEGEND, "command": command, "sections": sections}
     drawn[folder / f"{suite.name}.md"] = templating.render("page.md.j2", **given)
     drawn[folder / f"{suite.name}.html"] = templating.render("page.html.j2", **given, **page_parts())
     drawn[folder / f"{suite.name}.csv"] = _csv(found)

@@ -51,7 +51,7 @@ def texts(suite: Suite, store: Store) -> dict[Path, str]:
         }
         for found in sheets
     ]  # fmt: skip
-    given = {"title": title, "note": "", "legend": LEGEND, "command": command, "sections": sections}
+    given = {"title": title, "note": "", "papers": "", "legend": LEGEND, "command": command, "sections": sections}
     stem = store.root / robustness.FOLDER / suite.name
     return {
         stem.with_name(f"{stem.name}.md"): templating.render("page.md.j2", **given),
