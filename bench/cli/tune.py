@@ -67,7 +67,10 @@ def tune(
     wanted = set(model or ())
     names = grid.names()
     runs = tuple(run for run in runs if not wanted or {run.model, names[run.key]} & wanted)
-    plan = Plan(method=method.value, trials=trials, epochs=epochs, seed=seed, scope=scope.value)
+    plan = Plan(
+        method="halving" if method is SearchMethod.halving else "random", trials=trials, epochs=epochs, seed=seed,
+        scope="all" if scope is SearchScope.all else "fold",
+    )  # fmt: skip
     settings = RunSettings(
         store=store.resolve(), data_dir=place, device=device.value, threads=threads,
         workers=workers or default_workers(device.value, threads),
