@@ -117,11 +117,42 @@ def difference(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunScore]) -
     if {fold for fold, _ in a} != {fold for fold, _ in b}:
         raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
     (score_a, values_a), (score_b, values_b) = nested(a), nested(b, stream=1)
-    values = values_a - values_b
+    return _difference(score_a - score_b, values_a - values_b)
+
+
+def _difference(mean: float, values: Floats) -> Difference:
     low, high = np.quantile(values, (0.025, 0.975))
     one_sided = min((values <= 0).sum(), (values >= 0).sum()) + 1
     p = min(1.0, 2 * float(one_sided) / (len(values) + 1))
-    return Difference(score_a - score_b, float(low), float(high), p, float(values.std()))
+    return Difference(mean, float(low), float(high), p, float(values.std()))
+
+
+def difference_of_runs(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunScore]) -> Difference:
+    """Compare the same runs under two conditions: each run is paired with itself, on the same clips.
+
+    Args:
+        a: (fold, seed) to the run's score under the one condition.
+        b: the same runs under the other one; the draws of both take the same groups.
+
+    Raises:
+        ValueError: the runs differ, or as for `nested`.
+    """
+    if a.keys() != b.keys():
+        raise ValueError("the two conditions have different runs: compare the runs that both have")
+    each = {key: RunScore(run.score - b[key].score, run.draws - b[key].draws, run.groups) for key, run in a.items()}
+    return change(each)
+
+
+def change(differences: Mapping[FoldSeed, RunScore]) -> Difference:
+    """Return the mean of runs' own differences, with the interval of their draws.
+
+    Args:
+        differences: (fold, seed) to the run's difference and its draws.
+
+    Raises:
+        ValueError: as for `nested`.
+    """
+    return _difference(*nested(differences))
 
 
 def difference_of_folds(a: Mapping[FoldSeed, float], b: Mapping[FoldSeed, float]) -> Difference:

@@ -9,6 +9,7 @@ import typer
 
 from bench import catalog
 from bench.cli import (
+    calibration,
     data,
     embed,
     export,
@@ -18,11 +19,13 @@ from bench.cli import (
     packing,
     predict,
     results,
+    robustness,
     run,
     segment,
     serve,
     stream,
     table,
+    tune,
 )
 from bench.cli.options import App, err, out, say
 from bench.errors import ArgumentError, BenchError, SuiteError
@@ -35,7 +38,24 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (run, listing, models, latency, results, table, predict, packing, segment, serve, stream, export, embed):
+for part in (
+    run,
+    listing,
+    models,
+    latency,
+    results,
+    table,
+    predict,
+    packing,
+    segment,
+    serve,
+    stream,
+    export,
+    embed,
+    robustness,
+    calibration,
+    tune,
+):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 

@@ -34,7 +34,6 @@ def html(
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
         paper_tables: shown first.
     """
-    rules, script = _style(), page_file("page.js")
     sections = [
         {
             "name": board.name,
@@ -54,11 +53,16 @@ def html(
         command=command,
         sections=sections,
         papers=papers.html(paper_tables) if paper_tables else "",
-        style=rules,
-        script=script,
-        style_digest=_digest(rules),
-        script_digest=_digest(script),
+        **page_parts(),
     )
+
+
+def page_parts() -> dict[str, str]:
+    """Return the style and the script of a page, and their digests, by the names that `page.html.j2` has for them."""
+    rules, script = _style(), page_file("page.js")
+    return {
+        "style": rules, "script": script, "style_digest": _digest(rules), "script_digest": _digest(script),
+    }  # fmt: skip
 
 
 def page_file(name: str) -> str:

@@ -1,0 +1,1 @@
+"""Calibration: whether probabilities mean what they say, from kept logits, without training."""

@@ -1,0 +1,1 @@
+"""Choosing recipes by validation scores alone: random search and successive halving, within the folds."""
