@@ -184,6 +184,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        resumed: how often the training was interrupted and continued after its last saved epoch; left out of the file
+            where it never was.
         artifacts: SHA-256 of each file of the run's artifacts that is used later, such as its weights; left out of the
             file where there is none.
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
@@ -213,6 +215,7 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    resumed: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     segmentation: Segmentation | None = None
@@ -252,7 +255,7 @@ class Record:
         content = _adapter().dump_python(self, mode="json")
         tables = (
             (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
-            (content, "segmentation"),
+            (content, "segmentation"), (content, "resumed"),
         )  # fmt: skip
         for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are

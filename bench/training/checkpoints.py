@@ -6,8 +6,9 @@ A file is a line of text with the SHA-256 of the content, and the content, which
 import hashlib
 import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,24 @@ class Checkpoints:
 
     Args:
         folder: of the run's checkpoints; the first one that is saved creates it.
-        identity: everything that a training follows from, by what it is in words. A checkpoint of another is not used.
+        identity: returns everything that a training follows from, by what it is in words; it is called when a file is
+            read or written first. A checkpoint of another training is not used.
         seconds: as `SECONDS`.
 
     Attributes:
         notes: lines that a user should read, about checkpoints that were not used or could not be written.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, str], seconds: float = SECONDS) -> None:
+    def __init__(self, folder: Path, identity: Callable[[], Mapping[str, str]], seconds: float = SECONDS) -> None:
         self.folder = folder
-        self.identity = dict(identity)
+        self._identity = identity
         self.seconds = seconds
         self.notes: list[str] = []
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What the training follows from."""
+        return dict(self._identity())
 
     def load(self) -> dict[str, Any] | None:
         """Return the content of the newest checkpoint that is whole and of this training; None without one."""

@@ -79,6 +79,7 @@ def train(
     teacher_logits: Tensor | None = None,
     data_dir: Path = Path(),
     checkpoints: Checkpoints | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train the model in place and load the weights of its best validation epoch.
 
@@ -95,6 +96,7 @@ def train(
         teacher_logits: the teacher's logits of the training clips `(N, C)`, in their order; None without a teacher.
         data_dir: folder that contains the recipe's background noises.
         checkpoints: of this run; None saves nothing.
+        note: receives lines that a user should read.
 
     Raises:
         Stopped: it was asked to.
@@ -118,7 +120,7 @@ def train(
         num_sanity_val_steps=0,
     )
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet(), stopping.catching():
-        resuming = Resuming(checkpoints, clips, validation, Path(scratch), report)
+        resuming = Resuming(checkpoints, clips, validation, Path(scratch), report, note)
         if isinstance(model, ForeignModel) and model.trains_itself:
             return _own_training(model, clips, validation, make_trainer, resuming)
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.errors import RunError
+from bench.evaluation import pulse
 from bench.training import stopping
 from bench.training.resuming import Resuming
 from models import metrics
@@ -142,7 +143,10 @@ class ValidationScores(Callback):
     def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
         modes = [(module, module.training) for module in self.model.modules()]  # some may be frozen in eval mode
         self.model.eval()
-        found = [(self.model(x.to(device)).float().cpu(), target) for x, target in self.validation]
+        found = []
+        for x, target in self.validation:
+            found.append((self.model(x.to(device)).float().cpu(), target))
+            pulse.beat()
         for module, training in modes:
             module.training = training
         logits, targets = zip(*found, strict=True)

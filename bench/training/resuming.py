@@ -63,6 +63,7 @@ class Resuming(Callback):
         validation: loader of the validation clips.
         scratch: folder of the best weights.
         report: gets the reports of the training.
+        note: gets lines that a user should read.
 
     Attributes:
         epochs: number of epochs that were done before this process; 0 for a training from the beginning.
@@ -79,11 +80,14 @@ class Resuming(Callback):
         validation: DataLoader[Any],
         scratch: Path,
         report: Report,
+        note: Callable[[str], None] | None = None,
     ) -> None:
         self.checkpoints = checkpoints
         self.loader = loader
         self.scratch = scratch
         self._report = report
+        self._note = note
+        self._noted = 0
         self.io = InMemory()
         self.epochs = self.resumed = 0
         self.seconds = 0.0
@@ -99,6 +103,7 @@ class Resuming(Callback):
         found = checkpoints.load() if checkpoints else None
         if found is not None:
             self._take(found, validation)
+        self._tell()
 
     def report(self, done: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:
         """Pass a report on, and remember that of an epoch."""
@@ -121,6 +126,16 @@ class Resuming(Callback):
             validation.generator = torch.Generator()
         for done, epochs, score, values in found["history"]:
             self.report(done, epochs, score, values)
+        if self._note is not None:
+            self._note(f"goes on after epoch {self.epochs}, the last one that was saved")
+
+    def _tell(self) -> None:
+        """Pass on what the checkpoints have noted since the last call."""
+        notes = self.checkpoints.notes if self.checkpoints else []
+        for line in notes[self._noted :]:
+            if self._note is not None:
+                self._note(line)
+        self._noted = len(notes)
 
     # -- Lightning's hooks ------------------------------------------------------------------------------------------
 
@@ -197,6 +212,7 @@ class Resuming(Callback):
         self._interval = max(checkpoints.seconds, (self._saved - began) / SHARE if checkpoints.seconds else 0.0)
         if written:
             self._on_disk = trainer.current_epoch
+        self._tell()
 
 
 def _bytes(path: Path) -> Tensor:
