@@ -55,7 +55,7 @@ class Checkpoints:
         for path in (self.folder / NEWEST, self.folder / BEFORE):
             try:
                 content = _read(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
             except Exception as error:  # whatever torch makes of a file that is damaged
                 self.notes.append(f"the checkpoint {path} is not used: {error}")
