@@ -190,7 +190,10 @@ def main() -> None:
                 same += found == reference and resumed == 1 and not left
                 total += 1
                 words = "identical" if found == reference else "DIFFERENT"
-                print(f"  killed {wait:.2f} s after {after} checkpoints, resumed {resumed}: {words} {left or ''}", flush=True)
+                print(
+                    f"  killed {wait:.2f} s after {after} checkpoints, resumed {resumed}: {words} {left or ''}",
+                    flush=True,
+                )
             shutil.rmtree(whole)
     print(f"{same} of {total} identical")
     sys.exit(same != total)

@@ -150,7 +150,7 @@ def innermost(stack: str, frames: int = 6) -> str:
     threads = stack.split("\n\n")
     main = next((each for each in threads if "Current thread" in each), threads[-1])
     found = re.findall(r'File "([^"]*)", line (\d+) in (\S+)', main)[:frames]
-    return ", called from ".join(f"{name} ({os.path.basename(path)}:{line})" for path, line, name in found)
+    return ", called from ".join(f"{name} ({Path(path).name}:{line})" for path, line, name in found)
 
 
 def end_all(children: Sequence[Child], patience: float) -> None:

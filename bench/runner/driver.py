@@ -30,7 +30,6 @@ from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
 from bench.tracking import Tracker, epoch_point, step_point
 
-
 WIDE = 4.0
 """Times `--stall-minutes`: longest time without news of a job that reads data, imports classes or times runs."""
 
@@ -236,7 +235,9 @@ class Runner:
         """Check that the constructors accept every argument; return failures of classes that cannot be imported."""
         broken: dict[str, Failure] = {}
         self.progress.note("checking the suite")
-        for event in self._events([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings), self.wide_limits)], 1):
+        for event in self._events(
+            [Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings), self.wide_limits)], 1
+        ):
             if isinstance(event, Failed):
                 if event.code in ("suite", "run"):
                     raise SuiteError(event.failure.message)

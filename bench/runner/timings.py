@@ -123,7 +123,11 @@ def _timings(
 
 
 def latency_target(
-    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: measure.Tier | None = None,
+    model: nn.Module,
+    data: AudioDataModule,
+    device: str,
+    threads: int,
+    tier: measure.Tier | None = None,
     longest: float | None = None,
 ) -> isolated.LatencyTarget:
     """Return a trained model ready to be timed on a test clip that is not silent."""

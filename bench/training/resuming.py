@@ -162,9 +162,9 @@ class Resuming(Callback):
         now = time.monotonic()
         self._epoch_seconds = now - self._epoch_since if done > self.epochs else 0.0
         self._epoch_since = now
-        if self.checkpoints is not None and done > self._on_disk:
-            if stopping.asked() or now - self._saved >= self._interval:
-                self._save(trainer, pl_module, self.checkpoints)
+        due = stopping.asked() or now - self._saved >= self._interval
+        if self.checkpoints is not None and done > self._on_disk and due:
+            self._save(trainer, pl_module, self.checkpoints)
         if stopping.asked():
             raise stopping.Stopped
 
@@ -232,12 +232,12 @@ def _moved(content: Any, old: str, new: str) -> Any:
 
 def _random_state() -> dict[str, Any]:
     """Return the states of the generators that a training may draw from, as plain content."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002 - models of others use it
+    name, keys, place, has_gauss, gauss = np.random.get_state()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss],
-        "python": list(random.getstate()[:1]) + [list(random.getstate()[1]), random.getstate()[2]],
+        "python": [version, list(internal), gauss_next],
     }
 
 
@@ -246,7 +246,7 @@ def _restore_random(state: Mapping[str, Any]) -> None:
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
     name, keys, place, has_gauss, gauss = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
+    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal), gauss_next))
 

@@ -16,7 +16,7 @@ _asked = threading.Event()
 _training = threading.Event()
 
 
-class Stopped(BaseException):  # noqa: N818 - no error, and no `except Exception` may take it for one
+class Stopped(BaseException):
     """A training has saved what it can and stopped, because it was asked to."""
 
 

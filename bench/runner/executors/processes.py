@@ -31,24 +31,26 @@ class _Running:
         job: the job.
         child: its process.
         began: when it began; waiting for others moves it.
-        heard: when its last event came; None while it waits for others.
+        heard: when its last event came; None while it waits for others, and before it has begun.
         left: when its last event came that ends the job.
     """
 
     job: Job
     child: Child
-    began: float = field(default_factory=time.monotonic)
-    heard: float | None = field(default_factory=time.monotonic)
+    began: float = 0.0
+    heard: float | None = None
     left: float | None = None
-    _waits_since: float = 0.0
+    _waits_since: float = field(default_factory=time.monotonic)
 
     def hear(self, event: Event) -> None:
         """Take note of an event."""
         now = time.monotonic()
-        if self.heard is None:
+        if not self.began:
+            self.began = now
+        elif self.heard is None:
             self.began += now - self._waits_since
         waits = isinstance(event, Reported) and isinstance(event.news, Working) and event.news.waits
-        self.heard, self._waits_since = (None, now) if waits else (now, 0.0)
+        self.heard, self._waits_since = (None, now) if waits else (now, now)
         if isinstance(event, Finished | Failed):
             self.left = now
 

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
 from bench.runner.executors import EXECUTORS, Failed, Finished, Job, Limits, Reported, Started, executor, processes
+from bench.runner.news import Working
 
 
 def job(key, name, *arguments):
@@ -106,25 +108,37 @@ def alive(pid):
 @pytest.mark.process
 @pytest.mark.slow
 def test_a_job_that_hangs_is_ended_with_the_stack_of_where_it_hung_and_the_next_one_is_done():
-    jobs = [limited("a", "hang", stall=0.5), limited("b", "hang_in_c", stall=0.5), job("c", "add", 1, 1)]
+    jobs = [limited("a", "hang", stall=1.2), limited("b", "hang_in_c", stall=1.2), job("c", "add", 1, 1)]
     ended = done(executor("processes")(jobs, 1))
     failure = ended["a"].failure
     assert (failure.kind, ended["a"].code) == ("stalled", "stalled")
-    assert failure.message.startswith("nothing went on for 0.00833 minutes (--stall-minutes); it was in _without_end (")
+    assert failure.message.startswith("nothing went on for 0.02 minutes (--stall-minutes); it was in _without_end (")
     assert "called from hang (jobs.py:" in failure.message
     assert "_without_end" in failure.traceback
     assert "hang_in_c (jobs.py:" in ended["b"].failure.message
     assert ended["c"].value == 2
 
 
-@pytest.mark.process
-@pytest.mark.slow
-def test_what_goes_on_or_waits_for_others_is_not_ended():
-    jobs = [limited("a", "keep_going", 8, 0.25, stall=1.5), limited("b", "wait_for_others", 2.0, stall=1.0, longest=1.5)]
-    events = list(executor("processes")(jobs, 2))
-    ended = done(events)
-    assert (ended["a"].value, ended["b"].value) == (8, "waited")
-    assert len(events) == 4  # a pulse is not for the driver
+def test_what_goes_on_or_waits_for_others_is_not_ended(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now)
+    running = processes._Running(limited("a", "add", stall=10, longest=100), None)
+    assert running.due() == math.inf  # its process starts
+    running.hear(Started("a"))
+    assert running.due() == 1010
+    now = 1009.0
+    running.hear(Reported("a", Working()))
+    assert running.due() == 1019
+    running.hear(Reported("a", Working(waits=True)))
+    assert running.due() == math.inf
+    now = 5009.0
+    running.hear(Reported("a", Working()))
+    assert (running.due(), running.began) == (5019, 5000)
+    now = 5095.0
+    running.hear(Reported("a", Working()))
+    assert running.due() == 5100  # the whole job's limit, without what it waited
+    running.hear(Finished("a", 1))
+    assert running.due() == 5095 + processes.LEAVE_SECONDS
 
 
 @pytest.mark.process

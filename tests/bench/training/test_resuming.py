@@ -84,7 +84,9 @@ def with_recipe(model: AudioModel, recipe: Recipe) -> AudioModel:
 
 
 CASES: dict[str, Callable[[Path], Made]] = {
-    "averaged and augmented": of_synthetic("cnn", epochs=4, ema_decay=0.9, mixup=0.3, speed=0.1, noise_snr_db=(5.0, 20.0)),
+    "averaged and augmented": of_synthetic(
+        "cnn", epochs=4, ema_decay=0.9, mixup=0.3, speed=0.1, noise_snr_db=(5.0, 20.0)
+    ),
     "liquid": of_synthetic("ltc", epochs=3),
     "stops early, drawn by rarity": of_synthetic(
         "lstm-skip", "logmel-1s", balanced=True, patience=1, schedule="cosine", epochs=9
