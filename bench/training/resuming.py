@@ -233,6 +233,7 @@ def _moved(content: Any, old: str, new: str) -> Any:
 def _random_state() -> dict[str, Any]:
     """Return the states of the generators that a training may draw from, as plain content."""
     name, keys, place, has_gauss, gauss = np.random.get_state()
+    version, internal, gauss_next = random.getstate()
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

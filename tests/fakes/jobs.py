@@ -71,7 +71,7 @@ def hang_in_c(*, report):
 
 
 def keep_going(times, seconds, *, report):
-    for i in range(times):
+    for _ in range(times):
         time.sleep(seconds)
         report(Working())
     return times
