@@ -24,14 +24,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "cfc": {"units": 16, "steps": 30},
     "cnn-ltc": {"units": 16, "steps": 5, "width": 4},
     "cnn-cfc": {"units": 16, "steps": 5, "width": 4},
+    "cnn-lstm": {"units": 16, "steps": 5, "width": 4},
+    "cnn-gru": {"units": 16, "steps": 5, "width": 4},
+    "gmm": {"components": 8},
     **{name: {"scale": 1 / 16} for name in PANNS},
 }
-CLIPS_ALONE = {"fc", "cnn", "mobilenet-025", "knn", "linear-probe"}
-WITH_STATE = {"swishnet", "swishnet-wide", "snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
-AVERAGED = {"snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
+CLIPS_ALONE = {"fc", "lstm-plain", "cnn", "gru", "mobilenet-025", "knn", "linear-probe"}
+AVERAGED = {"snn", "gmm", "swishnet-keras", "ltc", "cfc", "cnn-ltc", "cnn-cfc", "cnn-lstm", "cnn-gru"}
+WITH_STATE = {"swishnet", "swishnet-wide", *AVERAGED}
 FRAMES = {  # of a clip of 1 s: frames of the features, and features for each
     "swishnet": (100, 1), "swishnet-wide": (100, 1), "snn": (100, 1), "lstm-skip": (1, 1), "ltc": (30, Fraction(10, 3)),
-    "cfc": (30, Fraction(10, 3)), "cnn-ltc": (5, Fraction(96, 5)), "cnn-cfc": (5, Fraction(96, 5)), "rann": (2, 64),
+    "cfc": (30, Fraction(10, 3)), "cnn-ltc": (5, Fraction(96, 5)), "cnn-cfc": (5, Fraction(96, 5)),
+    "cnn-lstm": (5, Fraction(96, 5)), "cnn-gru": (5, Fraction(96, 5)), "gmm": (100, 1), "swishnet-keras": (100, 1), "rann": (2, 64),
     "cnn6": (6, 16), "cnn10": (6, 16), "wavegram-cnn": (1, 10_240), "wavegram-logmel-cnn": (1, 10_240),
     **{name: (3, 32) for name in PANNS if name not in ("cnn6", "cnn10", "wavegram-cnn", "wavegram-logmel-cnn")},
 }  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 
 import bench
 from bench.errors import RunError
-from bench.inference.embedding import Embedder, embed
+from bench.inference.embedding import Embedder, Embedding, embed
 from bench.inference.predict import find
 from datamodules.embeddings import Embeddings
 
@@ -90,6 +90,10 @@ def test_wrong_calls(kept, tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="no format 'h5'"):
         Writer(tmp_path, "h5")
+    writer, found = Writer(tmp_path / "new", "npy"), Embedding(file="a", values=np.zeros((1, 2), np.float32))
+    writer.add(Path("a.wav"), found)
+    with pytest.raises(RunError, match=r"two sounds are called a\.wav"):  # of two folders with this name in both
+        writer.add(Path("a.wav"), found)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="is a file: name a folder"):
         Writer(tmp_path / "file", "npy")

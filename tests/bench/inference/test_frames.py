@@ -57,6 +57,7 @@ def run(model: Classifier, sound: np.ndarray, sizes: list[int], **options: Any) 
 CHUNKS = ([160], [1, 999, 40_000], [7_777])
 WITH_STATES = {
     "swishnet": {}, "swishnet-wide": {}, "snn": {}, "ltc": {}, "cfc": {}, "cnn-ltc": {}, "cnn-cfc": {},
+    "swishnet-keras": {}, "gmm": {"components": 4}, "cnn-lstm": {},
     "lstm-skip": {"bidirectional": False, "hidden": 8},
 }  # fmt: skip
 

@@ -47,7 +47,7 @@ def test_every_run_has_a_time_line(kept: Any, recording: Path, name: str) -> Non
 def test_files_are_written(kept: Any, recording: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.txt", "a.rttm", "a.png", "a.svg")]
     options = [word for path in outputs for word in ("--out", path)]
-    table, frames = tmp_path / "table.csv", tmp_path / "frames.csv"
+    table, frames = tmp_path / "table.csv", tmp_path / "new" / "frames.csv"
     said = call(kept, "segment", recording, *options, "--csv", table, "--posteriors", frames).stdout
     assert "segments in 6.0 s" in said
     assert all(path.stat().st_size for path in outputs)
