@@ -104,6 +104,9 @@ def run(
     entity: str | None = None,
     force: bool = False,
     skip_unreadable: bool = False,
+    resume: bool = True,
+    stall_minutes: float = 30.0,
+    run_hours: float | None = None,
     quiet: bool = False,
 ) -> Results:
     """Do the runs of a suite that are not in the store yet, time them, and draw the suite's tables in the store.
@@ -130,6 +133,9 @@ def run(
         entity: W&B user or team; None takes WANDB_ENTITY, or the account's default.
         force: also do the runs that are done.
         skip_unreadable: leave out audio of the user's own that cannot be read; records name it.
+        resume: go on with interrupted trainings after their last saved epoch; otherwise they start again.
+        stall_minutes: a run in which no batch ends for this time is ended as a failure; 0 never ends it.
+        run_hours: a run that takes longer is ended as a failure; None never ends it.
         quiet: print no progress on standard error.
 
     Returns:
@@ -159,7 +165,8 @@ def run(
     settings = RunSettings(
         store=kept.root, data_dir=place, device=device, threads=threads,
         workers=workers or default_workers(device, threads), loaders=loaders,
-        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable,
+        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable, resume=resume,
+        stall_seconds=60 * stall_minutes or None, run_seconds=3600 * run_hours if run_hours else None,
     )  # fmt: skip
     progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
     trackers = chosen_loggers.open(grid.name, settings.store)

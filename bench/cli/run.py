@@ -78,6 +78,15 @@ def run(
         bool,
         typer.Option("--skip-unreadable", help="Leave out audio of your own that cannot be read; results name it."),
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with interrupted trainings, or start them again.")
+    ] = True,
+    stall_minutes: Annotated[
+        float, typer.Option(min=0, help="End a run in which no batch ends for this time; 0 never ends it.")
+    ] = 30.0,
+    run_hours: Annotated[
+        float | None, typer.Option(min=0, help="End a run that takes longer.", show_default="no limit")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -107,6 +116,9 @@ def run(
         workers=workers or default_workers(device.value, threads),
         loaders=loaders,
         skip_unreadable=skip_unreadable,
+        resume=resume,
+        stall_seconds=60 * stall_minutes or None,
+        run_seconds=3600 * run_hours if run_hours else None,
     )
     if dry_run:
         if not _dry_run(grid, runs, settings, force, as_json):
@@ -140,6 +152,7 @@ def run(
             "done": outcome.done,
             "kept": outcome.kept,
             "failed": {key: failure.message for key, failure in outcome.failed.items()},
+            "not_timed": {key: failure.message for key, failure in outcome.not_timed.items()},
             "elsewhere": outcome.elsewhere,
             "missing": outcome.missing,
             "warnings": outcome.warnings,
@@ -147,7 +160,7 @@ def run(
     if outcome.interrupted:
         err.print(_how_to_go_on(outcome, force or time_again), highlight=False)
         raise typer.Exit(130)
-    if outcome.failed or outcome.missing:
+    if outcome.failed or outcome.missing or outcome.not_timed:
         raise typer.Exit(1)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench import catalog
 from bench.catalog import PRIMARY
 from bench.errors import RunError
-from bench.evaluation import metrics
+from bench.evaluation import metrics, pulse
 from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.records import Record, Run, Store, artifacts, write_whole
 from bench.statistics import RunScore, nested_interval
@@ -82,17 +82,21 @@ def predict(model: AudioModel, data: AudioDataModule, device: str, val_features:
 @torch.no_grad()
 def logits(model: nn.Module, clips: ClipSet, batch: int, device: str) -> Tensor:
     """Return the logits `(N, C)` float32 of these clips; the model is in eval mode and on the device."""
-    parts = [
-        model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu()
-        for i in range(0, len(clips), batch)
-    ]
+    parts = []
+    for i in range(0, len(clips), batch):
+        parts.append(model(clips.load(range(i, min(i + batch, len(clips)))).to(device)).float().cpu())
+        pulse.beat()
     return torch.cat(parts)
 
 
 @torch.no_grad()
 def classified(model: AudioModel, features: Tensor, batch: int, device: str) -> Tensor:
     """Return the logits `(N, C)` float32 of features `(N, F, T)`, from a model in eval mode on the device."""
-    return torch.cat([model.classify(part.to(device)).float().cpu() for part in torch.split(features, batch)])
+    parts = []
+    for part in torch.split(features, batch):
+        parts.append(model.classify(part.to(device)).float().cpu())
+        pulse.beat()
+    return torch.cat(parts)
 
 
 def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:

@@ -2,13 +2,23 @@
 
 A fork server imports the heavy modules once; each child is forked from it in milliseconds, with no thread started yet.
 Where there is no fork server (Windows), each child is a new interpreter.
+
+A child leads a process group of its own, which ends with it: no process that a model has started outlives it. A child
+that hangs can be asked for its Python stack, which it writes whatever holds the interpreter.
 """
 
+import faulthandler
+import os
+import re
+import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -41,7 +51,9 @@ class Child:
         name: of the process, for people who look for it.
 
     Attributes:
-        connection: where the messages arrive; `multiprocessing.connection.wait` waits for several.
+        connection: where the messages arrive.
+        sentinel: is ready when the process has ended; `multiprocessing.connection.wait` waits for several of both. A
+            process that the child has started may keep the connection open.
     """
 
     def __init__(
@@ -49,34 +61,133 @@ class Child:
     ) -> None:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(function, theirs, arguments, lookup.permitted()), name=name)
+        self._stack, their_stack = context.Pipe(duplex=False)
+        self._process = context.Process(
+            target=_run, args=(function, theirs, their_stack, arguments, lookup.permitted()), name=name
+        )
         try:
             _start(self._process)
             theirs.close()
+            their_stack.close()
         except BaseException:  # an interruption while it starts must end it, too
             self.end()
             raise
 
-    def receive(self) -> Any:
+    @property
+    def sentinel(self) -> int:
+        """Becomes ready when the process ends."""
+        return self._process.sentinel
+
+    def receive(self, seconds: float | None = None) -> Any:
         """Return the child's next message, and wait for it.
+
+        Args:
+            seconds: longest time to wait; None waits for ever.
 
         Raises:
             ChildEnded: there are no more messages.
+            TimeoutError: none came within this time.
         """
+        ready = wait([self.connection, self._process.sentinel], seconds)
+        if not ready:
+            raise TimeoutError
+        if self.connection not in ready:
+            self._kill_group()  # whoever keeps the connection open
         try:
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
             raise ChildEnded(self._process.exitcode) from None
 
+    def stack(self, patience: float = 2.0) -> str:
+        """Return the Python stacks of the child's threads; empty where it cannot write them.
+
+        Args:
+            patience: seconds to wait for them.
+        """
+        if self._process.pid is None or not hasattr(signal, "SIGUSR1"):
+            return ""
+        with suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGUSR1)
+        found, until = b"", time.monotonic() + patience
+        while select.select([self._stack], [], [], max(0.0, until - time.monotonic()))[0]:
+            part = os.read(self._stack.fileno(), 2**16)
+            found += part
+            if not part:
+                break
+            until = min(until, time.monotonic() + 0.2)  # the rest comes at once
+        return found.decode(errors="replace")
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, on which a training saves and stops."""
+        if self._process.pid is not None and self._process.is_alive():
+            self._process.terminate()
+
     def end(self, patience: float = 0) -> None:
-        """Wait `patience` seconds for the process to end by itself, then kill it."""
+        """Wait `patience` seconds for the process to end by itself, then kill it and every process of its group."""
         if self._process.pid is not None:
             if patience:
                 self._process.join(patience)
+            self._kill_group()
             self._process.kill()
             self._process.join()
         self.connection.close()
+        self._stack.close()
+
+    def _kill_group(self) -> None:
+        if self._process.pid is not None and hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or all are gone
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def innermost(stack: str, frames: int = 6) -> str:
+    """Return the innermost frames of the main thread's stack in one line, from the inside to the outside.
+
+    Args:
+        stack: of `Child.stack`.
+        frames: largest number of frames.
+    """
+    threads = stack.split("\n\n")
+    main = next((each for each in threads if "Current thread" in each), threads[-1])
+    found = re.findall(r'File "([^"]*)", line (\d+) in (\S+)', main)[:frames]
+    return ", called from ".join(f"{name} ({Path(path).name}:{line})" for path, line, name in found)
+
+
+def end_all(children: Sequence[Child], patience: float) -> None:
+    """Ask children to end, wait for all of them together, and kill those that are left; a second Ctrl-C kills at once.
+
+    Args:
+        children: to end.
+        patience: seconds to wait.
+    """
+    try:
+        for child in children:
+            child.ask_to_end()
+        until = time.monotonic() + patience
+        left = [child.sentinel for child in children]
+        while left and (seconds := until - time.monotonic()) > 0:
+            gone = wait(left, seconds)
+            left = [sentinel for sentinel in left if sentinel not in gone]
+    finally:
+        for child in children:
+            child.end()
+
+
+def end_with(connection: Connection) -> None:
+    """End this process and its group when the other end of the connection closes: its parent is gone.
+
+    The fork server, which is the parent to the system, may live on.
+    """
+    threading.Thread(target=_watch, args=(connection,), daemon=True).start()
+
+
+def _watch(connection: Connection) -> None:
+    try:
+        connection.recv()
+    except (EOFError, OSError):
+        if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
+        os._exit(1)
 
 
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
@@ -109,10 +220,16 @@ def _start(process: BaseProcess) -> None:
 def _run(
     function: Callable[..., object],
     connection: Connection,
+    stack: Connection,
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
 ) -> None:
     """Call the function; `named` are the classes of other packages that the user has named."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    if hasattr(faulthandler, "register"):
+        os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
+        faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
     lookup.permit(named)
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process

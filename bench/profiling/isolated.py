@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
-from bench.profiling.children import Child, ChildEnded
+from bench.profiling.children import Child, ChildEnded, end_with, innermost
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
 from bench.records import Latency, Scope, aggregate
@@ -42,6 +42,7 @@ class LatencyTarget:
         device: "cpu" or "cuda".
         threads: intra-operator threads.
         tier: duration of the measurement; None is the quick tier.
+        longest: seconds that one process may take; None for any time.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class LatencyTarget:
         device: Device = "cpu",
         threads: int = 1,
         tier: Tier | None = None,
+        longest: float | None = None,
     ) -> None:
         self.model = model
         self.x = x
@@ -64,6 +66,7 @@ class LatencyTarget:
         self.device = device
         self.threads = threads
         self.tier = tier or measure.TIERS["quick"]
+        self.longest = longest
         self.compared: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> "LatencyTarget":
@@ -122,7 +125,7 @@ class LatencyTarget:
     def _fresh(self, task: Literal["all", "compare", "prepare", "time"], *arguments: Any) -> Any:
         """Do a task in a new process."""
         place = self.folder, self.clip_seconds, self.device, self.threads, self.tier
-        return fresh(_TASKS[task], self.threads, place, *arguments)
+        return fresh(_TASKS[task], self.threads, place, *arguments, longest=self.longest)
 
 
 def grow(time: Callable[[int], Latency], largest: int) -> list[Latency]:
@@ -180,14 +183,20 @@ def lacks() -> str | None:
     return f"on this system {'; '.join(lacking)}" if lacking else None
 
 
-def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
+def fresh(task: Callable[..., Any], threads: int, *arguments: Any, longest: float | None = None) -> Any:
     """Call a function in a new, pinned process and return its result.
 
     A warning says if processes cannot be pinned.
 
+    Args:
+        task: of a module.
+        threads: intra-operator threads; the number of processors that the process is pinned to.
+        *arguments: picklable.
+        longest: seconds that the process may take; None for any time.
+
     Raises:
         BenchError: the function raised it.
-        ProfileError: the function raised any other exception, or the process died.
+        ProfileError: the function raised any other exception, or the process died or took too long.
     """
     if lacking := lacks():
         warnings.warn(lacking, stacklevel=2)
@@ -195,10 +204,15 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
     child = Child(_child, pinned, threads, task, arguments, preload=["bench.profiling.measure"])
     patience = 0.0
     try:
-        result = child.receive()
+        result = child.receive(longest)
         patience = LEAVE_SECONDS  # a process that is killed at once leaves its semaphores behind
     except ChildEnded as ended:
         raise ProfileError(f"the timed process ended with exit code {ended.exitcode}; out of memory?") from None
+    except TimeoutError:
+        where = innermost(child.stack()) or "a place that it could not name"
+        raise ProfileError(
+            f"the timed process took longer than {(longest or 0) / 60:.3g} minutes (--stall-minutes); it was in {where}"
+        ) from None
     finally:
         child.end(patience)
     if isinstance(result, BenchError):
@@ -209,7 +223,8 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any) -> Any:
 def _child(
     connection: Connection, pinned: frozenset[int], threads: int, task: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> None:
-    """Do a task and send its result or its error."""
+    """Do a task and send its result or its error; end with the parent."""
+    end_with(connection)
     if pinned:
         os.sched_setaffinity(0, pinned)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}

@@ -196,6 +196,8 @@ class Record:
         environment: the software and the machine.
         error: the reason of a failure.
         started: UTC time in ISO 8601.
+        resumed: how often the training was interrupted and continued after its last saved epoch; left out of the file
+            where it never was.
         artifacts: SHA-256 of each file of the run's artifacts that is used later, such as its weights; left out of the
             file where there is none.
         sources: digest of the source of the model, the front-end and the dataset when the run started; left out of the
@@ -227,6 +229,7 @@ class Record:
     environment: Environment | None = None
     error: Failure | None = None
     started: str = ""
+    resumed: int = 0
     artifacts: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     segmentation: Segmentation | None = None
@@ -269,7 +272,7 @@ class Record:
         content = _adapter().dump_python(whole, mode="json")
         tables = (
             (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
-            (content, "segmentation"), (content, "arithmetic"),
+            (content, "segmentation"), (content, "arithmetic"), (content, "resumed"),
         )  # fmt: skip
         for table, name in tables:
             if not table[name]:  # added later; the bytes of other records stay as they are

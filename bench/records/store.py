@@ -57,6 +57,10 @@ class Store:
         """Return the folder of a run's logits and weights."""
         return self.root / "artifacts" / key
 
+    def checkpoints(self, key: str) -> Path:
+        """Return the folder of a run's checkpoints; it is there while the run is not done."""
+        return self.root / "checkpoints" / key
+
     def weights(self, key: str) -> Path | None:
         """Return the file of a run's weights; None where there is none."""
         files = (self.artifacts(key) / name for name in (WEIGHTS, OLD_WEIGHTS))

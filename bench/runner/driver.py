@@ -13,7 +13,7 @@ from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, data_files, sources
-from bench.runner.executors import Event, Executor, Failed, Finished, Job, Reported, Started, executor
+from bench.runner.executors import Event, Executor, Failed, Finished, Job, Limits, Reported, Started, executor
 from bench.runner.news import (
     ClipsRead,
     DataRead,
@@ -29,6 +29,9 @@ from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, is_fusion
 from bench.tracking import Tracker, epoch_point, step_point
+
+WIDE = 4.0
+"""Times `--stall-minutes`: longest time without news of a job that reads data, imports classes or times runs."""
 
 
 @dataclass
@@ -47,6 +50,7 @@ class Outcome:
         interrupted: whether the user interrupted the call.
         total: number of runs that the call was to end with.
         untimed: number of timings that are left to do.
+        not_timed: key to failure, for the runs whose timing failed in this call.
         boards: the suite's leaderboards afterwards.
     """
 
@@ -61,6 +65,7 @@ class Outcome:
     interrupted: bool = False
     total: int = 0
     untimed: int = 0
+    not_timed: dict[str, Failure] = field(default_factory=dict)
     boards: tuple[Leaderboard, ...] = ()
 
     def changed_words(self) -> list[str]:
@@ -113,6 +118,9 @@ class Runner:
         self.settings = replace(settings, metrics=suite.metrics)
         self.progress = progress
         self.execute: Executor = executor(executor_name)
+        self.limits = Limits(settings.stall_seconds, settings.run_seconds)
+        # Parts of these jobs have no pulse, or limits of their own.
+        self.wide_limits = Limits(WIDE * settings.stall_seconds if settings.stall_seconds else None)
         self.trackers = tuple(trackers)
         self.live: set[str] = set()
         self.store = Store(settings.store)
@@ -231,7 +239,9 @@ class Runner:
         """Check that the constructors accept every argument; return failures of classes that cannot be imported."""
         broken: dict[str, Failure] = {}
         self.progress.note("checking the suite")
-        for event in self._events([Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings))], 1):
+        for event in self._events(
+            [Job("suite", "bench.runner.worker:check", (tuple(todo), self.settings), self.wide_limits)], 1
+        ):
             if isinstance(event, Failed):
                 if event.code in ("suite", "run"):
                     raise SuiteError(event.failure.message)
@@ -254,7 +264,10 @@ class Runner:
         """
         problems: dict[tuple[Any, ...], Failed] = {}
         keys = {runs[0].key: data for data, runs in groups.items()}
-        jobs = [Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings)) for runs in groups.values()]
+        jobs = [
+            Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings), self.wide_limits)
+            for runs in groups.values()
+        ]
         for event in self._events(jobs, 1):
             match event:
                 case Started(job):
@@ -315,7 +328,8 @@ class Runner:
     def _train(self, runs: list[Run]) -> None:
         """Train these runs, each in its own job."""
         jobs = [
-            Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again)) for run in runs
+            Job(run.key, "bench.runner.worker:execute", (run, self.settings, run.key in self.again), self.limits)
+            for run in runs
         ]
         self._follow(jobs, {run.key: {run.key: run} for run in runs})
 
@@ -330,6 +344,7 @@ class Runner:
                 name,
                 "bench.runner.worker:fuse",
                 (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
+                self.limits,
             )
             for name, group in groups.items()
         ]
@@ -454,9 +469,16 @@ class Runner:
         fusions = [run for run in runs if run.members]
         left = {run.key: run for run in runs if not run.members}
         ended: list[Run] = []
+        idle = 0
         try:
-            while left:
-                self._time_until_a_process_dies(left, ended, again)
+            while left and idle < 2:
+                before = len(left)
+                failure = self._time_until_a_process_dies(left, ended, again)
+                idle = idle + 1 if len(left) == before else 0
+                if failure and idle == 2:  # it does not come to any run
+                    for run in left.values():
+                        ended.append(run)
+                        self._end_timing(run, failure)
             ended += self._add_up(fusions)
         finally:
             graded = self.snapshot.graded()
@@ -464,18 +486,22 @@ class Runner:
                 if run.key in graded:
                     self._send(graded[run.key])
 
-    def _time_until_a_process_dies(self, left: dict[str, Run], ended: list[Run], again: bool) -> None:
-        """Time runs in one process; if it dies, the run that it was timing counts as not timed.
+    def _time_until_a_process_dies(self, left: dict[str, Run], ended: list[Run], again: bool) -> Failure | None:
+        """Time runs in one process; if it dies or hangs, the run that it was timing counts as not timed.
 
         Args:
             left: runs to time, by key; runs that have ended are removed.
             ended: gets the runs that have ended.
             again: as for `time`.
+
+        Returns:
+            The failure of a process that was timing none of these runs.
         """
         settings = replace(self.settings, workers=1)
         arguments = tuple(left.values()), settings, self.suite.backends, again
         current = ""
-        for event in self._events([Job("timings", "bench.runner.timings:time_runs", arguments)], 1):
+        jobs = [Job("timings", "bench.runner.timings:time_runs", arguments, self.wide_limits)]
+        for event in self._events(jobs, 1):
             match event:
                 case Reported(_, TimingStarted(key)):
                     current = key
@@ -484,18 +510,21 @@ class Runner:
                     ended.append(left.pop(key))
                     self._end_timing(ended[-1], failure)
                 case Failed(_, failure):
-                    for key in [current] if current in left else list(left):
-                        ended.append(left.pop(key))
-                        self._end_timing(ended[-1], failure)
+                    if current not in left:
+                        return failure
+                    ended.append(left.pop(current))
+                    self._end_timing(ended[-1], failure)
                 case Finished():
                     left.clear()
+        return None
 
     def _end_timing(self, run: Run, failure: Failure | None) -> None:
         record = self.snapshot.read(run.key)
         if failure or record is None:
-            message = failure.message if failure else "its record is gone"
-            self.outcome.warnings.append(f"{run.key} was not timed: {message}")
-            self.progress.end_timing(run.key, f"{run.key}: not timed, {message}", fusion=False)
+            failure = failure or Failure(kind="RecordError", message="its record is gone")
+            self.outcome.not_timed[run.key] = failure
+            self.outcome.warnings.append(f"{run.key} was not timed: {failure.message}")
+            self.progress.end_timing(run.key, f"{run.key}: not timed, {failure.message}", fusion=False)
             return
         self.progress.end_timing(run.key, f"{run.key}: {self._times(record)}", fusion=False)
         for name, reason in record.not_timed.items():

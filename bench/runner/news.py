@@ -110,4 +110,15 @@ class Noted:
     line: str
 
 
-News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded
+@dataclass(frozen=True)
+class Working:
+    """A batch has ended, or another part of the work.
+
+    Attributes:
+        waits: whether the job waits for other processes now, so that no time is too long.
+    """
+
+    waits: bool = False
+
+
+News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded | Working

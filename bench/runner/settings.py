@@ -21,6 +21,10 @@ class RunSettings:
         hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
         metrics: metrics of other packages that the suite names.
         skip_unreadable: whether a user's own audio that cannot be read is left out.
+        resume: whether interrupted trainings go on after their last saved epoch.
+        checkpoint_seconds: a finished epoch is saved unless less time has passed since the last one that was saved.
+        stall_seconds: time without the end of a batch after which a run is ended; None never ends it.
+        run_seconds: time after which a run is ended; None never ends it.
     """
 
     store: Path
@@ -32,6 +36,10 @@ class RunSettings:
     hardest_clips: int = 0
     metrics: tuple[str, ...] = ()
     skip_unreadable: bool = False
+    resume: bool = True
+    checkpoint_seconds: float = 10.0
+    stall_seconds: float | None = 1800.0
+    run_seconds: float | None = None
 
 
 def data_folder(given: Path | None) -> Path:

@@ -1,17 +1,19 @@
 """Timing of trained runs, for their records."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from torch import Tensor, nn
 
 from bench import catalog
 from bench.errors import PluginError, ProfileError
+from bench.evaluation import pulse
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
 from bench.records import Failure, Latency, Run, Snapshot, Store, graded
-from bench.runner.news import News, TimingEnded, TimingStarted
+from bench.runner.news import News, TimingEnded, TimingStarted, Working
 from bench.runner.settings import RunSettings
 from bench.training import build
 from datamodules.base import AudioDataModule, ClipSet
@@ -52,7 +54,7 @@ def time_runs(
         run, attempts = left.popleft()
         report(TimingStarted(run.key))
         try:
-            with store.machine(alone=True):
+            with pulse.heard_by(lambda waits: report(Working(waits))), _own_machine(store):
                 latencies = _time(run, store, settings, backends, again)
         except Exception as error:
             report(TimingEnded(run.key, Failure.of(error)))
@@ -62,6 +64,15 @@ def time_runs(
             left.append((run, attempts - 1))  # after all other runs, because disturbances pass
         else:
             report(TimingEnded(run.key))
+
+
+@contextmanager
+def _own_machine(store: Store) -> Iterator[None]:
+    """Wait until nobody else uses the machine."""
+    with ExitStack() as stack:
+        with pulse.waiting():
+            stack.enter_context(store.machine(alone=True))
+        yield
 
 
 def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:
@@ -86,17 +97,19 @@ def _timings(
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
     """Return the timings, and for each backend that cannot run the model the reason."""
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
+    data.report = lambda done, of: pulse.beat()
     data.setup()
     model = build.load(run, store, data)
     timings: list[Latency] = []
     refused: dict[str, str] = {}
     for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
-        with latency_target(model, data, device, settings.threads, tier) as target:
+        with latency_target(model, data, device, settings.threads, tier, settings.stall_seconds) as target:
             for name in backends:
                 try:
                     if device not in catalog.load(catalog.backend(name).target).devices:
                         continue
                     timings += target.latencies(name)
+                    pulse.beat()
                 except (ProfileError, PluginError) as error:
                     if name == "eager":
                         raise
@@ -109,14 +122,19 @@ def _timings(
 
 
 def latency_target(
-    model: nn.Module, data: AudioDataModule, device: str, threads: int, tier: measure.Tier | None = None
+    model: nn.Module,
+    data: AudioDataModule,
+    device: str,
+    threads: int,
+    tier: measure.Tier | None = None,
+    longest: float | None = None,
 ) -> isolated.LatencyTarget:
     """Return a trained model ready to be timed on a test clip that is not silent."""
     splits = data.splits
     x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
     return isolated.LatencyTarget(
         model, x, data.clip_seconds, calibration=_evenly_spaced(splits.train), clips=_evenly_spaced(splits.test),
-        device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier,
+        device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier, longest=longest,
     )  # fmt: skip
 
 

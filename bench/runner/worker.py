@@ -1,9 +1,12 @@
 """The work on one run, in any process: prepare its data, train the model and score it."""
 
 import hashlib
+import json
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,8 +17,8 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
-from bench.errors import PluginError
-from bench.evaluation import evaluate, mistakes
+from bench.errors import BenchError, PluginError
+from bench.evaluation import evaluate, mistakes, pulse
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.predictions import keep as keep_predictions
 from bench.evaluation.second_labels import with_second_labels
@@ -36,11 +39,22 @@ from bench.records import (
     is_weights_file,
     sources,
 )
-from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
+from bench.runner.news import (
+    ClipsRead,
+    DataRead,
+    EpochEnded,
+    News,
+    Noted,
+    RunEnded,
+    StepsDone,
+    TrainingStarted,
+    Working,
+)
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
+from bench.training.checkpoints import Checkpoints
 from datamodules.base import AudioDataModule
-from models.base import ModelError
+from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
 Work = Callable[[Store, Path], Record]
@@ -108,12 +122,13 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         run: the run.
         settings: folders, device and threads.
         force: do the run even if it is finished.
-        report: receives `Noted`, `TrainingStarted`, `StepsDone`, `EpochEnded` and `RunEnded`.
+        report: receives `Noted`, `TrainingStarted`, `StepsDone`, `EpochEnded`, `Working` and `RunEnded`.
 
     Returns:
         The result, as in `RunEnded`.
     """
-    return _do(run, settings, force, report, partial(_train, run, settings, report))
+    with pulse.heard_by(lambda waits: report(Working(waits))):
+        return _do(run, settings, force, report, partial(_train, run, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
@@ -161,15 +176,27 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         except OSError as error:
             return replace(failed, error=Failure.of(error))
         with tempfile.TemporaryDirectory(prefix=".tmp-run-", dir=folder) as new:
-            with store.machine(alone=False):
+            with _shared_machine(store):
                 try:
                     record = work(store, Path(new))
                 except Exception as error:
+                    if isinstance(error, BenchError):  # which would come again
+                        shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)
                     return replace(failed, error=Failure.of(error))
             named = artifacts.digests(Path(new))
             record = replace(record, started=started, environment=where, sources=code, artifacts=named)
             store.write_with_artifacts(record, Path(new))
+        shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)
         return "done"
+
+
+@contextmanager
+def _shared_machine(store: Store) -> Iterator[None]:
+    """Wait for the machine, as trainings share it."""
+    with ExitStack() as stack:
+        with pulse.waiting():
+            stack.enter_context(store.machine(alone=False))
+        yield
 
 
 def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder: Path) -> Record:
@@ -177,6 +204,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     set_threads(settings.threads)
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
+    data.report = lambda done, of: pulse.beat()
     files = _files(run, store, data)
     data.setup()
     model = build.model(run, data)
@@ -186,9 +214,10 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
+    checkpoints = _checkpoints(run, settings, store, model, data, teacher_logits)
     trained = fit.train(
         model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
-        settings.data_dir,
+        settings.data_dir, checkpoints, lambda line: report(Noted(line)),
     )  # fmt: skip
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
@@ -206,10 +235,55 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
         cost = complexity.per_second(model, data.sample_rate, data.clip_shape)
         record = _with_time_lines(record, lines, cost, data, folder)
     mistakes.keep(predictions.test, data, folder, settings.hardest_clips)
-    seconds = {"train": train_seconds, "evaluate": time.perf_counter() - clock - train_seconds}
+    seconds = {
+        "train": trained.seconds_before + train_seconds,
+        "evaluate": time.perf_counter() - clock - train_seconds,
+    }
     return replace(
-        record, curves=trained.curves, best_epoch=trained.best_epoch, seconds=seconds, arithmetic=trained.arithmetic
+        record,
+        curves=trained.curves,
+        best_epoch=trained.best_epoch,
+        seconds=seconds,
+        arithmetic=trained.arithmetic,
+        resumed=trained.resumed,
     )
+
+
+def _checkpoints(
+    run: Run, settings: RunSettings, store: Store, model: AudioModel, data: AudioDataModule, taught: Tensor | None
+) -> Checkpoints:
+    """Return the run's checkpoints, with everything that its training follows from."""
+    arrays = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    early = {  # before anything changes
+        "the recipe or the arguments": run.key,
+        "the source": json.dumps(sources.digests(run), sort_keys=True),
+        "the initial weights": _digest(arrays),
+        "the teacher": "" if taught is None else _digest({"logits": taught}),
+    }
+
+    def identity() -> dict[str, str]:
+        here = environment(settings.threads, chosen_device(settings.device))
+        return early | {
+            "the data": data.manifest(),
+            "the packages": json.dumps([here.python, here.packages], sort_keys=True),
+            "the machine": json.dumps([here.platform, here.processor, here.gpu]),
+            "the number of threads": str(here.threads),
+            "the loaders": str(settings.loaders > 0),
+        }
+
+    checkpoints = Checkpoints(store.checkpoints(run.key), identity, settings.checkpoint_seconds)
+    if not settings.resume:
+        checkpoints.clear()
+    return checkpoints
+
+
+def _digest(arrays: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _files(run: Run, store: Store, data: AudioDataModule) -> data_files.DataFiles | None:

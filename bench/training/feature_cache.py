@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.evaluation import pulse
 from datamodules.base import AudioDataModule, ClipSet
 from datamodules.clips.array_cache import ArrayCache, Facts
 from models.base import Frontend
@@ -100,6 +101,7 @@ def computed(frontend: nn.Module, clips: ClipSet, device: str) -> Iterator[Tenso
     for i in range(0, len(clips), BATCH):
         x = clips.load(range(i, min(i + BATCH, len(clips))))
         yield frontend(x.to(device)).cpu()
+        pulse.beat()
 
 
 def key(frontend: nn.Module, data: AudioDataModule, clips: ClipSet, device: str) -> str | None:

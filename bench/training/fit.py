@@ -23,9 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import RunError
 from bench.records import Recipe
-from bench.training import own_training
+from bench.training import own_training, stopping
 from bench.training.allocator import kept_memory
+from bench.training.checkpoints import Checkpoints
 from bench.training.feature_cache import Cache
+from bench.training.resuming import Resuming
 from datamodules.base import AudioDataModule, whole
 from datamodules.clips.draws import rarity, training_loader
 from models.base import AudioModel
@@ -60,12 +62,16 @@ class Trained:
         best_epoch: from 0, the epoch whose weights the model now has.
         arithmetic: what "auto" was, precision and memory format; empty for a recipe that names them.
         val_features: features of the validation clips `(N, F, T)` if they were computed once; they may be on disk.
+        resumed: how often the training was interrupted and continued.
+        seconds_before: time that the interrupted processes have spent on epochs that count.
     """
 
     curves: dict[str, tuple[float, ...]]
     best_epoch: int
     val_features: Tensor | None = None
     arithmetic: dict[str, str] = field(default_factory=dict)
+    resumed: int = 0
+    seconds_before: float = 0.0
 
 
 def train(
@@ -77,8 +83,13 @@ def train(
     report: Report,
     teacher_logits: Tensor | None = None,
     data_dir: Path = Path(),
+    checkpoints: Checkpoints | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train the model in place and load the weights of its best validation epoch.
+
+    A training that was interrupted goes on after the last epoch that its checkpoints have, and ends as if it had not
+    been. SIGTERM saves and ends it (`bench.training.stopping`).
 
     Args:
         model: of `for_data`, untrained or with the initial weights of the recipe's `init`.
@@ -89,8 +100,11 @@ def train(
         report: is called after every epoch, and during long ones.
         teacher_logits: the teacher's logits of the training clips `(N, C)`, in their order; None without a teacher.
         data_dir: folder that contains the recipe's background noises.
+        checkpoints: of this run; None saves nothing.
+        note: receives lines that a user should read.
 
     Raises:
+        Stopped: it was asked to.
         RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
     """
     recipe, arithmetic = _resolved(recipe, model, device)
@@ -111,28 +125,39 @@ def train(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    if isinstance(model, ForeignModel) and model.trains_itself:
-        return replace(_own_training(model, clips, validation, make_trainer, folder, report), arithmetic=arithmetic)
-    with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet():
+    with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet(), stopping.catching():
+        resuming = Resuming(checkpoints, clips, validation, Path(scratch), report, note)
+        if isinstance(model, ForeignModel) and model.trains_itself:
+            return replace(_own_training(model, clips, validation, make_trainer, resuming), arithmetic=arithmetic)
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
-        trainer = make_trainer(callbacks=[best, _Reporting(report)], default_root_dir=scratch)
+        callbacks = [_Reporting(resuming.report, resuming.epochs), resuming, best]
+        trainer = make_trainer(callbacks=callbacks, default_root_dir=scratch, plugins=[resuming.io])
         model.train()  # the front-end computed its features in eval mode
         try:
             with kept_memory(device):
-                trainer.fit(model, clips, validation)
+                trainer.fit(model, clips, validation, ckpt_path=resuming.path)
         except TrainingError as error:
             raise RunError(str(error)) from error
         finally:
             model.from_features = False
             memory_format.leave(model)
             model.trainer = None  # the model outlives it
+        if stopping.asked():
+            raise stopping.Stopped
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(chosen["state_dict"])
     model.eval()
     curves = {name: tuple(values) for name, values in model.curves.items()}
     kept = validation.dataset
-    val_features = kept.features if isinstance(kept, Features) else None
-    return Trained(curves, int(chosen["epoch"]), val_features, arithmetic)
+    features = kept.features if isinstance(kept, Features) else None
+    return Trained(
+        curves=curves,
+        best_epoch=int(chosen["epoch"]),
+        val_features=features,
+        arithmetic=arithmetic,
+        resumed=resuming.resumed,
+        seconds_before=resuming.seconds,
+    )
 
 
 def _resolved(recipe: Recipe, model: AudioModel, device: str) -> tuple[Recipe, dict[str, str]]:
@@ -148,8 +173,7 @@ def _own_training(
     clips: DataLoader[Any],
     validation: DataLoader[Any],
     trainer: Callable[..., pl.Trainer],
-    folder: Path,
-    report: Report,
+    resuming: Resuming,
 ) -> Trained:
     """Let a LightningModule train itself, on waveforms or embeddings."""
     if not model.takes_batches:
@@ -161,14 +185,14 @@ def _own_training(
     if model.recipe.memory_format == "channels-last":
         memory_format.enter(model)
     try:
-        with _quiet():
-            curves, best = own_training.train(
-                model, clips, validation, partial(trainer, enable_checkpointing=False), folder, report
-            )
+        curves, best = own_training.train(
+            model, clips, validation, partial(trainer, enable_checkpointing=False), resuming
+        )
     finally:
         memory_format.leave(model)
     model.eval()
-    return Trained({name: tuple(curve) for name, curve in curves.items()}, best)
+    found = {name: tuple(curve) for name, curve in curves.items()}
+    return Trained(found, best, resumed=resuming.resumed, seconds_before=resuming.seconds)
 
 
 @contextmanager
@@ -201,9 +225,9 @@ def _loaders(
 class _Reporting(Callback):
     """Reports epochs, and long epochs while they last."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, epochs_done: int = 0) -> None:
         self.report = report
-        self.epochs_done = 0
+        self.epochs_done = epochs_done
         self.clips = 0
         self.since = self.reported = time.perf_counter()
 

@@ -6,7 +6,6 @@ kept: the rule by which every model of the benchmark is chosen. Where a callback
 training, as `StochasticWeightAveraging` does, these are one more choice.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.errors import RunError
+from bench.evaluation import pulse
+from bench.training import stopping
+from bench.training.resuming import Resuming
 from models import metrics
 from models.errors import TrainingError
 from models.foreign import ForeignModel
@@ -90,6 +92,16 @@ class ValidationScores(Callback):
         """Keep the weights before the module's own callbacks replace them; this callback is the first."""
         self._trained = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the curves and the best epoch, for a checkpoint; `Resuming` keeps the file of the weights."""
+        curves = {name: list(values) for name, values in self.curves.items()}
+        return {"curves": curves, "best_epoch": self.best_epoch, "best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the curves and the best epoch of a checkpoint."""
+        self.curves = {name: list(values) for name, values in state_dict["curves"].items()}
+        self.best_epoch, self._best = state_dict["best_epoch"], state_dict["best"]
+
     def score_replaced(self) -> None:
         """Score the weights that the training has left, if a callback has replaced those of the last step.
 
@@ -131,7 +143,10 @@ class ValidationScores(Callback):
     def _classified(self, device: torch.device) -> tuple[Tensor, Tensor]:
         modes = [(module, module.training) for module in self.model.modules()]  # some may be frozen in eval mode
         self.model.eval()
-        found = [(self.model(x.to(device)).float().cpu(), target) for x, target in self.validation]
+        found = []
+        for x, target in self.validation:
+            found.append((self.model(x.to(device)).float().cpu(), target))
+            pulse.beat()
         for module, training in modes:
             module.training = training
         logits, targets = zip(*found, strict=True)
@@ -143,8 +158,7 @@ def train(
     clips: DataLoader[Any],
     validation: DataLoader[Any],
     trainer: Callable[..., pl.Trainer],
-    folder: Path,
-    report: Callable[..., None],
+    resuming: Resuming,
 ) -> tuple[dict[str, list[float]], int]:
     """Train the wrapped module by its own steps, load the weights of its best epoch, and return curves and epoch.
 
@@ -153,25 +167,29 @@ def train(
         clips: training batches `(x, target)`.
         validation: validation batches.
         trainer: makes the Trainer from callbacks.
-        folder: keeps the best weights during the training.
-        report: is called after every epoch.
+        resuming: continues the training, has a folder for the best weights, and gets the reports.
 
     Raises:
+        Stopped: it was asked to.
         RunError: no epoch was finished, or logits became NaN or infinite.
     """
-    with tempfile.TemporaryDirectory(prefix=".tmp-own-", dir=folder) as scratch:
-        scores = ValidationScores(model, validation, Path(scratch) / "best.pt", report)
-        module: Any = model.module
-        # A logger that keeps nothing, so that the module may log to `self.logger`, and its callbacks, too.
-        runner = trainer(callbacks=[scores], default_root_dir=scratch, logger=DummyLogger())
-        try:
-            runner.fit(module, clips, validation if is_overridden("validation_step", module) else None)
-        except TrainingError as error:
-            raise RunError(str(error)) from error
-        finally:
-            module.trainer = None
-        if not scores.path.exists():
-            raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
-        scores.score_replaced()
-        model.load_state_dict(torch.load(scores.path, map_location="cpu", weights_only=True))
+    scores = ValidationScores(model, validation, resuming.scratch / "best.pt", resuming.report)
+    module: Any = model.module
+    # A logger that keeps nothing, so that the module may log to `self.logger`, and its callbacks, too.
+    runner = trainer(
+        callbacks=[scores, resuming], default_root_dir=resuming.scratch, logger=DummyLogger(), plugins=[resuming.io]
+    )
+    loader = validation if is_overridden("validation_step", module) else None
+    try:
+        runner.fit(module, clips, loader, ckpt_path=resuming.path)
+    except TrainingError as error:
+        raise RunError(str(error)) from error
+    finally:
+        module.trainer = None
+    if stopping.asked():
+        raise stopping.Stopped
+    if not scores.path.exists():
+        raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
+    scores.score_replaced()
+    model.load_state_dict(torch.load(scores.path, map_location="cpu", weights_only=True))
     return {name: curve for name, curve in scores.curves.items() if curve}, scores.best_epoch

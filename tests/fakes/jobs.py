@@ -2,8 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from pathlib import Path
+
+from bench.runner.news import Working
+from bench.training import stopping
 
 
 def add(a, b, *, report):
@@ -46,3 +52,63 @@ def mark_slowly(folder, *, report):
         Path(folder, f"{i}-{os.getpid()}").touch()
         report(i)
         time.sleep(0.05)
+
+
+def hang(*, report):
+    """Report, then wait without end in a function whose name shows in a stack."""
+    report("hanging")
+    _without_end()
+
+
+def _without_end():
+    while True:
+        time.sleep(0.01)
+
+
+def hang_in_c(*, report):
+    """Hold the interpreter in one call that takes hours, so that no other Python thread runs."""
+    sum(range(10**15))
+
+
+def keep_going(times, seconds, *, report):
+    for _ in range(times):
+        time.sleep(seconds)
+        report(Working())
+    return times
+
+
+def wait_for_others(seconds, *, report):
+    report(Working(waits=True))
+    time.sleep(seconds)
+    report(Working())
+    return "waited"
+
+
+def leave_things_behind(folder, *, report):
+    """Return with a thread and two processes still at work; one of the processes holds this one's pipes."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    forked = os.fork()
+    if not forked:
+        time.sleep(600)
+        os._exit(0)
+    for pid in (os.getpid(), child.pid, forked):
+        Path(folder, str(pid)).touch()
+    return "left"
+
+
+def die_with_children(folder, *, report):
+    leave_things_behind(folder, report=report)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def save_on_sigterm(folder, *, report):
+    """Train, as far as signals see it: a wish to stop is granted after a moment."""
+    with stopping.catching():
+        Path(folder, "begun").touch()
+        report("training")
+        while not stopping.asked():
+            time.sleep(0.01)
+        time.sleep(0.2)
+        Path(folder, "saved").touch()
+        raise stopping.Stopped

@@ -1,6 +1,7 @@
 """What a child process says of itself, or how it ends: functions that it can import, without torch."""
 
 import os
+import time
 import zlib
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,6 +26,11 @@ def fails() -> None:
 
 def dies() -> None:
     os._exit(7)
+
+
+def hangs() -> None:
+    while True:
+        time.sleep(0.01)
 
 
 def count(connection: Connection, last: int) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid, pad
 
+from bench.evaluation import pulse
 from bench.evaluation.segmentation import FRAME_RATE, HOP_SECONDS
 from bench.evaluation.segmentation.events import event_counts, f1
 from datamodules.base import AudioDataModule
@@ -97,6 +98,7 @@ def stream_scores(model: AudioModel, streams: Streams, data: AudioDataModule) ->
 
 def _scores(model: AudioModel, waveform: Tensor, data: AudioDataModule) -> Floats:
     assert data.sample_rate is not None  # streams are waveforms
+    pulse.beat()
     frames = int(np.floor(len(waveform) / data.sample_rate * FRAME_RATE + 0.5))
     own = framing(model)
     if own is not None and len(waveform) >= data.clip_shape[0]:

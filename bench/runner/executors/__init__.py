@@ -15,6 +15,19 @@ from bench.records import Failure
 
 
 @dataclass(frozen=True)
+class Limits:
+    """When a job is ended as a failure; only an executor of child processes can end one.
+
+    Attributes:
+        stall_seconds: longest time between two events; None for any time.
+        run_seconds: longest time of the job, without what it waits for others; None for any time.
+    """
+
+    stall_seconds: float | None = None
+    run_seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """A call of a function.
 
@@ -22,11 +35,13 @@ class Job:
         key: name of the job.
         target: "module:function" of the project, called as `function(*arguments, report=...)`.
         arguments: picklable.
+        limits: when the job is ended.
     """
 
     key: str
     target: str
     arguments: tuple[Any, ...]
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Failed:
         job: key of the job.
         failure: the failure as a record keeps it.
         code: kind of error for programs: `code` of the exception's class (`bench.errors`), "killed" for a process that
-            died, or "unexpected".
+            died, "stalled" for a job that was past its limits, or "unexpected".
     """
 
     job: str

@@ -3,62 +3,126 @@
 A fork server that has imported torch forks each of them (`bench.profiling.children`).
 """
 
-import os
+import math
 import signal
-import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
-from bench.profiling.children import Child, ChildEnded
+from bench.profiling.children import Child, ChildEnded, end_all, end_with, innermost
 from bench.records import Failure
-from bench.runner.executors import Event, Failed, Finished, Job, perform
+from bench.runner.executors import Event, Failed, Finished, Job, Reported, perform
+from bench.runner.news import Working
+from bench.training import stopping
 
 _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
 
+LEAVE_SECONDS = 5.0
+"""Time that a process has to end after its job; threads and processes that a model has started may keep it."""
+
+
+@dataclass
+class _Running:
+    """A job at work.
+
+    Attributes:
+        job: the job.
+        child: its process.
+        began: when it began; waiting for others moves it.
+        heard: when its last event came; None while it waits for others, and before it has begun.
+        left: when its last event came that ends the job.
+    """
+
+    job: Job
+    child: Child
+    began: float = 0.0
+    heard: float | None = None
+    left: float | None = None
+    _waits_since: float = field(default_factory=time.monotonic)
+
+    def hear(self, event: Event) -> None:
+        """Take note of an event."""
+        now = time.monotonic()
+        if not self.began:
+            self.began = now
+        elif self.heard is None:
+            self.began += now - self._waits_since
+        waits = isinstance(event, Reported) and isinstance(event.news, Working) and event.news.waits
+        self.heard, self._waits_since = (None, now) if waits else (now, now)
+        if isinstance(event, Finished | Failed):
+            self.left = now
+
+    def due(self) -> float:
+        """Return the time at which the process is to be ended."""
+        if self.left is not None:
+            return self.left + LEAVE_SECONDS
+        if self.heard is None:
+            return math.inf
+        limits = self.job.limits
+        return min(self.heard + (limits.stall_seconds or math.inf), self.began + (limits.run_seconds or math.inf))
+
+    def overdue(self) -> Failed:
+        """Return the failure of a job that is past its time, with the stack of where it is."""
+        stack = self.child.stack()
+        limits = self.job.limits
+        if time.monotonic() >= self.began + (limits.run_seconds or math.inf):
+            words = f"the run took longer than {(limits.run_seconds or 0) / 3600:.3g} hours (--run-hours)"
+        else:
+            minutes = (limits.stall_seconds or 0) / 60
+            words = f"nothing went on for {minutes:.3g} minutes (--stall-minutes)"
+        where = innermost(stack)
+        message = f"{words}; it was in {where}" if where else f"{words}; it could not say where it was"
+        return Failed(self.job.key, Failure(kind="stalled", message=message, traceback=stack[-4000:]), "stalled")
+
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
-    """Do the jobs, `workers` at a time; no child is running after the iteration ends."""
+    """Do the jobs, `workers` at a time; no child is running after the iteration ends.
+
+    A job that is past its limits has failed. Closing the iterator asks the jobs to end, so that a training saves.
+    """
     waiting = deque(jobs)
-    running: dict[Connection, tuple[Job, Child]] = {}
-    ended: set[str] = set()
+    running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 job = waiting.popleft()
-                child = Child(_child, job, preload=_PRELOAD, name=job.key)
-                running[child.connection] = job, child
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
-                job, child = running[ready]
-                try:
-                    event: Event = child.receive()
-                except ChildEnded as end:
-                    del running[ready]
-                    child.end()
-                    if job.key not in ended:
-                        yield Failed(job.key, _death(end.exitcode), "killed")
-                    continue
-                if isinstance(event, Finished | Failed):
-                    ended.add(job.key)
-                yield event
+                running.append(_Running(job, Child(_child, job, preload=_PRELOAD, name=job.key)))
+            due = min(each.due() for each in running)
+            handles = [handle for each in running for handle in (each.child.connection, each.child.sentinel)]
+            ready = wait(handles, None if due == math.inf else max(0.0, due - time.monotonic()))
+            for each in list(running):
+                if each.child.connection in ready or each.child.sentinel in ready:
+                    try:
+                        event: Event = each.child.receive()
+                    except ChildEnded as end:
+                        running.remove(each)
+                        each.child.end()
+                        if each.left is None:
+                            yield Failed(each.job.key, _death(end.exitcode), "killed")
+                        continue
+                    each.hear(event)
+                    if not (isinstance(event, Reported) and isinstance(event.news, Working)):
+                        yield event
+                elif time.monotonic() >= each.due():
+                    failed = None if each.left is not None else each.overdue()
+                    running.remove(each)
+                    each.child.end()
+                    if failed is not None:
+                        yield failed
     finally:
-        for _, child in running.values():
-            child.end()
+        end_all([each.child for each in running], stopping.LEAVE_SECONDS)
 
 
 def _child(connection: Connection, job: Job) -> None:
     """Do one job and send its events; end with the driver."""
-    threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
-    perform(job, connection.send)
-
-
-def _die_with_driver(connection: Connection) -> None:
-    """End this process when the driver's end of the pipe closes; the fork server may outlive the driver."""
+    end_with(connection)
     try:
-        connection.recv()
-    except (EOFError, OSError):
-        os._exit(1)
+        perform(job, connection.send)
+    except stopping.Stopped:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _death(exitcode: int | None) -> Failure:

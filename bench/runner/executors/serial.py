@@ -7,6 +7,7 @@ from threading import Thread
 
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
+from bench.training import stopping
 
 
 def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
@@ -40,7 +41,10 @@ def _perform(job: Job, emit: Callable[[Event], None]) -> None:
 
 
 def _interrupt(thread: Thread) -> None:
-    """End a thread at its next Python instruction."""
+    """Let a training save and stop; end any other thread at its next Python instruction."""
+    if stopping.training():
+        stopping.ask()
+        thread.join(stopping.LEAVE_SECONDS)
     if thread.ident is not None and thread.is_alive():
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
         thread.join()

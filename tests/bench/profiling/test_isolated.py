@@ -190,3 +190,10 @@ def test_what_hears_a_clip_as_a_whole_has_no_step() -> None:
             model.stream(torch.rand(1, 8, 6))
         with pytest.raises(ProfileError, match=r"no time per step.*no step-by-step inference"):
             measure_latency(model, torch.rand(1, 6, 8), 6.0, scope="step", tier=SHORT)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_timing_that_hangs_is_ended_and_says_where_it_was():
+    with pytest.raises(ProfileError, match=r"longer than 0.02 minutes .*; it was in hangs \(processes.py:"):
+        isolated.fresh(processes.hangs, 1, longest=1.2)

@@ -302,7 +302,35 @@ def test_a_model_that_kills_its_timing_costs_no_other_model_its_timing(finished,
     outcome = runner.time(suite.runs())
     assert asked == [["fc", "cnn"], ["cnn"]]
     assert f"{fc.key} was not timed: the process was ended by SIGSEGV" in outcome.warnings
+    assert list(outcome.not_timed) == [fc.key]
     assert [bool(Store(store).get(r.key).latencies) for r in suite.runs()] == [False, True, False]
+
+
+def test_a_process_that_dies_between_two_timings_is_started_again_and_twice_in_vain_is_the_end(finished, tmp_path):
+    suite, source, _, _ = finished
+    store = tmp_path / "runs"
+    shutil.copytree(source, store)
+    fc, cnn, fused = (Store(store).get(r.key) for r in suite.runs())
+    for record in (fc, cnn, fused):
+        Store(store).write(record.with_latencies(()))
+    asked = []
+
+    def execute(jobs, workers):
+        (job,) = jobs
+        asked.append([run_.model for run_ in job.arguments[0]])
+        if len(asked) == 1:  # what the first model has left behind ends the process after its timing
+            yield Reported(job.key, TimingStarted(fc.key))
+            Store(store).write(fc)
+            yield Reported(job.key, TimingEnded(fc.key))
+        yield Failed(job.key, Failure(kind="killed", message="the process was ended by SIGSEGV"), "killed")
+
+    settings = RunSettings(store=store, data_dir=Path("nowhere"), device="cpu")
+    runner = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial")
+    runner.execute = execute
+    outcome = runner.time(suite.runs())
+    assert asked == [["fc", "cnn"], ["cnn"], ["cnn"]]
+    assert list(outcome.not_timed) == [cnn.key]
+    assert f"{cnn.key} was not timed: the process was ended by SIGSEGV" in outcome.warnings
 
 
 def test_a_member_done_again_takes_its_fusion_along_and_its_failure_costs_no_result(finished, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -9,11 +10,16 @@ import pytest
 from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
-from bench.runner.executors import EXECUTORS, Failed, Finished, Job, Reported, Started, executor
+from bench.runner.executors import EXECUTORS, Failed, Finished, Job, Limits, Reported, Started, executor, processes
+from bench.runner.news import Working
 
 
 def job(key, name, *arguments):
     return Job(key, f"fakes.jobs:{name}", arguments)
+
+
+def limited(key, name, *arguments, stall=None, longest=None):
+    return Job(key, f"fakes.jobs:{name}", arguments, Limits(stall, longest))
 
 
 def done(events):
@@ -97,6 +103,78 @@ def alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):  # gone, or going while it is read
         return False
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_job_that_hangs_is_ended_with_the_stack_of_where_it_hung_and_the_next_one_is_done():
+    jobs = [limited("a", "hang", stall=1.2), limited("b", "hang_in_c", stall=1.2), job("c", "add", 1, 1)]
+    ended = done(executor("processes")(jobs, 1))
+    failure = ended["a"].failure
+    assert (failure.kind, ended["a"].code) == ("stalled", "stalled")
+    assert failure.message.startswith("nothing went on for 0.02 minutes (--stall-minutes); it was in _without_end (")
+    assert "called from hang (jobs.py:" in failure.message
+    assert "_without_end" in failure.traceback
+    assert "hang_in_c (jobs.py:" in ended["b"].failure.message
+    assert ended["c"].value == 2
+
+
+def test_what_goes_on_or_waits_for_others_is_not_ended(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(processes.time, "monotonic", lambda: now)
+    running = processes._Running(limited("a", "add", stall=10, longest=100), None)
+    assert running.due() == math.inf  # its process starts
+    running.hear(Started("a"))
+    assert running.due() == 1010
+    now = 1009.0
+    running.hear(Reported("a", Working()))
+    assert running.due() == 1019
+    running.hear(Reported("a", Working(waits=True)))
+    assert running.due() == math.inf
+    now = 5009.0
+    running.hear(Reported("a", Working()))
+    assert (running.due(), running.began) == (5019, 5000)
+    now = 5095.0
+    running.hear(Reported("a", Working()))
+    assert running.due() == 5100  # the whole job's limit, without what it waited
+    running.hear(Finished("a", 1))
+    assert running.due() == 5095 + processes.LEAVE_SECONDS
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_job_that_takes_too_long_is_ended():
+    ended = done(executor("processes")([limited("a", "keep_going", 10**6, 0.05, longest=0.6)], 1))
+    assert ended["a"].failure.message.startswith("the run took longer than 0.000167 hours (--run-hours); it was in ")
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["leave_things_behind", "die_with_children"])
+def test_what_a_job_leaves_behind_ends_with_it(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "LEAVE_SECONDS", 0.5)
+    ended = done(executor("processes")([job("a", name, str(tmp_path)), job("b", "add", 1, 1)], 1))
+    if name == "leave_things_behind":
+        assert ended["a"].value == "left"
+    else:
+        assert "SIGKILL" in ended["a"].failure.message
+    assert ended["b"].value == 2
+    left = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(left) == 3
+    until = time.monotonic() + 60
+    while any(map(alive, left)) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not any(map(alive, left))
+
+
+@pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
+def test_a_training_saves_before_the_executor_ends(name, tmp_path):
+    events = executor(name)([job("one", "save_on_sigterm", str(tmp_path))], 1)
+    while not isinstance(next(events), Reported):
+        pass
+    events.close()
+    assert (tmp_path / "saved").exists()
 
 
 def test_an_unknown_executor_is_explained():

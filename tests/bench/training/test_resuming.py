@@ -1,0 +1,285 @@
+"""Trainings that are interrupted go on after their last saved epoch, and end as if nothing had happened."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from fakes import audioset as fake
+from torch import Tensor, nn
+
+from bench.evaluation import pulse
+from bench.records import Recipe, Run
+from bench.training import build, fit, stopping
+from bench.training.checkpoints import BEFORE, NEWEST, Checkpoints
+from bench.training.fit import Trained
+from datamodules.audioset import AudioSet
+from datamodules.base import AudioDataModule
+from datamodules.synthetic import Synthetic
+from models.base import AudioModel
+from models.foreign import ForeignModel
+
+IDENTITY = {"the recipe": "1"}
+QUICK: dict[str, Any] = {"epochs": 5, "batch_size": 8, "learning_rate": 1e-2}
+
+
+class Killed(BaseException):
+    """Ends a training where a signal would."""
+
+
+class Own(pl.LightningModule):
+    """A step, a momentum and a schedule by epochs of its own, and chance in every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(40, 10)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        logits: Tensor = self.head(waveform[:, :1600].unflatten(1, (40, -1)).square().mean(2))
+        return logits
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        return nn.functional.cross_entropy(self(batch[0] + 0.1 * torch.randn_like(batch[0])), batch[1])
+
+    def configure_optimizers(self) -> Any:
+        optimiser = torch.optim.SGD(self.parameters(), lr=0.5, momentum=0.5)
+        return {"optimizer": optimiser, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)}
+
+
+Made = tuple[AudioModel, AudioDataModule]
+
+
+def of_synthetic(model: str, frontend: str | None = None, loaders: int = 0, **recipe: Any) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        run = Run(model=model, frontend=frontend, dataset="synthetic", recipe=Recipe(**QUICK | recipe))
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=8)
+        data.workers = loaders
+        data.setup()
+        return with_recipe(build.model(run, data), run.recipe), data
+
+    return make
+
+
+def of_shards(folder: Path) -> Made:
+    run = Run(model="fc", frontend="logmel-1s", dataset="audioset", recipe=Recipe(**QUICK, time_shift=0.5))
+    data = AudioSet(folder / "audioset", seed=run.seed, batch_size=8, sample_rate=16_000, clip_seconds=1.0)
+    data.setup()
+    return with_recipe(build.model(run, data), run.recipe), data
+
+
+def own_steps(folder: Path) -> Made:
+    data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
+    data.setup()
+    return ForeignModel.around(Own(), data, recipe=Recipe(epochs=5)), data
+
+
+def with_recipe(model: AudioModel, recipe: Recipe) -> AudioModel:
+    model.recipe = recipe
+    return model
+
+
+CASES: dict[str, Callable[[Path], Made]] = {
+    "averaged and augmented": of_synthetic(
+        "cnn", epochs=4, ema_decay=0.9, mixup=0.3, speed=0.1, noise_snr_db=(5.0, 20.0)
+    ),
+    "liquid": of_synthetic("ltc", epochs=3),
+    "stops early, drawn by rarity": of_synthetic(
+        "lstm-skip", "logmel-1s", balanced=True, patience=1, schedule="cosine", epochs=9
+    ),
+    "half precision, restarts": of_synthetic("fc", "logmel-1s", precision="bf16-mixed", schedule="sgdr"),
+    "a stream from shards": of_shards,
+    "own steps": own_steps,
+}
+
+
+class Training:
+    """A training that a test interrupts.
+
+    Attributes:
+        notes: lines for the user.
+        reports: epochs and scores of the last attempt.
+    """
+
+    def __init__(self, folder: Path, make: Callable[[Path], Made], seconds: float = 0.0, identity: Any = None) -> None:
+        self.folder = folder
+        self.make = make
+        self.seconds = seconds
+        self.identity = identity or IDENTITY
+        self.notes: list[str] = []
+        self.reports: list[tuple[int, float]] = []
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.folder / "checkpoints", lambda: self.identity, self.seconds)
+
+    def go(self, at: int | None = None, how: Callable[[], None] | None = None) -> tuple[Trained, dict[str, Tensor]]:
+        """Train; in epoch `at`, counted from 0, something happens as soon as the one before is reported."""
+        pl.seed_everything(0, workers=True, verbose=False)
+        model, data = self.make(self.folder)
+        self.reports.clear()
+
+        def report(done: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:
+            if score is not None:
+                self.reports.append((done, score))
+                if done == at and how is not None:
+                    how()
+
+        run = self.folder / "run"
+        run.mkdir(exist_ok=True)
+        found = fit.train(
+            model, data, model.recipe, run, "cpu", report, None, Path(), self.checkpoints, self.notes.append
+        )
+        return found, {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def kill() -> None:
+    raise Killed
+
+
+def same(one: tuple[Trained, dict[str, Tensor]], other: tuple[Trained, dict[str, Tensor]]) -> bool:
+    return (one[0].curves, one[0].best_epoch) == (other[0].curves, other[0].best_epoch) and all(
+        torch.equal(value, other[1][name]) for name, value in one[1].items()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_a_training_that_was_killed_twice_ends_bit_for_bit_as_one_that_was_not(name: str, tmp_path: Path) -> None:
+    fake.write(tmp_path / "audioset", shards=3)
+    whole = Training(tmp_path, CASES[name], seconds=1e9)
+    reference = whole.go()
+    expected = list(whole.reports)
+    assert not (tmp_path / "checkpoints").exists()
+    training = Training(tmp_path, CASES[name])
+    for epoch in (2, 3) if len(expected) > 3 else (2,):
+        with pytest.raises(Killed):
+            training.go(at=epoch, how=kill)
+    found = training.go()
+    assert same(found, reference)
+    assert training.reports == expected  # loggers of a resumed run get all epochs
+    assert found[0].resumed == (2 if len(expected) > 3 else 1)
+    assert found[0].seconds_before > 0
+    assert reference[0].resumed == 0
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_processes_that_read_ahead_change_no_bit_of_it(tmp_path: Path) -> None:
+    make = of_synthetic("cnn", loaders=2, epochs=3, waveform_shift=0.5)
+    reference = Training(tmp_path, make, seconds=1e9).go()
+    training = Training(tmp_path, make)
+    with pytest.raises(Killed):
+        training.go(at=2, how=kill)
+    assert same(training.go(), reference)
+
+
+FC = of_synthetic("fc", "logmel-1s", epochs=4, mixup=0.3)
+
+
+@pytest.mark.slow
+def test_of_a_damaged_checkpoint_the_one_before_takes_the_place(tmp_path: Path) -> None:
+    reference = Training(tmp_path, FC, seconds=1e9).go()
+    training = Training(tmp_path, FC)
+    with pytest.raises(Killed):
+        training.go(at=4, how=kill)
+    newest = training.checkpoints.folder / NEWEST
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    found = training.go()
+    assert same(found, reference)
+    assert f"the checkpoint {newest} is not used: it is damaged" in training.notes
+    assert "goes on after epoch 2, the last one that was saved" in training.notes
+
+
+@pytest.mark.slow
+def test_without_any_whole_checkpoint_the_training_starts_again(tmp_path: Path) -> None:
+    reference = Training(tmp_path, FC, seconds=1e9).go()
+    training = Training(tmp_path, FC)
+    with pytest.raises(Killed):
+        training.go(at=4, how=kill)
+    for name in (NEWEST, BEFORE):
+        path = training.checkpoints.folder / name
+        path.write_bytes(path.read_bytes()[:-1])
+    found = training.go()
+    assert same(found, reference)
+    assert found[0].resumed == 0
+    assert len(training.notes) == 2
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_other_data_or_source_is_not_used(tmp_path: Path) -> None:
+    training = Training(tmp_path, FC)
+    with pytest.raises(Killed):
+        training.go(at=3, how=kill)
+    changed = Training(tmp_path, FC, identity={"the recipe": "2"})
+    assert changed.go()[0].resumed == 0
+    assert changed.notes == ["the training starts from the beginning: the recipe changed"]
+
+
+@pytest.mark.slow
+def test_a_short_training_writes_nothing(tmp_path: Path) -> None:
+    training = Training(tmp_path, FC, seconds=10.0)
+    assert training.go()[0].resumed == 0
+    assert not training.checkpoints.folder.exists()
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_costs_a_line_and_no_training(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("in the way")
+    training = Training(tmp_path, FC)
+    assert training.go()[0].resumed == 0
+    (note,) = training.notes
+    assert note.startswith("no checkpoint can be written (")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [lambda: os.kill(os.getpid(), signal.SIGTERM), stopping.ask])
+def test_a_training_that_is_asked_to_stop_saves_first(how: Callable[[], None], tmp_path: Path) -> None:
+    """As SLURM's warning, and as the executor that works in a thread of the driver."""
+    reference = Training(tmp_path, FC, seconds=1e9).go()
+    before = signal.getsignal(signal.SIGTERM)
+    training = Training(tmp_path, FC, seconds=1e9)  # so long that no epoch would be saved otherwise
+    with pytest.raises(stopping.Stopped):
+        training.go(at=3, how=how)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not stopping.training()
+    found = training.go()
+    assert same(found, reference)
+    assert found[0].resumed == 1
+    assert "goes on after epoch 3, the last one that was saved" in training.notes
+
+
+def test_a_thread_other_than_the_main_one_leaves_signals_alone() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def inside() -> None:
+        with stopping.catching():
+            seen.append((signal.getsignal(signal.SIGTERM) is before, stopping.training(), stopping.asked()))
+            stopping.ask()
+            seen.append((True, True, not stopping.asked()))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [(True, True, False), (True, True, False)]
+    with stopping.catching():
+        assert not stopping.asked()  # an old wish is of an old training
+
+
+def test_the_pulse_is_heard_within_its_block_once_a_second() -> None:
+    heard: list[bool] = []
+    pulse.beat()
+    with pulse.heard_by(heard.append):
+        for _ in range(1000):
+            pulse.beat()
+        with pulse.waiting():
+            pass
+    pulse.beat()
+    assert heard == [False, True, False]
