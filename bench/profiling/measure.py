@@ -144,16 +144,16 @@ def measure_latency(
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
         sentinel = _sentinel(device)
         _warm_up(call, tier)
-        before = sentinel()
+        first = sentinel()
         call()  # fills the caches again
         other_processes = _OtherProcesses()
         times = _sample(call, tier)
         busy = other_processes.share()
-        after = sentinel()
+        last = sentinel()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
-    drift = after / before - 1
+    drift = last / first - 1
     timing = Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
@@ -172,7 +172,7 @@ def measure_latency(
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
         sentinel_drift=drift,
-        sentinel_ms=max(before, after) * 1e3,
+        sentinel_ms=max(first, last) * 1e3,
         others=busy,
         grade="A",
         peak_bytes=peak,
