@@ -18,7 +18,7 @@ from models.frontends.wavegram import Wavegram
 from models.layers import lengths
 from models.liquid import CNNLTC
 
-LEARNT = ("cnn-ltc", "cnn-cfc")
+LEARNT = ("cnn-ltc", "cnn-cfc", "cnn-lstm", "cnn-gru")
 
 
 def small(model: str) -> dict[str, float]:
