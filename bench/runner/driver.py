@@ -144,9 +144,10 @@ class Runner:
         with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
-            self._start(list(ready.values()), [*ready.values(), *waiting])
+            self._start(list(ready.values()), [*ready.values(), *waiting] if self.settings.timings else [])
             self._do(ready)
-            self._time([run for run in every if self._untimed(run)])
+            if self.settings.timings:
+                self._time([run for run in every if self._untimed(run)])
         return self.outcome
 
     def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
@@ -185,7 +186,8 @@ class Runner:
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""
         if jobs:
-            with closing(self.execute(jobs, workers)) as events:  # type: ignore[type-var]
+            places = self.settings.places if workers > 1 else self.settings.places[:1]
+            with closing(self.execute(jobs, workers, places)) as events:  # type: ignore[type-var]
                 yield from events
 
     def _prepare(self, todo: list[Run]) -> list[Run]:

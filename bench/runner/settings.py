@@ -21,6 +21,10 @@ class RunSettings:
         hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
         metrics: metrics of other packages that the suite names.
         skip_unreadable: whether a user's own audio that cannot be read is left out.
+        places: the GPUs that each of the runs at work may see, as values for CUDA_VISIBLE_DEVICES; empty leaves each
+            run what this process sees.
+        devices: processes, each with a device of its own, that train one run together.
+        timings: whether runs are timed when they are trained.
     """
 
     store: Path
@@ -32,6 +36,9 @@ class RunSettings:
     hardest_clips: int = 0
     metrics: tuple[str, ...] = ()
     skip_unreadable: bool = False
+    places: tuple[str, ...] = ()
+    devices: int = 1
+    timings: bool = True
 
 
 def data_folder(given: Path | None) -> Path:

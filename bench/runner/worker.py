@@ -36,6 +36,7 @@ from bench.records import (
     is_weights_file,
     sources,
 )
+from bench.runner import memory
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
@@ -165,7 +166,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
                 try:
                     record = work(store, Path(new))
                 except Exception as error:
-                    return replace(failed, error=Failure.of(error))
+                    return replace(failed, error=memory.failure(error, run))
             named = artifacts.digests(Path(new))
             record = replace(record, started=started, environment=where, sources=code, artifacts=named)
             store.write_with_artifacts(record, Path(new))
