@@ -303,7 +303,7 @@ class Runner:
             Job(
                 name,
                 "bench.runner.worker:fuse",
-                (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
+                (tuple(group.values()), replace(self.settings, devices=1), frozenset(self.again & group.keys())),
             )
             for name, group in groups.items()
         ]

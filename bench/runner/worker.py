@@ -36,11 +36,12 @@ from bench.records import (
     is_weights_file,
     sources,
 )
-from bench.runner import memory
+from bench.runner import memory, ranks
 from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunEnded, StepsDone, TrainingStarted
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from datamodules.base import AudioDataModule
+from datamodules.clips.draws import place_among_ranks
 from models.base import ModelError
 
 Report = Callable[[News], None]
@@ -114,7 +115,8 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
     Returns:
         The result, as in `RunEnded`.
     """
-    return _do(run, settings, force, report, partial(_train, run, settings, report))
+    train = _train if settings.devices == 1 else partial(ranks.together, _train)
+    return _do(run, settings, force, report, partial(train, run, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
@@ -153,7 +155,11 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         started = datetime.now(UTC).isoformat(timespec="seconds")
         on_gpu = settings.device != "cpu" and torch.cuda.is_available()
         # Now, because the code may have changed when the run ends.
-        where = replace(environment(settings.threads, "cuda" if on_gpu else "cpu"), workers=settings.workers)
+        where = replace(
+            environment(settings.threads, "cuda" if on_gpu else "cpu"),
+            workers=settings.workers,
+            devices=settings.devices,
+        )
         code = sources.digests(run)
         failed = Record(run=run, status="failed", started=started, environment=where)
         folder = store.artifacts(run.key)
@@ -191,8 +197,10 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     report(TrainingStarted(run.key))
     trained = fit.train(
         model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
-        settings.data_dir,
+        settings.data_dir, settings.devices,
     )  # fmt: skip
+    if place_among_ranks()[0]:
+        raise ranks.Followed
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
     lines = streams.predict(model, data, device) if data.streams is not None else None

@@ -17,7 +17,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -26,11 +28,12 @@ from bench.records import Recipe
 from bench.training import own_training
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
-from datamodules.clips.draws import rarity, training_loader
+from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
 from models.foreign import ForeignModel
 from models.metrics import PRIMARY
+from models.training.synced_norm import SyncedStatistics
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 Batch = tuple[Tensor, ...]
@@ -72,6 +75,7 @@ def train(
     report: Report,
     teacher_logits: Tensor | None = None,
     data_dir: Path = Path(),
+    devices: int = 1,
 ) -> Trained:
     """Train the model in place and load the weights of its best validation epoch.
 
@@ -84,6 +88,8 @@ def train(
         report: is called after every epoch, and during long ones.
         teacher_logits: the teacher's logits of the training clips `(N, C)`, in their order; None without a teacher.
         data_dir: folder that contains the recipe's background noises.
+        devices: processes of `torch.distributed` that train the model together and share each batch; this one is one of
+            them. All but the first return no curves, and keep the weights of the last epoch.
 
     Raises:
         RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
@@ -92,12 +98,13 @@ def train(
     data.balanced = recipe.balanced
     if recipe.background is not None:
         model.background = data.background(data_dir / recipe.background)
+    whole_batch, data.batch_size = data.batch_size, data.batch_size // devices
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
     make_trainer = partial(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
+        **_together(devices, data.seed),
         precision=recipe.precision,
         max_epochs=recipe.epochs,
         logger=False,
@@ -106,6 +113,8 @@ def train(
         num_sanity_val_steps=0,
     )
     if isinstance(model, ForeignModel) and model.trains_itself:
+        if devices > 1:
+            raise RunError(f"{type(model.module).__name__} trains itself, which several devices cannot share")
         return _own_training(model, clips, validation, make_trainer, folder, report)
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet():
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
@@ -118,6 +127,9 @@ def train(
         finally:
             model.from_features = False
             model.trainer = None  # the model outlives it
+            data.batch_size = whole_batch
+        if place_among_ranks()[0]:
+            return Trained({}, -1)  # the first process has the file
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(chosen["state_dict"])
     model.eval()
@@ -149,6 +161,20 @@ def _own_training(
     return Trained({name: tuple(curve) for name, curve in curves.items()}, best)
 
 
+def _together(devices: int, seed: int) -> dict[str, Any]:
+    """Return what a Trainer needs to train on several devices; this process has met the others."""
+    if devices == 1:
+        return {"devices": 1}
+    rank = place_among_ranks()[0]
+    if rank:
+        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)  # draws of augmentation and dropout of its own
+    return {
+        "devices": devices,
+        "strategy": DDPStrategy(static_graph=True),
+        "plugins": [LightningEnvironment(), SyncedStatistics()],
+    }
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide Lightning's advice that does not fit this training."""
@@ -157,6 +183,7 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", ".*IterableDataset.* has .__len__. defined.*")  # ours is correct with workers
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
         warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
+        warnings.filterwarnings("ignore", ".*all_gather is deprecated.*")  # Lightning's own
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
         yield
 
@@ -199,7 +226,7 @@ class _Reporting(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count the clips; report where the last report is long ago."""
-        self.clips += len(batch[1])
+        self.clips += len(batch[1]) * trainer.world_size
         now = time.perf_counter()
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now

@@ -1,4 +1,4 @@
-"""The script for SLURM: what its tasks do, and that it submits itself. `sbatch` is a program that notes its arguments."""
+"""The script for SLURM: what its tasks do, and that it submits itself, here to a program that notes it."""
 
 import os
 import subprocess
@@ -60,8 +60,8 @@ def test_nothing_left_to_train_is_said(suite: suites.Suite, tmp_path: Path) -> N
     resources = slurm.Resources(cpus=1, gpus=0, logs=tmp_path)
     with pytest.raises(SuiteError, match="every training of the selection is done"):
         slurm.script("small", ["bench", "run"], {}, resources)
+    todo = {run.key: run for run in suite.runs()}
     with pytest.raises(SuiteError, match="--store"):
-        todo = {run.key: run for run in suite.runs()}
         slurm.script("small", ["bench"], todo, slurm.Resources(cpus=1, gpus=0, logs=Path("/a b")))
 
 
