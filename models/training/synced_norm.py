@@ -18,7 +18,7 @@ class SyncedStatistics(LayerSync):
     def apply(self, model: nn.Module) -> nn.Module:
         """Change the model's layers in place, and return it."""
         for module in model.modules():
-            if isinstance(module, _BatchNorm) and not isinstance(module, (_Synced, nn.SyncBatchNorm)):
+            if isinstance(module, _BatchNorm) and not isinstance(module, _Synced):
                 module.__class__ = _synced(type(module))
         return model
 

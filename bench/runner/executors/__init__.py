@@ -2,8 +2,8 @@
 
 An executor is a function `execute(jobs, workers, places)` that returns an iterator of events. `places` are the GPUs
 that each of the jobs at work may see (`bench.runner.gpus`), or nothing. For each job it yields `Started`, then a
-`Reported` for each report as soon as the job makes it, and at last `Finished` or `Failed`. A failed job raises no exception in the
-caller. Closing the iterator ends the jobs that are still running.
+`Reported` for each report as soon as the job makes it, and at last `Finished` or `Failed`. A failed job raises no
+exception in the caller. Closing the iterator ends the jobs that are still running.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
