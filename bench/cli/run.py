@@ -66,6 +66,12 @@ def run(
         int | None, typer.Option("--per-gpu", min=1, help="Runs that share a GPU.", show_default="1")
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices that train one run together.")] = 1,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="With --executor ray: how often a run begins whose machine is lost.")
+    ] = 3,
+    data_url: Annotated[
+        str, typer.Option("--data-url", help="With --executor ray: where the machines read the data folder.")
+    ] = "",
     strategy: Annotated[
         Strategy | None, typer.Option(help="How several devices train a run.", show_default="ddp")
     ] = None,
@@ -126,11 +132,14 @@ def run(
         data_dir=data_folder(data_dir),
         device="cuda" if places else device.value,
         threads=threads,
-        workers=at_once or default_workers(device.value, threads * devices),
+        workers=at_once or (0 if executor == "ray" else default_workers(device.value, threads * devices)),
         loaders=loaders,
         skip_unreadable=skip_unreadable,
         places=places,
         devices=devices,
+        per_gpu=per_gpu or 1,
+        attempts=attempts,
+        data_url=data_url,
         timings=timing,
     )
     if dry_run:

@@ -186,7 +186,7 @@ class Runner:
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""
         if jobs:
-            places = self.settings.places if workers > 1 else self.settings.places[:1]
+            places = self.settings.places if workers != 1 else self.settings.places[:1]
             with closing(self.execute(jobs, workers, places)) as events:  # type: ignore[type-var]
                 yield from events
 
@@ -399,7 +399,7 @@ class Runner:
         fusions, combined_timings = (sum(bool(run.members) for run in group) for group in (runs, timings))
         self.progress.start(
             trainings=len(runs) - fusions, fusions=fusions, timings=len(timings) - combined_timings,
-            combined=combined_timings, workers=self.settings.workers, backends=len(self.suite.backends),
+            combined=combined_timings, workers=max(1, self.settings.workers), backends=len(self.suite.backends),
         )  # fmt: skip
 
     def _sweep(self, key: str) -> None:

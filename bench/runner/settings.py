@@ -16,7 +16,7 @@ class RunSettings:
         data_dir: folder with one folder per dataset.
         device: "cpu", "cuda", or "auto" for the GPU if there is one.
         threads: intra-operator threads of each process.
-        workers: number of runs that are trained at the same time.
+        workers: number of runs that are trained at the same time; 0 for as many as a cluster takes.
         loaders: number of processes per training that read clips ahead.
         hardest_clips: number of test clips with the highest loss whose spectrograms and audio are kept.
         metrics: metrics of other packages that the suite names.
@@ -24,6 +24,9 @@ class RunSettings:
         places: the GPUs that each of the runs at work may see, as values for CUDA_VISIBLE_DEVICES; empty leaves each
             run what this process sees.
         devices: processes, each with a device of its own, that train one run together.
+        per_gpu: runs that share a GPU of a cluster.
+        attempts: how often a run is begun at most whose machine is lost.
+        data_url: where the machines of a cluster read the data folder, as a URL of fsspec's; empty for the driver.
         timings: whether runs are timed when they are trained.
     """
 
@@ -38,6 +41,9 @@ class RunSettings:
     skip_unreadable: bool = False
     places: tuple[str, ...] = ()
     devices: int = 1
+    per_gpu: int = 1
+    attempts: int = 3
+    data_url: str = ""
     timings: bool = True
 
 
