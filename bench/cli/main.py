@@ -9,6 +9,7 @@ import typer
 
 from bench import catalog
 from bench.cli import (
+    cluster,
     data,
     embed,
     export,
@@ -37,6 +38,7 @@ app = App(
 for part in (run, listing, models, latency, results, predict, packing, segment, serve, stream, export, embed):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
+app.add_typer(cluster.app, name="cluster")
 
 
 def _print_version(wanted: bool) -> None:

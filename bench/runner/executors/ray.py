@@ -4,6 +4,7 @@ A run's files go to the machine that does it (`bench.runner.parcels`), and its a
 store. A machine whose versions differ is not used. If a machine is lost, its runs begin again on another one.
 """
 
+import logging
 import os
 import time
 from collections import deque
@@ -59,16 +60,16 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
 
 def _connect(ray: Any, workers: int) -> None:
     """Join the cluster, or start one of this machine alone."""
-    common = {"include_dashboard": False, "log_to_driver": False, "ignore_reinit_error": True}
+    common = {"log_to_driver": False, "ignore_reinit_error": True, "logging_level": logging.WARNING}
     try:
-        ray.init(address="auto", log_to_driver=False, ignore_reinit_error=True)
+        ray.init(address="auto", **common)
     except ConnectionError as error:
         if os.environ.get("RAY_ADDRESS"):
             raise BenchError(
                 f"no Ray cluster answers at RAY_ADDRESS ({os.environ['RAY_ADDRESS']}): start it with `bench cluster "
                 f"up`, or unset RAY_ADDRESS"
             ) from error
-        ray.init(address="local", num_cpus=workers or None, **common)
+        ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **common)
 
 
 @dataclass
