@@ -11,6 +11,9 @@ from bench.errors import BenchError, SuiteError
 
 LOOPBACK = "127.0.0.1"
 PORT = 6379
+PATIENCE = {"RAY_health_check_failure_threshold": "12"}
+"""Ray's setting of how many questions in a row a machine leaves unanswered until it counts as lost: with its own 5, a
+network that was cut for 30 seconds has been seen to cost a machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +109,7 @@ def _has_token(variables: Mapping[str, str]) -> bool:
 def _ray(*arguments: str) -> str:
     """Call Ray's command, and return what it prints."""
     command = _command(arguments)
-    variables = {**os.environ, "RAY_AUTH_MODE": "token"}
+    variables = {**PATIENCE, **os.environ, "RAY_AUTH_MODE": "token"}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
