@@ -19,7 +19,7 @@ class SyncedStatistics(LayerSync):
         """Change the model's layers in place, and return it."""
         for module in model.modules():
             if isinstance(module, _BatchNorm) and not isinstance(module, _Synced):
-                module.__class__ = _synced(type(module))
+                module.__class__ = _synced(type(module))  # type: ignore[arg-type]
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
