@@ -27,6 +27,7 @@ def files(clips):
     return {name.split("[")[0] for name in clips.ids}
 
 
+@pytest.mark.slow
 def test_the_tree_is_read(tmp_path):
     root = fake_gtzan.write(tmp_path)
     data = setup(root, cache=tmp_path / "cache")
@@ -45,6 +46,7 @@ def test_the_tree_is_read(tmp_path):
             assert name.startswith(("music_wav", "speech_wav")[target])
 
 
+@pytest.mark.slow
 def test_tracks_numbered_after_another_are_of_its_source(tmp_path):
     data = setup(fake_gtzan.write(tmp_path))
     found = Counter(group for part in parts(data) for group in set(part.groups))

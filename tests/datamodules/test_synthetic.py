@@ -43,6 +43,7 @@ def test_takes_of_a_source_differ_and_share_a_fold(full: Synthetic) -> None:
         assert [name.rsplit("-", 1)[0] for name in part.ids] == list(part.groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [Synthetic, SyntheticTags])
 def test_the_clips_depend_on_the_data_seed_alone(cls: type[Synthetic | SyntheticTags]) -> None:
     first = small(cls)
@@ -52,6 +53,7 @@ def test_the_clips_depend_on_the_data_seed_alone(cls: type[Synthetic | Synthetic
     assert small(cls, data_seed=1).manifest() != first.manifest()
 
 
+@pytest.mark.slow
 def test_each_clip_is_made_for_itself() -> None:
     """More clips per class leave the others' sounds alone."""
     few, many = small(Synthetic), small(Synthetic, clips_per_class=20)

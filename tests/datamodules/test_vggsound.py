@@ -141,6 +141,7 @@ def test_shards_under_any_key(tmp_path: Path) -> None:
     assert len(data.splits.train) + len(data.splits.val) + len(data.splits.test) == 70
 
 
+@pytest.mark.slow
 def test_files_at_any_depth_and_what_is_not_listed(tmp_path: Path) -> None:
     root = fake.write(tmp_path / "vggsound", suffix="ogg")
     (root / "audio" / "test").mkdir()

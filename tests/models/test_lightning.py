@@ -100,7 +100,7 @@ def test_fit_test_predict_and_checkpoint_under_a_plain_trainer(
     name: str, data: Synthetic, longer: Synthetic, tmp_path: Path
 ) -> None:
     data = longer if name.startswith("wavegram") else data  # which needs more frames
-    averaged = None if name == "knn" else 0.5  # it has no weights to average
+    averaged = None if name in ("knn", "gmm") else 0.5  # which have no weights to average
     model = model_for(name, data, recipe=Recipe(learning_rate=1e-3, ema_decay=averaged))
     assert isinstance(model, pl.LightningModule)
     runner = trainer(tmp_path, limit_train_batches=2)

@@ -116,6 +116,7 @@ def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-4)
 
 
+@pytest.mark.slow
 @every_model
 def test_gradients_reach_every_parameter(case: Case) -> None:
     case = replace(case, seconds=2)  # a single pooled frame uses no recurrent weight

@@ -289,6 +289,7 @@ def test_accuracy_draws_are_binomial_and_wider_with_fewer_groups():
     assert draws.std() == pytest.approx(deviation * math.sqrt(10), rel=0.1)
 
 
+@pytest.mark.slow
 def test_draws_of_map_lie_about_the_score():
     logits, targets = tags(5000, 200, share=0.002)
     logits += targets  # ten positives a class: all draws' mAP lies above the score

@@ -178,6 +178,7 @@ def test_the_choice_undoes_a_delay_and_removes_flicker() -> None:
 # Scores
 
 
+@pytest.mark.slow
 def test_hand_worked_scores() -> None:
     streams = truth(segments((0, 4, 0), (4, 8, 1)), segments((0, 4, 2), (4, 8, 0)))
     right, wrong = streams.frames()

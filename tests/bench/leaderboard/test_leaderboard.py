@@ -475,6 +475,7 @@ def test_three_digits_are_the_number(value):
     assert float(text) == pytest.approx(value, rel=0.00501)
 
 
+@pytest.mark.slow
 @example("__0__")
 @given(st.text(max_size=40) | st.text("[]()`*_~$#|\\<>&!:a \n", max_size=20))
 def test_any_text_survives_markdown_and_html(name):

@@ -31,6 +31,7 @@ from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
 from bench.records import Snapshot, Store
+from bench.tracking.charts import pareto_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -44,6 +45,20 @@ def test_the_front_hand_worked():
     assert pareto.front([(1, 5), (2, 4), (2, 7), (3, 7), (9, 9)]) == [True, False, True, False, True]
     assert pareto.front([(1, 5), (1, 5)]) == [True, True]
     assert pareto.front([(1, 5), (2, 4)], higher_is_better=False) == [True, True]
+
+
+def test_time_lines_cost_macs_per_second_of_sound() -> None:
+    suite = suites.read("segmentation")
+    (board,) = files.boards(Snapshot(Store(Path("leaderboards")), suite.runs()), suite)
+    plot = pareto.plots(board)[0]
+    assert plot.axis.head == "MACs per second of sound, front-end included"
+    costs = {point.system: point.cost for point in plot.points}
+    rows = {row.label: row for row in board.rows}
+    for name, cost in costs.items():
+        line = rows[name].segmentation
+        assert cost == line.macs_per_second + line.frontend_macs_per_second
+    assert costs["cnn-narrow"] > 2 * rows["cnn-narrow"].complexity.macs  # windows overlap, and each is counted
+    assert "per second of sound" in pareto_chart(plot).words["title"]
 
 
 def test_a_plot_has_the_ranked_rows_with_the_front_ends_macs():

@@ -190,6 +190,7 @@ def test_compile_refuses_the_lstm_of_the_catalogue(tmp_path) -> None:
         measure.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 def test_compile_takes_a_loop_over_a_cell_as_one_graph(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))

@@ -74,6 +74,7 @@ def test_swishnet(width: int, frames: int) -> None:
     assert counted(AtEachFrame(), 1, 20, frames) == frames * (first + second + third + sum(strided) + decision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("t_c", "t_m", "w", "classes"), [(2, 2, 3, 50), (16, 8, 7, 10), (1, 1, 1, 2), (4, 1, 2, 527), (8, 4, 6, 527)]
 )
@@ -134,6 +135,7 @@ def convolutions(w: int) -> int:
     return 25 * w * 32 * 24 + 9 * w * 2 * w * 32 * 24 + 9 * 2 * w * 4 * w * 16 * 12
 
 
+@pytest.mark.slow
 def test_cnn_ltc() -> None:
     sigmoids, products = ltc_step(4 * 16, 20, 12, 32, 6)
     found = measure(CNNLTC(NoFrontend(), 64, 96, 5), (96, 64), 1.0)
@@ -207,6 +209,7 @@ def test_cnn14() -> None:
     assert macs(model) == blocks + 2048 * 2048 + 2048 * 527 == 20_041_926_656
 
 
+@pytest.mark.slow
 def test_resnet38() -> None:
     stages = 0
     inputs = 64
@@ -220,6 +223,7 @@ def test_resnet38() -> None:
     assert macs(model) == ends + stages + 2048 * 2048 + 2048 * 527 == 23_391_078_400
 
 
+@pytest.mark.slow
 def test_mobilenet_v1() -> None:
     """Depthwise convolutions run at the full rate and are pooled, pointwise ones run after that."""
     plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]

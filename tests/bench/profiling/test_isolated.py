@@ -127,6 +127,7 @@ def test_calls_that_a_neighbour_interrupts_are_not_ranked() -> None:
     assert not found.ranked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -142,6 +143,7 @@ def test_the_last_step_gives_the_logits_of_the_clip(name: str, arguments: dict[s
     check_steps(model, torch.rand(2, 16000), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "max", "last"])
 def test_the_last_step_of_a_forward_lstm(pooling: str) -> None:
     torch.manual_seed(0)
@@ -149,6 +151,7 @@ def test_the_last_step_of_a_forward_lstm(pooling: str) -> None:
     check_steps(model, torch.rand(2, 6, 8) + 0.1, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "frontend"), [("swishnet", "mfcc"), ("snn", "mfcc-deltas")])
 @pytest.mark.parametrize("clips", [1, 2])
 def test_the_last_step_of_models_that_decide_on_frames(name: str, frontend: str, clips: int) -> None:

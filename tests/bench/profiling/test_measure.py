@@ -98,6 +98,7 @@ def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> No
     assert model.training
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_everything_is_restored_after_an_error() -> None:
     before = torch.get_num_threads()
@@ -156,6 +157,7 @@ def test_grade_beside_other_processes(others: float | None, expected: str) -> No
     assert steadiness(0.01, 0.0, 50, others) == expected
 
 
+@pytest.mark.slow
 def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processors spent 1,000 seconds in the meantime; 400 were busy, and this process had a few of these."""
     ticks = os.sysconf("SC_CLK_TCK")
@@ -175,6 +177,7 @@ def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.grade == "C"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))

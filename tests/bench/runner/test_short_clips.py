@@ -72,6 +72,7 @@ def test_wavegram_models_on_another_frontend_name_the_right_one() -> None:
         build.sized("wavegram-cnn", "logmel", {"scale": 0.03}, (32_000,), 32_000, 3)
 
 
+@pytest.mark.slow
 def test_the_shortest_clip_is_the_shortest() -> None:
     frontend = LogMel(16_000)
     least = CNNLTC.shortest_clip(frontend)

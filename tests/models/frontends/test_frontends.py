@@ -113,6 +113,7 @@ def test_pooled_logmel_lies_in_about_the_range_of_embeddings(sample_rate: int) -
     assert pooled[1].max() < 1.2
 
 
+@pytest.mark.slow
 def test_mfcc_is_the_cosine_transform_of_librosas_bands() -> None:
     x = sounds(16000, 1)
     ours = MFCC(16000, preemphasis=0, lifter=0)(x)

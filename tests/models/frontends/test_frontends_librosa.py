@@ -64,6 +64,7 @@ def defined_cqt(clip: np.ndarray, sample_rate: int, frames: list[int], bins: int
     return np.abs(filters @ turned) * np.sqrt(lengths)[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [16000, 22050])
 def test_cqt_is_the_sum_over_librosas_filters(sample_rate: int) -> None:
     x = notes(sample_rate, 3.5, clips=1)  # more than one block
@@ -88,6 +89,7 @@ def test_cqt_agrees_with_librosa(sample_rate: int) -> None:
     torch.testing.assert_close(decibels, 20 * ours.clamp(min=1e-5).log10(), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_cqt_with_other_bins_agrees_with_librosa() -> None:
     x = notes(16000, 2)
     ours = CQT(16000, 70, bins_per_octave=24, f_min=110.0, hop=256, decibels=False)(x)
@@ -212,6 +214,7 @@ def test_mixed_precision_leaves_the_features_alone(name: str) -> None:
         assert torch.equal(frontend(x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED + LEARNED)
 def test_the_exported_program_gives_the_same(name: str) -> None:
     """For other clips than it was exported with."""

@@ -83,6 +83,7 @@ def test_closed_form_layers_as_loops(mode: str, wired: bool) -> None:
             torch.testing.assert_close(portable(layer)(x, None, timespans)[0], layer(x, None, timespans)[0])
 
 
+@pytest.mark.slow
 def test_liquid_layers_as_loops() -> None:
     torch.manual_seed(0)
     layer = LTCLayer(5, AutoNCP(12, 4, 0.5)).eval()
