@@ -1,8 +1,8 @@
 """A claim that also holds where the locks of a network disk do not reach from one machine to another.
 
 The owner of a lease is a file that is made by a hard link, which NFS does as a whole or not at all. It is touched
-while its owner works; one of another machine that nobody has touched for `EXPIRY` is taken over. Between processes of one
-machine the lock that the caller holds decides, so a lease that such a process has left counts for nothing.
+while its owner works; one of another machine that nobody has touched for `EXPIRY` is taken over. Between processes of
+one machine the lock that the caller holds decides, so a lease that such a process has left counts for nothing.
 """
 
 import os
