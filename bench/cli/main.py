@@ -10,6 +10,7 @@ import typer
 from bench import catalog
 from bench.cli import (
     calibration,
+    cluster,
     data,
     embed,
     export,
@@ -58,6 +59,7 @@ for part in (
 ):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
+app.add_typer(cluster.app, name="cluster")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,5 +1,6 @@
 """`bench run`."""
 
+import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.cli.options import (
 from bench.errors import SuiteError
 from bench.profiling.environment import default_workers
 from bench.records import Run, Snapshot, Store, sources
+from bench.runner import gpus as gpu_places
 from bench.runner.settings import RunSettings, data_folder
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 app = App()
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
+Strategy = StrEnum("Strategy", ["ddp"])
 Logger = StrEnum("Logger", ["wandb", "csv", "tensorboard"])
 
 
@@ -47,6 +50,7 @@ def run(
     dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
     fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="Only the run of this key (repeatable).")] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("runs"),
     data_dir: DataDir = None,
     executor: Annotated[str, typer.Option(help="How runs are started: processes, serial or ray.")] = "processes",
@@ -57,6 +61,23 @@ def run(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
+    gpus: Annotated[
+        str | None,
+        typer.Option(help="GPUs that train one run each: all, or numbers such as 0,2.", show_default="the first"),
+    ] = None,
+    per_gpu: Annotated[
+        int | None, typer.Option("--per-gpu", min=1, help="Runs that share a GPU.", show_default="1")
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Devices that train one run together.")] = 1,
+    attempts: Annotated[
+        int, typer.Option(min=1, help="With --executor ray: how often a run begins whose machine is lost.")
+    ] = 3,
+    data_url: Annotated[
+        str, typer.Option("--data-url", help="With --executor ray: where the machines read the data folder.")
+    ] = "",
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="How several devices train a run.", show_default="ddp")
+    ] = None,
     logger: Annotated[
         list[Logger] | None,
         typer.Option(help="Where trainings are logged while they run (repeatable).", show_default="wandb"),
@@ -74,6 +95,9 @@ def run(
     time_again: Annotated[
         bool, typer.Option("--time-again", help="Train nothing; time the finished runs again.")
     ] = False,
+    timing: Annotated[
+        bool, typer.Option("--timing/--no-timing", help="Time the trained runs; a later call times what is left.")
+    ] = True,
     skip_unreadable: Annotated[
         bool,
         typer.Option("--skip-unreadable", help="Leave out audio of your own that cannot be read; results name it."),
@@ -88,6 +112,9 @@ def run(
         float | None, typer.Option(min=0, help="End a run that takes longer.", show_default="no limit")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and stop.")] = False,
+    print_slurm: Annotated[
+        bool, typer.Option("--print-slurm", help="Print a script that does the runs as an array of SLURM jobs.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then draw its tables."""
@@ -96,6 +123,8 @@ def run(
     from bench.runner.progress import Progress
     from bench.tracking import loggers
 
+    if time_again and not timing:
+        raise SuiteError("--time-again and --no-timing exclude each other: leave one of them out")
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
@@ -105,24 +134,36 @@ def run(
         "dataset": tuple(dataset or ()),
         "fold": tuple(fold or ()),
         "seed": tuple(seed or ()),
+        "key": tuple(key or ()),
     }
     here = suites.at_hand(grid, grid.runs(), data_folder(data_dir), dataset or ())
     runs = suites.select(here, grid.names(), grid.dataset_names(), **narrow)
+    places, at_once = gpu_places.shared(gpus, per_gpu, devices, device.value, workers, executor)
     settings = RunSettings(
         store=store.resolve(),
         data_dir=data_folder(data_dir),
-        device=device.value,
+        device="cuda" if places else device.value,
         threads=threads,
-        workers=workers or default_workers(device.value, threads),
+        workers=at_once or (0 if executor == "ray" else default_workers(device.value, threads * devices)),
         loaders=loaders,
         skip_unreadable=skip_unreadable,
         resume=resume,
         stall_seconds=60 * stall_minutes or None,
         run_seconds=3600 * run_hours if run_hours else None,
+        places=places,
+        devices=devices,
+        per_gpu=per_gpu or 1,
+        attempts=attempts,
+        data_url=data_url,
+        timings=timing,
     )
     if dry_run:
         if not _dry_run(grid, runs, settings, force, as_json):
             raise typer.Exit(1)
+        return
+    if print_slurm:
+        given = _options_again(logger, wandb, project, entity, force=force, skip_unreadable=skip_unreadable)
+        _print_slurm(suite, grid, runs, settings, force, given)
         return
     chosen = loggers.choose([each.value for each in logger or ()], wandb.value if wandb else None, project, entity)
     console = err if as_json else out
@@ -206,6 +247,40 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     for words in dict.fromkeys(f"{states[key]}: {problem}" for key, problem in problems.items()):
         say(err, words)
     return not problems
+
+
+def _options_again(
+    logger: list[Logger] | None, wandb: Wandb | None, project: str | None, entity: str | None, **flags: bool
+) -> list[str]:
+    """Return options of this call as a shell takes them, as far as they are the same for every task."""
+    pairs = {"--wandb": wandb and wandb.value, "--project": project, "--entity": entity}
+    words = [word for each in logger or () for word in ("--logger", each.value)]
+    words += [word for name, value in pairs.items() if value for word in (name, value)]
+    return words + [f"--{name.replace('_', '-')}" for name, given in flags.items() if given]
+
+
+def _print_slurm(
+    suite: str, grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, given: list[str]
+) -> None:
+    """Print the script for SLURM to standard output."""
+    from bench.runner import slurm
+    from bench.runner.driver import plan
+
+    todo = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force).todo
+    file = Path(suite)
+    command = [
+        sys.executable, "-m", "bench", "run", "--suite", str(file.resolve()) if file.is_file() else suite,
+        "--store", str(settings.store), "--data-dir", str(settings.data_dir), "--device", settings.device,
+        "--workers", "1", "--threads", str(settings.threads), "--loaders", str(settings.loaders),
+        "--devices", str(settings.devices), *given,
+    ]  # fmt: skip
+    resources = slurm.Resources(
+        cpus=settings.threads * settings.devices + settings.loaders,
+        gpus=settings.devices if settings.device == "cuda" else 0,
+        logs=settings.store / "slurm",
+    )
+    ordered = {run.key: run for run in grid.runs() if run.key in todo}
+    typer.echo(slurm.script(grid.name, command, ordered, resources), nl=False)
 
 
 def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:

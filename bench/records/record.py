@@ -126,6 +126,7 @@ class Environment:
         gpu: name of the GPU used; None on the CPU.
         threads: intra-operator threads while training.
         workers: runs trained at the same time on the machine.
+        devices: processes that trained the run together, each on a device of its own; they shared each batch.
     """
 
     commit: str | None
@@ -138,6 +139,7 @@ class Environment:
     gpu: str | None
     threads: int
     workers: int = 1
+    devices: int = 1
 
     @cached_property
     def text(self) -> str:
@@ -282,6 +284,8 @@ class Record:
         for name in ("folds", "left_out"):
             if content["data"] and not content["data"][name]:
                 del content["data"][name]
+        if content["environment"] and content["environment"]["devices"] == 1:
+            del content["environment"]["devices"]
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"

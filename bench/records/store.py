@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import RecordError, RunError
+from bench.records.lease import EXPIRY, Lease
 from bench.records.record import Record
 from bench.records.run import Run
 
@@ -39,6 +40,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._leases: dict[str, Lease] = {}
 
     @property
     def cache(self) -> Path:
@@ -127,7 +129,15 @@ class Store:
 
         The earlier record is removed first, so a process that is killed in between leaves a run that is not done, and
         never a record with the artifacts of another training.
+
+        Raises:
+            RunError: this process has lost its claim to another machine.
         """
+        if (lease := self._leases.get(record.key)) is not None and not lease.is_mine():
+            raise RunError(
+                f"another machine has taken over {record.key}, because this one could not reach {self.root} for "
+                f"{EXPIRY / 60:g} minutes: its result counts"
+            )
         folder = self.artifacts(record.key)
         written = sorted(new.iterdir())
         self.path(record.key).unlink(missing_ok=True)
@@ -177,14 +187,24 @@ class Store:
 
     @contextmanager
     def claim(self, key: str) -> Iterator[bool]:
-        """Claim a run for this process; yield False if another process has it. The system frees the claim on death."""
+        """Claim a run for this process; yield False if another process has it.
+
+        The system frees the claim on death; that of another machine is free after `EXPIRY`, see `bench.records.lease`.
+        """
         lock = self._lock(key)
         if not _taken(lock):
             yield False
             return
+        lease = Lease(Path(f"{lock.lock_file}.owner"))
         try:
+            if not lease.take():
+                yield False
+                return
+            self._leases[key] = lease
             yield True
         finally:
+            self._leases.pop(key, None)
+            lease.release()
             lock.release()
 
     def _free_place(self) -> "FileLock":

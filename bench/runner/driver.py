@@ -153,12 +153,13 @@ class Runner:
         with self._ending():
             ready = {run.key: run for run in self._prepare(list(todo.values()))}
             waiting = [run for run in every if run.key not in ready and self._untimed(run)]
-            self._start(list(ready.values()), [*ready.values(), *waiting])
+            self._start(list(ready.values()), [*ready.values(), *waiting] if self.settings.timings else [])
             todo = ready
             while todo:
                 self._do(todo)
                 todo = self._freed(ready)
-            self._time([run for run in every if self._untimed(run)])
+            if self.settings.timings:
+                self._time([run for run in every if self._untimed(run)])
         return self.outcome
 
     def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
@@ -197,7 +198,8 @@ class Runner:
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""
         if jobs:
-            with closing(self.execute(jobs, workers)) as events:  # type: ignore[type-var]
+            places = self.settings.places if workers != 1 else self.settings.places[:1]
+            with closing(self.execute(jobs, workers, places)) as events:  # type: ignore[type-var]
                 yield from events
 
     def _prepare(self, todo: list[Run]) -> list[Run]:
@@ -343,7 +345,7 @@ class Runner:
             Job(
                 name,
                 "bench.runner.worker:fuse",
-                (tuple(group.values()), self.settings, frozenset(self.again & group.keys())),
+                (tuple(group.values()), replace(self.settings, devices=1), frozenset(self.again & group.keys())),
                 self.limits,
             )
             for name, group in groups.items()
@@ -443,7 +445,7 @@ class Runner:
         fusions, combined_timings = (sum(bool(run.members) for run in group) for group in (runs, timings))
         self.progress.start(
             trainings=len(runs) - fusions, fusions=fusions, timings=len(timings) - combined_timings,
-            combined=combined_timings, workers=self.settings.workers, backends=len(self.suite.backends),
+            combined=combined_timings, workers=max(1, self.settings.workers), backends=len(self.suite.backends),
         )  # fmt: skip
 
     def _sweep(self, key: str) -> None:

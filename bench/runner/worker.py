@@ -39,6 +39,7 @@ from bench.records import (
     is_weights_file,
     sources,
 )
+from bench.runner import memory, ranks
 from bench.runner.news import (
     ClipsRead,
     DataRead,
@@ -54,6 +55,7 @@ from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from bench.training.checkpoints import Checkpoints
 from datamodules.base import AudioDataModule
+from datamodules.clips.draws import place_among_ranks
 from models.base import AudioModel, ModelError
 
 Report = Callable[[News], None]
@@ -127,8 +129,9 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
     Returns:
         The result, as in `RunEnded`.
     """
+    train = _train if settings.devices == 1 else partial(ranks.together, _train)
     with pulse.heard_by(lambda waits: report(Working(waits))):
-        return _do(run, settings, force, report, partial(_train, run, settings, report))
+        return _do(run, settings, force, report, partial(train, run, settings, report))
 
 
 def fuse(runs: tuple[Run, ...], settings: RunSettings, force: frozenset[str], report: Report) -> None:
@@ -167,7 +170,11 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         started = datetime.now(UTC).isoformat(timespec="seconds")
         on_gpu = settings.device != "cpu" and torch.cuda.is_available()
         # Now, because the code may have changed when the run ends.
-        where = replace(environment(settings.threads, "cuda" if on_gpu else "cpu"), workers=settings.workers)
+        where = replace(
+            environment(settings.threads, "cuda" if on_gpu else "cpu"),
+            workers=settings.workers,
+            devices=settings.devices,
+        )
         code = sources.digests(run)
         failed = Record(run=run, status="failed", started=started, environment=where)
         folder = store.artifacts(run.key)
@@ -182,7 +189,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
                 except Exception as error:
                     if isinstance(error, BenchError):  # which would come again
                         shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)
-                    return replace(failed, error=Failure.of(error))
+                    return replace(failed, error=memory.failure(error, run))
             named = artifacts.digests(Path(new))
             record = replace(record, started=started, environment=where, sources=code, artifacts=named)
             store.write_with_artifacts(record, Path(new))
@@ -214,11 +221,14 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
-    checkpoints = _checkpoints(run, settings, store, model, data, teacher_logits)
+    alone = settings.devices == 1
+    checkpoints = _checkpoints(run, settings, store, model, data, teacher_logits) if alone else None
     trained = fit.train(
         model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
-        settings.data_dir, checkpoints, lambda line: report(Noted(line)),
+        settings.data_dir, checkpoints, lambda line: report(Noted(line)), settings.devices,
     )  # fmt: skip
+    if place_among_ranks()[0]:
+        raise ranks.Followed
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
     lines = streams.predict(model, data, device) if data.streams is not None else None

@@ -17,7 +17,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -29,13 +31,14 @@ from bench.training.checkpoints import Checkpoints
 from bench.training.feature_cache import Cache
 from bench.training.resuming import Resuming
 from datamodules.base import AudioDataModule, whole
-from datamodules.clips.draws import rarity, training_loader
+from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
 from models.foreign import ForeignModel
 from models.layers import memory_format
 from models.metrics import PRIMARY
 from models.training.arithmetic import resolved
+from models.training.synced_norm import SyncedStatistics
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 Batch = tuple[Tensor, ...]
@@ -85,6 +88,7 @@ def train(
     data_dir: Path = Path(),
     checkpoints: Checkpoints | None = None,
     note: Callable[[str], None] | None = None,
+    devices: int = 1,
 ) -> Trained:
     """Train the model in place and load the weights of its best validation epoch.
 
@@ -102,6 +106,8 @@ def train(
         data_dir: folder that contains the recipe's background noises.
         checkpoints: of this run; None saves nothing.
         note: receives lines that a user should read.
+        devices: processes of `torch.distributed` that train the model together and share each batch; this one is one of
+            them. All but the first return no curves, and keep the weights of the last epoch.
 
     Raises:
         Stopped: it was asked to.
@@ -112,12 +118,14 @@ def train(
     data.balanced = recipe.balanced
     if recipe.background is not None:
         model.background = data.background(data_dir / recipe.background)
+    whole_batch, data.batch_size = data.batch_size, data.batch_size // devices
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
+    trainer_devices, plugins = _together(devices, data.seed)
     make_trainer = partial(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
+        **trainer_devices,
         precision=recipe.precision,  # type: ignore[arg-type]
         max_epochs=recipe.epochs,
         logger=False,
@@ -128,10 +136,12 @@ def train(
     with tempfile.TemporaryDirectory(prefix=".tmp-fit-", dir=folder) as scratch, _quiet(), stopping.catching():
         resuming = Resuming(checkpoints, clips, validation, Path(scratch), report, note)
         if isinstance(model, ForeignModel) and model.trains_itself:
+            if devices > 1:
+                raise RunError(f"{type(model.module).__name__} trains itself, which several devices cannot share")
             return replace(_own_training(model, clips, validation, make_trainer, resuming), arithmetic=arithmetic)
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
         callbacks = [_Reporting(resuming.report, resuming.epochs), resuming, best]
-        trainer = make_trainer(callbacks=callbacks, default_root_dir=scratch, plugins=[resuming.io])
+        trainer = make_trainer(callbacks=callbacks, default_root_dir=scratch, plugins=[*plugins, resuming.io])
         model.train()  # the front-end computed its features in eval mode
         try:
             with kept_memory(device):
@@ -142,8 +152,11 @@ def train(
             model.from_features = False
             memory_format.leave(model)
             model.trainer = None  # the model outlives it
+            data.batch_size = whole_batch
         if stopping.asked():
             raise stopping.Stopped
+        if place_among_ranks()[0]:
+            return Trained({}, -1)  # the first process has the file
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
     model.load_state_dict(chosen["state_dict"])
     model.eval()
@@ -195,6 +208,19 @@ def _own_training(
     return Trained(found, best, resumed=resuming.resumed, seconds_before=resuming.seconds)
 
 
+def _together(devices: int, seed: int) -> tuple[dict[str, Any], list[Any]]:
+    """Return what a Trainer needs to train on several devices, and its plugins; this process has met the others."""
+    if devices == 1:
+        return {"devices": 1}, [LightningEnvironment()]  # not SLURM's, which would submit the job again by itself
+    rank = place_among_ranks()[0]
+    if rank:
+        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)  # draws of augmentation and dropout of its own
+    return {"devices": devices, "strategy": DDPStrategy(static_graph=True)}, [
+        LightningEnvironment(),
+        SyncedStatistics(),
+    ]
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Hide Lightning's advice that does not fit this training."""
@@ -203,6 +229,7 @@ def _quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", ".*IterableDataset.* has .__len__. defined.*")  # ours is correct with workers
         warnings.filterwarnings("ignore", ".*GPU available but not used.*")  # the user chose the device
         warnings.filterwarnings("ignore", ".*number of training batches.*logging interval.*")  # no step logger
+        warnings.filterwarnings("ignore", ".*all_gather is deprecated.*")  # Lightning's own
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # Lightning's own use of torch's pytree
         yield
 
@@ -245,7 +272,7 @@ class _Reporting(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count the clips; report where the last report is long ago."""
-        self.clips += len(batch[1])
+        self.clips += len(batch[1]) * trainer.world_size
         now = time.perf_counter()
         if now - self.reported >= REPORT_SECONDS:
             self.reported = now

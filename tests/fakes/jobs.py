@@ -1,5 +1,6 @@
 """Jobs that go well and badly, for the executors' tests."""
 
+import json
 import os
 import signal
 import subprocess
@@ -112,3 +113,15 @@ def save_on_sigterm(folder, *, report):
         time.sleep(0.2)
         Path(folder, "saved").touch()
         raise stopping.Stopped
+
+
+def tell_gpus(folder, number, together, *, report):
+    """Write which GPUs this process sees, wait until so many jobs have done so, and return it."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    part = Path(folder) / f".{number}"
+    part.write_text(json.dumps(seen))
+    part.replace(Path(folder) / f"{number}.json")
+    until = time.monotonic() + 60
+    while len(list(Path(folder).glob("*.json"))) < together and time.monotonic() < until:
+        time.sleep(0.01)
+    return seen

@@ -1,8 +1,9 @@
 """Executors of jobs with one interface: in this process, in child processes, or on a Ray cluster.
 
-An executor is a function `execute(jobs, workers)` that returns an iterator of events. For each job it yields `Started`,
-then a `Reported` for each report as soon as the job makes it, and at last `Finished` or `Failed`. A failed job raises
-no exception in the caller. Closing the iterator ends the jobs that are still running.
+An executor is a function `execute(jobs, workers, places)` that returns an iterator of events. `places` are the GPUs
+that each of the jobs at work may see (`bench.runner.gpus`), or nothing. For each job it yields `Started`, then a
+`Reported` for each report as soon as the job makes it, and at last `Finished` or `Failed`. A failed job raises no
+exception in the caller. Closing the iterator ends the jobs that are still running.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,7 +85,7 @@ class Failed:
 
 
 Event = Started | Reported | Finished | Failed
-Executor = Callable[[Sequence[Job], int], Iterator[Event]]
+Executor = Callable[[Sequence[Job], int, Sequence[str]], Iterator[Event]]
 
 EXECUTORS: Mapping[str, str] = {
     "processes": "bench.runner.executors.processes:execute",

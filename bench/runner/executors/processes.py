@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 from bench.profiling.children import Child, ChildEnded, end_all, end_with, innermost
 from bench.records import Failure
+from bench.runner import gpus
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, perform
 from bench.runner.news import Working
 from bench.training import stopping
@@ -30,6 +31,7 @@ class _Running:
     Attributes:
         job: the job.
         child: its process.
+        place: the GPUs that it may see; None for those that this process sees.
         began: when it began; waiting for others moves it.
         heard: when its last event came; None while it waits for others, and before it has begun.
         left: when its last event came that ends the job.
@@ -37,6 +39,7 @@ class _Running:
 
     job: Job
     child: Child
+    place: str | None = None
     began: float = 0.0
     heard: float | None = None
     left: float | None = None
@@ -77,18 +80,21 @@ class _Running:
         return Failed(self.job.key, Failure(kind="stalled", message=message, traceback=stack[-4000:]), "stalled")
 
 
-def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
-    """Do the jobs, `workers` at a time; no child is running after the iteration ends.
+def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> Iterator[Event]:
+    """Do the jobs, `workers` at a time, each on the GPUs of one of the places; no child runs after the iteration.
 
     A job that is past its limits has failed. Closing the iterator asks the jobs to end, so that a training saves.
     """
     waiting = deque(jobs)
     running: list[_Running] = []
+    free = gpus.Places(places)
+    at_once = min(workers, len(places)) if places else workers
     try:
         while waiting or running:
-            while waiting and len(running) < workers:
-                job = waiting.popleft()
-                running.append(_Running(job, Child(_child, job, preload=_PRELOAD, name=job.key)))
+            while waiting and len(running) < at_once:
+                job, place = waiting.popleft(), free.take()
+                child = Child(_child, job, place, preload=_PRELOAD, name=job.key)
+                running.append(_Running(job, child, place))
             due = min(each.due() for each in running)
             handles = [handle for each in running for handle in (each.child.connection, each.child.sentinel)]
             ready = wait(handles, None if due == math.inf else max(0.0, due - time.monotonic()))
@@ -99,6 +105,7 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
                     except ChildEnded as end:
                         running.remove(each)
                         each.child.end()
+                        free.give_back(each.place)
                         if each.left is None:
                             yield Failed(each.job.key, _death(end.exitcode), "killed")
                         continue
@@ -109,14 +116,16 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
                     failed = None if each.left is not None else each.overdue()
                     running.remove(each)
                     each.child.end()
+                    free.give_back(each.place)
                     if failed is not None:
                         yield failed
     finally:
         end_all([each.child for each in running], stopping.LEAVE_SECONDS)
 
 
-def _child(connection: Connection, job: Job) -> None:
-    """Do one job and send its events; end with the driver."""
+def _child(connection: Connection, job: Job, place: str | None) -> None:
+    """Do one job on the GPUs of its place and send its events; end with the driver."""
+    gpus.bind(place)  # before torch looks for devices
     end_with(connection)
     try:
         perform(job, connection.send)

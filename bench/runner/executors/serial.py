@@ -10,8 +10,8 @@ from bench.runner.executors import Event, Failed, Finished, Job, perform
 from bench.training import stopping
 
 
-def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
-    """Do the jobs in order; `workers` has no meaning here.
+def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> Iterator[Event]:
+    """Do the jobs in order; `workers` has no meaning here, and `places` has to be empty.
 
     A job runs in a thread, so that its reports arrive while it works. Closing the iterator raises a KeyboardInterrupt
     in that thread and waits for its end.

@@ -10,7 +10,7 @@ import pytest
 from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
-from bench.runner.executors import EXECUTORS, Failed, Finished, Job, Limits, Reported, Started, executor, processes
+from bench.runner.executors import Failed, Finished, Job, Limits, Reported, Started, executor, processes
 from bench.runner.news import Working
 
 
@@ -182,19 +182,12 @@ def test_an_unknown_executor_is_explained():
         executor("serail")
 
 
-def available(name):
-    if name == "ray":
-        pytest.importorskip("ray", reason='needs Ray: pip install -e ".[ray]"')
-    return executor(name)
-
-
-@pytest.mark.parametrize("name", EXECUTORS)
+@pytest.mark.parametrize("name", ["serial", "processes"])
 @pytest.mark.process
-def test_news_arrive_while_the_job_works(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTS), str(PROJECT)]))  # for Ray's processes
+def test_news_arrive_while_the_job_works(name, tmp_path):
     answer = tmp_path / "heard"
     seen = []
-    for event in available(name)([job("one", "wait_for_answer", str(answer)), job("two", "fail")], 1):
+    for event in executor(name)([job("one", "wait_for_answer", str(answer)), job("two", "fail")], 1):
         seen.append(event)
         if event == Reported("one", "waiting"):
             answer.touch()  # a job whose news came only at its end would wait in vain

@@ -1,0 +1,124 @@
+"""Starting and ending this machine's part of a Ray cluster: a thin line over the command `ray`, with its tokens on."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError, SuiteError
+
+LOOPBACK = "127.0.0.1"
+PORT = 6379
+PATIENCE = {"RAY_health_check_failure_threshold": "12"}
+"""Ray's setting of how many questions in a row a machine leaves unanswered until it counts as lost: with its own 5, a
+network that was cut for 30 seconds has been seen to cost a machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """This machine's part.
+
+    Attributes:
+        host: its address, by which the other machines reach it.
+        join: HOST:PORT of the cluster's first machine; None is this one.
+        port: of the first machine.
+        cpus: processors to use; None for all.
+        gpus: GPUs to use; None for all.
+    """
+
+    host: str | None = None
+    join: str | None = None
+    port: int = PORT
+    cpus: int | None = None
+    gpus: int | None = None
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of `ray` that start it.
+
+        Raises:
+            SuiteError: a machine joins another one by this machine's own loopback address.
+        """
+        if self.join is None:
+            words = ["start", "--head", f"--port={self.port}", f"--node-ip-address={self.host or LOOPBACK}"]
+            words.append("--include-dashboard=false")
+        else:
+            if self.host is None and not self.join.startswith((LOOPBACK, "localhost")):
+                raise SuiteError("--join another machine needs --host, this machine's address in their network")
+            words = ["start", f"--address={self.join}", f"--node-ip-address={self.host or LOOPBACK}"]
+        words += [
+            f"--num-{name}={count}" for name, count in (("cpus", self.cpus), ("gpus", self.gpus)) if count is not None
+        ]
+        return [*words, "--disable-usage-stats"]
+
+
+def up(machine: Machine) -> str:
+    """Start this machine's part, and return what to do next.
+
+    Raises:
+        BenchError: Ray is not installed or refuses, or there is no token of the cluster to join.
+    """
+    words = machine.arguments()
+    if machine.join is None:
+        _ray("get-auth-token", "--generate")
+    elif not _has_token(os.environ):
+        raise BenchError(
+            "there is no token of the cluster: copy ~/.ray/auth_token of its first machine to this one, readable by "
+            "you alone, or set RAY_AUTH_TOKEN"
+        )
+    _ray(*words)
+    if machine.join is not None:
+        return "joined; the first machine's `bench cluster status` shows it"
+    host = machine.host or LOOPBACK
+    return (
+        f"bench run --executor ray uses this cluster. Other machines: copy ~/.ray/auth_token, then bench cluster up "
+        f"--join {host}:{machine.port} --host THEIR-ADDRESS"
+        + ("" if machine.host else "; this one listens on its loopback address alone: start it with --host for that")
+    )
+
+
+def down() -> None:
+    """End this machine's part: every process of Ray on it.
+
+    Raises:
+        BenchError: Ray is not installed or refuses.
+    """
+    _ray("stop")
+
+
+def status(address: str | None = None) -> str:
+    """Return the cluster's machines and what is in use, in Ray's words.
+
+    Args:
+        address: HOST:PORT of the first machine; None is RAY_ADDRESS, or else this machine's cluster.
+
+    Raises:
+        BenchError: Ray is not installed, or no cluster answers.
+    """
+    return _ray("status", *([f"--address={address}"] if address else []))
+
+
+def _has_token(variables: Mapping[str, str]) -> bool:
+    if variables.get("RAY_AUTH_TOKEN"):
+        return True
+    given = variables.get("RAY_AUTH_TOKEN_PATH")
+    return (Path(given) if given else Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _ray(*arguments: str) -> str:
+    """Call Ray's command, and return what it prints."""
+    command = _command(arguments)
+    variables = {**PATIENCE, **os.environ, "RAY_AUTH_MODE": "token"}
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+    if done.returncode:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise BenchError(f"ray {arguments[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+    beside = Path(sys.executable).with_name("ray")
+    if not beside.exists():
+        raise BenchError('a cluster needs Ray: pip install -e ".[ray]"')
+    return [str(beside), *arguments]

@@ -1,0 +1,70 @@
+"""The line over `ray start`: a program in its place notes how it is called."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError, SuiteError
+from bench.runner import cluster
+
+RAY = """#!/bin/sh
+echo "$RAY_AUTH_MODE $*" >> "$NOTES"
+if [ "$1" = status ]; then echo "Active: 1 node"; fi
+if [ "$1" = stop ]; then echo "could not stop" >&2; exit 3; fi
+"""
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "ray").write_text(RAY)
+    (folder / "ray").chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(folder / "python"))
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    return tmp_path / "notes"
+
+
+@pytest.mark.process
+def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path) -> None:
+    said = cluster.up(cluster.Machine(cpus=2))
+    assert notes.read_text().splitlines() == [
+        "token get-auth-token --generate",
+        "token start --head --port=6379 --node-ip-address=127.0.0.1 --include-dashboard=false --num-cpus=2 "
+        "--disable-usage-stats",
+    ]
+    assert "start it with --host" in said
+    assert "start it with --host" not in cluster.up(cluster.Machine(host="10.0.0.1"))
+
+
+@pytest.mark.process
+def test_a_machine_joins_with_the_token_alone(notes: Path, tmp_path: Path) -> None:
+    joining = cluster.Machine(join="10.0.0.1:6379", host="10.0.0.2", gpus=1)
+    with pytest.raises(BenchError, match=r"copy ~/\.ray/auth_token"):
+        cluster.up(joining)
+    assert not notes.exists()
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("token")
+    cluster.up(joining)
+    assert notes.read_text().split("\n")[0] == (
+        "token start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=1 --disable-usage-stats"
+    )
+    with pytest.raises(SuiteError, match="needs --host"):
+        cluster.Machine(join="10.0.0.1:6379").arguments()
+
+
+@pytest.mark.process
+def test_what_ray_says_is_passed_on(notes: Path) -> None:
+    assert "Active: 1 node" in cluster.status("10.0.0.1:6379")
+    assert notes.read_text() == "token status --address=10.0.0.1:6379\n"
+    with pytest.raises(BenchError, match="ray stop failed: could not stop"):
+        cluster.down()
+
+
+def test_a_machine_without_ray_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    with pytest.raises(BenchError, match=r"\[ray\]"):
+        cluster.status()

@@ -1,0 +1,96 @@
+"""Runs on the GPUs of one machine. No test needs a GPU: the jobs report what they would see."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.errors import SuiteError
+from bench.records import Run
+from bench.runner import gpus, memory
+from bench.runner.executors import Finished, Job, Reported, executor
+
+DIVIDED = """\
+GPU 0: NVIDIA H200 (UUID: GPU-aaaa-1)
+  MIG 1g.18gb     Device  0: (UUID: MIG-bbbb-1)
+  MIG 1g.18gb     Device  1: (UUID: MIG-bbbb-2)
+GPU 1: NVIDIA H200 (UUID: GPU-aaaa-2)
+"""
+
+
+def test_the_gpus_are_those_that_this_process_may_use():
+    assert gpus.visible({"CUDA_VISIBLE_DEVICES": "4,GPU-x, 6"}) == ("4", "GPU-x", "6")
+    assert gpus.visible({"CUDA_VISIBLE_DEVICES": "2,-1,3"}) == ("2",)
+    assert gpus.visible({"CUDA_VISIBLE_DEVICES": ""}) == ()
+    assert gpus.listed(DIVIDED) == ("MIG-bbbb-1", "MIG-bbbb-2", "GPU-aaaa-2")
+
+
+def test_gpus_are_chosen_by_their_places():
+    there = ("GPU-a", "GPU-b", "GPU-c")
+    assert gpus.chosen("all", "auto", there) == there
+    assert gpus.chosen("2,0", "cuda", there) == ("GPU-c", "GPU-a")
+    for asked, message in (("3", "GPUs 0 to 2"), ("0,0", "different numbers"), ("-1", "all, or"), ("", "all, or")):
+        with pytest.raises(SuiteError, match=message):
+            gpus.chosen(asked, "auto", there)
+    with pytest.raises(SuiteError, match="no NVIDIA GPU"):
+        gpus.chosen("all", "auto", ())
+    with pytest.raises(SuiteError, match="exclude each other"):
+        gpus.chosen("all", "cpu", there)
+
+
+def test_places_are_dealt_out(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert gpus.shared("all", None, 1, "auto", None) == (("4", "5", "6", "7"), 4)
+    assert gpus.shared("1,3", 2, 1, "auto", None) == (("5", "7", "5", "7"), 4)
+    assert gpus.shared("all", None, 2, "auto", None) == (("4,5", "6,7"), 2)
+    assert gpus.shared("all", None, 1, "auto", 3)[1] == 3
+    assert gpus.shared(None, None, 1, "auto", None) == ((), None)
+    for given, message in (
+        (("0", None, 1, "auto", 2), "--workers 2 is more"),
+        (("0", None, 2, "auto", None), "--devices 2"),
+        (("0,1", 2, 2, "auto", None), "--per-gpu"),
+        ((None, 2, 1, "auto", None), "add --gpus all"),
+        (("0", None, 1, "auto", None, "serial"), "--executor serial"),
+        (("0", None, 1, "auto", None, "ray"), "Ray deals out"),
+    ):
+        with pytest.raises(SuiteError, match=message):
+            gpus.shared(*given)
+
+
+def test_the_least_occupied_gpu_is_next():
+    free = gpus.Places(("a", "b", "a", "b"))
+    assert [free.take() for _ in range(4)] == ["a", "b", "a", "b"]
+    assert free.take() is None
+    free.give_back("b")
+    assert free.take() == "b"
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_job_sees_the_gpu_of_its_place_alone_and_all_are_in_use(tmp_path: Path):
+    jobs = [Job(str(i), "fakes.jobs:tell_gpus", (str(tmp_path), i, 4)) for i in range(6)]
+    events = executor("processes")(jobs, 4, ("GPU-a", "GPU-b", "GPU-a", "GPU-b"))
+    seen = [event.value for event in events if isinstance(event, Finished)]
+    first = Counter(json.loads((tmp_path / f"{i}.json").read_text()) for i in range(4))
+    assert first == {"GPU-a": 2, "GPU-b": 2}
+    assert set(seen) == {"GPU-a", "GPU-b"}
+
+
+@pytest.mark.process
+def test_without_places_a_job_sees_what_the_driver_sees(tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    events = list(executor("processes")([Job("0", "fakes.jobs:tell_gpus", (str(tmp_path), 0, 1))], 1))
+    assert [event.value for event in events if isinstance(event, Finished)] == [None]
+    assert not [event for event in events if isinstance(event, Reported)]
+
+
+def test_a_run_without_memory_is_told_what_needs_less():
+    run = Run(model="cnn", frontend="logmel", dataset="synthetic", fold=0, seed=0)
+    found = memory.failure(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), run)
+    assert found.kind == "OutOfMemoryError"
+    assert found.message.startswith("the GPU has too little memory: set a batch_size below 32 in the recipe of cnn")
+    assert "Tried to allocate 2 GiB" in found.message
+    assert "the machine has too little" in memory.failure(MemoryError(), run).message
+    assert memory.failure(ValueError("no such thing"), run).message == "no such thing"

@@ -1,0 +1,118 @@
+"""One run that two processes train together on the CPU."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fakes import ranked
+from fakes import vggsound as fake_vggsound
+from fakes.trees import TREES
+from torch import nn
+
+from bench.errors import RunError
+from bench.records import Environment, Recipe, Record, Run, Store, artifacts
+from bench.runner import ranks, worker
+from bench.runner.news import EpochEnded, RunEnded
+from bench.runner.settings import RunSettings
+from models.training.synced_norm import SyncedStatistics
+
+SYNTHETIC = {"clips_per_class": 11, "clip_seconds": 0.5}
+RUN = Run(
+    model="fc", frontend="logmel-1s", dataset="synthetic", fold=0, seed=0, data=SYNTHETIC,
+    recipe=Recipe(epochs=2, batch_size=8), arguments={"dropout": 0.0, "input_dropout": 0.0},
+)  # fmt: skip
+
+
+def settings(store: Path, **changes: Any) -> RunSettings:
+    return RunSettings(store=store, data_dir=store, device="cpu", devices=2, **changes)
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_two_devices_give_the_result_of_one(tmp_path: Path) -> None:
+    records, logits, news = [], [], []
+    for devices in (1, 2):
+        place = replace(settings(tmp_path / str(devices)), devices=devices)
+        assert worker.execute(RUN, place, force=False, report=news.append) == "done"
+        store = Store(place.store)
+        records.append(store.finished_record(RUN.key, "the run"))
+        logits.append(artifacts.logits(store, records[-1])["logits"])
+    one, two = records
+    assert one.environment is not None
+    assert two.environment is not None
+    assert (one.environment.devices, two.environment.devices) == (1, 2)
+    assert one.run == two.run  # the batch is the recipe's
+    for name, curve in one.curves.items():
+        assert two.curves[name] == pytest.approx(curve, rel=1e-4), name
+    assert np.abs(logits[0] - logits[1]).max() < 1e-3
+    assert one.scores["accuracy"] == two.scores["accuracy"]
+    ended = [each for each in news if isinstance(each, EpochEnded)]
+    assert [each.epoch for each in ended] == [1, 2, 1, 2]
+    assert isinstance(news[-1], RunEnded)
+
+
+@pytest.mark.parametrize("shards", [0, 4])
+@pytest.mark.process
+@pytest.mark.slow
+def test_the_processes_share_the_clips(tmp_path: Path, shards: int) -> None:
+    fake_vggsound.write(tmp_path / "vggsound", shards=shards)
+    run = replace(
+        RUN, model="swishnet", frontend="logmel", dataset="vggsound", data=TREES["vggsound"].arguments, arguments={},
+        recipe=Recipe(batch_size=6),
+    )  # fmt: skip
+    news: list[object] = []
+    together = ranks.together(ranked.seen, run, settings(tmp_path), news.append, Store(tmp_path), tmp_path)  # type: ignore[arg-type]
+    assert together == "done"
+    assert news == ["seen"]
+    parts = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    assert len(parts[0]) == len(parts[1]) > 1
+    assert max(len(step) for part in parts for step in part) == run.recipe.batch_size // 2
+    counted = Counter(clip for part in parts for step in part for clip in step)
+    data = worker.build.dataset(run, tmp_path, tmp_path / "cache")
+    data.setup()
+    assert len(counted) == len(data.splits.train)
+    assert counted.total() - len(counted) == (0 if shards else len(counted) % 2)
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [(ranked.die, "process 1 of 2 ended with exit code 9"), (ranked.fail, "ValueError: no such clip")],
+)
+@pytest.mark.process
+@pytest.mark.slow
+def test_a_process_that_fails_ends_the_others(tmp_path: Path, train: Any, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        ranks.together(train, RUN, settings(tmp_path), lambda _: None, Store(tmp_path), tmp_path)
+
+
+def test_devices_have_to_divide_the_batch(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"3 devices cannot share batches of 8 clips: set a batch_size .* such as 9"):
+        ranks.check(RUN, replace(settings(tmp_path), devices=3))
+
+
+def test_layers_get_their_classes_back() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm2d(3)), nn.Linear(3, 3))
+    kinds = [type(module) for module in model.modules()]
+    plugin = SyncedStatistics()
+    plugin.apply(plugin.apply(model))
+    assert [type(module).__name__ for module in model.modules()][1] == "SyncedBatchNorm1d"
+    x = torch.randn(4, 3)
+    model.eval()
+    assert torch.equal(model[0](x), nn.BatchNorm1d(3).eval()(x))
+    plugin.revert(model)
+    assert [type(module) for module in model.modules()] == kinds
+
+
+def test_a_record_of_one_device_says_nothing_of_devices() -> None:
+    where = Environment(
+        commit=None, dirty=False, python="3", packages={}, platform="", processor="", cores=1, gpu=None, threads=1
+    )
+    record = Record(run=RUN, status="failed", started="2026-01-01T00:00:00+00:00", environment=where)
+    assert "devices" not in json.loads(record.to_json())["environment"]
+    two = replace(record, environment=replace(where, devices=2))
+    assert Record.from_json(two.to_json(), two.key).environment == two.environment
