@@ -240,7 +240,7 @@ def _train(runs: Mapping[str, Run], settings: RunSettings, name: str) -> dict[st
             scores[key] = _score(record)
         else:
             jobs.append(Job(key, "bench.runner.tuning.trial:execute", (run, settings)))
-    for event in executor(name)(jobs, settings.workers) if jobs else ():
+    for event in executor(name)(jobs, settings.workers, settings.places) if jobs else ():
         if isinstance(event, Finished):
             assert isinstance(event.value, float)
             scores[event.job] = event.value
