@@ -40,6 +40,7 @@ from bench.runner.news import ClipsRead, DataRead, EpochEnded, News, Noted, RunE
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from datamodules.base import AudioDataModule
+from datamodules.clips.array_cache import recheck
 from models.base import ModelError
 
 Report = Callable[[News], None]
@@ -164,6 +165,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
             with store.machine(alone=False):
                 try:
                     record = work(store, Path(new))
+                    recheck()  # a record says on which data its run was done
                 except Exception as error:
                     return replace(failed, error=Failure.of(error))
             named = artifacts.digests(Path(new))

@@ -26,6 +26,7 @@ from bench.records import Recipe
 from bench.training import own_training
 from bench.training.feature_cache import Cache
 from datamodules.base import AudioDataModule, whole
+from datamodules.clips.array_cache import recheck
 from datamodules.clips.draws import rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
@@ -239,6 +240,7 @@ class Features(Dataset[Batch]):
         return len(self.targets)
 
     def __getitems__(self, indices: list[int]) -> Batch:
+        recheck()
         return self.features[indices], self.targets[indices]
 
     @staticmethod
