@@ -208,7 +208,20 @@ def _taken(lock: "FileLock") -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one in the same folder, so that it exists completely or not at all."""
+    """Write a file through a temporary one in the same folder, so that it exists completely or not at all.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full; the error names the path.
+    """
+    try:
+        _write_whole(path, content)
+    except OSError as error:
+        if error.filename is None:  # as of a disk that is full
+            error.filename = os.fspath(path)
+        raise
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:

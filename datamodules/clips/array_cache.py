@@ -124,7 +124,19 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a new file, and rename it to `path` only when it is complete and on disk.
 
     Several processes may write the same path at once. An exception removes the new file and leaves `path` as it was.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full; the error names the path.
     """
+    try:
+        _write_whole(path, write)
+    except OSError as error:
+        if error.filename is None:  # as of a disk that is full
+            error.filename = os.fspath(path)
+        raise
+
+
+def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
         new = Path(file.name)
         try:
