@@ -19,7 +19,6 @@ from fakes import bombs, malformed, mutants, reading
 from fakes.archives import HOSTILE, LIMITS, MIN_RATIO_BYTES
 from faults.tally import Fault, Tally
 
-from datamodules.audio import decoder
 from datamodules.fetch import archives
 from datamodules.fetch.archives import ArchiveError, Limits, unpack
 
@@ -67,7 +66,7 @@ def read_mutants(count: int, folder: Path, kind: str = "files") -> Tally:
 
 @contextmanager
 def errors_as_they_come() -> Iterator[None]:
-    """Let errors of soundfile through as they are; the mutants are then read in this process."""
+    """Read mutants by soundfile alone, whose errors are then those of the caller."""
 
     def campaign(count: int, first: int = 0, kind: str = "files") -> tuple[Counter[str], list[str], int]:
         results: Counter[str] = Counter()
@@ -75,17 +74,10 @@ def errors_as_they_come() -> Iterator[None]:
             path = Path(folder) / "mutant"
             for number in range(first, first + count):
                 path.write_bytes(mutants.mutant(number, mutants.originals()))
-                results[reading.outcome(path)["result"]] += 1
+                results["untyped" if reading.alone(path)["result"] == "refused" else "accepted"] += 1
         return results, [], 0
 
-    class Never(Exception):
-        pass
-
-    known = vars(decoder.soundfile) | {"SoundFileError": Never}
-    with (
-        mock.patch.object(decoder, "soundfile", SimpleNamespace(**known)),
-        mock.patch.object(mutants, "campaign", campaign),
-    ):
+    with mock.patch.object(mutants, "campaign", campaign):
         yield
 
 
@@ -211,9 +203,9 @@ FAULTS = (
     Fault("F8", "malformed sound files: cut off, false headers, no regular files, links", 166, 166, read_malformed,
           "one decoder checks content, header and length", read_by_soundfile_alone, 166),
     Fault("F9a", "sound files of 25 kinds, damaged at random", 6_000, 40_000, read_mutants,
-          "errors of the decoder get our words", errors_as_they_come, 200),
+          "one decoder checks files, and its errors name them", errors_as_they_come, 200),
     Fault("F9b", "sound files that FFmpeg decodes, damaged at random", 500, 8_000,
-          partial(read_mutants, kind="tracks"), "errors of the decoder get our words", prove=0),
+          partial(read_mutants, kind="tracks"), "one decoder checks files, and its errors name them", prove=0),
     Fault("F10", "sound files that unpack to more than is accepted, or say so", 10, 10, read_bombs,
           "length is limited before and while decoding", any_length, 10),
     Fault("F11", "hostile archives of 52 kinds, and damaged ones", 652, 3_052, unpack_archives,

@@ -65,10 +65,9 @@ def results(folder: Path) -> dict[str, Record]:
     """Return the finished records of a folder by key."""
     store = Store(folder / "runs")
     found = {}
-    for key in store.keys():
-        record = store.get(key)
+    for record in map(store.get, store.keys()):
         if record is not None and record.status == "ok":
-            found[key] = record
+            found[record.key] = record
     return found
 
 
@@ -119,7 +118,7 @@ def kill_runs(count: int, folder: Path) -> Tally:
         if done.returncode or found.keys() != wanted.keys():
             tally.note("lost", f"exit code {done.returncode}: {done.stderr[-300:]}")
         tally.note("wrong", "another result", count=sum(not same(found[k], wanted[k]) for k in found if k in wanted))
-        left = [path for path in (place / "runs" / "artifacts").glob("*/.tmp-*")]
+        left = list((place / "runs" / "artifacts").glob("*/.tmp-*"))
         tally.note("wrong", f"left behind: {left}", count=len(left))
     return tally
 
