@@ -79,6 +79,17 @@ def total(rows: Sequence[dict[str, Any]]) -> Tally:
     return Tally(**{name: sum(row[name] for row in rows) for name in ("injected", *BAD)})
 
 
+def save(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write figures; those of other kinds of fault that the file has stay, so a campaign may be run in parts."""
+    known = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    by_name = {row["name"]: row for row in (*known["rows"], *rows)}
+    about = {
+        "kind": kind, "processor": processor(), "python": platform.python_version(),
+        "rows": [by_name[fault.name] for fault in FAULTS if fault.name in by_name],
+    }  # fmt: skip
+    path.write_text(json.dumps(about, indent=1) + "\n")
+
+
 def say(*lines: str) -> None:
     """Print lines at once."""
     for each in lines:
@@ -110,9 +121,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = total(rows)
     say(line("all", found, time.perf_counter() - began))
     if given.save:
-        about = {
-            "kind": given.kind, "processor": processor(), "python": platform.python_version(),
-            "seconds": round(time.perf_counter() - began), "rows": rows,
-        }  # fmt: skip
-        given.save.write_text(json.dumps(about, indent=1) + "\n")
+        save(given.save, given.kind, rows)
     return bool(found.bad)

@@ -499,13 +499,13 @@ def believed() -> Iterator[None]:
 
 
 FAULTS = (
-    Fault("F1", "writers of records killed by SIGKILL, 8 at a time", 200, 1_000, kill_writers,
+    Fault("F1", "writers of records killed by SIGKILL, 8 at a time", 200, 400, kill_writers,
           "files are written under another name and renamed", written_in_place, 100),
     Fault("F3", "the k-th open, write, fsync, chmod or rename fails (ENOSPC, EIO, EACCES) or is the last (SIGKILL)",
-          160, 640, fail_at_each_step, "files are written under another name and renamed", written_in_place, 80),
+          160, 320, fail_at_each_step, "files are written under another name and renamed", written_in_place, 80),
     Fault("F5", "no space left for a record, a cache or a page", 30, 120, fill_the_disk,
           "files are written under another name and renamed", written_in_place, 12),
-    Fault("F6", "processes killed that share 3 runs for each kill, 6 at a time", 60, 300, kill_claimants,
+    Fault("F6", "processes killed that share 3 runs for each kill, 6 at a time", 60, 120, kill_claimants,
           "a run is claimed by a lock of the system", claimed_by_all, 20),
     Fault("F16", "records edited, damaged, exchanged or of another version, in 18 ways", 180, 1_800, tamper,
           "a record has a digest of itself", believed, 36),

@@ -360,13 +360,13 @@ WANDB = "hanging or dying or dead or long_queue or refused or failed_wandb or ch
 WEB = "not page and not keyboard and not microphone"
 
 FAULTS = (
-    Fault("F2", "`bench run` killed by SIGKILL and repeated, three trainings of 30 epochs", 0, 20, kill_runs,
+    Fault("F2", "`bench run` killed by SIGKILL and repeated, three trainings of 30 epochs", 0, 10, kill_runs,
           "a run follows from its seed", unseeded, 1),
     Fault("F7", "a driver with three children ended by SIGKILL, SIGTERM, SIGINT and SIGHUP", 8, 24, end_drivers,
           "a child ends with its driver", outliving, 1),
     Fault("F15", "a W&B server that is dead, slow, refuses or hangs (by the project's tests)", 0, 1,
           partial(tested, files=("tests/bench/tracking/test_tracking.py",), only=WANDB), "", prove=0),
-    Fault("F18", "the same runs with more workers, in another order, or among others", 0, 10, repeat_runs,
+    Fault("F18", "the same runs with more workers, in another order, or among others", 0, 5, repeat_runs,
           "a run follows from its seed", unseeded, 1),
     Fault("F21", "models that exit, are killed, raise errors, learn NaN, or print", 0, 8, misbehave,
           "each run has a process of its own", in_one_process, 3),
