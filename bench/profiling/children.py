@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import lookup
+from bench.profiling import output
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -49,7 +50,9 @@ class Child:
     ) -> None:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_run, args=(function, theirs, arguments, lookup.permitted()), name=name)
+        self._process = context.Process(
+            target=_run, args=(function, theirs, arguments, lookup.permitted(), output.current()), name=name
+        )
         try:
             _start(self._process)
             theirs.close()
@@ -111,8 +114,13 @@ def _run(
     connection: Connection,
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
+    printed: Path | None,
 ) -> None:
-    """Call the function; `named` are the classes of other packages that the user has named."""
+    """Call the function; `named` are the classes of other packages that the user has named.
+
+    What it prints goes to the file `printed`, or to the standard error.
+    """
+    output.keep(printed, append=True)
     lookup.permit(named)
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process

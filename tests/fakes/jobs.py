@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,12 @@ def fail(*, report):
 
 def die(*, report):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prints(settings, *, report):
+    print("printed by a model")  # noqa: T201 - as models do
+    sys.stderr.write("warned by a model\n")
+    os.write(1, b"written by a library\n")
 
 
 def stop(*, report):

@@ -22,8 +22,8 @@ def table(figures: Mapping[str, Any]) -> str:
     lines = [
         f"Faults injected **{total['injected']:,}** · lost **{total['lost']:,}** · doubled **{total['doubled']:,}** · "
         f"silently wrong **{total['wrong']:,}** · hung **{total['hung']:,}** · crashed **{total['crashed']:,}** · "
-        f"executed **{total['executed']:,}**, in {sum(row['seconds'] for row in rows) / 60:.0f} minutes on two cores of "
-        f"{figures['processor']}, shared with other work, with Python {figures['python']}.",
+        f"executed **{total['executed']:,}**, in {sum(row['seconds'] for row in rows) / 60:.0f} minutes on two "
+        f"cores of {figures['processor']}, shared with other work, with Python {figures['python']}.",
         "",
         "| kind | fault | guard | injected | bad |",
         "|---|---|---|---:|---:|",

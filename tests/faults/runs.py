@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from fakes import forkservers
 from faults.tally import Fault, Tally
 
 from bench.errors import BenchError
@@ -44,15 +45,21 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
 
 
+@contextmanager
+def starting_quickly() -> Iterator[None]:
+    """Let the commands of a campaign fork their children from one process that has imported torch."""
+    with forkservers.serving() as address, mock.patch.dict(os.environ, {forkservers.VARIABLE: address}):
+        yield
+
+
 def command(folder: Path, models: Sequence[str], epochs: int, *options: str) -> list[str]:
     """Write a suite to a folder and return the command that runs it there."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(__file__).parent / "models.py", folder / "misbehaving.py")
     named = ", ".join(f'"{name}"' for name in models)
     (folder / "own.toml").write_text(SUITE.format(models=named, epochs=epochs))
-    quiet = ("--device", "cpu", "--wandb", "disabled")
-    return [sys.executable, "-m", "bench", "run", "--suite", str(folder / "own.toml"), "--store", str(folder / "runs"),
-            *quiet, *options]  # fmt: skip
+    where = ("--suite", str(folder / "own.toml"), "--store", str(folder / "runs"), "--device", "cpu")
+    return [sys.executable, "-c", forkservers.BENCH, "run", *where, "--wandb", "disabled", *options]
 
 
 def run(folder: Path, models: Sequence[str], epochs: int, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -79,10 +86,12 @@ def same(one: Record, other: Record) -> bool:
 # --- F2: a suite that is killed and run again
 
 
+@starting_quickly()
 def kill_runs(count: int, folder: Path) -> Tally:
     """Kill `bench run` at random times and repeat it; the records are those of a run that was not killed."""
     tally, rng = Tally(), random.Random(2)
     models, epochs = ("fc", MODEL, "swishnet"), 30
+    run(folder / "warm", ("fc",), 1)
     began = time.monotonic()
     run(folder / "whole", models, epochs)
     longest = time.monotonic() - began
@@ -96,9 +105,8 @@ def kill_runs(count: int, folder: Path) -> Tally:
             child = subprocess.Popen(
                 given, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
             )
-            with_time = rng.uniform(0.2, 1.0) * longest
             try:
-                child.wait(with_time)
+                child.wait(rng.uniform(0.2, 1.0) * longest)
             except subprocess.TimeoutExpired:
                 child.kill()
             child.wait()
@@ -176,7 +184,7 @@ def end_drivers(count: int, folder: Path) -> Tally:
 
 def stay(folder: str, number: int, seconds: float, *, report: Callable[[object], None]) -> None:
     """Do a job that does not end with its driver: our own way to end it does nothing."""
-    os._exit = lambda code: None  # type: ignore[assignment]
+    os._exit = os.killpg = lambda *_: None  # type: ignore[assignment]
     from fakes import jobs
 
     jobs.mark(folder, number, seconds, report=report)
@@ -206,6 +214,7 @@ def _wait(until: Callable[[], bool], seconds: float = PATIENCE) -> None:
 # --- F18: the same run, whatever is around it
 
 
+@starting_quickly()
 def repeat_runs(count: int, folder: Path) -> Tally:
     """Do the same runs again, with more workers, in another order, or among others; they give the same."""
     tally = Tally()
@@ -236,6 +245,7 @@ MISBEHAVING = ("Exits", "SystemExits", "Killed", "Aborts", "Raises", "OutOfMemor
 GUARDED = True
 
 
+@starting_quickly()
 def misbehave(count: int, folder: Path) -> Tally:
     """Run models that exit, are killed, raise errors and print, among two that do not."""
     tally = Tally()

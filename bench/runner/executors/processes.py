@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 
+from bench.profiling import output
 from bench.profiling.children import Child, ChildEnded
 from bench.records import Failure
 from bench.runner.executors import Event, Failed, Finished, Job, perform
+from bench.runner.settings import RunSettings
 
 _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
 
@@ -50,7 +52,12 @@ def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
 def _child(connection: Connection, job: Job) -> None:
     """Do one job and send its events; end with the driver."""
     threading.Thread(target=_die_with_driver, args=(connection,), daemon=True).start()
-    perform(job, connection.send)
+    settings = next((each for each in job.arguments if isinstance(each, RunSettings)), None)
+    output.keep(None if settings is None else output.path_of(settings.store, job.key))
+    try:
+        perform(job, connection.send)
+    finally:
+        output.remove_if_empty()
 
 
 def _die_with_driver(connection: Connection) -> None:
