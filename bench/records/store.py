@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import RecordError, RunError
+from bench.records import scratch
 from bench.records.record import Record
 from bench.records.run import Run
 
@@ -133,12 +133,13 @@ class Store:
     def sweep(self) -> None:
         """Remove unfinished files of processes that were killed.
 
-        Those of a run are removed if no process does the run now, others if they are more than an hour old.
+        Those of a run are removed if no process does the run now, others if no process holds them.
         """
+        scratch.sweep()
         for folder in (self.root, self.cache, self.root / "records"):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
-                    if leftover.stat().st_mtime < time.time() - 3600:
+                    if scratch.abandoned(leftover):
                         _remove(leftover)
         for key in dict.fromkeys(path.parent.name for path in (self.root / "artifacts").glob("*/.tmp-*")):
             with suppress(OSError), self.claim(key) as mine:
@@ -225,6 +226,7 @@ def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
+        scratch.hold(descriptor)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
