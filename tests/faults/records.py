@@ -30,7 +30,7 @@ from datamodules.clips.array_cache import ArrayCache
 
 FORK = multiprocessing.get_context("fork")
 WRITERS = 8
-PATIENCE = 60.0
+PATIENCE = 900.0
 
 
 def run(number: int) -> Run:
