@@ -1,5 +1,5 @@
 # `make bench` sets up and runs the main job; `make test` sets up and runs the tests, `make test-fast`
-# those that start no process and take no second; `make faults` injects faults; `make lint` runs the linters.
+# those that start no process and take less than 0.2 s; `make faults` injects faults; `make lint` runs the linters.
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)

@@ -157,6 +157,12 @@ MODELS = {
         frontend="logmel-1s",
         embeddings=True,
     ),
+    "lstm-plain": Model(
+        target="models.lstm_plain:LSTMPlain",
+        line="lstm-skip without its skip connections",
+        frontend="logmel-1s",
+        embeddings=True,
+    ),
     "swishnet": Model(
         target="models.swishnet:SwishNet", line="SwishNet slim: gated causal 1-D convolutions on MFCC", frontend="mfcc"
     ),
@@ -174,6 +180,21 @@ MODELS = {
         line="SwishNet's baseline: self-normalising network on single frames",
         frontend="mfcc-deltas",
     ),
+    "swishnet-keras": Model(
+        target="models.swishnet_keras:SwishNetKeras",
+        line="SwishNet as the public Keras port has it: plain convolutions, no hidden layer, mean over the clip",
+        frontend="mfcc",
+    ),
+    "gru": Model(
+        target="models.gru:GRU",
+        line="SwishNet's rival of its authors' report: one convolution, one GRU",
+        frontend="mfcc",
+    ),
+    "gmm": Model(
+        target="models.gmm:GMM",
+        line="SwishNet's baseline: a mixture of 256 diagonal Gaussians of each class, by expectation maximisation",
+        frontend="mfcc-deltas",
+    ),
     "ltc": Model(
         target="models.liquid:LTC",
         line="liquid time-constant network with NCP wiring",
@@ -185,6 +206,12 @@ MODELS = {
         target="models.liquid:CfC", line="closed-form continuous-time network", frontend="logmel", embeddings=True
     ),
     "cnn-cfc": Model(target="models.liquid:CNNCfC", line="CNN whose frames feed a closed-form network"),
+    "cnn-lstm": Model(target="models.liquid:CNNRecurrent", line="CNN whose frames feed an LSTM, of cnn-ltc's size"),
+    "cnn-gru": Model(
+        target="models.liquid:CNNRecurrent",
+        line="CNN whose frames feed a GRU, of cnn-ltc's size",
+        arguments={"cell": "gru", "units": 77},
+    ),
     "rann": Model(
         target="models.rann:RANN",
         line="residual audio network; rann-{t_c}x{t_m}-{W} names a size of the paper",
@@ -687,6 +714,11 @@ def why_absent(name: str, data_dir: Path, arguments: Mapping[str, Any]) -> str |
         f"dataset {name} is not in {place(name, data_dir)}: {problem}. Put it there, or name the folder that holds "
         f"{folder}/ with --data-dir or BENCH_DATA"
     )
+
+
+def has_files(name: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether a dataset is read from files with these arguments, not made by code."""
+    return dataset(name).folder is not None or any(arguments.get(key) for key in ("root", "csv"))
 
 
 def task(name: str, arguments: Mapping[str, Any]) -> str:

@@ -35,6 +35,10 @@ class RunError(BenchError):
     code = "run"
 
 
+class ArgumentError(RunError):
+    """An argument of a function, or an option of a command, has a value that it never takes: the call is wrong."""
+
+
 class ProfileError(BenchError):
     """A model's multiply-adds or latency cannot be measured correctly."""
 

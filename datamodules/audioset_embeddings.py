@@ -20,7 +20,7 @@ from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import EmbeddingClips, state
 from datamodules.clips.audioset_lists import LABELS, class_names
 from datamodules.clips.folds import drop_leaks
-from datamodules.clips.youtube import is_validation
+from datamodules.clips.youtube import VALIDATION_PERCENT, is_validation
 from datamodules.listing import refuse
 from datamodules.tables.tfrecord import WIDTH, records, segment
 
@@ -34,16 +34,44 @@ class AudioSetEmbeddings(AudioDataModule):
 
     The content hash is of the embedding. Training clips that share a video or an embedding (mostly silence) with
     validation or test are left out, and so are validation clips that share one with test; `note` counts them.
+
+    Args:
+        root: as in `AudioDataModule`.
+        cache: as in `AudioDataModule`.
+        fold: as in `AudioDataModule`.
+        seed: as in `AudioDataModule`.
+        batch_size: as in `AudioDataModule`.
+        validation_percent: share of bal_train's videos that are validation, 1 to 50.
+        download: as in `AudioDataModule`.
     """
 
     source = "audioset-embeddings"
     task = "multi"
     kind = "embedding"
-    split = "official: train = bal_train less the 5 % of its videos that are validation, test = eval"
     clips_official = sum(OFFICIAL.values())
     sample_rate = None
     clip_seconds = float(FRAMES)
     clip_shape = (FRAMES, WIDTH)
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        cache: str | Path | None = None,
+        fold: int | None = 0,
+        seed: int = 0,
+        batch_size: int = 32,
+        *,
+        validation_percent: int = VALIDATION_PERCENT,
+        download: bool = False,
+    ) -> None:
+        super().__init__(root, cache, fold, seed, batch_size, download=download)
+        if not 1 <= validation_percent <= 50:
+            raise DataError(f"validation_percent must be from 1 to 50, not {validation_percent}")
+        self.validation_percent = validation_percent
+        self.split = (
+            f"official: train = bal_train less the {validation_percent} % of its videos that are validation, "
+            f"test = eval"
+        )
 
     @classmethod
     def find(cls, root: Path) -> str | None:
@@ -54,7 +82,7 @@ class AudioSetEmbeddings(AudioDataModule):
         """Read both parts, take validation from training, and leave out clips that a later part also has."""
         self.classes = tuple(class_names(self.checked_root() / LABELS).values())
         balanced, test = (self._clips(part) for part in OFFICIAL)
-        chosen = np.array([is_validation(video) for video in balanced.groups])
+        chosen = np.array([is_validation(video, self.validation_percent) for video in balanced.groups])
         train, val = balanced.select(np.flatnonzero(~chosen)), balanced.select(np.flatnonzero(chosen))
         splits, from_train, from_val = drop_leaks(train, val, test)
         self.note = (

@@ -29,7 +29,7 @@ from datamodules.clips.timeline import StreamSplits as StreamSplits
 from datamodules.errors import DataError as DataError
 from datamodules.errors import DatasetMissing as DatasetMissing
 from datamodules.fetch.sources import SOURCES
-from datamodules.listing import Listing, Report, silently
+from datamodules.listing import Listing, Report, refuse, silently
 
 
 class ClipSet(Dataset[tuple[Tensor, Tensor]], ABC):
@@ -235,6 +235,15 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             DataError: the list itself cannot be made.
         """
         return None
+
+    def check(self) -> None:
+        """Look at names and tables without decoding anything.
+
+        Raises:
+            DataError: they show already that the clips cannot be read.
+        """
+        if (listing := self.listing()) is not None:
+            refuse(listing.problems)
 
     def watched(self) -> tuple[Path | None, Sequence[Path]]:
         """Return where a change of the files is a change of the data: a folder, and further files."""

@@ -184,6 +184,17 @@ class Embeddings(AudioDataModule):
         dealt = [replace(file, fold=names[of]) for file, of in zip(own.files, self._division.of, strict=True)]
         return Listing(dealt, self._problems)
 
+    def check(self) -> None:
+        """Look at names, tables and folds without reading the features themselves.
+
+        Raises:
+            DataError: they show already that the features cannot be used.
+        """
+        super().check()
+        assert self._division is not None  # or there would be a problem
+        with in_words_of_features():
+            indices(self.found.own, self._division, self.fold)
+
     def read(self) -> Splits:
         """Read the features and divide them."""
         if problems := self.listing().problems:

@@ -178,6 +178,16 @@ class Folder(WaveformDataModule):
         files = [replace(file, fold=names[of]) for file, of in zip(self.own.files, self._division.of, strict=True)]
         return Listing(files, problems, len(unreadable))
 
+    def check(self) -> None:
+        """Look at names, tables and folds without decoding anything.
+
+        Raises:
+            DataError: they show already that the clips cannot be read.
+        """
+        self._refuse()
+        assert self._division is not None  # or there would be a problem
+        indices(self.own, self._division, self.test_fold)
+
     def read(self) -> Splits:
         """Decode the clips and divide them."""
         self._refuse()

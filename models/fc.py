@@ -13,6 +13,7 @@ from models.base import AudioModel, ModelError
 from models.frontends.logmel import PooledLogMel
 from models.layers.dropout import CheapDropout
 from models.layers.initialisation import Initialisation, initialise
+from models.layers.numpy_linear import NumpyLinear
 from models.layers.padding import Padding, check, real_frames
 
 
@@ -29,6 +30,7 @@ class FC(AudioModel):
         input_dropout: share of the standardised features that is dropped in training.
         initialisation: how the layers are drawn, see `models.layers.initialisation`.
         padding: whether padding is "masked" or an "unmasked" frame like the others.
+        numpy: whether NumPy computes the layers' products and gradients in training, to compare frameworks.
     """
 
     default_frontend = PooledLogMel
@@ -46,16 +48,18 @@ class FC(AudioModel):
         input_dropout: float = 0.3,
         initialisation: Initialisation = "default",
         padding: Padding = "unmasked",
+        numpy: bool = False,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
         check(padding)
         self.padding: Padding = padding
         self.standardise = nn.BatchNorm1d(features, affine=False)
         self.input_dropout = CheapDropout(input_dropout)
-        self.hidden = nn.Linear(features * frames, hidden)
+        linear = NumpyLinear if numpy else nn.Linear
+        self.hidden = linear(features * frames, hidden)
         self.level = nn.BatchNorm1d(hidden, affine=False)
         self.dropout = CheapDropout(dropout)
-        self.logits = nn.Linear(hidden, classes)
+        self.logits = linear(hidden, classes)
         initialise(self, initialisation)
 
     @property

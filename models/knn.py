@@ -81,7 +81,7 @@ class KNN(AudioModel):
         """
         super().on_fit_start()
         if self._processes() > 1:
-            raise TrainingError("the memory of nearest neighbours is one process's: train with devices=1")
+            raise TrainingError("nearest neighbours keep the training clips in one process: train with devices=1")
         if self.recipe.ema_decay is not None:
             raise TrainingError("nearest neighbours have no weights to average: leave ema_decay out")
         self._coming.clear()

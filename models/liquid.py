@@ -7,7 +7,7 @@ logits. Longer clips are first averaged to `steps` steps, because the cost grows
 
 from fractions import Fraction
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,33 @@ from models.frontends.logmel import LogMel
 from models.layers.framing import Averages, Blocks, Chain, Framing, Stage, Stateful, averages
 from models.layers.portable import AtMost
 from models.ltc import LTCLayer
-from models.wirings import AutoNCP
+from models.wirings import AutoNCP, FullyConnected
+
+Synapses = Literal["ncp", "full"]
 
 LEAST_BANDS, LEAST_FRAMES = 7, 13
 """Smallest features that the strides of the convolutions leave something of."""
+
+
+class Recurrent(nn.Module):
+    """An LSTM or a GRU with the interface of the liquid layers.
+
+    Args:
+        cell: "lstm" or "gru".
+        inputs: F.
+        units: H.
+    """
+
+    def __init__(self, cell: Literal["lstm", "gru"], inputs: int, units: int) -> None:
+        super().__init__()
+        if cell not in ("lstm", "gru"):
+            raise ModelError(f"cell is 'lstm' or 'gru', not {cell!r}")
+        self.output_size = units
+        self.rnn = (nn.LSTM if cell == "lstm" else nn.GRU)(inputs, units, batch_first=True)
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Map `(B, T, F)` and a state to the outputs `(B, T, H)` and the state after them."""
+        return self.rnn(x, state)  # type: ignore[no-any-return]
 
 
 class _Liquid(AudioModel):
@@ -39,7 +62,7 @@ class _Liquid(AudioModel):
         classes: int,
         encoder: nn.Module,
         encoded_frames: int,
-        layer: LTCLayer | CfCLayer,
+        layer: LTCLayer | CfCLayer | Recurrent,
         steps: int,
     ) -> None:
         super().__init__(frontend, features, frames, classes)
@@ -118,9 +141,12 @@ def _ncp(units: int, motors: int | None, sparsity: float) -> AutoNCP:
     return AutoNCP(units, units // 2 if motors is None else motors, sparsity)
 
 
-def _ltc(inputs: int, units: int, motors: int | None, ode_unfolds: int, sparsity: float) -> LTCLayer:
-    """Return a liquid layer with an NCP wiring."""
-    return LTCLayer(inputs, _ncp(units, motors, sparsity), ode_unfolds=ode_unfolds)
+def _ltc(inputs: int, units: int, motors: int | None, ode_unfolds: int, sparsity: float, wiring: Synapses) -> LTCLayer:
+    """Return a liquid layer with an NCP wiring, or with every synapse."""
+    if wiring not in get_args(Synapses):
+        raise ModelError(f"wiring is 'ncp' or 'full', not {wiring!r}")
+    ncp = _ncp(units, motors, sparsity)
+    return LTCLayer(inputs, ncp if wiring == "ncp" else FullyConnected(units, ncp.output_dim), ode_unfolds=ode_unfolds)
 
 
 def _cfc(inputs: int, units: int, motors: int | None, mode: Mode, sparsity: float | None) -> CfCLayer:
@@ -141,6 +167,7 @@ class LTC(_Liquid):
         ode_unfolds: solver sub-steps per step.
         steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
         sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+        wiring: "ncp", or "full" for a synapse between any two neurons.
     """
 
     inputs: ClassVar[frozenset[str]] = frozenset({"waveform", "embedding"})
@@ -156,8 +183,9 @@ class LTC(_Liquid):
         ode_unfolds: int = 6,
         steps: int = 50,
         sparsity: float = 0.5,
+        wiring: Synapses = "ncp",
     ) -> None:
-        layer = _ltc(features, units, motors, ode_unfolds, sparsity)
+        layer = _ltc(features, units, motors, ode_unfolds, sparsity, wiring)
         super().__init__(frontend, features, frames, classes, nn.BatchNorm1d(features), frames, layer, steps)
 
 
@@ -209,6 +237,7 @@ class CNNLTC(_Liquid):
         ode_unfolds: solver sub-steps per step.
         steps: most steps for one clip, to which longer ones are averaged; the work grows with it.
         sparsity: share of absent synapses between the layers of the wiring, 0.1 to 1.
+        wiring: "ncp", or "full" for a synapse between any two neurons.
     """
 
     least_features = LEAST_BANDS
@@ -226,9 +255,10 @@ class CNNLTC(_Liquid):
         ode_unfolds: int = 6,
         steps: int = 50,
         sparsity: float = 0.5,
+        wiring: Synapses = "ncp",
     ) -> None:
         encoder = _Convolutions(features, frames, width)
-        layer = _ltc(4 * width, units, motors, ode_unfolds, sparsity)
+        layer = _ltc(4 * width, units, motors, ode_unfolds, sparsity, wiring)
         super().__init__(frontend, features, frames, classes, encoder, encoder.frames, layer, steps)
 
 
@@ -267,6 +297,43 @@ class CNNCfC(_Liquid):
     ) -> None:
         encoder = _Convolutions(features, frames, width)
         layer = _cfc(4 * width, units, motors, mode, sparsity)
+        super().__init__(frontend, features, frames, classes, encoder, encoder.frames, layer, steps)
+
+
+class CNNRecurrent(_Liquid):
+    """The rivals of `CNNLTC` and `CNNCfC`: an LSTM or a GRU on the frames of the same convolutions.
+
+    With ten classes, 64 units of an LSTM (Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735) and 77 of a
+    GRU (Cho et al. 2014, https://arxiv.org/abs/1406.1078) make models of the size of `CNNLTC` with 64 neurons: 57,978,
+    57,887 and 57,466 parameters. `CNNCfC` has 57,178 with 38 units.
+
+    Args:
+        frontend: module that maps the waveform to features `(B, F, T)`.
+        features: F of one clip, ≥ 7.
+        frames: T of one clip, ≥ 13.
+        classes: C.
+        cell: "lstm" or "gru".
+        width: channels of the first block; the second has twice, the third four times as many.
+        units: of the recurrent layer.
+        steps: most steps for one clip, to which longer ones are averaged.
+    """
+
+    least_features = LEAST_BANDS
+    least_frames = LEAST_FRAMES
+
+    def __init__(
+        self,
+        frontend: nn.Module,
+        features: int,
+        frames: int,
+        classes: int,
+        cell: Literal["lstm", "gru"] = "lstm",
+        width: int = 16,
+        units: int = 64,
+        steps: int = 50,
+    ) -> None:
+        encoder = _Convolutions(features, frames, width)
+        layer = Recurrent(cell, 4 * width, units)
         super().__init__(frontend, features, frames, classes, encoder, encoder.frames, layer, steps)
 
 

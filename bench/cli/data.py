@@ -258,6 +258,7 @@ def data_init(
         "[dataset.folder]",
         *(f"{name} = {proposal.toml(value)}" for name, value in found.arguments.items()),
     ]
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     out.print(
         f"written: {target}; `bench run --suite {shlex.quote(str(target))}` trains",

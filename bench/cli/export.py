@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import App, AsJson, OutPath, RunReference, StoreDir, out, print_json
+from bench.cli.options import App, AsJson, DataDir, OutPath, RunReference, StoreDir, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -30,6 +30,7 @@ def export(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most sounds of --clips that are used.")] = 100,
     store: StoreDir = Path("runs"),
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a trained model to a file of another runtime, after a check that it gives the model's own numbers."""
@@ -39,7 +40,7 @@ def export(
 
     if format not in exporting.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(exporting.FORMATS)}")
-    model = load_model(run, store, device="cpu")
+    model = load_model(run, store, device="cpu", data_dir=data_dir)
     path = target or Path(f"{model.keys[0]}{exporting.FORMATS[format]}")
     given = sounds.labelled(model, clips, limit) if clips else []
     found = exporting.export(model, path, format, features=features, clips=given)

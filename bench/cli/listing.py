@@ -66,7 +66,9 @@ def list_(
             name: {"line": paper.title, "paper": paper.paper, "values": paper.values, "sources": paper.sources}
             for name, paper in ((name, recipes.read(name)) for name in recipes.names())
         },
-        "suites": {name: {"line": suites.read(name).title} for name in suites.suites()},
+        "suites": {
+            name: {"line": suites.read(name).title, "tiers": list(suites.tiers_of(name))} for name in suites.suites()
+        },
         "metrics": {
             name: {"line": entry.line, "tasks": entry.tasks} | _origin(entry)
             for name, entry in {
@@ -90,6 +92,7 @@ def list_(
             if title == "models" and name in catalog.FUSIONS and not kind:
                 continue  # shown under their own title
             here = "" if "here" not in about else " (here)" if about["here"] else " (not here)"
+            here += f" (--tier {', '.join(about['tiers'])})" if about.get("tiers") else ""
             out.print(described(name, f"{about['line']}{here}", line_width(out)), markup=False, highlight=False)
 
 

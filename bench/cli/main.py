@@ -22,9 +22,10 @@ from bench.cli import (
     segment,
     serve,
     stream,
+    table,
 )
 from bench.cli.options import App, err, out, say
-from bench.errors import BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, SuiteError
 from datamodules.errors import DataError
 from models.errors import ModelError
 
@@ -34,7 +35,7 @@ app = App(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (run, listing, models, latency, results, predict, packing, segment, serve, stream, export, embed):
+for part in (run, listing, models, latency, results, table, predict, packing, segment, serve, stream, export, embed):
     app.add_typer(part.app)
 app.add_typer(data.app, name="data")
 
@@ -60,7 +61,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
-    except SuiteError as error:
+    except (SuiteError, ArgumentError) as error:
         _stop(error, 2)
     except (BenchError, DataError, ModelError) as error:
         _stop(error, 1)

@@ -53,7 +53,10 @@ def _takes_one_value(param: Any) -> bool:
 
 
 class App(typer.Typer):
-    """A group of commands, each of which is a `OnceCommand`."""
+    """A group of commands, each of which is a `OnceCommand`. Help is Markdown: brackets, as in [data], stay in it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"rich_markup_mode": "markdown"} | settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
         """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""

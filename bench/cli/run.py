@@ -37,6 +37,9 @@ Logger = StrEnum("Logger", ["wandb", "csv", "tensorboard"])
 @app.command()
 def run(
     suite: SuiteName,
+    tier: Annotated[
+        str, typer.Option(help="A smaller form of the suite that its file has, such as quick.", show_default=False)
+    ] = "",
     model: Annotated[
         list[str] | None,
         typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
@@ -87,7 +90,7 @@ def run(
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
-    grid = suites.read(suite, Store(store))
+    grid = suites.read(suite, Store(store), tier)
     narrow = {
         "model": tuple(model or ()),
         "dataset": tuple(dataset or ()),
@@ -152,7 +155,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     """Show every run with its state, and what its key does not show: its name in the suite, or what it combines.
 
     Returns:
-        Whether the data of all runs that are to be done is there.
+        Whether the data of all runs that are to be done is there, and can be read as far as names and tables show.
     """
     from bench.runner.driver import Outcome, plan
 
@@ -164,6 +167,9 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
         if (problem := _lacking(run) or catalog.why_absent(run.dataset, settings.data_dir, run.data))
     }
     states = {run.key: "missing" if run.key in problems else "to do" if run.key in todo else "done" for run in every}
+    refused = _refused([run for key, run in todo.items() if key not in problems], settings)
+    states |= dict.fromkeys(refused, "refused")
+    problems |= refused
     if as_json:
         print_json([
             {"key": key, "state": state}
@@ -184,9 +190,19 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
         say(out, line)
     for line in planned.warnings:
         say(err, f"warning: {line}")
-    for problem in dict.fromkeys(problems.values()):
-        say(err, f"missing: {problem}")
+    for words in dict.fromkeys(f"{states[key]}: {problem}" for key, problem in problems.items()):
+        say(err, words)
     return not problems
+
+
+def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:
+    """Return why the data of runs cannot be read, by their keys."""
+    files = [run for run in runs if catalog.has_files(run.dataset, run.data)]
+    if not files:
+        return {}
+    from bench.training import build  # imports torch
+
+    return build.refused(files, settings.data_dir, settings.skip_unreadable)
 
 
 def _lacking(run: Run) -> str | None:

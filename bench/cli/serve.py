@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import App, Device, StoreDir, out
-from bench.errors import RunError
+from bench.cli.options import App, DataDir, Device, StoreDir, out
+from bench.errors import RunError, SuiteError
 
 app = App()
 
@@ -33,6 +33,7 @@ def serve(
             envvar="BENCH_SERVE_TOKEN", help="Secret that clients must send, 16 letters or more.", show_default=False
         ),
     ] = None,
+    data_dir: DataDir = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     max_mib: Annotated[int, typer.Option(min=1, max=2048, help="Size of the largest file, in MiB.")] = 100,
     max_minutes: Annotated[float, typer.Option(min=0.1, max=600, help="Length of the longest sound.")] = 60,
@@ -46,8 +47,8 @@ def serve(
     from bench.inference import load_model, web
 
     for problem in web.problems(host, token):  # before models are read
-        raise RunError(problem)
-    models = [load_model(each, store, device=device.value) for each in dict.fromkeys(run)]
+        raise SuiteError(problem)
+    models = [load_model(each, store, device=device.value, data_dir=data_dir) for each in dict.fromkeys(run)]
 
     def ready(address: str) -> None:
         for model in models:

@@ -65,6 +65,10 @@ def stream(
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
+    try:
+        raw = None if rate is None else sources.PCM(rate, channels)
+    except RunError as error:
+        raise SuiteError(str(error)) from error
     torch.set_num_threads(threads)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     smoothing = Smoothing.of(
@@ -88,7 +92,6 @@ def stream(
         assert file is not None  # checked above
         if str(file) != "-":
             return sources.from_file(file.expanduser(), model.rate(), size)
-        raw = None if rate is None else sources.PCM(rate, channels)
         return sources.from_pipe(sys.stdin.buffer, model.rate(), size, raw)
 
     changes = []

@@ -28,8 +28,8 @@ def heads(classes: Sequence[str]) -> list[str]:
 
 
 def cells(probabilities: NDArray[np.float32]) -> list[str]:
-    """Return the cells of these columns, four digits each, for one clip `(C,)`."""
-    return [f"{value:.4g}" for value in probabilities.tolist()]
+    """Return the cells of these columns for one clip `(C,)`, with the nine digits that a 32-bit float needs."""
+    return [f"{value:.9g}" for value in probabilities.tolist()]
 
 
 def labels(probabilities: NDArray[np.float32], classes: Sequence[str], task: str) -> list[str]:

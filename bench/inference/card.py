@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from bench import __version__, catalog
 from bench.catalog import METRICS, PRIMARY
 from bench.errors import SuiteError
-from bench.inference.references import Part
+from bench.inference.parts import Part
 from bench.leaderboard.render import columns, templating
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plain, plural, prefixed
@@ -16,13 +16,14 @@ from datamodules.fetch.sources import SOURCES
 NOT_KNOWN = "not known: the clips are of the one who trained it"
 
 
-def text(parts: Sequence[Part], everything: Mapping[str, Part], file: str) -> str:
+def text(parts: Sequence[Part], everything: Mapping[str, Part], file: str, runtime: str = "") -> str:
     """Return the card.
 
     Args:
         parts: the runs whose probabilities are averaged, one of a single model.
         everything: these runs and the members of those that are fusions, by key.
         file: name of the packed file.
+        runtime: how the file is used, in words, if it is one for another runtime; empty for a packed file.
     """
     about = parts[0].description
     assert about is not None  # only described runs are packed
@@ -38,6 +39,7 @@ def text(parts: Sequence[Part], everything: Mapping[str, Part], file: str) -> st
         scores=_scores(records),
         use=_use(about),
         latencies=_latencies(records),
+        runtime=runtime,
         commands=[
             f"bench predict {'features.npy' if embedded else 'sound.wav'} --run {file}",
             f"bench unpack {file} --store runs",

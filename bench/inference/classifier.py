@@ -1,8 +1,8 @@
 """A trained model with the facts that its use needs: classes, rate, clip length, preparation of recordings."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
+from bench.inference.parts import Part
 from bench.records import Record
 from datamodules.audio.clip import quantised
 from datamodules.audio.decoder import MAX_SECONDS, decode
@@ -49,6 +50,7 @@ class Classifier:
         short_clips: whether a shorter sound is padded with zeros or repeated.
         keys: of the runs whose weights it has, one of a single model.
         records: their records, as far as there are any.
+        parts: these runs, and the members of those that are fusions, by key, for the card.
         prepare: prepares a whole recording `(S,)` at `sample_rate` as the training data were, without changing its
             times; None where that is nothing.
         device: where the module is.
@@ -64,6 +66,7 @@ class Classifier:
     short_clips: Literal["pad", "repeat"] = "pad"
     keys: tuple[str, ...] = ()
     records: tuple[Record, ...] = ()
+    parts: Mapping[str, Part] = field(default_factory=dict)
     prepare: Callable[[Samples, int], Samples] | None = None
     device: str = "cpu"
 
@@ -129,11 +132,11 @@ class Classifier:
             hop_seconds: from the start of one window to the next; None takes the length of a clip.
 
         Raises:
-            RunError: the hop is not above 0.
+            ArgumentError: the hop is not above 0.
         """
         rate, size = self.rate(), self.samples
         if hop_seconds is not None and not 0 < hop_seconds < math.inf:
-            raise RunError(
+            raise ArgumentError(
                 f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
             )
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.evaluation.fusion import Fused
 from bench.inference.classifier import Classifier
 from bench.inference.predict import BATCH_SIZE, Source
@@ -46,7 +46,8 @@ class Embedder:
             combined one after another.
 
     Raises:
-        RunError: there is no such layer, or the last layer is not known.
+        ArgumentError: there is no such layer.
+        RunError: the last layer is not known.
     """
 
     def __init__(self, model: Classifier, layer: str | None = None) -> None:
@@ -73,13 +74,15 @@ class Embedder:
             for handle in handles:
                 handle.remove()
         if len(self.found) < len(self.targets):
-            raise RunError(f"the layer is not used for a clip by {self.model.name}: name another one with --layer")
+            raise ArgumentError(f"the layer is not used for a clip by {self.model.name}: name another one with --layer")
         parts = [
             pooled(self.found[place], target if not before else nn.Linear(1, 1))
             for place, (target, before) in enumerate(self.targets)
         ]
         if any(len(part) != len(clips) for part in parts):
-            raise RunError(f"the layer does not return a value for each clip of {self.model.name}: name another one")
+            raise ArgumentError(
+                f"the layer does not return a value for each clip of {self.model.name}: name another one with --layer"
+            )
         return torch.cat(parts, 1).float().cpu()
 
     def _keeper(self, place: int) -> Callable[[Tensor], None]:
@@ -91,7 +94,7 @@ class Embedder:
     def _layer(self, name: str) -> nn.Module:
         modules: dict[str, nn.Module] = dict(self.model.module.named_modules())
         if name not in modules or not name:
-            raise RunError(
+            raise ArgumentError(
                 f"{self.model.name} has no layer {name!r}: it has {', '.join(_names(self.model.module)) or 'none'}"
             )
         return modules[name]
@@ -154,7 +157,7 @@ def embed(
         max_seconds: longest file that is accepted.
 
     Raises:
-        RunError: there is no such layer, or the hop is not above 0.
+        ArgumentError: there is no such layer, or the hop is not above 0.
     """
     check_hop(hop_seconds)
     embedder = Embedder(model, layer)

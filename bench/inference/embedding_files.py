@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.embedding import Embedding
 from bench.records import write_whole
 from datamodules.tables import parquet, tfrecord
@@ -25,18 +25,20 @@ class Writer:
         format: "npy", "parquet" or "tfrecord".
 
     Raises:
-        RunError: the format is unknown, its package is missing, or the folder holds something else.
+        ArgumentError: the format is unknown, or the folder is a file.
+        DataError: the package of the format is not installed.
     """
 
     def __init__(self, out: Path, format: str) -> None:
         if format not in FORMATS:
-            raise RunError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
+            raise ArgumentError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
         if out.exists() and not out.is_dir():
-            raise RunError(f"{out} is a file: name a folder, which the dataset `embeddings` reads as its root")
+            raise ArgumentError(f"{out} is a file: name a folder, which the dataset `embeddings` reads as its root")
         if format == "parquet":
             parquet.package()
         self.out, self.format = out, format
         self.rows: dict[Path, dict[str, Any]] = {}
+        self.seen: set[Path] = set()
         self.written = 0
 
     def add(self, place: Path, found: Embedding) -> None:
@@ -50,16 +52,16 @@ class Writer:
             RunError: two sounds have one name.
         """
         assert found.values is not None  # the caller has looked for an error
+        if place in self.seen:
+            raise RunError(f"two sounds are called {place}: give one folder for both, or write them apart")
+        self.seen.add(place)
         if self.format == "npy":
             path = self.out / place.with_name(f"{place.name}.npy")
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 np.save(file, found.values, allow_pickle=False)
         else:
-            rows = self.rows.setdefault(place.parent, {})
-            if place.name in rows:
-                raise RunError(f"two sounds are called {place}: give one folder for both, or write them apart")
-            rows[place.name] = found
+            self.rows.setdefault(place.parent, {})[place.name] = found
         self.written += 1
 
     def close(self) -> None:

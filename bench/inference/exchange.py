@@ -1,7 +1,7 @@
 """Trained models as one file that goes from one store to another: `bench pack` and `bench unpack`."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import safetensors
 
 from bench.errors import RecordError, RunError
 from bench.inference import card, packing, references
-from bench.inference.references import Part
+from bench.inference.parts import Part
 from bench.records import Record, Store, artifacts, write_whole
 from bench.records.store import RECORD, WEIGHTS
 from bench.training import stored
@@ -51,7 +51,7 @@ def pack(run: str | Path, store: str | Path, out: str | Path) -> Path:
     place, target = Store(Path(store).expanduser()), Path(out).expanduser()
     with packing.opened(run) as unpacked, tempfile.TemporaryDirectory(prefix="bench-pack-") as folder:
         parts = references.find(run, place, unpacked)
-        everything = _with_members(parts, unpacked or place)
+        everything = references.with_members(parts, unpacked or place)
         folders = [(key, _staged(part, Path(folder) / key)) for key, part in everything.items()]
         text = card.text(parts, everything, target.name)
         packing.write(folders, {CARD: text}, target, [part.key for part in parts])
@@ -87,16 +87,6 @@ def unpack(path: str | Path, store: str | Path) -> Unpacked:
         if len(keys) == 1 and keys[0] in new and (found.root / CARD).is_file():
             write_whole(place.artifacts(keys[0]) / CARD, (found.root / CARD).read_bytes())
     return Unpacked(keys, tuple(new), tuple(key for key in runs if key not in new))
-
-
-def _with_members(parts: Sequence[Part], store: Store) -> dict[str, Part]:
-    """Return the runs and the members of those that are fusions, by key."""
-    found: dict[str, Part] = {}
-    for part in parts:
-        found[part.key] = part
-        members = () if part.description is None else part.description.members
-        found |= {key: references.member(key, part, store) for key in members}
-    return found
 
 
 def _staged(part: Part, folder: Path) -> Path:

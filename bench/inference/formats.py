@@ -39,7 +39,7 @@ def content(found: Prediction, model: Classifier, top: int = TOP) -> dict[str, A
         "windows": found.windows,
         "prediction": names[0] if model.task == "single" else names,
         "top": [
-            {"class": model.classes[i], "probability": float(f"{found.probabilities[i]:.6g}")} for i in found.top(top)
+            {"class": model.classes[i], "probability": float(f"{found.probabilities[i]:.9g}")} for i in found.top(top)
         ],
     }
 

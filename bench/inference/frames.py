@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.errors import RunError
+from bench.errors import ArgumentError
 from bench.inference.classifier import Classifier, Samples
 from datamodules.audio.clip import quantised
 from models.base import AudioModel, ModelError
@@ -85,8 +85,8 @@ def timeline(model: Classifier, windows: bool = False, hop_seconds: float | None
         hop_seconds: from one window to the next; None is a tenth of a clip.
 
     Raises:
-        RunError: the model takes embeddings, or a hop is given for a model that is not used on windows, or is not in
-            (0, a clip's length].
+        RunError: the model takes embeddings.
+        ArgumentError: the hop is not in (0, a clip's length].
     """
     model.rate()
     if windows or hop_seconds is not None:
@@ -196,7 +196,7 @@ class _Windows(_Cut):
         seconds = model.samples / model.rate()
         hop_seconds = seconds / WINDOW_HOPS if hop_seconds is None else hop_seconds
         if not 0 < hop_seconds <= seconds:
-            raise RunError(f"a hop of {hop_seconds:g} s is not above 0 and at most a window's {seconds:g} s")
+            raise ArgumentError(f"a hop of {hop_seconds:g} s is not above 0 and at most a window's {seconds:g} s")
         super().__init__(model, max(1, round(hop_seconds * model.rate())))
         self.frame_seconds = self.hop / self.rate
         self.look_ahead = self.memory = self.clip / 2

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.recordings import MAX_SECONDS, Window, check_hop, windows_of
 from datamodules.audio.decoder import ENDINGS, MAX_BYTES, AudioError, length
@@ -152,11 +152,11 @@ def predict(
         report: receives the progress; it is called from another thread.
 
     Raises:
-        RunError: the hop is not above 0, or a batch has no clips.
+        ArgumentError: the hop is not above 0, or a batch has no clips.
     """
     check_hop(hop_seconds)
     if batch_size < 1:
-        raise RunError(f"a batch of {batch_size} clips is too small: give 1 or more")
+        raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")
     return _predictions(
         model, _read(model, sources, hop_seconds, max_seconds, report), combine, each_window, batch_size
     )

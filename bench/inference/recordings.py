@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier, Samples
 from datamodules.audio.decoder import decode_blocks
 from datamodules.clips.own import features
@@ -58,7 +58,7 @@ def windows_of(
 
     Raises:
         DataError: the file cannot be used; the message says why.
-        RunError: the hop is not above 0.
+        ArgumentError: the hop is not above 0.
     """
     check_hop(hop_seconds)
     if not model.takes_sound:
@@ -72,9 +72,11 @@ def windows_of(
 
 
 def check_hop(hop_seconds: float | None) -> None:
-    """Raise `RunError` unless a hop is a number above 0, or None."""
+    """Raise `ArgumentError` unless a hop is a number above 0, or None."""
     if hop_seconds is not None and not 0 < hop_seconds < math.inf:
-        raise RunError(f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next")
+        raise ArgumentError(
+            f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
+        )
 
 
 def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, Samples]]:

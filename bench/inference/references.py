@@ -16,7 +16,6 @@ of such a class is named by its suite.
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from bench.evaluation import metrics
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
 from bench.inference.classifier import Classifier
+from bench.inference.parts import Part
 from bench.profiling.environment import chosen_device
 from bench.records import Record, Run, Store, artifacts
 from bench.records.store import RECORD
@@ -41,16 +41,6 @@ from models.base import AudioModel, ModelError
 _CHOICE = re.compile(r"(?P<system>.+?)(?:@(?:(?P<all>all)|f(?P<fold>\d+)(?:-?s(?P<seed>\d+))?))?")
 AVERAGE = "fusion-average"
 """Rule that combines the folds of one system, with equal weights."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """One run that a reference leads to: where its files are, and what is known about it."""
-
-    key: str
-    folder: Path
-    description: Description | None
-    record: Record | None
 
 
 def load_model(
@@ -75,6 +65,7 @@ def load_model(
     with packing.opened(run) as unpacked:
         parts = _parts(str(run), unpacked, place)
         loaded = [_loaded(part, unpacked or place, data_dir) for part in parts]
+        everything = with_members(parts, unpacked or place)
     chosen = chosen_device(device)
     modules = [module for module, _ in loaded]
     about = loaded[0][1]
@@ -85,7 +76,7 @@ def load_model(
         name=str(run), module=module.to(chosen).eval(), classes=about.classes, task=about.task,
         sample_rate=about.sample_rate, clip_shape=about.clip_shape, clip_seconds=about.clip_seconds,
         short_clips=about.short_clips, keys=tuple(part.key for part in parts),
-        records=tuple(part.record for part in parts if part.record is not None),
+        records=tuple(part.record for part in parts if part.record is not None), parts=everything,
         prepare=_preparation(about.dataset), device=chosen,
     )  # fmt: skip
 
@@ -120,6 +111,20 @@ def member(key: str, fusion: Part, store: Store) -> Part:
         raise RunError(f"{fusion.key} combines {key[:100]!r}, which is no key of a run: do the run again")
     beside = fusion.folder.parent / key
     return _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
+
+
+def with_members(parts: Sequence[Part], store: Store) -> dict[str, Part]:
+    """Return runs and the members of those that are fusions, by key.
+
+    Raises:
+        RunError: a member is missing.
+    """
+    found: dict[str, Part] = {}
+    for part in parts:
+        found[part.key] = part
+        members = () if part.description is None else part.description.members
+        found |= {key: member(key, part, store) for key in members}
+    return found
 
 
 def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:

@@ -128,13 +128,14 @@ def posteriors(path: Path | None, classes: Sequence[str]) -> Iterator[Observer |
     if path is None:
         yield None
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["time", *map(csv_cell, classes)])
 
         def write_frames(frames: Frames, probabilities: Tensor) -> None:
             for time, row in zip(frames.times.tolist(), probabilities.tolist(), strict=True):
-                writer.writerow([f"{time:.4f}", *(f"{value:.6g}" for value in row)])
+                writer.writerow([f"{time:.4f}", *(f"{value:.9g}" for value in row)])
 
         yield write_frames
 

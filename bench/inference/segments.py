@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.errors import ArgumentError
 from bench.records import Record
 
 NO_CLASS = -1
@@ -46,7 +46,7 @@ class Smoothing:
         delay_seconds: time by which frames are moved to the past, for a model that decides late.
 
     Raises:
-        RunError: a value is out of range.
+        ArgumentError: a value is out of range.
     """
 
     median_seconds: float = MEDIAN_SECONDS
@@ -71,7 +71,7 @@ class Smoothing:
         chosen on validation streams; without such a choice the usual ones.
 
         Raises:
-            RunError: a value is out of range.
+            ArgumentError: a value is out of range.
         """
         chosen = records[0].segmentation if len(records) == 1 else None
         if min_seconds is None:
@@ -87,11 +87,11 @@ class Smoothing:
         seconds = {"median": self.median_seconds, "shortest segment": self.min_seconds, "delay": self.delay_seconds}
         for name, value in seconds.items():
             if not 0 <= value < float("inf"):
-                raise RunError(f"the {name} takes a number of seconds ≥ 0, not {value}")
+                raise ArgumentError(f"the {name} takes a number of seconds ≥ 0, not {value}")
         if not 0 <= self.hysteresis < 1:
-            raise RunError(f"hysteresis is at least 0 and below 1, not {self.hysteresis}")
+            raise ArgumentError(f"hysteresis is at least 0 and below 1, not {self.hysteresis}")
         if self.threshold is not None and not 0 < self.threshold < 1:
-            raise RunError(f"the threshold lies between 0 and 1, not at {self.threshold}")
+            raise ArgumentError(f"the threshold lies between 0 and 1, not at {self.threshold}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
             if not path.exists() or path.read_bytes() != text.encode()
         ]
     orphans = {path.stem for path in (store.root / "records").glob("*.json")} - known
-    for name in suites.suites():
+    for name in _names():
         if name in names or (store.root / f"{name}.md").exists():
             continue
         if own_records := orphans & {run.key for run in suites.read(name).runs()}:
@@ -63,8 +63,13 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
 
 def drawn_suites(store: Store) -> list[str]:
     """Return the suites with tables in a store: names of the project's suites, and paths of suites in the store."""
-    found = [name for name in suites.suites() if (store.root / f"{name}.md").exists()]
+    found = [name for name in _names() if (store.root / f"{name}.md").exists()]
     return found + [str(path) for path in sorted(store.root.glob("*.toml"))]
+
+
+def _names() -> list[str]:
+    """Return the names of the project's suites and of their tiers."""
+    return [each for name in suites.suites() for each in (name, *(f"{name}-{tier}" for tier in suites.tiers_of(name)))]
 
 
 def _dropped(store: Store, suite: str) -> list[str]:

@@ -19,8 +19,9 @@ from typing import Any
 
 from bench.leaderboard import pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
+from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
-from bench.suites import Suite, suites
+from bench.suites import Suite, is_own
 
 COMPLEXITY = "complexity.md"
 """The page of sizes. It is drawn from the models and not from records."""
@@ -89,17 +90,20 @@ def texts(
         readme: another file to update between its marks.
     """
     title = suite.title or suite.name
-    own = suite.name in suites()
+    own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
     file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
-    command = f"bench run --suite {shlex.quote(file)}"
+    whole = file.removesuffix(".toml").removesuffix(f"-{suite.tier}") + file[len(file.removesuffix(".toml")) :]
+    tier = f" --tier {suite.tier}" if suite.tier else ""
+    command = f"bench run --suite {shlex.quote(whole if tier else file)}{tier}"
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
+    tables = paper_tables(suite, found)
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file),
+        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file, tables),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file),
+        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file, tables),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):

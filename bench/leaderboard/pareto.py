@@ -33,6 +33,8 @@ AXES = (
     Axis("parameters", "Parameters", ""),
     Axis("latency", "CPU latency p50, end to end", "ms"),
 )
+PER_SECOND = Axis("macs", "MACs per second of sound, front-end included", "")
+"""In place of the MACs per clip on a leaderboard of time lines, where windows that overlap are counted each."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def plots(board: Leaderboard) -> tuple[Plot, ...]:
 
     Timings count if their grade is A or B and if device and settings are those of most rows.
     """
-    found = (_plot(board, axis) for axis in AXES)
+    time_lines = any(row.segmentation for row in board.rows)
+    found = (_plot(board, PER_SECOND if time_lines and axis.name == "macs" else axis) for axis in AXES)
     return tuple(plot for plot in found if plot.points)
 
 
@@ -133,6 +136,9 @@ def _cost(row: Row, axis: Axis, usual: str) -> float | str:
         if row.cpu.grade == "C":
             return "timed with grade C"
         return row.cpu.p50_ms if device(row.cpu) == usual else "timed differently"
+    if axis is PER_SECOND:
+        line = row.segmentation
+        return "not counted" if line is None else float(line.macs_per_second + line.frontend_macs_per_second)
     if row.complexity is None:
         return "not counted"
     size = row.complexity

@@ -54,6 +54,8 @@ class Row:
         keys: (fold, seed) to the run's key.
         finished: keys of the runs that have a result.
         name: the suite's name of the system; empty without a suite.
+        backends: name of a backend other than eager to its end-to-end latency on the CPU at the fewest threads.
+        recalls: class to its recall, mean over the runs, where clips have one label.
     """
 
     rank: int | None
@@ -84,6 +86,8 @@ class Row:
     keys: dict[FoldSeed, str] = field(default_factory=dict)
     finished: tuple[str, ...] = ()
     name: str = ""
+    backends: dict[str, Latency] = field(default_factory=dict)
+    recalls: dict[str, float] = field(default_factory=dict)
 
 
 def make_row(
@@ -156,7 +160,23 @@ def make_row(
         else {},
         keys={(run.fold, run.seed): run.key for run in runs},
         finished=tuple(r.key for r in done),
+        backends={
+            name: timing
+            for name in sorted({x.backend for r in done for x in r.latencies} - {"eager"})
+            if (timing := _latency(done, "cpu", backend=name))
+        },
+        recalls=_recalls(done),
     )
+
+
+def _recalls(done: Sequence[Record]) -> dict[str, float]:
+    """Return each class's mean recall; an empty dict where the runs do not have the same classes."""
+    classes = {r.classes for r in done if "macro_recall" in r.per_class}
+    if len(classes) != 1:
+        return {}
+    tables = [r.per_class["macro_recall"] for r in done if "macro_recall" in r.per_class]
+    means = {name: _mean([table[i] for table in tables]) for i, name in enumerate(classes.pop())}
+    return {name: mean for name, mean in means.items() if mean is not None}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -211,13 +231,15 @@ def _interval(
     return None, None
 
 
-def _latency(done: Sequence[Record], device_type: str, *, parallel: bool = False) -> Latency | None:
-    """Return the latency to show: one clip, end to end, in eager, at the fewest threads, and of grade A or B if any is.
+def _latency(
+    done: Sequence[Record], device_type: str, *, parallel: bool = False, backend: str = "eager"
+) -> Latency | None:
+    """Return the latency to show: one clip, end to end, at the fewest threads, and of grade A or B if any is.
 
     Of several such timings it is the median (of two, the slower), because the best one would depend on the state of the
-    machine's clock. Timings of other backends are in the records; they are never mixed with these.
+    machine's clock. Timings of different backends are never mixed.
     """
-    kind = device_type, "end-to-end", "eager", 1, parallel
+    kind = device_type, "end-to-end", backend, 1, parallel
     found = [
         x
         for r in done

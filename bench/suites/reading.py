@@ -12,32 +12,52 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench import catalog
 from bench.errors import SuiteError
-from bench.records import Store
+from bench.records import Json, Store
 from bench.records.redaction import find as find_secret
-from bench.suites import recipes, uninstalled
+from bench.suites import recipes, tiers, uninstalled
+from bench.suites.layout import check as check_layout
 from bench.suites.messages import explain, near
 from bench.suites.suite import KEY, Suite, is_fusion
 
+_GIVEN = ("folder", "file", "tier")
+"""Fields of a suite that reading gives it."""
+
 
 def suites() -> dict[str, Path]:
-    """Return the files of the project's own suites, by name."""
+    """Return the files of the project's own suites, by name: general ones, then one for each table of the papers."""
     folder = Path(str(resources.files("bench") / "suites"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in (*sorted(folder.glob("*.toml")), *sorted(folder.glob("papers/*.toml")))}
 
 
-def read(name: str, store: Store | None = None) -> Suite:
+def tiers_of(name: str) -> tuple[str, ...]:
+    """Return the names of the tiers of one of the project's suites."""
+    return tuple(tomllib.loads(suites()[name].read_text(encoding="utf-8")).get("tier", {}))
+
+
+def is_own(suite: Suite) -> bool:
+    """Return whether a suite, or the suite that it is a tier of, has the name of one that comes with the project."""
+    own = suites()
+    return suite.name in own or tiers.located(suite.name, own)[0] in own
+
+
+def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
     """Read a suite by name, or from a file whose name ends in .toml.
 
     Args:
-        name: name or file.
+        name: name or file; "esc50-quick" is the tier "quick" of the suite "esc50", and of files likewise.
         store: where the suite's results are. Names of packages that were uninstalled since then are known there.
+        tier: a tier of the suite, which has smaller runs; empty for the whole suite.
 
     Raises:
-        SuiteError: no such suite, or something in it is unknown.
+        SuiteError: no such suite or tier, or something in it is unknown.
     """
+    name, named = tiers.located(name, suites())
+    if named and tier:
+        raise SuiteError(f"{name} is named with its tier {named}: leave --tier {tier} out, or name the suite")
+    tier = tier or named
     path = Path(name) if name.endswith(".toml") else catalog.find(suites(), name, "suite")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tiers.applied(tomllib.loads(path.read_text(encoding="utf-8")), tier, path)
     except OSError as error:
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # of TOML, UTF-8, or an integer of thousands of digits
@@ -49,12 +69,16 @@ def read(name: str, store: Store | None = None) -> Suite:
         )
     for key in ("folder", "file"):
         if key in content:
-            raise SuiteError(f"{path}: unknown key {key!r}{near(key, [f.name for f in fields(Suite)][:-2])}")
+            known = [f.name for f in fields(Suite) if f.name not in _GIVEN]
+            raise SuiteError(f"{path}: unknown key {key!r}{near(key, known)}")
     if isinstance(recipe := content.get("recipe"), dict):
         content["recipe"] = recipes.resolved(recipe)
     try:
         default = {"name": re.sub(r"[^\w.-]", "-", path.stem).lstrip(".-") or "suite"}
-        given = {"folder": path.resolve().parent, "file": path.name if name.endswith(".toml") else ""}
+        given: Json = {"folder": path.resolve().parent, "file": path.name if name.endswith(".toml") else ""}
+        if tier:
+            given |= {"name": f"{content.get('name', default['name'])}-{tier}", "tier": tier}
+            given["file"] = f"{path.stem}-{tier}.toml" if given["file"] else ""
         suite = _adapter().validate_python(default | content | given)
     except SuiteError as error:
         raise SuiteError(f"{path}: {error}") from error
@@ -90,17 +114,24 @@ def _check_names(suite: Suite, path: Path) -> None:
                 raise SuiteError(
                     f"{path} has [{table}.{name}], but {name} is not among its {table}s: {', '.join(listed)}"
                 )
+    known = (*suite.datasets, *suite.datasets_if_here)
+    for name, own in suite.model.items():
+        for other in (*suite.only_on(name), *own.get("on", {})):
+            if other not in known:
+                raise SuiteError(f"{path}: [model.{name}] names the dataset {other!r}{near(other, list(known))}")
     for name in suite.models:
         if is_fusion(suite.catalogued(name)):
             _check_fusion(suite, name, f"{path}: [model.{name}]")
+    for layout in suite.layout:
+        check_layout(layout, suite.models, known, str(path))
     _check_members(suite, list(suite.fusion_members), str(path))
 
 
 def _check_fusion(suite: Suite, name: str, where: str) -> None:
     table = suite.model.get(name, {})
     for key in table:
-        if key not in ("model", "members"):
-            raise SuiteError(f"{where}: a fusion has no key {key!r}{near(key, ['model', 'members'])}")
+        if key not in ("model", "members", "datasets"):
+            raise SuiteError(f"{where}: a fusion has no key {key!r}{near(key, ['model', 'members', 'datasets'])}")
     members = suite.table(name).get("members", [])
     _check_members(suite, members, where)
     if "members" in table and len(set(members)) < 2:

@@ -15,6 +15,7 @@ from bench import catalog, lookup
 from bench.errors import SuiteError
 from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import recipes
+from bench.suites.layout import Layout
 from bench.suites.messages import near
 
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
@@ -49,17 +50,21 @@ class Suite:
         metrics: metrics of other packages, entry points or "package.module:function", that are computed next to this
             project's; no part of a run, so `bench rescore` adds them to finished runs.
         recipe: training recipe of every run. `teacher` and `init` are names of models above, or keys of finished runs;
-            `init` may be a file of weights. `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's
+            `init` may be a file of weights, or "DATASET:NAME" for the run of a model on an earlier dataset of the
+            suite. `like = "rann"` takes a paper's recipe (`bench list recipes`); the table's
             own keys win.
         model: model name to its constructor arguments; `frontend` is its front-end in this suite, and `recipe` has
             values that replace those of the recipe above. A table with a key `model` is another system of that model:
-            it inherits the model's table; its own keys win. `members` are the members of a fusion.
+            it inherits the model's table; its own keys win. `members` are the members of a fusion. `datasets` are the
+            only datasets of the suite that it is trained on, and `on.DATASET` has arguments and a recipe for one.
         dataset: dataset name to its constructor arguments; `recipe` has values that replace those of the recipe above.
             A table with a key `dataset` is that dataset under another name.
+        layout: tables in the form of a paper's, which the pages show first; see `bench.suites.layout`.
         folder: the folder of the suite's file, where the packages of "package.module:Class" are looked for first; no
             key of the file.
         file: the name of the suite's file, which commands on pages take; no key of the file. Empty for suites that come
             with the project.
+        tier: the tier of the file that this suite is, see `bench.suites.tiers`; empty for the whole suite.
     """
 
     name: str
@@ -78,8 +83,10 @@ class Suite:
     recipe: Recipe = field(default_factory=Recipe)
     model: dict[str, Json] = field(default_factory=dict)
     dataset: dict[str, Json] = field(default_factory=dict)
+    layout: tuple[Layout, ...] = ()
     folder: Path | None = None
     file: str = ""
+    tier: str = ""
 
     def __post_init__(self) -> None:
         """Check the name, which names files, and the seeds, which every random generator must take.
@@ -116,8 +123,11 @@ class Suite:
         sources.refresh()
         found: dict[str, tuple[tuple[Run, str], ...]] = {}
         owners: dict[str, str] = {}
+        earlier: dict[str, _Expansion] = {}
         for dataset in dict.fromkeys((*self.datasets, *self.datasets_if_here)):
-            found[dataset] = tuple(_Expansion(self, dataset).all())
+            expansion = _Expansion(self, dataset, dict(earlier))
+            found[dataset] = tuple(expansion.all())
+            earlier[dataset] = expansion
             for run, _ in found[dataset]:
                 if (other := owners.setdefault(run.key, dataset)) != dataset:
                     raise SuiteError(f"{dataset} is the same as {other}: change something in [dataset.{dataset}]")
@@ -147,15 +157,28 @@ class Suite:
         """Return a dataset's name in the catalogue: the key `dataset` of its table, or else its own name."""
         return str(self.dataset.get(name, {}).get("dataset", name))
 
-    def table(self, name: str) -> Json:
+    def only_on(self, name: str) -> tuple[str, ...]:
+        """Return the suite's names of the datasets that a system is restricted to; empty for all."""
+        only = self.model.get(name, {}).get("datasets", ())
+        return (only,) if isinstance(only, str) else tuple(only)
+
+    def table(self, name: str, dataset: str = "") -> Json:
         """Return a system's table: it inherits the model's table; its own keys win.
 
         Recipes are merged key by key.
+
+        Args:
+            name: of the system.
+            dataset: the suite's name of a dataset, whose table `on.DATASET` wins over the rest.
         """
         own, base = self.model.get(name, {}), self.model.get(self.catalogued(name), {})
-        (arguments, recipe), (base_arguments, base_recipe) = recipes.split(own), recipes.split(base)
-        joined = base_arguments | arguments | {"recipe": base_recipe | recipe}
-        return {key: value for key, value in joined.items() if key != "model"}
+        joined: Json = {}
+        recipe: Json = {}
+        for table in (base, own, base.get("on", {}).get(dataset, {}), own.get("on", {}).get(dataset, {})):
+            arguments, part = recipes.split(table)
+            joined, recipe = joined | arguments, recipe | part
+        kept = {key: value for key, value in joined.items() if key not in ("model", "datasets", "on")}
+        return kept | {"recipe": recipe}
 
     def fused(self, name: str) -> tuple[str, ...]:
         """Return the members of a fusion as the suite names them: models in the suite's order, then keys of runs."""
@@ -168,8 +191,10 @@ class Suite:
 class _Expansion:
     """A suite's runs on one dataset; each is made on first request, so it comes after the runs that it needs."""
 
-    def __init__(self, suite: Suite, dataset: str) -> None:
+    def __init__(self, suite: Suite, dataset: str, earlier: Mapping[str, "_Expansion"]) -> None:
         self.suite = suite
+        self.name = dataset
+        self.earlier = earlier
         self.dataset = suite.catalogued_dataset(dataset)
         self.entry = catalog.dataset(self.dataset)
         table = {key: value for key, value in suite.dataset.get(dataset, {}).items() if key != "dataset"}
@@ -226,8 +251,10 @@ class _Expansion:
         return found
 
     def _runs(self, name: str, fold: int, seed: int) -> Iterator[Run]:
+        if (only := self.suite.only_on(name)) and self.name not in only:
+            return
         model = self.suite.catalogued(name)
-        arguments, own_recipe = recipes.split(self.suite.table(name))
+        arguments, own_recipe = recipes.split(self.suite.table(name, self.name))
         own = arguments.pop("frontend", None)
         run = Run(
             model=model, frontend="none", dataset=self.dataset, fold=fold, seed=seed,
@@ -274,11 +301,33 @@ class _Expansion:
         """Return the key of a teacher or of initial weights; if it has several runs, the one on the same front-end."""
         if KEY.fullmatch(other) or (role == "init" and is_weights_file(other) and other not in self.suite.models):
             return other
+        place, _, elsewhere = other.partition(":")
+        if role == "init" and elsewhere and other not in self.suite.models:
+            return self._earlier(place, elsewhere, name, frontend, fold, seed)
         if other not in self.suite.models:
             raise SuiteError(
                 f"the {role} {other!r} of {name} is neither among the suite's models nor the key of a run"
                 f"{near(other, list(self.suite.models))}"
             )
+        return self._fitting(other, role, name, frontend, fold, seed)
+
+    def _earlier(self, dataset: str, other: str, name: str, frontend: str, fold: int, seed: int) -> str:
+        """Return the key of a model's run on an earlier dataset, on this fold or on the first that it is run on."""
+        if dataset not in self.earlier:
+            raise SuiteError(
+                f"the init '{dataset}:{other}' of {name} must name a dataset that the suite lists before {self.name}"
+                f"{near(dataset, list(self.earlier))}"
+            )
+        if other not in self.suite.models:
+            raise SuiteError(
+                f"the init '{dataset}:{other}' of {name} must name one of the suite's models"
+                f"{near(other, list(self.suite.models))}"
+            )
+        expansion = self.earlier[dataset]
+        folds = expansion._folds()
+        return expansion._fitting(other, "init", name, frontend, fold if fold in folds else folds[0], seed)
+
+    def _fitting(self, other: str, role: str, name: str, frontend: str, fold: int, seed: int) -> str:
         runs = self._of(other, fold, seed)
         fitting = [run for run in runs if run.frontend == frontend or len(runs) == 1]
         if len(fitting) != 1:

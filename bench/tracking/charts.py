@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from bench.catalog import METRICS
-from bench.leaderboard.pareto import Plot
+from bench.leaderboard.pareto import PER_SECOND, Plot
 from bench.records import Record
 from bench.tracking.limits import dataset_of
 
@@ -81,6 +81,7 @@ def pareto_name(suite: str, plot: Plot) -> str:
 def pareto_chart(plot: Plot) -> Chart:
     """Return the scatter of a score against the logarithm of a cost, for costs span powers of ten."""
     cost, words = COSTS[plot.axis.name]
+    words += " per second of sound" if plot.axis is PER_SECOND else ""
     return Chart(
         "wandb/scatter/v0",
         ("system", "frontend", cost, f"log10 {cost}", plot.metric, "best at its cost"),

@@ -1,7 +1,7 @@
 """Building objects from names: the dataset, the model sized by the data, and the fusion of trained members."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from bench import catalog
 from bench.errors import RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
-from bench.records import Json, Recipe, Run, Store, artifacts
+from bench.records import Json, Recipe, Run, Store, artifacts, canonical
 from bench.suites import is_fusion
 from bench.training import lineage, stored
-from datamodules.base import AudioDataModule, DatasetMissing
+from datamodules.base import AudioDataModule, DataError, DatasetMissing
 from datamodules.foreign import ForeignData
 from models.base import AudioModel, Frontend, ModelError
 from models.foreign import ForeignModel, accepted
@@ -120,6 +120,30 @@ def dataset(
         except DatasetMissing as error:
             raise DatasetMissing(catalog.why_absent(run.dataset, data_dir, run.data) or str(error)) from error
     return built
+
+
+def refused(runs: Iterable[Run], data_dir: Path, skip_unreadable: bool = False) -> dict[str, str]:
+    """Return why the data of runs cannot be read, by their keys, as far as names and tables show it.
+
+    Nothing is decoded. Arguments as for `dataset`.
+
+    Raises:
+        SuiteError: a dataset does not have one of its arguments.
+    """
+    found: dict[str, str] = {}
+    known: dict[tuple[str, str, int], str] = {}
+    for run in runs:
+        place = (run.dataset, canonical(run.data), run.fold)
+        if place not in known:
+            check_data(run.dataset, run.data)
+            try:
+                dataset(run, data_dir, None, skip_unreadable=skip_unreadable).check()
+                known[place] = ""
+            except DataError as error:
+                known[place] = str(error)
+        if known[place]:
+            found[run.key] = known[place]
+    return found
 
 
 def _foreign(target: type[LightningDataModule], run: Run, given: Json, loaders: int) -> AudioDataModule:

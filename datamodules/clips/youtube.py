@@ -208,9 +208,9 @@ def splits(
     return Splits(parts[0], decoded[0], decoded[1]), notes
 
 
-def is_validation(video: str) -> bool:
+def is_validation(video: str, percent: int = VALIDATION_PERCENT) -> bool:
     """Return whether a video is for validation, by its name alone, so that no video moves when others vanish."""
-    return _draw(video) % 100 < VALIDATION_PERCENT
+    return _draw(video) % 100 < percent
 
 
 def validation(videos: Iterable[str]) -> set[str]:

@@ -38,6 +38,7 @@ def call(place: Path) -> Call:
     return call
 
 
+@pytest.mark.slow
 def test_the_help_names_the_command(call: Call) -> None:
     done = call("--help")
     assert done.returncode == 0

@@ -31,6 +31,7 @@ def test_a_class_is_described_without_an_import(tmp_path: Path) -> None:
     assert "my_package" not in sys.modules or tmp_path.name not in str(sys.modules["my_package"])
 
 
+@pytest.mark.slow
 def test_only_a_name_that_a_user_has_given_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "from_a_record.py").write_text("raise SystemExit(17)\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -106,6 +107,7 @@ x = y:z
 """
 
 
+@pytest.mark.slow
 def test_entry_points_are_listed_with_their_package(tmp_path: Path) -> None:
     foreign.write(tmp_path)
     sys.path.append(str(foreign.installed(tmp_path, points=POINTS)))

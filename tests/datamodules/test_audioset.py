@@ -155,6 +155,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         AudioSet(root, train="full", **BRIEF).setup()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "audioset_vggish").is_dir(), reason=f"the real lists are not in {DATA}: set BENCH_DATA")
 def test_the_real_lists() -> None:
     """The counts that the lists' own comments give."""
@@ -233,6 +234,7 @@ class Listener(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*(does not have many workers|has .__len__. defined|LeafSpec).*")
 @pytest.mark.filterwarnings("ignore:.*(loading a checkpoint outside|mid-epoch checkpoint).*")
 @pytest.mark.parametrize("stop", [2, 4, 7])

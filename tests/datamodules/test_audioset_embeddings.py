@@ -58,6 +58,7 @@ def test_records_are_parsed(tmp_path: Path, rng: np.random.Generator) -> None:
     assert [offset for _, offset, _ in records(paths)][:2] == [0, len(fake.record(fake.example(written[0][0])))]
 
 
+@pytest.mark.slow
 def test_every_flipped_byte_is_found(tmp_path: Path, rng: np.random.Generator) -> None:
     """Whichever byte of three records is flipped, reading names the file and the start of that very record."""
     parts = [fake.record(fake.example(each)) for each in sounds(rng, "a", 3)]
@@ -116,6 +117,7 @@ def test_fields_never_read_past_the_end() -> None:
     assert list(fields(fake.field(3, b"ab") + fake.field(4, b""))) == [(3, b"ab"), (4, b"")]
 
 
+@pytest.mark.slow
 def test_splits(tmp_path: Path, rng: np.random.Generator) -> None:
     silence = [b"\x80" * 128] * 10
     balanced = sounds(rng, "t", 200)
@@ -155,6 +157,7 @@ def test_splits(tmp_path: Path, rng: np.random.Generator) -> None:
     assert again.splits.val.ids == splits.val.ids
 
 
+@pytest.mark.slow
 def test_validation_stays_when_videos_vanish(tmp_path: Path, rng: np.random.Generator) -> None:
     balanced, test = sounds(rng, "t", 200), sounds(rng, "e", 5)
     held_out = []

@@ -80,6 +80,7 @@ class Linear(pl.LightningModule):
 # Every dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(catalog.DATASETS))
 def test_every_dataset_gives_its_batches(tmp_path: Path, name: str) -> None:
     entry, tree = catalog.DATASETS[name], TREES[name]

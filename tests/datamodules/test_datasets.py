@@ -251,6 +251,7 @@ def test_esc50(tmp_path: Path) -> None:
     torch.testing.assert_close(data.prior(), torch.full((5,), 0.2))
 
 
+@pytest.mark.slow
 def test_esc10_is_part_of_esc50(tmp_path: Path) -> None:
     data = ESC10(fake_esc50.write(tmp_path, "ogg"), clip_seconds=0.2)
     data.setup()
@@ -264,6 +265,7 @@ def manifest(data: AudioDataModule) -> str:
     return data.manifest()
 
 
+@pytest.mark.slow
 def test_the_manifest_names_the_data(tmp_path: Path) -> None:
     root = fake_esc50.write(tmp_path)
     brief: dict[str, Any] = {"sample_rate": 8_000, "clip_seconds": 0.2}
@@ -303,6 +305,7 @@ def test_esc50_refuses_a_bad_table(tmp_path: Path, old: str, new: str, said: str
         ESC50(tmp_path).setup()
 
 
+@pytest.mark.slow
 def test_esc50_refuses_copies_across_folds(tmp_path: Path) -> None:
     audio = fake_esc50.write(tmp_path) / "audio"
     (audio / "4-4001-A-1.wav").write_bytes((audio / "1-1001-A-1.wav").read_bytes())

@@ -65,6 +65,7 @@ def test_the_status_tells_them_whether_the_data_are_here_or_not(
         assert each in " ".join(json.loads(found)[name]["facts"])
 
 
+@pytest.mark.slow
 def test_torn_recordings_are_in_the_notes(bench: Bench, tmp_path: Path) -> None:
     urbansound8k.write(tmp_path / "data" / "urbansound8k")
     code, found = bench("data", "verify", "urbansound8k", "--data-dir", tmp_path / "data", "--json")
@@ -73,6 +74,7 @@ def test_torn_recordings_are_in_the_notes(bench: Bench, tmp_path: Path) -> None:
         assert "1 recordings (2 clips) stand in several official folds, 1 of them under several labels: 77751" in note
 
 
+@pytest.mark.slow
 def test_videos_of_two_clips_and_two_classes_of_one_instrument_are_in_the_notes(bench: Bench, tmp_path: Path) -> None:
     root = vggsound.write(tmp_path / "data" / "vggsound")
     for path in (root / "vggsound.csv", root / "data" / "stat.csv"):

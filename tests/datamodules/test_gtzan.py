@@ -27,6 +27,7 @@ def files(clips):
     return {name.split("[")[0] for name in clips.ids}
 
 
+@pytest.mark.slow
 def test_the_tree_is_read(tmp_path):
     root = fake_gtzan.write(tmp_path)
     data = setup(root, cache=tmp_path / "cache")
@@ -45,6 +46,7 @@ def test_the_tree_is_read(tmp_path):
             assert name.startswith(("music_wav", "speech_wav")[target])
 
 
+@pytest.mark.slow
 def test_tracks_numbered_after_another_are_of_its_source(tmp_path):
     data = setup(fake_gtzan.write(tmp_path))
     found = Counter(group for part in parts(data) for group in set(part.groups))
@@ -55,6 +57,7 @@ def test_tracks_numbered_after_another_are_of_its_source(tmp_path):
     assert {"music/u2", "speech/news1", "speech/news2"} < found.keys()  # no "u", no "news"
 
 
+@pytest.mark.slow
 def test_a_quarter_of_the_files_trains_and_validates(tmp_path):
     """64 tracks of a class make 12, 4 and 48."""
     here = tmp_path / "music_speech"
@@ -70,6 +73,7 @@ def test_a_quarter_of_the_files_trains_and_validates(tmp_path):
     assert " of 64" not in data.note
 
 
+@pytest.mark.slow
 def test_tracks_are_freed_of_noise_before_the_chain(tmp_path):
     root = fake_gtzan.write(tmp_path)
     data = setup(root)
@@ -81,6 +85,7 @@ def test_tracks_are_freed_of_noise_before_the_chain(tmp_path):
     np.testing.assert_allclose(part.load([0])[0].numpy(), x[:16_000], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_both_roots_are_taken_and_missing_folders_are_named(tmp_path):
     assert "music_speech.tar.gz" in (GTZANMusicSpeech.find(tmp_path) or "")
     with pytest.raises(DatasetMissing, match="speech_wav"):
@@ -91,6 +96,7 @@ def test_both_roots_are_taken_and_missing_folders_are_named(tmp_path):
     assert setup(tmp_path).manifest() == setup(tmp_path / "music_speech").manifest()
 
 
+@pytest.mark.slow
 def test_a_track_far_longer_than_the_collections_is_refused(tmp_path):
     root = fake_gtzan.write(tmp_path)
     soundfile.write(root / "music_speech/music_wav/u2.wav", np.zeros(121 * 22_050), 22_050)

@@ -71,6 +71,7 @@ def test_a_group_larger_than_a_part_goes_where_it_fits():
     assert np.bincount(found).tolist() == [8, 1, 3]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(0, 1000), st.sampled_from([(0.65, 0.10, 0.25), (0.1875, 0.0625, 0.75), (0.5, 0.5)]))
 def test_shares_of_musans_size_are_met_and_no_group_is_torn(seed, shares):
@@ -157,6 +158,7 @@ def test_what_is_no_wav_file_is_counted(tmp_path):
         setup(root)
 
 
+@pytest.mark.slow
 def test_the_manifest_names_length_content_and_source(tmp_path):
     root = fake_musan.write(tmp_path)
     original = setup(root).manifest()
@@ -271,6 +273,7 @@ def prepared_by_hand(path):
     return np.clip(np.rint(x * total / windows * 32768), -32768, 32767)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
 def test_pieces_are_cut_from_files_after_the_papers_chain(tmp_path, seconds):
     root = fake_musan.write(tmp_path)
@@ -407,6 +410,7 @@ def test_every_bad_file_is_listed_and_nothing_is_left_behind(tmp_path):
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_files_of_more_than_ten_minutes_are_read_and_endless_ones_refused(tmp_path):
     for name, seconds in (("long", 700), ("endless", 4001)):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(seconds * 4_000, np.int16), 4_000, format="FLAC")
@@ -416,6 +420,7 @@ def test_files_of_more_than_ten_minutes_are_read_and_endless_ones_refused(tmp_pa
         prepare_all([tmp_path / "endless.wav"], MUSAN.prepare, 4_000, MUSAN.longest_seconds, None, "x")
 
 
+@pytest.mark.slow
 def test_preparation_runs_in_parallel_and_only_a_few_files_ahead(monkeypatch):
     monkeypatch.setattr(segments, "WORKERS", 2)
     threads, begun = set(), []

@@ -46,6 +46,7 @@ def test_two_processes_see_every_clip_once_an_epoch(tmp_path: Path, shards: int)
     assert orders[0] != orders[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_ranks_read_other_parts_of_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranks: int) -> None:
     made = data(fake_vggsound.write(tmp_path / "vggsound", shards=4))

@@ -72,6 +72,7 @@ def test_three_pairs_are_three_folds(tmp_path: Path, here: tuple[int, ...], suff
         read(tmp_path, fold=3)
 
 
+@pytest.mark.slow
 def test_an_actor_without_partner_and_clips_that_are_missing(tmp_path: Path) -> None:
     fake.write(tmp_path, (1, 4, 5, 6))
     (tmp_path / "Actor_04" / "03-01-08-02-02-02-04.wav").unlink()
@@ -89,6 +90,7 @@ def test_fewer_pairs_are_too_few(tmp_path: Path, here: tuple[int, ...], said: st
         read(fake.write(tmp_path, here))
 
 
+@pytest.mark.slow
 def test_songs_and_videos_are_left_out_and_counted(tmp_path: Path) -> None:
     """The archives of song and of video unpack into the same folders."""
     fake.write(tmp_path, range(1, 7))
@@ -105,6 +107,7 @@ def test_songs_and_videos_are_left_out_and_counted(tmp_path: Path) -> None:
     assert data.note.endswith("44 songs left out; 121 videos left out")
 
 
+@pytest.mark.slow
 def test_only_the_actors_folders_are_read(tmp_path: Path) -> None:
     fake.write(tmp_path, range(1, 7))
     for other in ("originals_48k", "audio_speech_actors_01-24/Actor_01"):
@@ -169,6 +172,7 @@ def test_no_link_leads_outside(tmp_path: Path) -> None:
         read(tmp_path / "data")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no sample of RAVDESS in {DATA}: set BENCH_DATA to the folder with it")
 @pytest.mark.parametrize("fold", range(3))
 def test_the_real_sample(fold: int) -> None:

@@ -132,6 +132,7 @@ def test_clips_are_the_samples_of_their_stream(synthetic: SyntheticStreams) -> N
     torch.testing.assert_close(test.load([len(test) - 1])[0], torch.from_numpy(whole[start : start + 16_000]))
 
 
+@pytest.mark.slow
 def test_synthetic_streams_are_the_same_again_and_others_with_another_seed(synthetic: SyntheticStreams) -> None:
     again = SyntheticStreams(seed=1, **BRIEF)  # without a cache
     again.setup()

@@ -43,6 +43,7 @@ def test_takes_of_a_source_differ_and_share_a_fold(full: Synthetic) -> None:
         assert [name.rsplit("-", 1)[0] for name in part.ids] == list(part.groups)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [Synthetic, SyntheticTags])
 def test_the_clips_depend_on_the_data_seed_alone(cls: type[Synthetic | SyntheticTags]) -> None:
     first = small(cls)
@@ -52,6 +53,7 @@ def test_the_clips_depend_on_the_data_seed_alone(cls: type[Synthetic | Synthetic
     assert small(cls, data_seed=1).manifest() != first.manifest()
 
 
+@pytest.mark.slow
 def test_each_clip_is_made_for_itself() -> None:
     """More clips per class leave the others' sounds alone."""
     few, many = small(Synthetic), small(Synthetic, clips_per_class=20)
@@ -64,6 +66,7 @@ def sounding(data: Synthetic | SyntheticTags) -> dict[str, str]:
     return {name: digest for part in parts for name, digest in zip(part.ids, part.hashes, strict=True)}
 
 
+@pytest.mark.slow
 def test_tags_overlap() -> None:
     data = small(SyntheticTags, clips_per_class=30)
     targets = torch.cat([part.targets for part in (data.splits.train, data.splits.val, data.splits.test)])
@@ -93,6 +96,7 @@ def test_sounds_are_what_their_names_say() -> None:
     assert 1 + np.argmax(envelope) == pytest.approx(rate, abs=1)
 
 
+@pytest.mark.slow
 def test_a_linear_model_on_the_mean_spectrum_is_not_enough(full: Synthetic) -> None:
     def mean_log_spectrum(part: str) -> np.ndarray:
         clips = getattr(full.splits, part)
@@ -111,6 +115,7 @@ def test_impossible_sizes_are_refused(arguments: dict[str, float]) -> None:
         Synthetic(**arguments)
 
 
+@pytest.mark.slow
 def test_the_cache_gives_the_same_clips_and_a_damaged_one_is_made_again(tmp_path):
     def manifest(cache):
         data = Synthetic(cache=cache, clips_per_class=10, clip_seconds=0.5)

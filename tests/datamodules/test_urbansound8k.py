@@ -36,6 +36,7 @@ def sizes(splits: Splits) -> tuple[int, int, int]:
     return len(splits.train), len(splits.val), len(splits.test)
 
 
+@pytest.mark.slow
 def test_the_complete_layout(tmp_path: Path) -> None:
     data = read(fake.write(tmp_path), fold=9, cache=tmp_path / "cache")
     assert data.classes == fake.CLASSES  # by classID
@@ -48,6 +49,7 @@ def test_the_complete_layout(tmp_path: Path) -> None:
     assert data.note == "official fold 10 tested, 1 validates" + TORN  # both torn clips are in training
 
 
+@pytest.mark.slow
 def test_every_official_encoding_is_heard_and_padded(tmp_path: Path) -> None:
     """8 to 192 kHz, 4 to 32 bits, mono and stereo; noise of 0.1, in stereo averaged."""
     data = read(fake.write(tmp_path), clip_seconds=0.4)
@@ -58,6 +60,7 @@ def test_every_official_encoding_is_heard_and_padded(tmp_path: Path) -> None:
     assert not x[:, 1_600:].any()  # an ADPCM file is filled to its last block
 
 
+@pytest.mark.slow
 def test_adpcm_sounds_right(tmp_path: Path) -> None:
     """A sine through the four bits of ADPCM; one sample late, it would be 0.17 off."""
     audio = fake.write(tmp_path) / "audio" / "fold1"
@@ -69,6 +72,7 @@ def test_adpcm_sounds_right(tmp_path: Path) -> None:
         assert np.abs(test.load([i])[0].numpy() - sine)[100:7_900].max() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("official", "counts", "gone"),
     [
@@ -90,6 +94,7 @@ def test_the_recording_that_the_folds_tear(
     assert "copies" not in data.note
 
 
+@pytest.mark.slow
 def test_copies_across_folds_are_left_out_and_named(tmp_path: Path) -> None:
     audio = fake.write(tmp_path) / "audio"
     (audio / "fold5" / "500-0-0-0.wav").write_bytes((audio / "fold1" / "100-0-0-0.wav").read_bytes())
@@ -164,6 +169,7 @@ def test_absent_files_and_classes_are_told(tmp_path: Path) -> None:
     assert data.prior()[6] == 0
 
 
+@pytest.mark.slow
 def test_missing_data_says_where_and_how(tmp_path: Path) -> None:
     assert "UrbanSound8K.csv" in (UrbanSound8K.find(tmp_path) or "")
     for root in (tmp_path, None):
@@ -175,6 +181,7 @@ def test_missing_data_says_where_and_how(tmp_path: Path) -> None:
 # What is wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -200,6 +207,7 @@ def test_a_bad_table_is_refused_with_the_line(tmp_path: Path, old: str, new: str
         read(tmp_path)
 
 
+@pytest.mark.slow
 def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
     audio = fake.write(tmp_path) / "audio"
     (audio / "fold3" / "300-0-0-0.wav").write_bytes(b"")
@@ -208,6 +216,7 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_link_leads_outside(tmp_path: Path) -> None:
     victim = fake.write(tmp_path / "data") / "audio" / "fold3" / "300-0-0-0.wav"
     victim.rename(tmp_path / "secret.wav")
@@ -219,6 +228,7 @@ def test_no_link_leads_outside(tmp_path: Path) -> None:
 # The real one
 
 
+@pytest.mark.slow
 @needs_sample
 @pytest.mark.parametrize(("official", "validates"), [(1, 2), (2, 10), (10, 1)])
 def test_the_real_sample(official: int, validates: int) -> None:

@@ -141,6 +141,7 @@ def test_shards_under_any_key(tmp_path: Path) -> None:
     assert len(data.splits.train) + len(data.splits.val) + len(data.splits.test) == 70
 
 
+@pytest.mark.slow
 def test_files_at_any_depth_and_what_is_not_listed(tmp_path: Path) -> None:
     root = fake.write(tmp_path / "vggsound", suffix="ogg")
     (root / "audio" / "test").mkdir()
@@ -267,6 +268,7 @@ def test_lists_without_audio_say_what_to_do(tmp_path: Path) -> None:
         VGGSound(root).setup()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "vggsound").is_dir(), reason=f"the real lists are not in {DATA}: set BENCH_DATA")
 def test_the_real_lists() -> None:
     """15,446 test clips of 309 classes, 199,176 clips in all; the file names are ours and understood."""

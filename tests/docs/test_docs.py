@@ -156,6 +156,7 @@ def test_commands_run(
     assert len(reader.called) == sum(len(block.commands) for block in read(page) if block.runs)
 
 
+@pytest.mark.slow
 @pages_with_commands
 def test_commands_that_are_not_run_can_be_parsed(page: Path) -> None:
     here = {block.file for each in PAGES for block in read(each)}
@@ -303,6 +304,7 @@ def test_tables_name_what_the_catalogue_has(heading: str, names: dict[str, objec
     assert named <= set(names)
 
 
+@pytest.mark.slow
 def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
     lookup.permit({"mean_pool:MeanPool": tmp_path, "test_mean_pool:test_every_clip_gets_logits": tmp_path})

@@ -176,6 +176,7 @@ def test_a_lightning_module_trains_itself_only_with_a_step_of_its_own(data: Synt
     assert not ForeignModel.around(Plain(), data).trains_itself
 
 
+@pytest.mark.slow
 def test_a_plain_module_learns_by_the_recipe_under_a_plain_trainer(data: Synthetic, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = ForeignModel.of(OnFeatures, data, LogMel(data.sample_rate), Recipe(learning_rate=1e-2, mixup=0.2))

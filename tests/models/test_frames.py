@@ -24,14 +24,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "cfc": {"units": 16, "steps": 30},
     "cnn-ltc": {"units": 16, "steps": 5, "width": 4},
     "cnn-cfc": {"units": 16, "steps": 5, "width": 4},
+    "cnn-lstm": {"units": 16, "steps": 5, "width": 4},
+    "cnn-gru": {"units": 16, "steps": 5, "width": 4},
+    "gmm": {"components": 8},
     **{name: {"scale": 1 / 16} for name in PANNS},
 }
-CLIPS_ALONE = {"fc", "cnn", "mobilenet-025", "knn", "linear-probe"}
-WITH_STATE = {"swishnet", "swishnet-wide", "snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
-AVERAGED = {"snn", "ltc", "cfc", "cnn-ltc", "cnn-cfc"}
+CLIPS_ALONE = {"fc", "lstm-plain", "cnn", "gru", "mobilenet-025", "knn", "linear-probe"}
+AVERAGED = {"snn", "gmm", "swishnet-keras", "ltc", "cfc", "cnn-ltc", "cnn-cfc", "cnn-lstm", "cnn-gru"}
+WITH_STATE = {"swishnet", "swishnet-wide", *AVERAGED}
 FRAMES = {  # of a clip of 1 s: frames of the features, and features for each
     "swishnet": (100, 1), "swishnet-wide": (100, 1), "snn": (100, 1), "lstm-skip": (1, 1), "ltc": (30, Fraction(10, 3)),
-    "cfc": (30, Fraction(10, 3)), "cnn-ltc": (5, Fraction(96, 5)), "cnn-cfc": (5, Fraction(96, 5)), "rann": (2, 64),
+    "cfc": (30, Fraction(10, 3)), "cnn-ltc": (5, Fraction(96, 5)), "cnn-cfc": (5, Fraction(96, 5)),
+    "cnn-lstm": (5, Fraction(96, 5)), "cnn-gru": (5, Fraction(96, 5)), "gmm": (100, 1), "swishnet-keras": (100, 1), "rann": (2, 64),
     "cnn6": (6, 16), "cnn10": (6, 16), "wavegram-cnn": (1, 10_240), "wavegram-logmel-cnn": (1, 10_240),
     **{name: (3, 32) for name in PANNS if name not in ("cnn6", "cnn10", "wavegram-cnn", "wavegram-logmel-cnn")},
 }  # fmt: skip
@@ -65,6 +69,7 @@ def chunked(stage: Any, x: Tensor, sizes: list[int]) -> Tensor:
     return join(*found, stage.finish())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalog.MODELS)
 def test_every_model_has_logits_of_frames_or_says_that_it_has_none(name: str) -> None:
     model = built(name)
@@ -100,6 +105,7 @@ ONE_FRAME = {"wavegram-cnn": 10_240, "wavegram-logmel-cnn": 10_240, "rann": 8_00
 """Samples of a clip of one frame; CNN6 and CNN10 pad to two."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*PANNS, "rann"} - {"cnn6", "cnn10"}))
 def test_a_clip_of_one_frame_has_the_logits_of_the_frame(name: str) -> None:
     model = built(name)
@@ -156,6 +162,7 @@ def test_resampled_rann_has_no_frames() -> None:
 CHUNKS = ([1], [7], [100], [3, 50, 1, 200], [1000])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*sorted(WITH_STATE), "lstm"])
 def test_chunks_of_any_size_give_the_frames_of_the_whole(name: str) -> None:
     """For a recording of more than twice a clip's length."""

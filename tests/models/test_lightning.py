@@ -100,7 +100,7 @@ def test_fit_test_predict_and_checkpoint_under_a_plain_trainer(
     name: str, data: Synthetic, longer: Synthetic, tmp_path: Path
 ) -> None:
     data = longer if name.startswith("wavegram") else data  # which needs more frames
-    averaged = None if name == "knn" else 0.5  # it has no weights to average
+    averaged = None if name in ("knn", "gmm") else 0.5  # which have no weights to average
     model = model_for(name, data, recipe=Recipe(learning_rate=1e-3, ema_decay=averaged))
     assert isinstance(model, pl.LightningModule)
     runner = trainer(tmp_path, limit_train_batches=2)
@@ -120,6 +120,7 @@ def test_fit_test_predict_and_checkpoint_under_a_plain_trainer(
     assert torch.equal(again, predicted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 @pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip", "wavegram-cnn"])
 def test_every_precision(name: str, precision: str, data: Synthetic, longer: Synthetic, tmp_path: Path) -> None:
@@ -140,6 +141,7 @@ def test_a_fixed_frontend_computes_in_single_precision_within_autocast(data: Syn
     assert torch.equal(halved.frontend(x), features)  # its filters have not been rounded
 
 
+@pytest.mark.slow
 def test_two_batches_accumulated_are_one_of_twice_the_size(tmp_path: Path) -> None:
     weights = []
     for batch, accumulated in ((16, 1), (8, 2)):
@@ -217,6 +219,7 @@ FIXED = ("standardise", "level", "input_dropout", "dropout")
 """Modules of FC without which a clip's loss does not depend on its batch, nor on chance."""
 
 
+@pytest.mark.slow
 def test_checkpoints_of_weights_only_hold_the_average_too(data: Synthetic, tmp_path: Path) -> None:
     found = {}
     for only in (False, True):
@@ -227,6 +230,7 @@ def test_checkpoints_of_weights_only_hold_the_average_too(data: Synthetic, tmp_p
     assert all(torch.equal(value, found[True][name]) for name, value in found[False].items())
 
 
+@pytest.mark.slow
 def test_a_test_of_the_best_checkpoint_tests_the_average_that_was_validated(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("swishnet", data, recipe=Recipe(learning_rate=1e-2, ema_decay=0.5))
     runner = trainer(tmp_path, max_epochs=3)
@@ -243,6 +247,7 @@ def _best(model: AudioModel) -> int:
     return max(range(len(score)), key=lambda epoch: (score[epoch], -loss[epoch]))
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_a_checkpoint(data: Synthetic, tmp_path: Path) -> None:
     recipe = Recipe(learning_rate=1e-2, ema_decay=0.5, schedule="constant")
     last = ModelCheckpoint(tmp_path, "last-{epoch}", save_top_k=-1)
@@ -255,6 +260,7 @@ def test_a_training_goes_on_from_a_checkpoint(data: Synthetic, tmp_path: Path) -
     assert len(continued.curves["val_loss"]) == 1
 
 
+@pytest.mark.slow
 def test_what_is_logged(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("swishnet", data)
     runner = trainer(tmp_path, logger=CSVLogger(tmp_path), max_epochs=2, log_every_n_steps=1)
@@ -269,6 +275,7 @@ def test_what_is_logged(data: Synthetic, tmp_path: Path) -> None:
     assert (Path(runner.log_dir) / "hparams.yaml").read_text().strip()  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_multi_label_data(tmp_path: Path) -> None:
     data = SyntheticTags(clips_per_class=10, clip_seconds=0.5)
     model = model_for("swishnet", data)
@@ -280,6 +287,7 @@ def test_multi_label_data(tmp_path: Path) -> None:
     assert not torch.allclose(predicted.sum(1), torch.ones(len(predicted)))
 
 
+@pytest.mark.slow
 def test_a_recipes_augmentation_distillation_and_freezing_work_without_the_harness(
     data: Synthetic, tmp_path: Path
 ) -> None:
@@ -317,6 +325,7 @@ def test_a_checkpoint_never_leads_to_an_import(data: Synthetic, tmp_path: Path) 
     assert loaded.labels == data.classes
 
 
+@pytest.mark.slow
 def test_a_checkpoint_names_no_class_to_import_and_runs_no_code(
     data: Synthetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -355,6 +364,7 @@ def test_a_test_that_was_broken_off_leaves_nothing_to_the_next(data: Synthetic, 
     assert again == whole
 
 
+@pytest.mark.slow
 def test_each_of_several_loaders_is_scored(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data)
     loaders = [data.val_dataloader(), data.test_dataloader()]
@@ -395,6 +405,7 @@ def test_two_averages_of_the_weights_are_an_error(data: Synthetic, tmp_path: Pat
         runner.fit(model_for("fc", data, recipe=Recipe(ema_decay=0.9)), data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
 def test_a_schedule_of_another_length_is_not_continued(data: Synthetic, schedule: Any, tmp_path: Path) -> None:
     recipe = Recipe(schedule=schedule)
@@ -405,6 +416,7 @@ def test_a_schedule_of_another_length_is_not_continued(data: Synthetic, schedule
         )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 def test_lightnings_tuner_finds_a_learning_rate(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data)
@@ -454,6 +466,7 @@ def saved(model: AudioModel, data: Synthetic, folder: Path) -> Path:
     return Path(runner.checkpoint_callback.best_model_path)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Attribute 'frontend' is an instance of `nn.Module`")
 def test_a_subclasss_arguments_are_in_the_checkpoint_as_they_were(data: Synthetic, tmp_path: Path) -> None:
     model = OfArguments.for_data(data, widths=(3,))
@@ -462,6 +475,7 @@ def test_a_subclasss_arguments_are_in_the_checkpoint_as_they_were(data: Syntheti
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*is an instance of `nn.Module`")
 @pytest.mark.parametrize(("name", "value"), [("pooling", Pooling.MAXIMUM), ("head", nn.Linear(2, 2))])
 def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
@@ -474,6 +488,7 @@ def test_an_argument_that_a_checkpoint_cannot_hold_is_asked_for(
     assert getattr(loaded, name) is value
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_with_augmentation_can_be_pickled(data: Synthetic, tmp_path: Path) -> None:
     model = model_for("fc", data, recipe=Recipe(speed=0.1, noise_snr_db=(5.0, 10.0)))
     trainer(tmp_path, limit_train_batches=1).fit(model, data)

@@ -39,6 +39,7 @@ def test_the_sizes_are_those_of_the_table(hidden: int, width: int, layers: tuple
         assert trainable(model) == total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("bidirectional", [True, False])
 def test_any_number_of_layers_in_one_direction_or_two(layers: int, bidirectional: bool) -> None:

@@ -183,6 +183,7 @@ def test_a_neuron_by_hand() -> None:
     assert y.item() == pytest.approx(3 * v + 0.25, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments"), [("FullyConnected", (3, 2)), ("NCP", (3, 2, 2, 2, 1, 2, 1))])
 @pytest.mark.parametrize("spans", [False, True])
 def test_gradients_are_those_of_finite_differences(name: str, arguments: tuple[Any, ...], spans: bool) -> None:
@@ -228,6 +229,7 @@ def test_explicit_constraints_clip_what_must_be_positive() -> None:
         assert zero == (set() if implicit else {"w", "sensory_w", "cm", "gleak"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inputs", "units", "outputs", "parameters"),
     [
@@ -249,6 +251,7 @@ def test_counts_of_a_fully_connected_layer_by_hand() -> None:
     assert operations(layer, torch.zeros(1, 5, 2)) == 2 * 2 * 5 * 60  # two sums, each a multiplication and an addition
 
 
+@pytest.mark.slow
 def test_counts_of_an_ncp_layer_by_hand() -> None:
     """AutoNCP(50, 10) has 24 inter, 16 command and 10 motor neurons, and here 20 inputs.
 
@@ -302,6 +305,7 @@ def test_a_clip_alone_is_scored_as_in_a_batch_and_the_same_each_time(model: type
     torch.testing.assert_close(net.double()(x.double()), together.double(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "frames", "steps"), [(LTC, 40, 8), (LTC, 5, 5), (CNNLTC, 400, 8), (CNNLTC, 41, 2), (CNNLTC, 13, 1)]
 )

@@ -33,6 +33,7 @@ def test_the_size_is_the_published_one() -> None:
     assert trainable(MobileNet(NoFrontend(), 64, 200, 10)) == 217_235 + 7 * 17
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [50, 100, 200])
 def test_multiply_adds_are_those_of_the_layers(frames: int) -> None:
     bands, length = 32, frames // 2
@@ -144,6 +145,7 @@ def test_wrong_files_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         build(tmp_path / "file.h5")
 
 
+@pytest.mark.slow
 def test_imagenet_weights_are_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, sha256 = mobilenet.IMAGENET[0.25]
     assert mobilenet.SOURCE.endswith("/keras-applications/mobilenet/")

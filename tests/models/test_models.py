@@ -101,6 +101,7 @@ def in_float64(model: AudioModel) -> AudioModel:
     return exact
 
 
+@pytest.mark.slow
 @every_model
 def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
     x = case.batch(2)
@@ -115,6 +116,7 @@ def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
     assert not torch.allclose(together[0], together[1], atol=1e-4)
 
 
+@pytest.mark.slow
 @every_model
 def test_gradients_reach_every_parameter(case: Case) -> None:
     case = replace(case, seconds=2)  # a single pooled frame uses no recurrent weight
@@ -157,6 +159,7 @@ def test_the_output_starts_at_the_prior(case: Case) -> None:
     torch.testing.assert_close(model.eval()(case.batch(2)).sigmoid(), prior.expand(2, -1))
 
 
+@pytest.mark.slow
 @every_model
 def test_the_models_size_is_measured(case: Case) -> None:
     """On the meta device, where no layer may count 0."""
@@ -383,6 +386,7 @@ def test_cnn_has_the_size_of_its_layers() -> None:
     assert macs(model, 500) == convolutions + c * c + 10 * c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip", "rann"])
 def test_clips_of_any_length_are_taken(name: str) -> None:
     model = Case(name, "waveform").build().eval()
@@ -390,6 +394,7 @@ def test_clips_of_any_length_are_taken(name: str) -> None:
         assert model(0.1 * torch.randn(2, samples)).isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip", "fc", "rann"])
 def test_silence_has_finite_logits_and_gradients(name: str) -> None:
     model = Case(name, "waveform").build()
@@ -399,6 +404,7 @@ def test_silence_has_finite_logits_and_gradients(name: str) -> None:
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "lstm-skip", "fc", "swishnet"])
 def test_a_few_clips_are_learned(name: str) -> None:
     """Six clips of other pitch are told apart after at most 60 steps."""
@@ -416,6 +422,7 @@ def test_a_few_clips_are_learned(name: str) -> None:
     assert loss < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t_m", [1, 8])
 def test_a_narrow_rann_learns(t_m: int) -> None:
     torch.manual_seed(0)

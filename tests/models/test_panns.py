@@ -42,6 +42,7 @@ def test_sizes_are_the_published_ones(name: str, parameters: int, multiply_adds:
     assert round(complexity.panns_multiply_adds(model, shape[0]) / 1e9, 3) == multiply_adds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "macs"), [("cnn14", 20_041_926_656), ("resnet38", 23_391_078_400)])
 def test_multiply_adds_without_the_transform_are_those_of_other_counters(name: str, macs: int) -> None:
     model, shape, seconds = published(name)
@@ -94,6 +95,7 @@ def small(kind: type[panns.PANN], classes: int = 5, weights: str | None = None) 
     return kind(frontend, 1 if wave else 64, 32000 if wave else 101, classes, scale=1 / 16, weights=weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "names"), MODELS)
 def test_an_official_checkpoint_is_read(tmp_path, kind: type[panns.PANN], names: set[str]) -> None:
     model = small(kind)
@@ -117,6 +119,7 @@ def test_the_logmel_beside_the_wavegram_keeps_step_with_it(rate: int) -> None:
     assert model.logmel(torch.zeros(1, samples)).shape[2] == model.logmel.power.frames(samples) == 64 + 1
 
 
+@pytest.mark.slow
 def test_another_number_of_classes_keeps_the_models_last_layer(tmp_path) -> None:
     torch.save({"model": official(small(panns.CNN14, classes=527))}, tmp_path / "a.pth")
     model = small(panns.CNN14, classes=5)
@@ -141,6 +144,7 @@ def test_a_wrong_checkpoint_is_explained(tmp_path) -> None:
         panns.load_official(model, tmp_path / "c.pth")
 
 
+@pytest.mark.slow
 def test_a_wavegram_listens_to_the_waveform_only_through_its_learned_bands() -> None:
     model = small(panns.WavegramCNN).eval()
     maps = model.wavegram(torch.randn(2, 1, 32000))

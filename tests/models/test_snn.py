@@ -21,6 +21,7 @@ def test_multiply_adds_are_those_of_the_layers_at_each_frame() -> None:
     assert found.frontend_macs == MFCCDeltas(16000).macs(32000)
 
 
+@pytest.mark.slow
 def test_activations_stay_normalised() -> None:
     """What SELU is for: mean 0 and variance 1 stay so from layer to layer (Klambauer et al., theorem 1)."""
     torch.manual_seed(0)

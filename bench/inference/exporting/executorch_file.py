@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from bench.errors import RunError
-from bench.inference.exporting.program import Program, cause, quiet
+from bench.inference.exporting.program import Program, cause
+from bench.profiling.backends.onnx_runtime import in_silence
 
 
 def write(of: Program, name: str, path: Path, facts: Mapping[str, str]) -> None:
@@ -18,13 +19,13 @@ def write(of: Program, name: str, path: Path, facts: Mapping[str, str]) -> None:
         RunError: executorch is not installed, or it has no counterpart of an operator.
     """
     try:
-        with quiet():
+        with in_silence():
             from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
             from executorch.exir import to_edge_transform_and_lower
     except (ImportError, OSError) as error:
         raise RunError(_missing(error)) from error
     try:
-        with quiet():
+        with in_silence():
             lowered = to_edge_transform_and_lower(of.graph, partitioner=[XnnpackPartitioner()]).to_executorch()
     except Exception as error:  # the compiler passes on any exception of its passes
         raise RunError(f"{name} cannot be exported to ExecuTorch: {cause(error)}") from error

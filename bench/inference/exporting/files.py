@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.errors import ProfileError, RunError
+from bench.errors import ArgumentError, ProfileError, RunError
+from bench.inference import card as model_card
 from bench.inference.classifier import Classifier
 from bench.inference.exporting import executorch_file, gate, onnx_file, openvino_file, program, pt2_file
 from bench.inference.exporting.subject import Subject, subject
@@ -79,7 +80,7 @@ def export(
 
     Args:
         model: from `bench.load_model`.
-        out: the file; OpenVINO's has a `.bin` next to it, ONNX's with more than a gigabyte of weights a `.data`.
+        out: the file, whose folder is made where it is not there; OpenVINO's has a `.bin` next to it, ONNX's with more than a gigabyte of weights a `.data`.
         format: one of `FORMATS`.
         features: whether the file starts at the features, without the front-end.
         clips: real clips `(S,)` with the name of their class or None, for the check and for the ranges of 8-bit
@@ -87,19 +88,25 @@ def export(
         lengths: number of further lengths to check.
 
     Raises:
-        RunError: the format is unknown or not installed, the model cannot be exported, or the file differs from it.
+        ArgumentError: the format is unknown, or `out` cannot be a file of it.
+        RunError: the format is not installed, the model cannot be exported, or the file differs from it.
     """
     if format not in FORMATS:
-        raise RunError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
+        raise ArgumentError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
     path = Path(out).expanduser()
     if path.suffix != FORMATS[format]:
-        raise RunError(f"a file of the format {format} ends in {FORMATS[format]}: name it {path.stem}{FORMATS[format]}")
-    if path.is_dir() or not path.resolve().parent.is_dir():
-        raise RunError(f"{path} cannot be written: name a file in a folder that exists")
+        raise ArgumentError(
+            f"a file of the format {format} ends in {FORMATS[format]}: name it {path.stem}{FORMATS[format]}"
+        )
+    target = path.resolve().parent
+    there = next(folder for folder in (target, *target.parents) if folder.exists())
+    if path.is_dir() or not there.is_dir():
+        reason = "it is a folder" if path.is_dir() else f"{there} is a file"
+        raise ArgumentError(f"{path} cannot be written, because {reason}: name another file")
     of = subject(model, features)  # ExecuTorch has no operators for lengths that are computed from others
     problems: list[str] = []
     for is_open, batch in _forms(of, format):
-        with tempfile.TemporaryDirectory(prefix=".bench-export-", dir=path.resolve().parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=".bench-export-", dir=there) as folder:
             try:
                 written = Path(folder) / path.name
                 opset = _write(
@@ -111,10 +118,11 @@ def export(
                 problems.append(str(error))
                 continue
             score = _score(of, run, clips, model)
-            files = tuple(path.resolve().parent / each.name for each in sorted(Path(folder).iterdir()))
+            files = tuple(target / each.name for each in sorted(Path(folder).iterdir()))
             size = sum(each.stat().st_size for each in Path(folder).iterdir())
+            target.mkdir(parents=True, exist_ok=True)
             for each in Path(folder).iterdir():
-                each.replace(path.resolve().parent / each.name)
+                each.replace(target / each.name)
         macs = multiply_adds(model)
         return Exported(
             format=format, path=path, files=files, bytes=size, input=of.input,
@@ -142,20 +150,24 @@ def facts(model: Classifier, of: Subject, is_open: bool) -> dict[str, str]:
         "shortest": str(of.least if is_open else of.length),
         "short_clips": model.short_clips,
         "keys": json.dumps(model.keys),
-        "card": card(model),
+        "card": card(model, of, is_open),
     }
 
 
-def card(model: Classifier) -> str:
-    """Return what the model is, in Markdown."""
-    lines = [f"# {model.name}", "", f"A classifier of {len(model.classes)} classes: {', '.join(model.classes)}.", ""]
-    if model.takes_sound:
-        lines.append(f"Trained on clips of {model.clip_seconds:g} s at {model.sample_rate} Hz, mono, in [-1, 1].")
-    for record in model.records:
-        scores = ", ".join(f"{name} {value:.4g}" for name, value in record.scores.items() if value is not None)
-        run = record.run
-        lines.append(f"- {record.key}: {run.model} on {run.dataset}, fold {run.fold}, test scores: {scores}")
-    return "\n".join(lines) + "\n"
+def card(model: Classifier, of: Subject, is_open: bool) -> str:
+    """Return what the model is, in Markdown: the card of `bench pack`, with the use of this file.
+
+    A model that is not of a described run has a shorter card.
+    """
+    length = "any length" if is_open else f"a length of {of.length}"
+    outcome = "softmax of the logits gives" if model.task == "single" else "sigmoid of each logit gives"
+    use = f"The input, named {of.input}, takes 32-bit floats of {length}. Output: the logits of the classes below; {outcome} probabilities."
+    if of.input == "clips":
+        use += f" Clips are mono, at {model.sample_rate} Hz, in [-1, 1]."
+    parts = [model.parts[key] for key in model.keys if key in model.parts]
+    if parts and all(part.description is not None for part in model.parts.values()):
+        return model_card.text(parts, model.parts, model.name, use)
+    return f"# {model.name}\n\nA classifier of {len(model.classes)} classes: {', '.join(model.classes)}.\n\n{use}\n"
 
 
 def multiply_adds(model: Classifier) -> int | None:

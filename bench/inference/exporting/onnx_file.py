@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from bench.errors import ProfileError, RunError
-from bench.inference.exporting.program import Program, cause, program, quiet, traced
+from bench.inference.exporting.program import Program, cause, program, traced
 from bench.inference.exporting.subject import Classify, Subject
 from bench.profiling.backends.int8 import quantise
-from bench.profiling.backends.onnx_runtime import session
+from bench.profiling.backends.onnx_runtime import in_silence, session
 from models.base import AudioModel
 from models.layers.portable import portable
 
@@ -53,7 +53,7 @@ def _converted(of: Program, name: str, what: str, out: str) -> Any:
     except ImportError as error:
         raise RunError(f"ONNX needs onnx, onnxscript and onnxruntime ({error}): {INSTALL}") from error
     try:
-        with quiet(), torch.no_grad():
+        with in_silence(), torch.no_grad():
             converted: Any = torch.onnx.export(
                 of.graph, (of.example,), dynamo=True, input_names=[what], output_names=[out], verbose=False
             )
@@ -113,7 +113,7 @@ def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], c
             inner = traced(Classify(portable_model(model)), found, shapes, of.name, not fixed)
             opset = write(inner, of.name, "features", folder / "plain.onnx", {})
         try:
-            with quiet():
+            with in_silence():
                 quantise(folder / "plain.onnx", folder / "int8.onnx", [clip.numpy() for clip in ranges], of.name)
         except ProfileError as error:
             raise RunError(f"{error}".replace("use onnxruntime", "export it as onnx")) from error

@@ -1,11 +1,6 @@
 """The graph of a module, which all formats are written from."""
 
-import contextlib
-import io
-import logging
 import re
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +10,7 @@ from torch.fx.experimental import _config
 
 from bench.errors import RunError
 from bench.inference.exporting.subject import Subject
+from bench.profiling.backends.onnx_runtime import in_silence
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
 
 def _graph(module: nn.Module, example: Tensor, shapes: dict[int, Any], ones: bool) -> Any:
     """Return the graph; with `ones`, an open size that is 1 is traced as any other, which not all modules permit."""
-    with quiet(), torch.no_grad(), _config.patch(backed_size_oblivious=ones):  # type: ignore[attr-defined]
+    with in_silence(), torch.no_grad(), _config.patch(backed_size_oblivious=ones):  # type: ignore[attr-defined]
         return torch.export.export(
             module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,
@@ -98,16 +94,3 @@ def cause(error: BaseException) -> str:
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
     operator = f"operator {found[1].replace('::', '.')}: " if found else ""
     return f"{operator}{first[:300]} ({type(error).__name__})"
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide the exporters' progress, and their messages about optional packages, from the terminal."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.inference.exporting.program import Program, quiet
+from bench.inference.exporting.program import Program
+from bench.profiling.backends.onnx_runtime import in_silence
 
 FACTS = "bench.json"
 """Name of the facts among the archive's further files."""
@@ -22,13 +23,13 @@ def write(of: Program, path: Path, facts: Mapping[str, str]) -> None:
         for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
             for name in ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node"):
                 node.meta.pop(name, None)
-    with quiet():
+    with in_silence():
         torch.export.save(graph, path, extra_files={FACTS: json.dumps(dict(facts), indent=1, ensure_ascii=False)})
 
 
 def runner(path: Path) -> Any:
     """Return a function from inputs to logits, which runs the file in torch."""
-    with quiet():
+    with in_silence():
         module = torch.export.load(path).module()
 
     def logits(x: Tensor) -> Tensor:

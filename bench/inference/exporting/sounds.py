@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from datamodules.audio import ENDINGS
 
@@ -21,7 +21,7 @@ def labelled(model: Classifier, folder: Path, limit: int) -> list[tuple[Tensor, 
         RunError: there is no such folder, or it has no sounds.
     """
     if not folder.is_dir():
-        raise RunError(f"{folder} is no folder: name one with sounds")
+        raise ArgumentError(f"{folder} is no folder: name one with sounds")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     if not files:
         raise RunError(f"{folder} has no sounds: name a folder with files such as .wav or .flac")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bench.errors import RunError
+from bench.errors import ArgumentError
 from bench.inference.classifier import Classifier
 from models.base import AudioModel, Frontend, ModelError
 from models.layers.portable import least_samples, portable
@@ -75,11 +75,11 @@ def subject(model: Classifier, features: bool = False) -> Subject:
         features: whether the file starts at the features, without the front-end.
 
     Raises:
-        RunError: the front-end cannot be left out.
+        ArgumentError: the front-end cannot be left out.
     """
     module = model.module.cpu().eval()
     if features and not isinstance(module, AudioModel):
-        raise RunError(f"{model.name} combines several models, each with a front-end of its own: leave --features out")
+        raise ArgumentError(f"{model.name} combines several models, each with a front-end of its own: leave --features out")
     if not model.takes_sound:
         return _of(model.name, module, "embeddings", model.clip_shape, 1, 1, _sequences(model.clip_shape))
     rate = model.rate()

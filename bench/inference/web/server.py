@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.web import guard
 from bench.inference.web.app import create_app
@@ -104,10 +104,11 @@ def serve(
         ready: receives the address of the page, once it can be opened.
 
     Raises:
-        RunError: the address, the token or a model cannot be used.
+        ArgumentError: the address needs a token, or the token is too short.
+        RunError: the address or a model cannot be used.
     """
     for problem in guard.problems(host, token):
-        raise RunError(problem)
+        raise ArgumentError(problem)
     limits = limits or Limits()
     with listen(host, port) as listening:
         server = uvicorn.Server(configured(create_app(models, limits=limits, host=host, token=token), limits))

@@ -155,6 +155,40 @@ def systems(dataset: str, primary: str) -> tuple[PublishedSystem, ...]:
     return tuple(sorted(merged, key=lambda s: (-s.scores.get(primary, -1.0), s.model, s.protocol, s.citation)))
 
 
+def name_of(dataset: str) -> str:
+    """Return the name of a dataset of the catalogue in the published figures; empty where these have none."""
+    return _NAMES.get(dataset, "")
+
+
+def find(*, model: str, dataset: str, metric: str, protocol: str = "", citation: str = "") -> Figure | None:
+    """Return the first figure of a model on a dataset.
+
+    Args:
+        model: as the paper calls it.
+        dataset: as the paper calls it.
+        metric: our name.
+        protocol: beginning of its protocol.
+        citation: beginning of its citation.
+    """
+    return next(
+        (
+            figure
+            for figure in _figures()
+            if (figure.model, figure.dataset, figure.metric) == (model, dataset, metric)
+            and figure.value is not None
+            and figure.protocol.startswith(protocol)
+            and figure.citation.startswith(citation)
+        ),
+        None,
+    )
+
+
+def size(model: str) -> Size | None:
+    """Return the published size of a model of the catalogue."""
+    return next((row for table in sizes() for row in table.rows if row.model == model), None)
+
+
+@cache
 def sizes() -> tuple[SizeTable, ...]:
     """Return the papers' complexity tables."""
     text = (resources.files("bench.leaderboard.published") / "sizes.toml").read_text(encoding="utf-8")

@@ -105,18 +105,20 @@ def short(board: Leaderboard) -> list[Column]:
 
 def head(metric: str) -> str:
     """Return the head of a metric's column."""
-    return f"{metric}, %" if _is_share(metric) else metric
+    return f"{metric}, %" if is_share(metric) else metric
 
 
 def score(value: float | None, metric: str) -> Cell:
     """Return a metric's value as the tables show it."""
     if value is None:
         return Cell(NONE)
-    return Cell(f"{100 * value:.1f}" if _is_share(metric) else f"{value:.3f}", value)
+    return Cell(f"{100 * value:.1f}" if is_share(metric) else f"{value:.3f}", value)
 
 
-def _is_share(metric: str) -> bool:
-    return metric in {**METRICS, **STREAM_METRICS} and metric not in _NOT_A_SHARE
+def is_share(metric: str) -> bool:
+    """Return whether a metric is a share, which the tables show in per cent."""
+    known = metric in {**METRICS, **STREAM_METRICS} or metric.startswith("recall.")
+    return known and metric not in _NOT_A_SHARE
 
 
 def latency(found: Latency | None) -> Cell:

@@ -7,7 +7,8 @@ from importlib import resources
 
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.render import columns, templating
+from bench.leaderboard.papers import PaperTable
+from bench.leaderboard.render import columns, papers, templating
 from bench.leaderboard.render.details import details
 from bench.leaderboard.render.footnotes import footnotes
 from bench.leaderboard.render.header import header
@@ -16,7 +17,12 @@ from bench.leaderboard.render.use import with_commands
 
 
 def html(
-    title: str, leaderboards: Sequence[Leaderboard], command: str, note: str = "", suite: str | None = None
+    title: str,
+    leaderboards: Sequence[Leaderboard],
+    command: str,
+    note: str = "",
+    suite: str | None = None,
+    paper_tables: Sequence[PaperTable] = (),
 ) -> str:
     """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
@@ -26,6 +32,7 @@ def html(
         command: shell command that reproduces the records and the tables.
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
+        paper_tables: shown first.
     """
     rules, script = _style(), page_file("page.js")
     sections = [
@@ -46,6 +53,7 @@ def html(
         legend=columns.LEGEND,
         command=command,
         sections=sections,
+        papers=papers.html(paper_tables) if paper_tables else "",
         style=rules,
         script=script,
         style_digest=_digest(rules),

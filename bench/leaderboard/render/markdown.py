@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.render import columns, templating
+from bench.leaderboard.papers import PaperTable
+from bench.leaderboard.render import columns, papers, templating
 from bench.leaderboard.render.details import details
 from bench.leaderboard.render.footnotes import footnotes
 from bench.leaderboard.render.header import header
@@ -19,6 +20,7 @@ def markdown(
     stems: Sequence[str] = (),
     note: str = "",
     suite: str | None = None,
+    paper_tables: Sequence[PaperTable] = (),
 ) -> str:
     """Return the leaderboards as GitHub Markdown.
 
@@ -29,6 +31,7 @@ def markdown(
         stems: the beginning of the names of each leaderboard's plots; a page without stems shows no plots.
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
+        paper_tables: shown first.
     """
     sections = [
         {
@@ -42,8 +45,9 @@ def markdown(
         for n, board in enumerate(leaderboards)
     ]
     return templating.render(
-        "page.md.j2", title=title, note=note, legend=columns.LEGEND, command=command, sections=sections
-    )
+        "page.md.j2", title=title, note=note, legend=columns.LEGEND, command=command, sections=sections,
+        papers=papers.markdown(paper_tables) if paper_tables else "",
+    )  # fmt: skip
 
 
 def brief(board: Leaderboard) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +113,16 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def in_silence() -> Any:
-    """Hide the exporter's progress, and its messages about optional packages, from the terminal."""
+def in_silence() -> Iterator[None]:
+    """Hide what exporters print from the terminal: progress, optional packages, and the graph that has failed.
+
+    The exception of a failure says why.
+    """
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
+    words = io.StringIO()
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(words), contextlib.redirect_stderr(words):
             warnings.simplefilter("ignore")
             yield
     finally:

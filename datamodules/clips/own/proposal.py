@@ -1,16 +1,19 @@
 """A survey of a user's clips, and the arguments with which they can be read."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from datamodules.audio import AudioError, length_and_rate, renamed
-from datamodules.clips.own.division import divide, indices, is_thin, table_lines
+from datamodules.clips.own.division import Division, divide, indices, is_thin, table_lines
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
-from datamodules.clips.own.table import first_cells, header_of, proposed, switches
+from datamodules.clips.own.table import TIMES, first_cells, header_of, proposed, rows_are_segments, switches
 from datamodules.clips.own.tree import Tree, scan
 from datamodules.errors import DataError, DatasetMissing
 
@@ -18,6 +21,7 @@ TABLES = (".csv", ".tsv")
 MEASURED = 200  # files whose lengths are read, spread over all
 LONGEST_SECONDS = 7200.0  # of a file that is cut to pieces
 CROPPED = 10.0  # seconds of a clip unless the user says otherwise
+CLIPS = (2.0, 1.0, 0.5, 0.2, 0.1, 0.05)  # seconds of a training clip inside a segment, the first that fits
 RATE = 32_000  # hertz of a clip unless the user says otherwise
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -55,6 +59,9 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     skip = bool(found.arguments.get("skip_unreadable"))
     own = read(Options.of(found.arguments))
     found.about = f"{len(own.files):,} clips of {len(own.classes):,} classes"
+    if own.options.segments:
+        rows = sum(map(len, own.segments.values()))
+        found.about = f"{rows:,} segments of {len(own.classes):,} classes in {len(own.files):,} files"
     found.lines.append(f"{found.about}: {_per_class(own)}")
     found.lines += own.notes
     found.warnings += own.warnings
@@ -84,6 +91,8 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     found.warnings += division.warnings
     if is_thin(own, division):
         found.lines += table_lines(own, division)
+    if own.options.segments:
+        _training_clips(own, division, found)
     _lengths(own, found)
     return found
 
@@ -162,6 +171,10 @@ def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
             found["label_columns"] = columns
     if given.get("label_columns"):
         roles.pop("label", None)
+    if "segments" not in given and {"path", *TIMES} <= roles.keys() and rows_are_segments(path, header, roles):
+        found["segments"] = True
+    if not {**found, **given}.get("segments"):
+        roles = {role: name for role, name in roles.items() if role not in TIMES}
     if other := {role: name for role, name in roles.items() if role != name}:
         found["columns"] = other
     if "path" in roles and "audio_root" not in given:
@@ -175,6 +188,34 @@ def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
                     found["audio_root"] = str(folder)
                     break
     return found
+
+
+def _training_clips(own: OwnClips, division: Division, found: Proposal) -> None:
+    """Propose the length of a training clip: half of each class's segments, and one in each part, hold it."""
+    given = found.arguments.get("clip_seconds")
+    limit, where = math.inf, ""
+    for number in division.numbers:
+        for part, files in zip(("training", "validation", "test"), indices(own, division, number), strict=True):
+            longest = dict.fromkeys(own.classes, 0.0)
+            for start, end, label in chain.from_iterable(own.segments[own.files[i].id] for i in files.tolist()):
+                longest[label] = max(longest[label], end - start)
+            label = min(longest, key=lambda each: longest[each])
+            if longest[label] < limit:
+                fold = "" if division.parts else f" of fold {number}"
+                limit, where = longest[label], f"the {part} files{fold} have no segment of {label!r}"
+    if limit < (CLIPS[-1] if given is None else given):
+        found.problems.append(
+            f"{where} that holds a clip of {given or CLIPS[-1]:g} s: "
+            + ("--set a smaller clip_seconds, or add files" if limit >= CLIPS[-1] else "add files, or remove the class")
+        )
+    elif given is None:
+        lengths: dict[str, list[float]] = {label: [] for label in own.classes}
+        for start, end, label in chain.from_iterable(own.segments.values()):
+            lengths[label].append(end - start)
+        usual = min(limit, *map(median, lengths.values()))
+        clip = next((each for each in CLIPS if each <= usual), CLIPS[-1])
+        found.arguments["clip_seconds"] = clip
+        found.lines.append(f"each row is a segment; training clips of {clip:g} s are cut inside segments")
 
 
 def _lengths(own: OwnClips, found: Proposal) -> None:

@@ -4,6 +4,7 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from datamodules.clips.own.labels import composed
@@ -17,7 +18,7 @@ USUAL = {
     "path": ("path", "file_name", "filename", "file", "filepath", "file_path", "audio", "audio_path", "audio_file",
              "audio_filename", "wav", "clip", "fname", "slice_file_name", "name"),
     "label": ("label", "labels", "class", "category", "target", "class_name", "classname", "tag", "tags", "species",
-              "class_label", "y"),
+              "class_label", "event_label", "y"),
     "fold": ("fold", "folds", "kfold", "fold_id"),
     "split": ("split", "subset", "partition", "part", "set"),
     "group": ("group", "groups", "speaker", "speaker_id", "recording", "recording_id", "source", "session", "subject"),
@@ -142,6 +143,31 @@ def switches(path: Path, header: Sequence[str], besides: Sequence[str]) -> list[
             rows += 1
             left = {name: place for name, place in left.items() if _switch(cells[place]) is not None}
     return list(left) if rows else []
+
+
+def rows_are_segments(path: Path, header: Sequence[str], roles: Mapping[str, str]) -> bool:
+    """Return whether some file has several rows, each with a start and an end in seconds, and none overlap in a file.
+
+    Args:
+        path: of the table.
+        header: its columns.
+        roles: role to column, with the path and the times.
+    """
+    places = [header.index(roles[role]) for role in ("path", *TIMES)]
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _, cells in _cells(path)[1]:
+        if len(cells) != len(header):
+            continue
+        name, *times = (cells[place] for place in places)
+        try:
+            start, end = map(float, times)
+        except ValueError:
+            return False
+        found.setdefault(name, []).append((start, end))
+    rows = [sorted(each) for each in found.values()]
+    return any(len(each) > 1 for each in rows) and all(
+        earlier[1] <= later[0] for each in rows for earlier, later in pairwise(each)
+    )
 
 
 def _switch(cell: str) -> bool | None:

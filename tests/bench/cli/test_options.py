@@ -41,6 +41,7 @@ def bench(monkeypatch, capsys):
     return call
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "option"), SINGLE, ids=lambda value: value if isinstance(value, str) else " ".join(value)
 )

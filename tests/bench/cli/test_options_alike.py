@@ -60,6 +60,10 @@ def test_runs_are_named_alike():
     assert set(found) <= set(having("--store"))  # where the run is looked for
 
 
+def test_runs_of_early_versions_find_their_data():
+    assert set(having("--run")) - set(having("--data-dir")) == {"pack"}  # a packed model stands alone
+
+
 def test_stores_are_folders_with_one_default():
     found = having("--store")
     assert set(found) >= {"predict", "pack", "unpack", "list", "run", "rescore", "publish", "data verify"}

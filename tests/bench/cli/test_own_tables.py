@@ -290,6 +290,7 @@ def test_tables_that_cannot_be_read(bench: own.Bench, tmp_path: Path, text: str,
     code, found = verify(bench, f'csv = "{tmp_path / "s" / "t.csv"}"\n{lines}')
     assert code == 1
     assert said in found["problems"][0]
+    refuses(bench, said)
 
 
 def test_a_class_that_no_training_clip_has_is_named(bench: own.Bench, tmp_path: Path) -> None:
@@ -297,6 +298,24 @@ def test_a_class_that_no_training_clip_has_is_named(bench: own.Bench, tmp_path: 
     code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,split", rows))
     assert code == 1
     assert "no training clip has 'dog'" in found["problems"][0]
+    refuses(bench, "no training clip has 'dog'")
+
+
+def refuses(bench: own.Bench, said: str) -> None:
+    """Check that `bench run --dry-run` refuses the suite that was verified last, in the same words."""
+    code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run")
+    assert (code, said in words) == (1, True), words
+    code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run", "--json")
+    runs = json.loads(words[words.index("["):])
+    assert {each["state"] for each in runs} == {"refused"}
+    assert all(said in each["problem"] for each in runs)
+
+
+def test_a_dry_run_of_missing_files(bench: own.Bench, tmp_path: Path) -> None:
+    rows = [f"{name},{name[:3]}" for name in (*NAMES, "cat/gone.wav")]
+    suite = own.suite(tmp_path, write(tmp_path / "s" / "t.csv", "path,label", rows))
+    refuses(bench, "gone.wav")
+    assert bench("run", "--suite", suite, "--dry-run", "--skip-unreadable")[0] == 0
 
 
 def test_times_of_segments_are_not_ignored_in_silence(bench: own.Bench, tmp_path: Path) -> None:
@@ -309,3 +328,53 @@ def test_times_of_segments_are_not_ignored_in_silence(bench: own.Bench, tmp_path
     code, found = verify(bench, write(tmp_path / "s" / "t.csv", "path,label,onset,offset", rows))
     assert code == 1
     assert "is in line 2 already: set segments = true if each row is a segment" in found["problems"][0]
+
+
+def segments(lengths: dict[str, float], files: int = 6) -> list[str]:
+    """Return rows of segments, one of each class after another, in each file."""
+    rows = []
+    for name in NAMES[:files]:
+        start = 0.0
+        for label, seconds in lengths.items():
+            rows.append(f"{name},{start:g},{start + seconds:g},{label}")
+            start += seconds
+    return rows
+
+
+@pytest.mark.slow
+def test_init_sees_that_rows_are_segments(bench: own.Bench, tmp_path: Path) -> None:
+    own.tree(tmp_path / "s", NAMES[:6], seconds=1.0)
+    head = "filename,onset,offset,event_label"
+    write(tmp_path / "s" / "t.csv", head, segments({"hum": 0.3, "hiss": 0.7}))
+    code, said = bench("data", "init", tmp_path / "s" / "t.csv", "--model", "fc", "--suite", "new/t.toml")
+    assert code == 0, said
+    assert "12 segments of 2 classes in 6 files" in said
+    assert "each row is a segment; training clips of 0.2 s are cut inside segments" in said
+    with (tmp_path / "new" / "t.toml").open("a") as file:
+        file.write("[recipe]\nepochs = 1\n")
+    run = ("run", "--suite", "new/t.toml", "--fold", 0, "--executor", "serial", "--wandb", "disabled")
+    code, said = bench(*run)
+    assert code == 0, said
+    assert "frame_accuracy" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        (
+            [row for row in segments({"hum": 0.3, "hiss": 0.7}) if "hum" in row or "cat/0" in row], [],
+            "have no segment of 'hiss' that holds a clip of 0.05 s: add",
+        ),
+        (segments({"hum": 0.3, "hiss": 0.7}), ["--set", "clip_seconds = 0.5"], "of 0.5 s: --set a smaller clip_seconds"),
+        ([f"{name},1,2,{name[:3]}" for name in NAMES], [], "are not used: a clip is a whole file, not a segment"),
+    ],
+)  # fmt: skip
+def test_init_and_times_that_make_no_stream(
+    bench: own.Bench, tmp_path: Path, rows: list[str], options: list[str], words: str
+) -> None:
+    own.tree(tmp_path / "s", NAMES[:6], seconds=1.0)
+    write(tmp_path / "s" / "t.csv", "path,start,end,label", rows)
+    code, said = bench("data", "init", tmp_path / "s" / "t.csv", "--model", "fc", *options)
+    assert words in said
+    assert code == (0 if "not used" in words else 1)
+    assert "segments = true" not in ((tmp_path / "t.toml").read_text() if not code else "")

@@ -90,6 +90,7 @@ def Learned(sample_rate):  # noqa: N802 - stands for a class
     return frontend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 100, 200_000])
 def test_clips_of_any_length_are_drawn(tmp_path, samples):
     x = np.resize(tone(), samples)
@@ -132,6 +133,7 @@ def test_what_cannot_be_drawn_is_a_line_with_a_remedy(clip, tmp_path, refused):
     assert not picture.exists()
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_written_is_a_line_with_a_remedy(clip, tmp_path, refused):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.png").mkdir()

@@ -155,6 +155,7 @@ def test_logits_between_0_and_1_are_not_taken_for_probabilities():
     assert score(logits, np.array([0, 0]), "single").values["ece"] == pytest.approx(1 - confidence, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(st.data())
 def test_ranking_equals_scikit_learn_with_ties(data):
@@ -288,6 +289,7 @@ def test_accuracy_draws_are_binomial_and_wider_with_fewer_groups():
     assert draws.std() == pytest.approx(deviation * math.sqrt(10), rel=0.1)
 
 
+@pytest.mark.slow
 def test_draws_of_map_lie_about_the_score():
     logits, targets = tags(5000, 200, share=0.002)
     logits += targets  # ten positives a class: all draws' mAP lies above the score
@@ -320,6 +322,7 @@ def test_draws_are_paired_and_repeatable_and_refuse():
         bootstrap_draws(logits, targets, ["a", "b", "c"], "single")
 
 
+@pytest.mark.slow
 def test_audioset_sized_data_have_a_score_and_draws():
     """How fast, `benchmarks/metrics.py` measures."""
     logits, targets = tags(5197, 527, share=0.003)

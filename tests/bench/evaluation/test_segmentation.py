@@ -178,6 +178,7 @@ def test_the_choice_undoes_a_delay_and_removes_flicker() -> None:
 # Scores
 
 
+@pytest.mark.slow
 def test_hand_worked_scores() -> None:
     streams = truth(segments((0, 4, 0), (4, 8, 1)), segments((0, 4, 2), (4, 8, 0)))
     right, wrong = streams.frames()
@@ -219,6 +220,7 @@ def test_no_speech_score_without_speech_or_with_two_classes() -> None:
 # All thresholds
 
 
+@pytest.mark.slow
 def test_scores_over_all_thresholds_are_the_packages(sed_eval: Any) -> None:
     streams = truth(segments((0, 4, 0), (4, 8, 1), (8, 12, 2)), segments((0, 4, 2), (4, 8, 0), (8, 12, 1)))
     sure = [log_probabilities(each) for each in streams.frames()]
@@ -348,6 +350,7 @@ def test_frames_and_windows_cost_what_they_compute() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_model_of_the_suite_is_counted(tmp_path: Path) -> None:
     from bench import suites
     from bench.profiling.complexity import per_second

@@ -18,7 +18,7 @@ import soundfile
 
 import bench as library
 from bench.cli import main
-from bench.errors import RunError
+from bench.errors import ArgumentError
 from bench.inference.predict import find, predict
 from bench.records import Store
 
@@ -279,11 +279,52 @@ def test_a_file_that_is_no_sound_is_one_line(
 @pytest.mark.parametrize("hop", ["0", "-1", "nan", "inf"])
 def test_hops_that_are_no_number_above_0(bench: Bench, kept, sounds: Path, hop: str) -> None:
     code, _, error = bench("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root, "--hop", hop)
-    assert code == 1
+    assert code == 2  # the call is wrong
     assert "is no number above 0" in error
     model = library.load_model(kept.run("cnn").key, kept.store.root, device="cpu")
-    with pytest.raises(RunError, match="is no number above 0"):
+    with pytest.raises(ArgumentError, match="is no number above 0"):
         model.windows(np.zeros(40_000, np.float32), float(hop))
+
+
+def test_a_table_has_the_probabilities_as_they_are(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+    arguments = ("predict", sounds / "tone.wav", "--run", kept.run("cnn").key, "--store", kept.store.root)
+    code, output, _ = bench(*arguments, "--csv", tmp_path / "found.csv", "--json", "--top", 3)
+    assert code == 0
+    model = library.load_model(kept.run("cnn").key, kept.store.root)
+    (found,) = predict(model, find([sounds / "tone.wav"]))
+    exact = found.probabilities.tolist()
+    (row,) = csv.DictReader((tmp_path / "found.csv").read_text().splitlines())
+    assert [np.float32(row[f"probability_{name}"]) for name in model.classes] == exact
+    top = {each["class"]: np.float32(each["probability"]) for each in json.loads(output)["top"]}
+    assert [top[name] for name in model.classes] == exact
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "words"),
+    [
+        ("segment", ["--hop", "0"], "a hop of 0 s is not above 0"),
+        ("segment", ["--median", "-1"], "the median takes a number of seconds"),
+        ("segment", ["--hysteresis", "1"], "hysteresis is at least 0 and below 1"),
+        ("stream", ["--min-duration", "nan"], "the shortest segment takes a number"),
+        ("stream", ["--threshold", "2"], "the threshold lies between 0 and 1"),
+        ("embed", ["--out", "OUT", "--hop", "-1"], "is no number above 0"),
+        ("embed", ["--out", "OUT", "--layer", "none"], "has no layer 'none'"),
+        ("export", ["--out", "OUT/x.bin"], "ends in .onnx: name it x.onnx"),
+        ("export", ["--out", "TONE/x.onnx"], "is a file: name another file"),
+        ("export", ["--out", "OUT/x.onnx", "--clips", "OUT"], "is no folder: name one with sounds"),
+    ],
+)
+def test_values_that_an_option_never_takes(
+    bench: Bench, kept, sounds: Path, tmp_path: Path, command: str, options: list[str], words: str
+) -> None:
+    places = {"OUT": str(tmp_path / "new"), "TONE": str(sounds / "tone.wav")}
+    given = [
+        "/".join(places.get(part, part) for part in each.split("/")) if each[0].isupper() else each for each in options
+    ]
+    files = [] if command == "export" else [sounds / "tone.wav"]
+    code, _, error = bench(command, *files, "--run", kept.run("cnn").key, "--store", kept.store.root, *given)
+    assert (code, words in error) == (2, True), error
+    assert not (tmp_path / "new").exists()
 
 
 def test_tables_in_new_folders_and_in_the_place_of_folders(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:

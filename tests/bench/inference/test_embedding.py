@@ -9,7 +9,7 @@ import torch
 
 import bench
 from bench.errors import RunError
-from bench.inference.embedding import Embedder, embed
+from bench.inference.embedding import Embedder, Embedding, embed
 from bench.inference.predict import find
 from datamodules.embeddings import Embeddings
 
@@ -55,6 +55,7 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
     assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
 def test_the_dataset_reads_them_back(kept, tmp_path: Path, format: str, monkeypatch, capsys) -> None:
     if format == "parquet":
@@ -89,6 +90,10 @@ def test_wrong_calls(kept, tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="no format 'h5'"):
         Writer(tmp_path, "h5")
+    writer, found = Writer(tmp_path / "new", "npy"), Embedding(file="a", values=np.zeros((1, 2), np.float32))
+    writer.add(Path("a.wav"), found)
+    with pytest.raises(RunError, match=r"two sounds are called a\.wav"):  # of two folders with this name in both
+        writer.add(Path("a.wav"), found)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="is a file: name a folder"):
         Writer(tmp_path / "file", "npy")

@@ -26,6 +26,7 @@ def clips() -> torch.Tensor:
     return torch.rand(2, 16_000) - 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "swishnet", "lstm-skip", "fusion-ds"])
 def test_a_packed_model_in_a_fresh_store(kept, name: str, tmp_path: Path, clips: torch.Tensor) -> None:
     run = kept.run(name)
@@ -42,6 +43,7 @@ def test_a_packed_model_in_a_fresh_store(kept, name: str, tmp_path: Path, clips:
     assert again.read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 def test_all_folds_in_one_file(kept, tmp_path: Path, clips: torch.Tensor) -> None:
     reference = f"{kept.suite}:cnn@all"
     file = exchange.pack(reference, kept.store.root, tmp_path / "all.zip")

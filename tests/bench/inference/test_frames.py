@@ -57,10 +57,12 @@ def run(model: Classifier, sound: np.ndarray, sizes: list[int], **options: Any) 
 CHUNKS = ([160], [1, 999, 40_000], [7_777])
 WITH_STATES = {
     "swishnet": {}, "swishnet-wide": {}, "snn": {}, "ltc": {}, "cfc": {}, "cnn-ltc": {}, "cnn-cfc": {},
+    "swishnet-keras": {}, "gmm": {"components": 4}, "cnn-lstm": {},
     "lstm-skip": {"bidirectional": False, "hidden": 8},
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_STATES)
 def test_a_stream_gives_the_frame_logits_of_the_whole_recording(name: str) -> None:
     model = classifier(name, **WITH_STATES[name])
@@ -76,6 +78,7 @@ def test_a_stream_gives_the_frame_logits_of_the_whole_recording(name: str) -> No
         assert np.allclose(np.diff(found.times), timeline(model).frame_seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["swishnet", "ltc"])
 def test_single_samples(name: str) -> None:
     model, sound = classifier(name), noise(0.35)
@@ -84,6 +87,7 @@ def test_single_samples(name: str) -> None:
     np.testing.assert_array_equal(one.times, all_at_once.times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "way"), [("cnn10", "clips"), ("rann", "clips"), ("lstm-skip", "clips"), ("cnn", "windows")]
 )

@@ -159,6 +159,7 @@ def test_folders_give_their_sounds(tmp_path: Path) -> None:
     assert none.error == "the folder has no audio files: name another one"
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(path, rate, seconds):
         for _ in range(600):

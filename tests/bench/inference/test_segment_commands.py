@@ -43,10 +43,11 @@ def test_every_run_has_a_time_line(kept: Any, recording: Path, name: str) -> Non
     assert (content["segments"][0]["start"], content["segments"][-1]["end"]) == (0, 6)
 
 
+@pytest.mark.slow
 def test_files_are_written(kept: Any, recording: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("a.csv", "a.json", "a.txt", "a.rttm", "a.png", "a.svg")]
     options = [word for path in outputs for word in ("--out", path)]
-    table, frames = tmp_path / "table.csv", tmp_path / "frames.csv"
+    table, frames = tmp_path / "table.csv", tmp_path / "new" / "frames.csv"
     said = call(kept, "segment", recording, *options, "--csv", table, "--posteriors", frames).stdout
     assert "segments in 6.0 s" in said
     assert all(path.stat().st_size for path in outputs)
@@ -58,6 +59,7 @@ def test_files_are_written(kept: Any, recording: Path, tmp_path: Path) -> None:
     assert frames.read_text().splitlines()[0] == "time," + ",".join(model.classes)
 
 
+@pytest.mark.slow
 def test_formats_on_standard_output(kept: Any, recording: Path) -> None:
     assert call(kept, "segment", recording, "--format", "rttm").stdout.startswith("SPEAKER long 1 0.000")
     assert call(kept, "segment", recording, "--format", "csv").stdout.startswith("start,end,class")
@@ -85,6 +87,7 @@ def lines(found: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_a_stream_says_what_a_time_line_says(kept: Any, recording: Path, tmp_path: Path) -> None:
     smoothing = ["--hysteresis", 0, "--min-duration", 0]
     segments = json.loads(call(kept, "segment", recording, "--json", *smoothing).stdout)["segments"]
@@ -95,6 +98,7 @@ def test_a_stream_says_what_a_time_line_says(kept: Any, recording: Path, tmp_pat
     assert len((tmp_path / "c.csv").read_text().splitlines()) == len(changes) + 1
 
 
+@pytest.mark.slow
 def test_standard_input(kept: Any, recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from_file = lines(call(kept, "stream", recording, "--json"))
     content = recording.read_bytes()

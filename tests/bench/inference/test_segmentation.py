@@ -81,6 +81,7 @@ def test_what_cannot_be_decoded_is_an_error(tmp_path: Path) -> None:
         segment(classifier(), tmp_path / "no.wav")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length() -> None:
     def blocks(seconds: int) -> Any:
         part = sound(0.01)
@@ -153,6 +154,7 @@ def test_formats_by_ending(tmp_path: Path) -> None:
     assert (tmp_path / "x.dat").read_text().startswith("SPEAKER")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["single", "multi"])
 def test_the_picture(task: str, recording: Path, tmp_path: Path) -> None:
     model = classifier(task, ("$loud_noise$", "quiet <b>"))

@@ -475,6 +475,7 @@ def test_three_digits_are_the_number(value):
     assert float(text) == pytest.approx(value, rel=0.00501)
 
 
+@pytest.mark.slow
 @example("__0__")
 @given(st.text(max_size=40) | st.text("[]()`*_~$#|\\<>&!:a \n", max_size=20))
 def test_any_text_survives_markdown_and_html(name):
@@ -551,6 +552,7 @@ def test_a_very_narrow_terminal_shortens_names_and_no_number(wide):
     assert words(printed[4]) == "2 cnn 80.0 [70.0, 90.0]"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60), st.integers(35, 200))
 def test_no_line_of_a_table_is_longer_than_the_terminal(name, width):
     found = boards(record(run(name or "x"), 0.8), record(run("fc"), 0.9))

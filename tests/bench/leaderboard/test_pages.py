@@ -31,6 +31,7 @@ from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
 from bench.records import Snapshot, Store
+from bench.tracking.charts import pareto_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -44,6 +45,20 @@ def test_the_front_hand_worked():
     assert pareto.front([(1, 5), (2, 4), (2, 7), (3, 7), (9, 9)]) == [True, False, True, False, True]
     assert pareto.front([(1, 5), (1, 5)]) == [True, True]
     assert pareto.front([(1, 5), (2, 4)], higher_is_better=False) == [True, True]
+
+
+def test_time_lines_cost_macs_per_second_of_sound() -> None:
+    suite = suites.read("segmentation")
+    (board,) = files.boards(Snapshot(Store(Path("leaderboards")), suite.runs()), suite)
+    plot = pareto.plots(board)[0]
+    assert plot.axis.head == "MACs per second of sound, front-end included"
+    costs = {point.system: point.cost for point in plot.points}
+    rows = {row.label: row for row in board.rows}
+    for name, cost in costs.items():
+        line = rows[name].segmentation
+        assert cost == line.macs_per_second + line.frontend_macs_per_second
+    assert costs["cnn-narrow"] > 2 * rows["cnn-narrow"].complexity.macs  # windows overlap, and each is counted
+    assert "per second of sound" in pareto_chart(plot).words["title"]
 
 
 def test_a_plot_has_the_ranked_rows_with_the_front_ends_macs():
@@ -109,6 +124,7 @@ plots = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(plots)
 def test_no_name_and_no_number_is_cut_or_lies_on_another(plot):
@@ -341,6 +357,7 @@ def printed(command: list[str], columns: int | None) -> list[str]:
     return re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", content.decode()).replace("\r", "").splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120, None])
 def test_a_run_with_nothing_to_do_prints_a_table_that_fits(published_store, tmp_path, columns):
     suite, data = published_store / "few.toml", tmp_path / "data"
@@ -356,6 +373,7 @@ def test_a_run_with_nothing_to_do_prints_a_table_that_fits(published_store, tmp_
     assert any("Not shown for lack of space: " in line and "MACs" in line for line in lines) == (columns == 80)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120, None])
 def test_a_list_breaks_no_word(columns):
     lines = printed(["list", "models"], columns)
@@ -387,6 +405,7 @@ def test_the_index_names_every_suite_with_its_best_row(published_store):
     assert checks.problems(store, [str(published_store / "few.toml")]) == []
 
 
+@pytest.mark.slow
 def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
     path = tmp_path / "few.toml"
     path.write_text(SUITE.replace('["cnn", "fc"]', '["cnn", "fc", "ltc", "snn"]'))
@@ -414,6 +433,7 @@ def test_20_shuffles_of_the_records_give_the_same_bytes(tmp_path):
     assert len(seen) == 1
 
 
+@pytest.mark.slow
 def test_the_complexity_page_counts_what_the_papers_publish(monkeypatch):
     small = [replace(table, rows=table.rows[-1:]) for table in published.sizes()[:1]]
     small += [replace(table, rows=(table.rows[6],)) for table in published.sizes()[1:2]]

@@ -67,6 +67,7 @@ def test_onnx_runtime_gives_the_logits_of_eager(name: str, tmp_path) -> None:
         measure.compare(model, clips.split(1), "onnxruntime", "cpu", 1, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cnn", "mobilenet-025", "cnn10", "rann"])
 def test_channels_last_gives_the_logits_of_eager(name: str, tmp_path) -> None:
     model, clips = small(name)
@@ -128,6 +129,7 @@ def test_int8_needs_clips(tmp_path) -> None:
         measure.prepare(model, clips[:1], "int8", [], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["compile", "onnxruntime", "int8"])
 def test_models_with_kernels_of_their_own_are_refused(name: str) -> None:
     model, clips = small("ltc")
@@ -135,6 +137,7 @@ def test_models_with_kernels_of_their_own_are_refused(name: str) -> None:
         measure.measure_latency(model, clips[:1], 1.0, backend_name=name)
 
 
+@pytest.mark.slow
 def test_a_model_without_2d_convolutions_has_no_channels_last(tmp_path) -> None:
     model, clips = small("fc")
     with pytest.raises(ProfileError, match="FC has no 2-D convolution"):
@@ -171,6 +174,7 @@ class Recurrent(AudioModel):
         return self.head
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 @pytest.mark.parametrize("kind", ["lstm", "gru", "rnn", "interrupted"])
 def test_compile_refuses_a_model_that_would_be_partly_eager(kind: str, tmp_path) -> None:
@@ -178,6 +182,7 @@ def test_compile_refuses_a_model_that_would_be_partly_eager(kind: str, tmp_path)
         backend("compile").ready(Recurrent(kind).eval(), torch.rand(1, 3, 4), tmp_path, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 def test_compile_refuses_the_lstm_of_the_catalogue(tmp_path) -> None:
     model, clips = small("lstm-skip")
@@ -185,6 +190,7 @@ def test_compile_refuses_the_lstm_of_the_catalogue(tmp_path) -> None:
         measure.compare(model, [clips[:1]], "compile", "cpu", 1, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
 def test_compile_takes_a_loop_over_a_cell_as_one_graph(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))

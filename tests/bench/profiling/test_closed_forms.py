@@ -25,6 +25,7 @@ def macs(model: AudioModel) -> int:
     return measure(model, (model.frames, model.features), 1.0).macs
 
 
+@pytest.mark.slow
 def test_the_front_end_is_counted_apart() -> None:
     """Two seconds at 16 kHz; 400 points of window in a transform of 512, for MFCC after pre-emphasis."""
     transform = 4 * 256 * 9 + 2 * 257  # 256 butterflies in nine stages, four multiply-adds each, then the power
@@ -73,6 +74,7 @@ def test_swishnet(width: int, frames: int) -> None:
     assert counted(AtEachFrame(), 1, 20, frames) == frames * (first + second + third + sum(strided) + decision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("t_c", "t_m", "w", "classes"), [(2, 2, 3, 50), (16, 8, 7, 10), (1, 1, 1, 2), (4, 1, 2, 527), (8, 4, 6, 527)]
 )
@@ -111,6 +113,7 @@ def ltc_step(inputs: int, inter: int, command: int, motor: int, unfolds: int) ->
     return sigmoids, 3 * sigmoids + unfolds * (inter + command + motor) + inputs + motor
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "motors", "unfolds", "layers"), [(64, None, 6, (20, 12, 32)), (50, 10, 3, (24, 16, 10))]
 )
@@ -132,6 +135,7 @@ def convolutions(w: int) -> int:
     return 25 * w * 32 * 24 + 9 * w * 2 * w * 32 * 24 + 9 * 2 * w * 4 * w * 16 * 12
 
 
+@pytest.mark.slow
 def test_cnn_ltc() -> None:
     sigmoids, products = ltc_step(4 * 16, 20, 12, 32, 6)
     found = measure(CNNLTC(NoFrontend(), 64, 96, 5), (96, 64), 1.0)
@@ -139,6 +143,7 @@ def test_cnn_ltc() -> None:
     assert found.macs == convolutions(16) + 6 * products + 32 * 5
 
 
+@pytest.mark.slow
 def test_cfc() -> None:
     """A backbone of 128 units on input and state, four heads on it, one where it is "pure"."""
     f, h, t, c = 18, 20, 9, 5
@@ -204,6 +209,7 @@ def test_cnn14() -> None:
     assert macs(model) == blocks + 2048 * 2048 + 2048 * 527 == 20_041_926_656
 
 
+@pytest.mark.slow
 def test_resnet38() -> None:
     stages = 0
     inputs = 64
@@ -217,6 +223,7 @@ def test_resnet38() -> None:
     assert macs(model) == ends + stages + 2048 * 2048 + 2048 * 527 == 23_391_078_400
 
 
+@pytest.mark.slow
 def test_mobilenet_v1() -> None:
     """Depthwise convolutions run at the full rate and are pooled, pointwise ones run after that."""
     plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
@@ -232,6 +239,7 @@ def test_mobilenet_v1() -> None:
     assert macs(model) == products + 1024 * 1024 + 1024 * 527
 
 
+@pytest.mark.slow
 def test_wavegram_logmel_cnn() -> None:
     """The spectrogram is inside the model: its transform is declared, its mel filters are a product."""
     model, shape, seconds = build.untrained("wavegram-logmel-cnn", 527, None, 32000, None, None)

@@ -66,6 +66,7 @@ class Loop(nn.Module):
         return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "shape", "macs"),
     [

@@ -120,12 +120,14 @@ class Jumpy(nn.Module):
         return x
 
 
+@pytest.mark.slow
 def test_calls_that_a_neighbour_interrupts_are_not_ranked() -> None:
     found = measure_latency(Jumpy(), torch.ones(1, 4), 1.0, tier=replace(SHORT, seconds=0.2, limit_seconds=1.0))
     assert found.grade == "C"
     assert not found.ranked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -141,6 +143,7 @@ def test_the_last_step_gives_the_logits_of_the_clip(name: str, arguments: dict[s
     check_steps(model, torch.rand(2, 16000), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "max", "last"])
 def test_the_last_step_of_a_forward_lstm(pooling: str) -> None:
     torch.manual_seed(0)
@@ -148,6 +151,7 @@ def test_the_last_step_of_a_forward_lstm(pooling: str) -> None:
     check_steps(model, torch.rand(2, 6, 8) + 0.1, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "frontend"), [("swishnet", "mfcc"), ("snn", "mfcc-deltas")])
 @pytest.mark.parametrize("clips", [1, 2])
 def test_the_last_step_of_models_that_decide_on_frames(name: str, frontend: str, clips: int) -> None:
@@ -175,6 +179,7 @@ def check_steps(model: AudioModel, x: torch.Tensor, steps: int) -> None:
     assert found.real_time_factor == pytest.approx(steps * found.p50_ms / 1000)
 
 
+@pytest.mark.slow
 def test_what_hears_a_clip_as_a_whole_has_no_step() -> None:
     for model in (
         LSTMSkip(NoFrontend(), 8, 6, 3),

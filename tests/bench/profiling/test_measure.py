@@ -64,6 +64,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "SENTINEL_SECONDS", 0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_known_work_is_timed() -> None:
     found = measure_latency(Slow(0.002, 0.003), CLIP, 0.5)
@@ -76,6 +77,7 @@ def test_known_work_is_timed() -> None:
     assert found.load >= 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_scope_model_leaves_the_front_end_out() -> None:
     found = measure_latency(Slow(0.020, 0.002), CLIP, 0.5, scope="model")
@@ -83,6 +85,7 @@ def test_scope_model_leaves_the_front_end_out() -> None:
     assert found.scope == "model"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> None:
     model = Slow().train()
@@ -95,6 +98,7 @@ def test_calls_are_in_eval_and_inference_mode_without_garbage_collection() -> No
     assert model.training
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_everything_is_restored_after_an_error() -> None:
     before = torch.get_num_threads()
@@ -104,6 +108,7 @@ def test_everything_is_restored_after_an_error() -> None:
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_p99_needs_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Slow()
@@ -152,6 +157,7 @@ def test_grade_beside_other_processes(others: float | None, expected: str) -> No
     assert steadiness(0.01, 0.0, 50, others) == expected
 
 
+@pytest.mark.slow
 def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processors spent 1,000 seconds in the meantime; 400 were busy, and this process had a few of these."""
     ticks = os.sysconf("SC_CLK_TCK")
@@ -171,6 +177,7 @@ def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.grade == "C"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))

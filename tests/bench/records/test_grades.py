@@ -108,6 +108,7 @@ def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: P
     assert [store.get(run.key).latencies[0].sentinel_ms for run in runs] == [0.2, 0.4, 0.19]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all", "audioset-embeddings", "esc10"])
 def test_a_published_timing_has_one_grade_wherever_it_is_shown(name: str) -> None:
     suite = suites.read(name)

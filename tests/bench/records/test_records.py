@@ -56,6 +56,7 @@ def test_a_recipe_field_at_its_default_does_not_change_the_key():
     assert replace(RUN, recipe=Recipe(epochs=3, mixup=0.0)).key == RUN.key
 
 
+@pytest.mark.slow
 @given(
     scores=st.dictionaries(st.text(min_size=1), st.none() | st.floats(allow_nan=False, allow_infinity=False)),
     curve=st.lists(st.floats(allow_nan=False, allow_infinity=False)),

@@ -77,6 +77,7 @@ def test_failures_keep_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary-" not in json.dumps([failure.message, failure.traceback])
 
 
+@pytest.mark.slow
 def test_the_suites_and_recipes_that_come_along_hold_none() -> None:
     for name in suites.suites():
         assert suites.read(name).runs()

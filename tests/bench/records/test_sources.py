@@ -136,6 +136,7 @@ def test_a_row_of_another_source_is_marked() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_built_in_component_has_a_digest() -> None:
     for run in suites.read("all").runs():
         assert "model" in sources.digests(run)

@@ -38,6 +38,7 @@ class Mean(nn.Module):
         return self.linear(torch.stack([x.mean(1), x.std(1)], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*number of training batches")
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
 def test_a_checkpoint_is_enough(data: Synthetic, tmp_path: Path) -> None:
@@ -118,6 +119,7 @@ def test_a_module_that_is_frozen_in_eval_mode_stays_so(data: Synthetic) -> None:
     assert module.training
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*number of training batches")
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*")
 def test_a_checkpoint_that_is_not_enough_is_refused(data: Synthetic, tmp_path: Path) -> None:
@@ -151,6 +153,7 @@ class Noise(pl.LightningDataModule):
         return self._part(40)
 
 
+@pytest.mark.slow
 def test_data_of_somebody_else_size_a_model_and_score_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = bench.create_model("fc", data=Noise())
     assert (model.classes, model.sample_rate) == (3, 8_000)

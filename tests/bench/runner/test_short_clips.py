@@ -39,6 +39,7 @@ def clicks(folder: Path, seconds: float, rate: int = 32_000) -> str:
     return f'datasets = ["folder"]\n[recipe]\nepochs = 1\n[dataset.folder]\nroot = "{folder / "mine"}"\n'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frontend", [name for name in catalog.FRONTENDS if name != "none"])
 def test_every_model_takes_50_ms_or_says_what_it_needs(frontend: str) -> None:
     for model in catalog.MODELS:
@@ -71,6 +72,7 @@ def test_wavegram_models_on_another_frontend_name_the_right_one() -> None:
         build.sized("wavegram-cnn", "logmel", {"scale": 0.03}, (32_000,), 32_000, 3)
 
 
+@pytest.mark.slow
 def test_the_shortest_clip_is_the_shortest() -> None:
     frontend = LogMel(16_000)
     least = CNNLTC.shortest_clip(frontend)
@@ -112,6 +114,7 @@ def test_a_suite_of_50_ms_clips_says_before_training_which_models_cannot_have_th
     assert call.code == 0, call.words
 
 
+@pytest.mark.slow
 def test_complexity_shows_the_shortest_clip() -> None:
     assert "shortest clip    0.125 s" in bench("complexity", "cnn-ltc", "--sample-rate", 16_000).out
     told = json.loads(bench("complexity", "cnn", "--json").out)

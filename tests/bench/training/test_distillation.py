@@ -188,6 +188,7 @@ def test_a_student_without_its_teacher_fails_alone(suite, tmp_path, monkeypatch)
     assert Store(tmp_path).get(student.key).status == "failed"
 
 
+@pytest.mark.slow
 def test_a_teacher_changes_nothing_but_the_loss(suite, tmp_path):
     teacher, student, plain, _ = suite.runs()
     idle = replace(student, recipe=replace(student.recipe, teacher_weight=0.0))

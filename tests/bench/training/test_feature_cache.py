@@ -53,6 +53,7 @@ def whole(frontend, clips):
         return torch.cat(parts).clone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["logmel", "logmel-panns", "logmel-torchlibrosa", "logmel-1s", "mfcc", "mfcc-deltas", "waveform"]
 )
@@ -84,6 +85,7 @@ def test_what_computes_nothing_is_not_written(tmp_path, data):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_training_reads_what_another_training_wrote(tmp_path, calls):
     curves, computed = [], []
     for cache in (None, tmp_path / "cache", tmp_path / "cache"):
@@ -100,6 +102,7 @@ def test_training_reads_what_another_training_wrote(tmp_path, calls):
     assert curves[0] == curves[1] == curves[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "frontend"), [("fc", "logmel-1s"), ("swishnet", "mfcc"), ("cnn", "cqt")])
 @pytest.mark.parametrize("cached", [False, True])
 def test_prediction_takes_the_validation_features_of_training_and_gives_the_same_logits(
@@ -170,6 +173,7 @@ def test_two_settings_never_share(data):
     assert feature_cache.key(again, data, clips, "cpu") == keys[0]
 
 
+@pytest.mark.slow
 def test_other_data_code_and_arithmetic_are_other_entries(data, monkeypatch):
     front, clips = LogMel(data.sample_rate), data.splits.train
 

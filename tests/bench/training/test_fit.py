@@ -48,6 +48,7 @@ def test_every_recipe_learns(tmp_path, dataset, recipe):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_kept_and_ties_go_to_the_lower_loss(tmp_path):
     run, data, model = prepared(epochs=12, learning_rate=1e-2)
     trained, _ = train(run, data, model, tmp_path)
@@ -60,6 +61,7 @@ def test_the_weights_of_the_best_epoch_are_kept_and_ties_go_to_the_lower_loss(tm
     assert right == pytest.approx(score[best])
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_what_is_kept(tmp_path):
     run, data, model = prepared(epochs=3, learning_rate=1e-2, ema_decay=0.999999)
     before = copy.deepcopy(model.hidden.weight)
@@ -70,6 +72,7 @@ def test_the_moving_average_is_what_is_kept(tmp_path):
     assert not torch.allclose(model.hidden.weight, before, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_moving_average_is_of_weights_and_not_of_buffers(tmp_path):
     kept = {}
     for decay in (None, 0.9):
@@ -84,12 +87,14 @@ def test_the_moving_average_is_of_weights_and_not_of_buffers(tmp_path):
     assert not torch.equal(kept[0.9].logits.weight, kept[None].logits.weight)
 
 
+@pytest.mark.slow
 def test_training_stops_when_validation_gets_no_better(tmp_path):
     run, data, model = prepared(epochs=30, learning_rate=1e-9, schedule="constant", patience=2)
     trained, _ = train(run, data, model, tmp_path)
     assert len(trained.curves["val_loss"]) < 30
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_an_error(tmp_path):
     run, data, model = prepared(epochs=5, learning_rate=1e30, gradient_clip=None, optimizer="sgd", schedule="constant")
     with pytest.raises(RunError, match="lower the learning rate"):
@@ -97,6 +102,7 @@ def test_a_training_that_diverges_is_an_error(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_features_computed_once_train_as_the_waveforms_do(tmp_path, monkeypatch):
     curves = []
     for most in (fit.FEATURE_BYTES, 0):

@@ -17,6 +17,7 @@ KEPT = {  # of the first test clip, at commit 6936716, before models became Ligh
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "frontend"), KEPT)
 def test_the_same_seed_and_recipe_give_the_logits_of_before(model: str, frontend: str, tmp_path: Path) -> None:
     data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)

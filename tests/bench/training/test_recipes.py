@@ -94,6 +94,7 @@ def trained(folder, workers=0, **recipe):
     return result, model
 
 
+@pytest.mark.slow
 def test_a_balanced_draw_shows_classes_alike():
     data = SyntheticTags(clips_per_class=40, clip_seconds=0.5)
     data.setup()
@@ -104,6 +105,7 @@ def test_a_balanced_draw_shows_classes_alike():
     assert drawn.max() / drawn.min() < plain.max() / plain.min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [{"balanced": True}, {"amsgrad": True, "optimizer": "adam"}])
 def test_they_learn(tmp_path, recipe):
     result, _ = trained(tmp_path, **{"learning_rate": 3e-3, "epochs": 6} | recipe)
@@ -144,6 +146,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_with_and_without_proce
             assert torch.equal(value, first[name]), name
 
 
+@pytest.mark.slow
 def test_frozen_modules_keep_weights_and_statistics(tmp_path):
     run, data, model = prepared(learning_rate=1e-2)
     still = next(name for name, _ in model.named_children() if name != "frontend")
@@ -183,6 +186,7 @@ def small(**recipe):
     )
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_anothers_weights(settings):
     first = finish(settings, small()).run
     run = small(init=first.key, learning_rate=1e-12, weight_decay=0.0)
@@ -196,6 +200,7 @@ def test_a_run_starts_from_anothers_weights(settings):
     assert run.needs == (first.key,)
 
 
+@pytest.mark.slow
 def test_other_classes_leave_the_last_layer_as_drawn(settings):
     first = finish(settings, small()).run
     run = small(init=first.key)
@@ -211,6 +216,7 @@ def test_other_classes_leave_the_last_layer_as_drawn(settings):
     assert all(torch.equal(model.state_dict()[name], learnt[name]) for name in same)
 
 
+@pytest.mark.slow
 def test_what_it_cannot_start_from_is_said(settings):
     first = finish(settings, small()).run
     store = Store(settings.store)

@@ -58,6 +58,7 @@ def test_silence_is_where_librosa_finds_it(sample_rate, top_db):
     assert top_db == 60 or len(found) > 1
 
 
+@pytest.mark.slow
 def test_silence_in_the_clips_of_a_dataset_is_where_librosa_finds_it():
     data = Synthetic(clips_per_class=10, clip_seconds=1.0)
     data.setup()
@@ -111,6 +112,7 @@ def test_a_sine_gets_the_level_and_silence_stays():
     assert np.abs(equalise_loudness(noise(RATE, 1e-6), RATE)).max() < 1e-3  # 100 times at most
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [100, 777, 5000])
 @pytest.mark.parametrize("samples", [5, 401, 48123])
 def test_long_recordings_are_prepared_in_blocks_that_leave_no_seam(monkeypatch, block, samples):
@@ -137,6 +139,7 @@ def test_pieces_by_hand():
     assert [len(segments([30 * RATE], RATE, seconds)) for seconds in (2.0, 1.0, 0.5)] == [29, 59, 119]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     lengths=st.lists(st.integers(1, 5000), max_size=6),

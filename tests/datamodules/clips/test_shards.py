@@ -65,6 +65,7 @@ def test_every_clip_is_given_once_an_epoch(tmp_path: Path, workers: int, ranks: 
         assert sorted(clip for part in parts for batch in part for clip in batch) == list(range(37))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_order_follows_from_seed_and_epoch_alone(tmp_path: Path) -> None:
     made = clips(tmp_path)
@@ -172,6 +173,7 @@ def test_extra_values_stay_with_their_clips(tmp_path: Path) -> None:
         assert torch.equal(logits, torch.stack([target * 2.0, target + 0.5], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_balanced_draw(tmp_path: Path) -> None:
     """Clips 0 to 9 weigh nothing, 36 as much as the other 26 together; sizes as without weights."""
@@ -191,6 +193,7 @@ def test_a_balanced_draw(tmp_path: Path) -> None:
     assert all(seen[i] for i in range(10, 36))  # each is expected 14 times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_clip_stops_the_stream_and_is_named(tmp_path: Path, workers: int) -> None:
     files = {f"clip{i}.flac": sound(i) for i in range(12)}

@@ -297,6 +297,7 @@ def test_refusing_takes_little_memory(tmp_path: Path, name: str) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
 def test_mutated_archives_are_unpacked_or_refused(tmp_path: Path, kind: str) -> None:
     """Whatever comes out is what went in, under names that stay inside; no other error, nothing left behind."""

@@ -93,6 +93,7 @@ def tree(root: Path) -> set[str]:
 # The whole way
 
 
+@pytest.mark.slow
 def test_a_dataset_is_downloaded_once(server: Server, tmp_path: Path) -> None:
     fake_esc50.write(tmp_path / "made")
     files = {f"ESC-50-x/{name}": (tmp_path / "made" / name).read_bytes() for name in tree(tmp_path / "made")}
@@ -188,6 +189,7 @@ def test_a_cut_body_is_gone_on_from(server: Server, tmp_path: Path) -> None:
     assert second.if_range == '"1"'
 
 
+@pytest.mark.slow
 def test_many_cuts_are_no_matter_while_it_gets_further(server: Server, tmp_path: Path) -> None:
     source = offered(server, zipped({"top/audio/a.wav": os.urandom(15_000_000), "top/audio/b.wav": b""}))
     server.cuts = [1_200_000] * 10
@@ -299,6 +301,7 @@ def test_a_wrong_checksum(server: Server, tmp_path: Path, digest: str) -> None:
     assert download(source, tmp_path / "set").state == "downloaded"
 
 
+@pytest.mark.slow
 def test_a_body_that_is_always_cut(server: Server, tmp_path: Path) -> None:
     source = offered(server, b"PK\3\4" + bytes(90_000))
     server.ranges, server.cuts = False, [60_000] * 100

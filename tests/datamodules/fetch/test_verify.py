@@ -30,6 +30,7 @@ def esc50(root: Path) -> Callable[[int], AudioDataModule]:
     return lambda fold: ESC50(root, root.parent / "cache", fold=fold, sample_rate=8_000, clip_seconds=0.2)
 
 
+@pytest.mark.slow
 def test_a_sound_dataset(tmp_path: Path) -> None:
     root = fake_esc50.write(tmp_path / "esc50")
     verdict = verify(esc50(root))
@@ -46,6 +47,7 @@ def test_a_sound_dataset(tmp_path: Path) -> None:
     assert (clip.labels, clip.group, clip.fold) == (("rain",), "3010", "3")
 
 
+@pytest.mark.slow
 def test_all_problems_at_once(tmp_path: Path) -> None:
     """Four rows and four files of every kind of fault, in one go, with lines and names."""
     root = fake_esc50.write(tmp_path / "esc50")
@@ -91,6 +93,7 @@ def test_one_file_under_two_classes_is_a_problem(tmp_path: Path) -> None:
     assert any("is the same file as" in p and copy.name in p and one.name in p for p in verdict.problems)
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_named(tmp_path: Path) -> None:
     """One bit in plain samples, one clip gone, two exchanged, one more: each found by name; the rest is as it was."""
     root, manifest = fake_esc50.write(tmp_path / "esc50"), tmp_path / "manifest.json"
@@ -123,6 +126,7 @@ def test_what_has_changed_is_named(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_leaks_are_problems(tmp_path: Path) -> None:
     """A copy of a clip in two training folds of the first fold, which leaks only into the others."""
     root = fake_esc50.write(tmp_path / "esc50")
@@ -149,6 +153,7 @@ def test_own_clips(tmp_path: Path) -> None:
     assert set(verdict.count("fold")) == {"0", "1", "2", "3", "4"}
 
 
+@pytest.mark.slow
 def test_a_part_of_a_dataset(tmp_path: Path) -> None:
     """Three pairs of actors are three folds of the four."""
     root = fake_ravdess.write(tmp_path / "ravdess", range(1, 7))
@@ -182,6 +187,7 @@ def test_clips_that_are_no_files(tmp_path: Path) -> None:
     assert "0.tfrecord" in problem
 
 
+@pytest.mark.slow
 def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     root, manifest = fake_esc50.write(tmp_path / "esc50"), tmp_path / "manifest.json"
     for content in (b"", b"[]", b"{}", b'{"version": 1, "clips": [{}]}', b"\xff"):
@@ -192,6 +198,7 @@ def test_a_manifest_that_is_none(tmp_path: Path) -> None:
     assert "version 99" in verify(esc50(root), manifest).problems[0]
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
     verdict = verify(esc50(fake_esc50.write(tmp_path / "esc50", "ogg")))
     save(tmp_path / "deep" / "manifest.json", "esc50", verdict)

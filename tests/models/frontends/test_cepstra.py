@@ -91,6 +91,7 @@ def test_gfcc_takes_the_bands_it_is_told() -> None:
     torch.testing.assert_close(ours.T, torch.from_numpy(expected), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [MFCC, LibrosaMFCC, GFCC, MFCCDeltas, LogMel], ids=lambda c: c.__name__)
 def test_pieces_give_what_bulk_gives(build: Callable[[int], Frontend]) -> None:
     """Without gradients alone and in a batch, with them, exported, and in mixed precision."""

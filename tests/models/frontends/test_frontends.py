@@ -39,6 +39,7 @@ def sounds(sample_rate: int, seconds: float, clips: int = 2) -> Tensor:
     return (tone + 0.1 * torch.randn(clips, samples)) * torch.exp(-time)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sample_rate", "bands", "n_fft", "frames_per_second", "f_max"),
     [(32000, 64, 1024, 100, 14000), (16000, 128, 512, 128, 8000)],
@@ -112,6 +113,7 @@ def test_pooled_logmel_lies_in_about_the_range_of_embeddings(sample_rate: int) -
     assert pooled[1].max() < 1.2
 
 
+@pytest.mark.slow
 def test_mfcc_is_the_cosine_transform_of_librosas_bands() -> None:
     x = sounds(16000, 1)
     ours = MFCC(16000, preemphasis=0, lifter=0)(x)

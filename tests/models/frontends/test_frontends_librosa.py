@@ -64,6 +64,7 @@ def defined_cqt(clip: np.ndarray, sample_rate: int, frames: list[int], bins: int
     return np.abs(filters @ turned) * np.sqrt(lengths)[:, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [16000, 22050])
 def test_cqt_is_the_sum_over_librosas_filters(sample_rate: int) -> None:
     x = notes(sample_rate, 3.5, clips=1)  # more than one block
@@ -75,6 +76,7 @@ def test_cqt_is_the_sum_over_librosas_filters(sample_rate: int) -> None:
     assert correlation(ours[:, frames], exact) > 0.999999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sample_rate", [16000, 22050])
 def test_cqt_agrees_with_librosa(sample_rate: int) -> None:
     """As far as librosa's halvings of the clip and its thinned filters go."""
@@ -87,6 +89,7 @@ def test_cqt_agrees_with_librosa(sample_rate: int) -> None:
     torch.testing.assert_close(decibels, 20 * ours.clamp(min=1e-5).log10(), atol=1e-3, rtol=0)
 
 
+@pytest.mark.slow
 def test_cqt_with_other_bins_agrees_with_librosa() -> None:
     x = notes(16000, 2)
     ours = CQT(16000, 70, bins_per_octave=24, f_min=110.0, hop=256, decibels=False)(x)
@@ -164,6 +167,7 @@ def test_clips_of_any_length_have_features(name: str, samples: int) -> None:
     assert features.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED + LEARNED)
 @pytest.mark.parametrize("sample_rate", [8000, 44100])
 def test_shapes_on_the_meta_device_and_frame_rates(name: str, sample_rate: int) -> None:
@@ -210,6 +214,7 @@ def test_mixed_precision_leaves_the_features_alone(name: str) -> None:
         assert torch.equal(frontend(x), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIXED + LEARNED)
 def test_the_exported_program_gives_the_same(name: str) -> None:
     """For other clips than it was exported with."""
@@ -221,6 +226,7 @@ def test_the_exported_program_gives_the_same(name: str) -> None:
         torch.testing.assert_close(program.module()(other), expected, atol=TOLERANCE.get(name, 1e-5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_wavegram_is_that_of_panns() -> None:
     torch.manual_seed(0)
     model = WavegramCNN(nn.Identity(), 1, 32000, 3).eval()

@@ -43,6 +43,7 @@ def chunked(frontend: Frontend, x: Tensor, sizes: list[int]) -> Tensor:
 with_stages = pytest.mark.parametrize("name", [name for name in catalog.FRONTENDS if name not in WHOLE])
 
 
+@pytest.mark.slow
 @with_stages
 def test_chunks_give_the_frames_of_the_whole(name: str) -> None:
     frontend = built(name)

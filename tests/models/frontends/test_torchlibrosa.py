@@ -33,6 +33,7 @@ def sounds(rate: int, clips: int = 3) -> Tensor:
     return (tone + 0.1 * torch.randn(clips, rate)) * torch.exp(-time)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [16_000, 32_000])
 def test_the_numbers_are_those_of_logmel_panns(rate: int) -> None:
     x = sounds(rate)
@@ -41,6 +42,7 @@ def test_the_numbers_are_those_of_logmel_panns(rate: int) -> None:
     torch.testing.assert_close(theirs, frontend("logmel-panns", rate)(x), atol=1e-3, rtol=0)  # dB
 
 
+@pytest.mark.slow
 def test_the_settings_at_32_khz_are_those_of_panns() -> None:
     """1,024 points, hop 320, 64 bands from 50 to 14,000 Hz; the tensors have the names of the published checkpoints."""
     built = frontend()
@@ -57,6 +59,7 @@ def test_the_settings_at_32_khz_are_those_of_panns() -> None:
     np.testing.assert_array_less(np.abs(centres.numpy() - edges[1:-1]), (edges[2:] - edges[:-2]) / 4)
 
 
+@pytest.mark.slow
 def test_the_features_are_fixed_and_a_clip_alone_has_those_of_a_batch() -> None:
     x, built = sounds(RATE), frontend()
     assert built.fixed
@@ -66,6 +69,7 @@ def test_the_features_are_fixed_and_a_clip_alone_has_those_of_a_batch() -> None:
         assert torch.equal(built(x), expected)
 
 
+@pytest.mark.slow
 def test_silence_is_at_the_floor_and_short_clips_are_refused() -> None:
     built = frontend()
     assert torch.equal(built(torch.zeros(1, 640)), torch.full((1, 64, 3), -100.0))
@@ -73,6 +77,7 @@ def test_silence_is_at_the_floor_and_short_clips_are_refused() -> None:
         built(torch.zeros(1, 512))
 
 
+@pytest.mark.slow
 def test_multiply_adds_are_those_of_the_convolutions() -> None:
     """A second has 101 frames of 513 points: 1,024 products each for cosine and sine, two squares, 64 bands."""
     expected = 101 * 513 * (1024 + 1024 + 2 + 64)
@@ -82,6 +87,7 @@ def test_multiply_adds_are_those_of_the_convolutions() -> None:
     assert complexity.measure(model, (RATE,), 1.0).frontend_macs == expected
 
 
+@pytest.mark.slow
 def test_the_convention_of_panns_counts_the_same_with_both_front_ends() -> None:
     """PANNs' tables count the transform as two convolutions."""
     models = [

@@ -58,6 +58,7 @@ def same(ours: object, theirs: object, tolerance: float, of_gradients: float) ->
         assert (gradient - wanted).norm() <= of_gradients * wanted.norm() + 1e-7, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "arguments", "inputs", "batch", "frames", "unfolds"), configurations(20))
 def test_random_configurations_equal_ncps(
     name: str, arguments: tuple[int, ...], inputs: int, batch: int, frames: int, unfolds: int
@@ -106,6 +107,7 @@ def _shares(y: NDArray[np.float32], into: NDArray[np.float32], wild: bool) -> No
 shares: Any = numba.njit(_shares)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimates", [simd._ESTIMATES, False])
 def test_the_sigmoid_is_that_of_float64_within_1e_6(estimates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simd, "_ESTIMATES", estimates)

@@ -55,6 +55,7 @@ def test_transforms_of_any_number_of_points(n_fft: int, window: int, hop: int) -
     assert float(difference.abs().max()) < 2e-6 * greatest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",
     [
@@ -70,6 +71,7 @@ def test_recurrent_layers_as_loops(layer: nn.Module) -> None:
         torch.testing.assert_close(portable(layer)(x)[0], layer(x)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["default", "pure", "no_gate"])
 @pytest.mark.parametrize("wired", [False, True])
 def test_closed_form_layers_as_loops(mode: str, wired: bool) -> None:
@@ -81,6 +83,7 @@ def test_closed_form_layers_as_loops(mode: str, wired: bool) -> None:
             torch.testing.assert_close(portable(layer)(x, None, timespans)[0], layer(x, None, timespans)[0])
 
 
+@pytest.mark.slow
 def test_liquid_layers_as_loops() -> None:
     torch.manual_seed(0)
     layer = LTCLayer(5, AutoNCP(12, 4, 0.5)).eval()

@@ -166,6 +166,7 @@ def test_gain_is_within_its_bounds_and_never_clips() -> None:
     assert 1.9 < beyond.abs().max() <= 2 + 1e-6
 
 
+@pytest.mark.slow
 def test_speed_multiplies_the_frequency_of_a_tone() -> None:
     factors = column(0.5, 0.8, 1.0, 1.25, 2.0)
     changed = resample(tone(1000, clips=5), factors, torch.zeros(5, 1))
@@ -254,6 +255,7 @@ def test_a_clip_is_the_same_in_any_batch() -> None:
             assert torch.allclose(together[i], alone[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_pitch_shift_moves_a_tone_by_semitones_and_nothing_in_time() -> None:
     semitones = column(-4.0, -1.0, 0.0, 2.0, 7.0)
     changed = pitch_shift(tone(1000, clips=5), semitones, 7.0)
@@ -299,6 +301,7 @@ def test_noise_is_at_its_ratio() -> None:
         noise(many, 20.0, 10.0)
 
 
+@pytest.mark.slow
 def test_background_takes_any_part_of_any_file_at_the_ratio(tmp_path: Path) -> None:
     torch.manual_seed(0)
     (tmp_path / "deep" / "er").mkdir(parents=True)

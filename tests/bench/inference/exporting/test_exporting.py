@@ -60,7 +60,8 @@ def test_swishnet_in_onnx_from_the_waveform_on(kept, tmp_path: Path) -> None:
     about = {each.key: each.value for each in onnx.load(str(found.path)).metadata_props}
     assert json.loads(about["classes"]) == ["high", "low", "noise"]
     assert about["sample_rate"] == "16000"
-    assert "swishnet on folder, fold 0" in about["card"]
+    for words in ("# swishnet on mfcc on folder", "## Training data", "fold 0, seed 0", "at 16000 Hz, in"):
+        assert words in about["card"]
 
 
 @needs_onnx
@@ -220,6 +221,22 @@ def test_a_file_of_one_length_must_refuse_others() -> None:
 def test_wrong_names(name: str, format: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=message):
         export(classifier(First()), tmp_path / name, format)
+
+
+@pytest.mark.slow
+def test_a_new_folder_and_nothing_but_the_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    found = export(classifier(First()), tmp_path / "new" / "folder" / "net.pt2", "pt2")
+    assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["net.pt2"]
+    assert found.files == (tmp_path / "new" / "folder" / "net.pt2",)
+
+    class Branch(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[:, :3] if x.sum() > 0 else x[:, 3:6]
+
+    with pytest.raises(RunError, match="net has no graph: Could not guard on data-dependent expression"):
+        export(classifier(Branch()), tmp_path / "other" / "net.pt2", "pt2")
+    assert not (tmp_path / "other").exists()
+    assert capfd.readouterr() == ("", "")  # torch prints the graph
 
 
 def test_signals_are_repeatable() -> None:

@@ -45,7 +45,7 @@ def test_it_serves_until_it_is_interrupted(kept, start):
 
 def test_another_address_needs_a_token(kept):
     done = call("--run", kept.run("cnn").key, "--store", kept.store.root, "--host", "0.0.0.0")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "--token" in done.stderr
 
 
