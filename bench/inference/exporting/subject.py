@@ -79,9 +79,7 @@ def subject(model: Classifier, features: bool = False) -> Subject:
     """
     module = model.module.cpu().eval()
     if features and not isinstance(module, AudioModel):
-        raise ArgumentError(
-            f"{model.name} combines several models, each with a front-end of its own: leave --features out"
-        )
+        raise ArgumentError(f"{model.name} combines several models, each with a front-end of its own: leave --features out")
     if not model.takes_sound:
         return _of(model.name, module, "embeddings", model.clip_shape, 1, 1, _sequences(model.clip_shape))
     rate = model.rate()

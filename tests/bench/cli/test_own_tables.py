@@ -306,7 +306,7 @@ def refuses(bench: own.Bench, said: str) -> None:
     code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run")
     assert (code, said in words) == (1, True), words
     code, words = bench("run", "--suite", bench.folder / "own.toml", "--dry-run", "--json")
-    runs = json.loads(words[words.index("[") :])
+    runs = json.loads(words[words.index("["):])
     assert {each["state"] for each in runs} == {"refused"}
     assert all(said in each["problem"] for each in runs)
 

@@ -57,7 +57,7 @@ def test_a_tier_replaces_keys_and_merges_tables(file):
 
 
 def test_a_tiers_recipe_shortens_every_training(file):
-    file.write_text(TEXT.replace('[tier.one]\nmodels = ["wide"]', "[tier.one]\nrecipe = {epochs = 2}"))
+    file.write_text(TEXT.replace('[tier.one]\nmodels = ["wide"]', '[tier.one]\nrecipe = {epochs = 2}'))
     runs = suites.read(str(file), tier="one").runs()
     assert {r.recipe.epochs for r in runs if not r.members} == {2}
     assert {r.recipe.mixup for r in runs if r.arguments.get("channels")} == {0.3}
