@@ -1,5 +1,5 @@
 # `make bench` sets up and runs the main job; `make test` sets up and runs the tests, `make test-fast`
-# those that start no process and take less than 0.2 s; `make lint` runs the linters.
+# those that start no process and take less than 0.2 s; `make faults` injects faults; `make lint` runs the linters.
 PYTHON ?= python3
 BIN := .venv/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -10,7 +10,10 @@ export OMP_NUM_THREADS ?= 1
 # a file's tests share what they set up; files come in the order of tests/conftest.py, the longest first
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: bench test test-fast lint clean
+# of the campaign of injected faults: --quick, --full, --prove or --page
+ARGS ?= --quick
+
+.PHONY: bench test test-fast faults lint clean
 bench: .venv/installed
 	$(BIN)/bench run --suite all
 
@@ -19,6 +22,9 @@ test: .venv/installed-dev
 
 test-fast: .venv/installed-dev
 	$(PYTEST) -m "not process and not slow"
+
+faults: .venv/installed-dev
+	PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from datamodules.audio import MAX_SECONDS
 from datamodules.audio.background import BackgroundNoise
+from datamodules.clips.array_cache import REPAIRED
 from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from datamodules.clips.draws import whole as whole
 from datamodules.clips.timeline import StreamSplits as StreamSplits
@@ -288,8 +289,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             DataError: the dataset cannot be used, or two of its splits share a source or audio.
         """
         if not hasattr(self, "splits"):
+            repaired = len(REPAIRED)
             splits = self.read()
             check_disjoint(splits, self.group_rule, self.group_remedy)
+            self.remarks += tuple(REPAIRED[repaired:])
             self.splits = splits
 
     @property

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.base import AudioDataModule, ClipSet, DataError, Splits
-from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_cache import ArrayCache, Facts, recheck
 from datamodules.clips.array_clips import state
 from datamodules.clips.own import Division, divide
 from datamodules.clips.own.division import indices, is_thin, table, table_lines
@@ -61,7 +61,12 @@ class FeatureClips(ClipSet):
         return frozenset((_digest(np.zeros(self.array.shape[1:], np.float32)),))
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """Return `x` of these clips, `(B, T, F)` float32."""
+        """Return `x` of these clips, `(B, T, F)` float32.
+
+        Raises:
+            DataError: the cache was damaged while it was in use.
+        """
+        recheck()
         return torch.from_numpy(np.array(self.array[self.rows[indices]]))
 
 

@@ -1,12 +1,15 @@
 """Parts that several commands share: the consoles, how options are parsed, options, and where the data is."""
 
 import json
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from enum import StrEnum
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 import typer.core
@@ -57,7 +60,29 @@ class App(typer.Typer):
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Function], Function]:
         """Return the decorator that registers a command; arguments as for `typer.Typer.command`."""
-        return super().command(name, **{"cls": OnceCommand} | settings)
+        register = super().command(name, **{"cls": OnceCommand} | settings)
+
+        def enter(function: Function) -> Function:
+            register(_alone_on_stdout(function))
+            return function
+
+        return enter
+
+
+def _alone_on_stdout(function: Function) -> Function:
+    """Return a command during which only `out` prints to the standard output; models print to the standard error."""
+
+    @wraps(function)
+    def call(*given: Any, **named: Any) -> Any:
+        console: Any = out
+        console.file = sys.stdout
+        try:
+            with redirect_stdout(sys.stderr):
+                return function(*given, **named)
+        finally:
+            console.file = None  # whatever is the standard output then
+
+    return cast("Function", call)
 
 
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]

@@ -175,5 +175,13 @@ def draw(
     found = boards(snapshot, suite) if found is None else found
     index = (store.root / INDEX).exists() if index is None else index
     for path, text in texts(suite, found, store, index, readme).items():
-        write_whole(path, text.encode())
+        if not _holds(path, text.encode()):  # a finished store may be read-only
+            write_whole(path, text.encode())
     return found
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import lookup
+from bench.profiling import output
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -63,7 +64,9 @@ class Child:
         self.connection, theirs = context.Pipe()
         self._stack, their_stack = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=_run, args=(function, theirs, their_stack, arguments, lookup.permitted()), name=name
+            target=_run,
+            args=(function, theirs, their_stack, arguments, lookup.permitted(), output.current()),
+            name=name,
         )
         try:
             _start(self._process)
@@ -223,13 +226,18 @@ def _run(
     stack: Connection,
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
+    printed: Path | None,
 ) -> None:
-    """Call the function; `named` are the classes of other packages that the user has named."""
+    """Call the function; `named` are the classes of other packages that the user has named.
+
+    What it prints goes to the file `printed`, or to the standard error.
+    """
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     if hasattr(faulthandler, "register"):
         os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
         faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
+    output.keep(printed, append=True)
     lookup.permit(named)
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process

@@ -1,10 +1,9 @@
 """Timing of a model in new processes, each pinned to as many cores as it has threads."""
 
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,7 +18,7 @@ from bench.profiling.backends import backend
 from bench.profiling.children import Child, ChildEnded, end_with, innermost
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
-from bench.records import Latency, Scope, aggregate
+from bench.records import Latency, Scope, aggregate, scratch
 from models.base import AudioModel
 
 SCOPES: tuple[Scope, ...] = ("end-to-end", "model")
@@ -70,8 +69,8 @@ class LatencyTarget:
         self.compared: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> "LatencyTarget":
-        self._folder = tempfile.TemporaryDirectory(prefix="bench-timing-")
-        self.folder = Path(self._folder.name)
+        self._stack = ExitStack()
+        self.folder = self._stack.enter_context(scratch.folder("timing"))
         try:
             with torch.inference_mode():
                 was = self.model.training
@@ -80,12 +79,12 @@ class LatencyTarget:
             torch.save((self.model, self.x, logits), self.folder / "model.pt")
             torch.save((self.calibration, self.clips), self.folder / "clips.pt")
         except BaseException:
-            self._folder.cleanup()
+            self._stack.close()
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._folder.cleanup()
+        self._stack.close()
 
     def latency(self, name: str = "eager", scope: Scope = "end-to-end", batch: int = 1) -> Latency:
         """Time a backend in the tier's number of processes.

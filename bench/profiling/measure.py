@@ -5,7 +5,6 @@ import copy
 import ctypes
 import gc
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from bench import catalog
 from bench.errors import ProfileError
 from bench.profiling import environment
 from bench.profiling.backends import Backend, Classify, backend
-from bench.records import Latency, Scope
+from bench.records import Latency, Scope, scratch
 from bench.records.latency import MIN_CALLS
 from models.base import AudioModel, ModelError
 
@@ -132,7 +131,7 @@ def measure_latency(
     load = environment.load_average()
     with contextlib.ExitStack() as stack:
         if folder is None and isinstance(model, AudioModel):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-latency-")))
+            folder = stack.enter_context(scratch.folder("latency"))
             prepare(model, x, backend_name, [x], folder, batch)
         for context in (_threads(threads), torch.inference_mode(), _no_garbage_collection()):
             stack.enter_context(context)

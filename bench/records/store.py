@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import RecordError, RunError
+from bench.records import scratch
 from bench.records.lease import EXPIRY, Lease
 from bench.records.record import Record
 from bench.records.run import Run
@@ -151,12 +151,13 @@ class Store:
     def sweep(self) -> None:
         """Remove unfinished files of processes that were killed.
 
-        Those of a run are removed if no process does the run now, others if they are more than an hour old.
+        Those of a run are removed if no process does the run now, others if no process holds them.
         """
+        scratch.sweep()
         for folder in (self.root, self.cache, self.root / "records"):
             for leftover in folder.glob(".tmp-*"):
                 with suppress(OSError):
-                    if leftover.stat().st_mtime < time.time() - 3600:
+                    if scratch.abandoned(leftover):
                         _remove(leftover)
         for key in dict.fromkeys(path.parent.name for path in (self.root / "artifacts").glob("*/.tmp-*")):
             with suppress(OSError), self.claim(key) as mine:
@@ -236,10 +237,24 @@ def _taken(lock: "FileLock") -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file through a temporary one in the same folder, so that it exists completely or not at all."""
+    """Write a file through a temporary one in the same folder, so that it exists completely or not at all.
+
+    Raises:
+        OSError: it cannot be written, for example because the disk is full; the error names the path.
+    """
+    try:
+        _write_whole(path, content)
+    except OSError as error:
+        if error.filename is None:  # as of a disk that is full
+            error.filename = os.fspath(path)
+        raise
+
+
+def _write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
     try:
+        scratch.hold(descriptor)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

@@ -55,6 +55,7 @@ from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from bench.training.checkpoints import Checkpoints
 from datamodules.base import AudioDataModule
+from datamodules.clips.array_cache import recheck
 from datamodules.clips.draws import place_among_ranks
 from models.base import AudioModel, ModelError
 
@@ -186,6 +187,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
             with _shared_machine(store):
                 try:
                     record = work(store, Path(new))
+                    recheck()  # a record says on which data its run was done
                 except Exception as error:
                     if isinstance(error, BenchError):  # which would come again
                         shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)

@@ -31,6 +31,7 @@ from bench.training.checkpoints import Checkpoints
 from bench.training.feature_cache import Cache
 from bench.training.resuming import Resuming
 from datamodules.base import AudioDataModule, whole
+from datamodules.clips.array_cache import recheck
 from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
@@ -312,6 +313,7 @@ class Features(Dataset[Batch]):
         return len(self.targets)
 
     def __getitems__(self, indices: list[int]) -> Batch:
+        recheck()
         return self.features[indices], self.targets[indices]
 
     @staticmethod

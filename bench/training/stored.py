@@ -5,6 +5,7 @@ of earlier versions have `model.pt` and no description; their model is described
 """
 
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -148,6 +149,11 @@ def read_weights(folder: Path, key: str, record: Record | None = None) -> dict[s
         if (path := folder / OLD_WEIGHTS).exists():
             found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return found
+    except pickle.UnpicklingError as error:  # its words recommend to load the objects all the same
+        raise RunError(
+            f"the weights {path} hold something else than tensors, which is not read, because that could run code: do "
+            f"the run again with --force"
+        ) from error
     except (safetensors.SafetensorError, RuntimeError, ValueError, EOFError) as error:
         raise RunError(f"the weights {path} are damaged ({error}): do the run again with --force") from error
     raise RunError(f"{key} has no weights in {folder}: run it again with --force")

@@ -17,7 +17,7 @@ from torch import Tensor
 from datamodules.audio import AudioError, AudioSource, Own, ShardMember, decode, renamed
 from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
-from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_cache import ArrayCache, Facts, recheck
 from datamodules.listing import Report, shortened, silently
 
 CODE_VERSION = 3
@@ -61,7 +61,12 @@ class ArrayClips(ClipSet):
             raise DataError(f"{len(self.rows)} rows of audio for {len(self.ids)} clips")
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """Return `x` of these clips, float32."""
+        """Return `x` of these clips, float32.
+
+        Raises:
+            DataError: the cache was damaged while it was in use.
+        """
+        recheck()
         rows = self.rows[indices]
         x = np.empty((len(rows), *self.array.shape[1:]), np.float32)
         step = max(1, _AT_ONCE // max(1, x[:1].size))

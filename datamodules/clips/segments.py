@@ -21,7 +21,7 @@ from torch import Tensor
 from datamodules.audio import AudioError, Own, decode
 from datamodules.audio.preparation import Samples, piece, segments
 from datamodules.base import ClipSet, DataError, DatasetMissing, Splits
-from datamodules.clips.array_cache import ArrayCache, Facts
+from datamodules.clips.array_cache import ArrayCache, Facts, recheck
 from datamodules.clips.array_clips import content_hash, state, unusable
 from datamodules.clips.folds import grouped_shares, merged
 from datamodules.clips.waveform_data import WaveformDataModule
@@ -89,7 +89,12 @@ class SegmentClips(ClipSet):
         return self.silence
 
     def load(self, indices: Sequence[int]) -> Tensor:
-        """Return `x` of these pieces, `(B, S)` float32."""
+        """Return `x` of these pieces, `(B, S)` float32.
+
+        Raises:
+            DataError: the cache was damaged while it was in use.
+        """
+        recheck()
         pieces = np.zeros((len(indices), self.samples), np.int16)
         for row, (first, length, start) in zip(pieces, self.places[indices].tolist(), strict=True):
             if self.padded and length < self.samples:

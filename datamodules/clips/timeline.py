@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.clips.array_cache import recheck
 from datamodules.errors import DataError
 
 UNLABELLED = -1
@@ -68,7 +69,12 @@ class Streams:
         return self.places[stream][1] / self.sample_rate
 
     def load(self, stream: int) -> NDArray[np.float32]:
-        """Return the samples of a stream, `(S,)` float32 in [-1, 1)."""
+        """Return the samples of a stream, `(S,)` float32 in [-1, 1).
+
+        Raises:
+            DataError: the cache was damaged while it was in use.
+        """
+        recheck()
         first, length = self.places[stream]
         return self.audio[first : first + length].astype(np.float32) / np.float32(FULL_SCALE)
 

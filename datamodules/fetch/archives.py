@@ -11,6 +11,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import shutil
 import stat
@@ -267,6 +268,7 @@ _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.op
 
 def _zip_members(archive: Path) -> Iterator[RawEntry]:
     with _ZipFile(archive) as file, zipfile.ZipFile(cast(IO[bytes], file)) as opened:
+        _check_count(file, opened)
         for info in opened.infolist():
             shown = f"{archive.name}: {info.orig_filename[:100]!r}"
             kind = stat.S_IFMT(info.external_attr >> 16)  # Unix' kind of file; 0 from other systems
@@ -281,6 +283,24 @@ def _zip_members(archive: Path) -> Iterator[RawEntry]:
                 raise ArchiveError(f"{shown} is a file by its attributes and a folder by its name, or the reverse")
             # orig_filename: zipfile cuts `filename` at a NUL
             yield RawEntry(info.orig_filename, folder, info.file_size, partial(opened.open, info))
+
+
+def _check_count(file: "_ZipFile", opened: zipfile.ZipFile) -> None:
+    """Refuse a zip whose end states another number of entries than its directory has.
+
+    zipfile ignores the number: a bit flipped in the length of an entry's comment makes the comment swallow the entries
+    that follow, without an error.
+    """
+    place = file.seek(0, os.SEEK_END) - _END_BYTES - len(opened.comment)
+    file.seek(max(0, place))
+    signature, stated = struct.unpack("<4s6xH10x", file.read(_END_BYTES))
+    found = len(opened.infolist())
+    if signature == b"PK\5\6" and stated not in (found, _IN_ZIP64):
+        raise ArchiveError(f"{file.name!r} is damaged: its end states {stated:,} entries, but {found:,} are listed")
+
+
+_END_BYTES = 22
+_IN_ZIP64 = 0xFFFF  # the number is elsewhere, because there are more
 
 
 def _tar_members(archive: Path, into: Path, plain: "_Counted") -> Iterator[RawEntry]:

@@ -26,6 +26,12 @@ def die(*, report):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def prints(settings, *, report):
+    print("printed by a model")  # noqa: T201 - as models do
+    sys.stderr.write("warned by a model\n")
+    os.write(1, b"written by a library\n")
+
+
 def stop(*, report):
     raise SystemExit(3)
 

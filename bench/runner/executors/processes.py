@@ -11,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 
+from bench.profiling import output
 from bench.profiling.children import Child, ChildEnded, end_all, end_with, innermost
 from bench.records import Failure
 from bench.runner import gpus
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, perform
 from bench.runner.news import Working
+from bench.runner.settings import RunSettings
 from bench.training import stopping
 
 _PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
@@ -127,11 +129,16 @@ def _child(connection: Connection, job: Job, place: str | None) -> None:
     """Do one job on the GPUs of its place and send its events; end with the driver."""
     gpus.bind(place)  # before torch looks for devices
     end_with(connection)
+    settings = next((each for each in job.arguments if isinstance(each, RunSettings)), None)
+    output.keep(None if settings is None else output.path_of(settings.store, job.key))
     try:
         perform(job, connection.send)
     except stopping.Stopped:
+        output.remove_if_empty()  # the signal leaves no time for it
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
+    finally:
+        output.remove_if_empty()
 
 
 def _death(exitcode: int | None) -> Failure:

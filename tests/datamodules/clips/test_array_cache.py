@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from datamodules.clips import array_cache
-from datamodules.clips.array_cache import ArrayCache, Facts, write_whole
+from datamodules.clips.array_cache import ArrayCache, Facts, recheck, write_whole
+from datamodules.errors import DataError
 
 
 def count_to(rows: int, built: list[int] | None = None):
@@ -74,16 +76,87 @@ def test_a_file_is_compared_with_its_checksum_once_unless_it_changes(
     cache.array("x", "k", count_to(5, built))
     (path,) = tmp_path.glob("*.npy")
     os.utime(path, (1_000, 1_000))  # long ago: a later change shows in the time
-    chunks = array_cache._chunks
-    monkeypatch.setattr(array_cache, "_chunks", lambda file: read.append(1) or chunks(file))
+    checksum = array_cache._checksum
+
+    def noted(file, size, buffer) -> int:
+        read.append(size)
+        return checksum(file, size, buffer)
+
+    monkeypatch.setattr(array_cache, "_checksum", noted)
     for _ in range(3):
         cache.array("x", "k", count_to(5, built))
-    assert len(read) == 1
+    assert read == [24, 24, 12]  # two rows, two rows, one row of three numbers of four bytes
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     assert cache.array("x", "k", count_to(5, built))[0][-1].tolist() == [12, 13, 14]
-    assert (len(read), built) == (2, [5, 5])
+    assert (len(read), built) == (6, [5, 5])
+
+
+def test_a_repair_says_how_many_parts_were_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array_cache, "REPAIRED", [])
+    cache = ArrayCache(tmp_path)
+    cache.array("x", "k", count_to(5))
+    (path,) = tmp_path.glob("*.npy")
+    damage(path, -13, -1)  # the last row, and the last number of the row before it
+    cache.array("x", "k", count_to(5))
+    (line,) = array_cache.REPAIRED
+    assert line == f"{path} was damaged in 2 of 3 parts and was made again"
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_entries_of_earlier_versions_have_one_checksum_which_is_compared(tmp_path: Path, flipped: bool) -> None:
+    cache, built = ArrayCache(tmp_path), []
+    cache.array("x", "k", count_to(5, built))
+    (path,), (index,) = tmp_path.glob("*.npy"), tmp_path.glob("*.json")
+    about = {"dtype": "<i4", "shape": [5, 3], "crc32": zlib.crc32(path.read_bytes()[-60:])}
+    array_cache._write_index(index, about, {"rows": "of an earlier version"})
+    if flipped:
+        damage(path, -1)
+    facts = cache.array("x", "k", count_to(5, built))[1]
+    assert (len(built), facts["rows"]) == ((2, [2, 2, 1]) if flipped else (1, "of an earlier version"))
+
+
+def test_damage_while_an_array_is_in_use_is_found_and_the_entry_is_removed(tmp_path: Path) -> None:
+    cache, built = ArrayCache(tmp_path), []
+    found = cache.array("x", "k", count_to(5, built))[0]
+    recheck()
+    (path,) = tmp_path.glob("*.npy")
+    os.utime(path)
+    recheck()  # only its time has changed
+    damage(path, -1)
+    with pytest.raises(DataError, match=f"{path} was changed while it was in use, and is damaged"):
+        recheck()
+    del found
+    recheck()  # nobody uses it any more
+    assert cache.array("x", "k", count_to(5, built))[0][-1].tolist() == [12, 13, 14]
+    assert built == [5, 5]
+
+
+def test_what_follows_from_an_array_that_was_damaged_is_not_kept(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path)
+    used = [cache.array("x", "k", count_to(5))[0]]
+
+    def derived(facts: Facts) -> Iterator[NDArray[np.int32]]:
+        yield used[0][:2] * 2
+        damage(next(tmp_path.glob("x-*.npy")), -1)
+        yield used[0][2:] * 2
+
+    with pytest.raises(DataError, match="was changed while it was in use"):
+        cache.array("y", "k", derived)
+    used.clear()
+    assert cache.array("y", "k", count_to(1))[0].tolist() == [[0, 1, 2]]  # made again
+
+
+def damage(path: Path, *places: int) -> None:
+    """Flip a bit of these bytes of a file, in place and visibly later than before."""
+    with path.open("r+b") as file:
+        for place in places:
+            file.seek(place, os.SEEK_END)
+            byte = file.read(1)[0]
+            file.seek(place, os.SEEK_END)
+            file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
 
 
 def test_facts_alone_are_kept_and_a_damaged_index_is_made_again(tmp_path: Path) -> None:

@@ -137,6 +137,22 @@ def test_a_file_that_is_longer_than_it_says(place: Path, monkeypatch: pytest.Mon
     assert not (place / "into").exists()
 
 
+def test_entries_that_a_flipped_bit_hides_are_missed(place: Path) -> None:
+    """The bit makes an entry's comment so long that it covers the next entries; zipfile lists one of three."""
+    with packed(place / "archive") as archive:
+        for name in ("a", "b"):
+            archive.writestr(entry(name, 0o100644), b"x")
+    content = bytearray((place / "archive").read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    content[directory + 32] ^= 128  # of the length of the first entry's comment
+    (place / "archive").write_bytes(content)
+    with zipfile.ZipFile(place / "archive") as opened:
+        assert len(opened.infolist()) < 3
+    with pytest.raises(ArchiveError, match=r"its end states 3 entries, but 1 are listed"):
+        unpack(place / "archive", place / "into")
+    assert not (place / "into").exists()
+
+
 def test_rights_are_those_of_new_files(place: Path) -> None:
     with tar(place / "archive") as archive:
         put(archive, "second.wav", mode=0o1777, uid=0, gid=0)

@@ -1,0 +1,79 @@
+"""Scratch is removed when its process is gone, and not before."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from bench.records import Store, scratch
+from bench.records import store as store_module
+
+HOLDER = """
+import sys
+from bench.records import scratch
+with scratch.folder("test") as folder:
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def old(path: Path) -> Path:
+    """Let a file look as if it were made a minute ago."""
+    os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 60))
+    return path
+
+
+@pytest.mark.process
+def test_a_folder_is_swept_when_its_process_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    given = [sys.executable, "-c", HOLDER]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(given, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout is not None
+        made = old(Path(holder.stdout.readline().strip()))
+        assert made.parent == tmp_path
+        scratch.sweep()
+        assert made.is_dir()  # it is held
+        holder.kill()
+        holder.wait()
+    scratch.sweep()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_young_scratch_stays_and_that_of_others_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"{scratch.PREFIX}young").mkdir()
+    (tmp_path / "another-program").mkdir()
+    old(tmp_path / "another-program")
+    scratch.sweep()
+    assert len(list(tmp_path.iterdir())) == 2
+    old(tmp_path / f"{scratch.PREFIX}young")
+    scratch.sweep()
+    assert [path.name for path in tmp_path.iterdir()] == ["another-program"]
+    with scratch.folder("x") as made:
+        assert made.parent == tmp_path
+    assert not made.exists()
+
+
+def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, seen = Store(tmp_path), []
+    sync = os.fsync
+
+    def meanwhile(descriptor: int) -> None:
+        for leftover in (tmp_path / "records").glob(".tmp-*"):
+            old(leftover)
+            store.sweep()
+            seen.append(leftover.exists())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    store_module.write_whole(tmp_path / "records" / "x.json", b"x")
+    assert seen == [True]
+    left = tmp_path / "records" / ".tmp-left"
+    left.touch()
+    old(left)
+    store.sweep()
+    assert [path.name for path in (tmp_path / "records").iterdir()] == ["x.json"]

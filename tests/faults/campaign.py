@@ -1,0 +1,125 @@
+"""The campaign of injected faults: a line for each kind, and the sum.
+
+make faults                                            the quick campaign, up to two minutes
+make faults ARGS=--full                                the full one
+make faults ARGS=--prove                               each kind with one of our guards taken out: it must then fail
+make faults ARGS="--full --save docs/faults.json"      keep the figures, which docs/reliability.md shows
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faults import audio, caches, data, records, runs
+from faults.page import processor, write_page
+from faults.tally import BAD, Fault, Tally
+
+FAULTS: tuple[Fault, ...] = tuple(
+    sorted(
+        (*records.FAULTS, *audio.FAULTS, *data.FAULTS, *caches.FAULTS, *runs.FAULTS),
+        key=lambda fault: (int(fault.name[1:].rstrip("abc")), fault.name),
+    )
+)
+PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where files are written: in memory, because a disk that others use makes a process wait that is to be killed."""
+
+SAVED = Path(__file__).parents[2] / "docs" / "faults.json"
+
+
+def campaign(faults: Sequence[Fault], kind: str) -> list[dict[str, Any]]:
+    """Inject the faults of a quick or full campaign; print and return a row for each."""
+    rows = []
+    for fault in faults:
+        if not (count := getattr(fault, kind)):
+            continue
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder:
+            tally = fault.inject(count, Path(folder) / "work")
+        row = {"name": fault.name, "words": fault.words, "guard": fault.guard, **asdict(tally)}
+        row["seconds"] = round(time.perf_counter() - began, 1)
+        rows.append(row)
+        say(line(fault.name, tally, row["seconds"]), *tally.notes)
+    return rows
+
+
+def prove(faults: Sequence[Fault]) -> list[str]:
+    """Inject faults with our guards taken out; return the names of the kinds that notice nothing."""
+    blind = []
+    for fault in faults:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder, fault.unguarded():
+            tally = fault.inject(fault.prove, Path(folder) / "work")
+        say(f"without this guard: {fault.guard}")
+        say(line(fault.name, tally, time.perf_counter() - began))
+        if not tally.bad:
+            blind.append(fault.name)
+    return blind
+
+
+def line(name: str, tally: Tally, seconds: float) -> str:
+    """Return the line of a kind of fault."""
+    return f"{name:5} {counts(tally)} · {seconds:.0f} s"
+
+
+def counts(tally: Tally) -> str:
+    """Return a tally in words."""
+    return " · ".join((f"faults injected {tally.injected:,}", *(f"{name} {getattr(tally, name)}" for name in BAD)))
+
+
+def total(rows: Sequence[dict[str, Any]]) -> Tally:
+    """Return the sum of rows."""
+    return Tally(**{name: sum(row[name] for row in rows) for name in ("injected", *BAD)})
+
+
+def save(path: Path, kind: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write figures; those of other kinds of fault that the file has stay, so a campaign may be run in parts."""
+    known = json.loads(path.read_text()) if path.exists() else {"rows": []}
+    by_name = {row["name"]: row for row in (*known["rows"], *rows)}
+    about = {
+        "kind": kind, "processor": processor(), "python": platform.python_version(),
+        "rows": [by_name[fault.name] for fault in FAULTS if fault.name in by_name],
+    }  # fmt: skip
+    path.write_text(json.dumps(about, indent=1) + "\n")
+
+
+def say(*lines: str) -> None:
+    """Print lines at once."""
+    for each in lines:
+        sys.stdout.write(each + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; return 0 if nothing came to no good."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--quick", action="store_const", dest="kind", const="quick", default="quick")
+    what.add_argument("--full", action="store_const", dest="kind", const="full")
+    what.add_argument("--prove", action="store_const", dest="kind", const="prove")
+    what.add_argument("--page", action="store_const", dest="kind", const="page", help="write docs/reliability.md again")
+    parser.add_argument("--only", nargs="+", metavar="F", default=[], help="kinds of fault, such as F1 F9")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the figures as JSON")
+    given = parser.parse_args(arguments)
+    faults = [fault for fault in FAULTS if not given.only or fault.name in given.only]
+    if given.kind == "page":
+        write_page(json.loads(SAVED.read_text()))
+        return 0
+    if given.kind == "prove":
+        blind = prove([fault for fault in faults if fault.prove])
+        say(f"kinds of fault that notice nothing without a guard: {', '.join(blind) or 'none'}")
+        return bool(blind)
+    began = time.perf_counter()
+    rows = campaign(faults, given.kind)
+    found = total(rows)
+    say(line("all", found, time.perf_counter() - began))
+    if given.save:
+        save(given.save, given.kind, rows)
+    return bool(found.bad)

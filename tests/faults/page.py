@@ -1,0 +1,46 @@
+"""The table of the campaign in docs/reliability.md, from the figures in docs/faults.json."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: written by `make faults ARGS=--page` -->", "<!-- end of faults -->"
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Return the table as Markdown."""
+    rows = figures["rows"]
+    names = ("injected", "lost", "doubled", "wrong", "hung", "crashed", "executed")
+    total = {name: sum(row[name] for row in rows) for name in names}
+    lines = [
+        f"A {figures['kind']} campaign: faults injected **{total['injected']:,}** · "
+        f"lost **{total['lost']:,}** · doubled **{total['doubled']:,}** · "
+        f"silently wrong **{total['wrong']:,}** · hung **{total['hung']:,}** · crashed **{total['crashed']:,}** · "
+        f"executed **{total['executed']:,}**, in {sum(row['seconds'] for row in rows) / 60:.0f} minutes on two "
+        f"cores of {figures['processor']}, shared with other work, with Python {figures['python']}.",
+        "",
+        "| kind | fault | guard | injected | bad |",
+        "|---|---|---|---:|---:|",
+    ]
+    for row in rows:
+        bad = sum(row[name] for name in names[1:])
+        lines.append(f"| {row['name']} | {row['words']} | {row['guard']} | {row['injected']:,} | {bad:,} |")
+    return "\n".join(lines)
+
+
+def written(page: str, figures: Mapping[str, Any]) -> str:
+    """Return a page with the table in its place."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table(figures)}\n\n{END}{rest.split(END)[1]}"
+
+
+def write_page(figures: Mapping[str, Any]) -> None:
+    """Write docs/reliability.md with the table in its place."""
+    PAGE.write_text(written(PAGE.read_text(), figures))
