@@ -18,7 +18,7 @@ import torch
 
 from datamodules import layouts
 from datamodules.audio import AudioSource
-from datamodules.base import DataError, Splits
+from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.clips import youtube
 from datamodules.clips.audioset_lists import LABELS, OFFICIAL, ListedSegment, class_names, segments
 from datamodules.clips.waveform_data import WaveformDataModule
@@ -101,11 +101,11 @@ class AudioSet(WaveformDataModule):
         root = self.checked_root()
         names = class_names(layouts.audioset_table(root, LABELS))
         self.classes = tuple(names.values())
-        return root, [
-            (segment, part)
-            for part in self.parts
-            for segment in segments(layouts.audioset_table(root, f"{part}_segments.csv"), names)
-        ]
+        tables = {part: layouts.audioset_table(root, f"{part}_segments.csv") for part in self.parts}
+        for table in tables.values():
+            if not table.is_file():  # `find` does not know which part trains
+                raise DatasetMissing(f"missing {table}: fetch it from {layouts.AUDIOSET_SOURCE}")
+        return root, [(segment, part) for part, table in tables.items() for segment in segments(table, names)]
 
     def read(self) -> Splits:
         """Find the clips on disk and divide them as the lists do."""

@@ -280,7 +280,7 @@ def _print_slurm(
         logs=settings.store / "slurm",
     )
     ordered = {run.key: run for run in grid.runs() if run.key in todo}
-    typer.echo(slurm.script(grid.name, command, ordered, resources), nl=False)
+    typer.echo(slurm.script(grid.name, command, ordered, resources), file=out.file, nl=False)
 
 
 def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:

@@ -264,7 +264,8 @@ def recheck() -> None:
     It costs one look at each file, about a microsecond, where none has changed.
 
     Raises:
-        DataError: an array was damaged while it was in use. Its entry is removed, so that it is made again.
+        DataError: an array was damaged while it was in use. Its entry is removed, so that it is made again. An array is
+            reported once, because whatever uses it ends with the error.
     """
     for memory, mapped in list(_MAPPED.items()):
         path = mapped.path
@@ -279,6 +280,7 @@ def recheck() -> None:
             damaged = _damaged(file, mapped.about)
         if damaged is None or damaged:
             path.with_suffix(".json").unlink(missing_ok=True)
+            del _MAPPED[memory]  # the next work of this process is not to fail for it
             raise DataError(
                 f"{path} was changed while it was in use, and is damaged: run it again, and the cache is made again"
             )

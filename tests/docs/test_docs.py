@@ -20,6 +20,7 @@ from fakes import esc50, folder, forkservers
 from fakes.markdown import FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
 
 from bench import catalog, lookup, suites
+from bench.runner.tuning import space
 from models.frontends.logmel import LogMel
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -172,6 +173,9 @@ def parse(line: str, where: str, files: set[str]) -> None:
     name, *arguments = shlex.split(line, comments=True)
     name = name.removeprefix(".venv/bin/")
     said = f"{where}: `{line}`"
+    if ">" in arguments:  # the shell writes a file
+        files.add(arguments[arguments.index(">") + 1])
+        arguments = arguments[: arguments.index(">")]
     if name == "bench":
         parse_bench(arguments, said, files)
     elif name == "make":
@@ -184,6 +188,8 @@ def parse(line: str, where: str, files: set[str]) -> None:
         source = (ROOT / arguments[0]).read_text()
         for option in arguments[1:]:
             assert not option.startswith("--") or f'"{option}"' in source, said
+    elif name == "bash":
+        assert arguments[0] in files, said
     elif name == "pip":
         assert arguments[:2] == ["install", "-c"], said
         assert (ROOT / arguments[2]).is_file(), said
@@ -247,7 +253,10 @@ def test_suites_can_be_read(page: Path, tmp_path: Path, monkeypatch: pytest.Monk
     for block in read(page):
         if block.language == "toml":
             Path(block.file).write_text(block.text)
-            assert suites.read(block.file).runs(), block.where
+            if "[space]" in block.text:  # of `bench tune`
+                assert space.read(Path(block.file)).values, block.where
+            else:
+                assert suites.read(block.file).runs(), block.where
 
 
 @every_page

@@ -77,7 +77,8 @@ def test_the_temperature_of_several_labels_and_of_clips_that_are_all_right():
     y = (rng.random((4000, 3)) < measures.probabilities(logits, "multi")).astype(float)
     assert measures.fit_temperature(2 * logits, y, "multi") == pytest.approx(2, rel=0.06)
     x = np.array([[2.0, 0.0], [0.0, 2.0]])
-    assert measures.fit_temperature(x, np.array([0, 1]), "single") == pytest.approx(0.05, rel=0.05)
+    low = measures.fit_temperature(x, np.array([0, 1]), "single")  # the loss falls on and on, by less than rounding
+    assert 0.05 <= low < 0.06
 
 
 def test_auroc_is_scikit_learns_with_ties():

@@ -19,8 +19,8 @@ def test_one_label_per_clip() -> None:
     text = predictions.table(logits, targets, ["a.wav", "b,c.wav"], ["dog", "cat"], "single")
     assert text == (
         "clip,target,prediction,probability_dog,probability_cat\n"
-        "a.wav,dog,dog,0.8808,0.1192\n"
-        '"b,c.wav",dog,cat,0.2689,0.7311\n'
+        "a.wav,dog,dog,0.880797029,0.119202912\n"
+        '"b,c.wav",dog,cat,0.268941432,0.731058598\n'
     )
 
 
@@ -28,7 +28,10 @@ def test_several_labels_per_clip() -> None:
     logits = np.array([[2.0, 0.0, -1.0], [-3.0, -2.0, -1.0]], np.float32)
     targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     text = predictions.table(logits, targets, ["a", "b"], ["x", "y", "z"], "multi")
-    assert text.splitlines()[1:] == ["a,x;z,x;y,0.8808,0.5,0.2689", "b,,,0.04743,0.1192,0.2689"]
+    assert text.splitlines()[1:] == [
+        "a,x;z,x;y,0.880797029,0.5,0.268941432",
+        "b,,,0.0474258736,0.119202919,0.268941432",
+    ]
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula() -> None:

@@ -284,7 +284,7 @@ def test_a_model_that_kills_its_timing_costs_no_other_model_its_timing(finished,
         Store(store).write(record.with_latencies(()))
     asked = []
 
-    def execute(jobs, workers):
+    def execute(jobs, workers, places):
         (job,) = jobs
         asked.append([run_.model for run_ in job.arguments[0]])
         for run_ in job.arguments[0]:
@@ -315,7 +315,7 @@ def test_a_process_that_dies_between_two_timings_is_started_again_and_twice_in_v
         Store(store).write(record.with_latencies(()))
     asked = []
 
-    def execute(jobs, workers):
+    def execute(jobs, workers, places):
         (job,) = jobs
         asked.append([run_.model for run_ in job.arguments[0]])
         if len(asked) == 1:  # what the first model has left behind ends the process after its timing

@@ -64,7 +64,7 @@ def play(folder: Path, events: Mapping[str, Sequence[Event | BaseException]]) ->
     settings = RunSettings(store=folder / "runs", data_dir=Path("nowhere"), device="cpu", workers=2)
     runner = Runner(suite, settings, Progress(Console(file=io.StringIO())), "serial", [told])
 
-    def execute(jobs: Sequence[Job], workers: int) -> Iterator[Event]:
+    def execute(jobs: Sequence[Job], workers: int, places: Sequence[str]) -> Iterator[Event]:
         for job in jobs:
             yield Started(job.key)
             if job.target == "bench.runner.worker:execute":

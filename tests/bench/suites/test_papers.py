@@ -3,8 +3,10 @@
 import inspect
 import json
 import sys
+from functools import partial
 
 import pytest
+from fakes import audioset
 from fakes.trees import TREES
 
 from bench import catalog, suites
@@ -44,7 +46,7 @@ def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     for name in ("musan", "gtzan-music-speech", "esc50", "ravdess", "urbansound8k", "vggsound", "audioset",
                  "audioset-embeddings", "esc10"):  # fmt: skip
-        write = TREES[name].write
+        write = partial(audioset.write, unbalanced=8) if name == "audioset" else TREES[name].write
         folder = catalog.dataset(name).folder
         assert write is not None
         assert folder is not None
