@@ -74,7 +74,7 @@ def test_every_table_of_the_papers_is_a_suite(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main()
     listed = json.loads(capsys.readouterr().out)["suites"]
-    assert all(listed[name]["tiers"] == ["quick"] for name in RUNS)
+    assert all("quick" in listed[name]["tiers"] for name in RUNS)
     assert listed["smoke"]["tiers"] == []
 
 
