@@ -20,11 +20,11 @@ def table(figures: Mapping[str, Any]) -> str:
     names = ("injected", "lost", "doubled", "wrong", "hung", "crashed", "executed")
     total = {name: sum(row[name] for row in rows) for name in names}
     lines = [
-        f"A {figures['kind']} campaign: faults injected **{total['injected']:,}** · "
+        f"Faults injected **{total['injected']:,}** · "
         f"lost **{total['lost']:,}** · doubled **{total['doubled']:,}** · "
         f"silently wrong **{total['wrong']:,}** · hung **{total['hung']:,}** · crashed **{total['crashed']:,}** · "
-        f"executed **{total['executed']:,}**, in {sum(row['seconds'] for row in rows) / 60:.0f} minutes on two "
-        f"cores of {figures['processor']}, shared with other work, with Python {figures['python']}.",
+        f"executed **{total['executed']:,}**, the sum of the kinds below, on two cores of {figures['processor']} with "
+        f"Python {figures['python']}. Kinds without a row were not saved.",
         "",
         "| kind | fault | guard | injected | bad |",
         "|---|---|---|---:|---:|",

@@ -51,7 +51,7 @@ def test_the_sum_and_the_exit_code_show_what_came_to_no_good(
     assert "all   faults injected 5 · lost 2 · doubled 0" in capsys.readouterr().out
     assert [row["lost"] for row in json.loads(saved.read_text())["rows"]] == [2]
     table = page.table(json.loads(saved.read_text()))
-    assert "A full campaign: faults injected **5** · lost **2**" in table
+    assert "Faults injected **5** · lost **2**" in table
     assert table.endswith("| F1 | words | a guard | 5 | 2 |")
 
 
