@@ -246,6 +246,7 @@ class Progress:
         """Count a run's timing as done and print its line."""
         self._end(key, "combine" if fusion else "time")
         self.timings_done += 1
+        self.timings = max(self.timings, self.timings_done)  # runs of another process that ended may be timed here, too
         self._print(f"[timing {self.timings_done}/{self.timings}] {line}")
 
     def note(self, line: str) -> None:
@@ -273,7 +274,7 @@ class Progress:
 
     def _left(self, kind: str, each: float | None, at_once: int) -> float | None:
         """Return the time that the things of one kind take which have not ended; None if that is not known."""
-        if not self.left[kind]:
+        if self.left[kind] <= 0:
             return 0.0
         now = self.clock()
         running = list(self._began.values()) if kind == self._phase else []

@@ -125,6 +125,14 @@ def test_timings_are_estimated_from_timings_and_from_the_number_of_backends(prog
     assert progress.seconds_left() == pytest.approx(2 * 12.0)
 
 
+def test_more_timings_than_were_counted_leave_no_time_below_zero(progress: Progress, clock: Clock) -> None:
+    progress.start(timings=1, workers=1)
+    time(progress, clock, "a", 2.0)
+    time(progress, clock, "b", 2.0)  # another process has trained it meanwhile
+    assert progress.seconds_left() == 0.0
+    assert "[timing 2/2] b" in printed(progress)
+
+
 def test_lines_say_whether_the_estimate_includes_timing(progress: Progress, clock: Clock) -> None:
     progress.start(trainings=3, timings=1, workers=1)
     for key in "abc":
