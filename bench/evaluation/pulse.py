@@ -36,8 +36,8 @@ def waiting() -> Iterator[None]:
 
 
 @contextmanager
-def heard_by(listener: Callable[[bool], None]) -> Iterator[None]:
-    """Let a function hear the beats of this process until the block ends.
+def calling(listener: Callable[[bool], None]) -> Iterator[None]:
+    """Call a function at each beat of this process until the block ends.
 
     Args:
         listener: is called with whether the work waits for others.

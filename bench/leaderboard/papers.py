@@ -29,7 +29,7 @@ _LABELS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PaperCell:
-    """What a system has in a column.
+    """The results of a system in a column.
 
     Attributes:
         metric: what is shown.
@@ -134,7 +134,7 @@ def _table(suite: Suite, layout: Layout, entries: Sequence[_Entry]) -> PaperTabl
         if head in cells:
             raise SuiteError(
                 f"the layout {layout.title!r} of {suite.name} has {cells[head].system} and {entry.system} in one cell: "
-                f"add an axis that tells them apart"
+                f"add an axis in which they differ"
             )
         cells[head] = entry
     order = _ordered(suite, layout, list(heads))

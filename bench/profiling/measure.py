@@ -63,7 +63,7 @@ TIERS = {
 FIRST = Tier(
     warm_seconds=0.1, warm_limit_seconds=1.0, seconds=0.25, limit_seconds=4.0, warm_group=3, p99_seconds=1.0
 )  # fmt: skip
-"""Of a run's first timing: one process, which times a model in several scopes; a timing of it has at best grade B."""
+"""The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
 """Time that a process takes to start and to load the model."""
 WARM_CALLS = 10

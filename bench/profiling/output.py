@@ -1,4 +1,4 @@
-"""What a child process prints: it goes to a file, never among the tables and the JSON that a command prints.
+"""The output of child processes: it goes to a file, never among the tables and the JSON that a command prints.
 
 Models, front-ends and libraries print what they like. The output of a run is in `logs/<key>.log` of its store; it is
 that of the last call that did something for the run.

@@ -74,7 +74,7 @@ def up(machine: Machine) -> str:
     return (
         f"bench run --executor ray uses this cluster. Other machines: copy ~/.ray/auth_token, then bench cluster up "
         f"--join {host}:{machine.port} --host THEIR-ADDRESS"
-        + ("" if machine.host else "; this one listens on its loopback address alone: start it with --host for that")
+        + ("" if machine.host else "; this one takes only its own machine: start it with --host for that")
     )
 
 

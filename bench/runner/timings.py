@@ -54,7 +54,7 @@ def time_runs(
         run, attempts = left.popleft()
         report(TimingStarted(run.key))
         try:
-            with pulse.heard_by(lambda waits: report(Working(waits))), _own_machine(store):
+            with pulse.calling(lambda waits: report(Working(waits))), _own_machine(store):
                 latencies = _time(run, store, settings, backends, again)
         except Exception as error:
             report(TimingEnded(run.key, Failure.of(error)))

@@ -131,7 +131,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         The result, as in `RunEnded`.
     """
     train = _train if settings.devices == 1 else partial(ranks.together, _train)
-    with pulse.heard_by(lambda waits: report(Working(waits))):
+    with pulse.calling(lambda waits: report(Working(waits))):
         return _do(run, settings, force, report, partial(train, run, settings, report))
 
 

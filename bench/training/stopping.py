@@ -31,7 +31,7 @@ def asked() -> bool:
 
 
 def training() -> bool:
-    """Whether this process trains, and so would hear `ask`."""
+    """Whether this process trains, and so would follow `ask`."""
     return _training.is_set()
 
 

@@ -190,7 +190,7 @@ def unpickled() -> Iterator[None]:
 
 
 SUITES = (
-    'name = "../../README"', 'name = "a/b"', 'name = ".hidden"', 'name = ""', 'name = "a b"', 'name = "/tmp/x"',
+    'name = "../../README"', 'name = "a/b"', 'name = ".hidden"', 'name = ""', 'name = "a b"', 'name = "/x/y"',
     "seeds = [-1]", "seeds = [4294967296]", "folds = [7]", "folds = [-1]", 'folder = "/"',
     'file = "x"', 'wandb_key = "x"', "models = " + 5_000 * "[" + 5_000 * "]", "seeds = [" + 5_000 * "1" + "]",
     '[model.cnn]\nmodel = "os:system"', 'datasets = ["os:system"]',

@@ -89,7 +89,7 @@ class Study:
 
 @dataclass
 class _Run:
-    """What is computed of one run."""
+    """The measures of one run."""
 
     temperature: float
     scores: dict[str, tuple[float, float]]

@@ -47,7 +47,7 @@ class _Running:
     left: float | None = None
     _waits_since: float = field(default_factory=time.monotonic)
 
-    def hear(self, event: Event) -> None:
+    def take(self, event: Event) -> None:
         """Take note of an event."""
         now = time.monotonic()
         if not self.began:
@@ -111,7 +111,7 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
                         if each.left is None:
                             yield Failed(each.job.key, _death(end.exitcode), "killed")
                         continue
-                    each.hear(event)
+                    each.take(event)
                     if not (isinstance(event, Reported) and isinstance(event.news, Working)):
                         yield event
                 elif time.monotonic() >= each.due():

@@ -104,7 +104,7 @@ def near(draw: np.random.Generator, events: tuple[Segment, ...], seconds: int) -
 @pytest.fixture(scope="module")
 def sed_eval() -> Any:
     if threshold_free.library() is None:
-        pytest.skip("needs the extra [segmentation]")
+        pytest.skip('sed_scores_eval is not installed: pip install -e ".[segmentation]"')
     return sys.modules["sed_eval"]
 
 

@@ -352,7 +352,7 @@ def test_chunks_that_are_no_length(bench: Bench, kept, sounds: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason="needs the export extra")
+@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason='pip install -e ".[export]"')
 @pytest.mark.parametrize("name", ["fusion-ds", "swishnet"])
 def test_exports_of_systems_of_a_suite(bench: Bench, kept, tmp_path: Path, name: str) -> None:
     out = tmp_path / "model.onnx"

@@ -124,20 +124,20 @@ def test_what_goes_on_or_waits_for_others_is_not_ended(monkeypatch):
     monkeypatch.setattr(processes.time, "monotonic", lambda: now)
     running = processes._Running(limited("a", "add", stall=10, longest=100), None)
     assert running.due() == math.inf  # its process starts
-    running.hear(Started("a"))
+    running.take(Started("a"))
     assert running.due() == 1010
     now = 1009.0
-    running.hear(Reported("a", Working()))
+    running.take(Reported("a", Working()))
     assert running.due() == 1019
-    running.hear(Reported("a", Working(waits=True)))
+    running.take(Reported("a", Working(waits=True)))
     assert running.due() == math.inf
     now = 5009.0
-    running.hear(Reported("a", Working()))
+    running.take(Reported("a", Working()))
     assert (running.due(), running.began) == (5019, 5000)
     now = 5095.0
-    running.hear(Reported("a", Working()))
+    running.take(Reported("a", Working()))
     assert running.due() == 5100  # the whole job's limit, without what it waited
-    running.hear(Finished("a", 1))
+    running.take(Finished("a", 1))
     assert running.due() == 5095 + processes.LEAVE_SECONDS
 
 

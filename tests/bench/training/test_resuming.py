@@ -276,7 +276,7 @@ def test_a_thread_other_than_the_main_one_leaves_signals_alone() -> None:
 def test_the_pulse_is_heard_within_its_block_once_a_second() -> None:
     heard: list[bool] = []
     pulse.beat()
-    with pulse.heard_by(heard.append):
+    with pulse.calling(heard.append):
         for _ in range(1000):
             pulse.beat()
         with pulse.waiting():
