@@ -1,4 +1,4 @@
-"""What a run needs on a machine that shares no disk with this one, and what comes back. Never imports torch or Ray.
+"""The files that a run needs on a machine without a common disk, and those that come back. Never imports torch or Ray.
 
 Every file is named by its SHA-256. A machine keeps the files that it has received and asks only for others; what comes
 back is put into the store when each file is the one that was announced, and the record's own digests agree.

@@ -17,7 +17,7 @@ WARNING_SECONDS = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What each task asks for.
+    """The resources of each task.
 
     Attributes:
         cpus: processor cores.

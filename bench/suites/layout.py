@@ -13,7 +13,7 @@ AXES = ("system", "model", "dataset", "frontend", "members", "teacher")
 """Axes that every suite has; "arguments.NAME", "recipe.NAME" and "data.NAME" are further ones."""
 
 MEASURES = ("parameters", "macs", "bytes", "train_seconds", "cpu_ms")
-"""What a cell may show besides a metric; "cpu_ms.BACKEND" is a backend's latency, "recall.CLASS" a class's recall."""
+"""Contents of a cell other than a metric; "cpu_ms.BACKEND" is a backend's latency, "recall.CLASS" a class's recall."""
 
 
 @with_config(ConfigDict(extra="forbid"))

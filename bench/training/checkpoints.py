@@ -47,7 +47,7 @@ class Checkpoints:
 
     @cached_property
     def identity(self) -> dict[str, str]:
-        """What the training follows from."""
+        """Everything on which the training depends."""
         return dict(self._identity())
 
     def load(self) -> dict[str, Any] | None:

@@ -59,7 +59,7 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
 def test_the_dataset_reads_them_back(kept, tmp_path: Path, format: str, monkeypatch, capsys) -> None:
     if format == "parquet":
-        pytest.importorskip("pyarrow", reason="needs the parquet extra")
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
     run = kept.run("swishnet").key
     command = ["bench", "embed", str(kept.sounds), "--run", run, "--store", str(kept.store.root)]
     monkeypatch.setattr(sys, "argv", [*command, "--out", str(tmp_path / "found"), "--format", format])
