@@ -89,6 +89,7 @@ class Embeddings(AudioDataModule):
         label_separator: as in `datamodules.folder.Folder`.
         row_per_label: as in `datamodules.folder.Folder`.
         classes: as in `datamodules.folder.Folder`.
+        class_level: as in `datamodules.folder.Folder`.
         group_by: as in `datamodules.folder.Folder`.
         n_folds: as in `datamodules.folder.Folder`.
         follow_links: as in `datamodules.folder.Folder`.
@@ -111,13 +112,14 @@ class Embeddings(AudioDataModule):
         seed: int = 0,
         batch_size: int = 32,
         *,
-        csv: str | Path | None = None,
+        csv: str | Path | Sequence[str | Path] | None = None,
         audio_root: str | Path | None = None,
         columns: Mapping[str, str] | None = None,
         label_columns: Sequence[str] | None = None,
         label_separator: str | None = None,
         row_per_label: bool = False,
         classes: Sequence[str] | None = None,
+        class_level: int = 1,
         group_by: str | None = None,
         n_folds: int | None = None,
         follow_links: bool = False,
@@ -131,6 +133,7 @@ class Embeddings(AudioDataModule):
         self.found: OwnFeatures = read_features({
             "root": root, "csv": csv, "audio_root": audio_root, "columns": columns, "label_columns": label_columns,
             "label_separator": label_separator, "row_per_label": row_per_label, "classes": classes,
+            "class_level": class_level if class_level != 1 else None,
             "group_by": group_by, "n_folds": n_folds, "follow_links": follow_links, "allow_outside": allow_outside,
         })  # fmt: skip
         own = self.found.own
@@ -172,7 +175,7 @@ class Embeddings(AudioDataModule):
         if own.options.csv is None:
             return self.root, ()
         named = dict.fromkeys(file.source for file in own.files if isinstance(file.source, Path))
-        return None, (Path(own.options.csv).expanduser(), *named)
+        return None, (*own.options.tables, *named)
 
     def listing(self) -> Listing:
         """Return the clips, with the fold or part of each."""

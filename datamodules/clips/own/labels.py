@@ -35,8 +35,17 @@ def composed(name: str) -> str:
 
 
 def separated(label: str, separator: str) -> tuple[str, ...]:
-    """Return the classes in a label, each once, without blanks around them."""
+    """Return the classes in a label, each once, without blanks around them; a label may be a list in brackets."""
+    if is_list(label):
+        inside = label.strip()[1:-1].split(separator)
+        return tuple(dict.fromkeys(part for each in inside if (part := each.strip().strip("'\"").strip())))
     return tuple(dict.fromkeys(part for each in label.split(separator) if (part := each.strip())))
+
+
+def is_list(label: str) -> bool:
+    """Return whether a label is a list as Python or JSON write it, such as `["cat", "rain"]`."""
+    inside = label.strip()
+    return inside == "[]" or (inside[:2] in ("['", '["') and inside[-2:] in ("']", '"]'))
 
 
 def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list[str]] | None:
@@ -46,6 +55,8 @@ def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list
         labels: the different labels.
         certain: only look for separators that names of classes hardly ever contain.
     """
+    if not certain and (lists := [label for label in labels if is_list(label)]):
+        return ",", lists
     for separator in CERTAIN:
         if several := [label for label in labels if len(separated(label, separator)) > 1]:
             return separator, several
