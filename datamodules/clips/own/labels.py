@@ -48,16 +48,17 @@ def is_list(label: str) -> bool:
     return inside == "[]" or (inside[:2] in ("['", '["') and inside[-2:] in ("']", '"]'))
 
 
-def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list[str]] | None:
+def doubtful(labels: Sequence[str], *, certain: bool = False, plural: bool = False) -> tuple[str, list[str]] | None:
     """Return the separator at which labels look like several classes, and these labels; None where none does.
 
     Args:
         labels: the different labels.
         certain: only look for separators that names of classes hardly ever contain.
+        plural: whether the column is called "labels" or the like, so that a comma separates classes.
     """
     if not certain and (lists := [label for label in labels if is_list(label)]):
         return ",", lists
-    for separator in CERTAIN:
+    for separator in (*CERTAIN, ",") if plural and not certain else CERTAIN:
         if several := [label for label in labels if len(separated(label, separator)) > 1]:
             return separator, several
     for separator in () if certain else POSSIBLE:
@@ -72,9 +73,9 @@ def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list
     return None
 
 
-def question(labels: Sequence[str], *, certain: bool = False) -> str | None:
+def question(labels: Sequence[str], *, certain: bool = False, plural: bool = False) -> str | None:
     """Return the question whether some labels are several classes; None where no label is in doubt."""
-    found = doubtful(labels, certain=certain)
+    found = doubtful(labels, certain=certain, plural=plural)
     if found is None:
         return None
     separator, several = found

@@ -55,7 +55,10 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     Raises:
         DataError: there is nothing that can be read as clips with classes.
     """
-    found = Proposal(_place(place, given) | dict(given))
+    proposed = _place(place, given)
+    found = Proposal(
+        proposed | {name: value for name, value in given.items() if name != "columns" or name not in proposed}
+    )
     skip = bool(found.arguments.get("skip_unreadable"))
     own = read(Options.of(found.arguments))
     found.about = f"{len(own.files):,} clips of {len(own.classes):,} classes"

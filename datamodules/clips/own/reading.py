@@ -25,6 +25,7 @@ FEATURES = frozenset((".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords"))
 ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"))
 GROUPINGS = ("folder", "name", "file")
 LEVELS = (1, 2)
+PLURAL = ("labels", "tags", "classes", "categories")
 TIME_COLUMNS = frozenset((
     "start", "end", "start_time", "end_time", "onset", "offset", "start_s", "end_s", "start_seconds", "end_seconds",
     "begin", "begin_time", "start_sec", "end_sec", "begin_time_(s)", "end_time_(s)", "t_min", "t_max", "begin_s",
@@ -482,7 +483,10 @@ def _files(
             continue
         if not options.row_per_label and not options.segments:
             question = "" if labels == earlier.labels else ", or set row_per_label = true if a clip has several classes"
-            remedy = "set segments = true if each row is a segment" if times else f"remove one of them{question}"
+            remedy = f"remove one of them{question}"
+            if times:
+                remedy = "set segments = true if each row is a segment and none overlap"
+                remedy += question and ", or row_per_label = true if a clip has several classes"
             found.problems.append(f"{where}: {name!r} is in line {line} already: {remedy}")
         elif (earlier.fold, earlier.group) != (fold, group):
             found.problems.append(f"{where}: {name!r} has another fold or group in line {line}: correct one of them")
@@ -528,7 +532,8 @@ def _name_classes(found: OwnClips) -> None:
             found.problems.append(f"{bare[0].where or bare[0].id}: the label has no class: correct it")
     present = sorted({label for file in found.files for label in file.labels})
     if options.label_separator != "" and not options.label_columns:
-        asked = naming.question(present, certain=bool(options.label_separator))
+        plural = options.columns.get("label", "").strip().casefold() in PLURAL
+        asked = naming.question(present, certain=bool(options.label_separator), plural=plural)
         found.problems += [asked] if asked else []
     wanted = [naming.composed(str(name)) for name in options.classes or options.label_columns]
     try:

@@ -94,6 +94,7 @@ def read_table(
     label_columns = [composed(name) for name in label_columns]
     if not header:
         raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
+    refuse_without_header(path, header)
     roles = _roles(path, header, columns, label_columns, lines, segments)
     if twice := sorted({name for name in (*roles.values(), *label_columns) if header.count(name) > 1}):
         raise DataError(f"{path.name!r} has the column {twice[0]!r} more than once: remove or rename one of them")
@@ -122,6 +123,15 @@ def read_table(
     if not table.rows and not table.problems:
         raise DatasetMissing(f"{str(path)!r} has no rows: write one row per clip, path,label[,fold,group]")
     return table
+
+
+def refuse_without_header(path: Path, header: Sequence[str]) -> None:
+    """Raise `DataError` where the first line of a table is a clip."""
+    if any(os.path.splitext(cell)[1].lower() in ENDINGS for cell in header):  # noqa: PTH122
+        named = ",".join(("path", "label", "group", "fold")[: len(header)])
+        raise DataError(
+            f"{path.name!r} line 1 is a clip and no header: add a line above it with the columns' names, such as {named}"
+        )
 
 
 def header_of(path: Path) -> list[str]:
@@ -301,12 +311,6 @@ def _roles(
             raise DataError(
                 f"{path.name!r} line 1 has one column, {header[0]!r}: separate columns with commas, semicolons or tabs"
             )
-        if any(os.path.splitext(cell)[1].lower() in ENDINGS for cell in header):  # noqa: PTH122
-            named = ",".join(("path", "label", "group", "fold")[: len(header)])
-            raise DataError(
-                f"{path.name!r} line 1 is a clip and no header: add a line above it with the columns' names, such as "
-                f"{named}"
-            )
         words = f"{path.name!r} line 1 has no column for the {' and the '.join(missing)}, but {', '.join(header)}"
         remedy = f"set columns = {{{inline}}} in [dataset.folder]"
         if "label" in missing and "label" not in guess and len(ones := _ones(header, guess, lines)) >= 2:
@@ -331,11 +335,11 @@ def whole_number(cell: str) -> int | None:
     return int(head)
 
 
-def first_cells(path: Path, column: str, count: int = 5) -> list[str]:
-    """Return the first cells of a column."""
+def some_cells(path: Path, column: str, count: int = 10) -> list[str]:
+    """Return cells of a column, spread over the table."""
     header, rows = _cells(path)
     place = header.index(column)
-    return [cells[place] for _, cells in rows[:count] if len(cells) == len(header)]
+    return [cells[place] for _, cells in rows[:: max(1, len(rows) // count)] if len(cells) == len(header)]
 
 
 def rows_of(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

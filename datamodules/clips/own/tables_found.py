@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.audio import ENDINGS
-from datamodules.clips.own.labels import composed
+from datamodules.clips.own.labels import composed, there
 from datamodules.clips.own.table import (
     JSON,
     TIMES,
     candidates,
-    first_cells,
     header_of,
     proposed,
+    refuse_without_header,
     rows_are_segments,
     rows_of,
+    some_cells,
     switches,
 )
 from datamodules.clips.own.tree import Tree, part_of
@@ -42,7 +43,7 @@ def _usable(path: Path, given: Mapping[str, Any]) -> bool:
     try:
         found = arguments_of([path], given)
         roles = found.get("columns", {}).keys() | set(header_of(path)) & {"path", "label"}
-        names = first_cells(path, found.get("columns", {}).get("path", "path")) if "path" in roles else []
+        names = some_cells(path, found.get("columns", {}).get("path", "path")) if "path" in roles else []
     except DataError:
         return False
     labels = "label" in roles or bool(found.get("label_columns") or given.get("label_columns"))
@@ -94,6 +95,7 @@ def arguments_of(tables: Sequence[Path], given: Mapping[str, Any]) -> dict[str, 
     """
     path = tables[0]
     header, lines = rows_of(path)
+    refuse_without_header(path, header)
     roles = {role: name for role, name in proposed(header, given.get("columns")).items() if name}
     found: dict[str, Any] = {"csv": str(path) if len(tables) == 1 else [str(each) for each in tables]}
     if "path" not in roles and (name := _column_of_files(path, header, lines, list(roles.values()))) is not None:
@@ -113,10 +115,11 @@ def arguments_of(tables: Sequence[Path], given: Mapping[str, Any]) -> dict[str, 
         roles = {role: name for role, name in roles.items() if role not in TIMES}
     if len(tables) > 1 and any(roles.get("split") not in header_of(each) for each in tables):
         roles.pop("split", None)
-    if other := {role: name for role, name in roles.items() if role != name}:
+    none = {role: name for role, name in given.get("columns", {}).items() if not name}
+    if other := {role: name for role, name in roles.items() if role != name} | none:
         found["columns"] = other
     if "path" in roles and "audio_root" not in given:
-        names = {each: first_cells(each, roles["path"]) for each in tables if roles["path"] in header_of(each)}
+        names = {each: some_cells(each, roles["path"]) for each in tables if roles["path"] in header_of(each)}
         if root := _audio_root(names):
             found["audio_root"] = root
     return found
@@ -138,37 +141,48 @@ def _column_of_files(
 
 def _audio_root(names: Mapping[Path, Sequence[str]]) -> str | None:
     """Return the folder from which the names in tables start; None where it is each table's own, or not found."""
-    if not names or all(_holds_any(path.parent, cells, below=False) for path, cells in names.items()):
+    if not names or all(_share(path.parent, cells, below=False) == 1 for path, cells in names.items()):
         return None
     first = next(iter(names))
     around = [first.parent, *[each for each in list(first.absolute().parents)[1:3] if each.parent != each]]
-    for below in (False, True):
+    for deeper, share in ((False, 1.0), (True, 1.0), (False, 0.0), (True, 0.0)):
         for top in around:
-            for folder in _folders(top, DEPTH) if not below else (top,):
-                if all(_holds_any(folder, cells, below=below) for cells in names.values()):
+            for folder in (top,) if deeper else _folders(top, DEPTH):
+                if all(_share(folder, cells, below=deeper) > share - 1e-9 for cells in names.values()) and all(
+                    _share(folder, cells, below=deeper) for cells in names.values()
+                ):
                     return str(folder)
     return None
 
 
 def _holds_any(folder: Path, names: Sequence[str], *, below: bool = True) -> bool:
-    """Return whether a folder has a file of one of these names, or deeper if `below` and they are without folders."""
-    for name in names:
-        if not name or len(name) > 1000 or "\0" in name or os.path.isabs(name):  # noqa: PTH117
-            continue
-        try:
-            if (folder / name).is_file() or any((folder / f"{name}{ending}").is_file() for ending in ENDINGS):
-                return True
-        except OSError:
-            continue
-    if not below or any("/" in name for name in names):
+    return _share(folder, names, below=below) > 0
+
+
+def _share(folder: Path, names: Sequence[str], *, below: bool) -> float:
+    """Return the share of these names whose files are in a folder; with `below`, of names without folders, or deeper."""
+    wanted = [name for name in names if name.strip() and len(name) < 1000 and "\0" not in name]
+    wanted = [name for name in wanted if not os.path.isabs(name)]  # noqa: PTH117
+    if not wanted:
+        return 0.0
+    if below:
+        if any("/" in name for name in wanted):
+            return 0.0
+        inside_all: set[str] = set()
+        for each in _folders(folder, DEPTH):
+            for inside in os.listdir(each):  # noqa: PTH208
+                stem, ending = os.path.splitext(composed(inside))  # noqa: PTH122
+                if ending.lower() in ENDINGS:
+                    inside_all |= {stem, composed(inside)}
+        return sum(composed(name.strip()) in inside_all for name in wanted) / len(wanted)
+    return sum(any(_is_file(folder / f"{name}{ending}") for ending in ("", *ENDINGS)) for name in wanted) / len(wanted)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return there(path).is_file()
+    except OSError:  # a name that is too long
         return False
-    wanted = {composed(name.strip()) for name in names}
-    for each in _folders(folder, DEPTH):
-        for inside in os.listdir(each):  # noqa: PTH208
-            stem, ending = os.path.splitext(composed(inside))  # noqa: PTH122
-            if ending.lower() in ENDINGS and (stem in wanted or composed(inside) in wanted):
-                return True
-    return False
 
 
 def _folders(top: Path, depth: int) -> Iterator[Path]:
