@@ -1,7 +1,7 @@
 """Your own clips: one folder per class, or a table of files."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from datamodules.clips.segments import Prepared, SegmentClips, prepare_all
 from datamodules.clips.stream_data import clips_inside
 from datamodules.clips.timeline import Segment, Streams, segments_within
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import Listing, refuse
+from datamodules.listing import AudioFile, Listing, refuse
 from datamodules.tables.csv_table import safe
 
 MAX_DEFAULT_SECONDS = 10.0
@@ -232,6 +232,7 @@ class Folder(WaveformDataModule):
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
         unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
+        self._name_copies(own, clips.hashes, clips.silent_hashes)
         train, val, test = indices(own, division, self.test_fold)
         return Splits(clips.select(train), clips.select(val), clips.select(test))
 
@@ -247,6 +248,7 @@ class Folder(WaveformDataModule):
         silence = frozenset(digest for digest, quiet in zip(found.hashes, found.silent, strict=True) if quiet)
         self.clips_available = len(own.files)
         self._note(own, division, sum(found.silent), 0, sum(found.lengths))
+        self._name_copies(own, found.hashes, silence)
 
         def part(chosen_files: NDArray[np.int64]) -> ClipSet:
             chosen = pieces[np.isin(pieces[:, 0], chosen_files)]
@@ -363,6 +365,22 @@ class Folder(WaveformDataModule):
         ]
         self.warnings = (*left_out, *warnings)
         self.remarks = (*own.notes, *(table_lines(own, division) if is_thin(own, division) else ()))
+
+    def _name_copies(self, own: OwnClips, hashes: Sequence[str], silence: Collection[str]) -> None:
+        """Add a warning on clips that are copies of one another and have other classes."""
+        first: dict[str, AudioFile] = {}
+        pairs = []
+        for file, content in zip(own.files, hashes, strict=True):
+            other = first.setdefault(content, file)
+            if other.labels != file.labels and content not in silence:
+                pairs.append((other.id, file.id))
+        if pairs:
+            warning = (
+                f"{len(pairs)} clips are copies of clips of another class, such as {pairs[0][1]!r} of {pairs[0][0]!r}: "
+                f"remove one of each"
+            )
+            self.warnings = (*self.warnings, warning)
+            self.note = "; ".join(filter(None, (self.note, warning)))
 
 
 def _check_lengths(clip_seconds: float | None, hop_seconds: float | None) -> None:

@@ -43,8 +43,8 @@ class Places:
     def find(self, name: str, where: str) -> tuple[Path, str]:
         """Return the file that a row names, and its path without links.
 
-        The file may not exist. Names that differ only in the Unicode form of their accents are the same. A name may lack
-        its ending, and one without a folder may be that of a file anywhere below, if only one file is called so.
+        The file may not exist. Names that differ only in the Unicode form of their accents are the same. A name may
+        lack its ending, and one without a folder may be that of a file anywhere below, if only one file is called so.
 
         Args:
             name: as in the table.

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -91,6 +92,11 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     else:
         found.lines.append(f"split: {len(division.names)} folds, grouped by source; a source is {own.group_rule}")
     found.lines += _nesting(own)
+    if own.options.csv is None:
+        found.lines += [
+            f"{table.name!r} names these clips, too: `bench data init {shlex.quote(str(table))}` uses its columns"
+            for table in usable_tables(own.options.place, {})[:3]
+        ]
     found.warnings += division.warnings
     if is_thin(own, division):
         found.lines += table_lines(own, division)

@@ -130,7 +130,7 @@ def refuse_without_header(path: Path, header: Sequence[str]) -> None:
     if any(os.path.splitext(cell)[1].lower() in ENDINGS for cell in header):  # noqa: PTH122
         named = ",".join(("path", "label", "group", "fold")[: len(header)])
         raise DataError(
-            f"{path.name!r} line 1 is a clip and no header: add a line above it with the columns' names, such as {named}"
+            f"{path.name!r} line 1 is a clip and no header: add a line above it with names of columns, such as {named}"
         )
 
 

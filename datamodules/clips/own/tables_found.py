@@ -31,11 +31,10 @@ DEPTH = 3
 
 def usable_tables(place: Path, given: Mapping[str, Any]) -> list[Path]:
     """Return the tables in a folder, and in folders up to two below it, that have columns of files and labels."""
-    found = []
+    found: list[Path] = []
     for folder in _folders(place, 2):
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in TABLES and not path.name.startswith(".") and path.is_file():
-                found.append(path)
+        paths = (folder / name for name in sorted(_names(folder)) if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in TABLES and path.is_file()]
     return [path for path in found[:MOST_TABLES] if _usable(path, given)]
 
 
@@ -160,22 +159,27 @@ def _holds_any(folder: Path, names: Sequence[str], *, below: bool = True) -> boo
 
 
 def _share(folder: Path, names: Sequence[str], *, below: bool) -> float:
-    """Return the share of these names whose files are in a folder; with `below`, of names without folders, or deeper."""
+    """Return the share of these names whose files are in a folder, or below it where names have no folders."""
     wanted = [name for name in names if name.strip() and len(name) < 1000 and "\0" not in name]
     wanted = [name for name in wanted if not os.path.isabs(name)]  # noqa: PTH117
     if not wanted:
         return 0.0
-    if below:
-        if any("/" in name for name in wanted):
-            return 0.0
+    if below and not any("/" in name for name in wanted):
         inside_all: set[str] = set()
         for each in _folders(folder, DEPTH):
-            for inside in os.listdir(each):  # noqa: PTH208
+            for inside in _names(each):
                 stem, ending = os.path.splitext(composed(inside))  # noqa: PTH122
                 if ending.lower() in ENDINGS:
                     inside_all |= {stem, composed(inside)}
         return sum(composed(name.strip()) in inside_all for name in wanted) / len(wanted)
     return sum(any(_is_file(folder / f"{name}{ending}") for ending in ("", *ENDINGS)) for name in wanted) / len(wanted)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:
+        return []
 
 
 def _is_file(path: Path) -> bool:

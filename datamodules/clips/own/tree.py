@@ -217,6 +217,8 @@ class _Walker:
         """
         for named, needed in ((part_of, "train"), (_fold_of, None)):
             parts = {entry.name: part for entry in folders if (part := named(entry.name))}
+            if needed and set(parts.values()) == {"val", "test"}:  # "development" and "evaluation"
+                parts = {name: "train" if part == "val" else part for name, part in parts.items()}
             if len(parts) < 2 or (needed and needed not in parts.values()):
                 continue
             if len(parts) == len(folders) or all(self._holds_classes(e) for e in folders if e.name in parts):
