@@ -126,10 +126,8 @@ def test_tables_of_parts_are_read_together(bench: own.Bench, tmp_path: Path, kin
         path = tmp_path / "s" / (f"{part}.tsv" if kind == "names" else f"{part}/metadata.csv")
         tab = "\t" if kind == "names" else ","
         names = [f"{part}{i}.wav" if kind == "names" else f"{i}.wav" for i in range(count)]
-        table(
-            path, tab.join(("file_name", "text", "gender")),
-            lambda i, tab=tab, names=names: tab.join((names[i], f"text {i}", "female" if i % 2 else "male")), names,
-        )  # fmt: skip
+        rows = [tab.join((each, f"text {i}", "female" if i % 2 else "male")) for i, each in enumerate(names)]
+        table(path, tab.join(("file_name", "text", "gender")), rows.__getitem__, names)
     code, words, found = init(bench, tmp_path / "s")
     assert code == 0, words
     assert "the given parts train, val, test" in words
@@ -146,7 +144,7 @@ def _columns(found: dict[str, Any]) -> str:
 
 def test_a_table_that_says_no_part_is_refused_among_several(bench: own.Bench, tmp_path: Path) -> None:
     for name in ("train", "more"):
-        table(tmp_path / f"{name}.csv", "path,label", lambda i, name=name: f"{name}{i}.wav,cat", [f"{name}0.wav"])
+        table(tmp_path / f"{name}.csv", "path,label", [f"{name}0.wav,cat"].__getitem__, [f"{name}0.wav"])
     suite = own.suite(tmp_path, 'csv = ["train.csv", "more.csv"]')
     assert "'more.csv' is one of several tables, and does not say which part it is" in bench.run(suite)[1]
     suite = own.suite(tmp_path, "csv = []")
