@@ -252,20 +252,10 @@ class Embeddings(AudioDataModule):
         """
         clips, problems = self._loaded(paths)
         refuse(problems)
-        files = self.found.own.files
-        widths = Counter(clip.shape[1] for clip in clips)
-        if len(widths) > 1:
-            usual = widths.most_common(1)[0][0]
-            row = next(row for row, clip in enumerate(clips) if clip.shape[1] != usual)
-            raise DataError(
-                f"{len(clips) - widths[usual]} of {len(clips)} clips do not have {usual} values a frame, such as "
-                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
-                f"times values (T, F)"
-            )
         return clips
 
     def _loaded(self, paths: Sequence[Path]) -> tuple[list[Any], list[str]]:
-        """Return the features of each clip, None where its file cannot be used; and a line for each such file."""
+        """Return the features of each clip, None where its file cannot be used; and a line for each problem."""
         rows: dict[Path, list[int]] = {}
         for row, path in enumerate(paths):
             rows.setdefault(path, []).append(row)
@@ -281,6 +271,15 @@ class Embeddings(AudioDataModule):
             for row, clip in zip(own, found, strict=True):
                 clips[row] = clip
             self.report(done, len(rows))
+        widths = Counter(clip.shape[1] for clip in clips if clip is not None)
+        if len(widths) > 1:
+            usual = widths.most_common(1)[0][0]
+            row = next(row for row, clip in enumerate(clips) if clip is not None and clip.shape[1] != usual)
+            problems.append(
+                f"{widths.total() - widths[usual]} of {widths.total()} clips do not have {usual} values a frame, such as "
+                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
+                f"times values (T, F)"
+            )
         return clips, problems
 
     def _note(self, division: Division, lengths: Sequence[int]) -> None:
