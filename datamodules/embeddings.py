@@ -276,8 +276,8 @@ class Embeddings(AudioDataModule):
             usual = widths.most_common(1)[0][0]
             row = next(row for row, clip in enumerate(clips) if clip is not None and clip.shape[1] != usual)
             problems.append(
-                f"{widths.total() - widths[usual]} of {widths.total()} clips do not have {usual} values a frame, such as "
-                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
+                f"{widths.total() - widths[usual]} of {widths.total()} clips do not have {usual} values a frame, such "
+                f"as {files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
                 f"times values (T, F)"
             )
         return clips, problems
