@@ -53,7 +53,7 @@ def check_submission(
     threads: Annotated[int, typer.Option(min=1, help="Threads of a repeated run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Check rows that somebody sends in: files, commits, data, scores, tables; repeat a run. Exit 1 if one is refused."""
+    """Check rows that somebody sends in, and repeat a run of them; exit 1 if something is refused."""
     from bench.runner.submission import check
 
     found = []

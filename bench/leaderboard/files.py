@@ -122,7 +122,7 @@ def _sent_in(row: Suite) -> str:
     """Say where a row's suite is that was sent in, and how to do its runs."""
     file = f"rows/{row.folder.parent.name}/{row.folder.name}/{row.file}" if row.folder else row.file
     names = " and ".join(dict.fromkeys(row.names().values()))
-    return f"Sent in: {names}, by `bench run --suite {shlex.quote(file)}` in this folder."
+    return f"Sent in: {names}, by bench run --suite {shlex.quote(file)} in this folder."
 
 
 def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:

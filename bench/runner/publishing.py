@@ -152,8 +152,8 @@ def _check_data(whole: Suite, rows: Suite, finished: list[Record], to: Store) ->
         if there is not None and record.data is not None and record.data.manifest != there:
             raise BenchError(
                 f"{run.key} was trained and tested on other clips than the rows of {whole.name} "
-                f"(digest {record.data.manifest[:12]}, there {there[:12]}): `bench data verify {run.dataset}` says what "
-                f"is missing"
+                f"(digest {record.data.manifest[:12]}, there {there[:12]}): `bench data verify {run.dataset}` says "
+                f"what is missing"
             )
 
 
@@ -172,4 +172,3 @@ def _attach(record: Record, store: Store, to: Store, result: Published) -> None:
             result.no_logits[record.key] = f"{len(content) / 2**20:.1f} MiB of {name} are too many"
             continue
         write_whole(to.artifacts(record.key) / f"{name}{artifacts.PACKED}", content)
-

@@ -4,7 +4,7 @@ The folder is `rows/<suite>/<name>/`. It holds the suite `<name>.toml` and the c
 installed. Its runs have the datasets, folds and seeds of the suite that they were sent to, so one table compares them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
