@@ -95,7 +95,7 @@ def publish(
 
     grid = suites.read(suite, Store(store))
     source, target = Snapshot(Store(store), grid.runs()), Store(to)
-    finished = [record for record in source.records.values() if record.status == "ok"]
+    finished = [record for record in files.shown_records(source, grid).values() if record.status == "ok"]
     if not finished:
         raise BenchError(
             f"{store} has no finished run of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
@@ -173,7 +173,7 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     changed: list[str] = []
     left: dict[str, str] = {}
     snapshot = Snapshot(here, grid.runs())
-    found, damaged = snapshot.records, snapshot.damaged
+    found, damaged = files.shown_records(snapshot, grid), snapshot.damaged
     if not found and not damaged:
         raise BenchError(
             f"{store} has no records of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
