@@ -386,6 +386,7 @@ def predict(
     each_window: bool = False,
     batch_size: int = 32,
     device: Device = "auto",
+    data_dir: str | Path | None = None,
 ) -> pandas.DataFrame:
     """Classify files with a trained model, whose training data are not needed.
 
@@ -401,6 +402,7 @@ def predict(
         each_window: whether each window gets a row instead of each file.
         batch_size: clips that the model gets at once.
         device: "auto", "cpu" or "cuda".
+        data_dir: folder of the datasets, for runs of early versions, which have no description of their model.
 
     Returns:
         A row per file or window: `file`, `start` and `end` in seconds, `windows`, `prediction`, `probability_CLASS` for
@@ -416,7 +418,11 @@ def predict(
     from bench.inference import Classifier, formats, load_model
     from bench.inference import predict as predicting
 
-    model = run if isinstance(run, Classifier) else load_model(run, store, device=device)
+    model = (
+        run
+        if isinstance(run, Classifier)
+        else load_model(run, store, device=device, data_dir=None if data_dir is None else Path(data_dir))
+    )
     places = [files] if isinstance(files, (str, Path)) else files
     found = predicting.predict(
         model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,

@@ -22,6 +22,7 @@ from fakes.paths import PROJECT
 import bench
 import bench.leaderboard.board
 from bench.catalog import METRICS
+from bench.cli import predict as commands_predict
 from bench.cli import run as commands
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Run, Store
@@ -291,6 +292,12 @@ def test_the_function_has_every_option_of_the_command() -> None:
     for name in command.keys() - ONLY_COMMAND:
         ours, theirs = (getattr(each[name].default, "value", each[name].default) for each in (function, command))
         assert (ours or None) == (str(theirs) if isinstance(theirs, Path) else theirs or None), name
+
+
+def test_prediction_has_the_same_options() -> None:
+    names = {"hop": "hop_seconds", "windows": "each_window"}
+    command = {names.get(name, name) for name in inspect.signature(commands_predict.predict).parameters}
+    assert command - {"top", "csv_file", "as_json"} == set(inspect.signature(bench.predict).parameters)
 
 
 def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
