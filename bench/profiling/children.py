@@ -3,8 +3,9 @@
 A fork server imports the heavy modules once; each child is forked from it in milliseconds, with no thread started yet.
 Where there is no fork server (Windows), each child is a new interpreter.
 
-A child leads a process group of its own, which ends with it: no process that a model has started outlives it. A child
-that hangs can be asked for its Python stack, which it writes whatever holds the interpreter.
+A child leads a process group of its own, which ends with it, and so does what has left that group: no program that a
+model has started outlives it. A child that hangs can be asked for its Python stack, which it writes whatever holds the
+interpreter.
 """
 
 import faulthandler
@@ -15,6 +16,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_all_start_methods, get_context
@@ -27,7 +29,7 @@ from types import ModuleType
 from typing import Any
 
 from bench import lookup
-from bench.profiling import output
+from bench.profiling import descendants, output
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -63,9 +65,13 @@ class Child:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
         self._stack, their_stack = context.Pipe(duplex=False)
+        self._token = uuid.uuid4().hex
         self._process = context.Process(
             target=_run,
-            args=(function, theirs, their_stack, arguments, lookup.permitted(), output.current()),
+            args=(
+                function, theirs, their_stack, arguments, lookup.permitted(), output.current(),
+                descendants.mark(self._token),
+            ),
             name=name,
         )
         try:
@@ -139,8 +145,11 @@ class Child:
 
     def _kill_group(self) -> None:
         if self._process.pid is not None and hasattr(os, "killpg"):
+            if self._process.is_alive():
+                descendants.kill_started(self._token, self._process.pid)
             with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or all are gone
                 os.killpg(self._process.pid, signal.SIGKILL)
+            descendants.kill_started(self._token)
 
 
 def innermost(stack: str, frames: int = 6) -> str:
@@ -189,6 +198,7 @@ def _watch(connection: Connection) -> None:
         connection.recv()
     except (EOFError, OSError):
         if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            descendants.kill_started(os.environ.get(descendants.MARK, "none").split()[-1], os.getpid())
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
@@ -227,6 +237,7 @@ def _run(
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
     printed: Path | None,
+    marks: str,
 ) -> None:
     """Call the function; `named` are the classes of other packages that the user has named.
 
@@ -237,6 +248,7 @@ def _run(
     if hasattr(faulthandler, "register"):
         os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
         faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
+    os.environ[descendants.MARK] = marks
     output.keep(printed, append=True)
     lookup.permit(named)
     _share_fork_server()

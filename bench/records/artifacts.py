@@ -19,7 +19,10 @@ LOGITS = "logits.npz"
 STREAMS = "streams.npz"
 """Name of the file with the scores at each frame of a run's streams, and the true segments."""
 
-BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json")
+HARDEST = "worst.npz"
+"""Name of the file with the hardest test clips of a run."""
+
+BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json", HARDEST, "predictions.csv")
 """Files whose SHA-256 a record has."""
 
 
@@ -61,7 +64,15 @@ def logits(store: Store, record: Record) -> dict[str, NDArray[Any]]:
     Raises:
         RunError: the file is not there, is damaged, or is not the one that the record names.
     """
-    path = store.artifacts(record.key) / LOGITS
+    return arrays(store.artifacts(record.key) / LOGITS, record)
+
+
+def arrays(path: Path, record: Record) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file of a run by name.
+
+    Raises:
+        RunError: the file is not there, is damaged, or is not the one that the record names.
+    """
     content = read(path, record, record.key)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:

@@ -15,7 +15,7 @@ from bench import lookup
 from bench.errors import BenchError
 from bench.profiling.environment import PROJECT, versions
 from bench.records import Store
-from bench.runner.executors import Event, Job, Reported, processes
+from bench.runner.executors import Event, Job, Limits, Reported, processes
 from bench.runner.news import RunEnded
 from bench.runner.parcels import Complete, Parcel, Part, Piece, Read, Shelf, sent
 from bench.runner.settings import RunSettings
@@ -80,7 +80,8 @@ def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[E
     key = parcel.run.key
     place = os.environ.get("CUDA_VISIBLE_DEVICES")  # Ray's, for a task that asks for GPUs
     places = () if place is None or settings.device == "cpu" else (place,)
-    for event in processes.execute([Job(key, TARGET, (parcel.run, settings, parcel.force))], 1, places):
+    limits = Limits(settings.stall_seconds, settings.run_seconds)
+    for event in processes.execute([Job(key, TARGET, (parcel.run, settings, parcel.force), limits)], 1, places):
         if isinstance(event, Reported) and isinstance(event.news, RunEnded) and event.news.result == "done":
             yield from sent(store, key)
         yield event
