@@ -89,8 +89,35 @@ def digest(target: str) -> str | None:
     return _digest(target.partition(":")[0], lookup.folder_of(target))
 
 
+def own_files(run: Run) -> dict[str, tuple[Path, tuple[Path, ...]]]:
+    """Return the source of each component of a run whose module lies in a folder that a user has named.
+
+    Returns:
+        The component's "module:Class" to that folder and the files below it that its digest covers.
+    """
+    found = {}
+    for name, entry in _entries(run).items():
+        target = getattr(run, name)
+        folder = lookup.folder_of(entry.target) if entry.package is not None and lookup.is_target(target) else None
+        if folder is not None:
+            paths = {path for path in _files(target.partition(":")[0], folder).values() if path.is_relative_to(folder)}
+            within = {parent for path in paths for parent in path.parents if parent.is_relative_to(folder)} - {folder}
+            paths |= {package for parent in within if (package := parent / "__init__.py").is_file()}
+            found[target] = folder, tuple(sorted(paths))
+    return found
+
+
 @cache
 def _digest(module: str, folder: Path | None) -> str | None:
+    files = _files(module, folder)
+    if module not in files:
+        return None
+    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _files(module: str, folder: Path | None) -> dict[str, Path]:
+    """Return the files of a module and of what it imports of its package or folder, by the modules' names."""
     files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -99,10 +126,7 @@ def _digest(module: str, folder: Path | None) -> str | None:
             continue
         files[name] = path
         waiting += _imports(name, path, lookup.version(path))
-    if module not in files:
-        return None
-    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return files
 
 
 @cache
