@@ -198,11 +198,11 @@ def main() -> None:
     """Do the stages, and print what comes of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stages", nargs="+", default=["same", "killed", "driver", "speed"])
-    parser.add_argument("--folder", type=Path, help="keep everything here")
+    parser.add_argument("--folder", type=Path, help="keep everything here; not below /tmp")
     parser.add_argument("--speed-epochs", type=int, default=40)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    scratch = given.folder or Path(tempfile.mkdtemp(prefix="bench-cluster-"))
+    scratch = given.folder or Path(tempfile.mkdtemp(prefix="bench-cluster-", dir="/var/tmp"))  # each machine has its own /tmp
     scratch.mkdir(parents=True, exist_ok=True)
     scratch.chmod(0o755)
     say(f"{processor()}, three machines in network namespaces")

@@ -122,7 +122,8 @@ def train(
     whole_batch, data.batch_size = data.batch_size, data.batch_size // devices
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
-    trainer_devices, plugins = _together(devices, data.seed)
+    own_draws = isinstance(model, ForeignModel) or _augments(recipe)
+    trainer_devices, plugins = _together(devices, data.seed, own_draws=own_draws)
     make_trainer = partial(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -209,13 +210,33 @@ def _own_training(
     return Trained(found, best, resumed=resuming.resumed, seconds_before=resuming.seconds)
 
 
-def _together(devices: int, seed: int) -> tuple[dict[str, Any], list[Any]]:
-    """Return what a Trainer needs to train on several devices, and its plugins; this process has met the others."""
+AUGMENTATION = (
+    "mixup", "time_shift", "time_crop", "time_stretch", "channel_noise", "style_mix", "time_masks", "frequency_masks",
+    "between_class",
+)  # fmt: skip
+"""Fields of a recipe that change features at random; `Recipe.changes_waveforms` covers those that change waveforms."""
+
+
+def _augments(recipe: Recipe) -> bool:
+    """Whether a training draws anything but dropout, whose draws its processes share."""
+    usual = Recipe()
+    return recipe.changes_waveforms or any(getattr(recipe, name) != getattr(usual, name) for name in AUGMENTATION)
+
+
+def _together(devices: int, seed: int, *, own_draws: bool) -> tuple[dict[str, Any], list[Any]]:
+    """Return what a Trainer needs to train on several devices, and its plugins; this process has met the others.
+
+    Args:
+        devices: number of processes.
+        seed: of the run.
+        own_draws: whether each process draws augmentation of its own; otherwise all draw the same dropout for the
+            clips of all.
+    """
     if devices == 1:
         return {"devices": 1}, [LightningEnvironment()]  # not SLURM's, which would submit the job again by itself
     rank = place_among_ranks()[0]
-    if rank:
-        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)  # draws of augmentation and dropout of its own
+    if rank and own_draws:
+        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)
     return {"devices": devices, "strategy": DDPStrategy(static_graph=True)}, [
         LightningEnvironment(),
         SyncedStatistics(),
