@@ -163,7 +163,8 @@ def done(command: Sequence[str], machine: Machine | None = None) -> float:
 def results(store: Path) -> dict[str, Record]:
     """Return the finished records of a store by key."""
     place = Store(store)
-    return {key: record for key in place.keys() if (record := place.get(key)) and record.status == "ok"}
+    keys = place.keys()
+    return {key: record for key in keys if (record := place.get(key)) and record.status == "ok"}
 
 
 def compare(there: Path, here: dict[str, Record]) -> bool:
@@ -202,7 +203,9 @@ def main() -> None:
     parser.add_argument("--speed-epochs", type=int, default=40)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    scratch = given.folder or Path(tempfile.mkdtemp(prefix="bench-cluster-", dir="/var/tmp"))  # each machine has its own /tmp
+    scratch = given.folder or Path(
+        tempfile.mkdtemp(prefix="bench-cluster-", dir="/var/tmp")
+    )  # each machine has its own /tmp
     scratch.mkdir(parents=True, exist_ok=True)
     scratch.chmod(0o755)
     say(f"{processor()}, three machines in network namespaces")

@@ -69,7 +69,12 @@ class Child:
         self._process = context.Process(
             target=_run,
             args=(
-                function, theirs, their_stack, arguments, lookup.permitted(), output.current(),
+                function,
+                theirs,
+                their_stack,
+                arguments,
+                lookup.permitted(),
+                output.current(),
                 descendants.mark(self._token),
             ),
             name=name,

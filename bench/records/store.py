@@ -171,7 +171,7 @@ class Store:
 
         Both first take the lock `machine.<id>`, with an id of this machine: the locks of a network disk may reach other
         machines, which have their own. A training takes a second lock, the first free one of `machine.<id>-0`,
-        `machine.<id>-1`, ..., and releases the first one at once. A timing keeps it, so that no further training starts,
+        `machine.<id>-1`, ..., and releases the first at once. A timing keeps it, so that no further training starts,
         and waits until the running trainings have ended. The system frees the locks of a process that dies.
         """
         name = _machine_lock()

@@ -96,9 +96,8 @@ def _bring_code(parcel: Parcel, shelf: Shelf, read: Read, named: Mapping[str, Pa
     for name, digest in parcel.sources.items():
         if here.get(name) != digest:
             problem = "has no source of" if name not in here else "has another source of"
-            raise RunError(
-                f"{platform.node()} {problem} {getattr(parcel.run, name)}: install the package in the same version there"
-            )
+            named_so = getattr(parcel.run, name)
+            raise RunError(f"{platform.node()} {problem} {named_so}: install the package there in the same version")
 
 
 def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[Event | Piece | Complete]:

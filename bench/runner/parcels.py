@@ -109,11 +109,10 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
             named = _named(path, path.relative_to(settings.data_dir).as_posix())
             paths[named.sha256] = path
             data.append(named)
-    code = {}
-    for target, (folder, found) in sources.own_files(run).items():
-        named = [_named(path, path.relative_to(folder).as_posix()) for path in found]
-        paths |= {each.sha256: folder / each.name for each in named}
-        code[target] = tuple(named)
+    code: dict[str, tuple[File, ...]] = {}
+    for target, (folder, modules) in sources.own_files(run).items():
+        code[target] = tuple(_named(path, path.relative_to(folder).as_posix()) for path in modules)
+        paths |= {each.sha256: folder / each.name for each in code[target]}
     needs = {}
     for key in run.needs:
         record = store.finished_record(key, "a run that it needs,")
@@ -132,7 +131,8 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
 
 def _fixed(run: Run, without: Path) -> list[Path]:
     """Return the files that a run names by their paths: weights, tables, and the files of data of folders."""
-    named = [run.recipe.init] if is_weights_file(run.recipe.init or "") else []
+    init = run.recipe.init
+    named = [init] if init is not None and is_weights_file(init) else []
     named += [value for given in (run.arguments, run.data) for value in given.values() if isinstance(value, str)]
     found: list[Path] = []
     for name in named:

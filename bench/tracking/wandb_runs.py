@@ -196,7 +196,7 @@ def summary(record: Record) -> Json:
 
 
 def _checked(wandb_run: Any, record: Record, artifacts: Path | None, name: str) -> Mapping[str, NDArray[Any]] | None:
-    """Return the arrays of a file of a record; None where there is none, or another one, which the summary then says."""
+    """Return the arrays of a file of a record; None where there is none, or another one, which the summary says."""
     if artifacts is None or not (artifacts / name).exists():
         return None
     try:

@@ -142,7 +142,12 @@ def train(
                 raise RunError(f"{type(model.module).__name__} trains itself, which several devices cannot share")
             return replace(_own_training(model, clips, validation, make_trainer, resuming), arithmetic=arithmetic)
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
-        callbacks = [_Reporting(resuming.report, resuming.epochs), resuming, best, *([_Draws()] if devices > 1 else [])]
+        callbacks = [
+            _Reporting(resuming.report, resuming.epochs),
+            resuming,
+            best,
+            *([_Draws(device == "cuda")] if devices > 1 else []),
+        ]
         trainer = make_trainer(callbacks=callbacks, default_root_dir=scratch, plugins=[*plugins, resuming.io])
         model.train()  # the front-end computed its features in eval mode
         try:
@@ -274,9 +279,9 @@ def _loaders(
 class _Draws(Callback):
     """Lets the draws go on where they are: Lightning seeds each of several processes again before the first epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, trains_on_gpu: bool) -> None:
         self.state = torch.get_rng_state()
-        self.on_gpu = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
+        self.on_gpu = torch.cuda.get_rng_state() if trains_on_gpu else None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Set the states of torch's generators to those before the training."""

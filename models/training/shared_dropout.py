@@ -1,7 +1,6 @@
 """Dropout in distributed training: each process draws for the clips of all processes, and uses the draws of its own.
 
-Processes with the same seed would otherwise drop the same values of different clips. So the draws of a step are those of
-one process with the whole batch, of which each of W processes has every W-th clip.
+The draws of a step are those of one process with the whole batch, of which each of W processes has every W-th clip.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,9 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """Zero a share `p` of the values `(B, ...)`, as `F.dropout` does for the clips of all processes together."""
     if not training or not 0 < p < 1 or input.dim() < 2:
         return _dropout(input, p, training, inplace)
-    layout = sorted(range(input.dim()), key=lambda axis: -input.stride(axis))  # torch draws in the order of memory
+    layout = sorted(
+        range(input.dim()), key=lambda axis: input.stride()[axis], reverse=True
+    )  # torch draws in the order of memory
     mask = _own(_dropout(_ones(input, layout), p, True))
     return input.mul_(mask) if inplace else input * mask
 
@@ -54,8 +55,7 @@ def apply(model: nn.Module) -> None:
 
 def revert(model: nn.Module) -> None:
     """Take `apply` back."""
-    F.dropout = _dropout  # type: ignore[assignment]
+    F.dropout = _dropout
     for module in model.modules():
         if type(module) is _SharedCheapDropout:
-            module.__class__ = CheapDropout
-
+            module.__class__ = CheapDropout  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""F4, F7b: checkpoints whose writers are killed; whole commands that are ended in four ways, also with their terminal."""
+"""F4, F7b: writers of checkpoints that are killed; whole commands that are ended in four ways."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
@@ -121,10 +121,8 @@ def end_commands(count: int, folder: Path) -> Tally:
         while time.monotonic() < began + runs.PATIENCE and (left := _marked(token)):
             time.sleep(0.05)
         took = time.monotonic() - began
-        if how is signal.SIGKILL or how is signal.SIGHUP:
-            late = took > SECONDS
-        else:
-            late = took > SECONDS + LEAVE  # a training may reach the end of its epoch and save it
+        # a training may reach the end of its epoch and save it, unless nobody asks it to
+        late = took > SECONDS + (0 if how is signal.SIGKILL else LEAVE)
         tally.note("hung", f"{how.name}: {len(left)} alive after {took:.0f} s", count=late)
         tally.notes.append(f"({how.name}: all gone after {took:.1f} s)")
         if how is not signal.SIGHUP:
@@ -167,10 +165,8 @@ def _read_until(master: int, until: "object") -> None:
     """Read what a terminal gets, so that nobody waits for it, until something holds."""
     end = time.monotonic() + runs.PATIENCE
     while not until() and time.monotonic() < end:  # type: ignore[operator]
-        try:
+        with suppress(OSError):
             os.read(master, 1 << 16)
-        except OSError:
-            pass
         time.sleep(0.02)
 
 

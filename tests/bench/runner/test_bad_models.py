@@ -28,8 +28,12 @@ WHILE_TIMED = {
 GOOD = ("fc", "cnn", "Leaks", "Forks", "StartsThreads", "Prints")
 
 SUITE = f"""
-models = [{", ".join(f'"{name}"' for name in (
-    "fc", *(f"bad_models:{name}" for name in (*WHILE_TRAINING, *WHILE_TIMED, *GOOD[2:])), "cnn"))}]
+models = [{
+    ", ".join(
+        f'"{name}"'
+        for name in ("fc", *(f"bad_models:{name}" for name in (*WHILE_TRAINING, *WHILE_TIMED, *GOOD[2:])), "cnn")
+    )
+}]
 datasets = ["synthetic"]
 frontends = ["logmel-1s"]
 [recipe]

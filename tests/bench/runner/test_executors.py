@@ -147,9 +147,9 @@ def test_a_serial_job_that_hangs_is_ended_with_its_stack_and_the_next_one_is_don
 def test_a_serial_job_that_cannot_be_ended_ends_the_suite_with_a_remedy(monkeypatch):
     monkeypatch.setattr(serial, "END_SECONDS", 0.1)
     seen = []
-    with pytest.raises(BenchError, match="a hangs in a call that cannot be ended .*: use --executor processes"):
-        for event in executor("serial")([limited("a", "keep_going", 1, 1.5, stall=0.2), job("b", "add", 1, 1)], 1):
-            seen.append(event)  # noqa: PERF402
+    jobs = [limited("a", "keep_going", 1, 1.5, stall=0.2), job("b", "add", 1, 1)]
+    with pytest.raises(BenchError, match=r"a hangs in a call that cannot be ended .*: use --executor processes"):
+        seen.extend(executor("serial")(jobs, 1))
     assert [type(each) for each in seen] == [Started, Failed]
 
 

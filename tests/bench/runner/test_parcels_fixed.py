@@ -89,5 +89,5 @@ def test_code_next_to_a_suite_is_sent_and_another_version_is_refused(settings: R
     assert sources.digests(run) == parcel.sources
     assert lookup.folder_of("my_package.net:Net") not in (None, tmp_path / "mine")
     sources.refresh()
-    with pytest.raises(RunError, match="has another source of my_package.net:Net: install the package"):
+    with pytest.raises(RunError, match=r"has another source of my_package\.net:Net: install the package"):
         node._bring_code(replace(parcel, sources={"model": "0" * 16}), shelf, lambda parts: [], named)
