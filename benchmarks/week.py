@@ -96,8 +96,8 @@ def main() -> None:
     third = max(1, len(paces) // 3)
     print(
         f"{processor()}: {len(outcome.done)} runs done, {len(outcome.failed)} failed; {slope:.4f} MB a run, "
-        f"{open_[-1] - open_[0]} descriptors more, {statistics.median(paces[:third]):.3f} s a run in the first third and "
-        f"{statistics.median(paces[-third:]):.3f} s in the last"
+        f"{open_[-1] - open_[0]} descriptors more, {statistics.median(paces[:third]):.3f} s a run in the first third "
+        f"and {statistics.median(paces[-third:]):.3f} s in the last"
     )
     sys.exit(slope > 0.05 or open_[-1] > open_[0] or bool(outcome.failed))
 

@@ -99,7 +99,7 @@ def end_commands(count: int, folder: Path) -> Tally:
         how, place, scratch = HOWS[number % len(HOWS)], folder / str(number), folder / f"tmp{number}"
         scratch.mkdir(parents=True)
         token = f"{os.getpid()}-{number}"
-        given = runs.command(place, models, 400, "--workers", "3")
+        given = runs.command(place, models, 100_000, "--workers", "3")
         variables = runs.environment() | {MARK: token, "TMPDIR": str(scratch)}
         master, terminal = pty.openpty()
         driver = subprocess.Popen(
