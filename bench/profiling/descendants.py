@@ -1,7 +1,8 @@
 """Processes that a process has started, also those that have left its group and its session. Looks at /proc only.
 
 A program that is started inherits the environment of the process that starts it. Each child process of this project has
-a mark there, by which what it has started is found wherever it is, even after the child itself has died.
+a mark there, by which what it has started is found wherever it is, even after the child itself has died. What is forked
+without a program of its own has no mark, and is found below its parent while that is alive.
 """
 
 import os
