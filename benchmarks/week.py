@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/week.py [--runs 3000] [--workers 2] [--minutes 60]
 
-A line for each hundred runs, and a fit over all of them but the first hundred. A suite that takes longer than --minutes
+A line for each fifty runs, and a fit over all of them but the first fifty. A suite that takes longer than --minutes
 is interrupted, and the figures are those of the runs that it has done.
 """
 
@@ -36,7 +36,7 @@ epochs = 1
 clips_per_class = 10
 clip_seconds = 0.5
 """
-STEP = 100
+STEP = 50
 
 
 def resident() -> float:

@@ -154,11 +154,12 @@ def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
 
 
 def _take_terminal() -> None:
-    """Make the standard input the controlling terminal of this session."""
+    """Make the standard input the controlling terminal of this session, and let Ctrl-C end what ignored it."""
     import fcntl
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs inherit that it is ignored
 
 
 def _read_until(master: int, until: "object") -> None:
