@@ -125,6 +125,7 @@ def end_commands(count: int, folder: Path) -> Tally:
         late = took > SECONDS + (0 if how is signal.SIGKILL else LEAVE)
         tally.note("hung", f"{how.name}: {len(left)} alive after {took:.0f} s", count=late)
         tally.notes.append(f"({how.name}: all gone after {took:.1f} s)")
+
         if how is not signal.SIGHUP:
             os.close(master)
         driver.wait()
