@@ -76,6 +76,7 @@ def _entries(run: Run) -> Mapping[str, Any]:
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
     _digest.cache_clear()
+    _files.cache_clear()
     _place.cache_clear()
 
 
@@ -107,6 +108,13 @@ def own_files(run: Run) -> dict[str, tuple[Path, tuple[Path, ...]]]:
     return found
 
 
+def files(target: str) -> dict[str, Path]:
+    """Return the files that a digest covers, by the names of their modules; empty where the module is not found."""
+    module = target.partition(":")[0]
+    found = _files(module, lookup.folder_of(target))
+    return dict(found) if module in found else {}
+
+
 @cache
 def _digest(module: str, folder: Path | None) -> str | None:
     files = _files(module, folder)
@@ -116,8 +124,9 @@ def _digest(module: str, folder: Path | None) -> str | None:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+@cache
 def _files(module: str, folder: Path | None) -> dict[str, Path]:
-    """Return the files of a module and of what it imports of its package or folder, by the modules' names."""
+    """Return a module's file and those of what it imports of the same package, by module."""
     files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
