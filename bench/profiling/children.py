@@ -8,6 +8,7 @@ model has started outlives it. A child that hangs can be asked for its Python st
 interpreter.
 """
 
+import atexit
 import faulthandler
 import os
 import re
@@ -18,8 +19,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import get_all_start_methods, get_context
+from contextlib import ExitStack, suppress
+from multiprocessing import current_process, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -30,6 +31,7 @@ from typing import Any
 
 from bench import lookup
 from bench.profiling import descendants, output
+from bench.records import scratch
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -211,9 +213,26 @@ def _watch(connection: Connection) -> None:
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
+    _own_temporary_folder()
     context = get_context("forkserver")
     context.set_forkserver_preload([*preload])
     return context
+
+
+def _own_temporary_folder() -> None:
+    """Let `multiprocessing` keep its sockets in a folder that a later call sweeps if this process is killed."""
+    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is not None:
+        return
+    stack = ExitStack()
+    config["tempdir"] = str(stack.enter_context(scratch.folder("processes")))
+
+    def remove(owner: int = os.getpid()) -> None:
+        if os.getpid() == owner:
+            with suppress(OSError):
+                stack.close()
+
+    atexit.register(remove)
 
 
 _LOCK = Lock()

@@ -17,6 +17,8 @@ from faults import runs
 from faults.records import FORK
 from faults.tally import Fault, Tally
 
+from bench.records.scratch import YOUNG_SECONDS
+
 # --- F4: writers of checkpoints killed while they save
 
 
@@ -142,6 +144,7 @@ LEAVE = 20.0
 
 def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
     """Do a short suite on the same store, and look for leftovers."""
+    time.sleep(YOUNG_SECONDS)
     given = runs.command(place, ("fc",), 1, "--no-timing", "--json")
     done = subprocess.run(
         given, env=runs.environment() | {"TMPDIR": str(scratch)}, capture_output=True, text=True,
