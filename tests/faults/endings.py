@@ -102,7 +102,7 @@ def end_commands(count: int, folder: Path) -> Tally:
         scratch.mkdir(parents=True)
         token = f"{os.getpid()}-{number}"
         given = runs.command(place, models, 100_000, "--workers", "3")
-        variables = runs.environment() | {MARK: token, "TMPDIR": str(scratch)}
+        variables = runs.environment() | {MARK: token, "TMPDIR": str(scratch), **CACHES}
         master, terminal = pty.openpty()
         driver = subprocess.Popen(
             given, env=variables, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
@@ -138,6 +138,9 @@ def end_commands(count: int, folder: Path) -> Tally:
     return tally
 
 
+CACHES = {"TORCHINDUCTOR_CACHE_DIR": "/tmp/torchinductor"}
+"""A cache of torch, which is no leftover."""
+
 LEAVE = 20.0
 """Seconds that a training has to save after SIGTERM and Ctrl-C, see docs/running.md."""
 
@@ -147,7 +150,7 @@ def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
     time.sleep(YOUNG_SECONDS)
     given = runs.command(place, ("fc",), 1, "--no-timing", "--json")
     done = subprocess.run(
-        given, env=runs.environment() | {"TMPDIR": str(scratch)}, capture_output=True, text=True,
+        given, env=runs.environment() | {"TMPDIR": str(scratch), **CACHES}, capture_output=True, text=True,
         timeout=runs.PATIENCE, check=False,
     )  # fmt: skip
     if done.returncode or len(json.loads(done.stdout)["done"]) != 1:
