@@ -286,7 +286,7 @@ class PortableBands(nn.Module):
         """Map `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it."""
         frames = self.frames(waveform.shape[1])
         if self.preemphasis:
-            waveform = waveform - self.preemphasis * F.pad(waveform, (1, -1))
+            waveform = waveform - F.pad(self.preemphasis * waveform[:, :-1], (1, 0))
         power = F.conv1d(self.spectrum(self._filled(waveform, frames), frames), self.get_buffer("filters"))
         return power if tail is None else tail(power.transpose(1, 2)).transpose(1, 2)
 
