@@ -140,6 +140,7 @@ def test_graphs_have_no_layout() -> None:
 
 @needs_executorch
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # executorch's own
 def test_executorch_of_a_net_with_channels_last(tmp_path: Path) -> None:
     found = export(classifier(LaidOut(), 800), tmp_path / "model.pte", "executorch")
     assert found.difference < 1e-4
