@@ -8,6 +8,7 @@ that hangs can be asked for its Python stack, which it writes whatever holds the
 """
 
 import faulthandler
+import gc
 import os
 import re
 import select
@@ -15,12 +16,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -28,6 +28,7 @@ from typing import Any
 
 from bench import lookup
 from bench.profiling import output
+from bench.records import sources
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -65,11 +66,12 @@ class Child:
         self._stack, their_stack = context.Pipe(duplex=False)
         self._process = context.Process(
             target=_run,
-            args=(function, theirs, their_stack, arguments, lookup.permitted(), output.current()),
+            args=(function, theirs, their_stack, arguments, lookup.permitted(), output.current(), sources.known()),
             name=name,
         )
         try:
-            _start(self._process)
+            with _without_main():
+                self._process.start()
             theirs.close()
             their_stack.close()
         except BaseException:  # an interruption while it starts must end it, too
@@ -193,6 +195,18 @@ def _watch(connection: Connection) -> None:
         os._exit(1)
 
 
+def begin(preload: Sequence[str]) -> None:
+    """Let the fork server import modules while this process goes on; the first child then need not wait as long."""
+    if "forkserver" not in get_all_start_methods():
+        return
+    from multiprocessing import forkserver
+
+    _context(preload)
+    server: Any = forkserver._forkserver
+    with _without_main():
+        server.ensure_running()
+
+
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
@@ -204,8 +218,9 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
 _LOCK = Lock()
 
 
-def _start(process: BaseProcess) -> None:
-    """Start a process that does not import the main script again.
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main script, so that no child process imports it again.
 
     `multiprocessing` imports the main script in every child, so that what the script defines can be unpickled there.
     What this project sends to its children stands in modules, and a user's script that calls `bench.run` outside
@@ -215,7 +230,7 @@ def _start(process: BaseProcess) -> None:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:
-            process.start()
+            yield
         finally:
             sys.modules["__main__"] = main
 
@@ -227,11 +242,22 @@ def _run(
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
     printed: Path | None,
+    known: Mapping[Path, sources.Known],
 ) -> None:
-    """Call the function; `named` are the classes of other packages that the user has named.
+    """Call the function.
 
-    What it prints goes to the file `printed`, or to the standard error.
+    Args:
+        function: is given the connection and the arguments.
+        connection: to the parent.
+        stack: where this process writes its stack.
+        arguments: of the function.
+        named: classes of other packages that the user has named.
+        printed: file to which goes what the function prints; None for the standard error.
+        known: what the parent knows about source files.
     """
+    gc.freeze()  # a collection need not look at what the fork server has imported, nor copy its pages
+    gc.enable()  # the fork server may have turned it off
+    sources.trust(known)
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     if hasattr(faulthandler, "register"):

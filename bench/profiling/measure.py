@@ -86,6 +86,7 @@ def measure_latency(
     logits: Tensor | None = None,
     folder: Path | None = None,
     before: int | None = None,
+    sentinel: "Sentinel | None" = None,
 ) -> Latency:
     """Time calls on one clip, in eval and inference mode with the garbage collector off.
 
@@ -111,6 +112,7 @@ def measure_latency(
         logits: the trained model's logits `(1, C)` for `x`; None computes them.
         folder: folder that the backend's `prepare` wrote; None prepares a temporary one.
         before: bytes of the process before it had timed anything (`memory_now`); None for now.
+        sentinel: of this device; one that measurements in a row share is timed once between two of them.
 
     Raises:
         ProfileError: `x` is not one clip or all zeros, there is no GPU, the model has no front-end for this scope, the
@@ -141,14 +143,14 @@ def measure_latency(
         work = _work(model, clips, device, threads, scope, runs, folder)
         deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
-        sentinel = _sentinel(device)
+        sentinel = sentinel or Sentinel(device)
         _warm_up(call, tier)
-        first = sentinel()
+        first = sentinel.latest or sentinel.time()
         call()  # fills the caches again
         other_processes = _OtherProcesses()
         times = _sample(call, tier)
         busy = other_processes.share()
-        last = sentinel()
+        last = sentinel.time()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
@@ -421,27 +423,37 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     return times
 
 
-def _sentinel(device: str) -> Callable[[], float]:
-    """Return a function that times a fixed matrix product and convolution: the machine's speed, not the model's."""
-    generator = torch.Generator().manual_seed(0)
-    matrix = torch.randn(192, 192, generator=generator).to(device)
-    signal = torch.randn(1, 32, 512, generator=generator).to(device)
-    kernel = torch.randn(32, 32, 9, generator=generator).to(device)
+class Sentinel:
+    """A fixed matrix product and convolution, whose time says how fast the machine is, not the model.
 
-    def work() -> None:
-        torch.mm(matrix, matrix)
-        nn.functional.conv1d(signal, kernel)
+    Args:
+        device: where to compute.
 
-    call = _timer(work, device)
+    Attributes:
+        latest: seconds that the work took when it was last timed; 0 before.
+    """
 
-    def median() -> float:
+    def __init__(self, device: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        matrix = torch.randn(192, 192, generator=generator).to(device)
+        signal = torch.randn(1, 32, 512, generator=generator).to(device)
+        kernel = torch.randn(32, 32, 9, generator=generator).to(device)
+
+        def work() -> None:
+            torch.mm(matrix, matrix)
+            nn.functional.conv1d(signal, kernel)
+
+        self._call = _timer(work, device)
+        self.latest = 0.0
+
+    def time(self) -> float:
+        """Return the median of the seconds that the work takes now."""
         times: list[float] = []
         start = time.perf_counter()
         while len(times) < 20 or time.perf_counter() - start < SENTINEL_SECONDS:
-            times.append(call())
-        return float(np.median(times[5:]))
-
-    return median
+            times.append(self._call())
+        self.latest = float(np.median(times[5:]))
+        return self.latest
 
 
 @contextmanager
