@@ -39,6 +39,8 @@ class Tier:
         processes: number of processes that measure.
         warm_group: calls of each of the five medians that must lie within 5 % before the warm-up ends.
         p99_seconds: longest measurement for the calls that a 99th percentile needs.
+        warm_grows: whether the five groups grow to the second half of all calls so far. Medians of a few calls that
+            scatter never agree; those of more calls do, as soon as the calls no longer become faster.
     """
 
     warm_seconds: float
@@ -48,6 +50,7 @@ class Tier:
     processes: int = 1
     warm_group: int = 10
     p99_seconds: float = 0.0
+    warm_grows: bool = False
 
     @property
     def expected_seconds(self) -> float:
@@ -61,7 +64,8 @@ TIERS = {
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 FIRST = Tier(
-    warm_seconds=0.1, warm_limit_seconds=1.0, seconds=0.25, limit_seconds=4.0, warm_group=3, p99_seconds=1.0
+    warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.2, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
+    warm_grows=True,
 )  # fmt: skip
 """The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
@@ -398,14 +402,16 @@ def _warm_up(call: Callable[[], float], tier: Tier) -> None:
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         if len(times) >= WARM_CALLS and elapsed >= tier.warm_limit_seconds:
             return
-        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group):
+        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group, tier.warm_grows):
             return
         times.append(call())
 
 
-def _settled(times: list[float], group: int = 10) -> bool:
+def _settled(times: list[float], group: int = 10, grows: bool = False) -> bool:
     if len(times) < 5 * group or len(times) % group:
         return False
+    if grows:
+        group = max(group, len(times) // 10)
     medians = np.median(np.reshape(times[-5 * group :], (5, group)), axis=1)
     return bool(medians.max() <= 1.05 * medians.min())
 

@@ -1,0 +1,119 @@
+"""The closed-form cell over a whole sequence as one operation; its numbers are those of `models.cfc` up to rounding.
+
+Of a frame, autograd would keep and replay a dozen small operations, and sum up the weights' gradients frame by frame.
+Here a frame takes five operations forwards and four backwards, all in buffers that are there already; each weight's
+gradient is one product over all frames at the end. Without time spans the two time heads are one. A sigmoid takes a
+quarter of a tanh's time, and tanh(x) = 2 sigmoid(2 x) - 1, whose factors and terms stand in weights and biases: the
+states, too, are s = (h + 1) / 2 here. Only operations of torch are used, on any device.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+PIECE = 8
+"""Frames whose derivatives are computed at once: they stay in the second-level cache."""
+
+
+class Sequence(torch.autograd.Function):
+    """Inputs to states, all frames at once.
+
+    e = sigmoid(known + s own), (s1, s2, t) = sigmoid(e weight + bias), and s' = s1 + t (s2 - s1), or s1 + t (s2 - 1/2)
+    without gate. Without a backbone, (s1, s2, t) = sigmoid(known + s own).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, known: Tensor, s: Tensor, own: Tensor, weight: Tensor | None, bias: Tensor | None, gate: bool
+    ) -> Tensor:
+        """Return the states `(T, B, U)`.
+
+        Args:
+            ctx: of autograd.
+            known: what the inputs contribute, `(T, B, K)`.
+            s: first state `(B, U)`.
+            own: weights of the states `(U, K)`; without a backbone K is 3U.
+            weight: of the heads `(K, 3U)`; None without a backbone.
+            bias: of the heads `(3U)`; None without a backbone.
+            gate: whether s1 is weighted, too.
+        """
+        frames, batch, units = len(known), *s.shape
+        entries = torch.empty_like(known)
+        heads = entries if weight is None else known.new_empty(frames, batch, 3 * units)
+        states = known.new_empty(frames + 1, batch, units)
+        states[0] = s
+        own = own.contiguous()
+        before, *after = states.unbind()
+        for part, entry, head, s1, s2, t, state in zip(
+            known.unbind(), entries.unbind(), heads.unbind(), *(each.unbind() for each in heads.split(units, 2)), after,
+            strict=True,
+        ):  # fmt: skip
+            torch.addmm(part, before, own, out=entry)
+            entry.sigmoid_()
+            if weight is not None:
+                assert bias is not None
+                torch.addmm(bias, entry, weight, out=head)
+                head.sigmoid_()
+            if gate:
+                before = torch.lerp(s1, s2, t, out=state)
+            else:
+                before = torch.addcmul(s1, t, s2.sub_(0.5), out=state)
+        ctx.save_for_backward(own, weight, entries, heads, states)
+        ctx.gate = gate
+        return states[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the five tensors."""
+        own, weight, entries, heads, states = ctx.saved_tensors
+        frames, batch, units = gradient.shape
+        back, down = own.T.contiguous(), None if weight is None else weight.T.contiguous()
+        d_known, d_own = torch.empty_like(entries), torch.zeros_like(own)
+        d_weight = None if weight is None else torch.zeros_like(weight)
+        d_bias = None if weight is None else own.new_zeros(3 * units)
+        d_s = gradient[-1]
+        for end in range(frames, 0, -PIECE):
+            piece = slice(max(0, end - PIECE), end)
+            d_heads = _slopes(heads[piece], ctx.gate)
+            by_head = d_heads.unflatten(2, (3, units)).unbind()
+            rows = d_known[piece].unbind() if weight is not None else d_heads.unbind()
+            parts, slopes = d_heads.unbind(), () if weight is None else _product(entries[piece]).unbind()
+            for n in range(len(rows) - 1, -1, -1):
+                by_head[n].mul_(d_s[:, None])
+                if down is not None:
+                    torch.mm(parts[n], down, out=rows[n])
+                    rows[n].mul_(slopes[n])
+                first = n == 0 and piece.start == 0
+                d_s = rows[n] @ back if first else torch.addmm(gradient[piece.start + n - 1], rows[n], back)
+            flat = d_heads.flatten(0, 1)
+            if d_weight is None or d_bias is None:
+                d_known[piece] = d_heads
+            else:
+                d_weight.addmm_(entries[piece].flatten(0, 1).T, flat)
+                d_bias += flat.sum(0)
+            d_own.addmm_(states[piece].flatten(0, 1).T, d_known[piece].flatten(0, 1))
+        return d_known, d_s, d_own, d_weight, d_bias, None
+
+
+def _slopes(heads: Tensor, gate: bool) -> Tensor:
+    """Return the derivatives of the states by what the sigmoids are of, `(T, B, 3U)`."""
+    s1, s2, t = heads.chunk(3, 2)
+    found = _product(heads)
+    of_1, of_2, of_t = found.chunk(3, 2)
+    if gate:
+        of_1.mul_(1 - t)
+        of_t.mul_(s2 - s1)
+    else:  # s2 is s2 - 1/2
+        of_2.fill_(0.25).addcmul_(s2, s2, value=-1)
+        of_t.mul_(s2)
+    of_2.mul_(t)
+    return found
+
+
+def _product(s: Tensor) -> Tensor:
+    """Return s (1 - s)."""
+    return torch.addcmul(s, s, s, value=-1)
