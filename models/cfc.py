@@ -23,9 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import ModelError
-from models.kernels.cfc import Sequence
 from models.layers.memory import LSTMCell
-from models.layers.norm import FUSED
 from models.layers.portable import scan
 from models.wirings import Wiring
 
@@ -45,12 +43,7 @@ ACTIVATIONS = {"lecun_tanh": LeCun, "tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn
 
 
 class _CfCCell(nn.Module):
-    """One cell, run over a whole sequence; names, shapes and random draws of its parameters as in ncps.
-
-    Once marked by `models.layers.norm.fuse`, the sequence is one operation where `models.kernels.cfc` can compute it.
-    """
-
-    can_fuse = True
+    """One cell, run over a whole sequence; names, shapes and random draws of its parameters as in ncps."""
 
     def __init__(
         self,
@@ -91,8 +84,6 @@ class _CfCCell(nn.Module):
 
     def forward(self, x: Tensor, h: Tensor, spans: Tensor | None) -> Tensor:
         """Return the states `(T, B, H)` for inputs `(T, B, F)`, a first state `(B, H)` and spans `(T, B, 1)`."""
-        if spans is None and getattr(self, FUSED, False) and self._fits():
-            return self._fused(x, h)
         first, offset, own, weight, bias = self._products()
         known = F.linear(x, first, offset)  # (T, B, K)
         states = []
@@ -104,37 +95,6 @@ class _CfCCell(nn.Module):
     def portable(self) -> nn.Module:
         """Return the same with a loop that exports keep."""
         return _PortableCell(self)
-
-    def _fits(self) -> bool:
-        """Whether the kernel computes what this cell does."""
-        plain = self.backbone is None or (len(self.backbone) == 2 and type(self.backbone[1]) in (LeCun, nn.Tanh))
-        return plain and self.mode != "pure" and not torch.compiler.is_compiling()
-
-    def _fused(self, x: Tensor, h: Tensor) -> Tensor:
-        """Return the states as `forward` does, from one operation; in the weights' precision, also within autocast."""
-        with torch.autocast(x.device.type, enabled=False):
-            weight, bias = self._joined()
-            x, s, gate = x.to(weight.dtype), (h.to(weight.dtype) + 1) / 2, self.mode == "default"
-            if self.backbone is None:
-                own = weight[:, self.inputs :]
-                known = F.linear(x, weight[:, : self.inputs], bias - own.sum(1))  # (T, B, 3U)
-                return 2 * Sequence.apply(known, s, 2 * own.T, None, None, gate) - 1
-            entry = self.backbone[0]
-            assert isinstance(entry, nn.Linear)
-            inner, outer = (2 * 0.666, 1.7159) if isinstance(self.backbone[1], LeCun) else (2.0, 1.0)
-            first = inner * entry.weight
-            own = first[:, self.inputs :]
-            known = F.linear(x, first[:, : self.inputs], inner * entry.bias - own.sum(1))  # (T, B, K)
-            weight = outer * weight
-            states = Sequence.apply(known, s, 2 * own.T, 2 * weight.T, bias - weight.sum(1), gate)
-            return 2 * states - 1  # type: ignore[no-any-return]
-
-    def _joined(self) -> tuple[Tensor, Tensor]:
-        """Return weights `(3H, K)` and bias of the heads, doubled but for those of time, which are one for spans of 1."""
-        mask = 1.0 if self.sparsity_mask is None else self.sparsity_mask
-        times = self.time_a.weight + self.time_b.weight
-        weight = torch.cat([2 * mask * self.ff1.weight, 2 * mask * self.ff2.weight, times])
-        return weight, torch.cat([2 * self.ff1.bias, 2 * self.ff2.bias, self.time_a.bias + self.time_b.bias])
 
     def _products(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return weights `(K, F)` and bias of the inputs, weights of the states `(H, K)`, weights and bias of heads."""

@@ -17,9 +17,9 @@ FUSED = "fuses_training"
 
 
 def fuse(model: nn.Module, on: bool) -> None:
-    """Let the model's batch norms compute with the kernel in training, or no longer; likewise its closed-form cells."""
+    """Let the model's batch norms compute with the kernel in training, or no longer."""
     for module in model.modules():
-        if isinstance(module, (nn.BatchNorm2d, MaxPool)) or getattr(type(module), "can_fuse", False):
+        if isinstance(module, (nn.BatchNorm2d, MaxPool)):
             if on:
                 setattr(module, FUSED, True)
             elif hasattr(module, FUSED):

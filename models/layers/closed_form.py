@@ -7,15 +7,22 @@ quarter of a tanh's time, and tanh(x) = 2 sigmoid(2 x) - 1, whose factors and te
 states, too, are s = (h + 1) / 2 here. Only operations of torch are used, on any device.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
 
 PIECE = 8
 """Frames whose derivatives are computed at once: they stay in the second-level cache."""
+
+
+LECUN, TANH = "models.cfc.LeCun", "torch.nn.modules.activation.Tanh"
+"""Activations of a backbone that the kernel computes."""
+FEWEST = 4
+"""Frames below which the preparation takes longer than it saves; with mixed memory, a call has one frame."""
 
 
 class Sequence(torch.autograd.Function):
@@ -57,10 +64,7 @@ class Sequence(torch.autograd.Function):
                 assert bias is not None
                 torch.addmm(bias, entry, weight, out=head)
                 head.sigmoid_()
-            if gate:
-                before = torch.lerp(s1, s2, t, out=state)
-            else:
-                before = torch.addcmul(s1, t, s2.sub_(0.5), out=state)
+            before = torch.lerp(s1, s2, t, out=state) if gate else torch.addcmul(s1, t, s2.sub_(0.5), out=state)
         ctx.save_for_backward(own, weight, entries, heads, states)
         ctx.gate = gate
         return states[1:]
@@ -70,7 +74,7 @@ class Sequence(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the five tensors."""
         own, weight, entries, heads, states = ctx.saved_tensors
-        frames, batch, units = gradient.shape
+        frames, _, units = gradient.shape
         back, down = own.T.contiguous(), None if weight is None else weight.T.contiguous()
         d_known, d_own = torch.empty_like(entries), torch.zeros_like(own)
         d_weight = None if weight is None else torch.zeros_like(weight)
@@ -117,3 +121,79 @@ def _slopes(heads: Tensor, gate: bool) -> Tensor:
 def _product(s: Tensor) -> Tensor:
     """Return s (1 - s)."""
     return torch.addcmul(s, s, s, value=-1)
+
+
+def enter(model: nn.Module) -> bool:
+    """Let the closed-form cells of a model compute a sequence as one operation; returns whether it has such cells."""
+    cells = [module for module in model.modules() if _name(module) == "models.cfc._CfCCell"]
+    for cell in cells:
+        cell.__class__ = _fused(type(cell))
+    return bool(cells)
+
+
+def leave(model: nn.Module) -> None:
+    """Undo `enter`; nothing where it was not called."""
+    for module in model.modules():
+        if isinstance(module, _Fused):
+            module.__class__ = type(module).__bases__[1]
+
+
+def _name(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+@cache
+def _fused(cell: type[nn.Module]) -> type[nn.Module]:
+    """Return the class of a cell between `enter` and `leave`."""
+    return type("Fused", (_Fused, cell), {})
+
+
+class _Fused(nn.Module):
+    """A cell of `models.cfc` whose sequence is one operation, which is mixed into the cell's own class."""
+
+    inputs: int
+    mode: str
+    sparsity_mask: Tensor | None
+    backbone: nn.Sequential | None
+    ff1: nn.Linear
+    ff2: nn.Linear
+    time_a: nn.Linear
+    time_b: nn.Linear
+
+    def forward(self, x: Tensor, h: Tensor, spans: Tensor | None) -> Tensor:
+        """Return the states as the cell does."""
+        if spans is None and len(x) >= FEWEST and self._fits():
+            return self._fused(x, h)
+        states: Tensor = super().forward(x, h, spans)
+        return states
+
+    def _fits(self) -> bool:
+        """Whether the kernel computes what this cell does."""
+        plain = self.backbone is None or (len(self.backbone) == 2 and _name(self.backbone[1]) in (LECUN, TANH))
+        return plain and self.mode != "pure" and not torch.compiler.is_compiling()
+
+    def _fused(self, x: Tensor, h: Tensor) -> Tensor:
+        """Return the states as `forward` does, from one operation; in the weights' precision, also within autocast."""
+        with torch.autocast(x.device.type, enabled=False):
+            weight, bias = self._joined()
+            x, s, gate = x.to(weight.dtype), (h.to(weight.dtype) + 1) / 2, self.mode == "default"
+            if self.backbone is None:
+                own = weight[:, self.inputs :]
+                known = F.linear(x, weight[:, : self.inputs], bias - own.sum(1))  # (T, B, 3U)
+                return 2 * Sequence.apply(known, s, 2 * own.T, None, None, gate) - 1
+            entry = self.backbone[0]
+            assert isinstance(entry, nn.Linear)
+            inner, outer = (2 * 0.666, 1.7159) if _name(self.backbone[1]) == LECUN else (2.0, 1.0)
+            first = inner * entry.weight
+            own = first[:, self.inputs :]
+            known = F.linear(x, first[:, : self.inputs], inner * entry.bias - own.sum(1))  # (T, B, K)
+            weight = outer * weight
+            states = Sequence.apply(known, s, 2 * own.T, 2 * weight.T, bias - weight.sum(1), gate)
+            return 2 * states - 1  # type: ignore[no-any-return]
+
+    def _joined(self) -> tuple[Tensor, Tensor]:
+        """Return weights `(3H, K)` and bias of the heads; those of time are one head, and the others are doubled."""
+        mask = 1.0 if self.sparsity_mask is None else self.sparsity_mask
+        times = self.time_a.weight + self.time_b.weight
+        weight = torch.cat([2 * mask * self.ff1.weight, 2 * mask * self.ff2.weight, times])
+        return weight, torch.cat([2 * self.ff1.bias, 2 * self.ff2.bias, self.time_a.bias + self.time_b.bias])
