@@ -283,7 +283,9 @@ def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latenc
             logits=logits, folder=own, before=before, sentinel=sentinel,
         ))  # fmt: skip
         tier = replace(tier, warm_seconds=min(tier.warm_seconds, AGAIN_SECONDS))
-    return found, measure.compare(model, clips, name, device, threads, own)
+    sentinel.end()
+    judged = [sentinel.judged(timing) for timing in found]
+    return judged, measure.compare(model, clips, name, device, threads, own)
 
 
 _TASKS: dict[str, Callable[..., Any]] = {"all": _all, "compare": _compare, "prepare": _prepare, "time": _time}

@@ -116,7 +116,8 @@ def measure_latency(
         logits: the trained model's logits `(1, C)` for `x`; None computes them.
         folder: folder that the backend's `prepare` wrote; None prepares a temporary one.
         before: bytes of the process before it had timed anything (`memory_now`); None for now.
-        sentinel: of this device; one that measurements in a row share is timed once between two of them.
+        sentinel: of this device, for measurements in a row that share it: it is timed before the first one, and the
+            caller lets it judge all of them at the end. None times one before and after this measurement.
 
     Raises:
         ProfileError: `x` is not one clip or all zeros, there is no GPU, the model has no front-end for this scope, the
@@ -147,18 +148,18 @@ def measure_latency(
         work = _work(model, clips, device, threads, scope, runs, folder)
         deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
-        sentinel = sentinel or Sentinel(device)
+        own = sentinel or Sentinel(device)
         _warm_up(call, tier)
-        first = sentinel.latest or sentinel.time()
+        own.begin()
         call()  # fills the caches again
         other_processes = _OtherProcesses()
         times = _sample(call, tier)
         busy = other_processes.share()
-        last = sentinel.time()
+        if sentinel is None:
+            own.end()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
-    drift = last / first - 1
     timing = Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
@@ -176,8 +177,8 @@ def measure_latency(
         throughput=batch * len(times) / sum(times),
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
-        sentinel_drift=drift,
-        sentinel_ms=max(first, last) * 1e3,
+        sentinel_drift=0.0,
+        sentinel_ms=0.0,
         others=busy,
         grade="A",
         peak_bytes=peak,
@@ -185,7 +186,7 @@ def measure_latency(
         agreement=_agreement(work.logits, expected),
         software=runs.software(),
     )
-    return replace(timing, grade=timing.steadiness)
+    return own.judged(timing)
 
 
 def prepare(
@@ -436,8 +437,11 @@ class Sentinel:
         device: where to compute.
 
     Attributes:
-        latest: seconds that the work took when it was last timed; 0 before.
+        first: seconds that the work took before the measurements; 0 before it was timed.
+        last: seconds that it took after them; `first` until then.
     """
+
+    first = last = 0.0
 
     def __init__(self, device: str) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -450,7 +454,21 @@ class Sentinel:
             nn.functional.conv1d(signal, kernel)
 
         self._call = _timer(work, device)
-        self.latest = 0.0
+
+    def begin(self) -> None:
+        """Time the work before measurements, unless that was done."""
+        if not self.first:
+            self.first = self.last = self.time()
+
+    def end(self) -> None:
+        """Time the work after the measurements."""
+        self.last = self.time()
+
+    def judged(self, timing: Latency) -> Latency:
+        """Return a timing that was taken between `begin` and `end`, with the machine's drift and its grade."""
+        drift, slowest = self.last / self.first - 1, max(self.first, self.last)
+        timing = replace(timing, sentinel_drift=drift, sentinel_ms=slowest * 1e3)
+        return replace(timing, grade=timing.steadiness)
 
     def time(self) -> float:
         """Return the median of the seconds that the work takes now."""
@@ -458,8 +476,7 @@ class Sentinel:
         start = time.perf_counter()
         while len(times) < 20 or time.perf_counter() - start < SENTINEL_SECONDS:
             times.append(self._call())
-        self.latest = float(np.median(times[5:]))
-        return self.latest
+        return float(np.median(times[5:]))
 
 
 @contextmanager
