@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from bench.profiling.environment import processor
+from bench.training.allocator import kept_memory
 from models import wirings
 from models.cfc import CfCLayer
 from models.layers.closed_form import enter, leave
@@ -66,12 +67,18 @@ def times(call: Callable[..., None], candidates: list[nn.Module], turns: int) ->
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Print the processor and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--turns", type=int, default=11)
     turns = parser.parse_args().turns
     torch.set_num_threads(1)
     print(f"{processor()}, torch {torch.__version__}, batch {BATCH}, {FRAMES} frames")
+    with kept_memory("cpu"):  # as in every training
+        compare(turns)
+
+
+def compare(turns: int) -> None:
+    """Print the ratios of all cells."""
     for wiring, arguments in UNITS:
         for mode in ("default", "no_gate"):
             candidates = layers(wiring, arguments, mode)

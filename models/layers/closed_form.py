@@ -48,16 +48,15 @@ class Sequence(torch.autograd.Function):
             gate: whether s1 is weighted, too.
         """
         frames, batch, units = len(known), *s.shape
-        entries = torch.empty_like(known)
-        heads = entries if weight is None else known.new_empty(frames, batch, 3 * units)
+        kept = frames if any(ctx.needs_input_grad) else 1  # else each frame uses the same buffers
+        entries = known.new_empty(kept, batch, known.shape[2])
+        heads = entries if weight is None else known.new_empty(kept, batch, 3 * units)
         states = known.new_empty(frames + 1, batch, units)
         states[0] = s
         own = own.contiguous()
         before, *after = states.unbind()
-        for part, entry, head, s1, s2, t, state in zip(
-            known.unbind(), entries.unbind(), heads.unbind(), *(each.unbind() for each in heads.split(units, 2)), after,
-            strict=True,
-        ):  # fmt: skip
+        buffers = [each.unbind() * (frames // kept) for each in (entries, heads, *heads.split(units, 2))]
+        for part, entry, head, s1, s2, t, state in zip(known.unbind(), *buffers, after, strict=True):
             torch.addmm(part, before, own, out=entry)
             entry.sigmoid_()
             if weight is not None:
@@ -79,7 +78,8 @@ class Sequence(torch.autograd.Function):
         d_known, d_own = torch.empty_like(entries), torch.zeros_like(own)
         d_weight = None if weight is None else torch.zeros_like(weight)
         d_bias = None if weight is None else own.new_zeros(3 * units)
-        d_s = gradient[-1]
+        gradients = gradient.contiguous().unbind()
+        d_s = gradients[-1]
         for end in range(frames, 0, -PIECE):
             piece = slice(max(0, end - PIECE), end)
             d_heads = _slopes(heads[piece], ctx.gate)
@@ -91,8 +91,8 @@ class Sequence(torch.autograd.Function):
                 if down is not None:
                     torch.mm(parts[n], down, out=rows[n])
                     rows[n].mul_(slopes[n])
-                first = n == 0 and piece.start == 0
-                d_s = rows[n] @ back if first else torch.addmm(gradient[piece.start + n - 1], rows[n], back)
+                earlier = piece.start + n - 1
+                d_s = torch.addmm(gradients[earlier], rows[n], back) if earlier >= 0 else rows[n] @ back
             flat = d_heads.flatten(0, 1)
             if d_weight is None or d_bias is None:
                 d_known[piece] = d_heads
