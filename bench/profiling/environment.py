@@ -42,14 +42,8 @@ def git_state(folder: Path) -> tuple[str | None, bool]:
     Untracked files, `leaderboards/` and `runs/` do not count, because results must not make the next result look
     edited. A folder inside another repository (an installed copy) has no commit.
     """
-<<<<<<< HEAD
-    top, _, commit = (_git(folder, "rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    top, _, commit = (git(folder, "rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
     if not commit or Path(top).resolve() != folder.resolve():
-=======
-    top = git(folder, "rev-parse", "--show-toplevel")
-    commit = git(folder, "rev-parse", "HEAD")
-    if top is None or commit is None or Path(top).resolve() != folder.resolve():
->>>>>>> main
         return None, False
     results = (":(exclude)leaderboards", ":(exclude)runs")
     changes = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *results)
