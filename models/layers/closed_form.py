@@ -55,7 +55,7 @@ class Sequence(torch.autograd.Function):
         states[0] = s
         own = own.contiguous()
         before, *after = states.unbind()
-        buffers = [each.unbind() * (frames // kept) for each in (entries, heads, *heads.split(units, 2))]
+        buffers = [each.unbind() * (frames // kept) for each in (entries, heads, *torch.split(heads, units, 2))]
         for part, entry, head, s1, s2, t, state in zip(known.unbind(), *buffers, after, strict=True):
             torch.addmm(part, before, own, out=entry)
             entry.sigmoid_()
@@ -83,7 +83,7 @@ class Sequence(torch.autograd.Function):
         for end in range(frames, 0, -PIECE):
             piece = slice(max(0, end - PIECE), end)
             d_heads = _slopes(heads[piece], ctx.gate)
-            by_head = d_heads.unflatten(2, (3, units)).unbind()
+            by_head = d_heads.view(*d_heads.shape[:2], 3, units).unbind()
             rows = d_known[piece].unbind() if weight is not None else d_heads.unbind()
             parts, slopes = d_heads.unbind(), () if weight is None else _product(entries[piece]).unbind()
             for n in range(len(rows) - 1, -1, -1):
@@ -101,6 +101,12 @@ class Sequence(torch.autograd.Function):
                 d_bias += flat.sum(0)
             d_own.addmm_(states[piece].flatten(0, 1).T, d_known[piece].flatten(0, 1))
         return d_known, d_s, d_own, d_weight, d_bias, None
+
+
+def _states(*given: Any) -> Tensor:
+    """Return the states of `Sequence`."""
+    found: Tensor = Sequence.apply(*given)  # type: ignore[no-untyped-call]
+    return found
 
 
 def _slopes(heads: Tensor, gate: bool) -> Tensor:
@@ -127,7 +133,8 @@ def enter(model: nn.Module) -> bool:
     """Let the closed-form cells of a model compute a sequence as one operation; returns whether it has such cells."""
     cells = [module for module in model.modules() if _name(module) == "models.cfc._CfCCell"]
     for cell in cells:
-        cell.__class__ = _fused(type(cell))
+        kind: Any = type(cell)
+        cell.__class__ = _fused(kind)
     return bool(cells)
 
 
@@ -143,8 +150,8 @@ def _name(module: nn.Module) -> str:
 
 
 @cache
-def _fused(cell: type[nn.Module]) -> type[nn.Module]:
-    """Return the class of a cell between `enter` and `leave`."""
+def _fused(cell: Any) -> Any:
+    """Return the class of a cell of this class between `enter` and `leave`."""
     return type("Fused", (_Fused, cell), {})
 
 
@@ -180,7 +187,7 @@ class _Fused(nn.Module):
             if self.backbone is None:
                 own = weight[:, self.inputs :]
                 known = F.linear(x, weight[:, : self.inputs], bias - own.sum(1))  # (T, B, 3U)
-                return 2 * Sequence.apply(known, s, 2 * own.T, None, None, gate) - 1
+                return 2 * _states(known, s, 2 * own.T, None, None, gate) - 1
             entry = self.backbone[0]
             assert isinstance(entry, nn.Linear)
             inner, outer = (2 * 0.666, 1.7159) if _name(self.backbone[1]) == LECUN else (2.0, 1.0)
@@ -188,8 +195,7 @@ class _Fused(nn.Module):
             own = first[:, self.inputs :]
             known = F.linear(x, first[:, : self.inputs], inner * entry.bias - own.sum(1))  # (T, B, K)
             weight = outer * weight
-            states = Sequence.apply(known, s, 2 * own.T, 2 * weight.T, bias - weight.sum(1), gate)
-            return 2 * states - 1  # type: ignore[no-any-return]
+            return 2 * _states(known, s, 2 * own.T, 2 * weight.T, bias - weight.sum(1), gate) - 1
 
     def _joined(self) -> tuple[Tensor, Tensor]:
         """Return weights `(3H, K)` and bias of the heads; those of time are one head, and the others are doubled."""
