@@ -10,6 +10,7 @@ interpreter.
 
 import atexit
 import faulthandler
+import gc
 import os
 import re
 import select
@@ -18,12 +19,11 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import current_process, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -31,7 +31,7 @@ from typing import Any
 
 from bench import lookup
 from bench.profiling import descendants, output
-from bench.records import scratch
+from bench.records import scratch, sources
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -78,11 +78,13 @@ class Child:
                 lookup.permitted(),
                 output.current(),
                 descendants.mark(self._token),
+                sources.known(),
             ),
             name=name,
         )
         try:
-            _start(self._process)
+            with _without_main():
+                self._process.start()
             theirs.close()
             their_stack.close()
         except BaseException:  # an interruption while it starts must end it, too
@@ -210,6 +212,18 @@ def _watch(connection: Connection) -> None:
         os._exit(1)
 
 
+def begin(preload: Sequence[str]) -> None:
+    """Let the fork server import modules while this process goes on; the first child then need not wait as long."""
+    if "forkserver" not in get_all_start_methods():
+        return
+    from multiprocessing import forkserver
+
+    _context(preload)
+    server: Any = forkserver._forkserver
+    with _without_main():
+        server.ensure_running()
+
+
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
@@ -238,8 +252,9 @@ def _own_temporary_folder() -> None:
 _LOCK = Lock()
 
 
-def _start(process: BaseProcess) -> None:
-    """Start a process that does not import the main script again.
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the main script, so that no child process imports it again.
 
     `multiprocessing` imports the main script in every child, so that what the script defines can be unpickled there.
     What this project sends to its children stands in modules, and a user's script that calls `bench.run` outside
@@ -249,7 +264,7 @@ def _start(process: BaseProcess) -> None:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")
         try:
-            process.start()
+            yield
         finally:
             sys.modules["__main__"] = main
 
@@ -262,11 +277,23 @@ def _run(
     named: dict[str, Path | None],
     printed: Path | None,
     marks: str,
+    known: Mapping[Path, sources.Known],
 ) -> None:
-    """Call the function; `named` are the classes of other packages that the user has named.
+    """Call the function.
 
-    What it prints goes to the file `printed`, or to the standard error.
+    Args:
+        function: is given the connection and the arguments.
+        connection: to the parent.
+        stack: where this process writes its stack.
+        arguments: of the function.
+        named: classes of other packages that the user has named.
+        printed: file to which goes what the function prints; None for the standard error.
+        marks: by which programs that this process starts are found.
+        known: what the parent knows about source files.
     """
+    gc.freeze()  # a collection need not look at what the fork server has imported, nor copy its pages
+    gc.enable()  # the fork server may have turned it off
+    sources.trust(known)
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     if hasattr(faulthandler, "register"):

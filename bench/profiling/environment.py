@@ -42,9 +42,8 @@ def git_state(folder: Path) -> tuple[str | None, bool]:
     Untracked files, `leaderboards/` and `runs/` do not count, because results must not make the next result look
     edited. A folder inside another repository (an installed copy) has no commit.
     """
-    top = git(folder, "rev-parse", "--show-toplevel")
-    commit = git(folder, "rev-parse", "HEAD")
-    if top is None or commit is None or Path(top).resolve() != folder.resolve():
+    top, _, commit = (git(folder, "rev-parse", "--show-toplevel", "HEAD") or "").partition("\n")
+    if not commit or Path(top).resolve() != folder.resolve():
         return None, False
     results = (":(exclude)leaderboards", ":(exclude)runs")
     changes = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *results)

@@ -39,6 +39,8 @@ class Tier:
         processes: number of processes that measure.
         warm_group: calls of each of the five medians that must lie within 5 % before the warm-up ends.
         p99_seconds: longest measurement for the calls that a 99th percentile needs.
+        warm_grows: whether the five groups grow to the second half of all calls so far. Medians of a few calls that
+            scatter never agree; those of more calls do, as soon as the calls no longer become faster.
     """
 
     warm_seconds: float
@@ -48,6 +50,7 @@ class Tier:
     processes: int = 1
     warm_group: int = 10
     p99_seconds: float = 0.0
+    warm_grows: bool = False
 
     @property
     def expected_seconds(self) -> float:
@@ -61,7 +64,8 @@ TIERS = {
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 FIRST = Tier(
-    warm_seconds=0.1, warm_limit_seconds=1.0, seconds=0.25, limit_seconds=4.0, warm_group=3, p99_seconds=1.0
+    warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.2, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
+    warm_grows=True,
 )  # fmt: skip
 """The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
@@ -86,6 +90,7 @@ def measure_latency(
     logits: Tensor | None = None,
     folder: Path | None = None,
     before: int | None = None,
+    sentinel: "Sentinel | None" = None,
 ) -> Latency:
     """Time calls on one clip, in eval and inference mode with the garbage collector off.
 
@@ -111,6 +116,8 @@ def measure_latency(
         logits: the trained model's logits `(1, C)` for `x`; None computes them.
         folder: folder that the backend's `prepare` wrote; None prepares a temporary one.
         before: bytes of the process before it had timed anything (`memory_now`); None for now.
+        sentinel: of this device, for measurements in a row that share it: it is timed before the first one, and the
+            caller lets it judge all of them at the end. None times one before and after this measurement.
 
     Raises:
         ProfileError: `x` is not one clip or all zeros, there is no GPU, the model has no front-end for this scope, the
@@ -141,18 +148,18 @@ def measure_latency(
         work = _work(model, clips, device, threads, scope, runs, folder)
         deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
-        sentinel = _sentinel(device)
+        own = sentinel or Sentinel(device)
         _warm_up(call, tier)
-        first = sentinel()
+        own.begin()
         call()  # fills the caches again
         other_processes = _OtherProcesses()
         times = _sample(call, tier)
         busy = other_processes.share()
-        last = sentinel()
+        if sentinel is None:
+            own.end()
         peak = memory.peak()
     p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
     iqr_share = (p75 - p25) / p50
-    drift = last / first - 1
     timing = Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
@@ -170,8 +177,8 @@ def measure_latency(
         throughput=batch * len(times) / sum(times),
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
         load=load,
-        sentinel_drift=drift,
-        sentinel_ms=max(first, last) * 1e3,
+        sentinel_drift=0.0,
+        sentinel_ms=0.0,
         others=busy,
         grade="A",
         peak_bytes=peak,
@@ -179,7 +186,7 @@ def measure_latency(
         agreement=_agreement(work.logits, expected),
         software=runs.software(),
     )
-    return replace(timing, grade=timing.steadiness)
+    return own.judged(timing)
 
 
 def prepare(
@@ -396,14 +403,16 @@ def _warm_up(call: Callable[[], float], tier: Tier) -> None:
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         if len(times) >= WARM_CALLS and elapsed >= tier.warm_limit_seconds:
             return
-        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group):
+        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group, tier.warm_grows):
             return
         times.append(call())
 
 
-def _settled(times: list[float], group: int = 10) -> bool:
+def _settled(times: list[float], group: int = 10, grows: bool = False) -> bool:
     if len(times) < 5 * group or len(times) % group:
         return False
+    if grows:
+        group = max(group, len(times) // 10)
     medians = np.median(np.reshape(times[-5 * group :], (5, group)), axis=1)
     return bool(medians.max() <= 1.05 * medians.min())
 
@@ -421,27 +430,53 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     return times
 
 
-def _sentinel(device: str) -> Callable[[], float]:
-    """Return a function that times a fixed matrix product and convolution: the machine's speed, not the model's."""
-    generator = torch.Generator().manual_seed(0)
-    matrix = torch.randn(192, 192, generator=generator).to(device)
-    signal = torch.randn(1, 32, 512, generator=generator).to(device)
-    kernel = torch.randn(32, 32, 9, generator=generator).to(device)
+class Sentinel:
+    """A fixed matrix product and convolution, whose time says how fast the machine is, not the model.
 
-    def work() -> None:
-        torch.mm(matrix, matrix)
-        nn.functional.conv1d(signal, kernel)
+    Args:
+        device: where to compute.
 
-    call = _timer(work, device)
+    Attributes:
+        first: seconds that the work took before the measurements; 0 before it was timed.
+        last: seconds that it took after them; `first` until then.
+    """
 
-    def median() -> float:
+    first = last = 0.0
+
+    def __init__(self, device: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        matrix = torch.randn(192, 192, generator=generator).to(device)
+        signal = torch.randn(1, 32, 512, generator=generator).to(device)
+        kernel = torch.randn(32, 32, 9, generator=generator).to(device)
+
+        def work() -> None:
+            torch.mm(matrix, matrix)
+            nn.functional.conv1d(signal, kernel)
+
+        self._call = _timer(work, device)
+
+    def begin(self) -> None:
+        """Time the work before measurements, unless that was done."""
+        if not self.first:
+            self.first = self.last = self.time()
+
+    def end(self) -> None:
+        """Time the work after the measurements."""
+        self.last = self.time()
+
+    def judged(self, timing: Latency) -> Latency:
+        """Return a timing that was taken between `begin` and `end`, with the machine's drift and its grade."""
+        drift, slowest = self.last / self.first - 1, max(self.first, self.last)
+        timing = replace(timing, sentinel_drift=drift, sentinel_ms=slowest * 1e3)
+        return replace(timing, grade=timing.steadiness)
+
+    def time(self) -> float:
+        """Return the median of the seconds that the work takes now."""
         times: list[float] = []
         start = time.perf_counter()
         while len(times) < 20 or time.perf_counter() - start < SENTINEL_SECONDS:
-            times.append(call())
+            times.append(self._call())
         return float(np.median(times[5:]))
-
-    return median
 
 
 @contextmanager

@@ -375,6 +375,11 @@ def graded_records(records: Mapping[str, Record]) -> dict[str, Record]:
     return found
 
 
+def prepare() -> None:
+    """Make what reading a record needs, which otherwise takes place when the first one is read."""
+    _adapter()
+
+
 @cache
 def _adapter() -> TypeAdapter[Record]:
     return TypeAdapter(Record)

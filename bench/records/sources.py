@@ -8,6 +8,7 @@ not seen, nor is a file that is no module.
 import ast
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def _digest(module: str, folder: Path | None) -> str | None:
     files = _files(module, folder)
     if module not in files:
         return None
-    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
+    content = "\n".join(f"{name} {_read(name, path).digest}" for name, path in sorted(files.items()))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -134,7 +135,7 @@ def _files(module: str, folder: Path | None) -> dict[str, Path]:
         if name in files or not _belongs(name, module, folder) or (path := _place(name, folder)) is None:
             continue
         files[name] = path
-        waiting += _imports(name, path, lookup.version(path))
+        waiting += _read(name, path).imports[name]
     return files
 
 
@@ -156,8 +157,47 @@ def _belongs(name: str, module: str, folder: Path | None) -> bool:
     )
 
 
-@cache
-def _imports(name: str, path: Path, version: tuple[int, int]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Known:
+    """What a file's content says, for processes that look at the same files: parsing them takes most of a second.
+
+    Attributes:
+        version: the file's `lookup.version` when it was read.
+        digest: of its syntax.
+        imports: by the module's name, the modules that it may import, and names in them, which may be modules, too.
+    """
+
+    version: tuple[int, int]
+    digest: str
+    imports: Mapping[str, tuple[str, ...]]
+
+
+_known: dict[Path, Known] = {}
+
+
+def known() -> dict[Path, Known]:
+    """Return what this process knows about files, for `trust` in another process."""
+    return dict(_known)
+
+
+def trust(files: Mapping[Path, Known]) -> None:
+    """Take what another process knows about files; a file that has changed since is read again."""
+    _known.update(files)
+
+
+def _read(name: str, path: Path) -> Known:
+    """Return what a module's file says, read once while it does not change."""
+    version = lookup.version(path)
+    found = _known.get(path)
+    if found is None or found.version != version:
+        found = Known(version, _file_digest(path), {})
+    if name not in found.imports:
+        found = Known(version, found.digest, {**found.imports, name: _imports(name, path)})
+    _known[path] = found
+    return found
+
+
+def _imports(name: str, path: Path) -> tuple[str, ...]:
     """Return the modules that a file may import, and names in them, which may be modules, too."""
     content = lookup.tree(path)
     found: list[str] = []
@@ -170,8 +210,7 @@ def _imports(name: str, path: Path, version: tuple[int, int]) -> tuple[str, ...]
     return tuple(dict.fromkeys(found))
 
 
-@cache
-def _file_digest(path: Path, version: tuple[int, int]) -> str:
+def _file_digest(path: Path) -> str:
     content = lookup.tree(path)
     if content is None:
         return hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python

@@ -13,6 +13,7 @@ from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, data_files, sources
+from bench.runner import executors
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Limits, Reported, Started, executor
 from bench.runner.news import (
     ClipsRead,
@@ -27,6 +28,7 @@ from bench.runner.news import (
 )
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
+from bench.runner.standings import Standings
 from bench.suites import Suite, is_fusion
 from bench.tracking import Tracker, epoch_point, step_point
 
@@ -117,6 +119,7 @@ class Runner:
         self.suite = suite
         self.settings = replace(settings, metrics=suite.metrics)
         self.progress = progress
+        self.executor_name = executor_name
         self.execute: Executor = executor(executor_name)
         self.limits = Limits(settings.stall_seconds, settings.run_seconds)
         # Parts of these jobs have no pulse, or limits of their own.
@@ -147,6 +150,7 @@ class Runner:
         self.again = {key for key, run in todo.items() if force or run in self.snapshot}
         self.outcome.kept = [run.key for run in every if run.key not in todo]
         self.outcome.total = len(every)
+        self._follow_standings(every)
         for line in self.outcome.changed_words():
             self.progress.note(line)
         self.outcome.warnings += planned.warnings
@@ -162,6 +166,14 @@ class Runner:
                 self._time([run for run in every if self._untimed(run)])
         return self.outcome
 
+    def _follow_standings(self, runs: Iterable[Run]) -> None:
+        """Show the standings of these runs while they end."""
+        self.standings = Standings(self.suite.names(), self.suite.dataset_names(), runs)
+        for run in runs:
+            if (record := self.snapshot.finished(run.key)) is not None:
+                self.standings.add(record)
+        self.progress.follow(self.standings.table, self.standings.line)
+
     def time(self, runs: Sequence[Run], again: bool = False) -> Outcome:
         """Time the trained runs that have no timing, without any training, and redraw the tables.
 
@@ -175,6 +187,7 @@ class Runner:
             chosen |= {run.key: run for run in self.suite.runs() if not chosen.keys().isdisjoint(run.members)}
         self.outcome.kept = [run.key for run in runs if run.key not in chosen]
         self.outcome.total = len(self.outcome.kept) + len(chosen)
+        self._follow_standings(runs)
         with self._ending():
             self._start([], list(chosen.values()))
             self._time(list(chosen.values()), again)
@@ -207,6 +220,9 @@ class Runner:
         todo = [run for run in todo if not self._lacks_code(run)]
         if not todo:
             return []
+        executors.prepare(self.executor_name)
+        for run in todo:
+            sources.digests(run)  # every child process is told, and this one has time now
         broken = self._check(todo)
         for run in todo:
             if run.key in broken:
@@ -408,6 +424,7 @@ class Runner:
             self._end(run, f"FAILED: {failure.message}")
         else:
             self.outcome.done.append(run.key)
+            self.standings.add(record)
             self.outcome.warnings += [
                 f"{run.key} has no {name}: {reason}" for name, reason in record.not_scored.items()
             ]
@@ -528,6 +545,7 @@ class Runner:
             self.outcome.warnings.append(f"{run.key} was not timed: {failure.message}")
             self.progress.end_timing(run.key, f"{run.key}: not timed, {failure.message}", fusion=False)
             return
+        self.standings.add(record)
         self.progress.end_timing(run.key, f"{run.key}: {self._times(record)}", fusion=False)
         for name, reason in record.not_timed.items():
             self.outcome.warnings.append(f"{run.key} was not timed on {name}: {reason}")

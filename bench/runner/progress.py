@@ -25,6 +25,8 @@ TIMING_SECONDS = 6.6
 """Time that the timing of one model on one backend takes, assumed until models have been timed here."""
 LONG_SECONDS = 60.0
 """Duration of a training that makes its start-up negligible."""
+TABLE_LINES = 8
+"""Lines of a terminal that a table's rows leave free: its title and heading, the bar, and what was printed before."""
 EPOCH_SECONDS = 10.0
 """Shortest time between two lines about epochs where there is no terminal, for each training that is running."""
 
@@ -88,11 +90,19 @@ class _Training:
 
 
 class _RunsBar(Bar):
-    """A bar below one line for each run that is under way; a line that is too long goes on in the next one."""
+    """A bar below a table and one line for each run that is under way; a line that is too long goes on in the next.
+
+    The table has the lines of the terminal that are left.
+    """
 
     lines: tuple[str, ...] = ()
+    table: Callable[[int], RenderableType | None] | None = None
 
     def get_renderables(self) -> Iterable[RenderableType]:
+        if self.table is not None:
+            rows = self.console.height - len(self.lines) - TABLE_LINES
+            table = self.table(rows) if rows > 0 else None
+            yield from () if table is None else (table,)
         yield from (Text(line, overflow="fold") for line in self.lines)
         yield from super().get_renderables()
 
@@ -111,6 +121,8 @@ class Progress:
         self.console = console
         self.clock = clock
         self.now: dict[str, str] = {}
+        self._line: Callable[[], str] = str
+        self._said_line = clock()
         self.runs = 0
         self.timings = 0
         self.runs_done = 0
@@ -131,6 +143,7 @@ class Progress:
             console=console,
             disable=not console.is_terminal,
             transient=True,
+            refresh_per_second=2,  # a model that is being timed has the machine alone
         )
         self.task = self.bar.add_task("", total=None, left="")
 
@@ -234,6 +247,9 @@ class Progress:
             self.timings -= 1
             self.left["time"] -= not fusion
         self._print(f"[{self.runs_done}/{self.runs}] {line}")
+        if not self.console.is_terminal and self.clock() - self._said_line >= EPOCH_SECONDS and (words := self._line()):
+            self._said_line = self.clock()
+            self.note(words)
 
     def begin_again(self, *, fusion: bool) -> None:
         """Take a run back that was counted as done, because it was left to another process, and can be done now."""
@@ -248,6 +264,16 @@ class Progress:
         self.timings_done += 1
         self.timings = max(self.timings, self.timings_done)  # runs of another process that ended may be timed here, too
         self._print(f"[timing {self.timings_done}/{self.timings}] {line}")
+
+    def follow(self, table: Callable[[int], RenderableType | None], line: Callable[[], str]) -> None:
+        """Show a table of the results so far, where there is no terminal a line of them every `EPOCH_SECONDS`.
+
+        Args:
+            table: returns the table with so many rows at most; None where there is nothing to show.
+            line: returns the line; "" where there is nothing to show.
+        """
+        self.bar.table = table
+        self._line = line
 
     def note(self, line: str) -> None:
         """Print a line that is no step."""

@@ -28,7 +28,7 @@ Train = Callable[[Run, RunSettings, Callable[[News], None], Store, Path], Record
 WAIT = timedelta(minutes=30)
 """Time after which a process gives up waiting for another one: the first epoch may read many clips."""
 
-_PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
+_PRELOAD = ["bench.runner.preloaded", "models.frontends._torchaudio"]
 
 
 class Followed(Exception):  # noqa: N818 - it is no error

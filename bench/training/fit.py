@@ -36,7 +36,7 @@ from datamodules.clips.draws import place_among_ranks, rarity, training_loader
 from models.base import AudioModel
 from models.errors import TrainingError
 from models.foreign import ForeignModel
-from models.layers import memory_format
+from models.layers import closed_form, memory_format
 from models.metrics import PRIMARY
 from models.training.arithmetic import resolved
 from models.training.synced_norm import SyncedStatistics
@@ -114,7 +114,10 @@ def train(
         Stopped: it was asked to.
         RunError: the loss or the logits became NaN or infinite, or the recipe does not fit the data.
     """
+    fuses = recipe.precision == "auto" and closed_form.enter(model)
     recipe, arithmetic = _resolved(recipe, model, device)
+    if fuses:
+        arithmetic |= {"closed_form_cells": "fused"}
     model.recipe = recipe
     data.balanced = recipe.balanced
     if recipe.background is not None:
@@ -158,6 +161,7 @@ def train(
         finally:
             model.from_features = False
             memory_format.leave(model)
+            closed_form.leave(model)
             model.trainer = None  # the model outlives it
             data.batch_size = whole_batch
         if stopping.asked():

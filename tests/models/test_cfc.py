@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models import wirings
 from models.base import ModelError
 from models.cfc import CfCLayer
+from models.layers.closed_form import PIECE, Sequence, enter, leave
 
 LAYERS: list[tuple[Any, dict[str, Any]]] = [
     (9, {}),
@@ -106,3 +107,73 @@ def test_trainable_parameters(inputs: int, units: Any, options: dict[str, Any], 
 def test_mistakes_are_explained(make: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make()
+
+
+FUSED: list[tuple[Any, dict[str, Any], bool]] = [
+    (9, {}, True),
+    (9, {"mode": "no_gate", "activation": "tanh"}, True),
+    (9, {"backbone_layers": 0}, True),
+    (("AutoNCP", (16, 5)), {}, True),
+    (("AutoNCP", (16, 5)), {"mode": "no_gate"}, True),
+    (9, {"mode": "pure"}, False),
+    (9, {"activation": "silu"}, False),
+    (9, {"backbone_layers": 2}, False),
+    (9, {"mixed_memory": True}, False),
+]
+
+
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with each call of the kernel."""
+    found: list[int] = []
+    apply = Sequence.apply
+
+    def counted(*arguments: Any) -> Any:
+        found.append(len(arguments[0]))
+        return apply(*arguments)
+
+    monkeypatch.setattr(Sequence, "apply", counted)
+    return found
+
+
+@pytest.mark.parametrize(("units", "options", "fits"), FUSED, ids=str)
+def test_the_fused_sequence_has_the_same_states_and_gradients(
+    units: Any, options: dict[str, Any], fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = pair(units, options)[1].double()
+    seen = calls(monkeypatch)
+    x = random(3, 2 * PIECE + 3, 6, dtype=torch.float64).requires_grad_()
+    h = random(3, layer.state_size, dtype=torch.float64, seed=2).requires_grad_()
+    found = []
+    for on in (False, True):
+        (enter if on else leave)(layer)
+        assert not seen
+        y, last = layer(x, (h, 2 * h) if layer.lstm is not None else h)
+        last = last[0] if isinstance(last, tuple) else last
+        wanted = [x, h, *(parameter for parameter in layer.parameters() if parameter.requires_grad)]
+        gradients = torch.autograd.grad(y.square().sum() + last.sum(), wanted)
+        found.append([y, last, *gradients])
+    assert bool(seen) == fits
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_the_fused_sequence_agrees_in_single_precision_and_within_autocast() -> None:
+    layer = pair(9, {})[1]
+    x = random(3, 20, 6, dtype=torch.float32)
+    expected = layer(x)[0]
+    enter(layer)
+    torch.testing.assert_close(layer(x)[0], expected, rtol=1e-5, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(layer(x.bfloat16())[0], layer(x.bfloat16().float())[0])
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_few_frames_and_time_spans_are_not_fused(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = pair(9, {})[1]
+    enter(layer)
+    seen = calls(monkeypatch)
+    layer(random(3, frames, 6, dtype=torch.float32))
+    layer(random(3, 9, 6, dtype=torch.float32), timespans=torch.ones(9))
+    leave(layer)
+    layer(random(3, 9, 6, dtype=torch.float32))
+    assert not seen

@@ -159,6 +159,12 @@ def executor(name: str) -> Executor:
     return found
 
 
+def prepare(name: str) -> None:
+    """Let an executor start what its jobs need, in the background, for a caller that will have jobs for it soon."""
+    if name != "serial":
+        catalog.load("bench.runner.executors.processes:prepare")()
+
+
 def perform(job: Job, emit: Callable[[Event], None]) -> None:
     """Make the call in this process and emit its events; an exception becomes a `Failed`."""
     emit(Started(job.key))

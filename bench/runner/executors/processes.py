@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from bench.profiling import output
-from bench.profiling.children import Child, ChildEnded, end_all, end_with, innermost
+from bench.profiling.children import Child, ChildEnded, begin, end_all, end_with, innermost
 from bench.records import Failure
 from bench.runner import gpus
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, Watch, perform
@@ -20,10 +20,16 @@ from bench.runner.news import Working
 from bench.runner.settings import RunSettings
 from bench.training import stopping
 
-_PRELOAD = ["bench.runner.driver", "bench.runner.worker", "bench.runner.timings"]
+_PRELOAD = ["bench.runner.preloaded", "models.frontends._torchaudio"]
+"""Modules that the fork server imports once, so that no child has to."""
 
 LEAVE_SECONDS = 5.0
 """Time that a process has to end after its job; threads and processes that a model has started may keep it."""
+
+
+def prepare() -> None:
+    """Let the fork server import what the jobs need, while the caller goes on."""
+    begin(_PRELOAD)
 
 
 @dataclass

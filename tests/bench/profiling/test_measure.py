@@ -181,7 +181,7 @@ def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short")
 def test_the_sentinel_sees_that_the_machine_became_slower(monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = iter((0.001, 0.0013))
-    monkeypatch.setattr(measure, "_sentinel", lambda _: lambda: next(speeds))
+    monkeypatch.setattr(measure.Sentinel, "time", lambda _: next(speeds))
     monkeypatch.setattr(measure, "_sample", lambda *_: [0.001] * 60)
     found = measure_latency(Slow(), CLIP, 1.0)
     assert found.sentinel_drift == pytest.approx(0.3)

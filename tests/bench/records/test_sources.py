@@ -141,3 +141,20 @@ def test_every_built_in_component_has_a_digest() -> None:
     for run in suites.read("all").runs():
         assert "model" in sources.digests(run)
         assert "dataset" in sources.digests(run)
+
+
+def test_a_child_does_not_parse_again_what_its_parent_knows(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = now()
+    told = sources.known()
+    monkeypatch.setattr(sources, "_known", {})  # as in a child
+    monkeypatch.setattr(lookup, "_trees", {})
+    sources.trust(told)
+    parsed: list[Path] = []
+    tree = lookup.tree
+    monkeypatch.setattr(lookup, "tree", lambda path: (parsed.append(path), tree(path))[1])
+    assert now() == before
+    assert not parsed
+    parts = package / "parts.py"
+    parts.write_text(parts.read_text().replace("nn.Linear(inputs", "nn.Bilinear(inputs"))
+    assert now() != before
+    assert set(parsed) == {parts}

@@ -9,10 +9,11 @@ from bench.errors import RunError
 from bench.records import Recipe, Run
 from bench.training import build, fit
 from datamodules.synthetic import Synthetic, SyntheticTags
+from models.layers import closed_form
 
 
-def prepared(dataset="synthetic", model="fc", **recipe):
-    run = Run(model=model, frontend="logmel-1s", dataset=dataset, recipe=Recipe(**recipe))
+def prepared(dataset="synthetic", model="fc", frontend="logmel-1s", **recipe):
+    run = Run(model=model, frontend=frontend, dataset=dataset, recipe=Recipe(**recipe))
     kind = Synthetic if dataset == "synthetic" else SyntheticTags
     data = kind(clips_per_class=10, clip_seconds=0.5, batch_size=run.recipe.batch_size)
     data.setup()
@@ -122,6 +123,23 @@ def test_auto_trains_and_says_what_it_was(tmp_path, monkeypatch):
     assert model.recipe.precision == "bf16-mixed"
     with torch.inference_mode():
         assert model(data.splits.val.load(range(2))).dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_auto_fuses_closed_form_cells_for_the_time_of_the_training(tmp_path, monkeypatch):
+    lengths = []
+    fused = closed_form.Sequence.apply
+    monkeypatch.setattr(closed_form.Sequence, "apply", lambda *given: (lengths.append(len(given[0])), fused(*given))[1])
+    run, data, model = prepared(model="cfc", frontend="logmel", epochs=1, precision="auto")
+    kinds = [type(module) for module in model.modules()]
+    trained, _ = train(run, data, model, tmp_path)
+    assert lengths
+    assert trained.arithmetic["closed_form_cells"] == "fused"
+    assert [type(module) for module in model.modules()] == kinds
+    lengths.clear()
+    run, data, model = prepared(model="cfc", frontend="logmel", epochs=1)
+    train(run, data, model, tmp_path)
+    assert not lengths
 
 
 def test_a_named_precision_is_not_reported(tmp_path):
