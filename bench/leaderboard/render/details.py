@@ -76,8 +76,8 @@ def _count(number: int | None) -> Cell:
 
 def _matrix(report: ClassReport) -> Table:
     rows = tuple(
-        (Cell(name), *(Cell(str(clips) if clips else "·", clips) for clips in row))
-        for name, row in zip(report.classes, report.confusion or (), strict=True)
+        (Cell(name), *(Cell(str(n) if n else "·", n, heat=_heat(n, sum(row), i == j)) for j, n in enumerate(row)))
+        for i, (name, row) in enumerate(zip(report.classes, report.confusion or (), strict=True))
     )
     return Table(
         title=f"Confusion matrix of {report.label}",
@@ -85,6 +85,11 @@ def _matrix(report: ClassReport) -> Table:
         rows=rows,
         footnote="Test clips, summed over the runs. The columns are the predicted classes.",
     )
+
+
+def _heat(clips: int, of: int, right: bool) -> str:
+    """Return the colour of a cell of a confusion matrix: its share of the true class, in nine steps."""
+    return f"{'right' if right else 'wrong'}-{max(1, round(9 * clips / of))}" if clips else ""
 
 
 def _pairs(report: ClassReport) -> Table:
