@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.clips import RunClips
 from bench.leaderboard.papers import PaperTable
 from bench.leaderboard.render import columns, papers, templating
 from bench.leaderboard.render.details import details
@@ -16,7 +17,7 @@ from bench.leaderboard.render.grid import grid
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import THEMES, style, svg
 
-SCRIPTS: tuple[str, ...] = ()
+SCRIPTS = ("explorer.js", "plot.js", "panels.js", "address.js")
 """Files of the explorer's script, in order."""
 
 
@@ -27,6 +28,7 @@ def html(
     note: str = "",
     suite: str | None = None,
     paper_tables: Sequence[PaperTable] = (),
+    clips: Mapping[str, RunClips] | None = None,
 ) -> str:
     """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
@@ -37,6 +39,7 @@ def html(
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
         paper_tables: shown first.
+        clips: run key to what the run said of each test clip; the page then shows which clips two systems differ in.
     """
     sections = [
         {
@@ -57,7 +60,7 @@ def html(
         command=command,
         sections=sections,
         papers=papers.html(paper_tables) if paper_tables else "",
-        data=explorer_data(leaderboards),
+        data=explorer_data(leaderboards, clips),
         **page_parts(styles=("page.css", "suite.css"), scripts=("page.js", *SCRIPTS)),
     )
 
