@@ -91,7 +91,7 @@ def publish(
     readme: Readme = None,
 ) -> None:
     """Copy a suite's finished records to the published store and redraw its tables."""
-    from bench.leaderboard import files
+    from bench.leaderboard import clips, files
 
     grid = suites.read(suite, Store(store))
     source, target = Snapshot(Store(store), grid.runs()), Store(to)
@@ -102,6 +102,7 @@ def publish(
         )
     for record in finished:
         target.write(record)
+    clips.publish(Store(store), target, grid.name, finished)
     if suite.endswith(".toml"):
         write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
     files.draw(Snapshot(target, grid.runs()), grid, index=True, readme=readme)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import RunError
-from bench.records import Record, Store, artifacts
+from bench.records import Record, Store, artifacts, write_whole
 
 FOLDER = "clips"
 """Folder of a store with a file per suite."""
@@ -60,6 +60,26 @@ def of_run(store: Store, record: Record) -> RunClips | None:
         predicted=tuple(map(int, logits.argmax(1)[order])),
         certainty=tuple(map(int, certainty[order])),
     )
+
+
+def publish(source: Store, target: Store, suite: str, records: Iterable[Record]) -> int:
+    """Keep what a suite's runs said of each clip in a published store; return how many runs have logits.
+
+    Args:
+        source: has the runs' logits.
+        target: the published store.
+        suite: its name.
+        records: of the runs.
+
+    Raises:
+        RunError: logits are damaged, or are not those of their record.
+    """
+    fresh = {record.key: clips for record in records if (clips := of_run(source, record)) and _fits(clips, record)}
+    if fresh:
+        path = target.root / FOLDER / f"{suite}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text(read(path) | fresh).encode())
+    return len(fresh)
 
 
 def _clips(record: Record) -> int:

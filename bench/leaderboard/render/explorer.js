@@ -41,7 +41,7 @@ const small = (heads, rows, caption) => {
 
 class Explorer {
   constructor(section, board, number) {
-    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, pair: null});
+    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, latest: ""});
     this.table = section.querySelector("table.main");
     this.rows = [...this.table.tBodies[0].rows];
     this.heads = [...this.table.tHead.rows[0].cells].map(head => head.textContent);
@@ -58,6 +58,7 @@ class Explorer {
     section.querySelector(".plots")?.remove();
     this.makeBar();
     this.makeTable();
+    new ResizeObserver(() => this.draw()).observe(this.plot);
   }
 
   // ---- what is above the plot
@@ -192,7 +193,7 @@ class Explorer {
 
   pin(i) {
     this.pins = this.pins.includes(i) ? this.pins.filter(other => other !== i) : [...this.pins, i].slice(-2);
-    this.pair = null;
+    this.latest = "pin";
     this.show();
   }
 
@@ -203,7 +204,7 @@ class Explorer {
 
   // ---- everything again, after any change
   show(row, column) {
-    if (row !== undefined) [this.open, this.cell] = [[row, column], null];
+    if (row !== undefined) [this.open, this.cell, this.latest] = [[row, column], null, "open"];
     this.rows.forEach((each, i) => {
       const fits = this.fits(this.board.rows[i]);
       each.classList.toggle("over", !fits);

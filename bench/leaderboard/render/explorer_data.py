@@ -16,7 +16,7 @@ from bench.leaderboard.compare import p_value, points
 from bench.leaderboard.confusions import PER_CLASS
 from bench.leaderboard.ranking import redrawn
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import plain
+from bench.leaderboard.render.text import plain, plural
 from bench.leaderboard.rows import Row, difference, validation
 from bench.records import Latency, Record
 
@@ -108,7 +108,12 @@ def _costs(board: Leaderboard, row: Row) -> list[float | None]:
         row.train_seconds,
         row.cpu.real_time_factor if row.cpu and cpu is not None else None,
     ]
-    return [_rounded(value) if isinstance(value, float) and value > 0 else None for value in found]
+    return [_number(value) if isinstance(value, float) and value > 0 else None for value in found]
+
+
+def _number(value: float) -> float:
+    """Return a count as it is, and six digits of any other number."""
+    return int(value) if value.is_integer() else float(f"{value:.6g}")
 
 
 def _rounded(value: float | None) -> float | None:
@@ -121,21 +126,19 @@ def _classes(board: Leaderboard) -> tuple[str, ...]:
     return found.pop() if len(found) == 1 else ()
 
 
-def _timing(found: Latency | None) -> list[tuple[str, str]]:
-    """Return what is behind a timing's grade, as (head, words)."""
+def _timing(found: Latency | None) -> list[str]:
+    """Return what is behind a timing's grade, in the order of the script's heads."""
     if found is None:
         return []
     spread = "one process" if found.spread is None else f"slowest {100 * found.spread:.1f} % above the fastest"
-    others = "not known" if found.others is None else f"{100 * found.others:.1f} % of the processors"
     return [
-        ("Grade", found.grade),
-        ("Device", f"{found.device}, {found.threads} thread{'s' * (found.threads > 1)}, {found.dtype}, {found.backend}"),
-        ("Software", found.software or "named with the run"),
-        ("Measured", f"{found.samples} calls in {found.processes} process{'es' * (found.processes > 1)}; {spread}"),
-        ("Interquartile range", f"{100 * found.iqr_share:.1f} % of the median"),
-        ("Other load", others),
-        ("Drift of the reference workload", f"{100 * found.sentinel_drift:+.1f} %"),
-        *([("Combined", f"the members' {found.combined}")] if found.combined else []),
+        found.grade if found.combined is None else f"{found.grade}; the members' {found.combined}",
+        f"{found.device}, {plural(found.threads, 'thread')}, {found.dtype}, {found.backend}",
+        found.software or "named with the run",
+        f"{found.samples} calls, {spread}",
+        f"{100 * found.iqr_share:.1f} % of the median",
+        "not known" if found.others is None else f"{100 * found.others:.1f} % of the processors",
+        f"{100 * found.sentinel_drift:+.1f} %",
     ]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.budgets import fronts
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.footnotes import about_row
 from bench.leaderboard.render.table import Cell
@@ -37,11 +38,12 @@ class GridCell:
 
 @dataclass(frozen=True)
 class GridRow:
-    """A row: its name, its place in the page's addresses, its cells, and what opens on demand."""
+    """A row: its name, front-end, Pareto fronts, cells, place in the page's addresses, and what opens on demand."""
 
     anchor: str
     name: str
     small: str
+    front: str
     cells: tuple[GridCell, ...]
     facts: tuple[tuple[str, str], ...]
     records: tuple[str, ...]
@@ -73,6 +75,7 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
     shown = [column for column in shown if column.head not in empty]
     scale = _score_scale(board)
     uses = commands(board, boards, suite)
+    on_front = fronts(board)
     rows = []
     for place, row in enumerate(board.rows):
         made = [_cell(board, row, column.head, cells[column.head][place], scale) for column in shown]
@@ -81,6 +84,7 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
                 anchor=f"r{number}-{place}",
                 name=row.label,
                 small="" if row.frontend == "none" else row.frontend,
+                front=", ".join(on_front.get(row.full, ())),
                 cells=tuple(made),
                 facts=tuple(_facts(board, row, uses[place])),
                 records=row.finished,

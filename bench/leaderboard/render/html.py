@@ -73,9 +73,17 @@ def page_parts(styles: Sequence[str] = ("page.css",), scripts: Sequence[str] = (
         scripts: names of the files with the script.
     """
     rules, script = _style(styles), "".join(map(page_file, scripts))
+    if len(scripts) > 1:
+        rules, script = _stripped(rules), _stripped(script)
     return {
         "style": rules, "script": script, "style_digest": _digest(rules), "script_digest": _digest(script),
     }  # fmt: skip
+
+
+def _stripped(content: str) -> str:
+    """Return a page's own style or script without indentation, blank lines and lines of comment."""
+    lines = (line.strip() for line in content.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def page_file(name: str) -> str:

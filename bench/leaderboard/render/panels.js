@@ -76,6 +76,9 @@ const clipName = (explorer, id) => {
   return play ? element("span", {}, play, ` ${id}`) : id;
 };
 
+const TIMING = ["Grade", "Device", "Software", "Measured", "Interquartile range", "Other load", "Drift of the reference workload"];
+const timing = words => words.map((each, i) => [TIMING[i], each]);
+
 const evidence = explorer => {
   const {board, open, rows, heads} = explorer;
   if (!open) return [element("p", {className: "soft", textContent: "Choose a cell of the table to see what is behind it."})];
@@ -90,11 +93,11 @@ const evidence = explorer => {
   if (metric >= 0) found.push(runs(head, run => head.endsWith("%") ? percent(run.scores[metric]) : run.scores[metric] ?? "–"));
   else if (head.startsWith("validation")) found.push(runs(head, run => percent(run.val)));
   else if (head.startsWith("train")) found.push(runs(head, run => run.seconds ?? "–"));
-  else if (head.startsWith("CPU") || head.startsWith("real")) found.push(listed(row.cpu));
-  else if (head.startsWith("GPU")) found.push(listed(row.gpu));
+  else if (head.startsWith("CPU") || head.startsWith("real")) found.push(listed(timing(row.cpu)));
+  else if (head.startsWith("GPU")) found.push(listed(timing(row.gpu)));
   else if (head === "rank" && board.wins) found.push(listed([["Probability to beat", wins(explorer, i)]]));
   else found.push(runs(`${board.metric}`, run => percent(run.scores[0])));
-  found.push(...document.getElementById(explorer.anchors[i]).cloneNode(true).childNodes.length ? [copied(explorer.anchors[i])] : []);
+  found.push(copied(explorer.anchors[i]));
   return found;
 };
 
@@ -148,8 +151,13 @@ const classes = explorer => {
     found.push(element("details", {open: explorer.cell !== null}, element("summary", {textContent: `Confusion matrix of ${row.name}`}),
       small(["true class", ...board.classes], row.confusion.map((line, i) => [board.classes[i], ...line.map((clips, j) => {
         if (!clips) return "·";
-        const cell = button(`${clips}`, () => { explorer.cell = [i, j]; explorer.show(); }, {
-          "aria-label": `${clips} clips of ${board.classes[i]} predicted as ${board.classes[j]}`,
+        const said = `${clips} clips of ${board.classes[i]} predicted as ${board.classes[j]}`;
+        const cell = button(`${clips}`, () => {
+          explorer.cell = [i, j];
+          explorer.show();
+          [...explorer.panel.querySelectorAll("button")].find(each => each.ariaLabel === said)?.focus();
+        }, {
+          "aria-label": said,
           class: `heat ${i === j ? "right" : "wrong"}-${Math.max(1, Math.round(9 * clips / totals[i]))}`,
         });
         return cell;
@@ -198,8 +206,11 @@ const curvePlot = (board, row) => {
     `Solid: validation ${board.validation} of each run. Dashed: its training loss, as a share of ${three(most)}.`}));
 };
 
-const panels = explorer => [
-  element("section", {className: "compare", ariaLabel: "Comparison"}, ...compared(explorer)),
-  element("section", {className: "evidence", ariaLabel: "Evidence"}, ...evidence(explorer)),
-  element("section", {className: "more", ariaLabel: "More of the row"}, ...classes(explorer), ...matrix(explorer)),
-];
+const panels = explorer => {
+  const found = [
+    element("section", {className: "compare", ariaLabel: "Comparison"}, ...compared(explorer)),
+    element("section", {className: "evidence", ariaLabel: "Evidence"}, ...evidence(explorer), ...classes(explorer)),
+  ];
+  if (explorer.latest === "open") found.reverse();
+  return [...found, element("section", {className: "more", ariaLabel: "Win probabilities"}, ...matrix(explorer))];
+};

@@ -1,7 +1,9 @@
 
 // The plot of an explorer: score against the chosen cost, with intervals and the Pareto front of what is within the budget.
 Explorer.prototype.draw = function () {
-  const {board} = this, width = 640, height = 380, edge = {left: 52, right: 14, top: 12, bottom: 44};
+  const focused = this.points?.indexOf(document.activeElement) ?? -1;
+  const width = Math.max(300, Math.min(700, Math.round(this.plot.clientWidth) || 640));
+  const {board} = this, height = 380, edge = {left: 52, right: 14, top: 12, bottom: 44};
   const axis = board.axes[this.axis];
   this.points = board.rows.map(() => null);
   const shown = axis ? board.rows.map((row, i) => ({row, i, cost: row.costs[this.axis]}))
@@ -25,7 +27,7 @@ Explorer.prototype.draw = function () {
     svg.append(drawn("path", {class: "grid", d: `M${edge.left} ${y(n * step)}H${width - edge.right}`}),
       drawn("text", {class: "end", x: edge.left - 6, y: y(n * step) + 4}, `${Number((100 * n * step).toFixed(1))} %`));
   }
-  const decades = right - left > 2.2 ? [1] : right - left > 1 ? [1, 3] : [1, 1.5, 2, 3, 5, 7];
+  const decades = right - left > (width < 450 ? 1.5 : 2.2) ? [1] : right - left > 1 ? [1, 3] : [1, 1.5, 2, 3, 5, 7];
   for (let n = Math.floor(left); n <= right; n++) {
     for (const part of decades) {
       const cost = part * 10 ** n;
@@ -56,15 +58,11 @@ Explorer.prototype.draw = function () {
     mark.addEventListener("mouseleave", () => this.hover(null));
     mark.addEventListener("focus", () => this.hover(i));
     mark.addEventListener("blur", () => this.hover(null));
-    const act = () => {
-      this.pin(i);
-      this.points[i]?.focus();
-    };
-    mark.addEventListener("click", act);
+    mark.addEventListener("click", () => this.pin(i));
     mark.addEventListener("keydown", event => {
       if (event.key === "Enter" || event.key === " ") {
         event.preventDefault();
-        act();
+        this.pin(i);
       }
     });
     this.points[i] = mark;
@@ -73,5 +71,6 @@ Explorer.prototype.draw = function () {
   const without = board.rows.filter(row => row.ranked).length - shown.length;
   this.plot.replaceChildren(svg, element("p", {className: "soft", textContent:
     `Filled blue: on the Pareto front of what is shown.${without ? ` ${without} rows are over the budget or have no comparable cost.` : ""}`}));
+  if (focused >= 0) this.points[focused]?.focus();
   this.rows.forEach((row, i) => row.classList.toggle("pareto", front.some(point => point.i === i)));
 };

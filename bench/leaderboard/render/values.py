@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.catalog import METRICS
+from bench.leaderboard import budgets
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import csv_cell, plain
@@ -74,6 +75,9 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         "primary": board.primary,
         "detectable": _json_value(board.detectable),
         "rows": rows,
+        "budgets": {
+            budget.name: [plain(row.full) for row in budgets.within(board, budget)] for budget in budgets.BUDGETS
+        },
         "winner": report
         and {
             "model": plain(report.label),
