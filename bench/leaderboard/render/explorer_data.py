@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,8 @@ def _board(board: Leaderboard, clips: Mapping[str, RunClips]) -> dict[str, Any]:
         ],
         "pairs": _pairs(board),
         "wins": _wins(board),
-        "clips": _all_clips(board, clips, len(classes)),
+        "clips": (said := _all_clips(board, clips, len(classes))),
+        "sounds": _sounds(board) if said else None,
     }
 
 
@@ -216,6 +218,13 @@ def _wins(board: Leaderboard) -> str:
     better = {**METRICS, **STREAM_METRICS}[board.primary].higher_is_better
     found = statistics.win_probabilities(draws[:MOST_ROWS], higher_is_better=better)
     return encoded(found.flatten().tolist())
+
+
+def _sounds(board: Leaderboard) -> dict[str, str] | None:
+    """Return the sounds of a made dataset that a page plays, by clip; None where there are none."""
+    kept = json.loads((resources.files(__package__) / "sounds.json").read_text(encoding="utf-8"))
+    found: dict[str, str] | None = None if board.arguments else kept.get(board.dataset)
+    return found
 
 
 def _all_clips(board: Leaderboard, clips: Mapping[str, RunClips], classes: int) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from bench.leaderboard.render.grid import grid
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import THEMES, style, svg
 
-SCRIPTS = ("explorer.js", "plot.js", "panels.js", "address.js")
+SCRIPTS = ("explorer.js", "plot.js", "panels.js", "sounds.js", "address.js")
 """Files of the explorer's script, in order."""
 
 
@@ -46,7 +46,8 @@ def html(
             "name": board.name,
             "header": header(board),
             "grid": grid(leaderboards, number, suite),
-            "plots": [svg(plot, None) for plot in pareto.plots(board)],
+            "plots": [svg(plot, None) for plot in pareto.plots(board)[:1]],
+            "further": [plot.axis.name for plot in pareto.plots(board)[1:]],
             "footnotes": footnotes(board, of_rows=False),
             "details": details(board, all_classes=True),
         }

@@ -72,8 +72,8 @@ const compared = explorer => {
 };
 
 const clipName = (explorer, id) => {
-  const play = typeof sound === "function" ? sound(explorer.board.name, id) : null;
-  return play ? element("span", {}, play, ` ${id}`) : id;
+  const made = sound(explorer.board, id);
+  return made ? element("span", {}, made, ` ${id}`) : id;
 };
 
 const TIMING = ["Grade", "Device", "Software", "Measured", "Interquartile range", "Other load", "Drift of the reference workload"];
@@ -212,5 +212,5 @@ const panels = explorer => {
     element("section", {className: "evidence", ariaLabel: "Evidence"}, ...evidence(explorer), ...classes(explorer)),
   ];
   if (explorer.latest === "open") found.reverse();
-  return [...found, element("section", {className: "more", ariaLabel: "Win probabilities"}, ...matrix(explorer))];
+  return [...found, element("section", {className: "more", ariaLabel: "All rows"}, ...heard(explorer), ...matrix(explorer))];
 };

@@ -1,5 +1,6 @@
 """The numbers of a page's explorer, from the published records of ESC-10."""
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -8,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.boards import boards, record, run
+from scipy.signal import resample_poly
 
+import bench
 from bench import suites
 from bench.leaderboard import budgets, clips, files, render
 from bench.leaderboard.compare import compare, p_value, points
@@ -159,3 +162,20 @@ def test_clips_come_from_logits_and_are_kept_for_a_published_store(tmp_path):
 def test_the_published_clips_are_of_the_published_records(published):
     board, data = published
     assert all(run is not None for said in data["clips"]["said"] for run in said)
+
+
+def test_the_sounds_of_a_page_are_those_of_the_dataset():
+    kept = json.loads(Path("bench/leaderboard/render/sounds.json").read_text())["synthetic"]
+    data = bench.create_datamodule("synthetic")
+    name, text = "bell-21-2", kept["bell-21-2"]
+    source = 10 * 20 + list(data.classes).index("bell")
+    original = data._record([list(data.classes).index("bell")], source, 1) / 32768
+    expected = resample_poly(original, 1, 2)
+    found, guess, index = [], 0, 0
+    steps = [min(32767, round(7 * 1.1**n)) for n in range(89)]
+    for code in (half for byte in base64.b64decode(text) for half in (byte & 15, byte >> 4)):
+        change = steps[index] * (2 * (code & 7) + 1) // 8
+        guess += -change if code & 8 else change
+        index = max(0, min(88, index + (-1, -1, -1, -1, 2, 4, 6, 8)[code & 7]))
+        found.append(guess / 32768)
+    assert np.corrcoef(found, expected)[0, 1] > 0.95, name
