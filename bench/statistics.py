@@ -225,8 +225,8 @@ def difference_of_folds(a: Mapping[FoldSeed, float], b: Mapping[FoldSeed, float]
 def redrawn(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> Floats:
     """Return a system's draws `(D,)` over groups, seeds and folds, for ranks.
 
-    Unlike the draws of `nested`, each of them also resamples the folds, because another benchmark would have others. All
-    systems with the same folds have the same draws of them.
+    Unlike the draws of `nested`, each of them also resamples the folds, because another benchmark would have others.
+    All systems with the same folds have the same draws of them.
 
     Args:
         run_scores: as for `nested`.
@@ -238,7 +238,8 @@ def redrawn(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> Floats:
     scores, deviations, wider = _by_fold(run_scores, stream)
     around = np.stack(deviations)  # (F, D)
     values = np.array(scores)[:, None] + wider * around
-    return np.take_along_axis(values, _drawn_folds(*around.shape), 0).mean(0)
+    found: Floats = np.take_along_axis(values, _drawn_folds(*around.shape), 0).mean(0)
+    return found
 
 
 def redrawn_folds(fold_scores: Mapping[FoldSeed, float], draws: int = 1000) -> Floats:
@@ -260,7 +261,8 @@ def redrawn_folds(fold_scores: Mapping[FoldSeed, float], draws: int = 1000) -> F
         np.array(runs)[np.random.default_rng((fold, len(runs))).integers(len(runs), size=(len(runs), draws))].mean(0)
         for fold, runs in folds.items()
     ]
-    return np.take_along_axis(np.stack(drawn), _drawn_folds(len(folds), draws), 0).mean(0)
+    found: Floats = np.take_along_axis(np.stack(drawn), _drawn_folds(len(folds), draws), 0).mean(0)
+    return found
 
 
 def _drawn_folds(folds: int, draws: int) -> npt.NDArray[np.int64]:

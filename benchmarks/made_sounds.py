@@ -1,6 +1,6 @@
 """The sounds that pages play: made clips that most systems miss, as IMA ADPCM of four bits at 8 kHz.
 
-    python benchmarks/made_sounds.py > bench/leaderboard/render/sounds.json
+python benchmarks/made_sounds.py > bench/leaderboard/render/sounds.json
 """
 
 import base64

@@ -121,7 +121,7 @@ def _find(board: Leaderboard, wanted: str) -> Row:
     exact = [row for name, row in names.items() if wanted in (name, row.label)]
     alike = exact or [row for name, row in names.items() if name.startswith(wanted)]
     if len(alike) != 1:
-        choices = " | ".join((row.full for row in alike)) if alike else " | ".join(names)
+        choices = " | ".join(row.full for row in alike) if alike else " | ".join(names)
         problem = "several rows are" if alike else "no row is"
         raise SuiteError(f"{problem} called {wanted!r} in the table of {board.name}. Name one of: {choices}")
     return alike[0]

@@ -56,8 +56,8 @@ class Row:
         name: the suite's name of the system; empty without a suite.
         backends: name of a backend other than eager to its end-to-end latency on the CPU at the fewest threads.
         recalls: class to its recall, mean over the runs, where clips have one label.
-        validation: the task's primary score on the validation clips at the epoch whose weights were tested, mean over the
-            runs; None where a run has none, such as a fusion's.
+        validation: the task's primary score on the validation clips at the epoch whose weights were tested, mean over
+            the runs; None where a run has none, such as a fusion's.
         rank_interval: 95 % interval of the rank, from draws of test groups, folds and seeds; None where a ranked row of
             the leaderboard has nothing to draw from.
         records: the finished runs' records, in the order of fold and seed.

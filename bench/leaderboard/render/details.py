@@ -62,9 +62,9 @@ def _budgets(board: Leaderboard) -> Iterator[Table]:
             title=f"Within {budget.name}",
             heads=(*(Head(name, is_text=text) for name, text in names), Head("Pareto front", is_text=True)),
             rows=rows,
-            footnote=f"{len(found)} of {plural(len(ranked), 'ranked row')} fit; the table shows the best {len(rows)}. A "
-            "parameter counts as one byte, and the front-end's MACs do not count. Timings count if they are comparable "
-            "with most rows'.",
+            footnote=f"{len(found)} of {plural(len(ranked), 'ranked row')} fit; the table shows the best {len(rows)}. "
+            "A parameter counts as one byte, and the front-end's MACs do not count. Timings count if they are "
+            "comparable with those of most rows.",
         )
 
 

@@ -188,13 +188,17 @@ def _confusion(records: Sequence[Record]) -> list[list[int]] | None:
 
 
 def _pairs(board: Leaderboard) -> str:
-    """Return the paired differences of ranked rows, each to each: as `bench compare` prints them, without the points."""
+    """Return the paired differences of ranked rows, each to each, in the digits of `bench compare`."""
     rows = [row for row in board.rows if row.rank is not None][:MOST_ROWS]
     if len(rows) < 2:
         return ""
     table: Iterator[Sequence[statistics.Difference | None]]
     same = len({frozenset(fold for fold, _ in row.run_scores) for row in rows}) == 1
-    if same and all(row.run_scores for row in rows) and len({len(d.draws) for r in rows for d in r.run_scores.values()}) == 1:
+    if (
+        same
+        and all(row.run_scores for row in rows)
+        and len({len(d.draws) for r in rows for d in r.run_scores.values()}) == 1
+    ):
         table = iter(statistics.differences([row.run_scores for row in rows]))
     else:
         table = ([difference(a, b) for b in rows] for a in rows)
@@ -252,6 +256,8 @@ def _all_clips(board: Leaderboard, clips: Mapping[str, RunClips], classes: int) 
     if not groups:
         return None
     return {
-        "groups": [{"ids": [plain(i) for i in ids], "truth": "".join(DIGITS[t] for t in truth)} for ids, truth in groups],
+        "groups": [
+            {"ids": [plain(name) for name in ids], "truth": "".join(DIGITS[t] for t in truth)} for ids, truth in groups
+        ],
         "said": said,
     }  # fmt: skip

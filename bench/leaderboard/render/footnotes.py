@@ -59,9 +59,12 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True) -> Iterator[tuple[str
         )
     if any(row.rank_interval for row in board.rows):
         several = len(board.folds) > 1
-        over = " and ".join(["test sources", *["folds"] * several, *["seeds"] * (len(board.seeds) > 1)])
+        drawn = " and ".join(["test sources", *["folds"] * several, *["seeds"] * (len(board.seeds) > 1)])
         beyond = "; unlike the interval of the score, it covers the choice of the folds" if several else ""
-        yield columns.RANK_INTERVAL, f"the ranks in 95 % of 1,000 draws of {over}{beyond}"
+        yield (
+            columns.RANK_INTERVAL,
+            f"the places in 95 % of 1,000 draws of {drawn}; a shared rank is the place of its first row{beyond}",
+        )
     ranked = [row for row in board.rows if row.rank is not None]
     if len(ranked) > 1 and all(row.fold_scores for row in ranked):
         yield (

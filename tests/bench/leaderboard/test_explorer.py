@@ -72,7 +72,11 @@ def test_clips_that_flip_are_those_of_the_logits(published):
     for name in ("cnn-wide on logmel-20ms", "cnn-cqt on cqt"):
         said = data["clips"]["said"][rows[name]]
         truth = [data["clips"]["groups"][group]["truth"] for group, _, _ in said]
-        right[name] = [p == t for (_, predicted, _), ts in zip(said, truth, strict=True) for p, t in zip(predicted, ts, strict=True)]
+        right[name] = [
+            p == t
+            for (_, predicted, _), ts in zip(said, truth, strict=True)
+            for p, t in zip(predicted, ts, strict=True)
+        ]
         score = next(row.scores["accuracy"] for row in board.rows if row.full == name)
         assert np.mean(right[name]) == pytest.approx(score)
     one, other = right.values()
@@ -87,7 +91,9 @@ def test_a_rows_evidence_is_its_records(published):
         assert np.mean([r["scores"][0] for r in shown["runs"]]) == pytest.approx(row.scores["accuracy"], abs=1e-4)
         assert np.sum(shown["confusion"]) == 400
         assert np.trace(shown["confusion"]) / 400 == pytest.approx(row.scores["accuracy"])
-    costs = dict(zip((axis[0] for axis in data["axes"]), zip(*(row["costs"] for row in data["rows"]), strict=True), strict=True))
+    costs = dict(
+        zip((axis[0] for axis in data["axes"]), zip(*(row["costs"] for row in data["rows"]), strict=True), strict=True)
+    )
     assert costs["parameters"] == tuple(row.complexity.parameters for row in board.rows)
     assert costs["cpu"][3] == pytest.approx(board.rows[3].cpu.p50_ms, rel=1e-5)
     curve = next(r for r in board.rows[3].records).curves["val_accuracy"]
@@ -160,7 +166,7 @@ def test_clips_come_from_logits_and_are_kept_for_a_published_store(tmp_path):
 
 
 def test_the_published_clips_are_of_the_published_records(published):
-    board, data = published
+    _, data = published
     assert all(run is not None for said in data["clips"]["said"] for run in said)
 
 

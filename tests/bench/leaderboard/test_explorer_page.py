@@ -1,4 +1,4 @@
-"""The explorer in a browser, on rows of the published page of ESC-10: by mouse and keyboard, light and dark, at any width."""
+"""The explorer in a browser, on rows of the page of ESC-10: by mouse and keyboard, light and dark, at any width."""
 
 import csv
 import io
@@ -104,7 +104,10 @@ def test_two_rows_are_compared_as_the_command_does(visit, board, small_page):
             f"{mean} [{low}, {high}] points, {p_value(d.p)}: {'a difference' if d.significant else 'may be chance'}"
         )
     said = page.locator(".mcnemar").inner_text()  # counted with `bench compare` on the logits
-    assert said == "clips that only one of them has right: 23 and 15; exact McNemar p = 0.256 (treats clips as independent)"
+    assert (
+        said
+        == "clips that only one of them has right: 23 and 15; exact McNemar p = 0.256 (treats clips as independent)"
+    )
     assert page.get_by_role("table", name="Clips that flip").locator("tbody tr").count() == 38
 
 
@@ -127,12 +130,21 @@ def test_a_view_is_made_by_mouse_kept_in_its_address_and_copied(visit, small_pag
     page.get_by_label("Filter rows").first.fill("swish")
     row(page, "swishnet-wide").locator("td").first.click()
     evidence = page.get_by_role("region", name="Evidence").inner_text()
-    for words in ("accuracy, % of swishnet-wide on mfcc: 74.2", "bench reproduce esc10-mfcc-swishnet-wide-f0-s0-", "learning_rate=0.01",
-                  "5 folds, 1 seed; 5 runs of 5", "400 of 400 official clips", "B for the CPU latency", "c7d3bba69d"):
+    for words in (
+        "accuracy, % of swishnet-wide on mfcc: 74.2",
+        "bench reproduce esc10-mfcc-swishnet-wide-f0-s0-",
+        "learning_rate=0.01",
+        "5 folds, 1 seed; 5 runs of 5",
+        "400 of 400 official clips",
+        "B for the CPU latency",
+        "c7d3bba69d",
+    ):
         assert words in evidence
-    assert page.locator(".evidence a[href^='records/']").first.evaluate(
-        "a => decodeURIComponent(a.getAttribute('href'))"
-    ).startswith("records/esc10-mfcc-swishnet-wide-f0")
+    assert (
+        page.locator(".evidence a[href^='records/']")
+        .first.evaluate("a => decodeURIComponent(a.getAttribute('href'))")
+        .startswith("records/esc10-mfcc-swishnet-wide-f0")
+    )
     page.get_by_role("button", name="Copy CSV").click()
     rows = list(csv.reader(io.StringIO(page.get_by_label("CSV of what is shown").input_value())))
     assert rows[0][:3] == ["model", "accuracy, %", "rank"]
@@ -208,7 +220,9 @@ def test_without_a_script_the_table_stands_and_opens_its_rows(visit):
 @pytest.mark.slow
 def test_a_page_of_few_numbers_works(visit, tmp_path):
     """A page with a single row, with failed rows, and with nothing to compare or to draw."""
-    for n, found in enumerate((boards(record(run())), boards(*fused(0)), boards(record(run(), latencies=()), missing=[run("fc")]))):
+    for n, found in enumerate(
+        (boards(record(run())), boards(*fused(0)), boards(record(run(), latencies=()), missing=[run("fc")]))
+    ):
         path = tmp_path / f"{n}.html"
         path.write_text(render.html("t", found, "c"))
         page = visit(path)
