@@ -55,7 +55,7 @@ class Explorer {
     const tools = this.wide.previousElementSibling;
     this.tools = tools?.classList.contains("tools") ? tools : null;
     (this.tools ?? this.wide).before(box);
-    section.querySelector(".plots")?.remove();
+    section.querySelectorAll(".plots, .further").forEach(each => each.remove());
     this.makeBar();
     this.makeTable();
     new ResizeObserver(() => this.draw()).observe(this.plot);
