@@ -1,7 +1,7 @@
 """What each system said of each test clip: read from the logits of its runs, or from a published store's `clips/`.
 
-A published store has no logits. `bench publish` keeps in its folder `clips` what the pages show of them: a file per
-suite with the predicted class of each test clip and the probability of the true one.
+Records that were published before their logits were attached have a file per suite in the folder `clips`, with the
+predicted class of each test clip and the probability of the true one.
 """
 
 import json
@@ -46,7 +46,10 @@ def of_run(store: Store, record: Record) -> RunClips | None:
     """
     if record.status != "ok" or record.task != "single":
         return None
-    if not (store.artifacts(record.key) / artifacts.LOGITS).exists() or _clips(record) > MOST:
+    folder = store.artifacts(record.key)
+    if _clips(record) > MOST or not any(
+        (folder / f"{artifacts.LOGITS}{end}").exists() for end in ("", artifacts.PACKED)
+    ):
         return None
     saved = artifacts.logits(store, record)
     logits, truth = saved["logits"].astype(np.float64), saved["targets"].astype(int)
