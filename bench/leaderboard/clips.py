@@ -47,9 +47,8 @@ def of_run(store: Store, record: Record) -> RunClips | None:
     if record.status != "ok" or record.task != "single":
         return None
     folder = store.artifacts(record.key)
-    if _clips(record) > MOST or not any(
-        (folder / f"{artifacts.LOGITS}{end}").exists() for end in ("", artifacts.PACKED)
-    ):
+    files = (f"{artifacts.LOGITS}{ending}" for ending in ("", artifacts.PACKED))
+    if _clips(record) > MOST or not any((folder / name).exists() for name in files):
         return None
     saved = artifacts.logits(store, record)
     logits, truth = saved["logits"].astype(np.float64), saved["targets"].astype(int)

@@ -159,6 +159,11 @@ def test_clips_come_from_logits_and_are_kept_for_a_published_store(tmp_path):
     assert clips.collect(private, "s", [found]) == {found.key: expected}
     assert clips.publish(private, public, "s", [found]) == 1
     assert clips.collect(public, "s", [found]) == {found.key: expected}
+    attached = Store(tmp_path / "attached")
+    path = private.artifacts(found.key) / artifacts.LOGITS
+    attached.artifacts(found.key).mkdir(parents=True)
+    (attached.artifacts(found.key) / "logits.npz.gz").write_bytes(artifacts.packed(path.read_bytes()))
+    assert clips.collect(attached, "s", [found]) == {found.key: expected}
     other = replace(found, confusion=((2, 0), (0, 1)))  # the clips of another training
     assert clips.collect(public, "s", [other]) == {}
     (public.root / clips.FOLDER / "s.json").write_text('[{"ids": 1}]')

@@ -460,7 +460,8 @@ def test_a_browser_sorts_filters_hides_and_cuts_nothing(published_store, browser
     cut = page.evaluate(
         """() => [...document.querySelectorAll("svg")].flatMap(svg => {
           const all = svg.getBoundingClientRect();
-          return [...svg.querySelectorAll("text")].filter(text => text.getClientRects().length).map(text => [text.textContent, text.getBoundingClientRect()])
+          return [...svg.querySelectorAll("text")].filter(text => text.getClientRects().length)
+            .map(text => [text.textContent, text.getBoundingClientRect()])
             .filter(([_, b]) => b.left < all.left || b.right > all.right || b.top < all.top || b.bottom > all.bottom)
             .map(([words]) => words);
         })"""
