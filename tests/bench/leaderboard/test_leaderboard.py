@@ -424,8 +424,9 @@ def test_html_loads_nothing_and_shows_nasty_names_as_they_are():
     for _, attributes in page.attributes:  # within the page, or a record next to it
         href = attributes.get("href", "records/x.json")
         assert href[1:] in places if href.startswith("#") else re.fullmatch(r"records/[^/:]+\.json", href)
-    shown = {cells[0].removesuffix(f" {name}") for name in names for cells in page.rows if cells}
-    assert shown >= {re.sub(r"\s", " ", name) for name in names}
+    shown = [cells[0] for cells in page.rows if cells]
+    for name in names:
+        assert any(cell.startswith(re.sub(r"\s", " ", name)) for cell in shown)
     assert "bench run --suite 'x<y'" in page.text
     assert "prefers-color-scheme: dark" in text
     assert "default-src 'none'" in text
