@@ -473,7 +473,7 @@ def test_a_browser_sorts_filters_hides_and_cuts_nothing(published_store, browser
     shown = table.locator("tbody tr:visible").count()
     assert 0 < shown < total
     assert page.get_by_text(f"{shown} of {total} rows").is_visible()
-    page.locator("summary").first.click()
+    page.locator(".tools summary").first.click()
     page.get_by_label("accuracy, %").first.uncheck()
     assert not table.locator("th").nth(1).is_visible()
     assert said == []
