@@ -12,6 +12,7 @@ Importing this package is quick: what stands behind a name is imported when the 
 
 import importlib
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     )
     from bench.errors import BenchError
     from bench.inference import load_model
+
+# onnxruntime, which torchmetrics imports where it is installed, otherwise sends events when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.2.0"
 __all__ = [

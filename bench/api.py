@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,11 +13,10 @@ from bench import catalog, lookup, suites
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.profiling.environment import default_workers
 from bench.records import Failure, Latency, Recipe, Record, Snapshot, Store, graded_records
-from bench.runner.driver import Runner
 from bench.runner.progress import Progress
-from bench.runner.settings import RunSettings, data_folder
+from bench.runner.session import prepare
+from bench.runner.settings import data_folder
 from bench.suites import Suite
 from bench.tracking import loggers
 
@@ -44,6 +43,7 @@ class Results:
             grades that they get next to each other.
         suite: the suite that the runs are of; None for all records of a store.
         failed: key to failure, of runs that failed in this call of `run`.
+        not_timed: key to failure, of runs whose timing failed in this call.
         missing: dataset to what is missing of it and how to get it, of runs that could not be done in this call.
         warnings: one line each.
     """
@@ -51,6 +51,7 @@ class Results:
     records: Mapping[str, Record]
     suite: Suite | None = None
     failed: Mapping[str, Failure] = field(default_factory=dict)
+    not_timed: Mapping[str, Failure] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -87,22 +88,32 @@ class Results:
 def run(
     suite: str | Path | Suite,
     *,
-    store: str | Path = "runs",
-    data_dir: str | Path | None = None,
+    tier: str = "",
     models: str | Sequence[str] = (),
     datasets: str | Sequence[str] = (),
     folds: Sequence[int] = (),
     seeds: Sequence[int] = (),
+    keys: str | Sequence[str] = (),
+    store: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    executor: str = "processes",
     workers: int | None = None,
     threads: int = 1,
     loaders: int = 0,
     device: Device = "auto",
-    executor: str = "processes",
+    gpus: str | Sequence[int] | None = None,
+    per_gpu: int | None = None,
+    devices: int = 1,
+    strategy: Literal["ddp"] | None = None,
+    attempts: int = 3,
+    data_url: str = "",
     logger: str | Sequence[str] = (),
     wandb: WandbMode | None = None,
     project: str | None = None,
     entity: str | None = None,
     force: bool = False,
+    time_again: bool = False,
+    timing: bool = True,
     skip_unreadable: bool = False,
     resume: bool = True,
     stall_minutes: float = 30.0,
@@ -111,27 +122,39 @@ def run(
 ) -> Results:
     """Do the runs of a suite that are not in the store yet, time them, and draw the suite's tables in the store.
 
-    A run that fails is recorded and the other runs go on; the result names it in `failed`.
+    A run that fails is recorded and the other runs go on; the result names it in `failed`. The arguments are the
+    options of `bench run`.
 
     Args:
         suite: name of a suite, path of a TOML file, or a suite.
-        store: folder of records and tables.
-        data_dir: folder with one folder per dataset; None takes BENCH_DATA, or the user's data folder.
+        tier: a smaller form of the suite that its file has, such as "quick".
         models: only these models, by their names in the catalogue or in the suite; one name or several.
         datasets: only these datasets; one name or several.
         folds: only these folds, counted from 0.
         seeds: only these seeds.
-        workers: runs that are trained at the same time; None takes one per core, or one where there is a GPU.
+        keys: only the runs of these keys; one key or several.
+        store: folder of records and tables.
+        data_dir: folder with one folder per dataset; None takes BENCH_DATA, or the user's data folder.
+        executor: "processes", "serial" or "ray".
+        workers: runs that are trained at the same time; None takes one per core, or one where there is a GPU, or as
+            many as the cluster takes.
         threads: threads of each run.
         loaders: processes of each run that read clips ahead.
         device: where to train; "auto" takes the GPU where there is one.
-        executor: "processes", "serial" or "ray".
+        gpus: GPUs that train one run each: "all", or their numbers; None takes the first.
+        per_gpu: runs that share a GPU; None is one.
+        devices: devices that train one run together.
+        strategy: how several devices train a run; None is "ddp".
+        attempts: with "ray", how often a run begins at most whose machine is lost.
+        data_url: with "ray", where the machines read the data folder.
         logger: "wandb", "csv" or "tensorboard", or several of them; no logger by default.
         wandb: whether runs are logged to Weights & Biases, on disk ("offline") or at once ("online"); None leaves it to
             `logger`, and the mode to WANDB_MODE.
         project: W&B project; None takes WANDB_PROJECT, or "audio-classification-bench".
         entity: W&B user or team; None takes WANDB_ENTITY, or the account's default.
         force: also do the runs that are done.
+        time_again: train nothing, and time the finished runs again.
+        timing: whether the trained runs are timed; a later call times what is left.
         skip_unreadable: leave out audio of the user's own that cannot be read; records name it.
         resume: go on with interrupted trainings after their last saved epoch; otherwise they start again.
         stall_minutes: a run in which no batch ends for this time is ended as a failure; 0 never ends it.
@@ -146,57 +169,57 @@ def run(
             has no meaning; nothing was started.
         KeyboardInterrupt: the call was interrupted. Finished runs are in the store; the same call goes on.
     """
-    for name, value, known in (("device", device, get_args(Device)), ("wandb", wandb, get_args(WandbMode))):
-        if value not in known and value is not None:
+    for name, value, known in (
+        ("device", device, get_args(Device)), ("wandb", wandb, get_args(WandbMode)), ("strategy", strategy, ("ddp",))
+    ):  # fmt: skip
+        if value not in known and (value is not None or name == "device"):
             raise SuiteError(f"{name} = {value!r} is not one of {', '.join(known)}")
-    for name, count, least in (("workers", workers, 1), ("threads", threads, 1), ("loaders", loaders, 0)):
-        if count is not None and count < least:
+    for name, count, least in (
+        ("workers", workers, 1), ("threads", threads, 1), ("loaders", loaders, 0), ("per_gpu", per_gpu, 1),
+        ("devices", devices, 1), ("attempts", attempts, 1), ("stall_minutes", stall_minutes, 0),
+        ("run_hours", run_hours, 0),
+    ):  # fmt: skip
+        if count is not None and not count >= least:
             raise SuiteError(f"{name} = {count} is less than {least}")
-    names = (logger,) if isinstance(logger, str) else tuple(logger)
-    chosen_loggers = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
-    models, datasets = ((each,) if isinstance(each, str) else tuple(each) for each in (models, datasets))
-    kept = Store(Path(store).expanduser().resolve())
-    grid = replace(suite) if isinstance(suite, Suite) else suites.read(str(suite), kept)  # a copy is expanded again
-    place = data_folder(None if data_dir is None else Path(data_dir))
-    chosen = suites.select(
-        suites.at_hand(grid, grid.runs(), place, datasets), grid.names(), grid.dataset_names(),
-        model=models, dataset=datasets, fold=tuple(folds), seed=tuple(seeds),
+    models, datasets, keys, names = (_several(each) for each in (models, datasets, keys, logger))
+    session = prepare(
+        suite, tier=tier, models=models, datasets=datasets, folds=folds, seeds=seeds, keys=keys, store=Path(store),
+        data_dir=None if data_dir is None else Path(data_dir), executor=executor, workers=workers, threads=threads,
+        loaders=loaders, device=device, gpus=gpus if isinstance(gpus, str | None) else ",".join(map(str, gpus)),
+        per_gpu=per_gpu, devices=devices, attempts=attempts, data_url=data_url, force=force, time_again=time_again,
+        timing=timing, skip_unreadable=skip_unreadable, resume=resume, stall_minutes=stall_minutes, run_hours=run_hours,
     )  # fmt: skip
-    settings = RunSettings(
-        store=kept.root, data_dir=place, device=device, threads=threads,
-        workers=workers or default_workers(device, threads), loaders=loaders,
-        hardest_clips=0 if chosen_loggers.mode == "disabled" else 8, skip_unreadable=skip_unreadable, resume=resume,
-        stall_seconds=60 * stall_minutes or None, run_seconds=3600 * run_hours if run_hours else None,
-    )  # fmt: skip
-    progress = Progress(Console(stderr=True, soft_wrap=True, quiet=quiet))
-    trackers = chosen_loggers.open(grid.name, settings.store)
-    try:
-        outcome = Runner(grid, settings, progress, executor, trackers).run(chosen, force)
-        if outcome.done or outcome.failed:
-            loggers.log_boards(trackers, outcome.boards)
-    finally:
-        closing = loggers.close(trackers)
+    chosen = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
+    outcome = session.run(chosen, Progress(Console(stderr=True, soft_wrap=True, quiet=quiet)))
     if outcome.interrupted:
         raise KeyboardInterrupt
-    warnings = list(outcome.warnings)
+    warnings = [*catalog.clashes(), *filter(None, [chosen.warning]), *outcome.warnings]
     if outcome.elsewhere:
         warnings.append(f"{outcome.elsewhere_words()}: call again later")
-    warnings += [*filter(None, [chosen_loggers.warning]), *closing]
-    keys = {one.key for one in chosen}
-    snapshot = Snapshot(Store(settings.store), grid.runs())
+    grid, asked = session.suite, {one.key for one in session.runs}
+    snapshot = Snapshot(Store(session.settings.store), grid.runs())
     return Results(
-        records={key: record for key, record in snapshot.graded().items() if key in keys}, suite=grid,
-        failed=outcome.failed, missing=outcome.missing, warnings=tuple(warnings),
+        records={key: record for key, record in snapshot.graded().items() if key in asked}, suite=grid,
+        failed=outcome.failed, not_timed=outcome.not_timed, missing=outcome.missing, warnings=tuple(warnings),
     )  # fmt: skip
 
 
-def load_suite(name: str | Path) -> Suite:
+def _several(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name, or several, as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def load_suite(name: str | Path, tier: str = "") -> Suite:
     """Return a suite by name, or from a TOML file.
 
+    Args:
+        name: name of a suite, or path of a TOML file.
+        tier: a smaller form of the suite that its file has, such as "quick"; empty for the whole suite.
+
     Raises:
-        SuiteError: there is no such suite, or something in it is unknown.
+        SuiteError: there is no such suite or tier, or something in it is unknown.
     """
-    return suites.read(str(name))
+    return suites.read(str(name), tier=tier)
 
 
 def load_results(store: str | Path, suite: str | Path | Suite | None = None) -> Results:
@@ -363,6 +386,7 @@ def predict(
     each_window: bool = False,
     batch_size: int = 32,
     device: Device = "auto",
+    data_dir: str | Path | None = None,
 ) -> pandas.DataFrame:
     """Classify files with a trained model, whose training data are not needed.
 
@@ -378,6 +402,7 @@ def predict(
         each_window: whether each window gets a row instead of each file.
         batch_size: clips that the model gets at once.
         device: "auto", "cpu" or "cuda".
+        data_dir: folder of the datasets, for runs of early versions, which have no description of their model.
 
     Returns:
         A row per file or window: `file`, `start` and `end` in seconds, `windows`, `prediction`, `probability_CLASS` for
@@ -393,7 +418,11 @@ def predict(
     from bench.inference import Classifier, formats, load_model
     from bench.inference import predict as predicting
 
-    model = run if isinstance(run, Classifier) else load_model(run, store, device=device)
+    model = (
+        run
+        if isinstance(run, Classifier)
+        else load_model(run, store, device=device, data_dir=None if data_dir is None else Path(data_dir))
+    )
     places = [files] if isinstance(files, (str, Path)) else files
     found = predicting.predict(
         model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,

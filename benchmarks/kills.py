@@ -117,7 +117,8 @@ def result(store: Path) -> tuple[str, int]:
     assert record.status == "ok", record.error
     folder = Store(store).artifacts(key)
     parts = [(folder / name).read_bytes() for name in ("weights.safetensors", "logits.npz")]
-    parts.append(json.dumps([record.curves, record.best_epoch, record.scores, record.draws]).encode())
+    curves = [record.curves, record.best_epoch, record.scores, record.draws]
+    parts.append(json.dumps(curves, default=list).encode())
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest(), record.resumed
 
 

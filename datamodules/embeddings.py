@@ -89,6 +89,7 @@ class Embeddings(AudioDataModule):
         label_separator: as in `datamodules.folder.Folder`.
         row_per_label: as in `datamodules.folder.Folder`.
         classes: as in `datamodules.folder.Folder`.
+        class_level: as in `datamodules.folder.Folder`.
         group_by: as in `datamodules.folder.Folder`.
         n_folds: as in `datamodules.folder.Folder`.
         follow_links: as in `datamodules.folder.Folder`.
@@ -111,13 +112,14 @@ class Embeddings(AudioDataModule):
         seed: int = 0,
         batch_size: int = 32,
         *,
-        csv: str | Path | None = None,
+        csv: str | Path | Sequence[str | Path] | None = None,
         audio_root: str | Path | None = None,
         columns: Mapping[str, str] | None = None,
         label_columns: Sequence[str] | None = None,
         label_separator: str | None = None,
         row_per_label: bool = False,
         classes: Sequence[str] | None = None,
+        class_level: int = 1,
         group_by: str | None = None,
         n_folds: int | None = None,
         follow_links: bool = False,
@@ -131,6 +133,7 @@ class Embeddings(AudioDataModule):
         self.found: OwnFeatures = read_features({
             "root": root, "csv": csv, "audio_root": audio_root, "columns": columns, "label_columns": label_columns,
             "label_separator": label_separator, "row_per_label": row_per_label, "classes": classes,
+            "class_level": class_level if class_level != 1 else None,
             "group_by": group_by, "n_folds": n_folds, "follow_links": follow_links, "allow_outside": allow_outside,
         })  # fmt: skip
         own = self.found.own
@@ -172,7 +175,7 @@ class Embeddings(AudioDataModule):
         if own.options.csv is None:
             return self.root, ()
         named = dict.fromkeys(file.source for file in own.files if isinstance(file.source, Path))
-        return None, (Path(own.options.csv).expanduser(), *named)
+        return None, (*own.options.tables, *named)
 
     def listing(self) -> Listing:
         """Return the clips, with the fold or part of each."""
@@ -249,20 +252,10 @@ class Embeddings(AudioDataModule):
         """
         clips, problems = self._loaded(paths)
         refuse(problems)
-        files = self.found.own.files
-        widths = Counter(clip.shape[1] for clip in clips)
-        if len(widths) > 1:
-            usual = widths.most_common(1)[0][0]
-            row = next(row for row, clip in enumerate(clips) if clip.shape[1] != usual)
-            raise DataError(
-                f"{len(clips) - widths[usual]} of {len(clips)} clips do not have {usual} values a frame, such as "
-                f"{files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
-                f"times values (T, F)"
-            )
         return clips
 
     def _loaded(self, paths: Sequence[Path]) -> tuple[list[Any], list[str]]:
-        """Return the features of each clip, None where its file cannot be used; and a line for each such file."""
+        """Return the features of each clip, None where its file cannot be used; and a line for each problem."""
         rows: dict[Path, list[int]] = {}
         for row, path in enumerate(paths):
             rows.setdefault(path, []).append(row)
@@ -278,6 +271,15 @@ class Embeddings(AudioDataModule):
             for row, clip in zip(own, found, strict=True):
                 clips[row] = clip
             self.report(done, len(rows))
+        widths = Counter(clip.shape[1] for clip in clips if clip is not None)
+        if len(widths) > 1:
+            usual = widths.most_common(1)[0][0]
+            row = next(row for row, clip in enumerate(clips) if clip is not None and clip.shape[1] != usual)
+            problems.append(
+                f"{widths.total() - widths[usual]} of {widths.total()} clips do not have {usual} values a frame, such "
+                f"as {files[row].id!r} with {clips[row].shape[1]}: compute all features by the same program, as frames "
+                f"times values (T, F)"
+            )
         return clips, problems
 
     def _note(self, division: Division, lengths: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """Your own clips: one folder per class, or a table of files."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from datamodules.clips.segments import Prepared, SegmentClips, prepare_all
 from datamodules.clips.stream_data import clips_inside
 from datamodules.clips.timeline import Segment, Streams, segments_within
 from datamodules.clips.waveform_data import WaveformDataModule
-from datamodules.listing import Listing, refuse
+from datamodules.listing import AudioFile, Listing, refuse
 from datamodules.tables.csv_table import safe
 
 MAX_DEFAULT_SECONDS = 10.0
@@ -44,10 +44,12 @@ class Folder(WaveformDataModule):
         fold: number of the test fold, the user's own where a table numbers them; None takes the first.
         seed: as in `AudioDataModule`.
         batch_size: as in `AudioDataModule`.
-        csv: table instead of `root`, separated by commas, semicolons or tabs. Its columns are `path` and `label`, and
-            optionally `fold` (any numbers or names), `split` (train, val, test) and `group`.
+        csv: table instead of `root`, separated by commas, semicolons, tabs or "|", or JSON. Its columns are `path` and
+            `label`, and optionally `fold` (any numbers or names), `split` (train, val, test) and `group`. A list of
+            tables has one for each part, such as `["train.csv", "test.csv"]`.
         audio_root: folder from which the table's paths start; None takes the table's own folder.
-        columns: role (path, label, fold, split, group) to the column that has it, where the name differs.
+        columns: role (path, label, fold, split, group) to the column that has it, where the name differs; "" says that
+            no column has it.
         label_columns: columns of 0 and 1, one for each class, instead of a label column.
         label_separator: separates several classes in one label; "" says that each label is one class.
         row_per_label: whether a file with several classes has a row for each.
@@ -58,6 +60,7 @@ class Folder(WaveformDataModule):
         group_by: what counts as the source of a clip without a column `group`: "folder" (the folder inside its class),
             "name" (the file's name without the ending) or "file". None takes the folder where there is one, and the
             name otherwise; where the split is given, files in no such folder count one by one.
+        class_level: 1 if the outer folders are the classes; 2 if those inside them are, and the outer ones are sources.
         n_folds: number of folds where none are given; None takes five, or as many as the rarest class has sources.
         follow_links: whether links may lead outside the folder.
         allow_outside: whether absolute paths and ".." in a table may lead outside its folder.
@@ -81,7 +84,7 @@ class Folder(WaveformDataModule):
         seed: int = 0,
         batch_size: int = 32,
         *,
-        csv: str | Path | None = None,
+        csv: str | Path | Sequence[str | Path] | None = None,
         audio_root: str | Path | None = None,
         columns: Mapping[str, str] | None = None,
         label_columns: Sequence[str] | None = None,
@@ -90,6 +93,7 @@ class Folder(WaveformDataModule):
         segments: bool = False,
         classes: Sequence[str] | None = None,
         group_by: str | None = None,
+        class_level: int = 1,
         n_folds: int | None = None,
         follow_links: bool = False,
         allow_outside: bool = False,
@@ -103,7 +107,7 @@ class Folder(WaveformDataModule):
             Options.of({
                 "root": root, "csv": csv, "audio_root": audio_root, "columns": columns, "label_columns": label_columns,
                 "label_separator": label_separator, "row_per_label": row_per_label, "segments": segments,
-                "classes": classes,
+                "classes": classes, "class_level": class_level if class_level != 1 else None,
                 "group_by": group_by, "n_folds": n_folds, "follow_links": follow_links, "allow_outside": allow_outside,
             })
         )  # fmt: skip
@@ -160,7 +164,7 @@ class Folder(WaveformDataModule):
         if self.own.options.csv is None:
             return self.root, ()
         named = [file.source for file in self.own.files if isinstance(file.source, Path)]
-        return None, (Path(self.own.options.csv).expanduser(), *named)
+        return None, (*self.own.options.tables, *named)
 
     def listing(self) -> Listing:
         """Return the files; those without a fold of their own are divided by source."""
@@ -228,6 +232,7 @@ class Folder(WaveformDataModule):
         clips = WaveformClips(found.clips, ids, groups, found.hashes, _tensor(own))
         unused = sum(max(0, samples - self.clip_shape[0]) for samples in found.lengths)
         self._note(own, division, silent(clips.hashes, self.clip_shape[0]), unused, sum(found.lengths))
+        self._name_copies(own, clips.hashes, clips.silent_hashes)
         train, val, test = indices(own, division, self.test_fold)
         return Splits(clips.select(train), clips.select(val), clips.select(test))
 
@@ -243,6 +248,7 @@ class Folder(WaveformDataModule):
         silence = frozenset(digest for digest, quiet in zip(found.hashes, found.silent, strict=True) if quiet)
         self.clips_available = len(own.files)
         self._note(own, division, sum(found.silent), 0, sum(found.lengths))
+        self._name_copies(own, found.hashes, silence)
 
         def part(chosen_files: NDArray[np.int64]) -> ClipSet:
             chosen = pieces[np.isin(pieces[:, 0], chosen_files)]
@@ -359,6 +365,22 @@ class Folder(WaveformDataModule):
         ]
         self.warnings = (*left_out, *warnings)
         self.remarks = (*own.notes, *(table_lines(own, division) if is_thin(own, division) else ()))
+
+    def _name_copies(self, own: OwnClips, hashes: Sequence[str], silence: Collection[str]) -> None:
+        """Add a warning on clips that are copies of one another and have other classes."""
+        first: dict[str, AudioFile] = {}
+        pairs = []
+        for file, content in zip(own.files, hashes, strict=True):
+            other = first.setdefault(content, file)
+            if other.labels != file.labels and content not in silence:
+                pairs.append((other.id, file.id))
+        if pairs:
+            warning = (
+                f"{len(pairs)} clips are copies of clips of another class, such as {pairs[0][1]!r} of {pairs[0][0]!r}: "
+                f"remove one of each"
+            )
+            self.warnings = (*self.warnings, warning)
+            self.note = "; ".join(filter(None, (self.note, warning)))
 
 
 def _check_lengths(clip_seconds: float | None, hop_seconds: float | None) -> None:

@@ -4,8 +4,8 @@ The functions say in one line what is missing under a dataset's folder and how t
 is missing. They open no file and need no torch, so that a program can ask for all datasets at once and get an answer
 immediately. The datasets' classes use the same functions as their `find`.
 
-A dataset's files may lie in the folder itself, or up to two folders deeper, as archives and Kaggle's copies have them:
-`ESC-50-master/`, `UrbanSound8K/`, `musan/musan/`.
+A dataset's files may lie in the folder itself, or up to three folders deeper, as archives and Kaggle's copies have
+them: `ESC-50-master/`, `UrbanSound8K/`, `musan/musan/`.
 """
 
 import os
@@ -22,7 +22,7 @@ AUDIOSET_SOURCE = "https://research.google.com/audioset/download.html"
 
 MUSAN_CLASSES = ("music", "speech", "noise")
 GTZAN_FOLDERS = {"music": "music_wav", "speech": "speech_wav"}
-DEPTH = 2  # folders below a dataset's own that are looked into
+DEPTH = 3  # folders below a dataset's own that are looked into
 VGGSOUND_LIST = "vggsound.csv"
 AUDIOSET_LABELS = "class_labels_indices.csv"
 AUDIOSET_BALANCED = ("balanced_train", "eval")

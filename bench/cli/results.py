@@ -140,7 +140,7 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     changed: list[str] = []
     left: dict[str, str] = {}
     snapshot = Snapshot(here, grid.runs())
-    found, damaged = snapshot.records, snapshot.damaged
+    found, damaged = files.shown_records(snapshot, grid), snapshot.damaged
     if not found and not damaged:
         raise BenchError(
             f"{store} has no records of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"

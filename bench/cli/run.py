@@ -1,7 +1,6 @@
 """`bench run`."""
 
 import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench import catalog, suites
+from bench import catalog
 from bench.cli.options import (
     App,
     AsJson,
@@ -22,14 +21,12 @@ from bench.cli.options import (
     print_json,
     say,
 )
-from bench.errors import SuiteError
-from bench.profiling.environment import default_workers
 from bench.records import Run, Snapshot, Store, sources
-from bench.runner import gpus as gpu_places
-from bench.runner.settings import RunSettings, data_folder
+from bench.runner.settings import RunSettings
 
 if TYPE_CHECKING:
     from bench.runner.driver import Outcome
+    from bench.runner.session import Session
 
 app = App()
 Wandb = StrEnum("Wandb", ["offline", "online", "disabled"])
@@ -118,76 +115,54 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then draw its tables."""
-    from bench.runner.driver import Runner
-    from bench.runner.executors import EXECUTORS
     from bench.runner.progress import Progress
+    from bench.runner.session import prepare
     from bench.tracking import loggers
 
-    if time_again and not timing:
-        raise SuiteError("--time-again and --no-timing exclude each other: leave one of them out")
-    if force and time_again:
-        raise SuiteError("--force trains again and --time-again trains nothing: choose one")
-    catalog.find(EXECUTORS, executor, "executor")
-    grid = suites.read(suite, Store(store), tier)
-    narrow = {
-        "model": tuple(model or ()),
-        "dataset": tuple(dataset or ()),
-        "fold": tuple(fold or ()),
-        "seed": tuple(seed or ()),
-        "key": tuple(key or ()),
-    }
-    here = suites.at_hand(grid, grid.runs(), data_folder(data_dir), dataset or ())
-    runs = suites.select(here, grid.names(), grid.dataset_names(), **narrow)
-    places, at_once = gpu_places.shared(gpus, per_gpu, devices, device.value, workers, executor)
-    settings = RunSettings(
-        store=store.resolve(),
-        data_dir=data_folder(data_dir),
-        device="cuda" if places else device.value,
+    session = prepare(
+        suite,
+        tier=tier,
+        models=model or (),
+        datasets=dataset or (),
+        folds=fold or (),
+        seeds=seed or (),
+        keys=key or (),
+        store=store,
+        data_dir=data_dir,
+        executor=executor,
+        workers=workers,
         threads=threads,
-        workers=at_once or (0 if executor == "ray" else default_workers(device.value, threads * devices)),
         loaders=loaders,
-        skip_unreadable=skip_unreadable,
-        resume=resume,
-        stall_seconds=60 * stall_minutes or None,
-        run_seconds=3600 * run_hours if run_hours else None,
-        places=places,
+        device=device.value,
+        gpus=gpus,
+        per_gpu=per_gpu,
         devices=devices,
-        per_gpu=per_gpu or 1,
         attempts=attempts,
         data_url=data_url,
-        timings=timing,
+        force=force,
+        time_again=time_again,
+        timing=timing,
+        skip_unreadable=skip_unreadable,
+        resume=resume,
+        stall_minutes=stall_minutes,
+        run_hours=run_hours,
     )
     if dry_run:
-        if not _dry_run(grid, runs, settings, force, as_json):
+        if not _dry_run(session, as_json):
             raise typer.Exit(1)
         return
     if print_slurm:
         given = _options_again(logger, wandb, project, entity, force=force, skip_unreadable=skip_unreadable)
-        _print_slurm(suite, grid, runs, settings, force, given)
+        _print_slurm(suite, session, given)
         return
     chosen = loggers.choose([each.value for each in logger or ()], wandb.value if wandb else None, project, entity)
     console = err if as_json else out
-    settings = replace(settings, hardest_clips=0 if chosen.mode == "disabled" else 8)
-    progress = Progress(console)
-    for line in catalog.clashes():
-        progress.note(f"warning: {line}")
-    if chosen.warning:
-        progress.note(chosen.warning)
-    trackers = chosen.open(grid.name, settings.store)
-    runner = None
     try:
-        runner = Runner(grid, settings, progress, executor, trackers)
-        outcome = runner.time(runs, again=True) if time_again else runner.run(runs, force)
-        if outcome.done or outcome.failed:
-            loggers.log_boards(trackers, outcome.boards)
+        outcome = session.run(chosen, Progress(console))
     except SystemExit:  # a signal asks this process to end
-        if runner:
-            err.print(_how_to_go_on(runner.outcome, force or time_again), highlight=False)
+        err.print(_how_to_go_on(session.outcome, force or time_again), highlight=False)
         raise
-    finally:
-        closing = loggers.close(trackers)
-    outcome.warnings += closing
-    _report(outcome, grid, settings, console)
+    _report(outcome, session, console)
     if as_json:
         print_json({
             "done": outcome.done,
@@ -205,7 +180,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, as_json: bool) -> bool:
+def _dry_run(session: "Session", as_json: bool) -> bool:
     """Show every run with its state, and what its key does not show: its name in the suite, or what it combines.
 
     Returns:
@@ -213,7 +188,8 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     """
     from bench.runner.driver import Outcome, plan
 
-    planned = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    grid, settings = session.suite, session.settings
+    planned = plan(grid, Snapshot(Store(settings.store), grid.runs()), session.runs, session.force)
     todo, every, changed = planned.todo, planned.every, planned.changed
     problems = {
         key: problem
@@ -259,14 +235,13 @@ def _options_again(
     return words + [f"--{name.replace('_', '-')}" for name, given in flags.items() if given]
 
 
-def _print_slurm(
-    suite: str, grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, given: list[str]
-) -> None:
+def _print_slurm(suite: str, session: "Session", given: list[str]) -> None:
     """Print the script for SLURM to standard output."""
     from bench.runner import slurm
     from bench.runner.driver import plan
 
-    todo = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force).todo
+    grid, settings = session.suite, session.settings
+    todo = plan(grid, Snapshot(Store(settings.store), grid.runs()), session.runs, session.force).todo
     file = Path(suite)
     command = [
         sys.executable, "-m", "bench", "run", "--suite", str(file.resolve()) if file.is_file() else suite,
@@ -314,16 +289,17 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
     return f"interrupted; {advice}: {', '.join(words)}"
 
 
-def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, console: Console) -> None:
+def _report(outcome: "Outcome", session: "Session", console: Console) -> None:
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
 
-    for part in terminal(outcome.boards, line_width(console), f"{settings.store / grid.name}.md"):
+    tables = session.settings.store / session.suite.name
+    for part in terminal(outcome.boards, line_width(console), f"{tables}.md"):
         console.print(part)
     say(
         console,
         f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
-        f"Tables: {settings.store / grid.name}.md, .csv, .json, .html",
+        f"Tables: {tables}.md, .csv, .json, .html",
         indent=0,
     )
     groups: dict[str, list[str]] = {}

@@ -19,6 +19,9 @@ from datamodules.audio.decoder import MAX_SECONDS, decode
 
 Samples = NDArray[np.float32]
 
+NEGLIGIBLE = 100
+"""A window's samples divided by those that may be left over at the end of a recording."""
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -126,6 +129,7 @@ class Classifier:
         """Cut a recording to clips of the model's length.
 
         The last one ends with the recording where the recording is longer than a clip, so that none is padded.
+        A rest of at most a hundredth of a clip has no window of its own.
 
         Args:
             recording: `(S,)` at the model's rate.
@@ -141,7 +145,9 @@ class Classifier:
             )
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)
-        starts = np.unique(np.append(np.arange(0, last + 1, hop), last))
+        starts = np.arange(0, last + 1, hop)
+        if starts[-1] + size // NEGLIGIBLE < last:
+            starts = np.append(starts, last)
         clips = np.stack([self.clip(recording[start : start + size]) for start in starts])
         ends = np.minimum(starts + size, max(1, len(recording)))
         return Windows(torch.from_numpy(clips), starts / rate, ends / rate)

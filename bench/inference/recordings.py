@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.errors import ArgumentError, RunError
-from bench.inference.classifier import Classifier, Samples
+from bench.inference.classifier import NEGLIGIBLE, Classifier, Samples
 from datamodules.audio.decoder import decode_blocks
 from datamodules.clips.own import features
 
@@ -82,6 +82,9 @@ def check_hop(hop_seconds: float | None) -> None:
 def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, Samples]]:
     """Cut a recording to windows, of which the last one ends with it.
 
+    A rest of at most a hundredth of a window has none of its own: encoders add some milliseconds to a clip, which would
+    count twice.
+
     Args:
         blocks: of the recording, `(s,)` or `(s, F)`.
         size: of a window, in samples.
@@ -105,7 +108,7 @@ def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, S
         passed = max(0, min(following, total - size) - first)
         first, parts = first + passed, [held[passed:]]
     last = max(0, total - size)
-    if total and (following == 0 or following - hop < last):
+    if total and (following == 0 or following - hop + size // NEGLIGIBLE < last):
         yield last, np.concatenate(parts)[last - first :]
 
 

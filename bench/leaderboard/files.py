@@ -30,29 +30,35 @@ INDEX = "README.md"
 
 
 def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leaderboard, ...]:
-    """Return a suite's leaderboards; an optional dataset without a single record has none.
+    """Return a suite's leaderboards; an optional dataset without a single record has none."""
+    names, optional = suite.names(), set(suite.datasets_if_here) - set(suite.datasets)
+    by_dataset = suite.dataset_names()
+    shown = shown_runs(found, suite)
+    labels = {run.key: names[key] for key, run in shown.items()}
+    records = {run.key: record for run in shown.values() if (record := found.get(run.key))}
+    present = {by_dataset[key] for key, run in shown.items() if run.key in records}
+    drawn = [run for key, run in shown.items() if by_dataset[key] not in optional or by_dataset[key] in present]
+    return leaderboards(drawn, records, labels)
+
+
+def shown_runs(found: Snapshot | Mapping[str, Record], suite: Suite) -> dict[str, Run]:
+    """Return the run that a suite's tables show for each of its runs, by the key of the suite's run.
 
     A run whose package is not installed has no key, because its source is a part of the key. Its latest record takes
     its place; a snapshot reads it from its store.
     """
-    names, optional = suite.names(), set(suite.datasets_if_here) - set(suite.datasets)
-    by_dataset = suite.dataset_names()
-    runs: list[Run] = []
-    labels: dict[str, str] = {}
+    shown: dict[str, Run] = {}
     other: dict[str, str] = {}
     for run in suite.runs():
-        shown = _latest(run, other, found)
-        other[run.key] = shown.key
-        runs.append(shown)
-        labels[shown.key] = names[run.key]
-    records = {run.key: record for run in runs if (record := found.get(run.key))}
-    present = {by_dataset[key] for key, shown_key in other.items() if shown_key in records}
-    drawn = [
-        run
-        for key, run in zip(other, runs, strict=True)
-        if by_dataset[key] not in optional or by_dataset[key] in present
-    ]
-    return leaderboards(drawn, records, labels)
+        shown[run.key] = _latest(run, other, found)
+        other[run.key] = shown[run.key].key
+    return shown
+
+
+def shown_records(found: Snapshot, suite: Suite) -> dict[str, Record]:
+    """Return the records that a suite's tables show, by their keys, also those of packages that are not installed."""
+    shown = [run.key for run in shown_runs(found, suite).values()]
+    return {key: record for key in shown if (record := found.get(key))}
 
 
 def _latest(run: Run, other: Mapping[str, str], found: Snapshot | Mapping[str, Record]) -> Run:

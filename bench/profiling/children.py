@@ -3,10 +3,12 @@
 A fork server imports the heavy modules once; each child is forked from it in milliseconds, with no thread started yet.
 Where there is no fork server (Windows), each child is a new interpreter.
 
-A child leads a process group of its own, which ends with it: no process that a model has started outlives it. A child
-that hangs can be asked for its Python stack, which it writes whatever holds the interpreter.
+A child leads a process group of its own, which ends with it, and so does what has left that group: no program that a
+model has started outlives it. A child that hangs can be asked for its Python stack, which it writes whatever holds the
+interpreter.
 """
 
+import atexit
 import faulthandler
 import os
 import re
@@ -15,9 +17,10 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import get_all_start_methods, get_context
+from contextlib import ExitStack, suppress
+from multiprocessing import current_process, get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -27,7 +30,8 @@ from types import ModuleType
 from typing import Any
 
 from bench import lookup
-from bench.profiling import output
+from bench.profiling import descendants, output
+from bench.records import scratch
 
 
 class ChildEnded(Exception):  # noqa: N818 - it may have ended well
@@ -63,9 +67,18 @@ class Child:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
         self._stack, their_stack = context.Pipe(duplex=False)
+        self._token = uuid.uuid4().hex
         self._process = context.Process(
             target=_run,
-            args=(function, theirs, their_stack, arguments, lookup.permitted(), output.current()),
+            args=(
+                function,
+                theirs,
+                their_stack,
+                arguments,
+                lookup.permitted(),
+                output.current(),
+                descendants.mark(self._token),
+            ),
             name=name,
         )
         try:
@@ -139,8 +152,11 @@ class Child:
 
     def _kill_group(self) -> None:
         if self._process.pid is not None and hasattr(os, "killpg"):
+            if self._process.is_alive():
+                descendants.kill_started(self._token, self._process.pid)
             with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or all are gone
                 os.killpg(self._process.pid, signal.SIGKILL)
+            descendants.kill_started(self._token)
 
 
 def innermost(stack: str, frames: int = 6) -> str:
@@ -189,6 +205,7 @@ def _watch(connection: Connection) -> None:
         connection.recv()
     except (EOFError, OSError):
         if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+            descendants.kill_started(os.environ.get(descendants.MARK, "none").split()[-1], os.getpid())
             os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(1)
 
@@ -196,9 +213,26 @@ def _watch(connection: Connection) -> None:
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
     if "forkserver" not in get_all_start_methods():
         return get_context("spawn")
+    _own_temporary_folder()
     context = get_context("forkserver")
     context.set_forkserver_preload([*preload])
     return context
+
+
+def _own_temporary_folder() -> None:
+    """Let `multiprocessing` keep its sockets in a folder that a later call sweeps if this process is killed."""
+    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    if config.get("tempdir") is not None:
+        return
+    stack = ExitStack()
+    config["tempdir"] = str(stack.enter_context(scratch.folder("processes")))
+
+    def remove(owner: int = os.getpid()) -> None:
+        if os.getpid() == owner:
+            with suppress(OSError):
+                stack.close()
+
+    atexit.register(remove)
 
 
 _LOCK = Lock()
@@ -227,6 +261,7 @@ def _run(
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
     printed: Path | None,
+    marks: str,
 ) -> None:
     """Call the function; `named` are the classes of other packages that the user has named.
 
@@ -237,6 +272,7 @@ def _run(
     if hasattr(faulthandler, "register"):
         os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
         faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
+    os.environ[descendants.MARK] = marks
     output.keep(printed, append=True)
     lookup.permit(named)
     _share_fork_server()

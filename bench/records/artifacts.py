@@ -21,13 +21,16 @@ LOGITS = "logits.npz"
 STREAMS = "streams.npz"
 """Name of the file with the scores at each frame of a run's streams, and the true segments."""
 
+HARDEST = "worst.npz"
+"""Name of the file with the hardest test clips of a run."""
+
 PACKED = ".gz"
 """Ending of a file that a published store holds compressed."""
 
 LARGEST_UNPACKED = 1 << 28
 """Bytes that a compressed file may have when it is unpacked."""
 
-BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json")
+BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json", HARDEST, "predictions.csv")
 """Files whose SHA-256 a record has."""
 
 
@@ -70,7 +73,15 @@ def logits(store: Store, record: Record) -> dict[str, NDArray[Any]]:
     Raises:
         RunError: the file is not there, is damaged, or is not the one that the record names.
     """
-    path = store.artifacts(record.key) / LOGITS
+    return arrays(store.artifacts(record.key) / LOGITS, record)
+
+
+def arrays(path: Path, record: Record) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file of a run by name.
+
+    Raises:
+        RunError: the file is not there, is damaged, or is not the one that the record names.
+    """
     content = read(path, record, record.key)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:

@@ -90,6 +90,24 @@ def digest(target: str) -> str | None:
     return _digest(target.partition(":")[0], lookup.folder_of(target))
 
 
+def own_files(run: Run) -> dict[str, tuple[Path, tuple[Path, ...]]]:
+    """Return the source of each component of a run whose module lies in a folder that a user has named.
+
+    Returns:
+        The component's "module:Class" to that folder and the files below it that its digest covers.
+    """
+    found = {}
+    for name, entry in _entries(run).items():
+        target = getattr(run, name)
+        folder = lookup.folder_of(entry.target) if entry.package is not None and lookup.is_target(target) else None
+        if folder is not None:
+            paths = {path for path in _files(target.partition(":")[0], folder).values() if path.is_relative_to(folder)}
+            within = {parent for path in paths for parent in path.parents if parent.is_relative_to(folder)} - {folder}
+            paths |= {package for parent in within if (package := parent / "__init__.py").is_file()}
+            found[target] = folder, tuple(sorted(paths))
+    return found
+
+
 def files(target: str) -> dict[str, Path]:
     """Return the files that a digest covers, by the names of their modules; empty where the module is not found."""
     module = target.partition(":")[0]

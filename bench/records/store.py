@@ -1,5 +1,6 @@
 """A folder of records: one file per run, written completely or not at all. Only records decide which runs are done."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import RecordError, RunError
-from bench.records import scratch
+from bench.records import lease, scratch
 from bench.records.lease import EXPIRY, Lease
 from bench.records.record import Record
 from bench.records.run import Run
@@ -133,7 +134,7 @@ class Store:
         Raises:
             RunError: this process has lost its claim to another machine.
         """
-        if (lease := self._leases.get(record.key)) is not None and not lease.is_mine():
+        if (held := self._leases.get(record.key)) is not None and not held.is_mine():
             raise RunError(
                 f"another machine has taken over {record.key}, because this one could not reach {self.root} for "
                 f"{EXPIRY / 60:g} minutes: its result counts"
@@ -168,19 +169,21 @@ class Store:
     def machine(self, *, alone: bool) -> Iterator[None]:
         """Wait for this machine: trainings share it, and a timing excludes all other processes that use this store.
 
-        Both first take the lock `machine`. A training takes a second lock, the first free one of `machine-0`,
-        `machine-1`, ..., and releases `machine` at once. A timing keeps `machine`, so that no further training starts,
+        Both first take the lock `machine.<id>`, with an id of this machine: the locks of a network disk may reach other
+        machines, which have their own. A training takes a second lock, the first free one of `machine.<id>-0`,
+        `machine.<id>-1`, ..., and releases the first at once. A timing keeps it, so that no further training starts,
         and waits until the running trainings have ended. The system frees the locks of a process that dies.
         """
+        name = _machine_lock()
         if alone:
-            with self._lock("machine"):
-                for place in sorted((self.root / "locks").glob("machine-*")):
+            with self._lock(name):
+                for place in sorted((self.root / "locks").glob(f"{name}-*")):
                     with self._lock(place.name):
                         pass  # no process can take it again while this one has `machine`
                 yield
             return
-        with self._lock("machine"):
-            own = self._free_place()
+        with self._lock(name):
+            own = self._free_place(name)
         try:
             yield
         finally:
@@ -196,21 +199,21 @@ class Store:
         if not _taken(lock):
             yield False
             return
-        lease = Lease(Path(f"{lock.lock_file}.owner"))
+        held = Lease(Path(f"{lock.lock_file}.owner"))
         try:
-            if not lease.take():
+            if not held.take():
                 yield False
                 return
-            self._leases[key] = lease
+            self._leases[key] = held
             yield True
         finally:
             self._leases.pop(key, None)
-            lease.release()
+            held.release()
             lock.release()
 
-    def _free_place(self) -> "FileLock":
-        """Take the first free lock of a training, and return it."""
-        return next(lock for i in count() if _taken(lock := self._lock(f"machine-{i}")))
+    def _free_place(self, name: str) -> "FileLock":
+        """Take the first free lock of a training on the machine with this lock, and return it."""
+        return next(lock for i in count() if _taken(lock := self._lock(f"{name}-{i}")))
 
     def _lock(self, name: str) -> "FileLock":
         """Return a lock, not yet taken; a waiting process checks it four times a second, which disturbs no timing."""
@@ -219,6 +222,11 @@ class Store:
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / name, poll_interval=0.25)
+
+
+def _machine_lock() -> str:
+    """Return the name of this machine's lock."""
+    return f"machine.{hashlib.sha256(lease.machine().encode()).hexdigest()[:8]}"
 
 
 def _remove(leftover: Path) -> None:

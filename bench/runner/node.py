@@ -12,12 +12,12 @@ from pathlib import Path
 import platformdirs
 
 from bench import lookup
-from bench.errors import BenchError
+from bench.errors import BenchError, RunError, code_of
 from bench.profiling.environment import PROJECT, versions
-from bench.records import Store
-from bench.runner.executors import Event, Job, Reported, processes
+from bench.records import Failure, Store, sources
+from bench.runner.executors import Event, Failed, Job, Limits, Reported, processes
 from bench.runner.news import RunEnded
-from bench.runner.parcels import Complete, Parcel, Part, Piece, Read, Shelf, sent
+from bench.runner.parcels import Complete, Parcel, Part, Piece, Read, Shelf, check_fixed, sent
 from bench.runner.settings import RunSettings
 
 FOLDER = "BENCH_NODE_DIR"
@@ -61,8 +61,13 @@ def do(parcel: Parcel, read: Read, named: Mapping[str, Path | None]) -> Iterator
         read: asks the driver for files.
         named: classes of other packages that the user has named.
     """
-    lookup.permit(dict(named))
     shelf = Shelf(folder())
+    try:
+        check_fixed(parcel, platform.node())
+        _bring_code(parcel, shelf, read, named)
+    except BenchError as error:
+        yield Failed(parcel.run.key, Failure.of(error), code_of(error))
+        return
     if parcel.settings.data_url:
         read = from_url(parcel.settings.data_url, read, frozenset(file.sha256 for file in parcel.data))
     shelf.fetch((*parcel.data, *(file for _, files in parcel.needs.values() for file in files)), read)
@@ -76,11 +81,31 @@ def do(parcel: Parcel, read: Read, named: Mapping[str, Path | None]) -> Iterator
     yield from _followed(parcel, store, settings)
 
 
+def _bring_code(parcel: Parcel, shelf: Shelf, read: Read, named: Mapping[str, Path | None]) -> None:
+    """Receive the source that lies next to the suite, and check that all components have the driver's source.
+
+    Raises:
+        RunError: one has another source, or is not here.
+    """
+    permitted: dict[str, Path | None] = dict(named)
+    for target, files in parcel.code.items():
+        shelf.fetch(files, read)
+        permitted[target] = shelf.tree(files)
+    lookup.permit(permitted)
+    here = sources.digests(parcel.run)
+    for name, digest in parcel.sources.items():
+        if here.get(name) != digest:
+            problem = "has no source of" if name not in here else "has another source of"
+            named_so = getattr(parcel.run, name)
+            raise RunError(f"{platform.node()} {problem} {named_so}: install the package there in the same version")
+
+
 def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[Event | Piece | Complete]:
     key = parcel.run.key
     place = os.environ.get("CUDA_VISIBLE_DEVICES")  # Ray's, for a task that asks for GPUs
     places = () if place is None or settings.device == "cpu" else (place,)
-    for event in processes.execute([Job(key, TARGET, (parcel.run, settings, parcel.force))], 1, places):
+    limits = Limits(settings.stall_seconds, settings.run_seconds)
+    for event in processes.execute([Job(key, TARGET, (parcel.run, settings, parcel.force), limits)], 1, places):
         if isinstance(event, Reported) and isinstance(event.news, RunEnded) and event.news.result == "done":
             yield from sent(store, key)
         yield event

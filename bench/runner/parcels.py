@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from bench import catalog
 from bench.errors import RunError
-from bench.records import Record, Run, Store, artifacts, data_files, is_weights_file
+from bench.records import Record, Run, Store, artifacts, data_files, is_weights_file, sources
 from bench.records.data_files import DataFiles
 from bench.records.store import RECORD, write_whole
 from bench.runner.settings import RunSettings
@@ -54,6 +54,10 @@ class Parcel:
         settings: of the driver; folders are the driver's own.
         force: do the run even if that machine has its result.
         data: files of the run's data, below the data folder.
+        fixed: files that the run names by their absolute paths, such as weights and a user's own clips; they are not
+            sent.
+        code: "module:Class" to the files of its source, for components next to a suite.
+        sources: digests of the source of the run's components.
         needs: records, as JSON, and artifacts of the runs that it needs, by key.
     """
 
@@ -61,6 +65,9 @@ class Parcel:
     settings: RunSettings
     force: bool
     data: tuple[File, ...]
+    fixed: tuple[File, ...] = ()
+    code: Mapping[str, tuple[File, ...]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, tuple[str, tuple[File, ...]]] = field(default_factory=dict)
 
 
@@ -87,7 +94,7 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
     """Return a run's parcel, the path of each file by its SHA-256, and the state of its data, for its record.
 
     Raises:
-        RunError: the data have too many files to be sent, or a run that it needs has no result.
+        RunError: the data have too many files to be sent, a run that it needs has no result, or a path is not absolute.
     """
     store = Store(settings.store)
     paths: dict[str, Path] = {}
@@ -102,6 +109,10 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
             named = _named(path, path.relative_to(settings.data_dir).as_posix())
             paths[named.sha256] = path
             data.append(named)
+    code: dict[str, tuple[File, ...]] = {}
+    for target, (folder, modules) in sources.own_files(run).items():
+        code[target] = tuple(_named(path, path.relative_to(folder).as_posix()) for path in modules)
+        paths |= {each.sha256: folder / each.name for each in code[target]}
     needs = {}
     for key in run.needs:
         record = store.finished_record(key, "a run that it needs,")
@@ -110,7 +121,60 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
         needs[key] = record.to_json(), tuple(found)
     weights = [str(name) for name in (run.arguments.get("weights"), run.recipe.init) if isinstance(name, str)]
     state = data_files.take(store, place, [Path(name).expanduser() for name in weights if is_weights_file(name)])
-    return Parcel(run=run, settings=settings, force=force, data=tuple(data), needs=needs), paths, state
+    fixed = tuple(_named(path, path.as_posix()) for path in _fixed(run, store.root))
+    parcel = Parcel(
+        run=run, settings=settings, force=force, data=tuple(data), fixed=fixed, code=code,
+        sources=sources.digests(run), needs=needs,
+    )  # fmt: skip
+    return parcel, paths, state
+
+
+def _fixed(run: Run, without: Path) -> list[Path]:
+    """Return the files that a run names by their paths: weights, tables, and the files of data of folders."""
+    init = run.recipe.init
+    named = [init] if init is not None and is_weights_file(init) else []
+    named += [value for given in (run.arguments, run.data) for value in given.values() if isinstance(value, str)]
+    found: list[Path] = []
+    for name in named:
+        path = Path(name).expanduser()
+        if not path.exists():
+            continue  # a word, not a path
+        if not path.is_absolute():
+            if path.is_file() or name == run.data.get("root"):
+                raise RunError(f"other machines need the absolute path of {name}: write {path.absolute()} in the suite")
+            continue
+        if path.is_dir():
+            found += _files(path, without)
+            continue
+        found.append(path)
+        if name == run.data.get("csv") and "audio_root" not in run.data:
+            found += _files(path.parent, without)
+    return list(dict.fromkeys(found))
+
+
+def check_fixed(parcel: Parcel, machine: str) -> None:
+    """Check that this machine has the files that a run names by their paths.
+
+    Args:
+        parcel: the run.
+        machine: name of this machine.
+
+    Raises:
+        RunError: one is not here, or is another file.
+    """
+    for file in parcel.fixed:
+        try:
+            same = _named(Path(file.name), file.name) == file
+        except OSError:
+            same = False
+            words = f"{machine} has no file {file.name}"
+        else:
+            words = f"{file.name} on {machine} is another file than here"
+        if not same:
+            raise RunError(
+                f"{words}: files that a suite names by their paths are not sent. Copy it there, or put a dataset of "
+                f"the catalogue into the data folder"
+            )
 
 
 def _files(folder: Path, without: Path) -> list[Path]:

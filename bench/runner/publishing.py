@@ -54,7 +54,7 @@ def publish(name: str, store: Store, to: Store, into: str = "", readme: Path | N
     """
     suite = suites.read(name, store)
     source = Snapshot(store, suite.runs())
-    finished = [record for record in source.records.values() if record.status == "ok"]
+    finished = [record for record in files.shown_records(source, suite).values() if record.status == "ok"]
     if not finished:
         raise BenchError(f"{store.root} has no finished run of {suite.name}: `bench run --suite {name}` makes them")
     unfit = unpublishable(finished)

@@ -1,5 +1,6 @@
 """Media and artifacts of a W&B run: its hardest test clips, its record and its checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,14 @@ ONLINE_BYTES = 100 * 2**20
 _HEIGHT = 256
 
 
-def hardest_clips(path: Path) -> dict[str, Any]:
+def hardest_clips(kept: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the clips that `bench.evaluation.mistakes` kept, to be logged: a table, spectrograms and sounds.
 
     Args:
-        path: path of `worst.npz`.
+        kept: the arrays of `worst.npz` by name.
     """
     import wandb
 
-    with np.load(path, allow_pickle=False) as arrays:
-        kept = {name: arrays[name] for name in arrays.files}
     table = wandb.Table(columns=["clip", "truth", "predicted", "loss"])
     pictures, sounds = [], []
     for i, levels in enumerate(kept["spectrograms"]):

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
+from bench.errors import RunError
 from bench.records import Json, Record
-from bench.records.redaction import clean
+from bench.records.artifacts import HARDEST, LOGITS, arrays
+from bench.records.redaction import clean, redacted
 from bench.tracking import charts, limits, media
 from bench.tracking.charts import CHARTS, Chart
 from bench.tracking.limits import fitted
@@ -91,13 +93,13 @@ class WandbRuns:
             self.tick()
             if record.status == "ok":
                 drawn = {}
-                for name, chart in _drawn(record, artifacts):
+                for name, chart in _drawn(record, _checked(wandb_run, record, artifacts, LOGITS)):
                     drawn[name] = chart
                     self.tick()
                 wandb_run.log(drawn)
                 self.tick()
-            if artifacts and (artifacts / "worst.npz").exists():
-                wandb_run.log(media.hardest_clips(artifacts / "worst.npz"))
+            if (hardest := _checked(wandb_run, record, artifacts, HARDEST)) is not None:
+                wandb_run.log(media.hardest_clips(hardest))
                 self.tick()
             media.link(wandb_run, record, artifacts, self.mode)
             self.tick()
@@ -193,17 +195,27 @@ def summary(record: Record) -> Json:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _drawn(record: Record, artifacts: Path | None) -> Iterator[tuple[str, Any]]:
+def _checked(wandb_run: Any, record: Record, artifacts: Path | None, name: str) -> Mapping[str, NDArray[Any]] | None:
+    """Return the arrays of a file of a record; None where there is none, or another one, which the summary says."""
+    if artifacts is None or not (artifacts / name).exists():
+        return None
+    try:
+        return arrays(artifacts / name, record)
+    except RunError as error:
+        wandb_run.summary[f"left out, {name}"] = redacted(str(error))
+        return None
+
+
+def _drawn(record: Record, kept: Mapping[str, NDArray[Any]] | None) -> Iterator[tuple[str, Any]]:
     """Yield the charts of a record and of its logits, by name."""
     if record.confusion is not None:
         yield "confusion", _chart(CHARTS["confusion"], charts.confusion_rows(record))
     if record.per_class:
         yield "per-class", _table(*charts.per_class(record))
         yield "average-precision", _chart(CHARTS["average-precision"], charts.average_precision_rows(record))
-    if artifacts is None or not (artifacts / "logits.npz").exists():
+    if kept is None:
         return
-    with np.load(artifacts / "logits.npz", allow_pickle=False) as arrays:
-        logits, targets = arrays["logits"], arrays["targets"]
+    logits, targets = kept["logits"], kept["targets"]
     for name, rows in (
         ("precision-recall", charts.precision_recall_rows(logits, targets, record.classes)),
         ("roc", charts.roc_rows(logits, targets, record.classes)),

@@ -122,7 +122,8 @@ def train(
     whole_batch, data.batch_size = data.batch_size, data.batch_size // devices
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
-    trainer_devices, plugins = _together(devices, data.seed)
+    own_draws = isinstance(model, ForeignModel) or _augments(recipe)
+    trainer_devices, plugins = _together(devices, data.seed, own_draws=own_draws)
     make_trainer = partial(
         pl.Trainer,
         accelerator="gpu" if device == "cuda" else "cpu",
@@ -141,7 +142,12 @@ def train(
                 raise RunError(f"{type(model.module).__name__} trains itself, which several devices cannot share")
             return replace(_own_training(model, clips, validation, make_trainer, resuming), arithmetic=arithmetic)
         best = ModelCheckpoint(scratch, "best", monitor="val_score", mode="max", save_weights_only=True)
-        callbacks = [_Reporting(resuming.report, resuming.epochs), resuming, best]
+        callbacks = [
+            _Reporting(resuming.report, resuming.epochs),
+            resuming,
+            best,
+            *([_Draws(device == "cuda")] if devices > 1 else []),
+        ]
         trainer = make_trainer(callbacks=callbacks, default_root_dir=scratch, plugins=[*plugins, resuming.io])
         model.train()  # the front-end computed its features in eval mode
         try:
@@ -209,13 +215,33 @@ def _own_training(
     return Trained(found, best, resumed=resuming.resumed, seconds_before=resuming.seconds)
 
 
-def _together(devices: int, seed: int) -> tuple[dict[str, Any], list[Any]]:
-    """Return what a Trainer needs to train on several devices, and its plugins; this process has met the others."""
+AUGMENTATION = (
+    "mixup", "time_shift", "time_crop", "time_stretch", "channel_noise", "style_mix", "time_masks", "frequency_masks",
+    "between_class",
+)  # fmt: skip
+"""Fields of a recipe that change features at random; `Recipe.changes_waveforms` covers those that change waveforms."""
+
+
+def _augments(recipe: Recipe) -> bool:
+    """Whether a training draws anything but dropout, whose draws its processes share."""
+    usual = Recipe()
+    return recipe.changes_waveforms or any(getattr(recipe, name) != getattr(usual, name) for name in AUGMENTATION)
+
+
+def _together(devices: int, seed: int, *, own_draws: bool) -> tuple[dict[str, Any], list[Any]]:
+    """Return what a Trainer needs to train on several devices, and its plugins; this process has met the others.
+
+    Args:
+        devices: number of processes.
+        seed: of the run.
+        own_draws: whether each process draws augmentation of its own; otherwise all draw the same dropout for the
+            clips of all.
+    """
     if devices == 1:
         return {"devices": 1}, [LightningEnvironment()]  # not SLURM's, which would submit the job again by itself
     rank = place_among_ranks()[0]
-    if rank:
-        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)  # draws of augmentation and dropout of its own
+    if rank and own_draws:
+        pl.seed_everything(seed + 1_000_003 * rank, verbose=False)
     return {"devices": devices, "strategy": DDPStrategy(static_graph=True)}, [
         LightningEnvironment(),
         SyncedStatistics(),
@@ -248,6 +274,20 @@ def _loaders(
         workers = 0 if features is not None else data.workers
         clips = training_loader(DistillationDataset(clips.dataset, teacher_logits), data, workers)
     return clips, validation, features is not None
+
+
+class _Draws(Callback):
+    """Lets the draws go on where they are: Lightning seeds each of several processes again before the first epoch."""
+
+    def __init__(self, trains_on_gpu: bool) -> None:
+        self.state = torch.get_rng_state()
+        self.on_gpu = torch.cuda.get_rng_state() if trains_on_gpu else None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Set the states of torch's generators to those before the training."""
+        torch.set_rng_state(self.state)
+        if self.on_gpu is not None:
+            torch.cuda.set_rng_state(self.on_gpu)
 
 
 class _Reporting(Callback):

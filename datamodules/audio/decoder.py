@@ -33,8 +33,8 @@ from datamodules.errors import DataError
 from datamodules.tables.csv_table import safe
 
 ENDINGS = tuple(sorted((
-    ".aif", ".aifc", ".aiff", ".au", ".bwf", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd", ".sph",
-    ".w64", ".wav", ".wave", *av_containers.ENDINGS,
+    ".aif", ".aifc", ".aiff", ".au", ".bwf", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd",
+    ".sph", ".w64", ".wav", ".wave", *av_containers.ENDINGS,
 )))  # fmt: skip
 """Endings of the names of audio files, in lower case. Some need the extra [av], and say so when they are decoded."""
 

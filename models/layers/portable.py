@@ -169,16 +169,17 @@ def rounded(numerator: Any, denominator: int) -> Any:
 
 
 class PowerSpectrum(nn.Module):
-    """Power of a Fourier transform of frames, as two grouped convolutions.
+    """Power of a Fourier transform of frames, as two convolutions.
 
     With n = N₂ n₁ + n₂ and k = k₁ + N₁ k₂, N = N₁ N₂, the transform of N points is
 
-        X[k] = Σ_n₂ exp(-2πi n₂ k / N) Σ_n₁ x[N₂ n₁ + n₂] exp(-2πi n₁ k₁ / N₁)
+        X[k] = Σ_n₂ exp(-2πi n₂ k₂ / N₂) Σ_n₁ x[n] exp(-2πi n k₁ / N)
 
-    The inner sums, window included, are a convolution of each of the N₂ signals of every N₂-th sample; where N₂ divides
-    the hop, no frame is copied. The outer sums are a product for each of the N₁ / 2 + 1 values of k₁ that a real signal
-    needs. Everything is a real product of at most some dozen values, so rounding is that of a fast transform, and a
-    transform of 512 points takes a quarter of the multiply-adds of the full matrix.
+    The inner sums, window and twiddle factors included, are a convolution of each of the N₂ signals of every N₂-th
+    sample for each of the N₁ / 2 + 1 values of k₁ that a real signal needs; where N₂ divides the hop, no frame is
+    copied. The outer sums are the same small matrix for all k₁ and frames, so nothing is transposed in between.
+    Everything is a real product of at most some dozen values, so rounding is that of a fast transform, and a transform
+    of 512 points takes a quarter of the multiply-adds of the full matrix.
 
     Args:
         window: `(W,)`.
@@ -200,19 +201,19 @@ class PowerSpectrum(nn.Module):
         self.stride = self.taps if self.copies else hop // n2
         self.hop = hop
         n1 = n_fft // n2
-        self.kept = kept = n1 // 2 + 1
+        kept = n1 // 2 + 1
+        k1, k2, signals = torch.arange(kept), torch.arange(n2), torch.arange(n2)
         weights = F.pad(window.double(), (0, self.taps * n2 - size)).view(self.taps, n2)
-        k1, k2 = torch.arange(kept), torch.arange(n2)
-        taps, signals = torch.arange(self.taps), torch.arange(n2)
-        angle = -2 * math.pi * (k1[:, None] * taps % n1).double() / n1  # (K, taps)
-        inner = torch.stack([angle.cos(), angle.sin()], 1) * weights.T[:, None, None]  # (N2, K, 2, taps)
+        n = n2 * torch.arange(self.taps) + signals[:, None]  # (N2, taps)
+        angle = -2 * math.pi * (n[:, None] * k1[:, None] % n_fft).double() / n_fft  # (N2, K, taps)
+        inner = torch.stack([angle.cos(), angle.sin()], 1) * weights.T[:, None, None]  # (N2, 2, K, taps)
         self.register_buffer("inner", inner.reshape(-1, 1, self.taps).float())
-        k = k1[:, None] + n1 * k2  # (K, N2)
-        angle = -2 * math.pi * (signals * k[..., None] % n_fft).double() / n_fft  # (K, k2, n2)
+        angle = -2 * math.pi * (k2[:, None] * signals % n2).double() / n2  # (k2, n2)
         real = torch.stack([angle.cos(), -angle.sin()], -1)  # of the output, by that of the input
         imaginary = torch.stack([angle.sin(), angle.cos()], -1)
-        outer = torch.stack([real, imaginary], 2)  # (K, k2, 2, n2, 2)
-        self.register_buffer("outer", outer.reshape(-1, 2 * n2, 1).float())
+        outer = torch.stack([real, imaginary])  # (2, k2, n2, 2)
+        self.register_buffer("outer", outer.reshape(2 * n2, 2 * n2, 1).float())
+        k = k1 + n1 * k2[:, None]  # (N2, K)
         points = torch.minimum(k, n_fft - k).flatten()
         first = torch.full((n_fft // 2 + 1,), len(points)).scatter_reduce(
             0, points, torch.arange(len(points)), "amin", include_self=True
@@ -232,10 +233,11 @@ class PowerSpectrum(nn.Module):
             samples = samples[:, index.flatten()]
         length = (frames - 1) * self.stride + self.taps
         x = torch.unflatten(samples[:, : length * self.signals], 1, (length, self.signals)).transpose(1, 2)
-        x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)
-        x = torch.unflatten(x, 1, (self.signals, self.kept, 2)).transpose(1, 2).flatten(1, 3)  # (B, K · N2 · 2, T)
-        x = F.conv1d(x, self.get_buffer("outer"), groups=self.kept)
-        return torch.unflatten(x * x, 1, (-1, 2)).sum(2)
+        x = F.conv1d(x, self.get_buffer("inner"), stride=self.stride, groups=self.signals)  # (B, N2 · 2 · K, T)
+        x = torch.unflatten(x, 1, (2 * self.signals, -1)).flatten(2)
+        x = F.conv1d(x, self.get_buffer("outer"))  # (B, 2 · N2, K · T)
+        real, imaginary = torch.unflatten(x * x, 2, (-1, frames)).flatten(1, 2).chunk(2, 1)
+        return real + imaginary
 
     def filters(self, filters: Tensor) -> Tensor:
         """Return weights of power at each point `(F, N / 2 + 1)` as those of a convolution `(F, P, 1)`."""
@@ -284,8 +286,7 @@ class PortableBands(nn.Module):
         """Map `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it."""
         frames = self.frames(waveform.shape[1])
         if self.preemphasis:
-            rest = waveform[:, 1:] - self.preemphasis * waveform[:, :-1]
-            waveform = torch.cat([waveform[:, :1], rest], 1)
+            waveform = waveform - F.pad(self.preemphasis * waveform[:, :-1], (1, 0))
         power = F.conv1d(self.spectrum(self._filled(waveform, frames), frames), self.get_buffer("filters"))
         return power if tail is None else tail(power.transpose(1, 2)).transpose(1, 2)
 

@@ -11,15 +11,18 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from models.training import shared_dropout
+
 
 class SyncedStatistics(LayerSync):
-    """Lets the batch normalisation of a model use the statistics of all processes' clips while it is trained."""
+    """Lets the batch normalisation and the dropout of a model act on all processes' clips while it is trained."""
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Change the model's layers in place, and return it."""
         for module in model.modules():
             if isinstance(module, _BatchNorm) and not isinstance(module, _Synced):
                 module.__class__ = _synced(type(module))  # type: ignore[arg-type]
+        shared_dropout.apply(model)
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
@@ -27,6 +30,7 @@ class SyncedStatistics(LayerSync):
         for module in model.modules():
             if isinstance(module, _Synced):
                 module.__class__ = type(module).__bases__[1]
+        shared_dropout.revert(model)
         return model
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -21,8 +22,13 @@ from fakes.paths import PROJECT
 import bench
 import bench.leaderboard.board
 from bench.catalog import METRICS
+from bench.cli import predict as commands_predict
+from bench.cli import run as commands
 from bench.leaderboard.board import Leaderboard
-from bench.records import Run, Store
+from bench.records import Failure, Run, Store
+from bench.runner.driver import Outcome
+from bench.runner.session import Session
+from bench.runner.settings import RunSettings
 
 pytestmark = pytest.mark.process
 
@@ -257,12 +263,67 @@ def test_the_packages_are_typed(package: str) -> None:
         ({"wandb": "off"}, "wandb = 'off' is not one of disabled, offline, online"),
         ({"workers": 0}, "workers = 0 is less than 1"),
         ({"models": "CNN14"}, "Did you mean 'cnn14'"),
+        ({"keys": "esc"}, "esc"),
+        ({"tier": "quikc"}, "quikc"),
+        ({"strategy": "fsdp"}, "strategy = 'fsdp' is not one of ddp"),
+        ({"run_hours": -1}, "run_hours = -1 is less than 0"),
+        ({"executor": "slurm"}, "slurm"),
+        ({"gpus": [7], "device": "cpu"}, "exclude each other"),
+        ({"per_gpu": 2}, "add --gpus all"),
+        ({"time_again": True, "timing": False}, "exclude each other"),
+        ({"time_again": True, "force": True}, "choose one"),
     ],
 )
 def test_an_argument_without_meaning_is_refused(tmp_path: Path, arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(bench.BenchError, match=re.escape(words)):
         bench.run("smoke", store=tmp_path / "runs", quiet=True, **arguments)
     assert not (tmp_path / "runs").exists()
+
+
+ONLY_PYTHON = {"quiet"}
+ONLY_COMMAND = {"dry_run", "print_slurm", "as_json"}  # they show something and do no run
+PLURAL = {"model": "models", "dataset": "datasets", "fold": "folds", "seed": "seeds", "key": "keys"}
+
+
+def test_the_function_has_every_option_of_the_command() -> None:
+    command = {PLURAL.get(name, name): each for name, each in inspect.signature(commands.run).parameters.items()}
+    function = dict(inspect.signature(bench.run).parameters)
+    assert command.keys() - ONLY_COMMAND == function.keys() - ONLY_PYTHON
+    for name in command.keys() - ONLY_COMMAND:
+        ours, theirs = (getattr(each[name].default, "value", each[name].default) for each in (function, command))
+        assert (ours or None) == (str(theirs) if isinstance(theirs, Path) else theirs or None), name
+
+
+def test_prediction_has_the_same_options() -> None:
+    names = {"hop": "hop_seconds", "windows": "each_window"}
+    command = {names.get(name, name) for name in inspect.signature(commands_predict.predict).parameters}
+    assert command - {"top", "csv_file", "as_json"} == set(inspect.signature(bench.predict).parameters)
+
+
+def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[RunSettings] = []
+
+    def keep(self: Session, *_: object) -> Outcome:
+        given.append(self.settings)
+        assert (self.force, self.time_again, self.executor) == (False, True, "processes")
+        return Outcome(not_timed={"some": Failure(kind="ProfileError", message="too slow")})
+
+    monkeypatch.setattr(Session, "run", keep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b,GPU-c,GPU-d")
+    key = bench.load_suite("smoke").runs()[0].key
+    found = bench.run(
+        "smoke", keys=key, store=tmp_path, data_dir=tmp_path / "data", threads=2, loaders=3, gpus=[0, 2, 3, 1],
+        devices=2, strategy="ddp", attempts=4, time_again=True, skip_unreadable=True, resume=False, stall_minutes=2,
+        run_hours=0.5, quiet=True,
+    )  # fmt: skip
+    assert given == [
+        RunSettings(
+            store=tmp_path, data_dir=tmp_path / "data", device="cuda", threads=2, workers=2, loaders=3,
+            skip_unreadable=True, resume=False, stall_seconds=120.0, run_seconds=1800.0,
+            places=("GPU-a,GPU-c", "GPU-d,GPU-b"), devices=2, attempts=4,
+        )
+    ]  # fmt: skip
+    assert found.not_timed["some"].message == "too slow"
 
 
 def test_one_model_may_be_given_by_its_name_alone(results: tuple[Path, bench.Results]) -> None:

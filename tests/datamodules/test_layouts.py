@@ -91,7 +91,9 @@ FORMS: list[tuple[str, str, Callable[[Path], None]]] = [
     ("musan", "of itself", below("musan")),
     ("musan", "flat", lambda root: (moved(root / "musan", root), (root / "musan").rmdir())[0]),
     ("musan", "of another", below("archive")),
+    ("musan", "three deep", below("archive", "musan-corpus")),
     ("gtzan-music-speech", "of another", below("GTZAN")),
+    ("gtzan-music-speech", "three deep", below("archive", "GTZAN")),
     ("gtzan-music-speech", "renamed", renamed_gtzan),
     ("gtzan-music-speech", "flat", lambda root: moved(root / "music_speech", root)),
 ]

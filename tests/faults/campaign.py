@@ -18,13 +18,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from faults import audio, caches, data, records, runs
+from faults import audio, caches, data, endings, outages, records, runs
 from faults.page import processor, write_page
 from faults.tally import BAD, Fault, Tally
 
 FAULTS: tuple[Fault, ...] = tuple(
     sorted(
-        (*records.FAULTS, *audio.FAULTS, *data.FAULTS, *caches.FAULTS, *runs.FAULTS),
+        (*records.FAULTS, *audio.FAULTS, *data.FAULTS, *caches.FAULTS, *runs.FAULTS, *endings.FAULTS, *outages.FAULTS),
         key=lambda fault: (int(fault.name[1:].rstrip("abc")), fault.name),
     )
 )

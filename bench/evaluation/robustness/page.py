@@ -74,7 +74,7 @@ def publish(suite: Suite, source: Store, target: Store) -> int:
     Logits stay where they are. Results of a run that has no record in the other store are left out.
     """
     count = 0
-    for run in suite.runs():
+    for run in files.shown_runs(Snapshot(source, suite.runs()), suite).values():
         found = robustness.read(source, run.key)
         if found is not None and run in target:
             robustness.write(target, found)

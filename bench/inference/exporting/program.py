@@ -7,10 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental import _config
+from torch.overrides import TorchFunctionMode
 
 from bench.errors import RunError
 from bench.inference.exporting.subject import Subject
 from bench.profiling.backends.onnx_runtime import in_silence
+
+
+class _PlainLayout(TorchFunctionMode):
+    """Traces a change of a tensor's layout to `channels_last` as none: other runtimes choose their own.
+
+    ExecuTorch's maximum refuses a tensor whose layout is not that of its result.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("memory_format") in (torch.channels_last, torch.channels_last_3d):
+            kwargs["memory_format"] = torch.contiguous_format
+        return func(*args, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,8 @@ def traced(module: nn.Module, example: Tensor, shapes: dict[int, Any], name: str
 
 def _graph(module: nn.Module, example: Tensor, shapes: dict[int, Any], ones: bool) -> Any:
     """Return the graph; with `ones`, an open size that is 1 is traced as any other, which not all modules permit."""
-    with in_silence(), torch.no_grad(), _config.patch(backed_size_oblivious=ones):  # type: ignore[attr-defined]
+    oblivious = _config.patch(backed_size_oblivious=ones)  # type: ignore[attr-defined]
+    with in_silence(), torch.no_grad(), oblivious, _PlainLayout():
         return torch.export.export(
             module.eval(), (example,), dynamic_shapes=(shapes,) if shapes else None, strict=False,
             prefer_deferred_runtime_asserts_over_guards=True,

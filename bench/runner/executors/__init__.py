@@ -6,18 +6,21 @@ that each of the jobs at work may see (`bench.runner.gpus`), or nothing. For eac
 exception in the caller. Closing the iterator ends the jobs that are still running.
 """
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bench import catalog
 from bench.errors import code_of
 from bench.records import Failure
+from bench.runner.news import Working
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a job is ended as a failure; only an executor of child processes can end one.
+    """When a job is ended as a failure.
 
     Attributes:
         stall_seconds: longest time between two events; None for any time.
@@ -85,6 +88,58 @@ class Failed:
 
 
 Event = Started | Reported | Finished | Failed
+
+
+@dataclass
+class Watch:
+    """The times of a job at work, by which its limits hold.
+
+    Attributes:
+        limits: of the job.
+        began: when it began; waiting for others moves it.
+        heard: when its last event came; None while it waits for others, and before it has begun.
+    """
+
+    limits: Limits
+    began: float = 0.0
+    heard: float | None = None
+    _waits_since: float = field(default_factory=time.monotonic)
+
+    def take(self, event: Event) -> None:
+        """Take note of an event."""
+        now = time.monotonic()
+        if not self.began:
+            self.began = now
+        elif self.heard is None:
+            self.began += now - self._waits_since
+        waits = isinstance(event, Reported) and isinstance(event.news, Working) and event.news.waits
+        self.heard, self._waits_since = (None, now) if waits else (now, now)
+
+    def due(self) -> float:
+        """Return the time at which the job is past its limits."""
+        if self.heard is None:
+            return math.inf
+        limits = self.limits
+        return min(self.heard + (limits.stall_seconds or math.inf), self.began + (limits.run_seconds or math.inf))
+
+    def overdue(self, job: str, where: str, stack: str) -> Failed:
+        """Return the failure of a job that is past its limits.
+
+        Args:
+            job: its key.
+            where: the innermost functions in which it is; empty where that is not known.
+            stack: the Python stacks of its threads.
+        """
+        limits = self.limits
+        if time.monotonic() >= self.began + (limits.run_seconds or math.inf):
+            words = f"the run took longer than {(limits.run_seconds or 0) / 3600:.3g} hours (--run-hours)"
+        else:
+            minutes = (limits.stall_seconds or 0) / 60
+            words = f"nothing went on for {minutes:.3g} minutes (--stall-minutes)"
+        message = f"{words}; it was in {where}" if where else f"{words}; it could not say where it was"
+        return Failed(job, Failure(kind="stalled", message=message, traceback=stack[-4000:]), "stalled")
+
+
 Executor = Callable[[Sequence[Job], int, Sequence[str]], Iterator[Event]]
 
 EXECUTORS: Mapping[str, str] = {

@@ -8,14 +8,14 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from bench.profiling import output
 from bench.profiling.children import Child, ChildEnded, end_all, end_with, innermost
 from bench.records import Failure
 from bench.runner import gpus
-from bench.runner.executors import Event, Failed, Finished, Job, Reported, perform
+from bench.runner.executors import Event, Failed, Finished, Job, Reported, Watch, perform
 from bench.runner.news import Working
 from bench.runner.settings import RunSettings
 from bench.training import stopping
@@ -33,53 +33,31 @@ class _Running:
     Attributes:
         job: the job.
         child: its process.
+        watch: its times.
         place: the GPUs that it may see; None for those that this process sees.
-        began: when it began; waiting for others moves it.
-        heard: when its last event came; None while it waits for others, and before it has begun.
         left: when its last event came that ends the job.
     """
 
     job: Job
     child: Child
+    watch: Watch
     place: str | None = None
-    began: float = 0.0
-    heard: float | None = None
     left: float | None = None
-    _waits_since: float = field(default_factory=time.monotonic)
 
     def take(self, event: Event) -> None:
         """Take note of an event."""
-        now = time.monotonic()
-        if not self.began:
-            self.began = now
-        elif self.heard is None:
-            self.began += now - self._waits_since
-        waits = isinstance(event, Reported) and isinstance(event.news, Working) and event.news.waits
-        self.heard, self._waits_since = (None, now) if waits else (now, now)
+        self.watch.take(event)
         if isinstance(event, Finished | Failed):
-            self.left = now
+            self.left = self.watch.heard
 
     def due(self) -> float:
         """Return the time at which the process is to be ended."""
-        if self.left is not None:
-            return self.left + LEAVE_SECONDS
-        if self.heard is None:
-            return math.inf
-        limits = self.job.limits
-        return min(self.heard + (limits.stall_seconds or math.inf), self.began + (limits.run_seconds or math.inf))
+        return self.watch.due() if self.left is None else self.left + LEAVE_SECONDS
 
     def overdue(self) -> Failed:
         """Return the failure of a job that is past its time, with the stack of where it is."""
         stack = self.child.stack()
-        limits = self.job.limits
-        if time.monotonic() >= self.began + (limits.run_seconds or math.inf):
-            words = f"the run took longer than {(limits.run_seconds or 0) / 3600:.3g} hours (--run-hours)"
-        else:
-            minutes = (limits.stall_seconds or 0) / 60
-            words = f"nothing went on for {minutes:.3g} minutes (--stall-minutes)"
-        where = innermost(stack)
-        message = f"{words}; it was in {where}" if where else f"{words}; it could not say where it was"
-        return Failed(self.job.key, Failure(kind="stalled", message=message, traceback=stack[-4000:]), "stalled")
+        return self.watch.overdue(self.job.key, innermost(stack), stack)
 
 
 def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> Iterator[Event]:
@@ -96,7 +74,7 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
             while waiting and len(running) < at_once:
                 job, place = waiting.popleft(), free.take()
                 child = Child(_child, job, place, preload=_PRELOAD, name=job.key)
-                running.append(_Running(job, child, place))
+                running.append(_Running(job, child, Watch(job.limits), place))
             due = min(each.due() for each in running)
             handles = [handle for each in running for handle in (each.child.connection, each.child.sentinel)]
             ready = wait(handles, None if due == math.inf else max(0.0, due - time.monotonic()))

@@ -70,6 +70,8 @@ def _parts(own: OwnClips) -> Division:
             if {"train", "val"} <= present
             else "name both, or leave the split out to divide the clips by source"
         )
+        if own.options.csv is not None:
+            remedy += '; columns = {fold = "", split = ""} in [dataset.folder] does not use the split'
         raise DataError(f"the clips have the parts {found}, and none to {_lacking(present)}: {remedy}")
     names = tuple(name for name in ("train", "val", "test") if name in present)
     rule = "own clips: the given training, validation and test parts"

@@ -35,18 +35,30 @@ def composed(name: str) -> str:
 
 
 def separated(label: str, separator: str) -> tuple[str, ...]:
-    """Return the classes in a label, each once, without blanks around them."""
+    """Return the classes in a label, each once, without blanks around them; a label may be a list in brackets."""
+    if is_list(label):
+        inside = label.strip()[1:-1].split(separator)
+        return tuple(dict.fromkeys(part for each in inside if (part := each.strip().strip("'\"").strip())))
     return tuple(dict.fromkeys(part for each in label.split(separator) if (part := each.strip())))
 
 
-def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list[str]] | None:
+def is_list(label: str) -> bool:
+    """Return whether a label is a list as Python or JSON write it, such as `["cat", "rain"]`."""
+    inside = label.strip()
+    return inside == "[]" or (inside[:2] in ("['", '["') and inside[-2:] in ("']", '"]'))
+
+
+def doubtful(labels: Sequence[str], *, certain: bool = False, plural: bool = False) -> tuple[str, list[str]] | None:
     """Return the separator at which labels look like several classes, and these labels; None where none does.
 
     Args:
         labels: the different labels.
         certain: only look for separators that names of classes hardly ever contain.
+        plural: whether the column is called "labels" or the like, so that a comma separates classes.
     """
-    for separator in CERTAIN:
+    if not certain and (lists := [label for label in labels if is_list(label)]):
+        return ",", lists
+    for separator in (*CERTAIN, ",") if plural and not certain else CERTAIN:
         if several := [label for label in labels if len(separated(label, separator)) > 1]:
             return separator, several
     for separator in () if certain else POSSIBLE:
@@ -61,9 +73,9 @@ def doubtful(labels: Sequence[str], *, certain: bool = False) -> tuple[str, list
     return None
 
 
-def question(labels: Sequence[str], *, certain: bool = False) -> str | None:
+def question(labels: Sequence[str], *, certain: bool = False, plural: bool = False) -> str | None:
     """Return the question whether some labels are several classes; None where no label is in doubt."""
-    found = doubtful(labels, certain=certain)
+    found = doubtful(labels, certain=certain, plural=plural)
     if found is None:
         return None
     separator, several = found

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -14,11 +15,10 @@ from datamodules.audio import AudioError, length_and_rate, renamed
 from datamodules.clips.own.division import Division, divide, indices, is_thin, table_lines
 from datamodules.clips.own.labels import there
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
-from datamodules.clips.own.table import TIMES, first_cells, header_of, proposed, rows_are_segments, switches
+from datamodules.clips.own.tables_found import agree, arguments_of, one_or_parts, usable_tables
 from datamodules.clips.own.tree import Tree, scan
 from datamodules.errors import DataError, DatasetMissing
 
-TABLES = (".csv", ".tsv")
 MEASURED = 200  # files whose lengths are read, spread over all
 LONGEST_SECONDS = 7200.0  # of a file that is cut to pieces
 CROPPED = 10.0  # seconds of a clip unless the user says otherwise
@@ -56,7 +56,10 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     Raises:
         DataError: there is nothing that can be read as clips with classes.
     """
-    found = Proposal(_place(place, given) | dict(given))
+    proposed = _place(place, given)
+    found = Proposal(
+        proposed | {name: value for name, value in given.items() if name != "columns" or name not in proposed}
+    )
     skip = bool(found.arguments.get("skip_unreadable"))
     own = read(Options.of(found.arguments))
     found.about = f"{len(own.files):,} clips of {len(own.classes):,} classes"
@@ -89,6 +92,11 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     else:
         found.lines.append(f"split: {len(division.names)} folds, grouped by source; a source is {own.group_rule}")
     found.lines += _nesting(own)
+    if own.options.csv is None:
+        found.lines += [
+            f"{table.name!r} names these clips, too: `bench data init {shlex.quote(str(table))}` uses its columns"
+            for table in usable_tables(own.options.place, {})[:3]
+        ]
     found.warnings += division.warnings
     if is_thin(own, division):
         found.lines += table_lines(own, division)
@@ -126,21 +134,23 @@ def _place(place: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments that say where the clips are, and what the columns of a table mean."""
     place = there(place)
     if place.is_file():
-        return _table(place, given)
+        return arguments_of([place], given)
     if not place.is_dir():
         raise DatasetMissing(f"{str(place)!r} is neither a folder nor a table: correct the path")
     tree = scan(place, follow_links=bool(given.get("follow_links")))
     while (inner := _only_folder(tree)) is not None:  # an archive's own folder around the classes
-        place = place / inner
-        tree = scan(place, follow_links=bool(given.get("follow_links")))
-    labels = {file.label for file in tree.files}
-    loose = [name for name in tree.unreadable if "/" not in name]
-    tables = sorted(path for path in place.iterdir() if path.suffix.lower() in TABLES and not path.name.startswith("."))
-    if tables and (len(labels) < 2 or loose):
-        if len(tables) > 1:
-            names = ", ".join(str(path) for path in tables)
-            raise DataError(f"{str(place)!r} has several tables: name the one with the labels instead ({names})")
-        return _table(tables[0], given)
+        within = place / inner
+        below = scan(within, follow_links=bool(given.get("follow_links")))
+        if len({file.label for file in below.files}) < 2 and _only_folder(below) is None:
+            break
+        place, tree = within, below
+    tables = usable_tables(place, given)
+    classes = {file.label for file in tree.files}
+    if tables and (len(classes) < 2 or any("/" not in name for name in tree.unreadable) or not agree(tables, tree)):
+        if len(chosen := one_or_parts(tables)) == len(tables) == 1 or len(chosen) > 1:
+            return arguments_of(chosen, given)
+        names = ", ".join(str(path) for path in tables)
+        raise DataError(f"{str(place)!r} has several tables: name the one with the labels instead ({names})")
     return {"root": str(place)}
 
 
@@ -156,40 +166,17 @@ def _nesting(own: OwnClips) -> Iterator[str]:
     """Yield which folders are taken as classes and which as sources, where a folder of classes has folders inside."""
     inner = sorted({file.id.split("/")[1] for file in own.files if file.id.count("/") > 1})
     if own.options.csv is None and not own.given and inner:
-        yield f"classes are the outer folders ({_few(own.classes)}), and folders inside them are {_few(inner)}"
+        if own.options.class_level == 2:
+            yield f"classes are the inner folders ({_few(own.classes)}), and the outer ones are sources"
+            return
+        yield (
+            f"classes are the outer folders ({_few(own.classes)}), and folders inside them are {_few(inner)}; "
+            f"--set 'class_level = 2' takes those inside as classes, and the outer ones as sources"
+        )
 
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _table(path: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    header = header_of(path)
-    roles = proposed(header, given.get("columns"))
-    found: dict[str, Any] = {"csv": str(path)}
-    if "label" not in roles and not given.get("label_columns"):
-        columns = switches(path, header, list(roles.values()))
-        if len(columns) > 1:
-            found["label_columns"] = columns
-    if given.get("label_columns"):
-        roles.pop("label", None)
-    if "segments" not in given and {"path", *TIMES} <= roles.keys() and rows_are_segments(path, header, roles):
-        found["segments"] = True
-    if not {**found, **given}.get("segments"):
-        roles = {role: name for role, name in roles.items() if role not in TIMES}
-    if other := {role: name for role, name in roles.items() if role != name}:
-        found["columns"] = other
-    if "path" in roles and "audio_root" not in given:
-        names = first_cells(path, roles["path"])
-        if names and not any((path.parent / name).exists() for name in names):
-            folders = [
-                each for each in sorted(path.parent.glob("*")) + sorted(path.parent.glob("*/*")) if each.is_dir()
-            ]
-            for folder in folders:
-                if any((folder / name).exists() for name in names):
-                    found["audio_root"] = str(folder)
-                    break
-    return found
 
 
 def _training_clips(own: OwnClips, division: Division, found: Proposal) -> None:

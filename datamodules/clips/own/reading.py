@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from datamodules.audio import ENDINGS
 from datamodules.clips.own import labels as naming
 from datamodules.clips.own.labels import there
-from datamodules.clips.own.table import TIMES, Places, TableRow, read_table, whole_number
+from datamodules.clips.own.places import Places
+from datamodules.clips.own.table import TIMES, Table, TableRow, read_table, whole_number
 from datamodules.clips.own.tree import OTHER_AUDIO, UNREADABLE, Tree, fold_number, part_of, scan
 from datamodules.errors import DataError, DatasetMissing
 from datamodules.listing import AudioFile
 from datamodules.tables.csv_table import safe
 
 FEATURES = frozenset((".npy", ".npz", ".parquet", ".tfrecord", ".tfrecords"))
+ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"))
 GROUPINGS = ("folder", "name", "file")
+LEVELS = (1, 2)
+PLURAL = ("labels", "tags", "classes", "categories")
 TIME_COLUMNS = frozenset((
     "start", "end", "start_time", "end_time", "onset", "offset", "start_s", "end_s", "start_seconds", "end_seconds",
     "begin", "begin_time", "start_sec", "end_sec", "begin_time_(s)", "end_time_(s)", "t_min", "t_max", "begin_s",
@@ -40,7 +44,7 @@ class Options:
     """How a user's own clips are read; see `datamodules.folder.Folder`."""
 
     root: str | Path | None = None
-    csv: str | Path | None = None
+    csv: str | Path | Sequence[str | Path] | None = None
     audio_root: str | Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     label_columns: Sequence[str] = ()
@@ -49,6 +53,7 @@ class Options:
     segments: bool = False
     classes: Sequence[str] = ()
     group_by: str | None = None
+    class_level: int = 1
     n_folds: int | None = None
     follow_links: bool = False
     allow_outside: bool = False
@@ -65,7 +70,9 @@ class Options:
         given = {name: value for name, value in arguments.items() if name in known and value is not None}
         _check(given)
         for name in ("root", "csv", "audio_root"):
-            if name in given:
+            if isinstance(given.get(name), list | tuple):
+                given[name] = tuple(there(Path(each)) for each in given[name])
+            elif name in given:
                 given[name] = there(Path(given[name]))
         return cls(**given)
 
@@ -75,12 +82,20 @@ class Options:
         return bool(self.label_columns or self.label_separator or self.row_per_label or self.segments)
 
     @property
+    def tables(self) -> tuple[Path, ...]:
+        """The tables: none, one, or one for each part of the split."""
+        given = (self.csv,) if isinstance(self.csv, str | Path) else self.csv or ()
+        return tuple(Path(each).expanduser() for each in given)
+
+    @property
     def place(self) -> Path:
-        """The folder of the clips: the root, or the folder from which the paths of the table start."""
+        """The folder of the clips: the root, or the folder from which the paths of the tables start."""
         if self.csv is None:
             return Path(self.root or "").expanduser()
-        table = Path(self.csv).expanduser()
-        return table.parent if self.audio_root is None else Path(self.audio_root).expanduser()
+        if self.audio_root is not None:
+            return Path(self.audio_root).expanduser()
+        folders = [table.parent for table in self.tables]
+        return folders[0] if len(set(folders)) == 1 else Path(os.path.commonpath(map(os.path.abspath, folders)))
 
     @property
     def confined(self) -> bool:
@@ -99,19 +114,28 @@ def _check(given: Mapping[str, Any]) -> None:
         "follow_links": ((bool,), "follow_links = true"),
         "allow_outside": ((bool,), "allow_outside = true"),
         "n_folds": ((int,), "n_folds = 4"),
+        "class_level": ((int,), "class_level = 2"),
         "root": ((str, os.PathLike), 'root = "my_sounds"'),
-        "csv": ((str, os.PathLike), 'csv = "my_sounds.csv"'),
+        "csv": ((str, os.PathLike, list, tuple), 'csv = "my_sounds.csv"'),
         "audio_root": ((str, os.PathLike), 'audio_root = "my_sounds"'),
     }
     for name, (kind, example) in kinds.items():
         if name in given and not isinstance(given[name], kind):
             raise DataError(f"{name} is {given[name]!r}: write it like {example}")
+    if isinstance(csv := given.get("csv"), list | tuple) and not (
+        csv and all(isinstance(each, str | os.PathLike) for each in csv)
+    ):
+        raise DataError(f'csv is {csv!r}: write it like csv = "my_sounds.csv", or csv = ["train.csv", "test.csv"]')
     if ("root" in given) == ("csv" in given):
         raise DataError('name the place of your clips: either root = "folder" or csv = "table.csv" in [dataset.folder]')
     if (by := given.get("group_by")) is not None and by not in GROUPINGS:
         raise DataError(f"group_by is {by!r}: it is one of {', '.join(GROUPINGS)}")
     if (n := given.get("n_folds")) is not None and (isinstance(n, bool) or n < MIN_FOLDS):
         raise DataError(f"n_folds is {n!r}: to train, to validate and to test need at least {MIN_FOLDS} folds")
+    if (level := given.get("class_level")) is not None and (isinstance(level, bool) or level not in LEVELS):
+        raise DataError(f"class_level is {level!r}: 1 if the outer folders are the classes, 2 if those inside them are")
+    if "csv" in given and given.get("class_level"):
+        raise DataError("class_level is for a folder: leave it out, because the table has the labels")
     if "csv" not in given:
         for name in ("audio_root", "columns", "label_columns", "row_per_label", "segments", "allow_outside"):
             if given.get(name):
@@ -197,9 +221,16 @@ def _read_tree(found: OwnClips) -> None:
                 f"no audio in {str(root)!r}, but files of features ({' '.join(features)}): "
                 f'they are the dataset "embeddings", with root in [dataset.embeddings]'
             )
+        if packed := sorted(tree.others.keys() & ARCHIVES):
+            raise DatasetMissing(f"no audio in {str(root)!r}, but archives ({' '.join(packed)}): unpack them")
         endings = " ".join(found.options.endings)
         raise DatasetMissing(f"no audio in {str(root)!r}: put your clips ({endings}) in one folder per class")
     found.problems, found.unreadable = tree.problems, tree.unreadable
+    if found.options.class_level == 2:
+        _swap(tree)
+    for name, absent in tree.lists.items():
+        also = f"; {absent} of its lines name no file" if absent else ""
+        found.notes.append(f"{name!r} says which clips are in that part{also}")
     tree.files = [
         replace(file, label=naming.composed(file.label), inner=naming.composed(file.inner)) for file in tree.files
     ]
@@ -211,6 +242,14 @@ def _read_tree(found: OwnClips) -> None:
         AudioFile(file.name, file.path, (file.label,), group, file.part)
         for file, group in zip(tree.files, groups, strict=True)
     ]
+
+
+def _swap(tree: Tree) -> None:
+    """Take the folders inside the outer ones as classes, and the outer ones as sources."""
+    for file in tree.files:
+        if not file.inner:
+            tree.unreadable[file.name] = "it is in no folder of a class (class_level = 2): move it into one"
+    tree.files = [replace(file, label=file.inner, inner=file.label) for file in tree.files if file.inner]
 
 
 def _left_out(tree: Tree) -> Iterator[str]:
@@ -279,20 +318,26 @@ def fewest_sources(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, s
 
 def _read_table(found: OwnClips) -> None:
     options = found.options
-    path = Path(options.csv or "").expanduser()
-    table = read_table(path, options.columns, options.label_columns, segments=options.segments)
+    paths = options.tables
+    tables = [read_table(each, options.columns, options.label_columns, segments=options.segments) for each in paths]
     if not options.place.is_dir():
         raise DatasetMissing(f"audio_root = {str(options.place)!r} is not a folder: correct it in [dataset.folder]")
-    found.problems = table.problems
-    if table.unused:
-        named = ", ".join(map(repr, table.unused[:SHOWN])) + (" …" if len(table.unused) > SHOWN else "")
+    table = tables[0]
+    found.problems = [problem for each in tables for problem in each.problems]
+    if unused := list(dict.fromkeys(name for each in tables for name in each.unused)):
+        named = ", ".join(map(repr, unused[:SHOWN])) + (" …" if len(unused) > SHOWN else "")
         found.notes.append(f"columns of the table that are not used: {named}")
+    if len(tables) > 1:
+        table = replace(table, rows=_joined(options, tables), unused=unused)
+        table.roles.setdefault("split", "split")
+        table.roles.pop("fold", None)
+    names = " and ".join(path.name for path in paths)
     column = next((role for role in ("fold", "split") if role in table.roles), None)
     if {"fold", "split"} <= table.roles.keys():
         found.warnings.append(
             f"the column {table.roles['fold']!r} says the split, and {table.roles['split']!r} is not used"
         )
-    rows = _with_folds(found, table.rows, column, table.roles, path.name)
+    rows = _with_folds(found, table.rows, column, table.roles, names)
     own_groups = "group" in table.roles
     if own_groups and options.group_by is not None:
         raise DataError(f"group_by and the column {table.roles['group']!r} say the sources: leave out one of them")
@@ -311,7 +356,31 @@ def _read_table(found: OwnClips) -> None:
             f"the columns {counted(times)} are not used: a clip is a whole file, not a segment of it; if they say "
             f"where in a file its label holds, set segments = true in [dataset.folder]"
         )
-    found.files = list(_files(found, rows, path.name, None if own_groups else by, times=bool(times)))
+    found.files = list(_files(found, rows, names, None if own_groups else by, times=bool(times)))
+
+
+def _joined(options: Options, tables: Sequence[Table]) -> list[TableRow]:
+    """Return the rows of a table for each part, with their part: their own, or that of the table's name or folder."""
+    parts = [part_of(path.stem) or part_of(path.parent.name) for path in options.tables]
+    if "train" not in parts:  # "dev" and "eval"
+        parts = ["train" if part == "val" else part for part in parts]
+    rows = []
+    for path, part, table in zip(options.tables, parts, tables, strict=True):
+        if part is None and "split" not in table.roles:
+            raise DataError(
+                f"{path.name!r} is one of several tables, and does not say which part it is: call it train, val or test"
+            )
+        if table.roles.keys() - {"split", "fold"} != tables[0].roles.keys() - {"split", "fold"}:
+            raise DataError(f"{path.name!r} has other columns than {options.tables[0].name!r}: make them the same")
+        start = os.path.relpath(os.path.abspath(path.parent), os.path.abspath(options.place))  # noqa: PTH100
+        for row in table.rows:
+            cells = dict(row.cells)
+            if "split" not in table.roles:
+                cells["split"] = part or ""
+            if options.audio_root is None and start != ".":
+                cells["path"] = f"{Path(start).as_posix()}/{cells['path']}"
+            rows.append(replace(row, cells=cells, table=path.name))
+    return rows
 
 
 def _with_folds(
@@ -371,10 +440,13 @@ def _files(
         times: whether columns look like the ends of segments.
     """
     options = found.options
-    places = Places(options.place, follow_links=options.follow_links, allow_outside=options.allow_outside)
+    places = Places(
+        options.place, follow_links=options.follow_links, allow_outside=options.allow_outside, endings=options.endings
+    )
     first: dict[str, tuple[int, AudioFile]] = {}
+    repeated = 0
     for row, fold in rows:
-        where = f"{table!r} line {row.line}"
+        where = f"{row.table or table!r} line {row.line}"
         name = row.cells["path"]
         try:
             path, real = places.find(name, where)
@@ -402,14 +474,28 @@ def _files(
             first[real] = row.line, file
             continue
         line, earlier = first[real]
+        if (
+            not options.segments
+            and not times
+            and (earlier.labels, earlier.fold, earlier.group) == (labels, fold, group)
+        ):
+            repeated += 1
+            continue
         if not options.row_per_label and not options.segments:
             question = "" if labels == earlier.labels else ", or set row_per_label = true if a clip has several classes"
-            remedy = "set segments = true if each row is a segment" if times else f"remove one of them{question}"
+            remedy = f"remove one of them{question}"
+            if times:
+                remedy = "set segments = true if each row is a segment and none overlap"
+                remedy += question and ", or row_per_label = true if a clip has several classes"
             found.problems.append(f"{where}: {name!r} is in line {line} already: {remedy}")
         elif (earlier.fold, earlier.group) != (fold, group):
             found.problems.append(f"{where}: {name!r} has another fold or group in line {line}: correct one of them")
         else:
             first[real] = line, replace(earlier, labels=tuple(dict.fromkeys((*earlier.labels, *labels))))
+    if repeated:
+        found.notes.append(f"{repeated} rows of the table repeat an earlier row and count once")
+    if places.found_below:
+        found.notes.append(f"{places.found_below} files were found below {str(options.place)!r} by their names alone")
     yield from (file for _, file in first.values())
 
 
@@ -439,12 +525,15 @@ def _name_classes(found: OwnClips) -> None:
         split = {
             label: naming.separated(label, options.label_separator) for file in found.files for label in file.labels
         }
+        given = [file.labels[0] for file in found.files]
         found.files = [replace(file, labels=split[file.labels[0]]) for file in found.files]
-        if bare := [file for file in found.files if not file.labels]:
+        empty = {label for label in split if naming.is_list(label)}
+        if bare := [file for file, was in zip(found.files, given, strict=True) if not file.labels and was not in empty]:
             found.problems.append(f"{bare[0].where or bare[0].id}: the label has no class: correct it")
     present = sorted({label for file in found.files for label in file.labels})
     if options.label_separator != "" and not options.label_columns:
-        asked = naming.question(present, certain=bool(options.label_separator))
+        plural = options.columns.get("label", "").strip().casefold() in PLURAL
+        asked = naming.question(present, certain=bool(options.label_separator), plural=plural)
         found.problems += [asked] if asked else []
     wanted = [naming.composed(str(name)) for name in options.classes or options.label_columns]
     try:

@@ -1,12 +1,15 @@
 """Tables of a user's own clips: any columns, any of three separators, and paths as other programs write them."""
 
 import csv
+import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from datamodules.audio import ENDINGS
 from datamodules.clips.own.labels import composed
 from datamodules.errors import DataError, DatasetMissing
 
@@ -16,27 +19,40 @@ TIMES = ("start", "end")
 ROLES = ("path", "label", "fold", "split", "group", *TIMES)
 USUAL = {
     "path": ("path", "file_name", "filename", "file", "filepath", "file_path", "audio", "audio_path", "audio_file",
-             "audio_filename", "wav", "clip", "fname", "slice_file_name", "name"),
+             "audio_filename", "wav", "wav_path", "clip", "clip_path", "fname", "slice_file_name", "sample_key",
+             "audio_name", "begin_file", "sound", "name", "file_id", "audio_id", "recording_path", "id", "datei",
+             "dateiname", "pfad"),
     "label": ("label", "labels", "class", "category", "target", "class_name", "classname", "tag", "tags", "species",
-              "class_label", "event_label", "y"),
+              "class_label", "event_label", "scene_label", "primary_label", "species_name", "species_code", "emotion",
+              "genre", "instrument", "instrument_family_str", "keyword", "word", "command", "event", "scene", "y",
+              "klasse", "kategorie", "art"),
     "fold": ("fold", "folds", "kfold", "fold_id"),
     "split": ("split", "subset", "partition", "part", "set"),
-    "group": ("group", "groups", "speaker", "speaker_id", "recording", "recording_id", "source", "session", "subject"),
-    "start": ("start", "onset", "begin", "start_seconds", "start_time", "from"),
-    "end": ("end", "offset", "stop", "end_seconds", "end_time", "to"),
+    "group": ("group", "groups", "speaker", "speaker_id", "client_id", "recording", "recording_id", "source",
+              "source_file", "src_file", "session", "subject", "subject_id", "participant", "patient_id", "sprecher"),
+    "start": ("start", "onset", "begin", "start_seconds", "start_time", "begin_time_(s)", "from"),
+    "end": ("end", "offset", "stop", "end_seconds", "end_time", "end_time_(s)", "to"),
 }  # fmt: skip
 """Column names that are proposed for each role, likeliest first; only the role's own name is taken without asking."""
 
-SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+SEPARATORS = (",", ";", "\t", "|")
+JSON = (".json", ".jsonl", ".ndjson")
+NO_TABLES = {
+    **dict.fromkeys(ENDINGS, "is audio: name its folder, or a table of clips"),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"), "is an archive: unpack it, and name the folder"),
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), "is a spreadsheet: save it as CSV with the encoding UTF-8"),
+}
+"""What else people name instead of a table, and what to do."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of the table: its line, the cells of its roles, and those of label columns by name."""
+    """A row: its line, the cells of its roles, its label columns that are 1, and its table if there are several."""
 
     line: int
     cells: dict[str, str]
     positives: tuple[str, ...] | None = None
+    table: str = ""
 
 
 @dataclass
@@ -78,6 +94,7 @@ def read_table(
     label_columns = [composed(name) for name in label_columns]
     if not header:
         raise DatasetMissing(f"{str(path)!r} is empty: write a table with the columns path,label[,fold,group]")
+    refuse_without_header(path, header)
     roles = _roles(path, header, columns, label_columns, lines, segments)
     if twice := sorted({name for name in (*roles.values(), *label_columns) if header.count(name) > 1}):
         raise DataError(f"{path.name!r} has the column {twice[0]!r} more than once: remove or rename one of them")
@@ -108,6 +125,15 @@ def read_table(
     return table
 
 
+def refuse_without_header(path: Path, header: Sequence[str]) -> None:
+    """Raise `DataError` where the first line of a table is a clip."""
+    if any(os.path.splitext(cell)[1].lower() in ENDINGS for cell in header):  # noqa: PTH122
+        named = ",".join(("path", "label", "group", "fold")[: len(header)])
+        raise DataError(
+            f"{path.name!r} line 1 is a clip and no header: add a line above it with names of columns, such as {named}"
+        )
+
+
 def header_of(path: Path) -> list[str]:
     """Return the names of a table's columns.
 
@@ -135,14 +161,18 @@ def proposed(header: Sequence[str], known: Mapping[str, str] | None = None) -> d
 
 
 def switches(path: Path, header: Sequence[str], besides: Sequence[str]) -> list[str]:
-    """Return the columns of a table that hold only 0 and 1, in order, without those in `besides`."""
+    """Return the columns that hold both 0 and 1 and nothing else, in order, without those in `besides`.
+
+    None are returned where another column may have the label.
+    """
+    lines = _cells(path)[1]
+    if candidates(header, lines, besides):
+        return []
     left = {name: place for place, name in enumerate(header) if name not in besides}
-    rows = 0
-    for _, cells in _cells(path)[1]:
-        if len(cells) == len(header):
-            rows += 1
-            left = {name: place for name, place in left.items() if _switch(cells[place]) is not None}
-    return list(left) if rows else []
+    rows = [cells for _, cells in lines if len(cells) == len(header)]
+    for cells in rows:
+        left = {name: place for name, place in left.items() if _switch(cells[place]) is not None}
+    return [name for name, place in left.items() if len({_switch(cells[place]) for cells in rows}) == 2]
 
 
 def rows_are_segments(path: Path, header: Sequence[str], roles: Mapping[str, str]) -> bool:
@@ -170,25 +200,87 @@ def rows_are_segments(path: Path, header: Sequence[str], roles: Mapping[str, str
     )
 
 
+def candidates(header: Sequence[str], lines: Sequence[tuple[int, list[str]]], taken: Collection[str] = ()) -> list[str]:
+    """Return the columns that may have the label: with few different words, several rows for each.
+
+    Args:
+        header: names of the columns.
+        lines: the other rows.
+        taken: columns that have another role.
+    """
+    rows = [cells for _, cells in lines if len(cells) == len(header)]
+    found = []
+    for place, name in enumerate(header):
+        values = {cells[place].strip() for cells in rows} - {""}
+        words = [each for each in values if not _number(each) and _switch(each) is None]
+        if name and name not in taken and 2 <= len(values) <= max(2, len(rows) // 2) and len(words) == len(values):
+            found.append(name)
+    return found
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 def _switch(cell: str) -> bool | None:
     """Return what a cell of a label column says; None where it is neither 0 nor 1."""
     return {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}.get(cell.strip().casefold())
 
 
 def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header and all other rows with their line numbers; blank lines do not count."""
+    """Return the header and the other rows with their line numbers; rows whose cells are all blank do not count."""
+    if (words := NO_TABLES.get(path.suffix.lower())) is not None:
+        raise DataError(f"{str(path)!r} {words}")
     try:
+        if path.suffix.lower() in JSON:
+            return _json_cells(path)
         with path.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets write a byte-order mark
             first = file.readline()
-            file.seek(0)
-            separator = max(SEPARATORS, key=lambda each: len(next(csv.reader([first], delimiter=each), [])))
+            said = re.fullmatch(r"\"?sep=(.)\"?", first.strip("\r\n"))  # which spreadsheets put above the header
+            if said:
+                separator = said[1]
+            else:
+                file.seek(0)
+                separator = max(SEPARATORS, key=lambda each: len(next(csv.reader([first], delimiter=each), [])))
             reader = csv.reader(file, delimiter=separator, strict=True)
             header = [composed(name.strip()) for name in next(reader, [])]
-            return header, [(reader.line_num, cells) for cells in reader if cells]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{str(path)!r} cannot be read as a UTF-8 table ({error}): save it as CSV with the encoding UTF-8"
-        ) from error
+            before = 1 if said else 0
+            return header, [
+                (before + reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)
+            ]
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        kind = "JSON" if path.suffix.lower() in JSON else "table"
+        remedy = "write a list of objects, or CSV" if kind == "JSON" else "save it as CSV with the encoding UTF-8"
+        raise DataError(f"{str(path)!r} cannot be read as a UTF-8 {kind} ({error}): {remedy}") from error
+
+
+def _json_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the keys and the values of a list of objects, of an object for each line, or of objects by their names."""
+    text = path.read_text("utf-8-sig")
+    if path.suffix.lower() == ".json":
+        found = json.loads(text)
+        rows = (
+            [{"name": name, **each} for name, each in found.items() if isinstance(each, dict)]
+            if isinstance(found, dict)
+            else found
+        )
+    else:
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if not isinstance(rows, list) or not rows or not all(isinstance(each, dict) for each in rows):
+        raise ValueError("it is no list of objects")
+    header = list(dict.fromkeys(name for each in rows for name in each))
+    cells = [[_json_cell(each.get(name)) for name in header] for each in rows]
+    return [composed(name.strip()) for name in header], list(enumerate(cells, 1))
+
+
+def _json_cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _roles(
@@ -201,15 +293,19 @@ def _roles(
 ) -> dict[str, str]:
     if unknown := [role for role in columns if role not in ROLES]:
         raise DataError(f"columns has no role {unknown[0]!r}: it has {', '.join(ROLES)}")
+    none = [role for role, name in columns.items() if not name]
+    columns = {role: name for role, name in columns.items() if name}
     if absent := [name for name in (*columns.values(), *label_columns) if name not in header]:
         raise DataError(f"{path.name!r} has no column {absent[0]!r}: it has {', '.join(header)}")
     usual = [role for role in ROLES if segments or role not in TIMES]
-    roles = dict(columns) | {role: role for role in usual if role in header and role not in columns}
+    roles = dict(columns) | {role: role for role in usual if role in header and role not in (*columns, *none)}
     if label_columns:
         roles.pop("label", None)
     needed = ["path", *([] if label_columns else ["label"]), *(TIMES if segments else ())]
     if missing := [role for role in needed if role not in roles]:
         guess = proposed(header, roles)
+        likely = candidates(header, lines, guess.values())
+        guess = {"label": likely[0]} | guess if likely else guess
         inline = ", ".join(f'{role} = "{guess.get(role, "…")}"' for role in missing)
         if len(header) == 1 and len(needed) > 1:
             raise DataError(
@@ -230,137 +326,6 @@ def _ones(header: Sequence[str], guess: Mapping[str, str], lines: Sequence[tuple
     return [header[place] for place in places if whole and all(_switch(cells[place]) is not None for cells in whole)]
 
 
-class Places:
-    """Finds the files that a table names, and refuses those outside its folder.
-
-    Args:
-        root: the folder from which paths start.
-        follow_links: whether links may lead outside it.
-        allow_outside: whether absolute paths and ".." may lead outside it.
-    """
-
-    def __init__(self, root: Path, *, follow_links: bool, allow_outside: bool) -> None:
-        self.root = root
-        self.top = os.path.abspath(root)  # noqa: PTH100 - links stay as they are
-        self.real = os.path.realpath(root)
-        self.follow_links = follow_links
-        self.allow_outside = allow_outside
-        self.folders: dict[str, tuple[str, dict[str, str] | None]] = {}
-        self.plain: dict[str, dict[str, str]] = {}
-
-    def find(self, name: str, where: str) -> tuple[Path, str]:
-        """Return the file that a row names, and its path without links.
-
-        The file may not exist. Names that differ only in the Unicode form of their accents are the same.
-
-        Args:
-            name: as in the table.
-            where: the row.
-
-        Raises:
-            DataError: the file is outside the folder, or the name cannot be one.
-        """
-        if "\0" in name:
-            raise DataError(f"{where}: the path has a NUL character: correct the row")
-        try:
-            path = os.path.normpath(os.path.join(self.top, name))  # noqa: PTH118
-            if not self.allow_outside and not _within(path, self.top) and not _within(path, self.real):
-                words = f"{where}: {name!r} is outside {str(self.root)!r}"
-                if not os.path.lexists(path):
-                    raise DataError(f"{words}, and there is no such file: {self.absent(name).partition(': ')[2]}")
-                raise DataError(
-                    f"{words}: set allow_outside = true in [dataset.folder] to read it, or audio_root to the folder "
-                    f"from which paths start"
-                )
-            path = self._existing(path, name, where)
-            folder = os.path.dirname(path)  # noqa: PTH120
-            real = os.path.join(self._folder(folder)[0], os.path.basename(path))  # noqa: PTH118, PTH119
-            if os.path.islink(real):  # noqa: PTH114
-                real = os.path.realpath(real)
-        except OSError as error:
-            raise DataError(f"{where}: {name!r} cannot be followed ({error.strerror}): correct the path") from error
-        if not self.follow_links and _within(path, self.top) and not _within(real, self.real):
-            raise DataError(
-                f"{where}: {name!r} is a link to a place outside {str(self.root)!r}: set follow_links = true in "
-                f"[dataset.folder] to read it, or put the file itself there"
-            )
-        return Path(path), real
-
-    def absent(self, name: str) -> str:
-        """Return why a row's file is not found, and what to do: the likeliest file, if there is one.
-
-        Args:
-            name: as in the table; there is no such file.
-        """
-        words = f"there is no such file in {str(self.root)!r}"
-        near = self._near(name)
-        if near is not None:
-            return f"{words}, but {near!r} is there: write the name as it is on the disk"
-        if os.path.isabs(name):  # noqa: PTH117
-            return (
-                "there is no such file on this machine: correct the path, or write paths that start from audio_root in "
-                "[dataset.folder]"
-            )
-        return f"{words}: correct the path, or set audio_root in [dataset.folder] to the folder from which paths start"
-
-    def _near(self, name: str) -> str | None:
-        """Return a file whose name differs in capitals, in blanks at its ends, or has an ending besides."""
-        head, tail = os.path.split(os.path.normpath(os.path.join(self.top, name.strip())))  # noqa: PTH118
-        wanted = composed(tail).casefold()
-        if head not in self.plain:
-            self.plain[head] = {}
-            for form, each in sorted(self._names(head).items(), reverse=True):
-                stem = os.path.splitext(form)[0]  # noqa: PTH122
-                self.plain[head].setdefault(stem.casefold(), each)
-                self.plain[head][form.casefold()] = each
-        found = self.plain[head].get(wanted)
-        return None if found is None else os.path.join(os.path.dirname(name.strip()), found)  # noqa: PTH118, PTH120
-
-    def _existing(self, path: str, name: str, where: str) -> str:
-        """Return a path in the Unicode form that the disk has; the path itself where no file has it."""
-        if os.path.lexists(path):
-            return path
-        if (other := self._in_any_form(path)) is not None:
-            return other
-        if "\\" in name:
-            slashes = name.replace("\\", "/")
-            raise DataError(f"{where}: {name!r} has backslashes: separate folders with slashes, {slashes!r}")
-        return path
-
-    def _in_any_form(self, path: str) -> str | None:
-        head, tail = os.path.split(path)
-        if not tail or head == path:
-            return None
-        if not os.path.isdir(head):  # noqa: PTH112
-            found = self._in_any_form(head)
-            if found is None or not os.path.isdir(found):  # noqa: PTH112
-                return None
-            head = found
-        names = self._names(head)
-        match = names.get(composed(tail))
-        return None if match is None else os.path.join(head, match)  # noqa: PTH118
-
-    def _names(self, folder: str) -> dict[str, str]:
-        real, names = self._folder(folder)
-        if names is None:
-            try:
-                names = {composed(each): each for each in os.listdir(folder)}  # noqa: PTH208
-            except OSError:
-                names = {}
-            self.folders[folder] = real, names
-        return names
-
-    def _folder(self, folder: str) -> tuple[str, dict[str, str] | None]:
-        """Return a folder's path without links, and the names in it by their composed form once they are known."""
-        if folder not in self.folders:
-            self.folders[folder] = os.path.realpath(folder), None
-        return self.folders[folder]
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
 def whole_number(cell: str) -> int | None:
     """Return the whole number that a cell has, "3" or "3.0"; None for anything else."""
     head, point, tail = cell.strip().partition(".")
@@ -370,8 +335,17 @@ def whole_number(cell: str) -> int | None:
     return int(head)
 
 
-def first_cells(path: Path, column: str, count: int = 5) -> list[str]:
-    """Return the first cells of a column."""
+def some_cells(path: Path, column: str, count: int = 10) -> list[str]:
+    """Return cells of a column, spread over the table."""
     header, rows = _cells(path)
     place = header.index(column)
-    return [cells[place] for _, cells in rows[:count] if len(cells) == len(header)]
+    return [cells[place] for _, cells in rows[:: max(1, len(rows) // count)] if len(cells) == len(header)]
+
+
+def rows_of(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return a table's header, and its rows with their line numbers.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return _cells(path)

@@ -13,6 +13,8 @@ from fakes import esc50, forkservers
 from fakes.wandb_file import read_runs
 
 from bench.cli import main
+from bench.records import Failure
+from bench.runner.driver import Outcome, Runner
 
 pytestmark = pytest.mark.process
 
@@ -53,6 +55,22 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.mark.parametrize(("untimed", "expected"), [(False, 0), (True, 1)])
+def test_a_run_that_could_not_be_timed_is_exit_code_1(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untimed: bool, expected: int
+) -> None:
+    outcome = Outcome(done=["a"], warnings=["a was not timed: it died"] if untimed else [])
+    if untimed:
+        outcome.not_timed["a"] = Failure(kind="killed", message="it died")
+    monkeypatch.setattr(Runner, "run", lambda self, runs, force: outcome)
+    code, output, error = bench(
+        "run", "--suite", "smoke", "--store", tmp_path, "--wandb", "disabled", "--device", "cpu", "--json"
+    )
+    assert code == expected
+    assert json.loads(output)["not_timed"] == ({"a": "it died"} if untimed else {})
+    assert ("warning: a was not timed: it died" in error) == untimed
 
 
 def test_a_dry_run_says_which_data_is_missing_as_the_run_would(bench: Bench, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import pytest
 from filelock import FileLock, Timeout
 
 from bench.errors import RecordError
-from bench.records import Failure, Record, Run, Snapshot, Store, write_whole
+from bench.records import Failure, Record, Run, Snapshot, Store, lease, write_whole
+from bench.records.store import _machine_lock
 
+MACHINE = _machine_lock()
 RUN = Run(model="cnn", frontend="logmel", dataset="esc10")
 
 
@@ -170,7 +172,7 @@ def test_a_waiting_timing_comes_before_later_trainings(tmp_path):
 
     timing = threading.Thread(target=enter, args=(True,))
     timing.start()
-    while _is_free(tmp_path, "machine"):
+    while _is_free(tmp_path, MACHINE):
         time.sleep(0.01)
     later = threading.Thread(target=enter, args=(False,))
     later.start()
@@ -202,7 +204,7 @@ def test_a_killed_process_frees_the_machine(tmp_path, alone):
     process.start()
     grandchild = held.recv()
     try:
-        assert not _is_free(tmp_path, "machine" if alone else "machine-0")
+        assert not _is_free(tmp_path, MACHINE if alone else f"{MACHINE}-0")
         process.kill()
         process.join()
         os.kill(grandchild, 0)  # lives
@@ -235,7 +237,17 @@ def test_places_of_trainings_are_used_again(tmp_path):
             pass
     with store.machine(alone=True):
         pass
-    assert sorted(path.name for path in (tmp_path / "locks").iterdir()) == ["machine", "machine-0", "machine-1"]
+    assert sorted(path.name for path in (tmp_path / "locks").iterdir()) == [MACHINE, f"{MACHINE}-0", f"{MACHINE}-1"]
+
+
+def test_a_timing_does_not_wait_for_trainings_of_another_machine(tmp_path, monkeypatch):
+    store, entered = Store(tmp_path), []
+    with store.machine(alone=False), monkeypatch.context() as there:
+        there.setattr(lease, "machine", lambda: "another machine that sees this disk's locks")
+        timing = threading.Thread(target=lambda: entered.extend(store.machine(alone=True).gen))
+        timing.start()
+        timing.join(60)
+        assert entered == [None]
 
 
 def test_a_claim_ends_with_its_block_and_with_an_error_in_it(tmp_path):

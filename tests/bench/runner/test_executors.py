@@ -10,7 +10,19 @@ import pytest
 from fakes.paths import PROJECT, TESTS
 
 from bench.errors import BenchError, SuiteError
-from bench.runner.executors import Failed, Finished, Job, Limits, Reported, Started, executor, processes
+from bench.runner import executors
+from bench.runner.executors import (
+    Failed,
+    Finished,
+    Job,
+    Limits,
+    Reported,
+    Started,
+    Watch,
+    executor,
+    processes,
+    serial,
+)
 from bench.runner.news import Working
 
 
@@ -119,10 +131,38 @@ def test_a_job_that_hangs_is_ended_with_the_stack_of_where_it_hung_and_the_next_
     assert ended["c"].value == 2
 
 
+@pytest.mark.slow
+def test_a_serial_job_that_hangs_is_ended_with_its_stack_and_the_next_one_is_done():
+    ended = done(executor("serial")([limited("a", "hang", stall=0.5), job("b", "add", 1, 1)], 1))
+    failure = ended["a"].failure
+    assert (failure.kind, ended["a"].code) == ("stalled", "stalled")
+    assert failure.message.startswith("nothing went on for 0.00833 minutes (--stall-minutes); it was in _without_end (")
+    assert "called from hang (jobs.py:" in failure.message
+    assert ended["b"].value == 2
+    ended = done(executor("serial")([limited("a", "keep_going", 10**6, 0.02, longest=0.3)], 1))
+    assert ended["a"].failure.message.startswith("the run took longer than")
+
+
+@pytest.mark.slow
+def test_a_serial_job_that_cannot_be_ended_ends_the_suite_with_a_remedy(monkeypatch):
+    monkeypatch.setattr(serial, "END_SECONDS", 0.1)
+    seen = []
+    jobs = [limited("a", "keep_going", 1, 1.5, stall=0.2), job("b", "add", 1, 1)]
+    with pytest.raises(BenchError, match=r"a hangs in a call that cannot be ended .*: use --executor processes"):
+        seen.extend(executor("serial")(jobs, 1))
+    assert [type(each) for each in seen] == [Started, Failed]
+
+
+def test_a_job_in_a_debugger_is_past_no_limit(monkeypatch):
+    monkeypatch.setattr(serial, "_debugged", lambda: True)
+    ended = done(executor("serial")([limited("a", "keep_going", 3, 0.05, stall=0.01)], 1))
+    assert ended["a"].value == 3
+
+
 def test_what_goes_on_or_waits_for_others_is_not_ended(monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(processes.time, "monotonic", lambda: now)
-    running = processes._Running(limited("a", "add", stall=10, longest=100), None)
+    monkeypatch.setattr(executors.time, "monotonic", lambda: now)
+    running = processes._Running(limited("a", "add", stall=10, longest=100), None, Watch(Limits(10, 100)))
     assert running.due() == math.inf  # its process starts
     running.take(Started("a"))
     assert running.due() == 1010
@@ -133,7 +173,7 @@ def test_what_goes_on_or_waits_for_others_is_not_ended(monkeypatch):
     assert running.due() == math.inf
     now = 5009.0
     running.take(Reported("a", Working()))
-    assert (running.due(), running.began) == (5019, 5000)
+    assert (running.due(), running.watch.began) == (5019, 5000)
     now = 5095.0
     running.take(Reported("a", Working()))
     assert running.due() == 5100  # the whole job's limit, without what it waited

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,21 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert row["accuracy"] is not None
     code, output, error = call("compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs")
     assert code == 0, error
+    kept = Store(suite.parent / "runs")
+    shown = kept.get(row["records"][0])
+    assert shown is not None
+    kept.write(replace(shown, scores=shown.scores | {"accuracy": 0.25, "macro_f1": 0.75}))  # as by an older version
+    code, output, error = call("rescore", "--suite", suite, "--store", kept.root)
+    again = kept.get(shown.key)
+    assert again is not None
+    assert again.scores["macro_f1"] == shown.scores["macro_f1"]
+    code, output, error = call("publish", "--suite", suite, "--store", kept.root, "--to", tmp_path / "published")
+    assert code == 0, error
+    assert "2 of 2 records of mine are in" in output
+    board = json.loads((tmp_path / "published" / "mine.json").read_text())["leaderboards"][0]
+    published = next(each for each in board["rows"] if each["model"] == "mine")
+    assert published["records"] == [shown.key]
+    assert "my_package.net:Net: not installed" in published["flags"]
 
 
 @pytest.mark.process

@@ -171,6 +171,23 @@ def test_what_is_no_feature_is_named(tmp_path: Path, name: str, write: Callable[
     assert "[dataset.folder]" not in call.words
 
 
+def test_all_that_is_wrong_with_features_is_said_at_once(tmp_path: Path) -> None:
+    root = tree(tmp_path / "mine", npy)
+    np.save(root / "cat" / "nan.npy", np.full((4, 24), np.nan, np.float32))
+    np.save(root / "cat" / "wide.npy", np.ones((4, 25), np.float32))
+    np.save(root / "cow" / "text.npy", np.array(["x"]))
+    np.save(root / "cow" / "empty.npy", np.zeros((0, 24), np.float32))
+    words = go(tmp_path, f'root = "{root}"').words
+    for each in (
+        "4 problems",
+        "'cat/nan.npy' has numbers",
+        "'cat/wide.npy' with 25",
+        "'cow/text.npy'",
+        "'cow/empty.npy'",
+    ):
+        assert each in words
+
+
 def test_features_that_stand_in_two_splits_are_refused(tmp_path: Path) -> None:
     root = tree(tmp_path / "mine", npy)
     for i in range(5):

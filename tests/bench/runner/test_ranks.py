@@ -24,7 +24,7 @@ from models.training.synced_norm import SyncedStatistics
 SYNTHETIC = {"clips_per_class": 11, "clip_seconds": 0.5}
 RUN = Run(
     model="fc", frontend="logmel-1s", dataset="synthetic", fold=0, seed=0, data=SYNTHETIC,
-    recipe=Recipe(epochs=2, batch_size=8), arguments={"dropout": 0.0, "input_dropout": 0.0},
+    recipe=Recipe(epochs=2, batch_size=8), arguments={"dropout": 0.5, "input_dropout": 0.2},
 )  # fmt: skip
 
 

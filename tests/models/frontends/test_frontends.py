@@ -277,7 +277,10 @@ def check_filters(module: ModuleType) -> None:
 
 @contextmanager
 def native_operators(cuda: int | None) -> Iterator[None]:
-    """Define what torchaudio asks its native library for when it is loaded."""
+    """Define what torchaudio asks its native library for when it is loaded, unless this process has loaded it."""
+    if hasattr(torch.ops._torchaudio, "cuda_version"):  # the library itself, with the torch that it was built for
+        yield
+        return
     library = torch.library.Library("_torchaudio", "FRAGMENT")
     library.define("cuda_version() -> int?")
     library.impl("cuda_version", lambda: cuda, "CompositeExplicitAutograd")

@@ -55,6 +55,15 @@ def test_transforms_of_any_number_of_points(n_fft: int, window: int, hop: int) -
     assert float(difference.abs().max()) < 2e-6 * greatest
 
 
+def test_no_padding_is_negative() -> None:
+    """ExecuTorch refuses it."""
+    form = portable(catalog.load(catalog.frontend("mfcc").target)(8000).eval())
+    graph = torch.export.export(form, (torch.randn(1, 8000),)).graph
+    pads = [node.args[1] for node in graph.nodes if node.target is torch.ops.aten.pad.default]
+    assert len(pads) == 2
+    assert all(width >= 0 for pad in pads for width in pad)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "layer",

@@ -15,6 +15,7 @@ import bench
 from bench.errors import RunError
 from bench.inference import Classifier
 from bench.inference.exporting import export, files, gate, onnx_file, sounds, subject
+from bench.inference.exporting.program import program
 
 RATE = 8000
 needs_onnx = pytest.mark.skipif(
@@ -98,11 +99,11 @@ def test_the_command_and_pt2_from_the_features_on(kept, tmp_path: Path, monkeypa
     assert found["score"][0] == found["score"][1]
     assert found["small"][1]
     about = {"bench.json": ""}
-    program = torch.export.load(path, extra_files=about).module()
+    stored = torch.export.load(path, extra_files=about).module()
     model = bench.load_model(run, kept.store.root, device="cpu")
     clips = torch.rand(2, 16_000, generator=torch.Generator().manual_seed(0)) - 0.5
     with torch.no_grad():
-        torch.testing.assert_close(program(model.module.extract(clips)), model.logits(clips), atol=1e-5, rtol=0)
+        torch.testing.assert_close(stored(model.module.extract(clips)), model.logits(clips), atol=1e-5, rtol=0)
     assert json.loads(about["bench.json"])["input"] == "features"
 
 
@@ -115,6 +116,34 @@ def test_openvinos_files_count_together(kept, tmp_path: Path) -> None:
     assert found.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     assert found.difference < 1e-4
     assert "noise" in found.path.read_text()
+
+
+class LaidOut(nn.Module):
+    """A net whose maps have their channels last in memory, as those of cnn-ltc and cnn-cfc."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(1, 3, 3, padding=1)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        x = self.mix(clips.unflatten(1, (8, -1))[:, None]).contiguous(memory_format=torch.channels_last)
+        return x.amax(2).mean(2)  # ExecuTorch's maximum needs the layout of its result
+
+
+def test_graphs_have_no_layout() -> None:
+    graph = program(subject(classifier(LaidOut(), 800)), True, True).graph.graph
+    layouts = [node.meta["val"].is_contiguous() for node in graph.nodes if isinstance(node.meta.get("val"), Tensor)]
+    assert len(layouts) > 5
+    assert all(layouts)
+    assert torch.channels_last not in [value for node in graph.nodes for value in node.kwargs.values()]
+
+
+@needs_executorch
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # executorch's own
+def test_executorch_of_a_net_with_channels_last(tmp_path: Path) -> None:
+    found = export(classifier(LaidOut(), 800), tmp_path / "model.pte", "executorch")
+    assert found.difference < 1e-4
 
 
 @needs_executorch

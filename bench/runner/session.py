@@ -1,0 +1,153 @@
+"""A call of `bench run` from its options to its outcome, for the command and for the library. Never imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench import catalog, suites
+from bench.errors import SuiteError
+from bench.profiling.environment import default_workers
+from bench.records import Run, Store
+from bench.runner import gpus as gpu_places
+from bench.runner.driver import Outcome, Runner
+from bench.runner.executors import EXECUTORS
+from bench.runner.progress import Progress
+from bench.runner.settings import RunSettings, data_folder
+from bench.suites import Suite
+from bench.tracking import loggers
+from bench.tracking.loggers import Loggers
+
+HARDEST_CLIPS = 8
+"""Test clips that Weights & Biases gets the spectrogram and the sound of."""
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One call of `bench run`.
+
+    Attributes:
+        suite: the suite.
+        runs: those of its runs that are asked for.
+        settings: folders, device and processes.
+        executor: name of the executor.
+        force: whether runs that are done are done again.
+        time_again: whether nothing is trained, and the finished runs are timed again.
+        outcome: what was done until now.
+    """
+
+    suite: Suite
+    runs: tuple[Run, ...]
+    settings: RunSettings
+    executor: str = "processes"
+    force: bool = False
+    time_again: bool = False
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def run(self, chosen: Loggers, progress: Progress) -> Outcome:
+        """Do the runs, log them, and draw the tables.
+
+        Args:
+            chosen: where the trainings and the tables are logged.
+            progress: shows the progress.
+
+        Raises:
+            SuiteError: an argument of the suite fits no constructor; nothing was started.
+        """
+        settings = replace(self.settings, hardest_clips=0 if chosen.mode == "disabled" else HARDEST_CLIPS)
+        for line in catalog.clashes():
+            progress.note(f"warning: {line}")
+        if chosen.warning:
+            progress.note(chosen.warning)
+        trackers = chosen.open(self.suite.name, settings.store)
+        try:
+            runner = Runner(self.suite, settings, progress, self.executor, trackers)
+            self.outcome = runner.outcome
+            if self.time_again:
+                runner.time(self.runs, again=True)
+            else:
+                runner.run(self.runs, self.force)
+            if self.outcome.done or self.outcome.failed:
+                loggers.log_boards(trackers, self.outcome.boards)
+        finally:
+            self.outcome.warnings += loggers.close(trackers)
+        return self.outcome
+
+
+def prepare(
+    suite: str | Path | Suite,
+    *,
+    tier: str = "",
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    folds: Sequence[int] = (),
+    seeds: Sequence[int] = (),
+    keys: Sequence[str] = (),
+    store: Path = Path("runs"),
+    data_dir: Path | None = None,
+    executor: str = "processes",
+    workers: int | None = None,
+    threads: int = 1,
+    loaders: int = 0,
+    device: str = "auto",
+    gpus: str | None = None,
+    per_gpu: int | None = None,
+    devices: int = 1,
+    attempts: int = 3,
+    data_url: str = "",
+    force: bool = False,
+    time_again: bool = False,
+    timing: bool = True,
+    skip_unreadable: bool = False,
+    resume: bool = True,
+    stall_minutes: float = 30.0,
+    run_hours: float | None = None,
+) -> Session:
+    """Return a call of `bench run`, checked as far as no data is needed; nothing is started.
+
+    `bench.run` explains the arguments.
+
+    Raises:
+        SuiteError: the suite, its tier or a name is unknown, or the arguments do not fit each other or this machine.
+    """
+    if time_again and not timing:
+        raise SuiteError("--time-again and --no-timing exclude each other: leave one of them out")
+    if force and time_again:
+        raise SuiteError("--force trains again and --time-again trains nothing: choose one")
+    catalog.find(EXECUTORS, executor, "executor")
+    kept = Store(store.expanduser().resolve())
+    if isinstance(suite, Suite):
+        if tier:
+            raise SuiteError(f"tier = {tier!r} is for a suite that is given by its name or its file")
+        grid = replace(suite)  # a copy is expanded again
+    else:
+        grid = suites.read(str(suite), kept, tier)
+    place = data_folder(data_dir)
+    here = suites.at_hand(grid, grid.runs(), place, tuple(datasets))
+    runs = suites.select(
+        here, grid.names(), grid.dataset_names(),
+        model=tuple(models), dataset=tuple(datasets), fold=tuple(folds), seed=tuple(seeds), key=tuple(keys),
+    )  # fmt: skip
+    places, at_once = gpu_places.shared(gpus, per_gpu, devices, device, workers, executor)
+    settings = RunSettings(
+        store=kept.root,
+        data_dir=place,
+        device="cuda" if places else device,
+        threads=threads,
+        workers=at_once or (0 if executor == "ray" else default_workers(device, threads * devices)),
+        loaders=loaders,
+        skip_unreadable=skip_unreadable,
+        resume=resume,
+        stall_seconds=60 * stall_minutes or None,
+        run_seconds=3600 * run_hours if run_hours else None,
+        places=places,
+        devices=devices,
+        per_gpu=per_gpu or 1,
+        attempts=attempts,
+        data_url=data_url,
+        timings=timing,
+    )
+    return Session(
+        suite=grid, runs=runs, settings=settings, executor=executor, force=force, time_again=time_again
+    )  # fmt: skip
