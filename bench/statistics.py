@@ -67,6 +67,16 @@ def nested(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> tuple[fl
     Raises:
         ValueError: no runs, or draws from fewer than two groups.
     """
+    scores, deviations, wider = _by_fold(run_scores, stream)
+    return fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
+
+
+def _by_fold(run_scores: Mapping[FoldSeed, RunScore], stream: int) -> tuple[list[float], list[Floats], float]:
+    """Return each fold's score, the deviations `(D,)` of its draws, and the factor by which to widen these.
+
+    Raises:
+        ValueError: as for `nested`.
+    """
     if not run_scores or any(run.groups < 2 for run in run_scores.values()):
         raise ValueError("draws need runs, each with two groups or more")
     folds: dict[int, list[RunScore]] = {}
@@ -85,7 +95,7 @@ def nested(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> tuple[fl
         deviations.append(deviation)
         freedom += runs[0].groups - 1
     wider = _t_quantile(freedom, 0.975) / NormalDist().inv_cdf(0.975)
-    return fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
+    return scores, deviations, wider
 
 
 def _scale(n: int) -> float:
@@ -118,6 +128,31 @@ def difference(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunScore]) -
         raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
     (score_a, values_a), (score_b, values_b) = nested(a), nested(b, stream=1)
     return _difference(score_a - score_b, values_a - values_b)
+
+
+def differences(systems: Sequence[Mapping[FoldSeed, RunScore]]) -> list[list[Difference]]:
+    """Return `difference` of each system (row) to each one (column): the same numbers in less time.
+
+    Raises:
+        ValueError: as for `difference`.
+    """
+    if len({frozenset(fold for fold, _ in system) for system in systems}) > 1:
+        raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
+    first = [nested(system) for system in systems]
+    second = [nested(system, stream=1) for system in systems]
+    others = np.stack([values for _, values in second])  # (R, D)
+    found = []
+    for score, values in first:
+        drawn = values - others
+        low, high = np.quantile(drawn, (0.025, 0.975), axis=1)
+        one_sided = np.minimum((drawn <= 0).sum(1), (drawn >= 0).sum(1)) + 1
+        p = np.minimum(1.0, 2 * one_sided / (drawn.shape[1] + 1))
+        deviation = drawn.std(1)
+        found.append([
+            Difference(score - other, float(low[i]), float(high[i]), float(p[i]), float(deviation[i]))
+            for i, (other, _) in enumerate(second)
+        ])  # fmt: skip
+    return found
 
 
 def _difference(mean: float, values: Floats) -> Difference:
@@ -185,6 +220,87 @@ def difference_of_folds(a: Mapping[FoldSeed, float], b: Mapping[FoldSeed, float]
     error = stdev(each) / math.sqrt(n)
     half = _t_quantile(n - 1, 0.975) * error
     return Difference(mean, mean - half, mean + half, _t_p(mean / error, n - 1), half / NormalDist().inv_cdf(0.975))
+
+
+def redrawn(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> Floats:
+    """Return a system's draws `(D,)` over groups, seeds and folds, for ranks.
+
+    Unlike the draws of `nested`, each of them also resamples the folds, because another benchmark would have others.
+    All systems with the same folds have the same draws of them.
+
+    Args:
+        run_scores: as for `nested`.
+        stream: as for `nested`.
+
+    Raises:
+        ValueError: as for `nested`.
+    """
+    scores, deviations, wider = _by_fold(run_scores, stream)
+    around = np.stack(deviations)  # (F, D)
+    values = np.array(scores)[:, None] + wider * around
+    found: Floats = np.take_along_axis(values, _drawn_folds(*around.shape), 0).mean(0)
+    return found
+
+
+def redrawn_folds(fold_scores: Mapping[FoldSeed, float], draws: int = 1000) -> Floats:
+    """Return a system's draws `(D,)` over folds and seeds, where a fold's test clips come from one source.
+
+    Args:
+        fold_scores: (fold, seed) to the run's score.
+        draws: D.
+
+    Raises:
+        ValueError: no runs.
+    """
+    folds: dict[int, list[float]] = {}
+    for (fold, _), score in sorted(fold_scores.items()):
+        folds.setdefault(fold, []).append(score)
+    if not folds:
+        raise ValueError("draws need runs")
+    drawn = [
+        np.array(runs)[np.random.default_rng((fold, len(runs))).integers(len(runs), size=(len(runs), draws))].mean(0)
+        for fold, runs in folds.items()
+    ]
+    found: Floats = np.take_along_axis(np.stack(drawn), _drawn_folds(len(folds), draws), 0).mean(0)
+    return found
+
+
+def _drawn_folds(folds: int, draws: int) -> npt.NDArray[np.int64]:
+    """Return the folds `(F, D)` of each draw; a single fold stays as it is."""
+    return np.random.default_rng(folds).integers(folds, size=(folds, draws))
+
+
+def rank_intervals(draws: Floats, *, higher_is_better: bool = True) -> list[tuple[int, int]]:
+    """Return the 95 % interval of each system's rank; 1 is best.
+
+    A system that equals others in a draw has all of their ranks there: the lower end comes from the best of them and
+    the upper end from the worst.
+
+    Args:
+        draws: the systems' scores in the same draws, `(R, D)`.
+        higher_is_better: whether a higher score is better.
+    """
+    ordered = np.sort(draws if higher_is_better else -draws, axis=0)  # (R, D)
+    best, worst = [], []
+    for own in draws if higher_is_better else -draws:
+        best.append(1 + (ordered > own).sum(0))
+        worst.append((ordered >= own).sum(0))
+    low = np.quantile(np.array(best), 0.025, axis=1, method="inverted_cdf")
+    high = np.quantile(np.array(worst), 0.975, axis=1, method="inverted_cdf")
+    return [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+
+
+def win_probabilities(draws: Floats, *, higher_is_better: bool = True) -> Floats:
+    """Return the share of draws in which one system (row) is better than another (column), `(R, R)`.
+
+    Half of the draws in which both are equal count for each, so that a share and its counterpart add up to 1.
+
+    Args:
+        draws: as for `rank_intervals`.
+        higher_is_better: whether a higher score is better.
+    """
+    signed = draws if higher_is_better else -draws
+    return np.stack([((own > signed) + 0.5 * (own == signed)).mean(1) for own in signed])
 
 
 DETECTABLE = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)

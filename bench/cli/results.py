@@ -95,6 +95,7 @@ def compare(
     """Say by how much system A is better than system B on the same clips, and whether that may be chance."""
     from bench.leaderboard import files
     from bench.leaderboard.compare import compare as compared
+    from bench.leaderboard.compare import p_value, points
 
     here = Store(store)
     grid = suites.read(suite, here)
@@ -111,12 +112,12 @@ def compare(
         return
     for each in found:
         d = each.difference
-        points = f"{100 * d.mean:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}] points"
+        mean, low, high = points(d)
         verdict = "a difference" if d.significant else "may be chance"
         say(
             out,
             f"{each.dataset}, {each.metric}: {each.a} {100 * each.score_a:.1f}, {each.b} {100 * each.score_b:.1f}; "
-            f"difference {points}, {_p_value(d.p)}: {verdict}",
+            f"difference {mean} [{low}, {high}] points, {p_value(d.p)}: {verdict}",
         )
         if each.test == "folds":
             say(out, "  Student's paired t over the folds, because in some fold all test clips come from one source")
@@ -124,13 +125,8 @@ def compare(
             say(
                 out,
                 f"  clips that only one of them has right: {each.only_a} and {each.only_b}; "
-                f"exact McNemar {_p_value(each.mcnemar_p)} (treats clips as independent)",
+                f"exact McNemar {p_value(each.mcnemar_p)} (treats clips as independent)",
             )
-
-
-def _p_value(p: float) -> str:
-    """Return a p-value in words, to three decimals; a smaller one is not zero."""
-    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import suites
+from bench.leaderboard.clips import FOLDER
 from bench.leaderboard.files import COMPLEXITY, boards, texts
 from bench.records import Snapshot, Store
 
@@ -50,6 +51,12 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
         if own_records := orphans & {run.key for run in suites.read(name).runs()}:
             wrong.append(f"{store.root}/{name}.md is gone: `bench leaderboard --suite {shlex.quote(name)}` draws it")
             orphans -= own_records
+    named = {path.stem for path in drawn}
+    wrong += [
+        f"{path} is of no suite that has tables here; delete it"
+        for path in sorted((store.root / FOLDER).glob("*"))
+        if path.suffix != ".json" or path.stem not in named
+    ]
     wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
     kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*")
     files = sorted(path for kind in kinds for path in store.root.glob(kind))

@@ -46,6 +46,17 @@ class Comparison:
     mcnemar_p: float | None = None
 
 
+def points(found: statistics.Difference) -> tuple[str, str, str]:
+    """Return a difference and the ends of its interval in points, as they are printed everywhere."""
+    mean, low, high = (f"{100 * value:+.1f}" for value in (found.mean, found.low, found.high))
+    return mean, low, high
+
+
+def p_value(p: float) -> str:
+    """Return a p-value in words, to three decimals; a smaller one is not zero."""
+    return f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
 def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     """Compare two rows of a leaderboard.
 
@@ -64,22 +75,22 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
         tested = row.run_scores or row.fold_scores
         if not tested and row.done == row.expected and any(data.test_groups < 2 for data in board.data):
             raise BenchError(
-                f"{_name(row)} cannot be compared: all test clips come from one source, and the test needs two sources "
+                f"{row.full} cannot be compared: all test clips come from one source, and the test needs two sources "
                 "or two folds; run all folds, divide the clips into fewer folds, or add sources"
             )
         if not tested:
             raise BenchError(
-                f"{_name(row)} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "
+                f"{row.full} has runs that are missing in {store.root} or have no bootstrap draws: `bench run` and "
                 "`bench rescore` make them; the published records are in --store leaderboards"
             )
         if row.rank is None:
             raise BenchError(
-                f"{_name(row)} cannot be compared: {'; '.join(row.flags) or 'not all of its runs are finished'}"
+                f"{row.full} cannot be compared: {'; '.join(row.flags) or 'not all of its runs are finished'}"
             )
     found = difference(one, other)
     if found is None:
         raise BenchError(
-            f"{_name(one)} and {_name(other)} cannot be compared: only one of them has bootstrap draws of all runs; "
+            f"{one.full} and {other.full} cannot be compared: only one of them has bootstrap draws of all runs; "
             "`bench rescore` makes them"
         )
     only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
@@ -92,8 +103,8 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     return Comparison(
         dataset=board.name,
         metric=board.primary,
-        a=_name(one),
-        b=_name(other),
+        a=one.full,
+        b=other.full,
         score_a=score_a,
         score_b=score_b,
         difference=found,
@@ -104,17 +115,13 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     )
 
 
-def _name(row: Row) -> str:
-    return row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
-
-
 def _find(board: Leaderboard, wanted: str) -> Row:
     """Return the row of that name, or else the only row whose name begins with it."""
-    names = {_name(row): row for row in board.rows}
+    names = {row.full: row for row in board.rows}
     exact = [row for name, row in names.items() if wanted in (name, row.label)]
     alike = exact or [row for name, row in names.items() if name.startswith(wanted)]
     if len(alike) != 1:
-        choices = " | ".join(map(_name, alike)) if alike else " | ".join(names)
+        choices = " | ".join(row.full for row in alike) if alike else " | ".join(names)
         problem = "several rows are" if alike else "no row is"
         raise SuiteError(f"{problem} called {wanted!r} in the table of {board.name}. Name one of: {choices}")
     return alike[0]

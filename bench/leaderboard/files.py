@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.leaderboard import pareto, render
+from bench.leaderboard import clips, pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
@@ -105,12 +105,13 @@ def texts(
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
+    said = clips.collect(store, suite.name, (record for board in found for row in board.rows for record in row.records))
     note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
         store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, note, file, tables),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, note, file, tables),
+        store.root / f"{suite.name}.html": render.html(title, found, command, note, file, tables, said),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):

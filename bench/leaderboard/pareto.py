@@ -105,8 +105,8 @@ def front(points: Sequence[tuple[float, float]], *, higher_is_better: bool = Tru
 
 def _plot(board: Leaderboard, axis: Axis) -> Plot:
     ranked = [row for row in board.rows if row.rank is not None]
-    usual = _usual(ranked)
-    costs = [_cost(row, axis, usual) for row in ranked]
+    usual = usual_device(ranked)
+    costs = [cost_of(row, axis, usual) for row in ranked]
     placed = [
         (row, cost, score)
         for row, cost in zip(ranked, costs, strict=True)
@@ -128,8 +128,14 @@ def _plot(board: Leaderboard, axis: Axis) -> Plot:
     )
 
 
-def _cost(row: Row, axis: Axis, usual: str) -> float | str:
-    """Return the cost of a row, or the reason why it has none on this axis."""
+def cost_of(row: Row, axis: Axis, usual: str) -> float | str:
+    """Return the cost of a row, or the reason why it has none on this axis.
+
+    Args:
+        row: the row.
+        axis: the cost.
+        usual: what `usual_device` returns.
+    """
     if axis.name == "latency":
         if row.cpu is None:
             return "not timed"
@@ -146,7 +152,8 @@ def _cost(row: Row, axis: Axis, usual: str) -> float | str:
     return float(cost) if cost > 0 else "of zero cost"
 
 
-def _usual(rows: Sequence[Row]) -> str:
+def usual_device(rows: Sequence[Row]) -> str:
+    """Return the device and the settings with which most rows were timed on a CPU; grade C does not count."""
     votes = Counter(device(row.cpu) for row in rows if row.cpu and row.cpu.grade != "C")
     return max(votes, key=lambda name: (votes[name], name), default="")
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from bench import statistics
 from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard.rows import Row, difference
@@ -35,7 +37,33 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
         if first is None or not _tied(first, row, primary):
             first = replace(row, rank=place)
         placed.append(replace(row, rank=first.rank))
-    return tuple(placed), statistics.DETECTABLE * max(deviations) if deviations else None
+    return tuple(_with_intervals(placed, primary)), statistics.DETECTABLE * max(deviations) if deviations else None
+
+
+def redrawn(rows: Sequence[Row]) -> statistics.Floats | None:
+    """Return the ranked rows' scores in draws of test groups, folds and seeds `(R, D)`.
+
+    None where there are fewer than two ranked rows, or where one of them has nothing to draw from.
+    """
+    ranked = [row for row in rows if row.rank is not None]
+    if len(ranked) < 2:
+        return None
+    if all(row.run_scores for row in ranked):
+        found = [statistics.redrawn(row.run_scores, stream=place) for place, row in enumerate(ranked)]
+    elif all(row.fold_scores for row in ranked):
+        found = [statistics.redrawn_folds(row.fold_scores) for row in ranked]
+    else:
+        return None
+    return np.stack(found) if len({len(draws) for draws in found}) == 1 else None
+
+
+def _with_intervals(rows: Sequence[Row], primary: str) -> Iterator[Row]:
+    """Yield the rows; the ranked ones have the interval of their rank."""
+    draws = redrawn(rows)
+    better = {**METRICS, **STREAM_METRICS}[primary].higher_is_better
+    intervals = iter([] if draws is None else statistics.rank_intervals(draws, higher_is_better=better))
+    for row in rows:
+        yield row if row.rank is None else replace(row, rank_interval=next(intervals, None))
 
 
 def _tied(first: Row, row: Row, primary: str) -> bool:

@@ -56,6 +56,11 @@ class Row:
         name: the suite's name of the system; empty without a suite.
         backends: name of a backend other than eager to its end-to-end latency on the CPU at the fewest threads.
         recalls: class to its recall, mean over the runs, where clips have one label.
+        validation: the task's primary score on the validation clips at the epoch whose weights were tested, mean over
+            the runs; None where a run has none, such as a fusion's.
+        rank_interval: 95 % interval of the rank, from draws of test groups, folds and seeds; None where a ranked row of
+            the leaderboard has nothing to draw from.
+        records: the finished runs' records, in the order of fold and seed.
     """
 
     rank: int | None
@@ -88,6 +93,14 @@ class Row:
     name: str = ""
     backends: dict[str, Latency] = field(default_factory=dict)
     recalls: dict[str, float] = field(default_factory=dict)
+    validation: float | None = None
+    rank_interval: tuple[int, int] | None = None
+    records: tuple[Record, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def full(self) -> str:
+        """The label, with the front-end where there is one."""
+        return self.label if self.frontend == "none" else f"{self.label} on {self.frontend}"
 
 
 def make_row(
@@ -167,7 +180,16 @@ def make_row(
             if (timing := _latency(done, "cpu", backend=name))
         },
         recalls=_recalls(done),
+        validation=_mean([validation(r, task) for r in done]),
+        records=tuple(done),
     )
+
+
+def validation(record: Record, task: str) -> float | None:
+    """Return a run's score on the validation clips, at the epoch whose weights were tested; None without one."""
+    curve = record.curves.get(f"val_{PRIMARY[task]}", ())
+    epoch = record.best_epoch
+    return None if epoch is None or epoch >= len(curve) else curve[epoch]
 
 
 def _recalls(done: Sequence[Record]) -> dict[str, float]:

@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 from fakes.worlds import World, rates
 from scipy import stats
 
+from bench import statistics
 from bench.statistics import (
     RunScore,
     difference,
@@ -118,3 +121,49 @@ def test_folds_are_compared_over_their_seeds_and_need_two():
         difference_of_folds({(0, 0): 0.5}, {(0, 0): 0.4})
     with pytest.raises(ValueError, match="different folds"):
         difference_of_folds(one, {(0, 0): 0.4})
+
+
+def test_rank_intervals_hand_worked():
+    # 40 draws: the first system is best in all but two, which the second one wins; the third always equals the fourth
+    first, second, third = np.full(40, 3.0), np.full(40, 2.0), np.full(40, 1.0)
+    second[:2] = 4.0
+    draws = np.stack([first, second, third, third])
+    assert statistics.rank_intervals(draws) == [(1, 2), (1, 2), (3, 4), (3, 4)]
+    assert statistics.rank_intervals(-draws, higher_is_better=False) == [(1, 2), (1, 2), (3, 4), (3, 4)]
+    second[1:2] = 2.0  # one draw of 40 is the share that the interval leaves out
+    assert statistics.rank_intervals(np.stack([first, second, third]))[0] == (1, 1)
+
+
+def test_win_probabilities_hand_worked():
+    draws = np.array([[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 4.0, 1.0]])
+    found = statistics.win_probabilities(draws)
+    assert found.tolist() == [[0.5, 0.625], [0.375, 0.5]]
+    assert statistics.win_probabilities(draws, higher_is_better=False)[0, 1] == 0.375
+
+
+def test_draws_for_ranks_resample_the_folds_alike_for_all_systems():
+    rng = np.random.default_rng(0)
+    runs = {(f, 0): RunScore(0.5 + f / 10, 0.5 + f / 10 + rng.normal(0, 1e-9, 1000), 50) for f in range(5)}
+    found = statistics.redrawn(runs)
+    assert found.mean() == pytest.approx(0.7, abs=0.01)
+    assert found.std() == pytest.approx(np.std([0.5, 0.6, 0.7, 0.8, 0.9]) / math.sqrt(5), rel=0.1)
+    better = {key: RunScore(run.score + 0.01, run.draws + 0.01, 50) for key, run in runs.items()}
+    assert (statistics.redrawn(better) - found) == pytest.approx(np.full(1000, 0.01))
+    single = {(0, 0): runs[0, 0]}
+    assert (statistics.redrawn(single) == statistics.nested(single)[1]).all()
+
+
+def test_draws_of_whole_folds_resample_folds_and_seeds():
+    found = statistics.redrawn_folds({(0, 0): 0.4, (0, 1): 0.4, (1, 0): 0.8})
+    assert sorted(set(found.round(6).tolist())) == [0.4, 0.6, 0.8]
+    assert statistics.redrawn_folds({(0, 0): 0.2, (0, 1): 0.6}).std() == pytest.approx(0.2 / math.sqrt(2), rel=0.1)
+
+
+def test_all_differences_are_those_of_single_pairs():
+    rng = np.random.default_rng(1)
+    systems = [
+        {(f, s): RunScore(float(rng.uniform()), rng.uniform(size=200), 20) for f in (0, 1) for s in (0, 1)}
+        for _ in range(4)
+    ]
+    table = statistics.differences(systems)
+    assert table == [[statistics.difference(a, b) for b in systems] for a in systems]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from bench.catalog import METRICS, STREAM_METRICS, STREAM_PRIMARY
+from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, prefixed, three
@@ -20,7 +20,8 @@ _WITH_INTERVAL = ("event_f1",)
 _NOT_A_SHARE = frozenset({"d_prime", "nll"})
 LEGEND = (
     "Scores are means over folds and seeds, with a 95 % interval in brackets. A row has a rank only if all its runs "
-    "are done, on the same data as the runs of the other rows. MACs are the model's multiply-adds for one clip; "
+    "are done, on the same data as the runs of the other rows. Validation scores are of the epoch whose weights were "
+    "tested. MACs are the model's multiply-adds for one clip; "
     "FLOPs are twice as many. The tables show the MACs of the front-end in a column of their own, and the plots add "
     "them. Bytes are those of the weights and of fixed tables such as filter banks. Latency is measured end to end "
     "for one clip at batch size 1. Its grade A, B or C says how steady the timing was and how slow the machine was "
@@ -59,6 +60,8 @@ def columns(board: Leaderboard) -> list[Column]:
         Column("model", lambda row: Cell(row.label), is_text=True),
         Column("front-end", lambda row: Cell(NONE if row.frontend == "none" else row.frontend), is_text=True),
         Column(head(board.primary), partial(_primary, metric=board.primary)),
+        *([Column(RANK_INTERVAL, _rank_interval)] if any(row.rank_interval for row in board.rows) else []),
+        Column(validation_head(board), partial(_validation, metric=PRIMARY[board.task])),
         *(Column(head(name), partial(_score, metric=name)) for name in secondary(board)),
         Column("parameters", lambda row: _size(row, "parameters")),
         Column("bytes", lambda row: _size(row, "bytes")),
@@ -91,6 +94,23 @@ def _table(board: Leaderboard, shown: list[Column]) -> Table:
         heads=tuple(Head(column.head, is_text=column.is_text) for column in shown),
         rows=tuple(tuple(column.cell(row) for column in shown) for row in board.rows),
     )
+
+
+RANK_INTERVAL = "rank, 95 %"
+"""Head of the column with the intervals of the ranks."""
+
+
+def validation_head(board: Leaderboard) -> str:
+    """Return the head of the column with the validation scores."""
+    return f"validation {head(PRIMARY[board.task])}"
+
+
+def rank_interval(row: Row) -> str:
+    """Return the interval of a row's rank in words, such as "4 to 11"."""
+    if row.rank_interval is None:
+        return NONE
+    low, high = row.rank_interval
+    return str(low) if low == high else f"{low} to {high}"
 
 
 LEAST_IMPORTANT = ("MACs", "parameters", "CPU ms, p50 / p90", "runs", "front-end")
@@ -141,6 +161,14 @@ def _score(row: Row, metric: str) -> Cell:
 
 def _primary(row: Row, metric: str) -> Cell:
     return _with_interval(score(row.scores.get(metric), metric), row.interval)
+
+
+def _validation(row: Row, metric: str) -> Cell:
+    return score(row.validation, metric)
+
+
+def _rank_interval(row: Row) -> Cell:
+    return Cell(rank_interval(row), None if row.rank_interval is None else sum(row.rank_interval) / 2)
 
 
 def _with_interval(cell: Cell, interval: tuple[float, float] | None) -> Cell:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from bench.catalog import METRICS
-from bench.leaderboard import published
+from bench.leaderboard import budgets, published
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.confusions import ClassReport
-from bench.leaderboard.render.columns import head, score
+from bench.leaderboard.render.columns import columns, head, score
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plural, prefixed
 
@@ -14,6 +14,8 @@ _MATRIX = 12
 """Number of classes up to which the whole confusion matrix is shown."""
 _PAIRS = 15
 _SHOWN_CLASSES = 50
+_WITHIN = 5
+"""Number of rows that a budget's table shows."""
 _ENDS = 10
 """Number of best and of worst classes that a shortened table shows."""
 _WORDS = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "mAP": "AP", "mAUC": "AUC"}
@@ -26,6 +28,7 @@ def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
         board: the leaderboard.
         all_classes: whether the table of classes shows each of hundreds, on a page that can filter them.
     """
+    yield from _budgets(board)
     if systems := published.systems(board.dataset, board.primary):
         yield _published(board, systems)
     if board.class_report:
@@ -35,6 +38,34 @@ def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
             yield _pairs(board.class_report)
         if board.class_report.per_class:
             yield _classes(board.class_report, all_classes=all_classes)
+
+
+def _budgets(board: Leaderboard) -> Iterator[Table]:
+    """Yield the best rows within each budget that some ranked row exceeds and some ranked row fits."""
+    ranked = [row for row in board.rows if row.rank is not None]
+    on_front = budgets.fronts(board)
+    shown = (("model", True), ("front-end", True), (head(board.primary), False), ("parameters", False), ("MACs", False))
+    cells = {column.head: column.cell for column in columns(board)}
+    names = (*shown, ("CPU ms, p50 / p90", False))
+    for budget in budgets.BUDGETS:
+        found = budgets.within(board, budget)
+        if not 0 < len(found) < len(ranked):
+            continue
+        rows = tuple(
+            (
+                *(cells[name](row) for name, _ in names),
+                Cell(", ".join(on_front.get(row.full, ())) or NONE),
+            )
+            for row in found[:_WITHIN]
+        )
+        yield Table(
+            title=f"Within {budget.name}",
+            heads=(*(Head(name, is_text=text) for name, text in names), Head("Pareto front", is_text=True)),
+            rows=rows,
+            footnote=f"{len(found)} of {plural(len(ranked), 'ranked row')} fit; the table shows the best {len(rows)}. "
+            "A parameter counts as one byte, and the front-end's MACs do not count. Timings count if they are "
+            "comparable with those of most rows.",
+        )
 
 
 def _published(board: Leaderboard, systems: Sequence[published.PublishedSystem]) -> Table:
@@ -76,8 +107,8 @@ def _count(number: int | None) -> Cell:
 
 def _matrix(report: ClassReport) -> Table:
     rows = tuple(
-        (Cell(name), *(Cell(str(clips) if clips else "·", clips) for clips in row))
-        for name, row in zip(report.classes, report.confusion or (), strict=True)
+        (Cell(name), *(Cell(str(n) if n else "·", n, heat=_heat(n, sum(row), i == j)) for j, n in enumerate(row)))
+        for i, (name, row) in enumerate(zip(report.classes, report.confusion or (), strict=True))
     )
     return Table(
         title=f"Confusion matrix of {report.label}",
@@ -85,6 +116,11 @@ def _matrix(report: ClassReport) -> Table:
         rows=rows,
         footnote="Test clips, summed over the runs. The columns are the predicted classes.",
     )
+
+
+def _heat(clips: int, of: int, right: bool) -> str:
+    """Return the colour of a cell of a confusion matrix: its share of the true class, in nine steps."""
+    return f"{'right' if right else 'wrong'}-{max(1, round(9 * clips / of))}" if clips else ""
 
 
 def _pairs(report: ClassReport) -> Table:

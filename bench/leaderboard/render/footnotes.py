@@ -13,8 +13,13 @@ DRIFT = 0.05
 """Relative change of the machine's speed during a timing above which the page mentions it."""
 
 
-def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
-    """Yield the footnotes of a leaderboard's table, as (head, text)."""
+def footnotes(board: Leaderboard, *, of_rows: bool = True) -> Iterator[tuple[str, str]]:
+    """Yield the footnotes of a leaderboard's table, as (head, text).
+
+    Args:
+        board: the leaderboard.
+        of_rows: whether those of single rows are among them; a web page shows these with each row.
+    """
     metrics = [board.primary, *columns.secondary(board)]
     yield "Scores", "; ".join(f"{name}: {_line(name)}" for name in metrics)
     if any(row.segmentation for row in board.rows):
@@ -52,6 +57,14 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
             "rows share a rank if their paired difference from the first of these rows is not significant (5 %); "
             f"minimum detectable difference from the best row (80 % power): {100 * board.detectable:.1f} points",
         )
+    if any(row.rank_interval for row in board.rows):
+        several = len(board.folds) > 1
+        drawn = " and ".join(["test sources", *["folds"] * several, *["seeds"] * (len(board.seeds) > 1)])
+        beyond = "; unlike the interval of the score, it covers the choice of the folds" if several else ""
+        yield (
+            columns.RANK_INTERVAL,
+            f"the places in 95 % of 1,000 draws of {drawn}; a shared rank is the place of its first row{beyond}",
+        )
     ranked = [row for row in board.rows if row.rank is not None]
     if len(ranked) > 1 and all(row.fold_scores for row in ranked):
         yield (
@@ -64,14 +77,10 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "Rank", f"rows whose runs do not all have bootstrap draws are ranked by their score alone, untested{why}"
     for note in board.notes:
         yield "Note", note
-    notes: dict[str, list[str]] = {}
-    for row in board.rows:
-        for words in _about_row(row):
-            notes.setdefault(words, []).append(
-                row.label if row.frontend == "none" else f"{row.label} on {row.frontend}"
-            )
-    for words, rows in notes.items():
-        yield "all rows" if 1 < len(rows) == len(board.rows) else ", ".join(rows), words
+    for words, rows in _notes_of_rows(board).items():
+        shared = 1 < len(rows) == len(board.rows)
+        if shared or of_rows:
+            yield "all rows" if shared else ", ".join(rows), words
     for key, failure in board.failures:
         yield "Failed", f"{key}: {failure.kind}: {shortened(failure.message)}"
     if board.missing:
@@ -83,6 +92,15 @@ def footnotes(board: Leaderboard) -> Iterator[tuple[str, str]]:
         yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
 
 
+def _notes_of_rows(board: Leaderboard) -> dict[str, list[str]]:
+    """Return each note on a row, and the rows that have it."""
+    notes: dict[str, list[str]] = {}
+    for row in board.rows:
+        for words in about_row(row):
+            notes.setdefault(words, []).append(row.full)
+    return notes
+
+
 def _line(metric: str) -> str:
     """Return what a metric is; another package's is known by its name, whether the package is there or not."""
     known = {**catalog.METRICS, **catalog.STREAM_METRICS, **catalog.SECOND_METRICS}
@@ -92,7 +110,7 @@ def _line(metric: str) -> str:
     return known[metric].line if metric in known else "a metric of another package"
 
 
-def _about_row(row: Row) -> Iterator[str]:
+def about_row(row: Row) -> Iterator[str]:
     """Yield the footnotes of a row."""
     if row.about and not row.members:  # a fusion's members have their labels below
         yield row.about

@@ -2,18 +2,23 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.clips import RunClips
 from bench.leaderboard.papers import PaperTable
 from bench.leaderboard.render import columns, papers, templating
 from bench.leaderboard.render.details import details
+from bench.leaderboard.render.explorer_data import explorer_data
 from bench.leaderboard.render.footnotes import footnotes
+from bench.leaderboard.render.grid import grid
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import THEMES, style, svg
-from bench.leaderboard.render.use import with_commands
+
+SCRIPTS = ("explorer.js", "plot.js", "panels.js", "sounds.js", "address.js")
+"""Files of the explorer's script, in order."""
 
 
 def html(
@@ -23,6 +28,7 @@ def html(
     note: str = "",
     suite: str | None = None,
     paper_tables: Sequence[PaperTable] = (),
+    clips: Mapping[str, RunClips] | None = None,
 ) -> str:
     """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
@@ -33,36 +39,52 @@ def html(
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
         paper_tables: shown first.
+        clips: run key to what the run said of each test clip; the page then shows which clips two systems differ in.
     """
     sections = [
         {
             "name": board.name,
             "header": header(board),
-            "main": with_commands(columns.main(board), board, leaderboards, suite),
-            "plots": [svg(plot, None) for plot in pareto.plots(board)],
-            "footnotes": footnotes(board),
+            "grid": grid(leaderboards, number, suite),
+            "plots": [svg(plot, None) for plot in pareto.plots(board)[:1]],
+            "further": [plot.axis.name for plot in pareto.plots(board)[1:]],
+            "footnotes": footnotes(board, of_rows=False),
             "details": details(board, all_classes=True),
         }
-        for board in leaderboards
+        for number, board in enumerate(leaderboards)
     ]
     return templating.render(
-        "page.html.j2",
+        "suite.html.j2",
         title=title,
         note=note,
         legend=columns.LEGEND,
         command=command,
         sections=sections,
         papers=papers.html(paper_tables) if paper_tables else "",
-        **page_parts(),
+        data=explorer_data(leaderboards, clips),
+        **page_parts(styles=("page.css", "suite.css"), scripts=("page.js", *SCRIPTS)),
     )
 
 
-def page_parts() -> dict[str, str]:
-    """Return the style and the script of a page, and their digests, by the names that `page.html.j2` has for them."""
-    rules, script = _style(), page_file("page.js")
+def page_parts(styles: Sequence[str] = ("page.css",), scripts: Sequence[str] = ("page.js",)) -> dict[str, str]:
+    """Return the style and the script of a page, and their digests, by the names that the templates have for them.
+
+    Args:
+        styles: names of the files with the rules.
+        scripts: names of the files with the script.
+    """
+    rules, script = _style(styles), "".join(map(page_file, scripts))
+    if len(scripts) > 1:
+        rules, script = _stripped(rules), _stripped(script)
     return {
         "style": rules, "script": script, "style_digest": _digest(rules), "script_digest": _digest(script),
     }  # fmt: skip
+
+
+def _stripped(content: str) -> str:
+    """Return a page's own style or script without indentation, blank lines and lines of comment."""
+    lines = (line.strip() for line in content.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//")) + "\n"
 
 
 def page_file(name: str) -> str:
@@ -70,9 +92,9 @@ def page_file(name: str) -> str:
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _style() -> str:
+def _style(styles: Sequence[str]) -> str:
     """Return the page's style, which the plots take their colours from."""
-    rules = page_file("page.css")
+    rules = "".join(map(page_file, styles))
     for theme, colours in THEMES.items():
         variables = " ".join(f"--{name}: {value};" for name, value in colours.items())
         rules = rules.replace(f"/* {theme} */", variables)

@@ -5,11 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: its text, the number it sorts by, and whether it is too uncertain to print in full ink."""
+    """A table cell.
+
+    Attributes:
+        text: what it shows.
+        number: what it sorts by.
+        grey: whether it is too uncertain to print in full ink.
+        heat: name of its colour on a web page; empty without one.
+    """
 
     text: str
     number: float | None = None
     grey: bool = False
+    heat: str = ""
 
 
 @dataclass(frozen=True)

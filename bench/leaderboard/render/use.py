@@ -23,12 +23,16 @@ def with_commands(table: Table, board: Leaderboard, boards: Sequence[Leaderboard
     """
     if suite is None:
         return table
-    count = Counter(row.name for each in boards for row in each.rows)
     rows = tuple(
-        (*cells, Cell(_command(row, suite, alone=count[row.name] == 1)))
-        for cells, row in zip(table.rows, board.rows, strict=True)
+        (*cells, Cell(command)) for cells, command in zip(table.rows, commands(board, boards, suite), strict=True)
     )
     return Table(table.title, (*table.heads, Head(HEAD, is_text=True)), rows, table.footnote)
+
+
+def commands(board: Leaderboard, boards: Sequence[Leaderboard], suite: str | None) -> list[str]:
+    """Return the command of each row; the arguments are those of `with_commands`, and None gives no commands."""
+    count = Counter(row.name for each in boards for row in each.rows)
+    return [NONE if suite is None else _command(row, suite, alone=count[row.name] == 1) for row in board.rows]
 
 
 def _command(row: Row, suite: str, *, alone: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.catalog import METRICS
+from bench.leaderboard import budgets
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import csv_cell, plain
@@ -19,6 +20,7 @@ _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_s
 _TIMES = ("device", "threads", "p50_ms", "p90_ms", "grade", "real_time_factor")
 _HEADS = (
     *("dataset", "rank", "model", "frontend", "primary", "low", "high", "interval_over", *METRICS),
+    *("rank_low", "rank_high", "validation"),
     *("runs_done", "runs_expected", "runs_failed", *_SIZES),
     *(f"{kind}_{name}" for kind in ("cpu", "gpu") for name in _TIMES),
     *("cpu_parallel_p50_ms", "gpu_parallel_p50_ms"),
@@ -73,6 +75,9 @@ def _board(board: Leaderboard) -> dict[str, Any]:
         "primary": board.primary,
         "detectable": _json_value(board.detectable),
         "rows": rows,
+        "budgets": {
+            budget.name: [plain(row.full) for row in budgets.within(board, budget)] for budget in budgets.BUDGETS
+        },
         "winner": report
         and {
             "model": plain(report.label),
@@ -88,6 +93,7 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
     yield from (board.name, row.rank, row.label, row.frontend, board.primary, *(row.interval or (None, None)))
     yield row.interval_over
     yield from (row.scores.get(name) for name in METRICS)
+    yield from (*(row.rank_interval or (None, None)), row.validation)
     yield from (row.done, row.expected, len(row.failed))
     yield from (getattr(row.complexity, name, None) for name in _SIZES)
     yield from (getattr(latency, name, None) for latency in (row.cpu, row.gpu) for name in _TIMES)

@@ -23,8 +23,8 @@ def test_a_row_is_named_as_in_its_suite():
     assert any(line.endswith("| bench predict --run 'my.toml:my fc' FILES |") for line in lines)
     assert any("| ltc |" in line and line.endswith(f" | {NONE} |") for line in lines)
     page = render.html("t", found, "c", suite="my.toml")
-    assert ">bench predict --run my.toml:wide FILES</td>" in page
-    assert "&#x27;my.toml:my fc&#x27; FILES</td>" in page
+    assert "<code>bench predict --run my.toml:wide FILES</code>" in page
+    assert "&#x27;my.toml:my fc&#x27; FILES</code>" in page
 
 
 def test_a_name_that_several_rows_have_is_replaced_by_a_key():
@@ -36,4 +36,4 @@ def test_a_name_that_several_rows_have_is_replaced_by_a_key():
 
 def test_a_page_without_a_suite_has_no_commands():
     assert "bench predict" not in render.markdown("t", boards(record(run())), "c")
-    assert "to use it" not in render.html("t", boards(record(run())), "c")
+    assert "bench predict" not in render.html("t", boards(record(run())), "c")

@@ -1,0 +1,151 @@
+"""What each system said of each test clip: read from the logits of its runs, or from a published store's `clips/`.
+
+Records that were published before their logits were attached have a file per suite in the folder `clips`, with the
+predicted class of each test clip and the probability of the true one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.errors import RunError
+from bench.records import Record, Store, artifacts, write_whole
+
+FOLDER = "clips"
+"""Folder of a store with a file per suite."""
+MOST = 4000
+"""Largest number of test clips of a run that is kept."""
+
+
+@dataclass(frozen=True)
+class RunClips:
+    """A run's test clips in the order of their names.
+
+    Attributes:
+        ids: names of the clips.
+        truth: index of each clip's class.
+        predicted: index of the most probable class.
+        certainty: probability of the true class, in whole per cent.
+    """
+
+    ids: tuple[str, ...]
+    truth: tuple[int, ...]
+    predicted: tuple[int, ...]
+    certainty: tuple[int, ...]
+
+
+def of_run(store: Store, record: Record) -> RunClips | None:
+    """Return a run's clips from its logits; None without logits, for clips of several labels, and for too many clips.
+
+    Raises:
+        RunError: the logits are damaged, or are not those of the record.
+    """
+    if record.status != "ok" or record.task != "single":
+        return None
+    folder = store.artifacts(record.key)
+    files = (f"{artifacts.LOGITS}{ending}" for ending in ("", artifacts.PACKED))
+    if _clips(record) > MOST or not any((folder / name).exists() for name in files):
+        return None
+    saved = artifacts.logits(store, record)
+    logits, truth = saved["logits"].astype(np.float64), saved["targets"].astype(int)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    order = np.argsort(saved["test_ids"])
+    certainty = np.rint(100 * shares[np.arange(len(truth)), truth]).astype(int)
+    return RunClips(
+        ids=tuple(map(str, saved["test_ids"][order])),
+        truth=tuple(map(int, truth[order])),
+        predicted=tuple(map(int, logits.argmax(1)[order])),
+        certainty=tuple(map(int, certainty[order])),
+    )
+
+
+def publish(source: Store, target: Store, suite: str, records: Iterable[Record]) -> int:
+    """Keep what a suite's runs said of each clip in a published store; return how many runs have logits.
+
+    Args:
+        source: has the runs' logits.
+        target: the published store.
+        suite: its name.
+        records: of the runs.
+
+    Raises:
+        RunError: logits are damaged, or are not those of their record.
+    """
+    fresh = {record.key: clips for record in records if (clips := of_run(source, record)) and _fits(clips, record)}
+    if fresh:
+        path = target.root / FOLDER / f"{suite}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text(read(path) | fresh).encode())
+    return len(fresh)
+
+
+def _clips(record: Record) -> int:
+    return record.data.clips.get("test", 0) if record.data else 0
+
+
+def collect(store: Store, suite: str, records: Iterable[Record]) -> dict[str, RunClips]:
+    """Return the clips of these runs, by key: from the suite's file, or else from logits that are at hand.
+
+    Logits that are damaged or of another training are passed over; the commands that need them report them.
+
+    Args:
+        store: of the records.
+        suite: its name.
+        records: of the runs.
+    """
+    kept = read(store.root / FOLDER / f"{suite}.json")
+    found = {}
+    for record in records:
+        clips = kept.get(record.key)
+        if clips is None:
+            try:
+                clips = of_run(store, record)
+            except RunError:
+                continue
+        if clips is not None and _fits(clips, record):
+            found[record.key] = clips
+    return found
+
+
+def _fits(clips: RunClips, record: Record) -> bool:
+    """Return whether the clips give the confusion matrix of the record, so that no other run's take their place."""
+    if record.confusion is None:
+        return False
+    table = np.zeros((len(record.confusion),) * 2, int)
+    try:
+        np.add.at(table, (list(clips.truth), list(clips.predicted)), 1)
+    except IndexError:
+        return False
+    return bool((table == np.array(record.confusion)).all())
+
+
+def text(found: Mapping[str, RunClips]) -> str:
+    """Return the file of a suite's clips: runs with the same clips share their names and classes."""
+    groups: dict[tuple[tuple[str, ...], tuple[int, ...]], dict[str, Any]] = {}
+    for key in sorted(found):
+        clips = found[key]
+        group = groups.setdefault((clips.ids, clips.truth), {"ids": clips.ids, "truth": clips.truth, "runs": {}})
+        group["runs"][key] = {"predicted": clips.predicted, "certainty": clips.certainty}
+    lines = [json.dumps(group, separators=(",", ":"), ensure_ascii=False) for group in groups.values()]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def read(path: Path) -> dict[str, RunClips]:
+    """Return the clips of a suite's file by key; nothing where there is no file, or none that can be read."""
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            str(key): RunClips(
+                tuple(map(str, group["ids"])), tuple(map(int, group["truth"])),
+                tuple(map(int, run["predicted"])), tuple(map(int, run["certainty"])),
+            )
+            for group in groups
+            for key, run in group["runs"].items()
+        }  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
