@@ -7,7 +7,6 @@ checkpoint or a dataset leads to no import. Except for `load`, nothing here exec
 
 import ast
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -176,11 +175,13 @@ def package_of(target: str) -> Package:
 
 @cache
 def _distribution(top: str) -> Package:
+    from importlib import metadata
+
     try:
-        return Package(top, importlib.metadata.version(top))
-    except importlib.metadata.PackageNotFoundError:
-        names = importlib.metadata.packages_distributions().get(top, [])
-        return Package(names[0], importlib.metadata.version(names[0])) if names else Package(top)
+        return Package(top, metadata.version(top))
+    except metadata.PackageNotFoundError:
+        names = metadata.packages_distributions().get(top, [])
+        return Package(names[0], metadata.version(names[0])) if names else Package(top)
 
 
 @cache
@@ -224,9 +225,11 @@ def _all_entry_points(kind: str) -> tuple[EntryPoint, ...]:
 @cache
 def _scanned() -> tuple[tuple[str, EntryPoint], ...]:
     """Return this project's groups of entry points with their content, from one look at the installed packages."""
+    from importlib import metadata
+
     groups = {f"bench.{kind}" for kind in GROUPS}
     found: dict[str, list[tuple[str, EntryPoint]]] = {}
-    for installed in importlib.metadata.distributions():
+    for installed in metadata.distributions():
         content = installed.read_text("entry_points.txt") or ""
         if "bench." not in content:
             continue

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from bench import catalog, suites
+from bench import catalog, records, suites
 from bench.cli.options import (
     App,
     AsJson,
@@ -23,12 +22,12 @@ from bench.cli.options import (
     say,
 )
 from bench.errors import SuiteError
-from bench.profiling.environment import default_workers
-from bench.records import Run, Snapshot, Store, sources
-from bench.runner import gpus as gpu_places
 from bench.runner.settings import RunSettings, data_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.records import Run
     from bench.runner.driver import Outcome
 
 app = App()
@@ -118,6 +117,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Do the runs of a suite that are not in the store yet, then draw its tables."""
+    from bench.profiling.environment import default_workers
+    from bench.runner import gpus as gpu_places
     from bench.runner.driver import Runner
     from bench.runner.executors import EXECUTORS
     from bench.runner.progress import Progress
@@ -128,7 +129,7 @@ def run(
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
-    grid = suites.read(suite, Store(store), tier)
+    grid = suites.read(suite, records.Store(store), tier)
     narrow = {
         "model": tuple(model or ()),
         "dataset": tuple(dataset or ()),
@@ -205,7 +206,7 @@ def run(
         raise typer.Exit(1)
 
 
-def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, as_json: bool) -> bool:
+def _dry_run(grid: "suites.Suite", runs: "tuple[Run, ...]", settings: RunSettings, force: bool, as_json: bool) -> bool:
     """Show every run with its state, and what its key does not show: its name in the suite, or what it combines.
 
     Returns:
@@ -213,7 +214,7 @@ def _dry_run(grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, f
     """
     from bench.runner.driver import Outcome, plan
 
-    planned = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force)
+    planned = plan(grid, records.Snapshot(records.Store(settings.store), grid.runs()), runs, force)
     todo, every, changed = planned.todo, planned.every, planned.changed
     problems = {
         key: problem
@@ -260,13 +261,13 @@ def _options_again(
 
 
 def _print_slurm(
-    suite: str, grid: suites.Suite, runs: tuple[Run, ...], settings: RunSettings, force: bool, given: list[str]
+    suite: str, grid: "suites.Suite", runs: "tuple[Run, ...]", settings: RunSettings, force: bool, given: list[str]
 ) -> None:
     """Print the script for SLURM to standard output."""
     from bench.runner import slurm
     from bench.runner.driver import plan
 
-    todo = plan(grid, Snapshot(Store(settings.store), grid.runs()), runs, force).todo
+    todo = plan(grid, records.Snapshot(records.Store(settings.store), grid.runs()), runs, force).todo
     file = Path(suite)
     command = [
         sys.executable, "-m", "bench", "run", "--suite", str(file.resolve()) if file.is_file() else suite,
@@ -283,7 +284,7 @@ def _print_slurm(
     typer.echo(slurm.script(grid.name, command, ordered, resources), file=out.file, nl=False)
 
 
-def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:
+def _refused(runs: "list[Run]", settings: RunSettings) -> dict[str, str]:
     """Return why the data of runs cannot be read, by their keys."""
     files = [run for run in runs if catalog.has_files(run.dataset, run.data)]
     if not files:
@@ -293,8 +294,10 @@ def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:
     return build.refused(files, settings.data_dir, settings.skip_unreadable)
 
 
-def _lacking(run: Run) -> str | None:
+def _lacking(run: "Run") -> str | None:
     """Say which class of another package is not there, and what to do; None where all are."""
+    from bench.records import sources
+
     return "; ".join(f"{target}: {problem}" for target, problem in sources.missing(run).items()) or None
 
 
@@ -314,7 +317,7 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
     return f"interrupted; {advice}: {', '.join(words)}"
 
 
-def _report(outcome: "Outcome", grid: suites.Suite, settings: RunSettings, console: Console) -> None:
+def _report(outcome: "Outcome", grid: "suites.Suite", settings: RunSettings, console: "Console") -> None:
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
 
