@@ -327,11 +327,16 @@ def tree(path: Path) -> ast.Module | None:
     """Return the syntax tree of a Python file, read once while it does not change; None for any other file."""
     now = version(path)
     if path not in _trees or _trees[path][0] != now:
-        try:
-            _trees[path] = now, ast.parse(path.read_bytes()) if path.suffix == ".py" else None
-        except (OSError, SyntaxError, ValueError):
-            _trees[path] = now, None
+        _trees[path] = now, parsed(path)
     return _trees[path][1]
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a Python file as it is now, which is not kept; None for any other file."""
+    try:
+        return ast.parse(path.read_bytes()) if path.suffix == ".py" else None
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def class_values(target: str, names: Iterable[str]) -> dict[str, Any]:

@@ -98,10 +98,10 @@ def _digest(module: str, folder: Path | None) -> str | None:
         if name in files or not _belongs(name, module, folder) or (path := _place(name, folder)) is None:
             continue
         files[name] = path
-        waiting += _imports(name, path, lookup.version(path))
+        waiting += _read(name, path, lookup.version(path))[0]
     if module not in files:
         return None
-    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
+    content = "\n".join(f"{name} {_read(name, path, lookup.version(path))[1]}" for name, path in sorted(files.items()))
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -124,33 +124,30 @@ def _belongs(name: str, module: str, folder: Path | None) -> bool:
 
 
 @cache
-def _imports(name: str, path: Path, version: tuple[int, int]) -> tuple[str, ...]:
-    """Return the modules that a file may import, and names in them, which may be modules, too."""
-    content = lookup.tree(path)
+def _read(name: str, path: Path, version: tuple[int, int]) -> tuple[tuple[str, ...], str]:
+    """Return the modules that a file may import, and names in them, which may be modules, too; and its digest."""
+    content = lookup.parsed(path)  # not kept: the trees of all files together are large
+    if content is None:
+        return (), hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
+    parts: list[str] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
+    _describe(content, parts, imports)
     found: list[str] = []
-    for node in ast.walk(content) if content else ():
+    for node in imports:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             source = lookup.from_module(node, name, path)
             found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-@cache
-def _file_digest(path: Path, version: tuple[int, int]) -> str:
-    content = lookup.tree(path)
-    if content is None:
-        return hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
-    parts: list[str] = []
-    _describe(content, parts)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _describe(node: ast.AST, parts: list[str]) -> None:
-    """Append the parts of a syntax tree, the same in every version of Python."""
+def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
+    """Append the parts of a syntax tree, the same in every version of Python, and its imports."""
     kind = type(node)
     parts.append(kind.__name__)
+    if kind is ast.Import or kind is ast.ImportFrom:
+        imports.append(node)  # type: ignore[arg-type]
     for field in kind._fields:
         value: Any = getattr(node, field, None)
         if value is None or field in ("ctx", "kind", "type_comment"):
@@ -163,13 +160,13 @@ def _describe(node: ast.AST, parts: list[str]) -> None:
             parts.append(f"{field}[")
             for each in value:
                 if isinstance(each, ast.AST):
-                    _describe(each, parts)
+                    _describe(each, parts, imports)
                 else:
                     parts.append(repr(each))
             parts.append("]")
         elif isinstance(value, ast.AST):
             parts.append(field)
-            _describe(value, parts)
+            _describe(value, parts, imports)
         else:
             parts.append(f"{field} {value!r}")
     parts.append(";")
