@@ -115,7 +115,7 @@ class Floats(Sequence[float]):
 
 def _coded(values: "array[float]") -> "array[int] | None":
     """Return numbers as multiples of 1 / `_ONE`; None where one is no multiple, or there are few."""
-    if len(values) < 64:
+    if len(values) < 256:
         return None
     import numpy as np
 

@@ -148,11 +148,11 @@ def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.Im
     parts.append(kind.__name__)
     if kind is ast.Import or kind is ast.ImportFrom:
         imports.append(node)  # type: ignore[arg-type]
-    for field in kind._fields:
+    for field in _fields(kind):
         value: Any = getattr(node, field, None)
-        if value is None or field in ("ctx", "kind", "type_comment"):
+        if value is None:
             continue
-        if isinstance(value, list):
+        if type(value) is list:
             if field == "body" and kind in _WITH_DOCSTRING and _is_docstring(value):
                 value = value[1:]
             if not value:
@@ -170,6 +170,11 @@ def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.Im
         else:
             parts.append(f"{field} {value!r}")
     parts.append(";")
+
+
+@cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(field for field in kind._fields if field not in ("ctx", "kind", "type_comment"))
 
 
 _WITH_DOCSTRING = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})

@@ -214,10 +214,12 @@ def _offsets() -> Iterator[Floats]:
 def _offsets_within(nearest: int, farthest: int) -> Floats:
     """Return the places `(P, 2)` whose distance is above `nearest` and at most `farthest`, the nearest first."""
     steps = min(140, farthest // 3)
-    places = ((3 * x, 3 * y) for x in range(-steps, steps + 1) for y in range(-steps, steps + 1))
-    distances = ((math.hypot(x, 1.6 * y), (x, y)) for x, y in places)
-    lowest = nearest if nearest else -1
-    return np.array([place for _, place in sorted(pair for pair in distances if lowest < pair[0] <= farthest)], float)
+    quarter = np.array([[math.hypot(3 * x, 1.6 * (3 * y)) for y in range(steps + 1)] for x in range(steps + 1)])
+    x, y = np.mgrid[-steps : steps + 1, -steps : steps + 1]
+    distances = quarter[abs(x), abs(y)]
+    wanted = (distances > (nearest or -1)) & (distances <= farthest)
+    distances, x, y = distances[wanted], 3.0 * x[wanted], 3.0 * y[wanted]
+    return np.stack([x, y], axis=1)[np.lexsort((y, x, distances))]
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
