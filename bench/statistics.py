@@ -23,7 +23,7 @@ class RunScore:
     """One run's score, its bootstrap draws `(D,)`, and the number of groups that the draws resample."""
 
     score: float
-    draws: npt.ArrayLike
+    draws: Floats | Sequence[float]
     groups: int
 
 

@@ -172,9 +172,13 @@ def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.Im
     parts.append(";")
 
 
-@cache
+_known_fields: dict[type[ast.AST], tuple[str, ...]] = {}
+
+
 def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(field for field in kind._fields if field not in ("ctx", "kind", "type_comment"))
+    if kind not in _known_fields:
+        _known_fields[kind] = tuple(name for name in kind._fields if name not in ("ctx", "kind", "type_comment"))
+    return _known_fields[kind]
 
 
 _WITH_DOCSTRING = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})
