@@ -173,7 +173,8 @@ def filled(text: str, part: str) -> str:
     """
     if not MARKS.search(text):
         raise ValueError("the page has no marks <!-- run_all.py --> and <!-- end -->")
-    return MARKS.sub(lambda match: f"{match[1]}{part}{'\n' * bool(part)}<!-- end -->", text, count=1)
+    content = f"{part}\n" if part else ""
+    return MARKS.sub(lambda match: f"{match[1]}{content}<!-- end -->", text, count=1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
