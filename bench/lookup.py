@@ -7,7 +7,6 @@ checkpoint or a dataset leads to no import. Except for `load`, nothing here exec
 
 import ast
 import importlib
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -176,11 +175,13 @@ def package_of(target: str) -> Package:
 
 @cache
 def _distribution(top: str) -> Package:
+    from importlib import metadata
+
     try:
-        return Package(top, importlib.metadata.version(top))
-    except importlib.metadata.PackageNotFoundError:
-        names = importlib.metadata.packages_distributions().get(top, [])
-        return Package(names[0], importlib.metadata.version(names[0])) if names else Package(top)
+        return Package(top, metadata.version(top))
+    except metadata.PackageNotFoundError:
+        names = metadata.packages_distributions().get(top, [])
+        return Package(names[0], metadata.version(names[0])) if names else Package(top)
 
 
 @cache
@@ -224,9 +225,11 @@ def _all_entry_points(kind: str) -> tuple[EntryPoint, ...]:
 @cache
 def _scanned() -> tuple[tuple[str, EntryPoint], ...]:
     """Return this project's groups of entry points with their content, from one look at the installed packages."""
+    from importlib import metadata
+
     groups = {f"bench.{kind}" for kind in GROUPS}
     found: dict[str, list[tuple[str, EntryPoint]]] = {}
-    for installed in importlib.metadata.distributions():
+    for installed in metadata.distributions():
         content = installed.read_text("entry_points.txt") or ""
         if "bench." not in content:
             continue
@@ -324,11 +327,16 @@ def tree(path: Path) -> ast.Module | None:
     """Return the syntax tree of a Python file, read once while it does not change; None for any other file."""
     now = version(path)
     if path not in _trees or _trees[path][0] != now:
-        try:
-            _trees[path] = now, ast.parse(path.read_bytes()) if path.suffix == ".py" else None
-        except (OSError, SyntaxError, ValueError):
-            _trees[path] = now, None
+        _trees[path] = now, parsed(path)
     return _trees[path][1]
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a Python file as it is now, which is not kept; None for any other file."""
+    try:
+        return ast.parse(path.read_bytes()) if path.suffix == ".py" else None
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def class_values(target: str, names: Iterable[str]) -> dict[str, Any]:

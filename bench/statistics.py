@@ -7,7 +7,7 @@ system that was tested on the same clips, so the difference of two systems' draw
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import NormalDist, fmean, stdev
 
 import numpy as np
@@ -23,7 +23,7 @@ class RunScore:
     """One run's score, its bootstrap draws `(D,)`, and the number of groups that the draws resample."""
 
     score: float
-    draws: Floats
+    draws: Floats | Sequence[float]
     groups: int
 
 
@@ -86,16 +86,24 @@ def _by_fold(run_scores: Mapping[FoldSeed, RunScore], stream: int) -> tuple[list
     for fold, runs in folds.items():
         score = fmean(run.score for run in runs)
         own = np.array([run.score - score for run in runs])  # (S,)
-        around = np.stack([_scale(run.groups) * (run.draws - run.draws.mean()) for run in runs])  # (S, D)
+        draws = [np.asarray(run.draws, np.float64) for run in runs]
+        around = np.stack(
+            [_scale(run.groups) * (drawn - drawn.mean()) for run, drawn in zip(runs, draws, strict=True)]
+        )  # (S, D)
         deviation = around.mean(0)
         if len(runs) > 1:
-            drawn = np.random.default_rng((stream, fold)).integers(len(runs), size=around.shape)
-            deviation = deviation + _scale(len(runs)) * own[drawn].mean(0)
+            deviation = deviation + _scale(len(runs)) * own[_seeds_drawn(stream, fold, *around.shape)].mean(0)
         scores.append(score)
         deviations.append(deviation)
         freedom += runs[0].groups - 1
     wider = _t_quantile(freedom, 0.975) / NormalDist().inv_cdf(0.975)
     return scores, deviations, wider
+
+
+@lru_cache(maxsize=64)
+def _seeds_drawn(stream: int, fold: int, seeds: int, draws: int) -> npt.NDArray[np.int64]:
+    """Return which seed's run each draw takes `(seeds, draws)`; the systems of a leaderboard share it."""
+    return np.random.default_rng((stream, fold)).integers(seeds, size=(seeds, draws))
 
 
 def _scale(n: int) -> float:
@@ -124,10 +132,28 @@ def difference(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunScore]) -
     Raises:
         ValueError: the folds differ, or as for `nested`.
     """
+    check_folds(a, b)
+    return between(nested(a), nested(b, stream=1))
+
+
+def check_folds(a: Mapping[FoldSeed, object], b: Mapping[FoldSeed, object]) -> None:
+    """Check that two systems were tested on the same folds.
+
+    Raises:
+        ValueError: they were not.
+    """
     if {fold for fold, _ in a} != {fold for fold, _ in b}:
         raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
-    (score_a, values_a), (score_b, values_b) = nested(a), nested(b, stream=1)
-    return _difference(score_a - score_b, values_a - values_b)
+
+
+def between(a: tuple[float, Floats], b: tuple[float, Floats]) -> Difference:
+    """Compare two systems whose runs are combined already, so that a system is combined once for many comparisons.
+
+    Args:
+        a: what `nested` returns for system A.
+        b: what it returns for system B with `stream=1`.
+    """
+    return _difference(a[0] - b[0], a[1] - b[1])
 
 
 def differences(systems: Sequence[Mapping[FoldSeed, RunScore]]) -> list[list[Difference]]:
@@ -174,7 +200,10 @@ def difference_of_runs(a: Mapping[FoldSeed, RunScore], b: Mapping[FoldSeed, RunS
     """
     if a.keys() != b.keys():
         raise ValueError("the two conditions have different runs: compare the runs that both have")
-    each = {key: RunScore(run.score - b[key].score, run.draws - b[key].draws, run.groups) for key, run in a.items()}
+    each = {
+        key: RunScore(run.score - b[key].score, np.asarray(run.draws) - np.asarray(b[key].draws), run.groups)
+        for key, run in a.items()
+    }
     return change(each)
 
 
@@ -204,8 +233,7 @@ def difference_of_folds(a: Mapping[FoldSeed, float], b: Mapping[FoldSeed, float]
     Raises:
         ValueError: the folds differ, or there are fewer than two.
     """
-    if {fold for fold, _ in a} != {fold for fold, _ in b}:
-        raise ValueError("the systems were tested on different folds: compare them on the folds that both have")
+    check_folds(a, b)
     folds = sorted({fold for fold, _ in a})
     if len(folds) < 2:
         raise ValueError("a comparison of folds needs at least two")

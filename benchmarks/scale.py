@@ -65,7 +65,7 @@ def fill(store: Store, records: int, grid: str) -> Path:
         record = replace(
             template, run=run, complexity=sizes[run.arguments["units"]], sources=sources.digests(run),
             latencies=tuple(replace(one, p50_ms=one.p50_ms * draw.uniform(1, 1.1)) for one in template.latencies),
-            draws=tuple(round(min(max(score + moved, 0.0), 1.0), 4) for score in template.draws),
+            draws=tuple(round(min(max(score + moved, 0.0), 1.0), 5) for score in template.draws),
             scores={name: value and min(max(value + moved, 0.0), 1.0) for name, value in template.scores.items()},
         )  # fmt: skip
         store.path(run.key).write_text(record.to_json())

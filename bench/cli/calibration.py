@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from bench import suites
+from bench import records, suites
 from bench.cli.options import App, AsJson, SuiteName, err, out, print_json, say
 from bench.errors import BenchError
-from bench.records import Store
 
 app = App()
 
@@ -22,7 +21,7 @@ def calibration(
     """Fit temperatures on validation logits, and draw the page of Brier score, log-loss and calibration error."""
     from bench.evaluation.calibration import page
 
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here)
     pages, left = page.draw(grid, here)
     if as_json:

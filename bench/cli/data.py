@@ -1,6 +1,5 @@
 """`bench data`: where the datasets are, and getting them. Commands import what they need themselves."""
 
-import hashlib
 import inspect
 import json
 import shlex
@@ -10,14 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import platformdirs
 import typer
 
-from bench import catalog, suites
+from bench import catalog, records, suites
 from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, say, wrapped
 from bench.errors import BenchError, SuiteError
-from bench.records import Store
-from bench.runner.progress import Files
 from bench.runner.settings import data_folder
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -156,6 +152,7 @@ def data_verify(
     as_json: AsJson = False,
 ) -> None:
     """Decode every clip once, list everything that is wrong, and write a manifest or compare the clips with it."""
+    from bench.runner.progress import Files
     from datamodules.fetch import verify
 
     target, given = _dataset(name, data_folder(data_dir), clips, suite)
@@ -166,7 +163,7 @@ def data_verify(
     where = manifest or _manifest(name, given)
     if manifest and not manifest.exists() and not accept:
         raise SuiteError(f"{manifest} is not there to hold the clips against: --accept writes it")
-    cache = Store(store.resolve()).cache
+    cache = records.Store(store.resolve()).cache
     with Files(err) as bar:
         verdict = verify.verify(
             lambda fold: target(cache=cache, fold=fold, **given), None if accept else where, report=bar.report
@@ -312,6 +309,10 @@ def _arguments(name: str, suite: str) -> tuple[str, dict[str, Any]]:
 
 def _manifest(name: str, given: dict[str, Any]) -> Path:
     """Return the manifest's place: not in the dataset's folder, which may be read-only, but a file for that folder."""
+    import hashlib
+
+    import platformdirs
+
     where = str(Path(given.get("csv") or given["root"]).expanduser().resolve())
     folder = Path(platformdirs.user_data_dir("audio-classification-bench")) / "manifests"
     return folder / f"{name}-{hashlib.sha256(where.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}.json"

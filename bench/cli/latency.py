@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bench import catalog
+from bench import catalog, records
 from bench.cli.options import (
     MODEL,
     App,
@@ -30,19 +30,18 @@ from bench.cli.options import (
     wrapped,
 )  # fmt: skip
 from bench.errors import BenchError, ProfileError, SuiteError
-from bench.records import Latency, Scope, Store, graded
-from bench.runner.progress import Steps, rounded
 from bench.runner.settings import data_folder
 
 if TYPE_CHECKING:
     from bench.leaderboard.render.table import Table
     from bench.profiling.isolated import LatencyTarget
     from bench.profiling.measure import Tier
+    from bench.records import Latency, Scope
 
 app = App()
 TierName = StrEnum("TierName", ["quick", "full"])
-SCOPE_NAMES = [(name.replace("-", "_"), name) for name in get_args(Scope)]
-ScopeName = StrEnum("ScopeName", SCOPE_NAMES)  # type: ignore[misc]
+ScopeName = StrEnum("ScopeName", [("end_to_end", "end-to-end"), ("model", "model"), ("step", "step")])
+"""Values of `bench.records.Scope`, which is not imported for the help's sake."""
 DeviceName = Literal["cpu", "cuda"]
 
 
@@ -87,6 +86,7 @@ def latency(
     """Time a model on single clips. Each measurement runs in a fresh process that is pinned to its cores."""
     from bench.profiling import isolated
     from bench.profiling.measure import TIERS
+    from bench.runner.progress import Steps
 
     if (model is None) == (run is None):
         raise SuiteError("name a MODEL, or a trained run with --run KEY --store DIR, not both")
@@ -103,7 +103,7 @@ def latency(
         subject = _untrained(
             (model, classes, seconds, sample_rate, frontend, embedding), where, threads, TIERS[tier.value]
         )
-    scopes: list[Scope] = [cast(Scope, each.value) for each in scope] if scope else list(isolated.SCOPES)
+    scopes: list[Scope] = [each.value for each in scope] if scope else list(isolated.SCOPES)
     found: list[Latency] = []
     refused: dict[str, str] = {}
     steps = [(name, each) for name in names for each in scopes if each != "step" or name == "eager"]
@@ -113,7 +113,7 @@ def latency(
             planned = _measurements([(name, each)], batch_sizes)
             before = progress.done
 
-            def time(batch: int, name: str = name, each: Scope = each) -> Latency:
+            def time(batch: int, name: str = name, each: "Scope" = each) -> "Latency":
                 with progress.step(f"{name}, {each}" + (f", {batch} clips at once" if batch > 1 else "")):
                     return subject.latency(name, each, batch)
 
@@ -122,7 +122,7 @@ def latency(
             except ProfileError as error:
                 refused[name if each != "step" else "step"] = str(error)
             progress.skip(planned - (progress.done - before))
-    found = graded(found)
+    found = records.graded(found)
     if as_json:
         print_json({
             "model": model or run, "clip_seconds": subject.clip_seconds,
@@ -149,7 +149,7 @@ def latency(
         raise typer.Exit(1)
 
 
-def _measurements(steps: Sequence[tuple[str, Scope]], largest: int | None) -> int:
+def _measurements(steps: "Sequence[tuple[str, Scope]]", largest: int | None) -> int:
     """Return how many measurements there are at most: one of each step, or of each number of clips at once."""
     sweep = largest.bit_length() if largest else 1
     return sum(1 if scope == "step" else sweep for _, scope in steps)
@@ -186,14 +186,14 @@ def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads
     from bench.runner import timings
     from bench.training import build
 
-    store = Store(folder.resolve())
+    store = records.Store(folder.resolve())
     record = store.finished_record(key, "the run to time")
     data = build.dataset(record.run, data_dir, store.cache, skip_unreadable=bool(record.data and record.data.left_out))
     data.setup()
     return timings.latency_target(build.load(record.run, store, data), data, device, threads, tier)
 
 
-def _table(title: str, found: list[Latency]) -> "Table":
+def _table(title: str, found: "list[Latency]") -> "Table":
     """Lay the timings out; those too noisy to compare in grey."""
     from bench.leaderboard.render.table import Cell, Head, Table
 
@@ -212,9 +212,10 @@ _LEAST_IMPORTANT = ("calls", "IQR/p50", "p99 ms", "real-time", "same top", "devi
 """Columns that a narrow terminal leaves out, the least important one first."""
 
 
-def _texts(one: Latency) -> Iterator[str]:
+def _texts(one: "Latency") -> Iterator[str]:
     """Yield the cells of a timing's row, in the order of `_HEADS`."""
     from bench.leaderboard.render.text import NONE
+    from bench.runner.progress import rounded
 
     yield from (one.backend, one.scope, str(one.batch), rounded(one.p50_ms, 3), rounded(one.p90_ms, 3))
     yield NONE if one.p99_ms is None else rounded(one.p99_ms, 3)
@@ -225,7 +226,7 @@ def _texts(one: Latency) -> Iterator[str]:
     yield NONE if one.agreement is None else rounded(100 * one.agreement, 0, "%")
 
 
-def _say_best(found: list[Latency]) -> None:
+def _say_best(found: "list[Latency]") -> None:
     """Name the batch with the highest throughput, for each backend and scope that more than one was tried of."""
     from bench.profiling.isolated import best
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import catalog, suites
+from bench import catalog, records, suites
 from bench.cli.options import (
     App,
     AsJson,
@@ -20,10 +20,7 @@ from bench.cli.options import (
     print_json,
     say,
 )
-from bench.leaderboard import listing
-from bench.records import Store
 from bench.runner.settings import data_folder
-from bench.suites import recipes
 
 app = App()
 Kind = StrEnum(
@@ -45,6 +42,8 @@ def list_(
     if kind is Kind.runs:
         _runs(store, as_json)
         return
+    from bench.suites import recipes
+
     everything: dict[str, dict[str, dict[str, Any]]] = {
         "models": {
             name: {"line": entry.line, "frontend": entry.frontend} | _origin(entry)
@@ -67,7 +66,7 @@ def list_(
             for name, paper in ((name, recipes.read(name)) for name in recipes.names())
         },
         "suites": {
-            name: {"line": suites.read(name).title, "tiers": list(suites.tiers_of(name))} for name in suites.suites()
+            name: {"line": suites.title_of(name), "tiers": list(suites.tiers_of(name))} for name in suites.suites()
         },
         "metrics": {
             name: {"line": entry.line, "tasks": entry.tasks} | _origin(entry)
@@ -98,7 +97,9 @@ def list_(
 
 def _runs(store: Path, as_json: bool) -> None:
     """List the runs in a store."""
-    found = list(listing.listed(Store(store.expanduser())))
+    from bench.leaderboard import listing
+
+    found = list(listing.listed(records.Store(store.expanduser())))
     if as_json:
         print_json({
             "runs": {

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench import catalog
+from bench import catalog, records
 from bench.cli.options import (
     MODEL,
     App,
@@ -21,8 +21,6 @@ from bench.cli.options import (
     print_json,
 )
 from bench.errors import SuiteError
-from bench.records import write_whole
-from bench.runner.progress import rounded
 
 app = App()
 Convention = StrEnum("Convention", ["macs", "panns"])
@@ -45,6 +43,7 @@ def complexity(
     from dataclasses import asdict
 
     from bench.profiling import complexity as counting
+    from bench.runner.progress import rounded
     from bench.training import build
 
     permit(model, frontend)
@@ -116,7 +115,7 @@ def complexity_page(store: Annotated[Path, typer.Option(help="Folder of the page
     from bench.cli import sizes
     from bench.leaderboard import files
 
-    write_whole(store / files.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
+    records.write_whole(store / files.COMPLEXITY, sizes.page(_PAGE_COMMAND).encode())
     out.print(f"{store / files.COMPLEXITY} redrawn", markup=False, highlight=False)
 
 

@@ -8,12 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import suites
+from bench import records, suites
 from bench.cli.models import stale_complexity
 from bench.cli.options import App, AsJson, DataDir, NamesCode, SuiteName, err, out, permit_suite, print_json, say
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.records import Snapshot, Store
-from bench.runner.progress import rounded
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -41,7 +39,7 @@ def leaderboard(
     from bench.leaderboard import checks, files
     from bench.leaderboard.render import csv_text
 
-    here = Store(store)
+    here = records.Store(store)
     names = [suite] if suite else checks.drawn_suites(here)
     if not names:
         raise SuiteError(_no_suite(store))
@@ -53,7 +51,7 @@ def leaderboard(
     else:
         for name in names:
             grid = suites.read(name, here)
-            snapshot = Snapshot(here, grid.runs())
+            snapshot = records.Snapshot(here, grid.runs())
             found = files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
             if not snapshot.records and not snapshot.damaged:
                 raise BenchError(
@@ -97,9 +95,9 @@ def compare(
     from bench.leaderboard.compare import compare as compared
     from bench.leaderboard.compare import p_value, points
 
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here)
-    snapshot = Snapshot(here, grid.runs())
+    snapshot = records.Snapshot(here, grid.runs())
     boards = files.boards(snapshot, grid)
     for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
@@ -135,11 +133,11 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     from bench.evaluation.rescore import rescore as rescored
     from bench.leaderboard import files
 
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here)
     changed: list[str] = []
     left: dict[str, str] = {}
-    snapshot = Snapshot(here, grid.runs())
+    snapshot = records.Snapshot(here, grid.runs())
     found, damaged = files.shown_records(snapshot, grid), snapshot.damaged
     if not found and not damaged:
         raise BenchError(
@@ -179,12 +177,13 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Repeat a published run from nothing, and say whether its score lies in the record's interval."""
+    from bench.runner.progress import rounded
     from bench.runner.reproduce import reproduce as reproduced
 
     permit_suite(suite)
     with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
         settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
-        found = reproduced(Store(store), key, settings)
+        found = reproduced(records.Store(store), key, settings)
     content: dict[str, Any] = dataclasses.asdict(found) | {"within": found.within, "identical": found.identical}
     if as_json:
         print_json(content)
@@ -220,8 +219,8 @@ def dashboard(
     from bench.tracking import choose_mode
     from bench.tracking.dashboard import build
 
-    grid = suites.read(suite, Store(store))
-    snapshot = Snapshot(Store(store), grid.runs())
+    grid = suites.read(suite, records.Store(store))
+    snapshot = records.Snapshot(records.Store(store), grid.runs())
     boards = files.boards(snapshot, grid)
     for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from bench import suites
+from bench import records, suites
 from bench.cli.options import App, AsJson, DataDir, Device, SuiteName, err, out, print_json, say
 from bench.errors import BenchError
-from bench.records import Store
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -55,7 +54,7 @@ def robustness(
     """Evaluate a suite's kept weights on disturbed test clips, without training, and draw the page of robustness."""
     from bench.evaluation.robustness import page
 
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here)
     left: dict[str, str] = {}
     done = kept = 0
@@ -76,8 +75,8 @@ def robustness(
         left, done, kept = outcome.left, outcome.done, outcome.kept
     pages = page.draw(grid, here)
     if publish_to is not None:
-        page.publish(grid, here, Store(publish_to))
-        pages += page.draw(grid, Store(publish_to))
+        page.publish(grid, here, records.Store(publish_to))
+        pages += page.draw(grid, records.Store(publish_to))
     reasons: dict[str, list[str]] = {}
     for what, why in left.items():
         reasons.setdefault(why, []).append(what)

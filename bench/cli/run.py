@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from bench import catalog
+from bench import catalog, records
 from bench.cli.options import (
     App,
     AsJson,
@@ -21,10 +20,12 @@ from bench.cli.options import (
     print_json,
     say,
 )
-from bench.records import Run, Snapshot, Store, sources
 from bench.runner.settings import RunSettings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.records import Run
     from bench.runner.driver import Outcome
     from bench.runner.session import Session
 
@@ -189,7 +190,8 @@ def _dry_run(session: "Session", as_json: bool) -> bool:
     from bench.runner.driver import Outcome, plan
 
     grid, settings = session.suite, session.settings
-    planned = plan(grid, Snapshot(Store(settings.store), grid.runs()), session.runs, session.force)
+    found = records.Snapshot(records.Store(settings.store), grid.runs())
+    planned = plan(grid, found, session.runs, session.force)
     todo, every, changed = planned.todo, planned.every, planned.changed
     problems = {
         key: problem
@@ -241,7 +243,7 @@ def _print_slurm(suite: str, session: "Session", given: list[str]) -> None:
     from bench.runner.driver import plan
 
     grid, settings = session.suite, session.settings
-    todo = plan(grid, Snapshot(Store(settings.store), grid.runs()), session.runs, session.force).todo
+    todo = plan(grid, records.Snapshot(records.Store(settings.store), grid.runs()), session.runs, session.force).todo
     file = Path(suite)
     command = [
         sys.executable, "-m", "bench", "run", "--suite", str(file.resolve()) if file.is_file() else suite,
@@ -258,7 +260,7 @@ def _print_slurm(suite: str, session: "Session", given: list[str]) -> None:
     typer.echo(slurm.script(grid.name, command, ordered, resources), file=out.file, nl=False)
 
 
-def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:
+def _refused(runs: "list[Run]", settings: RunSettings) -> dict[str, str]:
     """Return why the data of runs cannot be read, by their keys."""
     files = [run for run in runs if catalog.has_files(run.dataset, run.data)]
     if not files:
@@ -268,8 +270,10 @@ def _refused(runs: list[Run], settings: RunSettings) -> dict[str, str]:
     return build.refused(files, settings.data_dir, settings.skip_unreadable)
 
 
-def _lacking(run: Run) -> str | None:
+def _lacking(run: "Run") -> str | None:
     """Say which class of another package is not there, and what to do; None where all are."""
+    from bench.records import sources
+
     return "; ".join(f"{target}: {problem}" for target, problem in sources.missing(run).items()) or None
 
 
@@ -289,7 +293,7 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
     return f"interrupted; {advice}: {', '.join(words)}"
 
 
-def _report(outcome: "Outcome", session: "Session", console: Console) -> None:
+def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
 

@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from bench import suites
+from bench import records, suites
 from bench.cli.options import App, AsJson, OutPath, err, out, print_json
 from bench.errors import SuiteError
-from bench.records import Snapshot, Store, write_whole
 
 app = App()
 
@@ -33,11 +32,11 @@ def table(
 
     if latex + html + as_json > 1:
         raise SuiteError("--latex, --html and --json are different formats: choose one")
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here, tier)
     if not grid.layout:
         raise SuiteError(f"{grid.name} has no tables in the form of a paper's: add [[layout]] to its file")
-    snapshot = Snapshot(here, grid.runs())
+    snapshot = records.Snapshot(here, grid.runs())
     found = paper_tables(grid, files.boards(snapshot, grid))
     for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
@@ -48,5 +47,5 @@ def table(
     if target is None:
         out.print(text.strip("\n"), markup=False, highlight=False)
     else:
-        write_whole(target, text.encode())
+        records.write_whole(target, text.encode())
         out.print(f"{target}: {len(found)} table(s) of {grid.name}", markup=False, highlight=False)

@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bench import suites
+from bench import records, suites
 from bench.cli.options import App, AsJson, DataDir, Device, err, out, print_json, say
-from bench.profiling.environment import default_workers
-from bench.records import Store
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -53,10 +51,11 @@ def tune(
     as_json: AsJson = False,
 ) -> None:
     """Search recipes by validation scores alone, and print the chosen ones as tables of a suite."""
+    from bench.profiling.environment import default_workers
     from bench.runner.tuning import space as spaces
     from bench.runner.tuning.study import Plan, tune, write
 
-    here = Store(store)
+    here = records.Store(store)
     grid = suites.read(suite, here)
     searched = spaces.read(space)
     place = data_folder(data_dir)

@@ -10,6 +10,7 @@ from bench import statistics
 from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard.rows import Row, difference
 from bench.records import Latency
+from bench.statistics import Difference
 
 
 def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | None]:
@@ -32,11 +33,15 @@ def rank(rows: Sequence[Row], primary: str) -> tuple[tuple[Row, ...], float | No
         if row.rank is None:
             placed.append(row)
             continue
-        if placed and (found := difference(placed[0], row)):
-            deviations.append(found.deviation)
-        if first is None or not _tied(first, row, primary):
+        best = difference(placed[0], row) if placed else None
+        if best:
+            deviations.append(best.deviation)
+        found = best if first is None or first is placed[0] else difference(first, row)
+        if first is None or not _tied(first, row, found, primary):
             first = replace(row, rank=place)
-        placed.append(replace(row, rank=first.rank))
+            placed.append(first)
+        else:
+            placed.append(replace(row, rank=first.rank))
     return tuple(_with_intervals(placed, primary)), statistics.DETECTABLE * max(deviations) if deviations else None
 
 
@@ -66,8 +71,7 @@ def _with_intervals(rows: Sequence[Row], primary: str) -> Iterator[Row]:
         yield row if row.rank is None else replace(row, rank_interval=next(intervals, None))
 
 
-def _tied(first: Row, row: Row, primary: str) -> bool:
-    found = difference(first, row)
+def _tied(first: Row, row: Row, found: Difference | None, primary: str) -> bool:
     return first.scores[primary] == row.scores[primary] if found is None else not found.significant
 
 

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
-
-import numpy as np
 
 from bench import statistics
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS
@@ -101,6 +100,16 @@ class Row:
     def full(self) -> str:
         """The label, with the front-end where there is one."""
         return self.label if self.frontend == "none" else f"{self.label} on {self.frontend}"
+
+    @cached_property
+    def combined(self) -> tuple[float, statistics.Floats]:
+        """Score and draws over all runs, on the left of a difference."""
+        return statistics.nested(self.run_scores)
+
+    @cached_property
+    def combined_other(self) -> tuple[float, statistics.Floats]:
+        """Score and draws over all runs, on the right of a difference."""
+        return statistics.nested(self.run_scores, stream=1)
 
 
 def make_row(
@@ -211,7 +220,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statistics.RunScore]:
     """Return each run's score and draws; an empty dict if a run has no draws."""
     found = {
-        (r.run.fold, r.run.seed): statistics.RunScore(score, np.asarray(r.draws), r.data.test_groups)
+        (r.run.fold, r.run.seed): statistics.RunScore(score, r.draws, r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
     }
@@ -229,7 +238,8 @@ def _fold_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, float]:
 def difference(a: Row, b: Row) -> statistics.Difference | None:
     """Return the paired difference between two rows; None where they have nothing to test it with."""
     if a.run_scores and b.run_scores:
-        return statistics.difference(a.run_scores, b.run_scores)
+        statistics.check_folds(a.run_scores, b.run_scores)
+        return statistics.between(a.combined, b.combined_other)
     if a.fold_scores and b.fold_scores:
         return statistics.difference_of_folds(a.fold_scores, b.fold_scores)
     return None

@@ -41,6 +41,12 @@ def find_systems(runs: Sequence[Run]) -> dict[str, System]:
     """Return each run's system, by key."""
     by_key = {run.key: run for run in runs}
     found: dict[str, System] = {}
+    recipes: dict[int, tuple[tuple[str, str], ...]] = {}  # by identity: many runs share one
+
+    def recipe(run: Run) -> tuple[tuple[str, str], ...]:
+        if id(run.recipe) not in recipes:
+            recipes[id(run.recipe)] = _pairs(run.recipe_differences, "teacher", "init")
+        return recipes[id(run.recipe)]
 
     def system(run: Run) -> System:
         if run.key not in found:
@@ -48,7 +54,7 @@ def find_systems(runs: Sequence[Run]) -> dict[str, System]:
                 model=run.model,
                 frontend=run.frontend,
                 arguments=_pairs(run.arguments, "members"),
-                recipe=_pairs(run.recipe_differences, "teacher", "init"),
+                recipe=recipe(run),
                 members=tuple(named(key) for key in run.members),
                 teacher=named(run.recipe.teacher) if run.recipe.teacher else None,
                 origin=named(run.recipe.init) if run.recipe.init else None,

@@ -1,13 +1,14 @@
 """Canonical JSON for keys, digests and record files."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import ConfigDict
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
 
 Json = dict[str, Any]
 
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT: "ConfigDict" = {"extra": "forbid", "allow_inf_nan": False}
 """Configuration of every dataclass in a record: unknown keys, NaN and infinities are errors."""
 
 

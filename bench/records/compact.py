@@ -8,6 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 _DIGEST = re.compile(rb'\n "digest": "([0-9a-f]{64})",?(?=\n)')
+_ONE = 100_000
+"""Floats that are multiples of 1 / `_ONE`, as draws are, are held as whole numbers of four bytes."""
+_FEWEST = 256
+"""Number of floats below which they are not looked at for that."""
+_DRAWS = b'"draws":['
 _KEPT = 16
 """Number of values of a class among which an equal one is looked for: a dataset's folds, some machines."""
 
@@ -30,40 +35,112 @@ def verified(text: str) -> bytes | None:
     found = _DIGEST.search(content)
     if found is None:
         return None
-    content = content[: found.start()] + content[found.end() :]
-    # A text with two blanks in a row, such as a traceback, loses them here, and so is left to the parser.
-    content = content.replace(b"  ", b"").replace(b"\n ", b"").translate(None, b"\n").replace(b'": ', b'":')
+    content = _without_layout(content[: found.start()] + content[found.end() :])
     return content if hashlib.sha256(content).hexdigest().encode() == found[1] else None
+
+
+def _without_layout(content: bytes) -> bytes:
+    """Return JSON text without line breaks, the blanks that begin a line, and the blank after a key."""
+    import numpy as np
+
+    letters = np.frombuffer(content + b"\n", np.uint8)
+    kept = np.ones(len(letters), np.bool_)
+    kept[-1] = False
+    places = np.flatnonzero(letters == ord("\n"))
+    kept[places] = False
+    places = places[:-1] + 1
+    while len(places := places[letters[places] == ord(" ")]):  # once for each level of the text
+        kept[places] = False
+        places += 1
+    colons = np.flatnonzero(letters == ord(":"))
+    keys = colons[(letters[colons - 1] == ord('"')) & (letters[colons + 1] == ord(" "))]
+    kept[keys + 1] = False
+    return bytes(letters[kept].tobytes())
+
+
+def without_draws(content: bytes) -> "tuple[bytes, Floats | None]":
+    """Return a record's canonical JSON with an empty list of draws, and the draws, which need no parser.
+
+    Args:
+        content: what `verified` returns.
+
+    Returns:
+        The content itself and None where the draws are not one list of 256 or more shares with five decimals.
+    """
+    import numpy as np
+
+    start = content.find(_DRAWS) + len(_DRAWS)
+    end = content.find(b"]", start)
+    if start < len(_DRAWS) or content.find(_DRAWS, start) >= 0 or end - start < 4 * _FEWEST:
+        return content, None
+    if content.count(b"{", 0, start) != content.count(b"}", 0, start) + 1:  # not the record's own
+        return content, None
+    letters = np.frombuffer(content[start:end] + b",000000", np.uint8)
+    ends = np.flatnonzero(letters == ord(","))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts
+    digits = letters - np.uint8(ord("0"))
+    whole = digits[starts]
+    if lengths.min() < 3 or lengths.max() > 7 or whole.max() > 1 or (letters[starts + 1] != ord(".")).any():
+        return content, None
+    codes = whole.astype(np.int64) * _ONE
+    for place, value in enumerate((10_000, 1000, 100, 10, 1), 2):
+        there = lengths > place
+        digit = np.where(there, digits[starts + place], 0)
+        if digit.max() > 9:
+            return content, None
+        codes += value * digit.astype(np.int64)
+    if len(codes) < _FEWEST or codes.max() > _ONE:
+        return content, None
+    return content[:start] + content[end:], Floats.of_codes(array("I", codes.astype(np.uint32).tobytes()))
 
 
 class Floats(Sequence[float]):
     """Numbers of 64 bits in one block of memory, a quarter of a tuple's; equal to a tuple of the same numbers.
 
+    Shares with five decimals, as a record's draws are, take half of that: as whole numbers, from which each is computed
+    exactly.
+
     Args:
         values: the numbers.
     """
 
-    __slots__ = ("_values",)
+    __slots__ = ("_codes", "_values")
 
     def __init__(self, values: Iterable[float] = ()) -> None:
         self._values = array("d", values)
+        self._codes = _coded(self._values)
+        if self._codes is not None:
+            self._values = array("d")
+
+    @classmethod
+    def of_codes(cls, codes: "array[int]") -> "Floats":
+        """Return these multiples of 1 / `_ONE`."""
+        found = cls()
+        found._codes = codes
+        return found
+
+    def _all(self) -> "array[float]":
+        return self._values if self._codes is None else array("d", [code / _ONE for code in self._codes])
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self._values) if self._codes is None else len(self._codes)
 
     @overload
     def __getitem__(self, place: int) -> float: ...
     @overload
     def __getitem__(self, place: slice) -> tuple[float, ...]: ...
     def __getitem__(self, place: int | slice) -> float | tuple[float, ...]:
-        return tuple(self._values[place]) if isinstance(place, slice) else self._values[place]
+        if isinstance(place, slice):
+            return tuple(self._all()[place])
+        return self._values[place] if self._codes is None else self._codes[place] / _ONE
 
     def __iter__(self) -> Iterator[float]:
-        return iter(self._values)
+        return iter(self._all())
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Floats):
-            return self._values == other._values
+            return self._codes == other._codes and self._values == other._values
         return tuple(self) == other if isinstance(other, tuple) else NotImplemented
 
     def __hash__(self) -> int:
@@ -73,11 +150,30 @@ class Floats(Sequence[float]):
         return repr(tuple(self))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        """Return the numbers as an array `(N,)`, which holds no copy of them unless one is asked for."""
+        """Return the numbers as an array `(N,)`, which holds no copy of them unless one is asked for or needed."""
         import numpy as np
 
+        if self._codes is not None:
+            if copy is False:
+                raise ValueError("these numbers are held in another form: an array of them is a copy")
+            return np.asarray(np.frombuffer(self._codes, np.uint32) / float(_ONE), dtype)
         found = np.frombuffer(self._values)
         return np.array(found, dtype) if copy or dtype not in (None, found.dtype) else found
+
+
+def _coded(values: "array[float]") -> "array[int] | None":
+    """Return numbers as multiples of 1 / `_ONE`; None where one is no multiple, or there are few."""
+    if len(values) < _FEWEST:
+        return None
+    import numpy as np
+
+    given = np.frombuffer(values)
+    if not (given.min() >= 0 and given.max() <= 1):
+        return None
+    codes = np.rint(given * _ONE).astype(np.uint32)
+    if not np.array_equal((codes / float(_ONE)).view(np.uint64), given.view(np.uint64)):  # -0.0 is no multiple
+        return None
+    return array("I", codes.tobytes())
 
 
 Value = TypeVar("Value")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError, with_config
 from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
-from bench.records.compact import Floats, shared, verified
+from bench.records.compact import Floats, shared, verified, without_draws
 from bench.records.latency import Latency, graded
 from bench.records.redaction import redacted
 from bench.records.run import Run
@@ -309,6 +309,7 @@ class Record:
         if rest is None or f'"schema":{SCHEMA},'.encode() not in rest:
             rest = _verified_by_parsing(text, name).encode()
         try:
+            rest, draws = without_draws(rest)
             record = _adapter().validate_json(rest)
         except ValidationError as error:
             raise RecordError(f"record {name} does not fit its schema: {error}") from error
@@ -322,12 +323,12 @@ class Record:
             )
         if record.key != name:
             raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
-        return record._compact()
+        return record._compact(draws)
 
-    def _compact(self) -> "Record":
+    def _compact(self, draws: Floats | None) -> "Record":
         """Let the record share what it has in common with other records, and hold its many numbers in little memory."""
         small = {
-            "draws": Floats(self.draws),
+            "draws": Floats(self.draws) if draws is None else draws,
             "curves": {name: Floats(values) for name, values in self.curves.items()},
             "complexity": shared(self.complexity),
             "data": shared(self.data),

@@ -7,6 +7,7 @@ well-known services' keys), or because an environment variable with such a name 
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -38,9 +39,19 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
         text: any text.
         environment: variables; the values of those with a secret's name are removed. None takes this process's own.
     """
-    held = os.environ if environment is None else environment
-    values = {value for name, value in held.items() if len(value) >= _MIN_LENGTH and names_secret(name)}
-    for value in sorted(values, key=len, reverse=True):
+    return _without(text, _held(environment))
+
+
+def _held(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the values of variables with a secret's name, the longest first."""
+    variables = os.environ.copy() if environment is None else environment
+    values = {value for name, value in variables.items() if len(value) >= _MIN_LENGTH and names_secret(name)}
+    return tuple(sorted(values, key=len, reverse=True))
+
+
+def _without(text: str, held: tuple[str, ...]) -> str:
+    """Return a text without secrets; `held` are the values of variables."""
+    for value in held:
         text = text.replace(value, REDACTED)
     text = _URL.sub(rf"\1{REDACTED}@", text)
     text = _NAMED.sub(rf"\1{REDACTED}", text)
@@ -49,34 +60,44 @@ def redacted(text: str, environment: Mapping[str, str] | None = None) -> str:
 
 def clean(content: Any) -> Any:
     """Return JSON-like content with every text `redacted`, and with every text under a secret's name replaced."""
+    return _clean(content, _held())
+
+
+def _clean(content: Any, held: tuple[str, ...]) -> Any:
     if isinstance(content, str):
-        return redacted(content)
+        return _without(content, held)
     if isinstance(content, Mapping):
         return {
-            name: REDACTED if isinstance(value, str) and value and names_secret(str(name)) else clean(value)
+            name: REDACTED if isinstance(value, str) and value and names_secret(str(name)) else _clean(value, held)
             for name, value in content.items()
         }
     if isinstance(content, list | tuple):
-        return [clean(value) for value in content]
+        return [_clean(value, held) for value in content]
     return content
 
 
 def find(content: Any, where: str = "") -> str | None:
     """Return the name of the first value that `clean` would change, such as "model.cnn.api_key", or None."""
+    return _find(content, where, _held())
+
+
+def _find(content: Any, where: str, held: tuple[str, ...]) -> str | None:
     if isinstance(content, Mapping):
         for name, value in content.items():
             path = f"{where}.{name}" if where else str(name)
-            if (isinstance(value, str) and value and names_secret(str(name))) or redacted(str(name)) != str(name):
+            named = isinstance(value, str) and value and names_secret(str(name))
+            if named or _without(str(name), held) != str(name):
                 return path
-            if found := find(value, path):
+            if found := _find(value, path, held):
                 return found
     elif isinstance(content, list | tuple):
-        return next((found for value in content if (found := find(value, where))), None)
-    elif isinstance(content, str) and redacted(content) != content:
+        return next((found for value in content if (found := _find(value, where, held))), None)
+    elif isinstance(content, str) and _without(content, held) != content:
         return where
     return None
 
 
+@lru_cache(maxsize=4096)
 def names_secret(name: str) -> bool:
     """Return whether a variable or an argument of this name usually contains a secret."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())

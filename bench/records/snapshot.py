@@ -1,6 +1,8 @@
 """The records of some runs, each read once."""
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bench.errors import RecordError
 from bench.records.record import Record, graded_records
@@ -21,12 +23,13 @@ class Snapshot:
         self._read: dict[str, Record | RecordError | None] = {}
         self._versions: dict[str, tuple[int, int, int] | None] = {}
         self._runs = {run.key: run for run in runs}
-        for key in self._runs:
-            self.read(key)
+        with _without_collections():
+            for key in self._runs:
+                self.read(key)
 
     def read(self, key: str) -> Record | None:
         """Read a run's record again and return it; None if it is missing or damaged."""
-        self._versions[key] = self._version(key)
+        self._versions[key] = self.store.version(key)
         try:
             self._read[key] = self.store.get(key, self._runs.get(key))
         except RecordError as error:
@@ -36,7 +39,7 @@ class Snapshot:
     def refresh(self) -> None:
         """Read the records again whose files have changed; another process may work on the same store."""
         for key, version in list(self._versions.items()):
-            if self._version(key) != version:
+            if self.store.version(key) != version:
                 self.read(key)
 
     def get(self, key: str) -> Record | None:
@@ -84,12 +87,17 @@ class Snapshot:
         """Return all records, with grades that compare all their timings with each other."""
         return graded_records(self.records)
 
-    def _version(self, key: str) -> tuple[int, int, int] | None:
-        try:
-            status = self.store.path(key).stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep Python from looking for garbage meanwhile: what reading records makes stays."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def latest_like(run: Run, records: Iterable[Record]) -> Record | None:

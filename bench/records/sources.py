@@ -189,45 +189,42 @@ def _read(name: str, path: Path) -> Known:
     """Return what a module's file says, read once while it does not change."""
     version = lookup.version(path)
     found = _known.get(path)
-    if found is None or found.version != version:
-        found = Known(version, _file_digest(path), {})
-    if name not in found.imports:
-        found = Known(version, found.digest, {**found.imports, name: _imports(name, path)})
-    _known[path] = found
+    if found is None or found.version != version or name not in found.imports:
+        imports, digest = _parsed(name, path)
+        others = found.imports if found is not None and found.version == version else {}
+        found = _known[path] = Known(version, digest, {**others, name: imports})
     return found
 
 
-def _imports(name: str, path: Path) -> tuple[str, ...]:
-    """Return the modules that a file may import, and names in them, which may be modules, too."""
-    content = lookup.tree(path)
+def _parsed(name: str, path: Path) -> tuple[tuple[str, ...], str]:
+    """Return the modules that a file may import, and names in them, which may be modules, too; and its digest."""
+    content = lookup.parsed(path)  # not kept: the trees of all files together are large
+    if content is None:
+        return (), hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
+    parts: list[str] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
+    _describe(content, parts, imports)
     found: list[str] = []
-    for node in ast.walk(content) if content else ():
+    for node in imports:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             source = lookup.from_module(node, name, path)
             found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _file_digest(path: Path) -> str:
-    content = lookup.tree(path)
-    if content is None:
-        return hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
-    parts: list[str] = []
-    _describe(content, parts)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _describe(node: ast.AST, parts: list[str]) -> None:
-    """Append the parts of a syntax tree, the same in every version of Python."""
+def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
+    """Append the parts of a syntax tree, the same in every version of Python, and its imports."""
     kind = type(node)
     parts.append(kind.__name__)
-    for field in kind._fields:
+    if kind is ast.Import or kind is ast.ImportFrom:
+        imports.append(node)  # type: ignore[arg-type]
+    for field in _fields(kind):
         value: Any = getattr(node, field, None)
-        if value is None or field in ("ctx", "kind", "type_comment"):
+        if value is None:
             continue
-        if isinstance(value, list):
+        if type(value) is list:
             if field == "body" and kind in _WITH_DOCSTRING and _is_docstring(value):
                 value = value[1:]
             if not value:
@@ -235,16 +232,25 @@ def _describe(node: ast.AST, parts: list[str]) -> None:
             parts.append(f"{field}[")
             for each in value:
                 if isinstance(each, ast.AST):
-                    _describe(each, parts)
+                    _describe(each, parts, imports)
                 else:
                     parts.append(repr(each))
             parts.append("]")
         elif isinstance(value, ast.AST):
             parts.append(field)
-            _describe(value, parts)
+            _describe(value, parts, imports)
         else:
             parts.append(f"{field} {value!r}")
     parts.append(";")
+
+
+_known_fields: dict[type[ast.AST], tuple[str, ...]] = {}
+
+
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    if kind not in _known_fields:
+        _known_fields[kind] = tuple(name for name in kind._fields if name not in ("ctx", "kind", "type_comment"))
+    return _known_fields[kind]
 
 
 _WITH_DOCSTRING = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})

@@ -476,10 +476,12 @@ class Runner:
 
     def _untimed(self, run: Run) -> bool:
         record = self.snapshot.finished(run.key)
-        if record is None or not self._weights(run):
+        if record is None or (not run.members and all(record.timed_on(name) for name in self.suite.backends)):
+            return False
+        if not self._weights(run):
             return False
         if not run.members:
-            return not all(record.timed_on(name) for name in self.suite.backends)
+            return True
         members = self.snapshot.all_finished(run.members)
         return bool(set(combined.fusion_latencies(members)) - set(record.latencies)) or not record.latencies
 
@@ -500,7 +502,7 @@ class Runner:
                         self._end_timing(run, failure)
             ended += self._add_up(fusions)
         finally:
-            graded = self.snapshot.graded()
+            graded = self.snapshot.graded() if ended else {}
             for run in ended:  # not before, because the trackers must not work while a run is timed
                 if run.key in graded:
                     self._send(graded[run.key])

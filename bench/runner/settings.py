@@ -4,8 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -57,5 +55,9 @@ class RunSettings:
 
 def data_folder(given: Path | None) -> Path:
     """Return the folder with one folder per dataset: the given one, or BENCH_DATA, or a folder of the user's."""
-    named = given or os.environ.get("BENCH_DATA") or platformdirs.user_data_dir("audio-classification-bench")
+    named = given or os.environ.get("BENCH_DATA")
+    if not named:
+        import platformdirs
+
+        named = platformdirs.user_data_dir("audio-classification-bench")
     return Path(named).expanduser().resolve()

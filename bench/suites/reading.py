@@ -4,7 +4,6 @@ import re
 import tomllib
 from dataclasses import fields, replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,13 @@ from bench.errors import SuiteError
 from bench.records import Json, Store
 from bench.records.redaction import find as find_secret
 from bench.suites import added, recipes, tiers, uninstalled
+from bench.suites.index import suites
 from bench.suites.layout import check as check_layout
 from bench.suites.messages import explain, near
 from bench.suites.suite import KEY, Suite, is_fusion
 
 _GIVEN = ("folder", "file", "tier", "added")
 """Fields of a suite that reading gives it."""
-
-
-def suites() -> dict[str, Path]:
-    """Return the files of the project's own suites, by name: general ones, then one for each table of the papers."""
-    folder = Path(str(resources.files("bench") / "suites"))
-    return {path.stem: path for path in (*sorted(folder.glob("*.toml")), *sorted(folder.glob("papers/*.toml")))}
-
-
-def tiers_of(name: str) -> tuple[str, ...]:
-    """Return the names of the tiers of one of the project's suites."""
-    return tuple(tomllib.loads(suites()[name].read_text(encoding="utf-8")).get("tier", {}))
 
 
 def is_own(suite: Suite) -> bool:

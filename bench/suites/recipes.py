@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from bench import catalog
 from bench.errors import SuiteError
-from bench.records import Json, Recipe
-from bench.suites.messages import explain
+from bench.records import Json
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from bench.records import Recipe
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,17 @@ def split(table: Json) -> tuple[Json, Json]:
     return {k: v for k, v in table.items() if k != "recipe"}, resolved(recipe)
 
 
-def recipe(values: Json, where: str) -> Recipe:
+def recipe(values: Json, where: str) -> "Recipe":
     """Return a recipe with these values; `where` names its owner in an error.
 
     Raises:
         SuiteError: a key is unknown or a value is wrong.
     """
+    from pydantic import ValidationError
+
+    from bench.records import Recipe
+    from bench.suites.messages import explain
+
     try:
         return _adapter().validate_python(values)
     except ValidationError as error:
@@ -82,5 +90,9 @@ def recipe(values: Json, where: str) -> Recipe:
 
 
 @cache
-def _adapter() -> TypeAdapter[Recipe]:
+def _adapter() -> "TypeAdapter[Recipe]":
+    from pydantic import TypeAdapter
+
+    from bench.records import Recipe
+
     return TypeAdapter(Recipe)

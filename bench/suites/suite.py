@@ -281,7 +281,8 @@ class _Expansion:
                 if (key := getattr(recipe, role))
             }
             whole = replace(run, frontend=frontend, recipe=replace(recipe, **needed) if needed else recipe)
-            yield replace(whole, sources=sources.foreign(whole))
+            foreign = sources.foreign(whole)
+            yield replace(whole, sources=foreign) if foreign else whole
 
     def _recipe(self, name: str, own: Json) -> Recipe:
         """Return the recipe of a system's runs, all of which share it."""

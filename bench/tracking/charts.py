@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from bench.catalog import METRICS
 from bench.leaderboard.pareto import PER_SECOND, Plot
@@ -169,6 +168,8 @@ def _one_versus_rest(
     logits: NDArray[Any], targets: NDArray[Any], classes: Sequence[str]
 ) -> Iterator[tuple[str, NDArray[Any], NDArray[np.bool_]]]:
     """Yield (name, scores, positive) of all labels as one, and of the most frequent classes."""
+    from scipy.special import log_softmax  # takes longer to import than a suite without new runs takes
+
     if targets.ndim == 1:
         positive = targets[:, None] == np.arange(logits.shape[1])  # (N, C)
         scores = log_softmax(logits, 1)  # comparable over clips
@@ -188,6 +189,8 @@ def calibration_rows(logits: NDArray[Any], targets: NDArray[Any]) -> list[tuple[
         logits: `(N, C)`.
         targets: `(N,)` class indices, or `(N, C)` zeros and ones.
     """
+    from scipy.special import log_softmax
+
     x = logits.astype(np.float64)
     if targets.ndim == 1:
         confidence = np.exp(log_softmax(x, 1).max(1))

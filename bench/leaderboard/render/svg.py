@@ -69,7 +69,8 @@ def svg(plot: Plot, theme: str | None) -> str:
         theme: one of `THEMES` for a file; None for the inside of a web page, which has the `style`.
     """
     inner = max(240, 6 * len(plot.points))  # room for the numbers of many points
-    spots = [_spot(plot, number, point, inner) for number, point in enumerate(plot.points, 1)]
+    x_range, y_range = _x_range(plot), _y_range(plot)
+    spots = [_spot(number, point, inner, x_range, y_range) for number, point in enumerate(plot.points, 1)]
     names = _TOP + inner + _BOTTOM + _NOTE * bool(plot.left_out)
     columns = _columns(spots)
     height = names + _LINE * math.ceil(len(spots) / columns) + 8
@@ -81,7 +82,7 @@ def svg(plot: Plot, theme: str | None) -> str:
     if theme:  # a page has the style once, for all its plots
         lines.append(f"<style>{style(THEMES[theme])}</style>")
         lines.append(f'<rect class="page" width="{WIDTH}" height="{height}"/>')
-    lines += _frame(plot, inner)
+    lines += _frame(plot, inner, x_range, y_range)
     lines += _front(spots)
     boxes = _numbered(tuple(spots), Box(_LEFT + 2, _TOP + 2, WIDTH - _RIGHT, _TOP + inner - 2))
     for spot, box in zip(spots, boxes, strict=True):
@@ -130,7 +131,6 @@ def style(colours: Mapping[str, str], scope: str = "") -> str:
     return "".join(f"{scope}{selector}{{{rule}}}" for selector, rule in rules.items())
 
 
-@lru_cache(maxsize=16)
 def _x_range(plot: Plot) -> tuple[float, float]:
     """Return the decimal logarithms of the axis' ends, a margin beyond the points."""
     logs = [math.log10(point.cost) for point in plot.points]
@@ -138,7 +138,6 @@ def _x_range(plot: Plot) -> tuple[float, float]:
     return min(logs) - margin, max(logs) + margin
 
 
-@lru_cache(maxsize=16)
 def _y_range(plot: Plot) -> tuple[float, float]:
     """Return the ends of the score's axis: all points and intervals, within what a score can be."""
     values = [value for point in plot.points for value in (point.score, *(point.interval or ()))]
@@ -146,15 +145,18 @@ def _y_range(plot: Plot) -> tuple[float, float]:
     return min(values) - margin, max(values) + margin
 
 
-def _spot(plot: Plot, number: int, point: Point, inner: int) -> _Spot:
-    left, right = _x_range(plot)
+Range = tuple[float, float]
+
+
+def _spot(number: int, point: Point, inner: int, x_range: Range, y_range: Range) -> _Spot:
+    left, right = x_range
     low, high = point.interval or (point.score, point.score)
     x = _LEFT + (WIDTH - _LEFT - _RIGHT) * (math.log10(point.cost) - left) / (right - left)
-    return _Spot(point, number, x, _y(plot, point.score, inner), _y(plot, low, inner), _y(plot, high, inner))
+    return _Spot(point, number, x, _y(point.score, inner, y_range), _y(low, inner, y_range), _y(high, inner, y_range))
 
 
-def _y(plot: Plot, value: float, inner: int) -> float:
-    bottom, top = _y_range(plot)
+def _y(value: float, inner: int, y_range: Range) -> float:
+    bottom, top = y_range
     return _TOP + inner * (top - value) / (top - bottom)
 
 
@@ -212,10 +214,12 @@ def _offsets() -> Iterator[Floats]:
 def _offsets_within(nearest: int, farthest: int) -> Floats:
     """Return the places `(P, 2)` whose distance is above `nearest` and at most `farthest`, the nearest first."""
     steps = min(140, farthest // 3)
-    places = ((3 * x, 3 * y) for x in range(-steps, steps + 1) for y in range(-steps, steps + 1))
-    distances = ((math.hypot(x, 1.6 * y), (x, y)) for x, y in places)
-    lowest = nearest if nearest else -1
-    return np.array([place for _, place in sorted(pair for pair in distances if lowest < pair[0] <= farthest)], float)
+    quarter = np.array([[math.hypot(3 * x, 1.6 * (3 * y)) for y in range(steps + 1)] for x in range(steps + 1)])
+    x, y = np.mgrid[-steps : steps + 1, -steps : steps + 1]
+    distances = quarter[abs(x), abs(y)]
+    wanted = (distances > (nearest or -1)) & (distances <= farthest)
+    distances, x, y = distances[wanted], 3.0 * x[wanted], 3.0 * y[wanted]
+    return np.stack([x, y], axis=1)[np.lexsort((y, x, distances))]
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
@@ -225,17 +229,17 @@ def text_width(text: str, *, bold: bool = False) -> float:
     return 11 * total * (1.09 if bold else 1.0)
 
 
-def _frame(plot: Plot, inner: int) -> Iterator[str]:
+def _frame(plot: Plot, inner: int, x_range: Range, y_range: Range) -> Iterator[str]:
     """Yield title, grid and axes."""
     bottom = _TOP + inner
     right = WIDTH - _RIGHT
     yield f'<text class="head" x="8" y="18">{html(_fitted(f"{plot.metric} on {plot.dataset}", 13))}</text>'
     yield f'<text x="8" y="34">{html(_fitted(f"against {plot.axis.head}", 11))}</text>'
-    for value in _score_ticks(*_y_range(plot)):
-        y = _y(plot, value, inner)
+    for value in _score_ticks(*y_range):
+        y = _y(value, inner, y_range)
         yield f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>'
         yield f'<text class="end" x="{_LEFT - 5}" y="{y + 4:.1f}">{100 * value:g} %</text>'
-    left_end, right_end = _x_range(plot)
+    left_end, right_end = x_range
     for cost in cost_ticks(10**left_end, 10**right_end):
         x = _LEFT + (right - _LEFT) * (math.log10(cost) - left_end) / (right_end - left_end)
         yield f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>'

@@ -10,7 +10,10 @@ NONE = "\N{EN DASH}"
 
 def plain(text: str) -> str:
     """Return text on one line, with a replacement for each character that cannot be printed."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    text = " ".join(text.split())
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shortened(text: str, length: int = 300) -> str:

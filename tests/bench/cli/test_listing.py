@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fakes import audioset, audioset_embeddings, esc50, gtzan, musan, ravdess, urbansound8k, vggsound
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from bench import catalog, suites
 from bench.catalog import FUSIONS, MODELS
 from bench.cli import app
+from bench.records import Scope
 
 pytestmark = pytest.mark.process
 
@@ -110,3 +112,26 @@ def test_the_text_names_each_fusion_once() -> None:
     assert [text.count(f"  {name} ") for name in FUSIONS] == [1] * len(FUSIONS)
     assert text.index("fusions\n") > text.index("wavegram-logmel-cnn")
     assert "fusion-ds" in listed("models")
+
+
+HEAVY = {"numpy", "pandas", "rich.progress", "bench.records.record", "bench.records.store", "bench.suites.suite"}
+"""Modules that a list and a help do not need; each takes longer to import than either takes to print."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "own"),
+    [(["--help"], {"pydantic", "importlib.metadata"}, 45), (["list"], {"rich.markdown"}, 45)],
+    ids=["help", "list"],
+)
+def test_help_and_lists_import_little(arguments: list[str], more: set[str], own: int) -> None:
+    code, shown, modules = ask(*arguments)
+    assert code == 0
+    assert shown
+    assert not (HEAVY | more).intersection(modules)
+    assert sum(name.partition(".")[0] in ("bench", "models", "datamodules") for name in modules) <= own
+
+
+def test_the_scopes_to_choose_are_those_of_the_records() -> None:
+    from bench.cli.latency import ScopeName
+
+    assert {each.value for each in ScopeName} == set(get_args(Scope))

@@ -1,0 +1,69 @@
+"""`benchmarks/run_all.py`: every script is known to it, a failed one is named, and the page holds what was kept."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def run_all() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_all", ROOT / "benchmarks" / "run_all.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules["run_all"] = importlib.util.module_from_spec(spec)  # dataclasses look for it there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_script_is_run_or_left_out_for_a_reason(run_all):
+    scripts = [script.name for script in run_all.SCRIPTS]
+    assert sorted([*scripts, *run_all.LEFT_OUT]) == sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('cnn: 3 ms, ratio 1.25')", None),
+        ("raise SystemExit('no data')", "ended with 1: no data"),
+        ("import time; time.sleep(60)", "took more than 0.005 minutes"),
+        ("", "printed nothing"),
+    ],
+    ids=["good", "fails", "hangs", "silent"],
+)
+def test_a_script_without_a_result_says_why(run_all, tmp_path, code, reason):
+    (tmp_path / "one.py").write_text(code)
+    minutes = 1 if reason is None or "more" not in reason else 0.005
+    found = run_all.run(run_all.Script("one.py"), minutes, None, tmp_path)
+    assert (found if reason else found.lines) == (reason or ("cnn: 3 ms, ratio 1.25",))
+
+
+def test_a_script_that_needs_data_is_not_started_without(run_all, tmp_path):
+    assert run_all.run(run_all.Script("one.py", needs=("data",)), 1, None, tmp_path) == "needs --data-dir"
+
+
+def test_the_page_has_a_table_of_ratios_for_each_processor(run_all, tmp_path):
+    lines = ("AMD, 7 turns", "list: this 0.3 s, ratio 0.47", "mfcc  5.0 times as fast, then 6 times as fast")
+    one = run_all.Result("start.py", lines, 3.2, "abc", "29 November 2026")
+    run_all.write("AMD EPYC", {"start.py": one}, tmp_path)
+    run_all.write("Intel(R) Xeon", {"start.py": one}, tmp_path)
+    assert run_all.read(tmp_path) == {"AMD EPYC": {"start.py": one}, "Intel(R) Xeon": {"start.py": one}}
+    text = run_all.filled("a\n<!-- run_all.py -->\nold\n<!-- end -->\nb\n", run_all.page(run_all.read(tmp_path)))
+    assert text.startswith("a\n<!-- run_all.py -->\n### AMD EPYC\n")
+    assert text.endswith("\n<!-- end -->\nb\n")
+    assert "old" not in text
+    assert text.count("| `start.py` | list | 0.47 |") == 2
+    assert text.count("| `start.py` | mfcc | 5.0, 6 |") == 2
+    assert run_all.filled(text, run_all.page(run_all.read(tmp_path))) == text
+    with pytest.raises(ValueError, match="no marks"):
+        run_all.filled("a", "b")
+
+
+def test_the_page_is_the_one_of_the_kept_results(run_all):
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    assert run_all.filled(text, run_all.page(run_all.read())) == text
