@@ -92,6 +92,16 @@ class Frontend(nn.Module, ABC):
         settled = framing.before + framing.after + 2 * int(framing.stride)
         return Blocks(self, framing, self.least_samples, settled)
 
+    def use_kernels(self, use: bool = True) -> None:
+        """Let kernels for a CPU compute the features where they can, or not; they round otherwise than torch does.
+
+        What predicts and what times predictions asks for it. Training and scores never do, so that a run's numbers stay
+        what they are.
+        """
+        for part in self.modules():
+            if hasattr(type(part), "kernels"):
+                part.kernels = use  # type: ignore[assignment]
+
     @property
     def fixed(self) -> bool:
         """Whether the features of a clip never change, so that they may be computed once."""
