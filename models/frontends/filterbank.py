@@ -4,8 +4,8 @@ On a CPU without gradients, clips are processed one by one in pieces of frames t
 real Fourier transform, squares, filters and a tail (logarithm, cosine transform), before the next piece. Elsewhere a
 whole batch is computed at once, which is differentiable and can be exported.
 
-A kernel (`models.kernels.spectrum_cpu`) computes the same two to four times as fast, with other rounding. It is used where
-`Frontend.use_kernels` has asked for it: by what predicts and by timings, never by what trains or scores.
+A kernel (`models.kernels.spectrum_cpu`) computes the same two to four times as fast, with other rounding. It is used
+where `models.base.use_kernels` has asked for it: to predict and to time predictions, never to train or to score.
 """
 
 import math
@@ -92,8 +92,10 @@ class FilterbankPower(nn.Module, ABC):
 
     window: Tensor
     filters: Tensor
-    kernels: bool = False
-    """Whether the kernel may compute it, see `Frontend.use_kernels`."""
+    kernels_allowed: bool = False
+    """Whether the kernel may compute it, see `models.base.use_kernels`."""
+    kernels_used: bool = False
+    """Whether a kernel has."""
 
     def __init__(
         self, window: Tensor, filters: Tensor, n_fft: int, hop: int, preemphasis: float = 0, reflect: bool = True
@@ -150,7 +152,7 @@ class FilterbankPower(nn.Module, ABC):
         # In half precision, loud clips would overflow and quiet ones vanish.
         with full_precision(waveform.device.type):
             waveform = waveform.to(self.window)
-            if self.kernels and (form or tail is None) and kernels_fit(waveform):
+            if self.kernels_allowed and (form or tail is None) and kernels_fit(waveform):
                 plan = self._plan(form or Form())
                 if plan is not None:
                     return self._by_kernel(waveform, plan)
@@ -218,7 +220,7 @@ class FilterbankPower(nn.Module, ABC):
         weights: list[Tensor] | None = _EXPANDED.get(self.filters)  # type: ignore[no-untyped-call]
         if weights is None or weights[0].dtype != self.filters.dtype:  # a conversion changes the tensor in place
             weights = _EXPANDED[self.filters] = self._expanded()
-        filled, padded = _scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
+        filled, padded = scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
         framed = filled[before:].unfold(0, len(self.window), self.hop)[:frames]
         windowed = padded[:, before : before + len(self.window)]
         if len(self.window) < self.n_fft:
@@ -257,6 +259,7 @@ class FilterbankPower(nn.Module, ABC):
         return plan
 
     def _by_kernel(self, waveform: Tensor, plan: Any) -> Tensor:
+        self.kernels_used = True
         samples = waveform.shape[1]
         found = available("spectrum_cpu").bands_of(
             waveform.detach().contiguous().numpy(), *plan, self.frames(samples), self._ends(samples),
@@ -296,7 +299,7 @@ def _points(filters: Tensor) -> tuple[int, int]:
     return int(used[0]), int(used[-1]) + 1
 
 
-def _scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+def scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
     """Return uninitialised float32 tensors of these shapes, valid until this thread's next call."""
     sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]  # each on a cache line
     buffer: Tensor | None = getattr(_SCRATCH, "buffer", None)

@@ -1,6 +1,6 @@
 """Instructions for Fourier transforms of several frames side by side: one frame in each lane of a vector.
 
-`butterfly` and `first_butterfly` write a small transform (2, 3, 4, 5 or 8 points) for all lanes at once, so they need no
+`butterfly` and `first_butterfly` write a small transform (2, 3, 4, 5 or 8 points) for all lanes at once. They need no
 shuffles, and no frame's result depends on the others. `transposed` brings neighbouring samples into the lanes' order.
 The logarithm and the exponential are Cephes' `logf` and `expf`, within 2 units in the last place.
 """
@@ -12,9 +12,8 @@ from typing import Any, Self
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 
-from models.kernels.simd import FUSED, Vector, _constant, _intrinsic, _mask
+from models.kernels.simd import FUSED, _constant, _intrinsic, _mask
 
 RADICES = (8, 5, 4, 3, 2)
 """Points of the transforms that a longer one is made of."""
@@ -288,6 +287,17 @@ def at_least(typing: Any, value: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", value, other), other, value)
 
     return value(value, other), generate
+
+
+@_intrinsic
+def instead_of_small(typing: Any, value: Any, least: Any, other: Any) -> Any:
+    """Return the other where a value is below the least."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        value, least, other = args
+        return builder.select(builder.fcmp_ordered("<", value, least), other, value)
+
+    return value(value, least, other), generate
 
 
 def _kept(builder: Any, value: Any, result: Any) -> Any:

@@ -1,8 +1,9 @@
 """Power in bands of all frames of a clip for a CPU, compiled by numba: sixteen frames side by side in SIMD lanes.
 
-A block of frames stays in the cache from the samples to its results: the samples are brought into the lanes' order once,
-each frame's real transform of N points is a complex one of N / 2, its power is weighted by the filters, and the tail
-(logarithm or cube root, cosine transform) is computed before the next block. No frame depends on its place in a block.
+A block of frames stays in the cache from the samples to its results: the samples are brought into the lanes' order
+once, each frame's real transform of N points is a complex one of N / 2, its power is weighted by the filters, and the
+tail (logarithm or cube root, cosine transform) is computed before the next block. No frame's result depends on its
+place in a block.
 """
 
 import threading
@@ -15,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.kernels.lanes import (
-    RADICES, at_least, butterfly, exponential, first_butterfly, last_butterfly, logarithm, real_powers, transposed,
+    RADICES,
+    at_least,
+    butterfly,
+    exponential,
+    first_butterfly,
+    last_butterfly,
+    logarithm,
+    real_powers,
+    transposed,
 )  # fmt: skip
 from models.kernels.simd import load, spread, store
 
@@ -376,7 +385,7 @@ def _bands(
                         out[clip, f, t + lane] = made[f, lane]
 
 
-def _scratch(*sizes: int) -> tuple[Floats, ...]:
+def scratch_arrays(*sizes: int) -> tuple[Floats, ...]:
     """Return arrays that each begin on a cache line, valid until this thread's next call."""
     places = np.cumsum([0, *(-(-size // 16) * 16 for size in sizes)]).tolist()
     buffer: Floats | None = getattr(_SCRATCH, "buffer", None)
@@ -427,6 +436,6 @@ def bands_of(
     out = np.empty((len(waves), bands.results, frames), np.float32)
     half, hop, columns = transform.points // 2, transform.hop, transform.columns
     sizes = columns * hop + ROW, columns * hop + LANES, 2 * half * LANES, (half + 1) * LANES
-    scratch = _scratch(*sizes, bands.bands * LANES, bands.results * LANES)
+    scratch = scratch_arrays(*sizes, bands.bands * LANES, bands.results * LANES)
     _bands(waves, hop, columns, ends, reflect, np.float32(emphasis), transform.tables, bands.tables, out, scratch)
     return out
