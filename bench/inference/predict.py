@@ -143,7 +143,8 @@ def predict(
 
     The next batch is decoded while the model computes. From `MANY` files on, kernels compute the features on a CPU
     (`models.base.use_kernels`); for fewer, loading them would take longer than they save. Memory grows neither with
-    the number nor with the length of the files. With `each_window`, the windows of a file that turns out to be damaged come before its error.
+    the number nor with the length of the files. With `each_window`, the windows of a file that turns out to be damaged
+    come before its error.
 
     Args:
         model: of `load_model`.

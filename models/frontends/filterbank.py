@@ -330,7 +330,7 @@ def kernels_fit(waveform: Tensor) -> bool:
         and not _in_bulk(waveform)
         and waveform.numel() > 0
         and torch.get_num_threads() <= KERNEL_THREADS
-        and not torch._C._functorch.is_functorch_wrapped_tensor(waveform)  # of vmap and grad
+        and not torch._C._functorch.is_functorch_wrapped_tensor(waveform)  # inside torch.func.grad
         and torch.utils._python_dispatch._get_current_dispatch_mode() is None  # fake tensors, for one
         and available("spectrum_cpu") is not None
     )

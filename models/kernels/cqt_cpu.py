@@ -25,7 +25,7 @@ from models.kernels.spectrum_cpu import (
     scratch_arrays,
 )  # fmt: skip
 
-WIDTH = 16
+WIDTH = 8
 """Points of a vector."""
 
 

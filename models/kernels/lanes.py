@@ -99,16 +99,16 @@ def _transform(a: Sequence[_Complex]) -> list[_Complex]:
         first = apart.scaled(s1) + within.scaled(s2)
         second = apart.scaled(s2) - within.scaled(s1)
         return [a[0] + outer + inner, one.less_i(first), two.less_i(second), two.plus_i(second), one.plus_i(first)]
-    even, odd = _transform(a[0::2]), _transform(a[1::2])
+    evens, odds = _transform(a[0::2]), _transform(a[1::2])
     half = math.sqrt(0.5)
     turned = [
-        odd[0],
-        _Complex((odd[1].real + odd[1].imag) * half, (odd[1].imag - odd[1].real) * half),
-        odd[2],
-        _Complex((odd[3].imag - odd[3].real) * half, (odd[3].real + odd[3].imag) * -half),
+        odds[0],
+        _Complex((odds[1].real + odds[1].imag) * half, (odds[1].imag - odds[1].real) * half),
+        odds[2],
+        _Complex((odds[3].imag - odds[3].real) * half, (odds[3].real + odds[3].imag) * -half),
     ]
-    results = [even[0] + odd[0], even[1] + turned[1], even[2].less_i(odd[2]), even[3] + turned[3]]
-    return [*results, even[0] - odd[0], even[1] - turned[1], even[2].plus_i(odd[2]), even[3] - turned[3]]
+    results = [evens[0] + odds[0], evens[1] + turned[1], evens[2].less_i(odds[2]), evens[3] + turned[3]]
+    return [*results, evens[0] - odds[0], evens[1] - turned[1], evens[2].plus_i(odds[2]), evens[3] - turned[3]]
 
 
 def _data(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -119,7 +119,9 @@ class Bands:
         used = filters != 0
         first = np.where(used.any(1), used.argmax(1), 0)
         end = np.where(used.any(1), filters.shape[1] - used[:, ::-1].argmax(1), 0)
-        groups, weights, band = [], [], 0
+        groups: list[tuple[int, ...]] = []
+        weights: list[Floats] = []
+        band = 0
         while band < len(filters):
             few = slice(band, band + DENSE)
             low, high = int(first[few].min()), int(end[few].max())
@@ -127,7 +129,7 @@ class Bands:
             if not together:
                 low, high = int(first[band]), int(end[band])
             count = DENSE if together else 1
-            groups.append((band, count, low, high, sum(map(len, weights))))
+            groups.append((band, count, low, high, sum(len(part) for part in weights)))
             weights.append(np.ascontiguousarray(filters[band : band + count, low:high].T).reshape(-1))
             band += count
         self.bands = len(filters)
