@@ -142,29 +142,26 @@ class CQT(Frontend):
                 (first, torch.view_as_complex(self.get_buffer(f"answers{index}")).numpy())
                 for index, first in enumerate(self.rows)
             ]
-            known = _ANSWERS[key] = (available("cqt_cpu").plan(octaves, self.points, LEFT_OUT / 1000),)
+            known = _ANSWERS[key] = (available("cqt_cpu").plan(octaves, self.hop, self.points, LEFT_OUT / 1000),)
         return known[0]
 
     def _by_kernel(self, waveform: Tensor, answers: Any, frames: int, whole: int) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, block by block."""
         self.kernels_used = True
         samples, before = waveform.shape[1], self.lead * self.hop
-        starts = range(0, frames, whole)
-        # MKL takes longer for one long transform than for two, so there are always two.
-        (blocks,) = scratch((max(2, len(starts)), self.points * self.hop))
+        (block,) = scratch((self.points * self.hop,))
         levels = waveform.new_empty(len(waveform), answers.bins, frames)
         scale = 10 / math.log(10) if self.decibels else 0.0
+        notes = available("cqt_cpu").notes
         for clip, out in zip(waveform.detach(), levels.numpy(), strict=True):
-            for first, block in zip(starts, blocks, strict=False):
+            for first in range(0, frames, whole):
                 start = first * self.hop - before
                 low, high = max(0, -start), min(len(block), samples - start)
                 block[:low] = 0
                 block[low:high] = clip[start + low : start + high]
                 block[high:] = 0
-            if len(starts) == 1:
-                blocks[1] = 0
-            spectra = torch.fft.rfft(blocks).numpy()
-            available("cqt_cpu").notes(spectra[: len(starts)], answers, self.lead, whole, FLOOR, scale, out)
+                own = range(first, min(first + whole, frames))
+                notes(block.numpy(), answers, self.lead, FLOOR, scale, out, own)
         return levels if self.decibels else levels.sqrt_()
 
     def macs(self, samples: int) -> int:

@@ -1,4 +1,4 @@
-"""Products of a block's spectrum with filters, folded and transformed back, for a CPU, compiled by numba: for the CQT.
+"""A block's spectrum times filters, folded and transformed back, for a CPU, compiled by numba: for the CQT.
 
 Each filter is a product over those points alone where it has its energy, a part of an octave's rows. Sixteen bins
 are transformed back side by side.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.kernels.lanes import at_least, logarithm, transposed
+from models.kernels.long_cpu import LongTransform, fits, transform
 from models.kernels.simd import load, spread, store
 from models.kernels.spectrum_cpu import (
     LANES,
@@ -34,11 +35,14 @@ class Answers:
 
     Args:
         octaves: first row and values `(points, rows, bins)` of each octave, see `models.frontends.cqt`.
+        hop: samples between frames; a block has M times as many.
         points: M of the inverse transform.
         left_out: largest share of a filter's energy in points that are left out.
     """
 
-    def __init__(self, octaves: list[tuple[int, NDArray[np.complex64]]], points: int, left_out: float) -> None:
+    def __init__(
+        self, octaves: list[tuple[int, NDArray[np.complex64]]], hop: int, points: int, left_out: float
+    ) -> None:
         self.points = points
         stretches, parts, at = [], [], 0
         for first, values in octaves:
@@ -54,6 +58,7 @@ class Answers:
         self.bins = len(stretches)
         self.stretches = np.array(stretches)
         self.end = int(self.stretches[:, 1].max())
+        self.long = LongTransform(hop * points, self.end)
         values = np.concatenate(parts) / points  # by which an inverse transform divides
         self.real, self.imag = (np.ascontiguousarray(part, np.float32) for part in (values.real, values.imag))
         self.transform = Transform(np.ones(2 * points), 1)  # its complex one has M points
@@ -64,9 +69,11 @@ class Answers:
         return self.stretches, self.real, self.imag
 
 
-def plan(octaves: list[tuple[int, NDArray[np.complex64]]], points: int, left_out: float) -> Answers | None:
+def plan(octaves: list[tuple[int, NDArray[np.complex64]]], hop: int, points: int, left_out: float) -> Answers | None:
     """Return the tables for `notes`; None for sizes that it does not take."""
-    return None if points % WIDTH or radices(points) is None else Answers(octaves, points, left_out)
+    if points % WIDTH or radices(points) is None or not fits(hop * points):
+        return None
+    return Answers(octaves, hop, points, left_out)
 
 
 @_compile
@@ -79,7 +86,8 @@ def _fold(real: Floats, imag: Floats, points: int, stretches: Integers, bin: int
     x, y = real.reshape(1, -1), imag.reshape(1, -1)
     g, h = left.reshape(1, -1), right.reshape(1, -1)
     for c in range(0, points, WIDTH):
-        a, b = spread(ZERO, WIDTH), spread(ZERO, WIDTH)
+        # Four sums, so that no product waits for the one before.
+        a, b, d, e = spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH)
         j = low // points * points + c
         if j < low:
             j += points
@@ -88,24 +96,22 @@ def _fold(real: Floats, imag: Floats, points: int, stretches: Integers, bin: int
             xr, xi = load(x, 0, j, WIDTH), load(y, 0, j, WIDTH)
             gr, gi = load(g, 0, k, WIDTH), load(h, 0, k, WIDTH)
             a += xr * gr
-            a -= xi * gi
+            d += xi * gi
             b += xr * gi
-            b += xi * gr
+            e += xi * gr
             j += points
-        store(into, lane, c, a)
-        store(into, LANES + lane, c, b)
+        store(into, lane, c, a - d)
+        store(into, LANES + lane, c, b + e)
 
 
 @_compile
 def _notes(
-    spectrum: Floats, end: int, points: int, stretches: Integers, left: Floats, right: Floats, transform: Any,
+    real: Floats, imag: Floats, points: int, stretches: Integers, left: Floats, right: Floats, transform: Any,
     lead: int, floor: np.float32, scale: np.float32, out: Floats, start: int, frames: int, scratch: Any,
 ) -> None:  # fmt: skip
     """Put the bins' power or level at the frames of a block into `out[:, start : start + frames]`."""
     sizes, factors, starts, order, _, _, _ = transform
-    real, imag, folded, data, levels, turned = scratch
-    for j in range(end):
-        real[j], imag[j] = spectrum[2 * j], spectrum[2 * j + 1]
+    folded, data, levels, turned = scratch
     bins = len(out)
     d, v = data.reshape(-1, LANES), levels.reshape(-1, LANES)
     least, factor = spread(floor, LANES), spread(scale, LANES)
@@ -136,26 +142,27 @@ def _notes(
             out[first + lane, start : start + frames] = turned[lane * rows : lane * rows + frames]
 
 
-def notes(
-    spectra: NDArray[np.complex64], answers: Answers, lead: int, whole: int, floor: float, scale: float, out: Floats
-) -> None:
-    """Put the power of the bins at all frames into `out (F, T)`.
+def notes(block: Floats, answers: Answers, lead: int, floor: float, scale: float, out: Floats, frames: range) -> None:
+    """Put the power of the bins at a block's frames into these columns of `out (F, T)`.
 
     Args:
-        spectra: real transform of each block.
+        block: its samples.
         answers: the filters.
-        lead: frames of a block before its first one.
-        whole: frames of a block.
+        lead: frames of the block before its first one.
         floor: least power.
         scale: factor of the power's logarithm, which takes its place; 0 leaves the power.
         out: is written to.
+        frames: of `out`.
     """
-    end, points = answers.end, answers.points
-    rows = -(-whole // ROW) * ROW
-    scratch = scratch_arrays(end, end, 2 * LANES * points, 2 * LANES * points, LANES * rows, LANES * rows)
-    for start, spectrum in zip(range(0, out.shape[1], whole), spectra, strict=True):
-        _notes(
-            spectrum.view(np.float32), end, points, answers.stretches, answers.real, answers.imag,
-            answers.transform.tables, lead, np.float32(floor), np.float32(scale), out, start,
-            min(whole, out.shape[1] - start), scratch,
-        )  # fmt: skip
+    end, points, long = answers.end, answers.points, answers.long
+    rows, size = -(-len(frames) // ROW) * ROW, 2 * LANES
+    scratch = scratch_arrays(
+        end, end, long.points, long.points, size * LANES, size * LANES, size * points, size * points, LANES * rows,
+        LANES * rows,
+    )  # fmt: skip
+    real, imag = scratch[:2]
+    transform(block, long.inner, long.across, long.turns, long.halves, real, imag, scratch[2:6])
+    _notes(
+        real, imag, points, answers.stretches, answers.real, answers.imag, answers.transform.tables, lead,
+        np.float32(floor), np.float32(scale), out, frames.start, len(frames), scratch[6:],
+    )  # fmt: skip
