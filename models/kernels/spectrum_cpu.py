@@ -39,6 +39,8 @@ DENSE = 4
 """Filters that are computed together where most of their points are the same."""
 KINDS = ("power", "logarithm", "cube root")
 LOGARITHM, CUBE_ROOT = 1, 2
+MAX_KNOWN = 64
+"""Choices of sizes whose arrays are kept."""
 _SCRATCH = threading.local()
 ZERO = np.float32(0)
 
@@ -389,12 +391,17 @@ def _bands(
 
 def scratch_arrays(*sizes: int) -> tuple[Floats, ...]:
     """Return arrays that each begin on a cache line, valid until this thread's next call."""
+    known: dict[tuple[int, ...], tuple[Floats, ...]] = getattr(_SCRATCH, "known", {})
+    if sizes in known:
+        return known[sizes]
     places = np.cumsum([0, *(-(-size // 16) * 16 for size in sizes)]).tolist()
     buffer: Floats | None = getattr(_SCRATCH, "buffer", None)
-    if buffer is None or len(buffer) < places[-1]:
+    if buffer is None or len(buffer) < places[-1] or len(known) >= MAX_KNOWN:
         buffer = np.empty(places[-1] + 16, np.float32)
         buffer = _SCRATCH.buffer = buffer[-(buffer.ctypes.data // 4) % 16 :]
-    return tuple(buffer[at : at + size] for at, size in zip(places, sizes, strict=False))
+        known = _SCRATCH.known = {}
+    known[sizes] = tuple(buffer[at : at + size] for at, size in zip(places, sizes, strict=False))
+    return known[sizes]
 
 
 def plan(
