@@ -1,4 +1,4 @@
-"""Commands on what is in a store: compare two systems, score again, run a published cell again, show it in W&B."""
+"""Commands on what is in a store: draw tables, compare two systems, score again, repeat a run, show it in W&B."""
 
 import dataclasses
 import shlex
@@ -12,7 +12,7 @@ from bench import suites
 from bench.cli.models import stale_complexity
 from bench.cli.options import App, AsJson, DataDir, NamesCode, SuiteName, err, out, permit_suite, print_json, say
 from bench.errors import BenchError, RecordError, SuiteError
-from bench.records import Snapshot, Store, write_whole
+from bench.records import Snapshot, Store
 from bench.runner.progress import rounded
 from bench.runner.settings import RunSettings, data_folder
 
@@ -81,35 +81,6 @@ def _no_suite(store: Path) -> str:
     if own:
         return f"{store} has tables of suites of your own: name the file, as in --suite {own[0]}.toml"
     return f"{store} has no tables; `bench run --suite NAME` and `bench publish --suite NAME` make them"
-
-
-@app.command()
-def publish(
-    suite: SuiteName,
-    store: Annotated[Path, typer.Option(help="Where the records are.")] = Path("runs"),
-    to: Annotated[Path, typer.Option(help="The published store.")] = Path("leaderboards"),
-    readme: Readme = None,
-) -> None:
-    """Copy a suite's finished records to the published store and redraw its tables."""
-    from bench.leaderboard import files
-
-    grid = suites.read(suite, Store(store))
-    source, target = Snapshot(Store(store), grid.runs()), Store(to)
-    finished = [record for record in source.records.values() if record.status == "ok"]
-    if not finished:
-        raise BenchError(
-            f"{store} has no finished run of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
-        )
-    for record in finished:
-        target.write(record)
-    if suite.endswith(".toml"):
-        write_whole(to / f"{grid.name}.toml", Path(suite).read_bytes())  # the tables cannot be redrawn without it
-    files.draw(Snapshot(target, grid.runs()), grid, index=True, readme=readme)
-    for error in source.damaged:
-        err.print(f"warning: {error}", markup=False, highlight=False)
-    out.print(
-        f"{len(finished)} of {len(grid.runs())} records of {grid.name} are in {to}", markup=False, highlight=False
-    )
 
 
 @app.command()

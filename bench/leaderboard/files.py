@@ -99,11 +99,12 @@ def texts(
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
+    note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, suite.note, file, tables),
+        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, note, file, tables),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, suite.note, file, tables),
+        store.root / f"{suite.name}.html": render.html(title, found, command, note, file, tables),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):
@@ -115,6 +116,13 @@ def texts(
         plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
         drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
     return drawn
+
+
+def _sent_in(row: Suite) -> str:
+    """Say where a row's suite is that was sent in, and how to do its runs."""
+    file = f"rows/{row.folder.parent.name}/{row.folder.name}/{row.file}" if row.folder else row.file
+    names = " and ".join(dict.fromkeys(row.names().values()))
+    return f"Sent in: {names}, by bench run --suite {shlex.quote(file)} in this folder."
 
 
 def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:

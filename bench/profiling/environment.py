@@ -42,12 +42,12 @@ def git_state(folder: Path) -> tuple[str | None, bool]:
     Untracked files, `leaderboards/` and `runs/` do not count, because results must not make the next result look
     edited. A folder inside another repository (an installed copy) has no commit.
     """
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    commit = _git(folder, "rev-parse", "HEAD")
+    top = git(folder, "rev-parse", "--show-toplevel")
+    commit = git(folder, "rev-parse", "HEAD")
     if top is None or commit is None or Path(top).resolve() != folder.resolve():
         return None, False
     results = (":(exclude)leaderboards", ":(exclude)runs")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *results)
+    changes = git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".", *results)
     return commit, changes != ""
 
 
@@ -137,7 +137,7 @@ def cgroup_cores(root: Path, membership: Path) -> float | None:
     return None
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def git(folder: Path, *arguments: str) -> str | None:
     """Return git's output; None if git is not installed or the folder is not a repository."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(folder), "--no-optional-locks", *arguments]

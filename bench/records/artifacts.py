@@ -1,8 +1,10 @@
 """The files of a run's artifacts. Its record names them by their digests, so that no other file takes their place."""
 
+import gzip
 import hashlib
 import io
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ LOGITS = "logits.npz"
 
 STREAMS = "streams.npz"
 """Name of the file with the scores at each frame of a run's streams, and the true segments."""
+
+PACKED = ".gz"
+"""Ending of a file that a published store holds compressed."""
+
+LARGEST_UNPACKED = 1 << 28
+"""Bytes that a compressed file may have when it is unpacked."""
 
 BOUND = ("weights.safetensors", LOGITS, STREAMS, "model.json", "training_clips.json")
 """Files whose SHA-256 a record has."""
@@ -41,7 +49,8 @@ def read(path: Path, record: Record | None, key: str) -> bytes:
         RunError: the file is not there, cannot be read, or is another one.
     """
     try:
-        content = path.read_bytes()
+        packed = path.with_name(path.name + PACKED)
+        content = path.read_bytes() if path.exists() or not packed.exists() else _unpacked(packed, key)
     except FileNotFoundError as error:
         raise RunError(f"{key} has no {path.name} in {path.parent}: run it again with --force") from error
     except OSError as error:
@@ -68,6 +77,22 @@ def logits(store: Store, record: Record) -> dict[str, NDArray[Any]]:
             return {name: saved[name] for name in saved.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise RunError(f"{path} is damaged ({error}): restore it, or run {record.key} again with --force") from error
+
+
+def packed(content: bytes) -> bytes:
+    """Return the compressed form of a file, the same for the same content."""
+    return gzip.compress(content, 9, mtime=0)
+
+
+def _unpacked(path: Path, key: str) -> bytes:
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        content = reader.decompress(path.read_bytes(), LARGEST_UNPACKED)
+    except zlib.error as error:
+        raise RunError(f"{path} of {key} is damaged ({error}): restore it") from error
+    if not reader.eof:
+        raise RunError(f"{path} of {key} ends early, or holds more than {LARGEST_UNPACKED >> 20} MiB: restore it")
+    return content
 
 
 def _digest(content: bytes) -> str:

@@ -76,6 +76,7 @@ def _entries(run: Run) -> Mapping[str, Any]:
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
     _digest.cache_clear()
+    _files.cache_clear()
     _place.cache_clear()
 
 
@@ -89,8 +90,25 @@ def digest(target: str) -> str | None:
     return _digest(target.partition(":")[0], lookup.folder_of(target))
 
 
+def files(target: str) -> dict[str, Path]:
+    """Return the files that a digest covers, by the names of their modules; empty where the module is not found."""
+    module = target.partition(":")[0]
+    found = _files(module, lookup.folder_of(target))
+    return dict(found) if module in found else {}
+
+
 @cache
 def _digest(module: str, folder: Path | None) -> str | None:
+    files = _files(module, folder)
+    if module not in files:
+        return None
+    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@cache
+def _files(module: str, folder: Path | None) -> dict[str, Path]:
+    """Return a module's file and those of what it imports of the same package, by module."""
     files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -99,10 +117,7 @@ def _digest(module: str, folder: Path | None) -> str | None:
             continue
         files[name] = path
         waiting += _imports(name, path, lookup.version(path))
-    if module not in files:
-        return None
-    content = "\n".join(f"{name} {_file_digest(path, lookup.version(path))}" for name, path in sorted(files.items()))
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return files
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,12 +14,12 @@ from bench import catalog
 from bench.errors import SuiteError
 from bench.records import Json, Store
 from bench.records.redaction import find as find_secret
-from bench.suites import recipes, tiers, uninstalled
+from bench.suites import added, recipes, tiers, uninstalled
 from bench.suites.layout import check as check_layout
 from bench.suites.messages import explain, near
 from bench.suites.suite import KEY, Suite, is_fusion
 
-_GIVEN = ("folder", "file", "tier")
+_GIVEN = ("folder", "file", "tier", "added")
 """Fields of a suite that reading gives it."""
 
 
@@ -67,7 +67,7 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
             f"{path}: {where} looks like a secret, and a suite's content is published with its records: remove it, "
             f"and keep keys in the environment or in ~/.netrc"
         )
-    for key in ("folder", "file"):
+    for key in ("folder", "file", "added"):
         if key in content:
             known = [f.name for f in fields(Suite) if f.name not in _GIVEN]
             raise SuiteError(f"{path}: unknown key {key!r}{near(key, known)}")
@@ -86,6 +86,7 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
         raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
     if store is not None:
         uninstalled.remember(suite, store)
+        suite = replace(suite, added=tuple(read(str(path), store) for path in added.files(store, suite.name)))
     _check_names(suite, path)
     return suite
 

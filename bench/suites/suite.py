@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, with_config
 
 from bench import catalog, lookup
 from bench.errors import SuiteError
 from bench.records import Json, Recipe, Run, is_weights_file, sources
-from bench.suites import recipes
+from bench.suites import added, recipes
 from bench.suites.layout import Layout
 from bench.suites.messages import near
 
@@ -65,6 +65,7 @@ class Suite:
         file: the name of the suite's file, which commands on pages take; no key of the file. Empty for suites that come
             with the project.
         tier: the tier of the file that this suite is, see `bench.suites.tiers`; empty for the whole suite.
+        added: suites whose rows were sent in to this one's tables, see `bench.suites.added`; no key of the file.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Suite:
     folder: Path | None = None
     file: str = ""
     tier: str = ""
+    added: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the name, which names files, and the seeds, which every random generator must take.
@@ -131,6 +133,8 @@ class Suite:
             for run, _ in found[dataset]:
                 if (other := owners.setdefault(run.key, dataset)) != dataset:
                     raise SuiteError(f"{dataset} is the same as {other}: change something in [dataset.{dataset}]")
+        for dataset, name, run in added.rows(self, found):
+            found[dataset] += ((run, name),)
         return tuple(found.items())
 
     def dataset_names(self) -> dict[str, str]:

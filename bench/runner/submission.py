@@ -1,0 +1,201 @@
+"""Checks of a submission: rows that somebody sends in to the tables of a published store, as in a pull request."""
+
+import hashlib
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from bench import suites
+from bench.errors import BenchError, RecordError, SuiteError
+from bench.evaluation.rescore import rescore
+from bench.leaderboard import checks
+from bench.profiling.environment import git
+from bench.records import Record, Store, artifacts, sources
+from bench.runner.publishing import unpublishable
+from bench.runner.reproduce import reproduce
+from bench.runner.settings import RunSettings
+from bench.suites import Suite, added
+
+PAGES = (".md", ".csv", ".json", ".html", ".svg")
+"""Endings of the files that are drawn from records, and that a submission changes."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a submission.
+
+    Attributes:
+        name: what was checked.
+        outcome: "ok", "refused", or "not checked".
+        words: why, in words.
+    """
+
+    name: str
+    outcome: Literal["ok", "refused", "not checked"]
+    words: str = ""
+
+
+def check(store: Store, suite: str, settings: RunSettings, base: str = "", runs: int = 1) -> Iterator[Check]:
+    """Yield the outcome of each check of the rows that were sent in to a suite's tables.
+
+    The runs to repeat are drawn by a digest of all the records that were sent in, so their author cannot choose them.
+    Repeating a run executes the code of the row: read it first.
+
+    Args:
+        store: the published store, with the rows.
+        suite: whose tables have them.
+        settings: of the repeated runs; their store is empty.
+        base: a commit or a branch of git; the rows are those that were added since. Empty checks all rows.
+        runs: how many runs to repeat.
+
+    Raises:
+        SuiteError: there is no such suite.
+        BenchError: git does not know the base.
+    """
+    try:
+        whole = suites.read(suite, store)
+        whole.runs()
+    except SuiteError as error:
+        suites.read(suite)  # an unknown suite is an error of the caller
+        yield Check("rows", "refused", str(error))
+        return
+    changed = _changed(store, base) if base else None
+    if changed is not None:
+        yield _files(changed, store, whole)
+    own = {path.stem for status, path in changed or () if path.parent.name == "records" and status == "A"}
+    keys = [run.key for other in whole.added for run in other.runs() if changed is None or run.key in own]
+    if not keys:
+        rows = ", ".join(each.name for each in whole.added) or "none"
+        yield Check("rows", "refused", f"{store.root} has no new row of {whole.name} (rows that were sent in: {rows})")
+        return
+    records: list[Record] = []
+    for key in dict.fromkeys(keys):
+        try:
+            record = store.get(key)
+        except RecordError as error:
+            yield Check("records", "refused", str(error))
+            continue
+        if record is None or record.status != "ok":
+            yield Check("records", "refused", f"{key} has no finished record in {store.root}")
+            continue
+        records.append(record)
+    if len(records) == len(set(keys)):
+        yield Check("records", "ok", f"all {len(records)} are whole and finished")
+    yield from _code(records)
+    yield _data(whole, records, store)
+    yield from _scores(records, store)
+    wrong = checks.problems(store, [suite])
+    yield Check("tables", "refused" if wrong else "ok", "; ".join(wrong[:3]) or "they follow from the records")
+    yield from _again(store, records, settings, runs)
+
+
+def _changed(store: Store, base: str) -> list[tuple[str, Path]]:
+    """Return status and path of each file that was changed since a commit."""
+    top = git(store.root, "rev-parse", "--show-toplevel")
+    listed = git(store.root, "diff", "--name-status", "--no-renames", f"{base}...HEAD")
+    if top is None or listed is None:
+        raise BenchError(f"git knows no {base!r} in {store.root}: name a commit or a branch, as in --base origin/main")
+    lines = (line.split("\t", 1) for line in listed.splitlines())
+    return [(status, Path(top) / path) for status, path in lines]
+
+
+def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite) -> Check:
+    """Check that only rows and their records were added, and pages drawn anew."""
+    root, rows = store.root.resolve(), added.folder(store, suite.name).resolve()
+    strange = []
+    for status, path in changed:
+        place = path.resolve()
+        new = status == "A" and any(place.is_relative_to(each) for each in (root / "records", root / "artifacts"))
+        page = place.suffix in PAGES and place.parent in (root, root / "plots") and status != "D"
+        readme = place.name == "README.md" and root.is_relative_to(place.parent)
+        if not (new or page or readme or (place.is_relative_to(rows) and status != "D")):
+            strange.append(f"{path.name} ({'added' if status == 'A' else 'removed' if status == 'D' else 'changed'})")
+    if strange:
+        return Check("files", "refused", f"more than records and rows: {', '.join(strange[:5])}. Send that by itself")
+    return Check("files", "ok", f"{len(changed)} files, all of them records, rows and pages")
+
+
+def _code(records: list[Record]) -> Iterator[Check]:
+    unfit = unpublishable(records)
+    for key, why in list(unfit.items())[:3]:
+        yield Check("code", "refused", f"{key}: {why}")
+    for record in records:
+        gone = sources.missing(record.run)
+        if gone:
+            yield Check("code", "refused", f"{record.key}: {'; '.join(gone.values())}")
+        elif other := sources.changed(record):
+            yield Check("code", "refused", f"{record.key} was made with another source of its {' and '.join(other)}")
+        else:
+            continue
+        return
+    if not unfit:
+        yield Check("code", "ok", "clean commits that a branch has, and the sources that are here")
+
+
+def _data(whole: Suite, records: list[Record], store: Store) -> Check:
+    """Check that the rows were tested on the clips of the other rows."""
+    mine, places = {record.key for record in records}, whole.dataset_names()
+    known = {
+        (places[run.key], run.fold): record.data.manifest
+        for run in whole.runs()
+        if run.key not in mine and (record := store.get(run.key)) is not None and record.data is not None
+    }
+    for record in records:
+        there = known.get((places[record.key], record.run.fold))
+        if there is not None and (record.data is None or record.data.manifest != there):
+            return Check("data", "refused", f"{record.key} was made on other clips than the other rows")
+    return Check("data", "ok", "the clips of the other rows" if known else "there is no other row to compare with")
+
+
+def _scores(records: list[Record], store: Store) -> Iterator[Check]:
+    """Check that scores and intervals follow from the logits that were sent along."""
+    without = []
+    for record in records:
+        if not any((store.artifacts(record.key) / f"{artifacts.LOGITS}{ending}").exists() for ending in ("", ".gz")):
+            without.append(record.key)
+            continue
+        try:
+            new = rescore(store, record)
+        except RecordError as error:
+            yield Check("scores", "refused", str(error))
+            return
+        for name, value in new.scores.items():
+            old = record.scores.get(name, math.nan)
+            if not _same(value, old):
+                yield Check("scores", "refused", f"{record.key} says {name} {old}, and its logits give {value}")
+                return
+        for name, pair in new.intervals.items():
+            if not all(map(_same, pair, record.intervals.get(name, (math.nan, math.nan)))):
+                yield Check("scores", "refused", f"{record.key} has another interval of {name} than its logits give")
+                return
+    if without:
+        yield Check("scores", "not checked", f"{len(without)} records have no logits here, first {without[0]}")
+    if len(without) < len(records):
+        yield Check("scores", "ok", f"computed again from the logits of {len(records) - len(without)} runs")
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a == b or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9))
+
+
+def _again(store: Store, records: list[Record], settings: RunSettings, runs: int) -> Iterator[Check]:
+    trained = sorted((record for record in records if not record.run.members), key=lambda record: record.key)
+    digest = hashlib.sha256("".join(record.to_json() for record in trained).encode()).hexdigest()
+    drawn = random.Random(digest).sample(trained, min(runs, len(trained)))
+    if not drawn:
+        yield Check("again", "not checked", "no run was repeated")
+    for number, record in enumerate(drawn):
+        try:
+            found = reproduce(store, record.key, replace(settings, store=settings.store / str(number)))
+        except BenchError as error:
+            yield Check("again", "refused", f"{record.key} could not be repeated: {error}")
+            continue
+        low, high = found.interval
+        words = (
+            f"{record.key}: {found.metric} {found.published:.4f} [{low:.4f}, {high:.4f}] sent in, {found.again:.4f} "
+            f"now{', the same' if found.identical else ''}. {found.differences}"
+        )
+        yield Check("again", "ok" if found.within else "refused", words)
