@@ -245,12 +245,11 @@ def test_a_table_from_python(kept, tmp_path: Path) -> None:
 
 def test_kernels_compute_the_features_of_many_files(model: Classifier, tmp_path: Path, monkeypatch) -> None:
     write(tmp_path / "a.wav", np.sin(np.arange(8000) / 5))
-    sources = predict.find([tmp_path], sound=True)
+    sources = find([tmp_path], True)
     allowed = [part for part in model.module.modules() if hasattr(part, "kernels_allowed")]
-    (slow,) = predict.predict(model, sources)
-    assert allowed
+    (slow,) = predict(model, sources)
     assert not any(part.kernels_allowed for part in allowed)
-    monkeypatch.setattr(predict, "MANY", 1)
-    (fast,) = predict.predict(model, sources)
+    monkeypatch.setattr("bench.inference.predict.MANY", 1)
+    (fast,) = predict(model, sources)
     assert any(part.kernels_used for part in allowed)
     np.testing.assert_allclose(fast.probabilities, slow.probabilities, atol=1e-4)
