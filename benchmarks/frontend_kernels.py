@@ -10,6 +10,7 @@ the logits.
 
 import argparse
 import copy
+import importlib
 import importlib.metadata
 import time
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ def noise(rate: int) -> Tensor:
 def against_libraries() -> Iterator[tuple[str, Call, Call, float]]:
     """Yield name, the library's call, ours and the least ratio, for each library that is installed."""
     try:
-        from asrfront import whisper
+        whisper = importlib.import_module("asrfront").whisper
     except ImportError:
         print("asrfront is not installed")
     else:
@@ -61,7 +62,7 @@ def against_libraries() -> Iterator[tuple[str, Call, Call, float]]:
         name = f"logmel, Whisper's setting / asrfront {importlib.metadata.version('asrfront')}"
         yield name, lambda: whisper.log_mel(samples, pad_or_trim=False), lambda: ours(x), 1.0
     try:
-        from auvux import dsp
+        dsp = importlib.import_module("auvux.dsp")
     except ImportError:
         print("auvux-dsp is not installed")
     else:

@@ -21,7 +21,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import Frontend, ModelError
 from models.frontends.filterbank import full_precision, kernels_fit, scratch
-from models.kernels import available
+from models.kernels.loading import available
 
 C1 = 440 * 2 ** (-45 / 12)
 """Lowest note, 32.70 Hz: 45 semitones below the concert pitch."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import ModelError
-from models.kernels import available
+from models.kernels.loading import available
 from models.layers.framing import Framing
 from models.layers.portable import PortableBands
 

@@ -18,7 +18,7 @@ from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.centred import CentredPower, transform_points
 from models.frontends.filterbank import Form, full_precision, kernels_fit
-from models.kernels import available
+from models.kernels.loading import available
 
 FLOOR = 1e-10
 """Power below which a band counts as silent: -100 dB."""
