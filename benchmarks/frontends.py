@@ -3,6 +3,9 @@
     .venv/bin/python benchmarks/frontends.py --agreement --data-dir DATA
     .venv/bin/python benchmarks/frontends.py --speed [--device cuda]
 
+With `--kernels` the kernels for a CPU compute our side, as `bench predict` has them for many files
+(`benchmarks/frontend_kernels.py` compares them with torch).
+
 `--agreement` takes 50 clips of ESC-10 at 32 kHz (`esc10/audio` under --data-dir or BENCH_DATA) and prints the worst
 clip's value next to the bound; it exits with 1 if a value exceeds its bound. `--speed` takes a batch of noise, 5 s per
 clip. Our front-end and the reference take turns in one process; each turn gives a ratio, so a change of the machine's
@@ -28,6 +31,7 @@ from torch import Tensor, nn
 
 from bench import catalog
 from datamodules.audio import decode
+from models.base import use_kernels
 from models.frontends._torchaudio import transforms
 from models.frontends.cqt import CQT
 
@@ -301,7 +305,7 @@ def real_clips(folder: Path) -> Tensor:
     return clips
 
 
-def agreement(entries: list[Entry], clips: Tensor, device: str) -> bool:
+def agreement(entries: list[Entry], clips: Tensor, device: str, kernels: bool = False) -> bool:
     """Print the worst clip of every measure; return whether all are within their bounds."""
     print(f"{'front-end / reference':34} {'measure':28} {'worst clip':>12} {'bound':>8}")
     good = True
@@ -309,6 +313,7 @@ def agreement(entries: list[Entry], clips: Tensor, device: str) -> bool:
         if not entry.measures:
             continue
         frontend, reference = entry.ours().to(device), entry.reference(device)
+        use_kernels(frontend, kernels)
         found: dict[str, list[float]] = {measure.name: [] for measure in entry.measures}
         for batch in clips.split(10):
             with torch.inference_mode():
@@ -361,7 +366,7 @@ def limit(entry: Entry, device: str) -> Callable[[], None]:
     return run
 
 
-def speed(entries: list[Entry], device: str) -> None:
+def speed(entries: list[Entry], device: str, kernels: bool = False) -> None:
     """Print the ratios."""
     torch.manual_seed(0)
     x = 0.1 * torch.randn(BATCH, SECONDS * RATE, device=device)
@@ -372,6 +377,7 @@ def speed(entries: list[Entry], device: str) -> None:
         if entry.ratio is None:
             continue
         frontend, reference, bare = entry.ours().to(device), entry.reference(device), limit(entry, device)
+        use_kernels(frontend, kernels)
         clips = x[: entry.clips]
         turns = (lambda f=frontend, x=clips: f(x)), (lambda f=reference, x=clips: f(x)), bare
         with torch.inference_mode():
@@ -392,6 +398,7 @@ def main() -> None:
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("BENCH_DATA"))
+    parser.add_argument("--kernels", action="store_true", help="let kernels compute our side")
     parser.add_argument("--only", default="", help="part of the names of the entries to take")
     options = parser.parse_args()
     if not options.agreement and not options.speed:
@@ -402,9 +409,11 @@ def main() -> None:
     torch.set_num_threads(1)
     entries = [entry for entry in ENTRIES if options.only in entry.name]
     if options.speed:
-        speed(entries, options.device)
-    if options.agreement and not agreement(entries, real_clips(Path(options.data_dir)), options.device):
-        sys.exit(1)
+        speed(entries, options.device, options.kernels)
+    if options.agreement:
+        clips = real_clips(Path(options.data_dir))
+        if not agreement(entries, clips, options.device, options.kernels):
+            sys.exit(1)
 
 
 if __name__ == "__main__":

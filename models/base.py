@@ -31,6 +31,21 @@ from models.training.steps import TrainingSteps
 HALF = (torch.float16, torch.bfloat16)
 
 
+def use_kernels(module: nn.Module, use: bool = True) -> None:
+    """Let kernels for a CPU compute the features of a module's front-ends where they can, or not.
+
+    They round otherwise than torch does: decibels and coefficients differ by about 1e-4 at most. What predicts and what
+    times predictions uses them. Training and scoring never do, so that a run's numbers stay what they are.
+
+    Args:
+        module: a front-end, a model, or what holds models.
+        use: whether they may.
+    """
+    for part in module.modules():
+        if hasattr(type(part), "kernels_allowed"):
+            part.kernels_allowed = use  # type: ignore[assignment]
+
+
 class Frontend(nn.Module, ABC):
     """Waveform to features, as a module: it runs on the model's device, is counted and is timed.
 

@@ -19,9 +19,12 @@ from datamodules.audio.decoder import ENDINGS, MAX_BYTES, AudioError, length
 from datamodules.clips.own import features
 from datamodules.errors import DataError
 from datamodules.tables.csv_table import safe
+from models.base import use_kernels
 
 Combine = Literal["mean", "max"]
 BATCH_SIZE = 32
+MANY = 300
+"""Files from which on kernels compute the features: loading them takes as long as they save on so many clips of 5 s."""
 LONG_BYTES = 8 << 20
 """Size above which the progress within a file is shown."""
 
@@ -138,8 +141,10 @@ def predict(
 ) -> Iterator[Prediction]:
     """Yield the predictions of files, in their order, while the files are being read.
 
-    The next batch is decoded while the model computes. Memory grows neither with the number nor with the length of the
-    files. With `each_window`, the windows of a file that turns out to be damaged come before its error.
+    The next batch is decoded while the model computes. From `MANY` files on, kernels compute the features on a CPU
+    (`models.base.use_kernels`); for fewer, loading them would take longer than they save. Memory grows neither with
+    the number nor with the length of the files. With `each_window`, the windows of a file that turns out to be damaged
+    come before its error.
 
     Args:
         model: of `load_model`.
@@ -157,6 +162,7 @@ def predict(
     check_hop(hop_seconds)
     if batch_size < 1:
         raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")
+    use_kernels(model.module, len(sources) >= MANY)
     return _predictions(
         model, _read(model, sources, hop_seconds, max_seconds, report), combine, each_window, batch_size
     )

@@ -274,6 +274,8 @@ def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latenc
         clips = clips[:OWN_CLIPS]
     own = folder / f"{name}-1"
     measure.prepare(model, x, name, calibration, own)
+    if device == "cpu":
+        measure.load_kernels(model, x)  # like torch itself, they are there before
     before = measure.memory_now()
     sentinel = measure.Sentinel(device)
     found = []

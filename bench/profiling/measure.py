@@ -4,6 +4,7 @@ import contextlib
 import copy
 import ctypes
 import gc
+import importlib.metadata
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +23,7 @@ from bench.profiling import environment
 from bench.profiling.backends import Backend, Classify, backend
 from bench.records import Latency, Scope, scratch
 from bench.records.latency import MIN_CALLS
-from models.base import AudioModel, ModelError
+from models.base import AudioModel, ModelError, use_kernels
 
 Device = Literal["cpu", "cuda"]
 
@@ -73,6 +74,7 @@ START_SECONDS = 1.5
 WARM_CALLS = 10
 P99_CALLS = 1000
 SENTINEL_SECONDS = 0.1  # several time slices, so that one slice of another process does not look like a drift
+KERNEL_TOLERANCE = 1e-3  # kernels of front-ends round otherwise
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
 
@@ -143,10 +145,12 @@ def measure_latency(
         for context in (_threads(threads), torch.inference_mode(), _no_garbage_collection()):
             stack.enter_context(context)
         expected = copy.deepcopy(model).eval()(x.cpu()) if logits is None else logits
+        kernel = load_kernels(model, x) if device == "cpu" and scope == "end-to-end" else ""
         memory = _Memory(device, before)
         clips = x.cpu().expand(batch, *x.shape[1:]).contiguous()
         work = _work(model, clips, device, threads, scope, runs, folder)
-        deviation = _deviation(work.logits, expected, runs.exact, device, type(model).__name__)
+        limit = KERNEL_TOLERANCE if kernel else TOLERANCE[device]
+        deviation = _deviation(work.logits, expected, runs.exact, limit, type(model).__name__)
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
         own = sentinel or Sentinel(device)
         _warm_up(call, tier)
@@ -185,8 +189,27 @@ def measure_latency(
         deviation=deviation,
         agreement=_agreement(work.logits, expected),
         software=runs.software(),
+        frontend=kernel,
     )
     return own.judged(timing)
+
+
+def load_kernels(model: nn.Module, x: Tensor) -> str:
+    """Compile the kernels of a model's front-ends, or load them, as `bench predict` does for many files.
+
+    Args:
+        model: is not changed.
+        x: one clip in host memory.
+
+    Returns:
+        The package that compiled the kernels, with its version; "" where the front-ends use none.
+    """
+    own = copy.deepcopy(model.frontend if isinstance(model, AudioModel) else model).cpu().eval()
+    use_kernels(own)
+    with torch.inference_mode():
+        own(x.cpu())
+    used = any(getattr(part, "kernels_used", False) for part in own.modules())
+    return f"numba {importlib.metadata.version('numba')}" if used else ""
 
 
 def prepare(
@@ -241,7 +264,7 @@ def compare(
         moved = copy.deepcopy(own).to(device)
         classify = runs.ready(moved, moved.frontend(clips[0].to(device)), folder, threads)
         found = torch.cat([classify(moved.frontend(clip.to(device))).cpu() for clip in clips])
-    return _deviation(found, expected, runs.exact, device, type(model).__name__), _agreement(found, expected)
+    return _deviation(found, expected, runs.exact, TOLERANCE[device], type(model).__name__), _agreement(found, expected)
 
 
 @dataclass(frozen=True)
@@ -259,9 +282,12 @@ def _work(
     """Put a copy of the model on the device, ready to be called."""
     if not isinstance(model, AudioModel) or folder is None:
         whole = copy.deepcopy(model).to(device).eval()
+        use_kernels(whole)
         return _Work(lambda: whole(clips.to(device)).cpu(), whole(clips.to(device)).cpu())
     timed = model if runs.prepares else copy.deepcopy(model).to(device).eval()
     frontend = copy.deepcopy(model.frontend).to(device).eval() if runs.prepares else timed.frontend
+    if scope == "end-to-end":
+        use_kernels(frontend)  # as `bench predict` does for many files
     features = frontend(clips.to(device))
     classify: Classify = runs.ready(timed, features, folder, threads)
     if scope == "step":
@@ -287,7 +313,7 @@ def _steps(model: AudioModel, features: Tensor) -> _Work:
     return _Work(lambda: model.step(frames[len(frames) // 2], middle), logits.cpu(), len(frames))
 
 
-def _deviation(found: Tensor, expected: Tensor, exact: bool, device: str, name: str) -> float:
+def _deviation(found: Tensor, expected: Tensor, exact: bool, tolerance: float, name: str) -> float:
     """Return the greatest difference of a logit.
 
     Raises:
@@ -296,7 +322,7 @@ def _deviation(found: Tensor, expected: Tensor, exact: bool, device: str, name: 
     if not found.isfinite().all():
         raise ProfileError(f"{name} gives logits that are not finite for this clip: train it again")
     deviation = float((found - expected).abs().max())
-    limit = TOLERANCE[device] * max(1.0, float(expected.abs().max()))
+    limit = tolerance * max(1.0, float(expected.abs().max()))
     if exact and not deviation <= limit:
         raise ProfileError(
             f"the logits of {name} differ by {deviation:.2g} from the trained model's, more than {limit:.2g}: this "

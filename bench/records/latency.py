@@ -56,10 +56,12 @@ class Latency:
         combined: how the members' latencies were combined; None for a measured latency.
         processes: number of separate processes that measured it; the numbers are of the process with the median p50.
         spread: slowdown of the slowest process against the fastest; None for one process.
-        peak_bytes: memory that model and runtime took during the timing, in addition to the process's memory before.
+        peak_bytes: memory that model and runtime took during the timing, in addition to the process's memory before;
+            torch and the kernels of the front-ends are loaded before.
         deviation: greatest difference of a logit from the trained model's, over the compared clips.
         agreement: share of the compared clips whose top class is the same.
         software: packages of the backend, with versions; empty in early records, which have them in the environment.
+        frontend: the package whose kernels computed the features, with its version; empty where torch did.
     """
 
     device: str
@@ -89,6 +91,7 @@ class Latency:
     deviation: float | None = None
     agreement: float | None = None
     software: str = ""
+    frontend: str = ""
 
     @property
     def conditions(self) -> tuple[Any, ...]:

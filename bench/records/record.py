@@ -284,6 +284,9 @@ class Record:
         for name in ("folds", "left_out"):
             if content["data"] and not content["data"][name]:
                 del content["data"][name]
+        for latency in content["latencies"]:
+            if not latency["frontend"]:
+                del latency["frontend"]
         if content["environment"] and content["environment"]["devices"] == 1:
             del content["environment"]["devices"]
         try:

@@ -12,13 +12,16 @@ octave uses only those r in which its filters are not zero. Blocks overlap by th
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import Frontend, ModelError
-from models.frontends.filterbank import full_precision
+from models.frontends.filterbank import full_precision, kernels_fit, scratch
+from models.kernels.loading import available
 
 C1 = 440 * 2 ** (-45 / 12)
 """Lowest note, 32.70 Hz: 45 semitones below the concert pitch."""
@@ -28,6 +31,9 @@ FLOOR = 1e-10
 
 LEFT_OUT = 1e-6
 """Largest share of a filter's energy in points that are not computed: -60 dB."""
+
+_ANSWERS = WeakTensorKeyDictionary()
+"""Filters for the kernel, by those of the first octave."""
 
 HANN_BANDWIDTH = 1.50018310546875
 """Equivalent noise bandwidth of the Hann window in points, as in librosa: it has to lie below half the rate."""
@@ -49,6 +55,11 @@ class CQT(Frontend):
     Raises:
         ModelError: there is no bin, or a bin's band exceeds half the sample rate.
     """
+
+    kernels_allowed: bool = False
+    """Whether a kernel may compute it, see `models.base.use_kernels`."""
+    kernels_used: bool = False
+    """Whether a kernel has."""
 
     def __init__(
         self,
@@ -100,6 +111,8 @@ class CQT(Frontend):
             length = ((blocks - 1) * whole + self.points) * self.hop
             before = self.lead * self.hop
             own: Tensor = self.get_buffer("answers0")
+            if self.kernels_allowed and kernels_fit(waveform.to(own)) and (answers := self._answers()):
+                return self._by_kernel(waveform.to(own), answers, frames, whole)
             padded = F.pad(waveform.to(own), (before, length - before - waveform.shape[1]))
             block = padded.unfold(1, self.points * self.hop, whole * self.hop)  # (B, blocks, N)
             spectrum = torch.fft.rfft(block.flatten(0, 1))[:, :-1]  # (B blocks, N / 2)
@@ -119,6 +132,37 @@ class CQT(Frontend):
         answers = torch.view_as_complex(self.get_buffer(f"answers{index}"))  # (M, R, bins)
         first = self.rows[index]
         return rows[..., first : first + answers.shape[1]] @ answers
+
+    def _answers(self) -> Any:
+        """Return the filters for the kernel, computed at first use; None where it does not take this transform."""
+        key = self.get_buffer("answers0")
+        known = _ANSWERS.get(key)  # type: ignore[no-untyped-call]
+        if known is None:
+            octaves = [
+                (first, torch.view_as_complex(self.get_buffer(f"answers{index}")).numpy())
+                for index, first in enumerate(self.rows)
+            ]
+            known = _ANSWERS[key] = (available("cqt_cpu").plan(octaves, self.hop, self.points, LEFT_OUT / 1000),)
+        return known[0]
+
+    def _by_kernel(self, waveform: Tensor, answers: Any, frames: int, whole: int) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`, block by block."""
+        self.kernels_used = True
+        samples, before = waveform.shape[1], self.lead * self.hop
+        (block,) = scratch((self.points * self.hop,))
+        levels = waveform.new_empty(len(waveform), answers.bins, frames)
+        scale = 10 / math.log(10) if self.decibels else 0.0
+        notes = available("cqt_cpu").notes
+        for clip, out in zip(waveform.detach(), levels.numpy(), strict=True):
+            for first in range(0, frames, whole):
+                start = first * self.hop - before
+                low, high = max(0, -start), min(len(block), samples - start)
+                block[:low] = 0
+                block[low:high] = clip[start + low : start + high]
+                block[high:] = 0
+                own = range(first, min(first + whole, frames))
+                notes(block.numpy(), answers, self.lead, FLOOR, scale, out, own)
+        return levels if self.decibels else levels.sqrt_()
 
     def macs(self, samples: int) -> int:
         """Return the multiply-adds for one clip of `samples` samples, four for a complex product."""

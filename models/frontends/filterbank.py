@@ -3,6 +3,9 @@
 On a CPU without gradients, clips are processed one by one in pieces of frames that fit the processor's cache: window,
 real Fourier transform, squares, filters and a tail (logarithm, cosine transform), before the next piece. Elsewhere a
 whole batch is computed at once, which is differentiable and can be exported.
+
+A kernel (`models.kernels.spectrum_cpu`) computes the same two to four times as fast, with other rounding. It is used
+where `models.base.use_kernels` has asked for it: to predict and to time predictions, never to train or to score.
 """
 
 import math
@@ -10,7 +13,9 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import ModelError
+from models.kernels.loading import available
 from models.layers.framing import Framing
 from models.layers.portable import PortableBands
 
@@ -34,8 +40,37 @@ KEPT = 2**21
 
 _SCRATCH = threading.local()
 
+KERNEL_THREADS = 2
+"""Threads up to which a kernel, which has one, is faster than torch."""
+
 Tail = Callable[[Tensor], Tensor]
 """Function applied to each frame after the filters: `(..., F)` to `(..., F')`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """A tail in the terms of the kernel, which computes it with each block of frames.
+
+    Attributes:
+        kind: "power" leaves the power; "logarithm" and "cube root" take these of it.
+        floor: least power.
+        scale: factor of the logarithm.
+        matrix: product with it at the end `(F', F)`; None for none.
+    """
+
+    kind: Literal["power", "logarithm", "cube root"] = "power"
+    floor: float = 1e-30
+    scale: float = 1.0
+    matrix: Tensor | None = None
+
+    def same(self, other: "Form") -> bool:
+        """Whether both are one function."""
+        numbers = (self.kind, self.floor, self.scale) == (other.kind, other.floor, other.scale)
+        return numbers and self.matrix is other.matrix
+
+
+_PLANS = WeakTensorKeyDictionary()
+"""Tables of the kernel for filters, with the window and the form that they belong to; computed at first use."""
 
 
 class FilterbankPower(nn.Module, ABC):
@@ -57,6 +92,10 @@ class FilterbankPower(nn.Module, ABC):
 
     window: Tensor
     filters: Tensor
+    kernels_allowed: bool = False
+    """Whether the kernel may compute it, see `models.base.use_kernels`."""
+    kernels_used: bool = False
+    """Whether a kernel has."""
 
     def __init__(
         self, window: Tensor, filters: Tensor, n_fft: int, hop: int, preemphasis: float = 0, reflect: bool = True
@@ -102,11 +141,21 @@ class FilterbankPower(nn.Module, ABC):
             after=self.n_fft - before,
         )  # fmt: skip
 
-    def forward(self, waveform: Tensor, tail: Tail | None = None) -> Tensor:
-        """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail."""
+    def forward(self, waveform: Tensor, tail: Tail | None = None, form: Form | None = None) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`, or to `(B, F', T)` with a tail.
+
+        Args:
+            waveform: `(B, S)`.
+            tail: applied to each frame's power.
+            form: the same tail for the kernel; None where the kernel does not have it.
+        """
         # In half precision, loud clips would overflow and quiet ones vanish.
         with full_precision(waveform.device.type):
             waveform = waveform.to(self.window)
+            if self.kernels_allowed and (form or tail is None) and kernels_fit(waveform):
+                plan = self._plan(form or Form())
+                if plan is not None:
+                    return self._by_kernel(waveform, plan)
             return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
 
     def _ends(self, samples: int) -> tuple[int, int, int]:
@@ -171,7 +220,7 @@ class FilterbankPower(nn.Module, ABC):
         weights: list[Tensor] | None = _EXPANDED.get(self.filters)  # type: ignore[no-untyped-call]
         if weights is None or weights[0].dtype != self.filters.dtype:  # a conversion changes the tensor in place
             weights = _EXPANDED[self.filters] = self._expanded()
-        filled, padded = _scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
+        filled, padded = scratch((self._ends(waveform.shape[1])[0],), (piece, self.n_fft))
         framed = filled[before:].unfold(0, len(self.window), self.hop)[:frames]
         windowed = padded[:, before : before + len(self.window)]
         if len(self.window) < self.n_fft:
@@ -193,6 +242,30 @@ class FilterbankPower(nn.Module, ABC):
                     rows.append(tail(out))
         done = torch.cat(rows).view(len(waveform), frames, -1) if tail else power
         return done.transpose(1, 2).contiguous()
+
+    def _plan(self, form: Form) -> Any:
+        """Return the kernel's tables; None where it cannot compute this transform."""
+        known = _PLANS.get(self.filters)  # type: ignore[no-untyped-call]
+        if known is None or known[0].dtype != self.filters.dtype:  # as for `_EXPANDED`
+            known = _PLANS[self.filters] = (self.filters.new_empty(0), [])
+        for window, other, plan in known[1]:
+            if window is self.window and other.same(form):
+                return plan
+        plan = available("spectrum_cpu").plan(
+            self.window.numpy(), self.n_fft, self.hop, self.filters.numpy(), form.kind, form.floor, form.scale,
+            None if form.matrix is None else form.matrix.numpy(),
+        )  # fmt: skip
+        known[1].append((self.window, form, plan))
+        return plan
+
+    def _by_kernel(self, waveform: Tensor, plan: Any) -> Tensor:
+        self.kernels_used = True
+        samples = waveform.shape[1]
+        found = available("spectrum_cpu").bands_of(
+            waveform.detach().contiguous().numpy(), *plan, self.frames(samples), self._ends(samples),
+            self._reflects(samples), self.preemphasis,
+        )  # fmt: skip
+        return torch.from_numpy(found)
 
     def dft_macs(self, samples: int) -> int:
         """Return the multiply-adds of the transform of one clip, computed as convolutions with cosines and sines."""
@@ -226,7 +299,7 @@ def _points(filters: Tensor) -> tuple[int, int]:
     return int(used[0]), int(used[-1]) + 1
 
 
-def _scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
+def scratch(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
     """Return uninitialised float32 tensors of these shapes, valid until this thread's next call."""
     sizes = [-(-math.prod(shape) // 16) * 16 for shape in shapes]  # each on a cache line
     buffer: Tensor | None = getattr(_SCRATCH, "buffer", None)
@@ -247,6 +320,19 @@ def _in_bulk(waveform: Tensor) -> bool:
         or (torch.is_grad_enabled() and waveform.requires_grad)
         or torch.compiler.is_compiling()
         or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
+
+
+def kernels_fit(waveform: Tensor) -> bool:
+    """Return whether kernels for a CPU take a batch `(B, S)` or `(B, T)`, and are installed."""
+    return (
+        type(waveform) is Tensor
+        and not _in_bulk(waveform)
+        and waveform.numel() > 0
+        and torch.get_num_threads() <= KERNEL_THREADS
+        and not torch._C._functorch.is_functorch_wrapped_tensor(waveform)  # inside torch.func.grad
+        and torch.utils._python_dispatch._get_current_dispatch_mode() is None  # fake tensors, for one
+        and available("spectrum_cpu") is not None
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
-from models.frontends.filterbank import FilterbankPower, check_range, next_power_of_two
+from models.frontends.filterbank import FilterbankPower, Form, check_range, next_power_of_two
 from models.layers.framing import Framing
 
 EAR_Q = 9.26449
@@ -135,7 +135,7 @@ class GFCC(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        cepstrum: Tensor = self.power(waveform, self.cepstrum)
+        cepstrum: Tensor = self.power(waveform, self.cepstrum, Form("cube root", FLOOR, 1.0, self.dct))
         return cepstrum
 
     def cepstrum(self, power: Tensor) -> Tensor:

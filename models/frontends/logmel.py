@@ -6,6 +6,7 @@ become the next power of two of 32 ms; a clip has exactly `frames_per_second` fr
 with `closing_frame`.
 """
 
+import math
 from fractions import Fraction
 from typing import ClassVar
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.base import Frontend
-from models.frontends.filterbank import band_centres, next_power_of_two
+from models.frontends.filterbank import Form, band_centres, next_power_of_two
 from models.frontends.mel import MelPower
 from models.layers.framing import Framing
 
@@ -25,6 +26,10 @@ FLOOR = 1e-10
 def decibels(power: Tensor) -> Tensor:
     """Map power to decibels."""
     return 10 * power.clamp(min=FLOOR).log10()
+
+
+DECIBELS = Form("logarithm", FLOOR, 10 / math.log(10))
+"""`decibels` for the kernel."""
 
 
 class LogMel(Frontend):
@@ -64,7 +69,7 @@ class LogMel(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`, T = round(frames_per_second · S / sample_rate)."""
-        features: Tensor = self.power(waveform, decibels)
+        features: Tensor = self.power(waveform, decibels, DECIBELS)
         return features
 
     def framing(self) -> Framing:

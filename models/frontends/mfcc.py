@@ -17,8 +17,8 @@ from torch import Tensor
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.deltas import Deltas
-from models.frontends.filterbank import full_precision, next_power_of_two
-from models.frontends.logmel import decibels
+from models.frontends.filterbank import Form, full_precision, next_power_of_two
+from models.frontends.logmel import DECIBELS, decibels
 from models.frontends.mel import MelPower
 from models.layers.framing import Framing
 
@@ -75,7 +75,8 @@ class MFCC(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        cepstrum: Tensor = self.power(waveform, self.cepstrum)
+        form = None if self.append_energy else Form("logarithm", FLOOR, 1.0, self.dct)
+        cepstrum: Tensor = self.power(waveform, self.cepstrum, form)
         return cepstrum
 
     def cepstrum(self, power: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ class LibrosaMFCC(Frontend):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
-        level: Tensor = self.power(waveform, decibels)  # (B, bands, T)
+        level: Tensor = self.power(waveform, decibels, DECIBELS)  # (B, bands, T)
         with full_precision(waveform.device.type):
             loudest = level.amax((1, 2), keepdim=True)
             floor = loudest - self.range_decibels

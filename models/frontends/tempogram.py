@@ -7,15 +7,18 @@ window and correlated with themselves by way of their power spectrum, each divid
 
 import math
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from models.base import Frontend, ModelError
 from models.frontends._torchaudio import functional
 from models.frontends.centred import CentredPower, transform_points
-from models.frontends.filterbank import full_precision
+from models.frontends.filterbank import Form, full_precision, kernels_fit
+from models.kernels.loading import available
 
 FLOOR = 1e-10
 """Power below which a band counts as silent: -100 dB."""
@@ -25,6 +28,12 @@ RANGE = 80.0
 
 CHUNK = 64
 """Windows at a time on a CPU: with their spectra they stay in the second-level cache."""
+
+DECIBELS = Form("logarithm", FLOOR, 10 / math.log(10))
+"""`to_decibels` for the kernel."""
+
+_TABLES = WeakTensorKeyDictionary()
+"""Tables of the kernel for weights."""
 
 TINY = torch.finfo(torch.float32).tiny
 """Greatest correlation of a frame below which it counts as silent."""
@@ -47,6 +56,10 @@ class Tempogram(Frontend):
     """
 
     weights: Tensor
+    kernels_allowed: bool = False
+    """Whether kernels may compute it, see `models.base.use_kernels`."""
+    kernels_used: bool = False
+    """Whether a kernel has."""
 
     def __init__(self, sample_rate: int, lags: int = 384, bands: int = 128, n_fft: int = 2048, hop: int = 512) -> None:
         super().__init__()
@@ -65,7 +78,12 @@ class Tempogram(Frontend):
     def forward(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to `(B, F, T)`."""
         with full_precision(waveform.device.type):
-            onsets = self._framed(self.onset_strength(waveform))  # (B, T, F)
+            strength = self.onset_strength(waveform)  # (B, T)
+            if self.kernels_allowed and kernels_fit(strength) and (tables := self._tables()):
+                self.kernels_used = True
+                found = available("correlation_cpu").correlations(self._padded(strength).detach().numpy(), tables)
+                return torch.from_numpy(found)
+            onsets = self._framed(strength)  # (B, T, F)
             if waveform.device.type != "cpu":
                 return self._correlated(onsets)
             count = max(1, CHUNK // max(1, len(waveform)))
@@ -73,17 +91,29 @@ class Tempogram(Frontend):
 
     def onset_strength(self, waveform: Tensor) -> Tensor:
         """Map `(B, S)` to the mean rise of the mel bands since the last frame `(B, T)`, in dB."""
-        decibels: Tensor = self.power(waveform, to_decibels)  # (B, bands, T)
+        decibels: Tensor = self.power(waveform, to_decibels, DECIBELS)  # (B, bands, T)
         decibels = decibels.maximum(decibels.amax((1, 2), keepdim=True) - RANGE)
         rise = decibels.diff(dim=2).relu().mean(1)
         return F.pad(rise, (self.late, 0))[:, : decibels.shape[2]]
 
     def _framed(self, onsets: Tensor) -> Tensor:
         """Map `(B, T)` to windows about each frame `(B, T, F)`; beyond the ends, onsets decrease linearly to 0."""
+        return self._padded(onsets).unfold(1, self.lags, 1)
+
+    def _padded(self, onsets: Tensor) -> Tensor:
+        """Map `(B, T)` to the values of all windows `(B, T + F - 1)`."""
         half = self.lags // 2
         ramp = torch.arange(half, dtype=onsets.dtype, device=onsets.device) / half
         padded = torch.cat([onsets[:, :1] * ramp, onsets, onsets[:, -1:] * ramp.flip(0)], 1)
-        return padded.unfold(1, self.lags, 1)[:, : onsets.shape[1]]
+        return padded[:, : onsets.shape[1] + self.lags - 1]
+
+    def _tables(self) -> Any:
+        """Return the tables of the kernel, computed at first use; None where it does not take this many lags."""
+        known = _TABLES.get(self.weights)  # type: ignore[no-untyped-call]
+        if known is None:
+            known = available("correlation_cpu").plan(self.weights.numpy(), self.points), self.weights.dtype
+            _TABLES[self.weights] = known
+        return known[0]
 
     def _correlated(self, windows: Tensor) -> Tensor:
         """Map windows `(B, T, F)` to their normalised autocorrelation `(B, F, T)`."""

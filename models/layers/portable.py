@@ -282,8 +282,8 @@ class PortableBands(nn.Module):
         self.behind = self.size - self.lead + hop
         self.least_samples = max(before, n_fft - before + hop, self.behind) + 1 if reflect else 1
 
-    def forward(self, waveform: Tensor, tail: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Map `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it."""
+    def forward(self, waveform: Tensor, tail: Callable[[Tensor], Tensor] | None = None, form: object = None) -> Tensor:
+        """Map `(B, S)` to power in bands `(B, F, T)`, or to what a tail makes of it; the form is for kernels."""
         frames = self.frames(waveform.shape[1])
         if self.preemphasis:
             waveform = waveform - F.pad(self.preemphasis * waveform[:, :-1], (1, 0))

@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.errors import RunError
 from bench.inference.classifier import Classifier
 from datamodules.audio.in_child import Stopped
+from models.base import use_kernels
 
 Stop = Callable[[], bool]
 
@@ -36,6 +37,7 @@ class Engine:
         self.batch = 4 if model.device == "cpu" else 32
         self._amp = model.device != "cpu" if amp is None else amp
         self._lock = threading.Lock()
+        use_kernels(model.module)
         self._stop: Stop = _never
         for module in model.module.modules():
             module.register_forward_pre_hook(self._look)

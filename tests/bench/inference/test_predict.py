@@ -252,3 +252,15 @@ def test_a_table_from_python(kept, tmp_path: Path) -> None:
         kept.sounds / "high", bench.load_model(kept.run("cnn").key, kept.store.root), each_window=True
     )
     np.testing.assert_allclose(again[columns].to_numpy(), found[columns].iloc[:10].to_numpy(float), atol=1e-6)
+
+
+def test_kernels_compute_the_features_of_many_files(model: Classifier, tmp_path: Path, monkeypatch) -> None:
+    write(tmp_path / "a.wav", np.sin(np.arange(8000) / 5))
+    sources = find([tmp_path], True)
+    allowed = [part for part in model.module.modules() if hasattr(part, "kernels_allowed")]
+    (slow,) = predict(model, sources)
+    assert not any(part.kernels_allowed for part in allowed)
+    monkeypatch.setattr("bench.inference.predict.MANY", 1)
+    (fast,) = predict(model, sources)
+    assert any(part.kernels_used for part in allowed)
+    np.testing.assert_allclose(fast.probabilities, slow.probabilities, atol=1e-4)

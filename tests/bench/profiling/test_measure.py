@@ -15,6 +15,8 @@ from bench.profiling import measure
 from bench.profiling.measure import Tier, measure_latency
 from bench.records import Latency
 from models.base import AudioModel
+from models.frontends.logmel import LogMel
+from models.swishnet import SwishNet
 
 
 class Frames(nn.Module):
@@ -240,3 +242,16 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch, x: Tensor, device: str, words
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ProfileError, match=words):
         measure_latency(Slow(), x, 1.0, device=device)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("short")
+def test_timings_from_the_waveform_are_with_kernels_and_say_so() -> None:
+    frontend = LogMel(16000)
+    model = SwishNet(frontend, 64, 20, 3).eval()
+    x = torch.randn(1, 3200)
+    timing = measure_latency(model, x, 0.2)
+    assert timing.frontend.startswith("numba ")
+    assert timing.deviation is not None
+    assert timing.deviation < 1e-3
+    assert measure_latency(model, x, 0.2, scope="model").frontend == ""
+    assert not any(getattr(part, "kernels_allowed", False) for part in model.modules())

@@ -126,3 +126,11 @@ def test_a_record_from_before_teachers_and_combined_latencies_is_read():
     content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
     record = Record.from_json(json.dumps(content), RUN.key)
     assert record == Record(run=RUN, status="ok", latencies=(TIMING,))
+
+
+def test_a_timing_names_the_kernels_of_the_front_end_where_there_were_any():
+    plain = Record(run=RUN, status="ok", latencies=(TIMING,))
+    assert "frontend" not in json.loads(plain.to_json())["latencies"][0]  # the bytes of older records stay
+    kernel = Record(run=RUN, status="ok", latencies=(replace(TIMING, frontend="numba 1"),))
+    assert json.loads(kernel.to_json())["latencies"][0]["frontend"] == "numba 1"
+    assert Record.from_json(kernel.to_json(), RUN.key) == kernel
