@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
+from bench.leaderboard.caveats import has_speech_score
 from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.ranking import flag_devices, rank
 from bench.leaderboard.rows import UNKNOWN_FAILURE, Row, make_row, reference_data
@@ -20,6 +21,9 @@ from bench.leaderboard.systems import (
 from bench.records import Data, Environment, Failure, Record, Run, canonical, graded_records
 
 
+_OF_SPEECH = ("sns", "frame_sns")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
     """A dataset's rows, ranked ones first.
@@ -29,7 +33,8 @@ class Leaderboard:
         arguments: the dataset's arguments in words; empty with its defaults.
         task: "single" or "multi" label.
         primary: the metric that ranks.
-        metrics: names of all metrics for which any row has a value.
+        metrics: names of all metrics for which any row has a value; speech against all others only where the classes
+            are speech, music and noise.
         folds: the folds that are run.
         folds_official: how many folds the dataset has.
         seeds: the seeds that are run.
@@ -133,6 +138,7 @@ def _board(
     ]
     ranked, detectable = rank(list(flag_devices(rows)), primary)
     environments = {r.environment.text: r.environment for r in done.values() if r.environment}
+    classes = {r.classes for r in done.values() if r.classes}
     failures = {run.key: r.error for run in runs if (r := records.get(run.key)) and r.status == "failed"}
     return Leaderboard(
         dataset=first.dataset,
@@ -143,6 +149,7 @@ def _board(
             name
             for name in dict.fromkeys([*METRICS, *STREAM_METRICS, *(name for row in rows for name in row.scores)])
             if any(row.scores.get(name) is not None for row in rows)
+            and (name not in _OF_SPEECH or all(map(has_speech_score, classes)))
         ),
         folds=tuple(folds),
         folds_official=_official(entry, folds, [r.data for r in done.values() if r.data]),

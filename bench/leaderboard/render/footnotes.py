@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bench import catalog
+from bench.leaderboard import caveats
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import plural, shortened
@@ -13,12 +14,13 @@ DRIFT = 0.05
 """Relative change of the machine's speed during a timing above which the page mentions it."""
 
 
-def footnotes(board: Leaderboard, *, of_rows: bool = True) -> Iterator[tuple[str, str]]:
+def footnotes(board: Leaderboard, *, of_rows: bool = True, command: str = "") -> Iterator[tuple[str, str]]:
     """Yield the footnotes of a leaderboard's table, as (head, text).
 
     Args:
         board: the leaderboard.
         of_rows: whether those of single rows are among them; a web page shows these with each row.
+        command: shell command that does the suite's runs, which the caveats name.
     """
     metrics = [board.primary, *columns.secondary(board)]
     yield "Scores", "; ".join(f"{name}: {_line(name)}" for name in metrics)
@@ -77,6 +79,7 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True) -> Iterator[tuple[str
         yield "Rank", f"rows whose runs do not all have bootstrap draws are ranked by their score alone, untested{why}"
     for note in board.notes:
         yield "Note", note
+    yield from _caveats(board, command)
     for words, rows in _notes_of_rows(board).items():
         shared = 1 < len(rows) == len(board.rows)
         if shared or of_rows:
@@ -90,6 +93,21 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True) -> Iterator[tuple[str
         machines.setdefault(_machine(environment), set()).add(_commit(environment))
     for machine, commits in sorted(machines.items()):
         yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
+
+
+def _caveats(board: Leaderboard, command: str) -> Iterator[tuple[str, str]]:
+    """Yield what is doubtful about scores, trainings and timings: the rows of each fact, and what removes it."""
+    found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in caveats.HEADS}
+    for row in board.rows:
+        for caveat in caveats.caveats(row, board.task, board.primary):
+            found[caveat.kind].setdefault(caveat.words, []).append(row.full)
+    for kind, facts in found.items():
+        if facts:
+            named = (
+                f"{words}: {'all rows' if 1 < len(rows) == len(board.rows) else ', '.join(rows)}"
+                for words, rows in facts.items()
+            )
+            yield caveats.HEADS[kind], f"{'; '.join(named)}. Remedy: {caveats.mends(kind, command)}"
 
 
 def _notes_of_rows(board: Leaderboard) -> dict[str, list[str]]:

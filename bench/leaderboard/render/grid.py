@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.leaderboard import caveats
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.budgets import fronts
 from bench.leaderboard.render import columns
@@ -38,12 +39,13 @@ class GridCell:
 
 @dataclass(frozen=True)
 class GridRow:
-    """A row: its name, front-end, Pareto fronts, cells, place in the page's addresses, and what opens on demand."""
+    """A row: its name, front-end, Pareto fronts, doubts, cells, place in the page's addresses, what opens on demand."""
 
     anchor: str
     name: str
     small: str
     front: str
+    doubts: str
     cells: tuple[GridCell, ...]
     facts: tuple[tuple[str, str], ...]
     records: tuple[str, ...]
@@ -78,6 +80,7 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
     on_front = fronts(board)
     rows = []
     for place, row in enumerate(board.rows):
+        doubts = list(caveats.caveats(row, board.task, board.primary))
         made = [_cell(board, row, column.head, cells[column.head][place], scale) for column in shown]
         rows.append(
             GridRow(
@@ -85,8 +88,9 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
                 name=row.label,
                 small="" if row.frontend == "none" else row.frontend,
                 front=", ".join(on_front.get(row.full, ())),
+                doubts=", ".join(each.short for each in doubts if each.kind != "timing"),
                 cells=tuple(made),
-                facts=tuple(_facts(board, row, uses[place])),
+                facts=tuple(_facts(row, uses[place], doubts)),
                 records=row.finished,
             )
         )
@@ -124,8 +128,10 @@ def _dots(low: float, middle: float, high: float, scale: tuple[float, float]) ->
     return Dots(*(round(_EDGE + wide * (value - left) / (right - left), 1) for value in (low, middle, high)))
 
 
-def _facts(board: Leaderboard, row: Row, use: str | None) -> Iterator[tuple[str, str]]:
+def _facts(row: Row, use: str | None, doubts: Sequence[caveats.Caveat]) -> Iterator[tuple[str, str]]:
     """Yield what is behind a row: settings, how often it was trained, where, on which data, and the commands."""
+    if doubts:
+        yield "Caveat", ", ".join(each.short for each in doubts)
     for words in about_row(row):
         head, colon, rest = words.partition(": ")
         yield (head.capitalize(), rest) if colon and head in ("recipe", "not ranked", "time line") else ("Note", words)

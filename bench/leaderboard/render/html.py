@@ -48,7 +48,7 @@ def html(
             "grid": grid(leaderboards, number, suite),
             "plots": [svg(plot, None) for plot in pareto.plots(board)[:1]],
             "further": [plot.axis.name for plot in pareto.plots(board)[1:]],
-            "footnotes": footnotes(board, of_rows=False),
+            "footnotes": footnotes(board, of_rows=False, command=command),
             "details": details(board, all_classes=True),
         }
         for number, board in enumerate(leaderboards)

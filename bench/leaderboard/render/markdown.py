@@ -39,7 +39,7 @@ def markdown(
             "header": header(board),
             "main": with_commands(columns.main(board), board, leaderboards, suite),
             "pictures": list(pictures(board, stems[n])) if stems else None,
-            "footnotes": footnotes(board),
+            "footnotes": footnotes(board, command=command),
             "details": details(board, all_classes=False),
         }
         for n, board in enumerate(leaderboards)
