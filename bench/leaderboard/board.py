@@ -20,7 +20,6 @@ from bench.leaderboard.systems import (
 )
 from bench.records import Data, Environment, Failure, Record, Run, canonical, graded_records
 
-
 _OF_SPEECH = ("sns", "frame_sns")
 
 

@@ -32,12 +32,22 @@ def details(board: Leaderboard, *, all_classes: bool) -> Iterator[Table]:
     if systems := published.systems(board.dataset, board.primary):
         yield _published(board, systems)
     if board.class_report:
-        if board.class_report.confusion and len(board.class_report.classes) <= _MATRIX:
-            yield _matrix(board.class_report)
-        elif board.class_report.confusion and board.class_report.confused():
-            yield _pairs(board.class_report)
-        if board.class_report.per_class:
-            yield _classes(board.class_report, all_classes=all_classes)
+        yield from of_classes(board.class_report, all_classes=all_classes)
+
+
+def of_classes(report: ClassReport, *, all_classes: bool) -> Iterator[Table]:
+    """Yield the confusions, as a matrix of few classes or else as the worst pairs, and the scores per class.
+
+    Args:
+        report: of a system, or of one run.
+        all_classes: whether the table of classes shows each of hundreds.
+    """
+    if report.confusion and len(report.classes) <= _MATRIX:
+        yield _matrix(report)
+    elif report.confusion and report.confused():
+        yield confused(report)
+    if report.per_class:
+        yield _classes(report, all_classes=all_classes)
 
 
 def _budgets(board: Leaderboard) -> Iterator[Table]:
@@ -123,7 +133,8 @@ def _heat(clips: int, of: int, right: bool) -> str:
     return f"{'right' if right else 'wrong'}-{max(1, round(9 * clips / of))}" if clips else ""
 
 
-def _pairs(report: ClassReport) -> Table:
+def confused(report: ClassReport) -> Table:
+    """Return the table of the pairs of classes that are confused most often."""
     pairs = report.confused()
     confusion = report.confusion or ()
     rows = tuple(
