@@ -180,7 +180,7 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     if record.conflict is not None:
         yield "Conflict", f"{record.conflict:.3f}"
     if data := record.data:
-        parts = ", ".join(f"{data.clips.get(name, 0):,} {name}" for name in ("train", "val", "test"))  # type: ignore[call-overload]
+        parts = ", ".join(f"{data.clips.get(name, 0):,} {name}" for name in ("train", "val", "test"))
         yield "Clips", f"{parts}; the test clips come from {data.test_groups:,} sources"
         official = "" if data.clips_official is None else f" of {data.clips_official:,} official"
         yield "Coverage", f"{data.clips_available:,}{official} clips"

@@ -11,7 +11,7 @@ from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plain, prefixed, three
 from bench.leaderboard.report import HardClip, RunReport
-from bench.records import Latency, Record
+from bench.records import Complexity, Latency, Record
 
 LEAST_IMPORTANT = (
     "defined classes",
@@ -36,7 +36,7 @@ def tables(report: RunReport, *, page: bool) -> Iterator[Table]:
     if report.record.scores:
         yield _scores(report.board, report.record)
     if report.record.complexity:
-        yield _size(report.record)
+        yield _size(report.record.complexity)
     if report.record.latencies:
         yield _latencies(report.record.latencies)
     if report.classes:
@@ -75,9 +75,7 @@ def _scores(board: Leaderboard, record: Record) -> Table:
     )
 
 
-def _size(record: Record) -> Table:
-    found = record.complexity
-    assert found is not None  # noqa: S101 - the caller has looked
+def _size(found: Complexity) -> Table:
     named = (
         ("parameters", found.parameters), ("bytes", found.bytes), ("MACs", found.macs),
         ("front-end MACs", found.frontend_macs), ("element-wise steps", found.elementwise),
