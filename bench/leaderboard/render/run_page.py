@@ -197,7 +197,7 @@ def lines(report: RunReport) -> Iterator[str]:
         yield f"  {record.error.kind}: {plain(record.error.message)}"
         yield from (f"    {plain(line)}" for line in _ending(record.error.traceback))
     for each, remedy in report.caveats:
-        yield f"  {HEADS[each.kind].lower()}: {each.words}. Remedy: {remedy}"
+        yield f"  {HEADS[each.kind]}: {each.words}. Remedy: {remedy}"
     for head, words in (*report.settings, *report.facts):
         yield f"  {head.lower()}: {plain(words)}"
     for name, drawn in curve_lines(record):
