@@ -235,7 +235,7 @@ def test_pages_show_the_papers_tables_first_and_rank_nothing_in_them(suite, tmp_
     assert "rank |" not in paper
     assert "Other\\*files." in paper
     html = typed((store.root / "two.html").read_text())
-    assert html.index("<h2>Accuracy &amp; SNS</h2>") < html.index("<h2>musan (clip_seconds=1.0)</h2>")
+    assert html.index("<h2>Accuracy &amp; SNS</h2>") < html.index(">musan (clip_seconds=1.0)</h2>")
     assert ">98.0 [97.5, 98.5] † 98.41 (-0.4)</td>" in html
 
 
