@@ -28,7 +28,7 @@ def publish(
     """Copy a suite's finished records and logits to the published store, and redraw its tables."""
     from bench.runner.publishing import publish as published
 
-    found = published(suite, records.records.Store(store), records.records.Store(to), into, readme)
+    found = published(suite, records.Store(store), records.Store(to), into, readme)
     for warning in found.warnings:
         say(err, f"warning: {warning}")
     if found.no_logits:
@@ -59,7 +59,7 @@ def check_submission(
     found = []
     with tempfile.TemporaryDirectory(prefix="bench-submission-") as scratch:
         settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
-        for each in check(records.records.Store(store), suite, settings, base, runs):
+        for each in check(records.Store(store), suite, settings, base, runs):
             found.append(each)
             if not as_json:
                 say(out, f"{each.outcome:<12}{each.name}: {each.words}")
