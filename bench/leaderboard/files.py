@@ -9,7 +9,6 @@ board.html. A command that is given the name of another README updates it betwee
   macs, parameters or latency) only that plot.
 """
 
-import json
 import os
 import re
 import shlex
@@ -19,7 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.leaderboard import clips, interface, joined, pareto, render
+from bench.errors import SuiteError
+from bench.leaderboard import changes, clips, interface, joined, pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
@@ -31,8 +31,8 @@ INDEX = "README.md"
 """The page of a published store that lists its suites."""
 BOARD = "board.html"
 """The page of a published store that ranks the systems of all its suites by weights of the reader."""
-CHANGES = "CHANGES.md"
-"""The page of a published store that says what changed; `bench changes` writes it."""
+RESERVED = ("README", "CHANGES", "complexity", "board", "index", "schema", "release")
+"""Names that no suite of a published store may have, because other files have them."""
 BADGES = "badges"
 """Folder of a published store with a badge for each leaderboard."""
 
@@ -100,9 +100,16 @@ def texts(
         suite: the suite.
         found: its leaderboards.
         store: the store of the files.
-        index: whether the store's index is one of them.
+        index: whether the store's index is one of them, and with it the JSON interface, the badges, the reader's own
+            board, and what changed since the release that `bench changes` names.
         readme: another file to update between its marks.
+
+    Raises:
+        SuiteError: a suite of a published store has the name of another file there.
+        RecordError: the tables of the release are damaged.
     """
+    if index and suite.name in RESERVED:
+        raise SuiteError(f"{suite.name} is the name of another file in a published store: rename the suite's file")
     title = suite.title or suite.name
     own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
@@ -126,7 +133,7 @@ def texts(
             for theme in render.THEMES:
                 drawn[store.root / f"{stem}-{plot.axis.name}-{theme}.svg"] = render.svg(plot, theme)
     if index:
-        drawn[store.root / INDEX] = _index(store, {suite.name: json.loads(as_json)})
+        drawn |= shared_texts(store, {suite.name: as_json})
         drawn |= _badges(suite, found, store)
         drawn |= _interface(
             suite, interface.suite_text(suite.name, title, note, command, _api_files(suite), found), store
@@ -201,19 +208,24 @@ def _own_board(store: Store, name: str, fresh: list[dict[str, Any]]) -> str:
     return render.board_page(sorted([*kept, *fresh], key=lambda share: share["suite"]))
 
 
-def _index(store: Store, fresh: dict[str, Any]) -> str:
-    """Return the index of the suites that have tables in the store; `fresh` replaces the content of its suites."""
-    content: dict[str, Any] = {}
-    for path in store.root.glob("*.json"):
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            continue  # the check of its own suite reports it
-        if isinstance(old, dict) and "leaderboards" in old:
-            content[path.stem] = old
-    return render.index(
-        content | fresh, complexity=(store.root / COMPLEXITY).exists(), changes=(store.root / CHANGES).exists()
-    )
+def shared_texts(store: Store, fresh: Mapping[str, str] | None = None) -> dict[Path, str]:
+    """Return the index of the suites that have tables in a store, and what changed since the release if it is there.
+
+    Args:
+        store: the published store.
+        fresh: suite to the text of its JSON table, where the file in the store may be an older one.
+
+    Raises:
+        RecordError: the tables of the release are damaged.
+    """
+    texts = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in store.root.glob("*.json")}
+    tables = changes.tables_of({**texts, **(fresh or {})})
+    release = changes.read(store.root)
+    sizes = (store.root / COMPLEXITY).exists()
+    drawn = {store.root / INDEX: render.index(tables, complexity=sizes, changes=release is not None)}
+    if release is not None:
+        drawn[store.root / changes.PAGE] = changes.page(release, tables)
+    return drawn
 
 
 def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store: str) -> str:

@@ -1,4 +1,4 @@
-"""The static JSON interface of a published store: `api/index.json`, `api/<suite>.json` and their `api/schema.json`.
+"""The static JSON interface of a published store: `api/index.json`, `api/<suite>.json`, and `api/schema.json`.
 
 Other programs read these files instead of the pages. They have no bootstrap draws, so they stay small, and floats have
 six digits, because the last ones differ between builds of the same libraries. `VERSION` grows when a key changes its
@@ -224,6 +224,62 @@ class IndexFile:
     suites: list[SuiteEntry]
 
 
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class ReleaseRow:
+    """A row of a release's table.
+
+    Attributes:
+        name: the row's name, with the front-end where it has one.
+        score: the board's main score; null if it is undefined.
+        interval: both ends of its 95 % interval; null without one.
+        rank: 1 is best; null for a row that is not compared.
+    """
+
+    name: str
+    score: float | None
+    interval: tuple[float, float] | None
+    rank: int | None
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class ReleaseBoard:
+    """A leaderboard of a release.
+
+    Attributes:
+        suite: name of its suite.
+        dataset: name, with the arguments where it has any.
+        metric: the main score.
+        rows: in the order of the table.
+    """
+
+    suite: str
+    dataset: str
+    metric: str
+    rows: list[ReleaseRow]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, kw_only=True)
+class ReleaseFile:
+    """The file `api/release.json`: the tables of the last release, which `CHANGES.md` compares with.
+
+    Attributes:
+        version: of the interface.
+        since: how the release is called.
+        commit: its commit in git.
+        date: of the commit.
+        boards: its leaderboards, by suite.
+    """
+
+    version: int
+    since: str
+    commit: str
+    date: str
+    boards: list[ReleaseBoard]
+
+
 def suite_text(
     name: str, title: str, note: str, command: str, files: Mapping[str, str], boards: Sequence[Leaderboard]
 ) -> str:
@@ -246,7 +302,7 @@ def suite_text(
         files=dict(files),
         boards=[_board(board) for board in boards],
     )
-    return _text(asdict(found))
+    return json_text(asdict(found))
 
 
 def index_text(suites: Mapping[str, str]) -> str:
@@ -258,27 +314,37 @@ def index_text(suites: Mapping[str, str]) -> str:
     Raises:
         ValueError: a text is no file of this version.
     """
-    return _text(asdict(IndexFile(version=VERSION, suites=[_entry(suites[name]) for name in sorted(suites)])))
+    return json_text(asdict(IndexFile(version=VERSION, suites=[_entry(suites[name]) for name in sorted(suites)])))
 
 
 def schema_text() -> str:
-    """Return the JSON Schema (draft 2020-12) of the index and of a suite's file."""
+    """Return the JSON Schema (draft 2020-12) of all these files."""
     definitions: dict[str, Any] = {}
-    for of in (IndexFile, SuiteFile):
+    for of in _FILES:
         content = TypeAdapter(of).json_schema(ref_template="#/$defs/{model}")
         definitions |= content.pop("$defs")
         definitions[of.__name__] = content
-    for of in (IndexFile, SuiteEntry, DatasetEntry, SuiteFile, BoardEntry, RowEntry, LatencyEntry):
-        _describe(definitions[of.__name__], of)
-    for of in (IndexFile, SuiteFile):
+    described: tuple[type, ...] = (
+        *_FILES,
+        SuiteEntry,
+        DatasetEntry,
+        BoardEntry,
+        RowEntry,
+        LatencyEntry,
+        ReleaseBoard,
+        ReleaseRow,
+    )
+    for each in described:
+        _describe(definitions[each.__name__], each)
+    for of in _FILES:
         definitions[of.__name__]["properties"]["version"]["const"] = VERSION
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Index of a published store, or the leaderboards of one of its suites",
-        "anyOf": [{"$ref": f"#/$defs/{of.__name__}"} for of in (IndexFile, SuiteFile)],
+        "title": "A published store's index, the leaderboards of one of its suites, or the tables of its last release",
+        "anyOf": [{"$ref": f"#/$defs/{of.__name__}"} for of in _FILES],
         "$defs": definitions,
     }
-    return _text(schema)
+    return json_text(schema)
 
 
 def _entry(text: str) -> SuiteEntry:
@@ -345,10 +411,10 @@ def _row(row: Row, primary: str) -> RowEntry:
         validation=_rounded(row.validation),
         runs_done=row.done,
         runs_expected=row.expected,
-        parameters=size and size.parameters,
-        macs=size and size.macs,
-        frontend_macs=size and size.frontend_macs,
-        bytes=size and size.bytes,
+        parameters=None if size is None else size.parameters,
+        macs=None if size is None else size.macs,
+        frontend_macs=None if size is None else size.frontend_macs,
+        bytes=None if size is None else size.bytes,
         train_seconds=_rounded(row.train_seconds),
         latencies=[_latency(kind, found) for kind, found in timings if found],
         flags=[plain(flag) for flag in row.flags],
@@ -380,7 +446,12 @@ def _six(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _text(content: Any) -> str:
+def json_text(content: Any) -> str:
+    """Return a file's text: strict JSON.
+
+    Args:
+        content: of the file.
+    """
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
@@ -392,4 +463,10 @@ def _describe(definition: dict[str, Any], of: type) -> None:
         definition["properties"][name]["description"] = " ".join(words.split())
 
 
+_FILES = (IndexFile, SuiteFile, ReleaseFile)
+"""Kinds of files."""
+_DESCRIBED: tuple[type, ...] = (
+    *(*_FILES, SuiteEntry, DatasetEntry, BoardEntry, RowEntry, LatencyEntry),
+    *(ReleaseBoard, ReleaseRow),
+)
 _FIELD = re.compile(r"^    (\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)

@@ -20,20 +20,23 @@ def badge(board: Leaderboard) -> str | None:
     name = columns.head(board.primary).removesuffix(", %")
     score = f"{columns.score(best.scores[board.primary], board.primary).text}"
     percent = " %" if columns.head(board.primary).endswith("%") else ""
-    return drawn(f"{board.name} {name}", f"{best.full} {score}{percent}")
+    alike = sum(row.rank == best.rank for row in board.rows)
+    note = "" if alike == 1 else f", first of {alike} without a significant difference"
+    return drawn(f"{board.name} {name}", f"{best.full} {score}{percent}", note)
 
 
-def drawn(left: str, right: str) -> str:
+def drawn(left: str, right: str, note: str = "") -> str:
     """Return a badge with two texts, the right one on a coloured ground.
 
     Args:
         left: what was measured.
         right: what came of it.
+        note: words that only the title has.
     """
     left, right = shortened(left, 60), shortened(right, 60)
     first, second = _width(left), _width(right)
     width = first + second + 40
-    words = html(f"{left}: {right}")
+    words = html(f"{left}: {right}{note}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT}" viewBox="0 0 {width} {HEIGHT}" '
         f'role="img" aria-label="{words}">\n'
