@@ -59,7 +59,7 @@ const ranked = () => {
   found.forEach((each, i) => {
     const first = i ? found[i - 1].rank - 1 : 0;
     each.rank = i && tied(found[first].total - each.total, found[first].drawn, each.drawn) ? first + 1 : i + 1;
-    each.mean = (100 * each.total / whole / STEPS).toFixed(1);
+    each.mean = (100 * (each.total / whole / STEPS)).toFixed(1);
   });
   return found;
 };
