@@ -67,7 +67,9 @@ def _share(suite: str, board: Leaderboard) -> dict[str, Any]:
 def _cost(row: Row, name: str, usual: str) -> float | None:
     axis = next(each for each in pareto.AXES if each.name == name)
     cost = pareto.cost_of(row, axis, usual)
-    return float(f"{cost:.6g}") if isinstance(cost, float) else None
+    if not isinstance(cost, float):
+        return None
+    return float(f"{cost:.6g}") if name == "latency" else int(cost)
 
 
 def first_weights(boards: Sequence[Mapping[str, Any]]) -> list[int]:

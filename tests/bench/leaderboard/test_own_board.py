@@ -122,6 +122,7 @@ def visit(browser):
     assert said == []
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_the_page_ranks_as_the_library_does_by_any_weights(visit):
     weights = joined.first_weights(SHARES)
@@ -164,7 +165,7 @@ def test_a_budget_leaves_out_what_costs_more_and_nothing_is_clipped(visit, width
     assert {row[1] for row in shown(page)} == fit
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert Axe().run(page).response["violations"] == []
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject()")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")
     page.get_by_role("button", name="Copy CSV").click()
     copied = page.get_by_label("CSV").input_value().splitlines()
     assert len(copied) == 1 + len(fit)
