@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, with_config
@@ -317,6 +318,7 @@ def index_text(suites: Mapping[str, str]) -> str:
     return json_text(asdict(IndexFile(version=VERSION, suites=[_entry(suites[name]) for name in sorted(suites)])))
 
 
+@cache
 def schema_text() -> str:
     """Return the JSON Schema (draft 2020-12) of all these files."""
     definitions: dict[str, Any] = {}
