@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main, options
-from bench.cli.results import _p_value
+from bench.leaderboard.compare import p_value
 from bench.profiling.measure import TIERS
 
 Bench = Callable[..., tuple[int, str, str]]
@@ -69,7 +69,7 @@ def test_the_expected_time_of_a_measurement_covers_all_processes() -> None:
     [(0.0, "p < 0.001"), (0.0009, "p < 0.001"), (0.001, "p = 0.001"), (0.0494, "p = 0.049"), (1, "p = 1.000")],
 )
 def test_a_p_value_is_never_zero(p: float, words: str) -> None:
-    assert _p_value(p) == words
+    assert p_value(p) == words
 
 
 def test_long_lines_go_on_below_themselves() -> None:

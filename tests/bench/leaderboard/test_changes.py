@@ -1,10 +1,12 @@
 """What changed in the tables since a release, from JSON tables and from git."""
 
+import contextlib
 import json
 import subprocess
 
 import pytest
 
+from bench.cli import main
 from bench.errors import BenchError, RecordError
 from bench.leaderboard import changes
 from bench.records import Store
@@ -58,7 +60,7 @@ def test_a_damaged_file_names_its_remedy(tmp_path):
 
 
 @pytest.mark.process
-def test_a_release_is_read_from_git(tmp_path):
+def test_a_release_is_read_from_git(tmp_path, monkeypatch, capsys):
     root = tmp_path / "leaderboards"
     root.mkdir()
 
@@ -78,6 +80,13 @@ def test_a_release_is_read_from_git(tmp_path):
     assert "# What changed since v1\n" in (root / "CHANGES.md").read_text()
     assert "- **New rows**: b 80.0" in (root / "CHANGES.md").read_text()
     assert "(CHANGES.md)" in (root / "README.md").read_text()
+    monkeypatch.setattr(
+        "sys.argv", ["bench", "changes", "--since", "HEAD", "--name", "1.0", "--store", str(root), "--json"]
+    )
+    with contextlib.suppress(SystemExit):
+        main()
+    assert str(root / "api" / changes.FILE) in json.loads(capsys.readouterr().out)["written"]
+    assert "# What changed since 1.0\n" in (root / "CHANGES.md").read_text()
     for wrong in ("v2", "--all"):
         with pytest.raises(BenchError, match="name a tag, a branch or a commit"):
             keep_release(store, wrong)
