@@ -110,9 +110,9 @@ def _section(before: ReleaseBoard | None, now: ReleaseBoard | None) -> dict[str,
         known = {row.name for row in others.rows}
         if found := [row for row in some.rows if row.name not in known]:
             facts.append((words, "; ".join(f"{row.name} {_score(row, some.metric)}" for row in found)))
-    found = list(moved(before, now))
-    seen = [each for each in found if _shown(each.before, now.metric) != _shown(each.now, now.metric)]
-    if unseen := len(found) - len(seen):
+    changed = list(moved(before, now))
+    seen = [each for each in changed if _shown(each.before, now.metric) != _shown(each.now, now.metric)]
+    if unseen := len(changed) - len(seen):
         facts.append(("Other digits only", f"{plural(unseen, 'row')} with a score that the tables write alike"))
     rows = [
         (
