@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bench.errors import RecordError
-from bench.leaderboard.interface import FOLDER, VERSION, ReleaseBoard, ReleaseFile, ReleaseRow, json_text
+from bench.leaderboard.entries import VERSION, ReleaseBoard, ReleaseFile, ReleaseRow
+from bench.leaderboard.interface import FOLDER, json_text
 from bench.leaderboard.render import columns, templating
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plain, plural
