@@ -67,3 +67,20 @@ def check_submission(
         print_json([dataclasses.asdict(each) for each in found])
     if any(each.outcome == "refused" for each in found):
         raise typer.Exit(1)
+
+
+@app.command("changes")
+def changes_since(
+    since: Annotated[str, typer.Option("--since", help="Tag, branch or commit of the release.")],
+    name: Annotated[str, typer.Option(help="What the page calls it.", show_default="as --since")] = "",
+    store: Annotated[Path, typer.Option("--store", help="The published store.")] = Path("leaderboards"),
+    as_json: AsJson = False,
+) -> None:
+    """Draw the page of what changed in the tables since a release, and keep it current from then on."""
+    from bench.runner.releases import keep_release
+
+    written = keep_release(records.Store(store), since, name)
+    if as_json:
+        print_json({"written": written})
+    else:
+        say(out, f"Written: {', '.join(written)}")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import suites
+from bench.leaderboard import changes, interface
 from bench.leaderboard.clips import FOLDER
 from bench.leaderboard.files import COMPLEXITY, boards, texts
 from bench.records import Snapshot, Store
@@ -58,12 +59,12 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
         if path.suffix != ".json" or path.stem not in named
     ]
     wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
-    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*")
+    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*", "api/*", "badges/*")
     files = sorted(path for kind in kinds for path in store.root.glob(kind))
     wrong += [
         f"{path} is drawn by no suite that has tables here; delete it"
         for path in files
-        if path not in drawn and path != store.root / COMPLEXITY
+        if path not in drawn and path not in (store.root / COMPLEXITY, store.root / interface.FOLDER / changes.FILE)
     ]
     return wrong
 

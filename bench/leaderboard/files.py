@@ -1,23 +1,25 @@
 """A suite's tables in a store, drawn from nothing but the records.
 
 The files are `<suite>.md`, `.csv`, `.json` and `.html`, and the Pareto plots in `plots/`. A published store also has an
-index of its suites, README.md. A command that is given the name of another README updates it between these marks:
+index of its suites, README.md, the JSON interface in `api/`, badges in `badges/`, and the reader's own board,
+board.html. A command that is given the name of another README updates it between these marks:
 
 - `<!-- table all synthetic -->` (suite and dataset) to `<!-- end -->`: the short table;
 - `<!-- plot all synthetic -->` to `<!-- end -->`: the Pareto plots; with an axis (`<!-- plot all synthetic macs -->`;
   macs, parameters or latency) only that plot.
 """
 
-import json
 import os
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.leaderboard import clips, pareto, render
+from bench.errors import SuiteError
+from bench.leaderboard import changes, clips, interface, joined, pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
@@ -27,6 +29,12 @@ COMPLEXITY = "complexity.md"
 """The page of sizes. It is drawn from the models and not from records."""
 INDEX = "README.md"
 """The page of a published store that lists its suites."""
+BOARD = "board.html"
+"""The page of a published store that ranks the systems of all its suites by weights of the reader."""
+RESERVED = ("README", "CHANGES", "complexity", "board", "index", "schema", "release")
+"""Names that no suite of a published store may have, because other files have them."""
+BADGES = "badges"
+"""Folder of a published store with a badge for each leaderboard."""
 
 
 def boards(found: Snapshot | Mapping[str, Record], suite: Suite) -> tuple[Leaderboard, ...]:
@@ -92,9 +100,16 @@ def texts(
         suite: the suite.
         found: its leaderboards.
         store: the store of the files.
-        index: whether the store's index is one of them.
+        index: whether the store's index is one of them, and with it the JSON interface, the badges, the reader's own
+            board, and what changed since the release that `bench changes` names.
         readme: another file to update between its marks.
+
+    Raises:
+        SuiteError: a suite of a published store has the name of another file there.
+        RecordError: the tables of the release are damaged.
     """
+    if index and suite.name in RESERVED:
+        raise SuiteError(f"{suite.name} is the name of another file in a published store: rename the suite's file")
     title = suite.title or suite.name
     own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
@@ -118,7 +133,12 @@ def texts(
             for theme in render.THEMES:
                 drawn[store.root / f"{stem}-{plot.axis.name}-{theme}.svg"] = render.svg(plot, theme)
     if index:
-        drawn[store.root / INDEX] = _index(store, {suite.name: json.loads(as_json)})
+        drawn |= shared_texts(store, {suite.name: as_json})
+        drawn |= _badges(suite, found, store)
+        drawn |= _interface(
+            suite, interface.suite_text(suite.name, title, note, command, _api_files(suite), found), store
+        )
+        drawn[store.root / BOARD] = _own_board(store, suite.name, joined.share(suite.name, found))
     if readme is not None:
         plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
         drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
@@ -142,17 +162,70 @@ def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
     return names
 
 
-def _index(store: Store, fresh: dict[str, Any]) -> str:
-    """Return the index of the suites that have tables in the store; `fresh` replaces the content of its suites."""
-    content: dict[str, Any] = {}
-    for path in store.root.glob("*.json"):
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            continue  # the check of its own suite reports it
-        if isinstance(old, dict) and "leaderboards" in old:
-            content[path.stem] = old
-    return render.index(content | fresh, complexity=(store.root / COMPLEXITY).exists())
+def _api_files(suite: Suite) -> dict[str, str]:
+    """Return the paths of a suite's pages, relative to its file in the JSON interface."""
+    kinds = {"page": "html", "markdown": "md", "csv": "csv", "json": "json"}
+    return {kind: f"../{suite.name}.{ending}" for kind, ending in kinds.items()}
+
+
+def _interface(suite: Suite, fresh: str, store: Store) -> dict[Path, str]:
+    """Return the suite's file of the JSON interface, the index of all such files, and their schema."""
+    folder = store.root / interface.FOLDER
+    texts = {
+        path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.json") if _is_drawn(store, path.stem)
+    }
+    known = {suite.name: fresh}
+    for name, text in texts.items():
+        with suppress(ValueError):  # the check of its own suite reports a damaged file
+            interface.index_text({name: text})
+            known.setdefault(name, text)
+    return {
+        folder / f"{suite.name}.json": fresh,
+        folder / "index.json": interface.index_text(known),
+        folder / "schema.json": interface.schema_text(),
+    }
+
+
+def _is_drawn(store: Store, name: str) -> bool:
+    """Return whether a store has tables of a suite."""
+    return (store.root / f"{name}.md").exists()
+
+
+def _badges(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Path, str]:
+    """Return the badge of each of the suite's leaderboards that has a ranked row."""
+    stems = (name.removesuffix("-pareto") for name in _names(suite, found))
+    badges = ((stem, render.badge(board)) for stem, board in zip(stems, found, strict=True))
+    return {store.root / BADGES / f"{stem}.svg": text for stem, text in badges if text}
+
+
+def _own_board(store: Store, name: str, fresh: list[dict[str, Any]]) -> str:
+    """Return the reader's own board; the shares of other suites are those of the page that is there."""
+    try:
+        old = render.shares_of((store.root / BOARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        old = []
+    kept = [share for share in old if share["suite"] != name and _is_drawn(store, share["suite"])]
+    return render.board_page(sorted([*kept, *fresh], key=lambda share: share["suite"]))
+
+
+def shared_texts(store: Store, fresh: Mapping[str, str] | None = None) -> dict[Path, str]:
+    """Return the index of the suites that have tables in a store, and what changed since the release if it is there.
+
+    Args:
+        store: the published store.
+        fresh: suite to the text of its JSON table, where the file in the store may be an older one.
+
+    Raises:
+        RecordError: the tables of the release are damaged.
+    """
+    texts = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in store.root.glob("*.json")}
+    tables = changes.tables_of({**texts, **(fresh or {})})
+    release = changes.read(store.root)
+    sizes = (store.root / COMPLEXITY).exists()
+    drawn = {store.root / INDEX: render.index(tables, complexity=sizes, changes=release is not None)}
+    if release is not None:
+        drawn[store.root / changes.PAGE] = changes.page(release, tables)
+    return drawn
 
 
 def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store: str) -> str:

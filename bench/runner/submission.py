@@ -105,11 +105,12 @@ def _changed(store: Store, base: str) -> list[tuple[str, Path]]:
 def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite) -> Check:
     """Check that only rows and their records were added, and pages drawn anew."""
     root, rows = store.root.resolve(), added.folder(store, suite.name).resolve()
+    pages = (root, *(root / name for name in ("plots", "api", "badges")))
     strange = []
     for status, path in changed:
         place = path.resolve()
         new = status == "A" and any(place.is_relative_to(each) for each in (root / "records", root / "artifacts"))
-        page = place.suffix in PAGES and place.parent in (root, root / "plots") and status != "D"
+        page = place.suffix in PAGES and place.parent in pages and status != "D"
         readme = place.name == "README.md" and root.is_relative_to(place.parent)
         if not (new or page or readme or (place.is_relative_to(rows) and status != "D")):
             strange.append(f"{path.name} ({'added' if status == 'A' else 'removed' if status == 'D' else 'changed'})")

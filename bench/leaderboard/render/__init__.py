@@ -4,6 +4,8 @@ The same records give the same bytes. Names and messages may come from files of 
 them: in Markdown, HTML and SVG they stay text, and in CSV a spreadsheet does not run them as a formula.
 """
 
+from bench.leaderboard.render.badge import badge
+from bench.leaderboard.render.board_page import board_page, shares_of
 from bench.leaderboard.render.html import html
 from bench.leaderboard.render.index import index
 from bench.leaderboard.render.markdown import brief, markdown, pictures
@@ -13,6 +15,8 @@ from bench.leaderboard.render.values import csv_text, json_text
 
 __all__ = [
     "THEMES",
+    "badge",
+    "board_page",
     "brief",
     "csv_text",
     "fitted",
@@ -21,6 +25,7 @@ __all__ = [
     "json_text",
     "markdown",
     "pictures",
+    "shares_of",
     "svg",
     "terminal",
 ]

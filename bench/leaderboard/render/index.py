@@ -9,17 +9,18 @@ from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE
 
 
-def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool) -> str:
+def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool, changes: bool = False) -> str:
     """Return the index page as GitHub Markdown.
 
     Args:
         suites: name to content of its JSON table.
         complexity: whether the store has `complexity.md`.
+        changes: whether it has `CHANGES.md`.
     """
     found = [
         {"name": name, "title": content["title"], "best": _best(content)} for name, content in sorted(suites.items())
     ]
-    return templating.render("index.md.j2", suites=found, complexity=complexity)
+    return templating.render("index.md.j2", suites=found, complexity=complexity, changes=changes)
 
 
 def _best(content: Mapping[str, Any]) -> Table:

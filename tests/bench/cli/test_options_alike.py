@@ -39,7 +39,7 @@ def options(group, path=()):
 
 
 COMMANDS = dict(options(app))
-PUBLISHED = {"leaderboard", "complexity-page", "reproduce", "check-submission"}
+PUBLISHED = {"leaderboard", "complexity-page", "reproduce", "check-submission", "changes"}
 """Commands on the published store."""
 
 

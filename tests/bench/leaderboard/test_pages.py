@@ -307,6 +307,7 @@ def check(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 PAGES = [
     *("few.md", "few.csv", "few.json", "few.html", "README.md", "../README.md"),
+    *("api/few.json", "api/index.json", "api/schema.json", "badges/few.svg", "board.html"),
     *(f"plots/few-pareto-{axis.name}-{theme}.svg" for axis in AXES for theme in ("light", "dark")),
 ]
 
@@ -328,9 +329,12 @@ def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_
         path.write_text(before[:at] + str((int(before[at]) + 1) % 10) + before[at + 1 :])
         assert Path(page).name in said(), page
         path.write_text(before)
-    for path in (root / "old.csv", root / "plots/old-pareto-macs-light.svg"):
+    orphans = [root / name for name in ("old.csv", "plots/old-light.svg", "api/old.json", "badges/old.svg")]
+    for path in orphans:
         path.write_text("x")
-        assert f"{path.name}isdrawnbynosuite" in said()
+    found = said()
+    for path in orphans:
+        assert f"{path.name}isdrawnbynosuite" in found
         path.unlink()
     assert said() == ""
     gone = sorted((root / "records").iterdir())[0]
