@@ -57,6 +57,8 @@ SCRIPTS = (
 LEFT_OUT = {
     "exports.py": "a table of docs/exports.md",
     "first_table.py": "needs another checkout to compare with",
+    "gpu.py": "needs a GPU, and writes a part of its own",
+    "gpu_parts.py": "a part of gpu.py",
     "kills.py": "of reliability, not of speed",
     "run_all.py": "this one",
     "serve.py": "a load test of minutes",
