@@ -31,6 +31,7 @@ from typing import Any
 from bench.profiling.environment import environment
 
 HERE = Path(__file__).parents[1]
+SCRIPT = Path(__file__).with_name("gpu_parts.py")
 SECONDS = {"kernels": 45, "ltc": 60, "frontends": 35, "latency": 140, "training": 90, "esc10": 95}
 """Time limit of each part, in the order in which they run; together less than eight minutes."""
 TITLES = {
@@ -92,7 +93,7 @@ def measured(name: str, seconds: float, given: argparse.Namespace) -> dict[str, 
 
 def _child(name: str, path: Path, seconds: float, given: argparse.Namespace) -> tuple[int | None, str]:
     """Let a process measure the rows that are not in the file; return its exit code and its last word."""
-    words = [sys.executable, str(Path(__file__).with_name("gpu_parts.py")), name, str(path), str(given.out)]
+    words = [sys.executable, str(SCRIPT), name, str(path), str(given.out)]
     words += [given.device, str(int(given.quick)), str(given.data_dir or "")]
     process = subprocess.Popen(
         words, cwd=HERE, env=os.environ | {"PYTHONPATH": str(HERE)}, text=True, errors="replace",
