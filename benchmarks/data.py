@@ -36,6 +36,7 @@ from torch import nn
 from bench import suites
 from bench.profiling.environment import usable_cores
 from bench.training import build
+from bench.training.allocator import kept_memory
 from bench.training.fit import train
 from datamodules.audio import decode
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
@@ -205,7 +206,8 @@ def main() -> None:
     if given.only in (None, "esc10"):
         esc10(given.data_dir / "esc10")
     if given.only in (None, "shards"):
-        from_shards(given.data_dir / "esc10")
+        with kept_memory("cpu"):  # as in every training
+            from_shards(given.data_dir / "esc10")
     if given.only in (None, "embeddings"):
         embeddings(given.data_dir / "audioset_vggish")
 

@@ -42,7 +42,7 @@ TITLES = {
     "training": "Training, clips a second: Lightning here against a plain loop of PyTorch",
     "esc10": "ESC-10, one fold",
 }
-MARKS = re.compile(r"(<!-- gpu\.py -->\n).*?(\n?<!-- end -->)", re.DOTALL)
+MARKS = re.compile(r"(<!-- gpu\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = dict[str, Any]
 
 
@@ -181,7 +181,7 @@ def filled(text: str, part: str) -> str:
     """
     if not MARKS.search(text):
         raise ValueError("the page has no marks <!-- gpu.py --> and <!-- end -->")
-    return MARKS.sub(lambda match: match[1] + part + match[2], text)
+    return MARKS.sub(lambda match: f"{match[1]}{part}\n{match[2]}", text)
 
 
 def write(results: dict[str, Any], out: Path) -> None:

@@ -32,7 +32,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
 from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes, is_track
-from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, state
@@ -143,7 +142,7 @@ class ShardClips(ClipSet):
 
         def one(row: NDArray[np.float32], waveform: Any) -> AudioError | None:
             try:
-                np.divide(quantised(waveform(), self.samples), WaveformClips.full_scale, out=row, dtype=np.float32)
+                _fill(row, waveform())
             except AudioError as error:
                 return error
             return None
@@ -389,6 +388,18 @@ def _shared(rows: int, columns: int) -> Tensor:
     """Return an empty `(rows, columns)` in shared memory, which another process receives without a copy."""
     storage = torch.UntypedStorage._new_shared(4 * rows * columns)  # as in torch's own `default_collate`
     return torch.empty(0).set_(storage, 0, (rows, columns))  # type: ignore[call-overload, no-any-return]
+
+
+def _fill(row: NDArray[np.float32], waveform: NDArray[np.float32]) -> None:
+    """Write a waveform to a row as `quantised` samples over 32,768, without arrays in between."""
+    count = min(len(waveform), len(row))
+    part, full = row[:count], np.float32(WaveformClips.full_scale)
+    np.multiply(waveform[:count], full, out=part)
+    np.rint(part, out=part)
+    np.clip(part, -full, full - 1, out=part)
+    part += 0.0  # an integer has no -0
+    part /= full
+    row[count:] = 0
 
 
 def _indexed(shard: Path, cache: Path | None) -> list[IndexedClip]:
