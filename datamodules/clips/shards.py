@@ -385,7 +385,7 @@ class StreamLoader(DataLoader[Any]):
 
 
 def _shared(rows: int, columns: int) -> Tensor:
-    """Return an empty `(rows, columns)` in shared memory, which another process receives without a copy; as `default_collate`."""
+    """Return an empty `(rows, columns)` in shared memory, which another process receives without a copy."""
     storage = torch.UntypedStorage._new_shared(4 * rows * columns)  # type: ignore[no-untyped-call]
     return torch.empty(0).set_(storage, 0, (rows, columns))  # type: ignore[call-overload, no-any-return]
 
