@@ -42,6 +42,7 @@ class Script:
 SCRIPTS = (
     Script("start.py"),
     Script("ltc.py"),
+    Script("cfc.py"),
     Script("frontends.py", ("--speed",)),
     Script("train_step.py"),
     Script("step.py"),
@@ -55,11 +56,17 @@ SCRIPTS = (
     Script("scale.py"),
 )
 LEFT_OUT = {
+    "cluster.py": "needs Ray and root",
     "exports.py": "a table of docs/exports.md",
     "first_table.py": "needs another checkout to compare with",
+    "frontend_kernels.py": "writes a part of its own",
+    "gpu.py": "needs a GPU, and writes a part of its own",
+    "gpu_parts.py": "a part of gpu.py",
     "kills.py": "of reliability, not of speed",
+    "made_sounds.py": "makes a file",
     "run_all.py": "this one",
     "serve.py": "a load test of minutes",
+    "week.py": "takes an hour",
 }
 """Scripts of this folder that are not run, and why."""
 

@@ -32,7 +32,6 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
 from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes, is_track
-from datamodules.audio.clip import quantised
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, state
@@ -133,20 +132,26 @@ class ShardClips(ClipSet):
         return self.batch([partial(decode, self.members[i], self.sample_rate) for i in indices])
 
     def batch(self, decoders: Sequence[Any]) -> Tensor:
-        """Return `x` `(B, S)` of the waveforms that these functions return."""
+        """Return `x` `(B, S)` of the waveforms that these functions return.
 
-        def one(waveform: Any) -> NDArray[np.int16] | AudioError:
+        A clip's samples go straight to their row. In one of a loader's processes, the rows are in memory that the
+        training shares, and each process decodes in one thread where there are several.
+        """
+        info = get_worker_info()
+        x = _shared(len(decoders), self.samples) if info else torch.empty(len(decoders), self.samples)
+
+        def one(row: NDArray[np.float32], waveform: Any) -> AudioError | None:
             try:
-                return quantised(waveform(), self.samples)
+                _fill(row, waveform())
             except AudioError as error:
                 return error
+            return None
 
-        with ThreadPoolExecutor(DECODERS) as pool:
-            found = list(pool.map(one, decoders))
-        rows = [row for row in found if not isinstance(row, AudioError)]
-        if bad := [f"  {row}" for row in found if isinstance(row, AudioError)]:
+        with ThreadPoolExecutor(1 if info and info.num_workers > 1 else DECODERS) as pool:
+            found = list(pool.map(one, x.numpy(), decoders))
+        if bad := [f"  {error}" for error in found if error is not None]:
             raise DataError(f"{len(bad)} clips cannot be used:\n" + "\n".join(bad))
-        return torch.from_numpy(np.stack(rows).astype(np.float32)) / WaveformClips.full_scale
+        return x
 
     def select(self, indices: Sequence[int] | NDArray[np.int64]) -> Self:
         """Return these clips as a set of their own."""
@@ -274,7 +279,8 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
                 if not due[row]:
                     del waiting[row]
             parts = (self.clips.targets,) if self.extra is None else (self.clips.targets, self.extra)
-            yield (x[[place[row] for row in rows]], *(part[rows] for part in parts))
+            several = len(decoders) < len(rows)
+            yield (x[[place[row] for row in rows]] if several else x, *(part[rows] for part in parts))
 
     def _decode(self, row: int, content: bytes) -> NDArray[np.float32]:
         return decode_bytes(content, str(self.clips.members[row]), self.clips.sample_rate)
@@ -376,6 +382,24 @@ class StreamLoader(DataLoader[Any]):
             digest.update(stream.weights.numpy().tobytes())
         names = ("seed", "batch_size", "ranks")
         return {"list of clips": digest.hexdigest(), **{name: getattr(stream, name) for name in names}}
+
+
+def _shared(rows: int, columns: int) -> Tensor:
+    """Return an empty `(rows, columns)` in shared memory, which another process receives without a copy."""
+    storage = torch.UntypedStorage._new_shared(4 * rows * columns)  # type: ignore[no-untyped-call]
+    return torch.empty(0).set_(storage, 0, (rows, columns))  # type: ignore[call-overload, no-any-return]
+
+
+def _fill(row: NDArray[np.float32], waveform: NDArray[np.float32]) -> None:
+    """Write a waveform to a row as `quantised` samples over 32,768, without arrays in between."""
+    count = min(len(waveform), len(row))
+    part, full = row[:count], np.float32(WaveformClips.full_scale)
+    np.multiply(waveform[:count], full, out=part)
+    np.rint(part, out=part)
+    np.clip(part, -full, full - 1, out=part)
+    part += 0.0  # an integer has no -0
+    part /= full
+    row[count:] = 0
 
 
 def _indexed(shard: Path, cache: Path | None) -> list[IndexedClip]:

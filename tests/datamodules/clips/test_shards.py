@@ -18,6 +18,7 @@ from fakes import malformed, mutants
 from fakes.shards import RATE, pack, sound
 
 from datamodules.audio import AudioError, ShardMember, decode, decode_bytes
+from datamodules.audio.clip import quantised
 from datamodules.base import DataError
 from datamodules.clips import shards
 from datamodules.clips.array_clips import decode_all
@@ -427,3 +428,13 @@ def test_damaged_content_gets_the_verdict_of_a_damaged_file(
         path.write_bytes(content)
         assert verdict(lambda: decode(path, RATE)) == verdict(lambda c=content: decode_bytes(bytes(c), "a.bin", RATE))
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_row_has_the_bits_of_the_clip_in_a_file():
+    loud = (np.random.default_rng(0).standard_normal(1000) * 0.6).astype(np.float32)
+    loud[:5] = [0.0, -0.0, -1e-6, 1.0, -1.5]
+    for samples in (1000, 1100, 600):
+        row = np.full(samples, np.nan, np.float32)
+        shards._fill(row, loud)
+        wanted = quantised(loud, samples).astype(np.float32) / 32768
+        assert (row.view(np.int32) == wanted.view(np.int32)).all()
