@@ -134,8 +134,9 @@ class Store:
             return
         content = record.to_json().encode()
         write_whole(self.path(record.key), content)
-        if record.status == "ok" and (folder := self.artifacts(record.key)).is_dir():
-            write_whole(folder / RECORD, content)
+        folder = self.artifacts(record.key)
+        if record.status == "ok" and folder.is_dir() and any(path.suffix != ".gz" for path in folder.iterdir()):
+            write_whole(folder / RECORD, content)  # not next to published logits, which are all that is there
 
     def write_with_artifacts(self, record: Record, new: Path) -> None:
         """Write a record whose artifacts are in a new folder on the same disk, and put them in place of earlier ones.

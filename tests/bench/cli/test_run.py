@@ -61,10 +61,14 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_a_run_that_could_not_be_timed_is_exit_code_1(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untimed: bool, expected: int
 ) -> None:
-    outcome = Outcome(done=["a"], warnings=["a was not timed: it died"] if untimed else [])
-    if untimed:
-        outcome.not_timed["a"] = Failure(kind="killed", message="it died")
-    monkeypatch.setattr(Runner, "run", lambda self, runs, force: outcome)
+    def run(self: Runner, runs: object, force: bool) -> Outcome:
+        self.outcome.done = ["a"]
+        if untimed:
+            self.outcome.not_timed["a"] = Failure(kind="killed", message="it died")
+            self.outcome.warnings = ["a was not timed: it died"]
+        return self.outcome
+
+    monkeypatch.setattr(Runner, "run", run)
     code, output, error = bench(
         "run", "--suite", "smoke", "--store", tmp_path, "--wandb", "disabled", "--device", "cpu", "--json"
     )

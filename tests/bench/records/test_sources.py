@@ -150,8 +150,8 @@ def test_a_child_does_not_parse_again_what_its_parent_knows(package: Path, monke
     monkeypatch.setattr(lookup, "_trees", {})
     sources.trust(told)
     parsed: list[Path] = []
-    tree = lookup.tree
-    monkeypatch.setattr(lookup, "tree", lambda path: (parsed.append(path), tree(path))[1])
+    parse = lookup.parsed
+    monkeypatch.setattr(lookup, "parsed", lambda path: (parsed.append(path), parse(path))[1])
     assert now() == before
     assert not parsed
     parts = package / "parts.py"

@@ -538,7 +538,7 @@ def test_publish_and_check(bench, finished, tmp_path):
     assert "old" in readme.read_text()  # a README is written only where its name is given
     assert bench("publish", "--suite", config, "--store", store, "--to", published, "--readme", readme)[0] == 0
     assert len(list((published / "records").iterdir())) == 3
-    assert not (published / "artifacts").exists()
+    assert {path.name for path in (published / "artifacts").glob("*/*")} == {"logits.npz.gz"}
     check = ["leaderboard", "--check", "--suite", config, "--store", published, "--readme", readme]
     assert bench(*check)[0] == 0
     shown = readme.read_text()
