@@ -85,13 +85,13 @@ def facts(container: Any, stream: Any, frame: Any) -> dict[str, Any]:
         "stated": stated,
         "exact": bool(stream.duration and stream.time_base and stream.time_base.numerator == 1
                       and stream.time_base.denominator == rate),
-        "frame": max(frame.samples, stream.codec_context.frame_size or 0),
+        "start": max(0.0, frame.time or 0.0) * rate,
         "opus": extra[:19].hex() if extra[:8] == b"OpusHead" else "",
     }  # fmt: skip
 
 
-def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
-    """Send the sound of a file."""
+def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> int:
+    """Send the sound of a file, and return the number of samples of its longest frame."""
     with av.open(
         file,
         format=request["demuxer"],
@@ -108,7 +108,7 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
             )
         context.thread_count = 1
         context.options = {"err_detect": "crccheck+bitstream+buffer+explode", "codec_whitelist": DECODERS}
-        first = None
+        first, longest = None, 0
         parts: list[NDArray[np.float32]] = []
         for frame in frames(container, stream):
             kind = (frame.sample_rate, frame.layout.nb_channels)
@@ -116,11 +116,12 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
                 first = kind
                 send(outgoing, b"H", json.dumps(facts(container, stream, frame)).encode())
                 if request["facts"]:
-                    return
+                    return 0
             elif kind != first:
                 raise Unusable(
                     f"changes from {first[0]} Hz and {first[1]} channels to {kind[0]} Hz and {kind[1]}", CONVERT
                 )
+            longest = max(longest, frame.samples)
             parts.append(samples(frame))
             if sum(map(len, parts)) >= BLOCK:
                 send(outgoing, b"B", np.concatenate(parts).tobytes())
@@ -129,6 +130,7 @@ def decode(request: dict[str, Any], file: Asked, outgoing: BinaryIO) -> None:
             raise Unusable("has a sound track without samples")
         if parts:
             send(outgoing, b"B", np.concatenate(parts).tobytes())
+        return longest
 
 
 def main() -> None:
@@ -140,8 +142,8 @@ def main() -> None:
         request = json.loads(receive(incoming))
         limit(request["seconds"])
         try:
-            decode(request, Asked(incoming, outgoing, request["size"]), outgoing)
-            send(outgoing, b"E", b"")
+            longest = decode(request, Asked(incoming, outgoing, request["size"]), outgoing)
+            send(outgoing, b"E", str(longest).encode())
         except Unusable as error:
             refuse(outgoing, *error.args)
         except MemoryError:

@@ -30,6 +30,8 @@ SECONDS = 20.0
 PATIENCE = 10.0  # how much longer a file may take by the clock than by the processor
 MAX_SKEW = 0.1  # seconds between what a container states and what is decoded
 MAX_SKEW_SAMPLES = 8192  # or as many samples: whole frames of any codec
+MAX_SKEW_FRAMES = 2  # of the codec, of which a short sound may lack no more
+MAX_DRIFT = 0.01  # share of the stated length by which the clock of a recorder may differ, and seconds of rounding
 
 
 class Absent(Exception):  # noqa: N818 - it is a state of the installation
@@ -48,6 +50,11 @@ def _checked() -> None:
 
 _pool = Pool(PROGRAM)
 children = _pool.pids
+
+
+def _after(stated: float | None, start: float) -> float | None:
+    """Return what remains of a stated length after the start of the sound, where that is within it."""
+    return stated if stated is None or start >= stated else stated - start
 
 
 class AvFile:
@@ -100,13 +107,16 @@ class AvFile:
         self.samplerate, self.channels = int(facts["rate"]), int(facts["channels"])
         self.format, self.subtype = kind.name, str(facts["codec"]).upper()
         self.opus_head = bytes.fromhex(facts["opus"])
-        self._frame = int(facts["frame"])
         self._exact = kind is av_containers.MP4 and bool(facts["exact"])
         self._stated: float | None = None
         if counted is not None:
             self._stated = counted.samples * self.samplerate / counted.sample_rate
         elif kind is av_containers.MP4 or kind is av_containers.MATROSKA:  # FFmpeg guesses others from the bit rate
             self._stated = facts["stated"]
+        if (
+            kind is av_containers.MATROSKA or kind is av_containers.ASF
+        ):  # which count from 0, not from the sound's start
+            self._stated = _after(self._stated, float(facts["start"]))
         self.frames = (1 << 63) - 1 if self._stated is None else round(self._stated)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -129,11 +139,15 @@ class AvFile:
             given += len(block)
             if len(block):
                 yield block
-        skew = max(MAX_SKEW * self.samplerate, MAX_SKEW_SAMPLES)
-        if self._stated is not None and decoded < self._stated - skew:
+        if self._stated is not None and decoded < self._stated - self._skew(int(content)):
             raise Damaged(f"is cut off (it states {self._stated:,.0f} samples, {decoded:,} can be decoded)")
         if end is not None and decoded - end > MAX_SKEW_SAMPLES:
             raise Damaged(f"is damaged (it states {end:,} samples and has more)")
+
+    def _skew(self, frame: int) -> float:
+        """Return how many of the stated samples may be missing from a sound whose longest frame has `frame` samples."""
+        short = MAX_SKEW_FRAMES * frame + MAX_DRIFT * (self.samplerate + (self._stated or 0))
+        return min(max(MAX_SKEW * self.samplerate, MAX_SKEW_SAMPLES), short)
 
     def close(self) -> None:
         """Give the child back, or end it where it has not come to the end of the file."""

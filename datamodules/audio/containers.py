@@ -12,6 +12,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 Read = Callable[[int, int], bytes]
@@ -75,19 +76,28 @@ def examine(read: Read, size: int, container: str, most_samples: float) -> int |
     return None
 
 
-def _riff(read: Read, size: int) -> None:
-    """Check that all samples of a wav file are there, and that they are as wide as the header says."""
+MPEG_IN_WAV = 0x55
+"""Code of MP3 frames in a wav file's format."""
+
+
+def _riff(read: Read, size: int) -> tuple[int, int] | None:
+    """Check that all samples of a wav file are there, and that they are as wide as the header says.
+
+    Returns:
+        Start and length in bytes of the MP3 frames, where the samples are in such; else None.
+    """
     head = read(0, 12)
     order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
     whole = int.from_bytes(head[4:8], order) + 8
     streamed = whole in (8, (1 << 32) + 7)  # the length was not known when the header was written
     if not streamed and whole > size + 8:  # + 8: some writers count the first eight bytes
         raise Damaged(f"is cut off ({size:,} of {whole:,} bytes)")
-    at = 12
+    at, coding = 12, 0
     while len(chunk := read(at, 8)) == 8:
         length = int.from_bytes(chunk[4:], order)
         if chunk[:4] == b"fmt ":
             _linear(read, at + 8, order)
+            coding = int.from_bytes(read(at + 8, 2), order)
         if chunk[:4] == b"data":
             end = at + 8 + length
             if length == 0xFFFFFFFF and streamed:  # `pipes` mends what ends with a sample
@@ -95,8 +105,61 @@ def _riff(read: Read, size: int) -> None:
             if end > size:
                 raise Damaged(f"is cut off (its samples would end at byte {end:,} of {size:,})")
             _nothing_left(read, end, min(whole, size) if not streamed else size)
-            return
+            return (at + 8, length) if coding == MPEG_IN_WAV else None
         at += 8 + length + length % 2
+    return None
+
+
+def mpeg_in_wav(read: Read, size: int, most_samples: float) -> tuple[Read, int] | None:
+    """Return the MP3 in a wav file, with the Xing header that it lacks; None for other files.
+
+    libsndfile guesses the length of such a file from its first frames. It then reads a part of what has a variable bit
+    rate, and states more samples than there are of what has a constant one.
+
+    Args:
+        read: reads from the file.
+        size: size of the file, in bytes.
+        most_samples: largest accepted number of samples.
+
+    Returns:
+        What reads from the MP3, and its size in bytes.
+
+    Raises:
+        Damaged: the file is cut off, or states something false.
+    """
+    head = read(0, 12)
+    if head[:4] != b"RIFF" or head[8:] != b"WAVE" or not _is_mpeg(read) or (place := _riff(read, size)) is None:
+        return None
+    start, length = place
+    tags = after_tags(partial(_part, read, start, length))
+    start, length = start + tags, max(0, length - tags)
+    frames = partial(_part, read, start, length)
+    samples, first = _mpeg(frames, length, most_samples), frames(0, 4)
+    if samples is None or first[1] >> 1 & 3 != 1:  # it has such a header, or is of another layer
+        return frames, length
+    front = _xing_frame(first, samples)
+
+    def whole(place: int, wanted: int) -> bytes:
+        before = front[place : place + wanted]
+        return before + frames(max(0, place - len(front)), wanted - len(before))
+
+    return whole, len(front) + length
+
+
+def _is_mpeg(read: Read) -> bool:
+    """Say whether the format of a wav file is MP3."""
+    at = 12
+    while len(chunk := read(at, 8)) == 8 and chunk[:4] != b"data":
+        if chunk[:4] == b"fmt ":
+            return int.from_bytes(read(at + 8, 2), "little") == MPEG_IN_WAV
+        length = int.from_bytes(chunk[4:], "little")
+        at += 8 + length + length % 2
+    return False
+
+
+def _part(read: Read, start: int, size: int, place: int, length: int) -> bytes:
+    """Read from a part of a file that has this start and size."""
+    return read(start + place, max(0, min(length, size - place)))
 
 
 def _rf64(read: Read, size: int) -> None:
@@ -327,6 +390,15 @@ def _xing(frame: bytes) -> int | None:
         if (at := frame.find(name, 4, 48)) > 0:
             return int.from_bytes(frame[at + 8 : at + 12]) if frame[at + 7] & 1 else 0
     return int.from_bytes(frame[50:54]) if frame[36:40] == b"VBRI" else None
+
+
+def _xing_frame(first: bytes, samples: int) -> bytes:
+    """Return a frame without sound that says how many samples follow, for an MP3 that begins with this header."""
+    header = bytes([0xFF, first[1] | 1, 0xE0 | first[2] & 0x0C, first[3]])  # the largest bit rate, without a checksum
+    length, per_frame = _frame(header) or (0, 1)
+    mono = first[3] >> 6 == 3
+    side = (17 if mono else 32) if per_frame == 1152 else (9 if mono else 17)  # bytes of what describes the frame
+    return (header + bytes(side) + b"Xing" + struct.pack(">II", 1, samples // per_frame)).ljust(length, b"\0")
 
 
 def flac_digest(read: Read) -> tuple[int, bytes] | None:

@@ -397,6 +397,12 @@ def _read_sound(
     patches = pipes.mended(read, size)
     view = pipes.patched(read, patches)
     try:
+        mpeg = containers.mpeg_in_wav(view, size, max_seconds * 48_000)
+    except containers.Damaged as damage:
+        raise AudioError(f"{name!r} {damage}: {_again('WAV')}") from damage
+    if mpeg is not None:
+        (view, size), descriptor = mpeg, None
+    try:
         # By descriptor, so that neither the file's extension nor the encoding of its name matters.
         place = _View(view, size) if patches or descriptor is None else descriptor
         with soundfile.SoundFile(place, closefd=False) as file:
@@ -531,13 +537,15 @@ def _mono(sound: _Opened, max_seconds: float) -> Iterator[NDArray[np.float32]]:
         raise AudioError(f"{name!r} has no samples: fetch it again or remove it")
     if isinstance(blocks, _Checksummed) and not blocks.matches():
         raise AudioError(f"{name!r} is damaged (its samples do not match their MD5): fetch it again")
-    # For an MP3 without a Xing header libsndfile guesses the length, wrong by up to a frame or two.
-    guessed = file.format == "MP3" and expected != file.frames
+    # For MP3 frames without a Xing header libsndfile guesses the length, wrong by up to a frame or two.
+    guessed = file.subtype == "MPEG_LAYER_III" and expected != file.frames
     if expected is not None and abs(decoded - expected) > (2 * containers.MAX_FRAME_SAMPLES if guessed else 0):
-        remedy = (
-            "write the header that it lacks by `ffmpeg -i OLD.mp3 -c copy NEW.mp3`" if guessed else "fetch it again"
-        )
-        raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): {remedy}")
+        if guessed:
+            raise AudioError(
+                f"{name!r} cannot be read to its end (it has {expected} samples, {decoded} can be decoded, for no "
+                "header says how many): write that header by `ffmpeg -i OLD.mp3 -c copy NEW.mp3`"
+            )
+        raise AudioError(f"{name!r} is cut off (has {expected} samples, {decoded} can be decoded): fetch it again")
     if mono_energy < 1e-4 * channel_energy:
         raise AudioError(f"{name!r} has channels in opposite phase, which cancel when mixed: keep one of its channels")
 

@@ -17,7 +17,7 @@ is, for `datamodules.audio.containers` to judge: a size that is merely too large
 from collections.abc import Iterator
 from typing import Literal
 
-from datamodules.audio.containers import LEFT_OVER, MAX_FRAME_SAMPLES, Read, after_tags, ogg_crc
+from datamodules.audio.containers import LEFT_OVER, MAX_FRAME_SAMPLES, MPEG_IN_WAV, Read, after_tags, ogg_crc
 
 Patches = dict[int, bytes]
 """New bytes by their place in the file."""
@@ -83,10 +83,11 @@ def _wav(read: Read, size: int) -> Patches:
     order: Literal["big", "little"] = "big" if read(0, 4) == b"RIFX" else "little"
     whole = int.from_bytes(read(4, 4), order) + 8
     align = 0
-    at = 12
+    at, coding = 12, 0
     while len(chunk := read(at, 8)) == 8:
         length = int.from_bytes(chunk[4:], order)
         if chunk[:4] == b"fmt ":
+            coding = int.from_bytes(read(at + 8, 2), order)
             align = int.from_bytes(read(at + 20, 2), order)
         if chunk[:4] == b"data":
             break
@@ -94,11 +95,12 @@ def _wav(read: Read, size: int) -> Patches:
     start = at + 8
     if len(chunk) < 8 or not align or size <= start:
         return {}
-    if (there := _samples(read, start, size, align)) is None:
+    mpeg = coding == MPEG_IN_WAV  # whose frames have any number of bytes; `containers` counts them
+    if (there := _samples(read, start, size, 1 if mpeg else align)) is None:
         return {}
     untold = _unknown(whole - 8) and _unknown(length)
     nothing = length == 0 and whole == start
-    if untold or nothing or _estimated(read, size, whole, start, length, align):
+    if untold or nothing or (not mpeg and _estimated(read, size, whole, start, length, align)):
         return {4: (size - 8).to_bytes(4, order), at + 4: there.to_bytes(4, order)}
     return {}
 

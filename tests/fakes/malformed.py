@@ -83,6 +83,15 @@ def mp3_of_two_bitrates() -> bytes:
     return without_xing(file.getvalue())
 
 
+def mp3_in_wav(frames: bytes, piped: bool = False) -> bytes:
+    """Return a wav file of MP3 frames, as ffmpeg writes it to a file or into a pipe."""
+    about = struct.pack("<HHIIHHHHIHHH", 0x55, 1, RATE, 16_000, 1_152, 0, 12, 1, 2, 1_152, 1, 1_393)
+    fact = struct.pack("<I", 0xFFFFFFFF if piped else SAMPLES)
+    chunks = b"WAVEfmt " + le32(len(about)) + about + b"fact" + le32(4) + fact + b"data"
+    sizes = [0xFFFFFFFF] * 2 if piped else [len(chunks) + 4 + len(frames) + len(frames) % 2, len(frames)]
+    return b"RIFF" + le32(sizes[0]) + chunks + le32(sizes[1]) + frames + bytes(len(frames) % 2)
+
+
 def pages(ogg: bytes) -> list[bytes]:
     """Return an Ogg file's pages."""
     starts = [i for i in range(len(ogg)) if ogg[i : i + 5] == b"OggS\0"]
@@ -157,6 +166,9 @@ def cases() -> list[Case]:
     refused("cut-by-1.mp3", mp3[:-1])
     refused("cut-last-page.ogg", b"".join(pages(ogg)[:-1]))
     refused("cut-without-xing.mp3", without_xing(mp3)[: len(mp3) // 2])
+    refused("cut-mp3-in-wav.wav", mp3_in_wav(without_xing(mp3))[:-40])
+    refused("cut-frame-in-wav.wav", mp3_in_wav(without_xing(mp3)[:-40]))
+    refused("cut-frame-in-pipe.wav", mp3_in_wav(without_xing(mp3), piped=True)[:-40])
     refused("cut-adpcm.wav", encoded("WAV", "IMA_ADPCM")[:-600])
 
     # Headers that lie
@@ -235,6 +247,10 @@ def cases() -> list[Case]:
 
     # Names that lie about sound content
     accepted("mp3.wav", mp3)
+    accepted("mp3-in-wav.wav", mp3_in_wav(without_xing(mp3)), slack=2 * 1_152)  # whole frames
+    accepted("mp3-in-pipe.wav", mp3_in_wav(without_xing(mp3), piped=True), slack=2 * 1_152)
+    accepted("two-bitrates-in-wav.wav", mp3_in_wav(mp3_of_two_bitrates()), 43 * 1_152 - 529)  # less the decoder's delay
+    accepted("mp3-with-xing-in-wav.wav", mp3_in_wav(mp3), slack=2 * 1_152)
     accepted("flac.wav", flac)
     accepted("vorbis.wav", ogg, 4 * SAMPLES)
     accepted("opus.mp3", opus)

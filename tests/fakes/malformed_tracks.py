@@ -87,6 +87,11 @@ def cases() -> list[Case]:
     refused("no-index.m4a", m4a[: m4a.index(b"moov") - 4])
     long = put(m4a, m4a.index(b"stts") + 8, struct.pack(">I", 90))
     refused("says-more.m4a", put(long, long.index(b"elst") + 12, struct.pack(">I", 5_000)))
+    for kind, codec in (("mkv", "mp3"), ("mka", "aac")):
+        short = track("matroska", codec, noise(6_000))
+        at = short.index(b"\x44\x89\x88") + 3  # how many milliseconds it lasts
+        (lasts,) = struct.unpack(">d", short[at : at + 8])
+        refused(f"says-a-bit-more.{kind}", put(short, at, struct.pack(">d", lasts + 300)))
     refused("box-says-more.mov", put(mov, mov.index(b"mdat") - 4, struct.pack(">I", 10**6)))
     refused("box-says-nothing.mov", put(mov, mov.index(b"mdat") - 4, struct.pack(">I", 4)))
     refused("picture-only.mp4", silent_film())
@@ -103,6 +108,12 @@ def cases() -> list[Case]:
     refused("sph-says-more.sph", sounds["sph"].replace(b"sample_count -i 8000", b"sample_count -i 9000"))
     refused("sph-says-less.sph", sounds["sph"].replace(b"sample_count -i 8000", b"sample_count -i 4000"))
     refused("sph-says-nothing.sph", sounds["sph"].replace(b"sample_count -i 8000", b"sample_caunt -i 8000"))
+
+    # Sound that does not start with the file
+    accepted("late.mkv", track("matroska", "flac", start=0.6))
+    accepted("late.mka", track("matroska", "mp3", start=0.6), slack=2 * 1_152)
+    accepted("late.webm", track("webm", "libopus", opus, 48_000, start=0.6), 3 * SAMPLES, 960)
+    accepted("late.wma", track("asf", "wmav2", noise(SAMPLES), start=0.6), 6_144, 4_096)
 
     # Bit rot that a checksum shows
     refused("rot.mkv", flip(sounds["mkv"], len(sounds["mkv"]) // 2))

@@ -38,16 +38,17 @@ def encoded(
     *,
     piped: bool = False,
     pictures: bool = False,
+    start: float = 0.0,
     options: dict[str, str] | None = None,
 ) -> bytes:
-    """Return a file of this sound `(S, C)`; with `pictures` a video with it as its track."""
+    """Return a file of this sound `(S, C)`, which starts after `start` seconds; with `pictures` a video with it."""
     sound = tones(rate) if sound is None else sound
     layout = {1: "mono", 2: "stereo", 6: "5.1"}[sound.shape[1]]
     if (options or {}).get("movflags") == "faststart":  # which reads the file again, by its name
         with tempfile.TemporaryDirectory() as folder:
-            return _written(str(Path(folder) / "a"), container, codec, sound, rate, layout, pictures, options)
+            return _written(str(Path(folder) / "a"), container, codec, sound, rate, layout, pictures, start, options)
     out: Any = Pipe() if piped else io.BytesIO()
-    return _written(out, container, codec, sound, rate, layout, pictures, options)
+    return _written(out, container, codec, sound, rate, layout, pictures, start, options)
 
 
 def _written(
@@ -58,6 +59,7 @@ def _written(
     rate: int,
     layout: str,
     pictures: bool,
+    start: float,
     options: dict[str, str] | None,
 ) -> bytes:
     with av.open(out, "w", format=container, options=options or {}) as file:
@@ -83,6 +85,7 @@ def _written(
             waiting.write(frame)
         while waiting.samples:
             frame = waiting.read(context.frame_size or 1024, partial=True)
+            frame.pts += round(start * context.sample_rate)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     if isinstance(out, str):
