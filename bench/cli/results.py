@@ -101,9 +101,16 @@ def compare(
     boards = files.boards(snapshot, grid)
     for error in snapshot.damaged:
         err.print(f"warning: {error}", markup=False, highlight=False)
-    wanted = [board for board in boards if dataset in (None, board.dataset)]
+    own = grid.dataset_names()
+    names = [{own[key] for row in board.rows for key in row.keys.values() if key in own} for board in boards]
+    wanted = [
+        board
+        for board, known in zip(boards, names, strict=True)
+        if dataset in (None, board.dataset, board.name, *known)
+    ]
     if not wanted:
-        raise BenchError(f"{suite} has no table of {dataset}: leave --dataset out, or name one of the suite's")
+        known = ", ".join(sorted(set().union(*names)))
+        raise BenchError(f"{suite} has no table of {dataset}: leave --dataset out, or name one of {known}")
     found = [compared(board, a, b, here) for board in wanted]
     if as_json:
         print_json([dataclasses.asdict(each) | {"significant": each.difference.significant} for each in found])

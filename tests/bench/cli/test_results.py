@@ -229,3 +229,16 @@ def test_leaderboard_of_a_store_without_records_draws_nothing(monkeypatch, capsy
     assert end.value.code == 1
     assert "has no records of smoke: `bench run --suite smoke`" in capsys.readouterr().err
     assert not (tmp_path / "mistyped").exists()
+
+
+def test_one_dataset_of_several_forms_is_named_as_the_suite_names_it(monkeypatch, capsys):
+    store = Path(__file__).parents[3] / "leaderboards"
+    arguments = ["bench", "compare", "gmm", "swishnet", "--suite", "swishnet-musan-sample", "--store", str(store)]
+    monkeypatch.setattr("sys.argv", [*arguments, "--dataset", "musan-2s", "--json"])
+    main()
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["dataset"] == "musan (clip_seconds=2.0)"
+    monkeypatch.setattr("sys.argv", [*arguments, "--dataset", "musan-3s"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "name one of musan-0.5s, musan-1s, musan-2s" in " ".join(capsys.readouterr().err.split())
