@@ -155,7 +155,8 @@ class FilterbankPower(nn.Module, ABC):
             if self.kernels_allowed and (form or tail is None) and kernels_fit(waveform):
                 plan = self._plan(form or Form())
                 if plan is not None:
-                    return self._by_kernel(waveform, plan)
+                    found = self._by_kernel(waveform, plan)
+                    return found if tail is None or form is None else self._with_silence(found, tail, form, plan)
             return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
 
     def _ends(self, samples: int) -> tuple[int, int, int]:
@@ -266,6 +267,16 @@ class FilterbankPower(nn.Module, ABC):
             self._reflects(samples), self.preemphasis,
         )  # fmt: skip
         return torch.from_numpy(found)
+
+    def _with_silence(self, found: Tensor, tail: Tail, form: Form, plan: Any) -> Tensor:
+        """Return the kernel's levels with those of silence as the tail has them.
+
+        Models may take frames of exactly this level for padding, and the kernel's logarithm rounds otherwise.
+        """
+        if form.kind != "logarithm" or form.matrix is not None:
+            return found
+        silence = self.window.new_zeros(1, self.n_fft)
+        return found.masked_fill_(found <= self._by_kernel(silence, plan).min(), tail(silence[:, :1]).item())
 
     def dft_macs(self, samples: int) -> int:
         """Return the multiply-adds of the transform of one clip, computed as convolutions with cosines and sines."""

@@ -1,0 +1,29 @@
+"""Silence has the very same level by a kernel as by torch: models take frames of this level for padding."""
+
+import copy
+
+import pytest
+import torch
+
+from bench import catalog
+from models.base import use_kernels
+from models.kernels.loading import available
+
+pytestmark = pytest.mark.skipif(available("spectrum_cpu") is None, reason="no numba")
+
+
+@pytest.mark.parametrize("name", ["logmel", "logmel-1s", "logmel-20ms", "logmel-panns", "logmel-128"])
+@pytest.mark.parametrize("sample_rate", [16_000, 32_000])
+def test_silence_has_the_level_that_torch_gives_it(name: str, sample_rate: int) -> None:
+    entry = catalog.frontend(name)
+    own = catalog.load(entry.target)(sample_rate, **entry.arguments).eval()
+    quick = copy.deepcopy(own)
+    use_kernels(quick)
+    x = 0.1 * torch.randn(2, 3 * sample_rate, generator=torch.Generator().manual_seed(0))
+    x[:, sample_rate:] = 0
+    with torch.inference_mode():
+        expected, found = own(x), quick(x)
+    silent = expected == expected.min()
+    assert any(getattr(part, "kernels_used", False) for part in quick.modules())
+    assert silent.any()
+    assert torch.equal(found == expected.min(), silent)
