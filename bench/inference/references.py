@@ -44,7 +44,7 @@ AVERAGE = "fusion-average"
 
 
 def load_model(
-    run: str | Path, store: str | Path = "runs", *, device: str = "auto", data_dir: Path | None = None
+    run: str | Path, store: str | Path = "runs", *, device: str = "auto", data_dir: str | Path | None = None
 ) -> Classifier:
     """Return a trained model, ready to be used; the data that it was trained on are not needed.
 
@@ -62,6 +62,7 @@ def load_model(
         SuiteError: there is no such suite or system.
     """
     place = Store(Path(store).expanduser())
+    data_dir = None if data_dir is None else Path(data_dir).expanduser()
     with packing.opened(run) as unpacked:
         parts = _parts(str(run), unpacked, place)
         loaded = [_loaded(part, unpacked or place, data_dir) for part in parts]
