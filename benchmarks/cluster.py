@@ -85,7 +85,10 @@ class Machine:
     def up(self, *options: object) -> None:
         """Start the machine, whose first process starts its part of the cluster."""
         command = " ".join([sys.executable, "-m", "bench", "cluster", "up", "--host", self.address, *map(str, options)])
-        script = f"mount --bind {self.tmp} /tmp && hostname {self.name} && {command} && touch /tmp/up; sleep 100000"
+        shared = tempfile.gettempdir()  # Ray keeps its sockets there, so each machine needs one of its own
+        script = (
+            f"mount --bind {self.tmp} {shared} && hostname {self.name} && {command} && touch {shared}/up; sleep 100000"
+        )
         self.process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, "unshare", "--pid", "--fork", "--kill-child", "--uts", "--mount",
              "--mount-proc", "sh", "-c", script],

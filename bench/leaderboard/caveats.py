@@ -1,4 +1,4 @@
-"""What a reader has to know before a row's figures count: rows at chance, short trainings, timings of grade C.
+"""Caveats about a row's figures: rows at chance, short trainings, timings of grade C.
 
 A pure function of the records, as the table is.
 """

@@ -1,4 +1,4 @@
-"""What changed in a published store's tables since a release: rows that came and went, and scores that moved.
+"""Changes in a published store's tables since a release: new rows, removed rows, and other scores.
 
 `bench changes --since REF` keeps the tables of a commit in `api/release.json`. From then on `CHANGES.md` is drawn
 whenever the tables are, from that file and the tables.

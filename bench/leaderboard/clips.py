@@ -1,4 +1,4 @@
-"""What each system said of each test clip: read from the logits of its runs, or from a published store's `clips/`.
+"""Each system's prediction for each test clip, from the logits of its runs, or from a published store's `clips/`.
 
 Records that were published before their logits were attached have a file per suite in the folder `clips`, with the
 predicted class of each test clip and the probability of the true one.

@@ -159,7 +159,7 @@ def _belongs(name: str, module: str, folder: Path | None) -> bool:
 
 @dataclass(frozen=True)
 class Known:
-    """What a file's content says, for processes that look at the same files: parsing them takes most of a second.
+    """The digest and the imports of a file, handed to child processes, because parsing takes most of a second.
 
     Attributes:
         version: the file's `lookup.version` when it was read.

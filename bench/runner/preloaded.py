@@ -1,4 +1,4 @@
-"""What the fork server imports once for all children of a suite. Nothing else imports this module.
+"""Imports that the fork server does once for all children of a suite. Nothing else imports this module.
 
 A collection of garbage looks at all objects again and again while modules are imported, which takes a fifth of the
 time; children turn it on again (`bench.profiling.children`).

@@ -18,7 +18,7 @@ LARGEST = 1 << 20
 
 @dataclass(kw_only=True)
 class Published:
-    """What was published.
+    """The result of a publication.
 
     Attributes:
         suite: whose tables were drawn.

@@ -103,7 +103,7 @@ def _changed(store: Store, base: str) -> list[tuple[str, Path]]:
 
 
 def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite) -> Check:
-    """Check that only rows and their records were added, and pages drawn anew."""
+    """Check that rows and their records were added, pages were redrawn, and nothing else was changed."""
     root, rows = store.root.resolve(), added.folder(store, suite.name).resolve()
     pages = (root, *(root / name for name in ("plots", "api", "badges")))
     strange = []

@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -138,7 +139,7 @@ def end_commands(count: int, folder: Path) -> Tally:
     return tally
 
 
-CACHES = {"TORCHINDUCTOR_CACHE_DIR": "/tmp/torchinductor"}
+CACHES = {"TORCHINDUCTOR_CACHE_DIR": str(Path(tempfile.gettempdir()) / "torchinductor")}
 """A cache of torch, which is no leftover."""
 
 LEAVE = 20.0

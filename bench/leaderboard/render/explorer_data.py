@@ -1,4 +1,4 @@
-"""What the explorer of a web page knows of leaderboards, as compact JSON: a page has to stay below 300 kB."""
+"""The data of a page's explorer, as compact JSON, because a page must stay below 300 kB."""
 
 import json
 import math

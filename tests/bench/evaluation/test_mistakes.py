@@ -35,7 +35,7 @@ class Sounds(AudioDataModule):
         return None
 
     def read(self):
-        raise NotImplementedError
+        return self.splits
 
 
 LOGITS = np.array([[4, 0, 0], [0, 1, 0], [0, 3, 0], [0.2, 0, 0], [0, 0, 5]], np.float32)
