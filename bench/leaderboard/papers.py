@@ -8,6 +8,7 @@ from bench import catalog
 from bench.errors import SuiteError
 from bench.leaderboard import published
 from bench.leaderboard.board import Leaderboard
+from bench.leaderboard.papers_of_runs import confusions, learning_curves
 from bench.leaderboard.rows import Row
 from bench.leaderboard.systems import as_text
 from bench.records import Data, Run
@@ -64,6 +65,7 @@ class PaperTable:
         names: the values of the row axes of each row.
         cells: the cells of each row; None where no system of the suite belongs there.
         facts: (head, words) below the table: coverage, runs, what differs, citations.
+        curves: (name, one value per epoch), to be drawn below the table.
     """
 
     title: str
@@ -73,6 +75,7 @@ class PaperTable:
     names: tuple[tuple[str, ...], ...]
     cells: tuple[tuple[PaperCell | None, ...], ...]
     facts: tuple[tuple[str, str], ...]
+    curves: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def _table(suite: Suite, layout: Layout, entries: Sequence[_Entry]) -> PaperTabl
     shown = [entry for entry in entries if _is_shown(layout, entry)]
     if layout.systems:
         shown.sort(key=lambda entry: layout.systems.index(entry.system))
+    if layout.form != "scores":
+        return _table_of_runs(suite, layout, shown)
     marks = _marks(suite, layout, shown)
     rows: dict[tuple[str, ...], dict[tuple[str, ...], _Entry]] = {}
     heads: dict[tuple[str, ...], None] = {}
@@ -162,6 +167,32 @@ def _table(suite: Suite, layout: Layout, entries: Sequence[_Entry]) -> PaperTabl
         names=tuple(rows),
         cells=cells_of,
         facts=tuple(_facts(suite, layout, shown, figures)),
+    )
+
+
+def _table_of_runs(suite: Suite, layout: Layout, shown: Sequence[_Entry]) -> PaperTable:
+    """Return the confusions or learning curves of the systems that have finished runs."""
+    several = len({entry.dataset for entry in shown}) > 1
+    measured: list[tuple[tuple[str, ...], Row, str]] = []
+    for entry in shown:
+        axes = ("system", "dataset") if several else ("system",)
+        if entry.row and entry.row.records:
+            measured.append((_words(suite, layout, axes, entry, ()), entry.row, _primary(entry)))
+    drawn = confusions(measured) if layout.form == "confusion" else learning_curves(measured, layout.labels)
+    facts = [("shown", drawn.words), *_facts(suite, layout, shown, ())]
+    heads = ("system", "dataset", drawn.axis) if several else ("system", drawn.axis)
+    return PaperTable(
+        title=layout.title,
+        source=layout.source,
+        axes=tuple(layout.labels.get(head, head) for head in heads),
+        columns=tuple((layout.labels.get(name, name),) for name in drawn.columns),
+        names=tuple((*where, layout.labels.get(name, name)) for where, name, _ in drawn.rows),
+        cells=tuple(
+            tuple(None if value is None else PaperCell(metric=metric, value=value) for metric, value in values)
+            for _, _, values in drawn.rows
+        ),
+        facts=tuple(facts),
+        curves=drawn.curves,
     )
 
 

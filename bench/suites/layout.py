@@ -1,6 +1,7 @@
 """Layouts: tables in the form of a paper's, rows × columns from the axes of a suite, `[[layout]]` in its file."""
 
 from dataclasses import dataclass, field, fields
+from typing import Literal
 
 from pydantic import ConfigDict, with_config
 
@@ -24,6 +25,8 @@ class Layout:
     Attributes:
         title: one line.
         source: paper and number of its table.
+        form: "scores" is a table of rows × columns. "confusion" is each system's confusion matrix, normalised so that
+            each true class sums to 1, and "curves" its learning curves; both are over all its runs, and take no axes.
         rows: axes whose values name the rows, see `AXES`.
         columns: axes whose values name the columns; a table without them has a column for each metric.
         metrics: what each cell shows, see `MEASURES`; the metric that ranks where empty.
@@ -40,6 +43,7 @@ class Layout:
 
     title: str
     source: str = ""
+    form: Literal["scores", "confusion", "curves"] = "scores"
     rows: tuple[str, ...] = ("system",)
     columns: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
@@ -75,6 +79,10 @@ def check(layout: Layout, models: tuple[str, ...], datasets: tuple[str, ...], wh
             continue
         known = [*AXES, "arguments.NAME", "data.NAME"] if kind != "recipe" else known
         raise SuiteError(f"{where} has no axis {axis!r}{near(name or axis, known)}")
+    if layout.form != "scores" and (layout.rows != ("system",) or layout.columns or layout.metrics or layout.marks):
+        raise SuiteError(
+            f"{where} has the form {layout.form!r}, which takes no rows, columns, metrics and marks: remove them"
+        )
     if not layout.rows:
         raise SuiteError(f"{where} has no rows: name an axis, for example rows = ['system']")
     for metric in layout.metrics:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.leaderboard.papers import PaperCell, PaperTable
-from bench.leaderboard.render import templating
+from bench.leaderboard.render import curves, templating
 from bench.leaderboard.render.columns import is_share, score
 from bench.leaderboard.render.table import Cell, Head, Table
 from bench.leaderboard.render.text import NONE, plain, three
@@ -68,7 +68,9 @@ def difference(cell: PaperCell) -> str:
 
 def section(found: PaperTable) -> dict[str, Any]:
     """Return what the pages' templates show of a table."""
-    return {"title": found.title, "table": table(found), "facts": found.facts}
+    drawn = [curves.plots({name: values}, None)[0] for name, values in found.curves]
+    lines = [(name, curves.blocks(values)) for name, values in found.curves]
+    return {"title": found.title, "table": table(found), "facts": found.facts, "plots": drawn, "lines": lines}
 
 
 def markdown(tables: Sequence[PaperTable]) -> str:
@@ -133,6 +135,7 @@ def json_value(tables: Sequence[PaperTable]) -> list[dict[str, Any]]:
                 for names, cells in zip(found.names, found.cells, strict=True)
             ],
             "facts": dict(found.facts),
+            **({"curves": {name: list(values) for name, values in found.curves}} if found.curves else {}),
         }
         for found in tables
     ]

@@ -126,6 +126,69 @@ def test_backends_recalls_and_sizes_are_shown(suite):
     assert typed(papers.text(cells[1])) == "47.130e9"
 
 
+OF_RUNS = """
+models = ["cnn", "fc"]
+datasets = ["esc10"]
+seeds = [0, 1]
+[[layout]]
+title = "Confusions"
+form = "confusion"
+labels = {cnn = "CNN"}
+[[layout]]
+title = "Curves"
+form = "curves"
+labels = {cnn = "CNN", val_loss = "validation loss"}
+"""
+
+
+@pytest.fixture
+def of_runs(tmp_path):
+    path = tmp_path / "of_runs.toml"
+    path.write_text(OF_RUNS)
+    return suites.read(str(path))
+
+
+def with_runs(suite):
+    first, second = (run for run in suite.runs() if run.model == "cnn")
+    longer = {"val_loss": (2.0, 1.0, 0.5), "val_accuracy": (0.5, 0.7, 0.9)}
+    shorter = {"val_loss": (1.0, 0.5), "val_accuracy": (0.3, 0.5)}
+    classes = ("dog", "rain")
+    return [
+        record(first, classes=classes, confusion=((3, 1), (0, 2)), curves=longer),
+        record(second, classes=classes, confusion=((3, 1), (2, 0)), curves=shorter),
+    ]
+
+
+def test_confusions_sum_to_one_for_each_true_class(of_runs):
+    confusions, _ = tables(of_runs, with_runs(of_runs))
+    assert confusions.axes == ("system", "true class")
+    assert confusions.columns == (("dog",), ("rain",))
+    assert confusions.names == (("CNN", "dog"), ("CNN", "rain"))
+    assert [[cell.value for cell in row] for row in confusions.cells] == [[0.75, 0.25], [0.5, 0.5]]
+    assert papers.text(confusions.cells[0][0]) == "75.0"
+    assert dict(confusions.facts)["runs"] == "2 of 4 done, folds first, 2 seed(s)"
+
+
+def test_learning_curves_are_means_over_the_runs(of_runs):
+    _, curves = tables(of_runs, with_runs(of_runs))
+    assert curves.columns == (("epoch 1",), ("epoch 2",))  # the second run has no third one
+    assert curves.names == (("CNN", "val_accuracy"), ("CNN", "validation loss"))
+    values = [[cell.value for cell in row] for row in curves.cells]
+    assert values == [[pytest.approx(0.4), pytest.approx(0.6)], [1.5, 0.75]]
+    assert [papers.text(cell) for cell in curves.cells[0]] == ["40.0", "60.0"]
+    assert curves.curves[1] == ("CNN: validation loss", (1.5, 0.75))
+    assert "- CNN: validation loss: █▁" in papers.markdown([curves])
+    assert papers.html([curves]).count("<svg") == 2
+    assert papers.json_value([curves])[0]["curves"]["CNN: validation loss"] == [1.5, 0.75]
+
+
+def test_without_records_there_are_no_curves_and_confusions(of_runs):
+    for found in paper_tables(of_runs, ()):
+        assert found.cells == ()
+        assert dict(found.facts)["coverage"] == "esc10: not measured"
+        assert "esc10: not measured" in papers.html([found])
+
+
 COMBINED = """
 models = ["cnn", "fc", "ltc", "fusion-average", "fusion-ds"]
 datasets = ["synthetic"]
@@ -186,6 +249,11 @@ def test_two_systems_in_one_cell_are_refused(tmp_path):
         ('systems = ["cn"]', "names the system 'cn'; did you mean 'cnn'"),
         ('datasets = ["esc10"]', "names the dataset 'esc10'"),
         ("rows = []", "has no rows"),
+        ('form = "curve"', "form"),
+        (
+            'form = "curves"\nmetrics = ["accuracy"]',
+            "has the form 'curves', which takes no rows, columns, metrics and marks",
+        ),
         ("colums = []", "unknown key"),
     ],
 )
