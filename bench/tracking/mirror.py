@@ -184,7 +184,7 @@ class Mirror:
             ],
         )
 
-    def close(self, timeout_seconds: float = 15) -> str | None:
+    def close(self, timeout_seconds: float = 14) -> str | None:
         """Wait for the end of the child, or kill it; return a line of warning if not everything was mirrored.
 
         Args:

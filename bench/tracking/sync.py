@@ -10,7 +10,7 @@ from bench.leaderboard.board import Leaderboard, summary
 from bench.records import Snapshot, Store
 from bench.tracking.mirror import SENT, THERE, Mirror, choose_mode
 
-SECONDS = 15.0
+SECONDS = 14.0
 """Time without progress after which W&B is left."""
 
 
