@@ -1,6 +1,6 @@
 """A Ray cluster of three machines that share nothing: network namespaces on this one. Needs Linux, root and Ray.
 
-    sudo .venv/bin/python benchmarks/cluster.py [--stages same killed driver speed]
+    sudo .venv/bin/python benchmarks/cluster.py [--stages same killed driver speed limits]
 
 Each machine has a network, processes, a temporary folder, a home and a store folder of its own; the first one is the
 cluster's first machine, trains nothing, and is where `bench run` runs. The stages:
@@ -9,7 +9,9 @@ cluster's first machine, trains nothing, and is where `bench run` runs. The stag
 - killed: one machine is killed and the other one's network is cut for 30 s in the middle of the suite. A third one
   joins while it runs.
 - driver: `bench run` is killed in the middle and started again.
-- speed: runs per hour on two machines and on one, and the time that a run takes longer than without Ray.
+- speed: runs per hour on two machines and on one, and the time that a run takes longer than without Ray. The runs
+  wait instead of computing, because the three machines share the processor of this one.
+- limits: models that hang, or take too long, fail with the stack of where they were, and the other runs are done.
 """
 
 import argparse
@@ -45,6 +47,32 @@ batch_size = 8
 [dataset.synthetic]
 clips_per_class = {clips}
 clip_seconds = 0.5
+"""
+MODELS = """
+import time
+
+from models.fc import FC
+
+
+class Waits(FC):
+    waited = False
+
+    def training_step(self, *batch):
+        if not self.waited:
+            self.waited = True
+            time.sleep({seconds})
+        return super().training_step(*batch)
+
+
+class Hangs(FC):
+    def training_step(self, *batch):
+        time.sleep(10_000)
+
+
+class Slow(FC):
+    def training_step(self, *batch):
+        time.sleep(0.5)
+        return super().training_step(*batch)
 """
 
 
@@ -201,9 +229,10 @@ def wait_for(store: Path, count: int, process: "subprocess.Popen[bytes]", run: s
 def main() -> None:
     """Do the stages, and print what comes of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stages", nargs="+", default=["same", "killed", "driver", "speed"])
+    parser.add_argument("--stages", nargs="+", default=["same", "driver", "speed", "limits", "killed"])
     parser.add_argument("--folder", type=Path, help="keep everything here; not below /tmp")
-    parser.add_argument("--speed-epochs", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a run of the stage speed")
+    parser.add_argument("--runs", type=int, default=8, help="of the stage speed")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     scratch = given.folder or Path(
@@ -227,7 +256,7 @@ def main() -> None:
         all_runs = suite(home)
         head.up("--num-cpus", 0)
         one.up("--join", f"{HEAD}:6379", "--num-cpus", 1)
-        if given.stages != ["speed"]:
+        if not {*given.stages} <= {"speed", "limits"}:
             took = done(bench(all_runs, scratch / "single", data, "--workers", 1))
             here = results(scratch / "single")
             say(f"a single machine without Ray: {len(here)} runs, {took:.0f} s")
@@ -253,7 +282,9 @@ def main() -> None:
             say(f"driver: killed after {len(before)} runs, {again} of them done again; {took:.0f} s to the end")
             good &= compare(store, here) and not again
         if "speed" in given.stages:
-            good &= speed(scratch, head, one, given.speed_epochs)
+            good &= speed(scratch, head, given.seconds, given.runs)
+        if "limits" in given.stages:
+            good &= limits(scratch, head)
         if "killed" in given.stages:
             store = head.folder / "killed"
             driver = subprocess.Popen(
@@ -292,24 +323,60 @@ for name in filter(str.isdigit, os.listdir("/proc")):
     subprocess.run(machine.inside(sys.executable, "-c", script), env=machine.variables, check=True)
 
 
-def speed(scratch: Path, head: Machine, one: Machine, epochs: int) -> bool:
+def speed(scratch: Path, head: Machine, each: float, count: int) -> bool:
     """Time runs of equal length on one machine and on two, and without Ray."""
     data = scratch / "data"
-    equal = suite(scratch / "equal", models='"cnn"', datasets='"synthetic"', seeds=", ".join(map(str, range(6))),
-                  epochs=epochs, clips=60)  # fmt: skip
+    equal = suite(scratch / "equal", models='"own:Waits"', datasets='"synthetic"',
+                  seeds=", ".join(map(str, range(count))), epochs=1, clips=10)  # fmt: skip
+    (scratch / "equal" / "own.py").write_text(MODELS.format(seconds=each))
     done(bench(equal, head.folder / "warm", data, "--executor", "ray", "--seed", 0, "--seed", 1), head)
     say("speed: the machines are warm")
-    seconds = {}
+    whole, steady = {}, {}
     for name, options in (
         ("two", ("--executor", "ray")), ("one", ("--executor", "ray", "--workers", 1)), ("none", ("--workers", 1)),
     ):  # fmt: skip
-        seconds[name] = done(bench(equal, head.folder / f"speed-{name}", data, *options), head)
-    ratio, more = seconds["one"] / seconds["two"], (seconds["one"] - seconds["none"]) / 6
+        store = head.folder / f"speed-{name}"
+        whole[name] = done(bench(equal, store, data, *options), head)
+        ends = sorted(path.stat().st_mtime for path in (store / "records").glob("*.json"))
+        ahead = 2 if name == "two" else 1  # the first runs of the machines
+        steady[name] = (ends[-1] - ends[ahead - 1]) / (len(ends) - ahead)
+        say(f"  {name}: {whole[name]:.1f} s, a run every {steady[name]:.2f} s")
+    ratio, more = whole["one"] / whole["two"], (whole["one"] - whole["none"]) / count
     say(
-        f"speed: 6 runs, two machines {seconds['two']:.1f} s, one {seconds['one']:.1f} s (ratio {ratio:.2f}), without "
-        f"Ray {seconds['none']:.1f} s ({more:.2f} s more a run)"
+        f"speed: {count} runs of {each:g} s, two machines {whole['two']:.1f} s, one {whole['one']:.1f} s (ratio "
+        f"{ratio:.2f}; without the command's start and end {steady['one'] / steady['two']:.2f}), without Ray "
+        f"{whole['none']:.1f} s ({more:.2f} s more a run; {steady['one'] - steady['none']:.2f} s)"
     )
-    return ratio >= 1.7 and more <= 1
+    return steady["one"] / steady["two"] >= 1.7 and steady["one"] - steady["none"] <= 1
+
+
+def limits(scratch: Path, head: Machine) -> bool:
+    """Let models hang and take too long; both fail with where they were, and the run between them is done."""
+    given = suite(scratch / "limits", models='"own:Hangs", "fc", "own:Slow"', datasets='"synthetic"', seeds="0",
+                  epochs=20, clips=10)  # fmt: skip
+    (scratch / "limits" / "own.py").write_text(MODELS.format(seconds=0))
+    store = head.folder / "limits"
+    began = time.monotonic()
+    ended = subprocess.run(
+        head.inside(
+            *bench(given, store, scratch / "data", "--executor", "ray", "--stall-minutes", 0.2, "--run-hours", 0.01)
+        ),
+        env=head.variables, cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    say(f"limits: exit code {ended.returncode} after {time.monotonic() - began:.0f} s")
+    place = Store(store)
+    found = {record.run.model: record for record in map(place.get, place.keys()) if record}
+    for name, record in found.items():
+        say(f"  {name}: {record.status} {record.error.message if record.error else ''}")
+    errors = {name: record.error for name, record in found.items() if record.error}
+    return (
+        ended.returncode == 1
+        and found["fc"].status == "ok"
+        and {*errors} == {"own:Hangs", "own:Slow"}
+        and "--stall-minutes" in errors["own:Hangs"].message
+        and "--run-hours" in errors["own:Slow"].message
+        and all("training_step" in error.message + error.traceback for error in errors.values())
+    )
 
 
 if __name__ == "__main__":

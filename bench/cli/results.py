@@ -211,6 +211,38 @@ def reproduce(
 
 
 @app.command()
+def sync(
+    suite: SuiteName,
+    store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
+    entity: Annotated[
+        str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")
+    ] = "",
+    project: Annotated[str, typer.Option(envvar="WANDB_PROJECT", help="W&B project.")] = "audio-classification-bench",
+    as_json: AsJson = False,
+) -> None:
+    """Send a suite's runs that W&B lacks, or has in part or in another version; exit 1 if one did not arrive."""
+    from bench.leaderboard import files
+    from bench.tracking.sync import sync as send
+
+    grid = suites.read(suite, records.Store(store))
+    runs = grid.runs()
+    snapshot = records.Snapshot(records.Store(store), runs)
+    boards = files.boards(snapshot, grid)
+    for error in snapshot.damaged:
+        err.print(f"warning: {error}", markup=False, highlight=False)
+    found = send(
+        grid.name, snapshot, [run.key for run in runs], boards, records.Store(store), project=project,
+        entity=entity or None,
+    )  # fmt: skip
+    if as_json:
+        print_json({"sent": found.sent, "there": found.there, "missing": found.missing})
+    else:
+        say(out, f"{len(found.sent)} runs sent, {len(found.there)} were there, {len(found.missing)} are missing")
+    if found.warning or found.missing:
+        raise BenchError(f"{found.warning or 'W&B does not show all runs yet'}; repeat this command to send the rest")
+
+
+@app.command()
 def dashboard(
     suite: SuiteName,
     store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.records import Json, Record
 from bench.records.redaction import redacted
-from bench.tracking.mirror import LOGGED, LOST, TAKEN
+from bench.tracking.mirror import LOGGED, LOST, SENT, TAKEN, THERE
 from bench.tracking.wandb_runs import WandbRuns
 
 ORPHAN_SECONDS = 3.0
@@ -26,12 +26,15 @@ def main() -> int:
     threading.Thread(target=receive, args=(sys.stdin, messages, clock), daemon=True).start()
     _allow_many_files()
     code = 0
+    synced: list[Record] = []
     runs: WandbRuns | None = None
     while (message := messages.get()) is not None:
         try:
             if "start" in message:
                 clock.counts = message["start"]["mode"] == "offline"
                 runs = WandbRuns(clock.tick, **message["start"])
+            elif runs is not None and "sync" in message:
+                _sync(message, runs, synced, clock)
             elif runs is not None:
                 _pass_on(message, runs)
             clock.tick()
@@ -43,6 +46,8 @@ def main() -> int:
     try:
         if runs is not None:
             runs.close()
+            for key in runs.has(synced) if synced else ():
+                _tell(f"{SENT} {key}")
     except Exception as error:
         _complain(error)
         code = 1
@@ -62,7 +67,16 @@ def _pass_on(message: Json, runs: WandbRuns) -> None:
         record = Record.from_json(message["record"], message["key"])
         runs.record(record, Path(message["artifacts"]) if message["artifacts"] else None)
     elif "tables" in message:
-        runs.tables(message["tables"], message["scatters"])
+        runs.tables(message["tables"], message["scatters"], missing=message["missing"])
+
+
+def _sync(message: Json, runs: WandbRuns, synced: list[Record], clock: "Clock") -> None:
+    record = Record.from_json(message["sync"], message["key"])
+    if runs.sync(record, Path(message["artifacts"]) if message["artifacts"] else None):
+        synced.append(record)
+        clock.move()
+    else:
+        _tell(f"{THERE} {record.key}")
 
 
 def _complain(error: Exception) -> None:
@@ -94,8 +108,12 @@ class Clock:
     def tick(self) -> None:
         """Record that W&B has accepted something now, and report it to the parent."""
         if self.counts:
-            self.latest = time.monotonic()
-            _tell(TAKEN)
+            self.move()
+
+    def move(self) -> None:
+        """Record that W&B has accepted something, whatever the mode."""
+        self.latest = time.monotonic()
+        _tell(TAKEN)
 
 
 def receive(lines: Iterable[str], messages: "queue.SimpleQueue[Json | None]", clock: Clock) -> None:

@@ -42,6 +42,8 @@ TAKEN = "taken"
 offline, because online an outage would look like slow progress."""
 LOGGED, LOST = "logged", "lost"
 """Lines that the child writes for every live point: W&B has accepted it, or has not."""
+THERE, SENT = "there", "sent"
+"""Words before the key of a record that W&B had, or that was sent and has arrived."""
 POINTS = 1000
 """Largest number of live points that wait for W&B. They come every two seconds from each training at most."""
 
@@ -66,7 +68,7 @@ def choose_mode(requested: str | None) -> tuple[Mode, str | None]:
     """Return the mode, and one line of warning if it is not the requested mode.
 
     The default is offline; `requested` or else WANDB_MODE changes it. Online needs a key (WANDB_API_KEY or netrc) and a
-    server that answers within `PROBE_SECONDS`. Otherwise the mode is offline, and `wandb sync` can upload the files
+    server that answers within `PROBE_SECONDS`. Otherwise the mode is offline, and `bench sync` can upload the runs
     later.
     """
     asked = requested or os.environ.get("WANDB_MODE") or "offline"
@@ -80,7 +82,7 @@ def choose_mode(requested: str | None) -> tuple[Mode, str | None]:
     if not _has_key(host):
         return "offline", f"W&B has no key for {host}: logging offline; set WANDB_API_KEY or run `wandb login`"
     if trouble := _probe(url):
-        return "offline", f"W&B at {host} {trouble}: logging offline; upload later with `wandb sync`"
+        return "offline", f"W&B at {host} {trouble}: logging offline; upload later with `bench sync`"
     return "online", None
 
 
@@ -101,6 +103,7 @@ class Mirror:
         self._lost = 0
         self._points = self._points_dropped = 0  # of the thread that trains
         self._points_logged = self._points_lost = 0  # of the thread that reads the child's lines
+        self.synced: dict[str, str] = {}
         if mode == "disabled":
             return
         self._log = folder.resolve() / "mirror.log"
@@ -156,21 +159,32 @@ class Mirror:
         """
         self._put(record=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 
-    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
+    def sync(self, record: Record, artifacts: Path | None = None) -> None:
+        """Mirror a record if W&B lacks it; `synced` gets `THERE` or `SENT` by its key, or nothing if it did not arrive.
+
+        Args:
+            record: as for `record`.
+            artifacts: as for `record`.
+        """
+        self._put(sync=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
+
+    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = (), *, missing: bool = False) -> None:
         """Mirror the suite's leaderboards as the tables and charts of one W&B run.
 
         Args:
             tables: the leaderboards.
             plots: their Pareto plots, as the pages show them.
+            missing: whether to send them only if W&B lacks them, or has others.
         """
         self._put(
+            missing=missing,
             tables=[(name, columns, clean(rows)) for name, columns, rows in tables],
             scatters=[
                 (pareto_name(self._suite, plot), asdict(pareto_chart(plot)), clean(pareto_rows(plot))) for plot in plots
             ],
         )
 
-    def close(self, timeout_seconds: float = 15) -> str | None:
+    def close(self, timeout_seconds: float = 14) -> str | None:
         """Wait for the end of the child, or kill it; return a line of warning if not everything was mirrored.
 
         Args:
@@ -230,6 +244,10 @@ class Mirror:
                     self._latest = time.monotonic()
                 self._points_logged += said == LOGGED
                 self._points_lost += said == LOST
+                word, _, key = said.partition(" ")
+                if word in (THERE, SENT):
+                    self.synced[key] = word
+                    self._latest = time.monotonic()
 
 
 def _plain(value: Any) -> str:

@@ -1,6 +1,9 @@
 """The W&B runs that the mirror's process holds open, and what they get."""
 
 import contextlib
+import hashlib
+import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +21,18 @@ from bench.tracking.limits import fitted
 from bench.tracking.live import WITHIN_EPOCHS, Logged
 from bench.tracking.mirror import Mode
 from bench.tracking.tracker import Table
+
+TRAINED = "trained"
+"""Name in a W&B run's summary: when the training began whose curves the W&B run has, all of them."""
+
+CONTENT = "record"
+"""Name in a W&B run's summary: the digest of the record that the W&B run has, whole."""
+
+PATIENCE = 5.0
+"""Seconds until W&B lists what it has accepted."""
+
+API_SECONDS = 10
+"""Time limit for an answer of W&B."""
 
 
 @dataclass
@@ -55,9 +70,9 @@ class WandbRuns:
             "group": self.suite,
             "dir": folder,
             "mode": mode,
-            "settings": _settings(),
         }
         self._open: dict[str, _Open] = {}
+        self._known: dict[str, Json] | None = None
 
     def start(self, key: str, run: Json) -> None:
         """Open a W&B run when a training starts; it replaces an earlier W&B run of the same key.
@@ -81,15 +96,24 @@ class WandbRuns:
         self._open[key].wandb_run.log(dict(values))
         self._open[key].logged.add(values)
 
-    def record(self, record: Record, artifacts: Path | None) -> None:
-        """Write a record into its W&B run, which is opened if it is not open, and finish that run."""
-        opened = self._open.pop(record.key, None) or _Open(self._init_run(record.key, asdict(record.run), resume=True))
+    def record(self, record: Record, artifacts: Path | None, *, whole: bool = False) -> None:
+        """Write a record into its W&B run, which is opened if it is not open, and finish that run.
+
+        Args:
+            record: the record.
+            artifacts: folder of the run's files.
+            whole: whether an earlier W&B run of the same id is replaced.
+        """
+        opened = self._open.pop(record.key, None) or _Open(
+            self._init_run(record.key, asdict(record.run), resume=not whole)
+        )
         wandb_run = opened.wandb_run
         with _finishing(wandb_run, failed=record.status == "failed"):
             if getattr(wandb_run, "resumed", False) is not True:  # else W&B has the curves from an earlier call
                 for point in opened.logged.missing(record.curves):
                     wandb_run.log(point)
-            wandb_run.summary.update(clean(summary(record)))
+                wandb_run.summary.update({TRAINED: record.started})
+            wandb_run.summary.update(clean(summary(record)) | {CONTENT: digest(record)})
             self.tick()
             if record.status == "ok":
                 drawn = {}
@@ -104,11 +128,24 @@ class WandbRuns:
             media.link(wandb_run, record, artifacts, self.mode)
             self.tick()
 
-    def tables(self, tables: Sequence[Table], scatters: Sequence[tuple[str, Json, Sequence[Sequence[Any]]]]) -> None:
-        """Write the leaderboards, and the scatters of scores against costs, as one W&B run of the suite."""
-        name = f"{self.suite}-summary"
-        wandb_run = self._init(limits.summary_id(self.suite), name, "summary", [], {}, resume=True)
+    def tables(
+        self, tables: Sequence[Table], scatters: Sequence[tuple[str, Json, Sequence[Sequence[Any]]]], *,
+        missing: bool = False,
+    ) -> None:  # fmt: skip
+        """Write the leaderboards, and the scatters of scores against costs, as one W&B run of the suite.
+
+        Args:
+            tables: the leaderboards.
+            scatters: name, chart and rows of each scatter.
+            missing: whether to write them only if W&B lacks them, or has others.
+        """
+        name, identity = f"{self.suite}-summary", limits.summary_id(self.suite)
+        content = hashlib.sha256(json.dumps([tables, scatters]).encode()).hexdigest()
+        if missing and self._there().get(identity, {}).get(CONTENT) == content:
+            return
+        wandb_run = self._init(identity, name, "summary", [], {}, resume=True)
         with _finishing(wandb_run, failed=False):
+            wandb_run.summary.update({CONTENT: content})
             for board, columns, rows in tables:
                 dataset = limits.dataset_of(self.suite, board)
                 wandb_run.log({f"leaderboard/{dataset}": _table(columns, rows)})
@@ -116,6 +153,53 @@ class WandbRuns:
             for name, chart, rows in scatters:
                 wandb_run.log({name: _chart(Chart(**chart), rows)})
                 self.tick()
+
+    def sync(self, record: Record, artifacts: Path | None) -> bool:
+        """Write a record into W&B if W&B lacks it or has another version of it; return whether it was written.
+
+        The curves are written again unless W&B has them from the same training.
+        """
+        there = self._there().get(fitted(record.key, limits.RUN_ID, limits.RESERVED), {})
+        same = there.get(TRAINED) == record.started
+        if same and there.get(CONTENT) == digest(record):
+            return False
+        self.record(record, artifacts, whole=not same)
+        return True
+
+    def has(self, records: Sequence[Record], patience: float = PATIENCE) -> list[str]:
+        """Return the keys of those of these records that W&B has, whole; wait a little for what is on its way."""
+        until = time.monotonic() + patience
+        while True:
+            self._known = None
+            there = self._there()
+            found = [
+                record.key
+                for record in records
+                if (kept := there.get(fitted(record.key, limits.RUN_ID, limits.RESERVED)))
+                and (kept.get(TRAINED), kept.get(CONTENT)) == (record.started, digest(record))
+            ]
+            if len(found) == len(records) or time.monotonic() > until:
+                return found
+            time.sleep(0.5)
+
+    def _there(self) -> dict[str, Json]:
+        """Return the summaries of the suite's finished W&B runs, by id."""
+        if self._known is None:
+            import wandb
+
+            given = self._begin["entity"], self._begin["project"]
+            listed = wandb.Api(timeout=API_SECONDS).runs(
+                "/".join(filter(None, given)), filters={"group": self.suite}, per_page=500, lazy=False
+            )
+            try:
+                self._known = {
+                    run.id: dict(run.summary_metrics) for run in listed if run.state in ("finished", "failed")
+                }
+            except ValueError as error:  # of a project that does not exist yet
+                if "Could not find project" not in str(error):
+                    raise
+                self._known = {}
+        return self._known
 
     def close(self) -> None:
         """Finish the W&B runs of trainings that were interrupted, as failed ones."""
@@ -144,7 +228,9 @@ class WandbRuns:
         # Offline, `resume` would make a second run.
         again: Json = {"resume": "allow"} if resume and self.mode == "online" else {}
         name, job = fitted(name, limits.NAME), fitted(job, limits.NAME)
-        return wandb.init(**self._begin, **again, id=identity, name=name, job_type=job, tags=tags, config=config)
+        # `init` writes its arguments into the settings, and `resume` would hold for the next run, too.
+        given = {"settings": _settings(), **self._begin, **again}
+        return wandb.init(**given, id=identity, name=name, job_type=job, tags=tags, config=config)
 
 
 def _settings() -> Any:
@@ -165,6 +251,7 @@ def _settings() -> Any:
         x_save_requirements=False,
         init_timeout=10,
         finish_timeout=10,
+        finish_timeout_raises=True,  # what was not sent is not counted as sent
         reinit="create_new",  # a new run leaves the open ones open
     )
 
@@ -178,6 +265,11 @@ def _finishing(wandb_run: Any, *, failed: bool) -> Iterator[None]:
         wandb_run.finish(exit_code=1)
         raise
     wandb_run.finish(exit_code=int(failed))
+
+
+def digest(record: Record) -> str:
+    """Return the digest of a record's content."""
+    return str(json.loads(record.to_json())["digest"])
 
 
 def summary(record: Record) -> Json:

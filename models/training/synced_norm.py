@@ -70,7 +70,7 @@ class _Synced(_BatchNorm):
         self._check_input_dim(x)  # type: ignore[no-untyped-call]
         axes = [0, *range(2, x.dim())]
         shape = (1, -1, *[1] * (x.dim() - 2))
-        wide = x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # sums of half precision are too coarse
         values = wide.new_tensor([wide.numel() / wide.shape[1]])
         total = _summed(torch.cat([wide.sum(axes), values]))
         count = total[-1].detach()

@@ -108,6 +108,20 @@ def test_layers_get_their_classes_back() -> None:
     assert [type(module) for module in model.modules()] == kinds
 
 
+def test_normalisation_by_all_processes_keeps_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sum_of_two_equal_processes(values: torch.Tensor) -> None:
+        values.mul_(2)
+
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_reduce", sum_of_two_equal_processes)
+    model = nn.Sequential(nn.BatchNorm1d(3).double())
+    x = torch.randn(8, 3, dtype=torch.float64)
+    expected = nn.BatchNorm1d(3).double()(x)
+    y = SyncedStatistics().apply(model)(x)
+    assert y.dtype is torch.float64
+    assert (y - expected).abs().max() < 1e-12
+
+
 def test_a_record_of_one_device_says_nothing_of_devices() -> None:
     where = Environment(
         commit=None, dirty=False, python="3", packages={}, platform="", processor="", cores=1, gpu=None, threads=1
