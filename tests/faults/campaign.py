@@ -11,10 +11,11 @@ import json
 import multiprocessing
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
@@ -45,8 +46,8 @@ PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 SAVED = Path(__file__).parents[2] / "docs" / "faults.json"
 
 
-def campaign(faults: Sequence[Fault], kind: str, workers: int = 1) -> list[dict[str, Any]]:
-    """Inject the faults of a quick or full campaign; print and return a row for each.
+def campaign(faults: Sequence[Fault], kind: str, workers: int = 1) -> Iterator[dict[str, Any]]:
+    """Inject the faults of a quick or full campaign; print and yield a row for each.
 
     Args:
         faults: the kinds.
@@ -55,15 +56,17 @@ def campaign(faults: Sequence[Fault], kind: str, workers: int = 1) -> list[dict[
     """
     left = [fault for fault in faults if getattr(fault, kind)]
     if workers == 1:
-        return [said(_row(fault.name, kind)) for fault in left]
+        yield from (said(_row(fault.name, kind)) for fault in left)
+        return
     left.sort(key=lambda fault: LONGEST.index(fault.name) if fault.name in LONGEST else len(LONGEST))
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        rows = [said(each.result()) for each in as_completed([pool.submit(_row, each.name, kind) for each in left])]
-    names = [fault.name for fault in faults]
-    return sorted(rows, key=lambda row: names.index(row["name"]))
+        for each in as_completed([pool.submit(_row, each.name, kind) for each in left]):
+            yield said(each.result())
 
 
-LONGEST = ("F9a", "F23", "F20a", "F1", "F3", "F6", "F7")
+LONGEST = (
+    "F9a", "F2", "F22", "F15", "F21", "F18", "F23", "F9b", "F20a", "F3", "F1", "F6", "F7", "F7b", "F4",
+)  # fmt: skip
 """Kinds that begin first where several are injected at once."""
 
 
@@ -71,9 +74,20 @@ def _row(name: str, kind: str) -> dict[str, Any]:
     fault = next(each for each in FAULTS if each.name == name)
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder:
-        tally = fault.inject(getattr(fault, kind), Path(folder) / "work")
+        try:
+            tally = fault.inject(getattr(fault, kind), Path(folder) / "work")
+        except Exception as error:
+            tally = Tally(injected=1)
+            tally.note("crashed", f"the campaign itself: {error!r}")
     row = {"name": name, "words": fault.words, "guard": fault.guard, **asdict(tally)}
-    return row | {"seconds": round(time.perf_counter() - began, 1)}
+    return row | {"seconds": round(time.perf_counter() - began, 1), "commit": commit()}
+
+
+def commit() -> str:
+    """Return the commit of this project's code, with a mark where the code differs from it."""
+    given = ["git", "describe", "--always", "--dirty=*", "--exclude=*"]
+    done = subprocess.run(given, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def said(row: dict[str, Any]) -> dict[str, Any]:
@@ -151,9 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"kinds of fault that notice nothing without a guard: {', '.join(blind) or 'none'}")
         return bool(blind)
     began = time.perf_counter()
-    rows = campaign(faults, given.kind, given.workers)
+    rows = []
+    for row in campaign(faults, given.kind, given.workers):
+        rows.append(row)
+        if given.save:
+            save(given.save, given.kind, rows)
     found = total(rows)
     say(line("all", found, time.perf_counter() - began))
-    if given.save:
-        save(given.save, given.kind, rows)
     return bool(found.bad)

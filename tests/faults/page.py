@@ -19,12 +19,13 @@ def table(figures: Mapping[str, Any]) -> str:
     rows = figures["rows"]
     names = ("injected", "lost", "doubled", "wrong", "hung", "crashed", "executed")
     total = {name: sum(row[name] for row in rows) for name in names}
+    commits = sorted({row["commit"] for row in rows if "commit" in row})
     lines = [
         f"Faults injected **{total['injected']:,}** · "
         f"lost **{total['lost']:,}** · doubled **{total['doubled']:,}** · "
         f"silently wrong **{total['wrong']:,}** · hung **{total['hung']:,}** · crashed **{total['crashed']:,}** · "
         f"executed **{total['executed']:,}**, the sum of the kinds below, on two cores of {figures['processor']} with "
-        f"Python {figures['python']}. Kinds without a row were not saved.",
+        f"Python {figures['python']}, at commit {', '.join(commits)}.",
         "",
         "| kind | fault | guard | injected | bad |",
         "|---|---|---|---:|---:|",

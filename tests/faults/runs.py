@@ -88,7 +88,7 @@ def same(one: Record, other: Record) -> bool:
 def kill_runs(count: int, folder: Path) -> Tally:
     """Kill `bench run` at random times and repeat it; the records are those of a run that was not killed."""
     tally, rng = Tally(), random.Random(2)
-    models, epochs = ("fc", MODEL, "swishnet"), 30
+    models, epochs = ("fc", MODEL, "swishnet"), 12
     run(folder / "warm", ("fc",), 1)
     began = time.monotonic()
     run(folder / "whole", models, epochs)
@@ -260,7 +260,7 @@ def misbehave(count: int, folder: Path) -> Tally:
     folder.mkdir(parents=True)
     shutil.copy(TESTS / "fakes" / "bad_models.py", folder)
     try:
-        done = run(folder, models, 2, "--json", "--workers", "2", "--stall-minutes", "0.5")
+        done = run(folder, models, 2, "--json", "--workers", "2", "--stall-minutes", "2")
     except subprocess.TimeoutExpired:
         tally.note("hung", "the suite")
         return tally
@@ -360,7 +360,7 @@ def left_open() -> Iterator[None]:
 
 
 FAULTS = (
-    Fault("F2", "`bench run` killed by SIGKILL and repeated, three trainings of 30 epochs", 0, 10, kill_runs,
+    Fault("F2", "`bench run` killed by SIGKILL and repeated, three trainings of 12 epochs", 0, 10, kill_runs,
           "a run follows from its seed", unseeded, 1),
     Fault("F7", "a driver with three children ended by SIGKILL, SIGTERM, SIGINT and SIGHUP", 8, 24, end_drivers,
           "a child ends with its driver", outliving, 1),
@@ -368,6 +368,6 @@ FAULTS = (
           "a run follows from its seed", unseeded, 1),
     Fault("F21", "models that exit, die, hang, raise errors, learn NaN, leak, fork, start threads, print", 0, 14,
           misbehave, "each run has a process of its own", in_one_process, 1),
-    Fault("F23", "jobs of which a fifth fails or dies", 100, 400, many_jobs,
+    Fault("F23", "jobs of which a fifth fails or dies", 100, 200, many_jobs,
           "connections are closed", left_open, 40),
 )  # fmt: skip
