@@ -94,32 +94,6 @@ def commit() -> str:
     return (git("log", "-1", "--format=%h", "--abbrev=7") or "unknown") + ("*" if git("status", "--porcelain") else "")
 
 
-LONGEST = (
-    "F9a", "F2", "F22", "F15", "F21", "F18", "F23", "F9b", "F20a", "F3", "F1", "F6", "F7", "F7b", "F4",
-)  # fmt: skip
-"""Kinds that begin first where several are injected at once."""
-
-
-def _row(name: str, kind: str) -> dict[str, Any]:
-    fault = next(each for each in FAULTS if each.name == name)
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder:
-        try:
-            tally = fault.inject(getattr(fault, kind), Path(folder) / "work")
-        except Exception as error:
-            tally = Tally(injected=1)
-            tally.note("crashed", f"the campaign itself: {error!r}")
-    row = {"name": name, "words": fault.words, "guard": fault.guard, **asdict(tally)}
-    return row | {"seconds": round(time.perf_counter() - began, 1), "commit": commit()}
-
-
-def commit() -> str:
-    """Return the commit of this project's code, with a mark where the code differs from it."""
-    given = ["git", "describe", "--always", "--dirty=*", "--exclude=*"]
-    done = subprocess.run(given, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
 def said(row: dict[str, Any]) -> dict[str, Any]:
     """Print the line of a row, and return the row."""
     tally = Tally(**{name: row[name] for name in ("injected", *BAD)})
