@@ -21,7 +21,7 @@ from bench.records import Record, Store
 from bench.runner.executors import Failed, Finished, Job, processes
 
 TESTS = Path(__file__).parents[1]
-PATIENCE = 600.0
+PATIENCE = 3_600.0
 
 SUITE = """
 models = [{models}]
