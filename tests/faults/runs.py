@@ -264,7 +264,7 @@ def misbehave(count: int, folder: Path) -> Tally:
     folder.mkdir(parents=True)
     shutil.copy(TESTS / "fakes" / "bad_models.py", folder)
     try:
-        done = run(folder, models, 2, "--json", "--workers", "2", "--stall-minutes", "2")
+        done = run(folder, models, 2, "--json", "--workers", "2", "--stall-minutes", "1")
     except subprocess.TimeoutExpired:
         tally.note("hung", "the suite")
         return tally
