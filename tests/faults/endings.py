@@ -167,12 +167,12 @@ def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
 
 
 def _take_terminal() -> None:
-    """Make the standard input the controlling terminal of this session, and let Ctrl-C end what ignored it."""
+    """Make the standard input the controlling terminal of this session, and let Ctrl-C end the child."""
     import fcntl
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs inherit that it is ignored
+    runs.heed_interrupts()
 
 
 def _read_until(master: int, until: "object") -> None:
@@ -206,7 +206,11 @@ def outliving() -> Iterator[None]:
         words = command(*given)  # type: ignore[arg-type]
         return ["sh", "-c", 'setsid sleep 3600 & exec "$@"', "sh", *words]
 
-    with mock.patch.object(runs, "command", with_another), mock.patch(f"{__name__}.GONE", LEAVE + 10):
+    with (
+        mock.patch.object(runs, "command", with_another),
+        mock.patch(f"{__name__}.GONE", LEAVE + 10),
+        mock.patch(f"{__name__}.REPEATED", False),
+    ):
         yield
 
 
