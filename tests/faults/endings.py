@@ -167,12 +167,12 @@ def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
 
 
 def _take_terminal() -> None:
-    """Make the standard input the controlling terminal of this session, and let Ctrl-C end the child."""
+    """Make the standard input the controlling terminal of this session, and heed signals."""
     import fcntl
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    runs.heed_interrupts()
+    runs.heed_signals()
 
 
 def _read_until(master: int, until: "object") -> None:

@@ -166,7 +166,7 @@ def end_drivers(count: int, folder: Path) -> Tally:
         how = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[number % 4]
         driver = subprocess.Popen(
             [sys.executable, str(folder / "driver.py"), str(marks), TARGET], env=environment(),
-            stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts,
+            stderr=subprocess.DEVNULL, preexec_fn=heed_signals,
         )  # fmt: skip
         _wait(lambda marks=marks: len(list(marks.iterdir())) == 3)  # type: ignore[misc]
         children = [int(path.name.rsplit("-", 1)[1]) for path in marks.iterdir()]
@@ -184,9 +184,10 @@ def end_drivers(count: int, folder: Path) -> Tally:
     return tally
 
 
-def heed_interrupts() -> None:
-    """Let Ctrl-C end a child: the jobs that a shell does in the background inherit that it is ignored."""
+def heed_signals() -> None:
+    """Let Ctrl-C and a closed terminal end a child: what a shell starts by `&` or `nohup` inherits that it ignores them."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def stay(folder: str, number: int, seconds: float, *, report: Callable[[object], None]) -> None:
