@@ -185,7 +185,7 @@ def end_drivers(count: int, folder: Path) -> Tally:
 
 
 def heed_signals() -> None:
-    """Let Ctrl-C and a closed terminal end a child: what a shell starts by `&` or `nohup` inherits that it ignores them."""
+    """Let Ctrl-C and a closed terminal end a child, even if a shell has started the campaign by `&` or `nohup`."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
