@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # of the campaign of injected faults: --quick, --full, --prove or --page
-ARGS ?= --quick
+ARGS ?= --quick --workers 2
 
 .PHONY: bench test test-fast faults lint clean
 bench: .venv/installed

@@ -8,23 +8,35 @@ make faults ARGS="--full --save docs/faults.json"      keep the figures, which d
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from faults import audio, caches, data, endings, outages, records, runs
+from faults import audio, caches, data, endings, outages, records, runs, web
 from faults.page import processor, write_page
 from faults.tally import BAD, Fault, Tally
 
 FAULTS: tuple[Fault, ...] = tuple(
     sorted(
-        (*records.FAULTS, *audio.FAULTS, *data.FAULTS, *caches.FAULTS, *runs.FAULTS, *endings.FAULTS, *outages.FAULTS),
+        (
+            *records.FAULTS,
+            *audio.FAULTS,
+            *data.FAULTS,
+            *caches.FAULTS,
+            *runs.FAULTS,
+            *endings.FAULTS,
+            *outages.FAULTS,
+            *web.FAULTS,
+        ),
         key=lambda fault: (int(fault.name[1:].rstrip("abc")), fault.name),
     )
 )
@@ -34,20 +46,59 @@ PLACE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 SAVED = Path(__file__).parents[2] / "docs" / "faults.json"
 
 
-def campaign(faults: Sequence[Fault], kind: str) -> list[dict[str, Any]]:
-    """Inject the faults of a quick or full campaign; print and return a row for each."""
-    rows = []
-    for fault in faults:
-        if not (count := getattr(fault, kind)):
-            continue
-        began = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder:
-            tally = fault.inject(count, Path(folder) / "work")
-        row = {"name": fault.name, "words": fault.words, "guard": fault.guard, **asdict(tally)}
-        row["seconds"] = round(time.perf_counter() - began, 1)
-        rows.append(row)
-        say(line(fault.name, tally, row["seconds"]), *tally.notes)
-    return rows
+def campaign(faults: Sequence[Fault], kind: str, workers: int = 1) -> Iterator[dict[str, Any]]:
+    """Inject the faults of a quick or full campaign; print and yield a row for each.
+
+    Args:
+        faults: the kinds.
+        kind: "quick" or "full".
+        workers: processes that inject kinds side by side.
+    """
+    left = [fault for fault in faults if getattr(fault, kind)]
+    if workers == 1:
+        yield from (said(_row(fault.name, kind)) for fault in left)
+        return
+    left.sort(key=lambda fault: LONGEST.index(fault.name) if fault.name in LONGEST else len(LONGEST))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        for each in as_completed([pool.submit(_row, each.name, kind) for each in left]):
+            yield said(each.result())
+
+
+LONGEST = (
+    "F9a", "F2", "F22", "F15", "F21", "F18", "F23", "F9b", "F20a", "F3", "F1", "F6", "F7", "F7b", "F4",
+)  # fmt: skip
+"""Kinds that begin first where several are injected at once."""
+
+
+def _row(name: str, kind: str) -> dict[str, Any]:
+    fault = next(each for each in FAULTS if each.name == name)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=PLACE) as folder:
+        try:
+            tally = fault.inject(getattr(fault, kind), Path(folder) / "work")
+        except Exception as error:
+            tally = Tally(injected=1)
+            tally.note("crashed", f"the campaign itself: {error!r}")
+    row = {"name": name, "words": fault.words, "guard": fault.guard, **asdict(tally)}
+    return row | {"seconds": round(time.perf_counter() - began, 1), "commit": commit()}
+
+
+def commit() -> str:
+    """Return the newest commit of the code that faults are injected into, with a star where it is not what is there."""
+    code, root = ("bench", "models", "datamodules"), Path(__file__).parents[2]
+
+    def git(*given: str) -> str:
+        done = subprocess.run(["git", *given, "--", *code], cwd=root, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    return (git("log", "-1", "--format=%h", "--abbrev=7") or "unknown") + ("*" if git("status", "--porcelain") else "")
+
+
+def said(row: dict[str, Any]) -> dict[str, Any]:
+    """Print the line of a row, and return the row."""
+    tally = Tally(**{name: row[name] for name in ("injected", *BAD)})
+    say(line(row["name"], tally, row["seconds"]), *row["notes"])
+    return row
 
 
 def prove(faults: Sequence[Fault]) -> list[str]:
@@ -106,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument("--prove", action="store_const", dest="kind", const="prove")
     what.add_argument("--page", action="store_const", dest="kind", const="page", help="write docs/reliability.md again")
     parser.add_argument("--only", nargs="+", metavar="F", default=[], help="kinds of fault, such as F1 F9")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="kinds of fault that are injected at once")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the figures as JSON")
     given = parser.parse_args(arguments)
     faults = [fault for fault in FAULTS if not given.only or fault.name in given.only]
@@ -117,9 +169,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"kinds of fault that notice nothing without a guard: {', '.join(blind) or 'none'}")
         return bool(blind)
     began = time.perf_counter()
-    rows = campaign(faults, given.kind)
+    rows = []
+    for row in campaign(faults, given.kind, given.workers):
+        rows.append(row)
+        if given.save:
+            save(given.save, given.kind, rows)
     found = total(rows)
     say(line("all", found, time.perf_counter() - began))
-    if given.save:
-        save(given.save, given.kind, rows)
     return bool(found.bad)

@@ -88,6 +88,9 @@ def written_in_place() -> Iterator[None]:
 SECONDS = 5.0
 MARK = "BENCH_ENDING"
 HOWS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGHUP)
+GONE = 600.0
+"""Seconds that are waited for the end of all processes."""
+
 REPEATED = True
 
 
@@ -121,12 +124,14 @@ def end_commands(count: int, folder: Path) -> Tally:
         else:
             driver.send_signal(how)
         tally.injected += 1
-        while time.monotonic() < began + runs.PATIENCE and (left := _marked(token)):
+        while time.monotonic() < began + GONE and (left := _marked(token)):
             time.sleep(0.05)
         took = time.monotonic() - began
         # a training may reach the end of its epoch and save it, unless nobody asks it to
         late = took > SECONDS + (0 if how is signal.SIGKILL else LEAVE)
         tally.note("hung", f"{how.name}: {len(left)} alive after {took:.0f} s", count=late)
+        for process in left:
+            os.kill(process, signal.SIGKILL)
         tally.notes.append(f"({how.name}: all gone after {took:.1f} s)")
 
         if how is not signal.SIGHUP:
@@ -162,12 +167,12 @@ def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
 
 
 def _take_terminal() -> None:
-    """Make the standard input the controlling terminal of this session, and let Ctrl-C end what ignored it."""
+    """Make the standard input the controlling terminal of this session, and heed signals."""
     import fcntl
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs inherit that it is ignored
+    runs.heed_signals()
 
 
 def _read_until(master: int, until: "object") -> None:
@@ -199,9 +204,13 @@ def outliving() -> Iterator[None]:
 
     def with_another(*given: object) -> list[str]:
         words = command(*given)  # type: ignore[arg-type]
-        return ["sh", "-c", 'setsid sleep 30 & exec "$@"', "sh", *words]
+        return ["sh", "-c", 'setsid sleep 3600 & exec "$@"', "sh", *words]
 
-    with mock.patch.object(runs, "command", with_another), mock.patch.object(runs, "PATIENCE", 12.0):
+    with (
+        mock.patch.object(runs, "command", with_another),
+        mock.patch(f"{__name__}.GONE", LEAVE + 10),
+        mock.patch(f"{__name__}.REPEATED", False),
+    ):
         yield
 
 

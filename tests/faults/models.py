@@ -1,21 +1,14 @@
-"""Models that exit, are killed, raise errors and print. The suites of the campaign have a copy of this file."""
+"""Models that are killed, raise errors, learn NaN, or follow from no seed.
+
+The suites of the campaign have a copy of this file.
+"""
 
 import os
 import signal
-import sys
 
 import torch
 
 from models.cnn import CNN
-
-
-class Prints(CNN):
-    """Prints wherever it can."""
-
-    def forward(self, x):
-        sys.stdout.write("PRINTED BY A MODEL\n")
-        os.write(1, b"WRITTEN BY A MODEL\n")
-        return super().forward(x)
 
 
 class _Once(CNN):
@@ -29,32 +22,11 @@ class _Once(CNN):
         raise NotImplementedError
 
 
-class Exits(_Once):
-    """Ends its process."""
-
-    def misbehave(self):
-        os._exit(3)
-
-
-class SystemExits(_Once):
-    """Calls sys.exit."""
-
-    def misbehave(self):
-        sys.exit(0)
-
-
 class Killed(_Once):
     """Is killed as by a lack of memory."""
 
     def misbehave(self):
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Aborts(_Once):
-    """Ends as a segmentation fault does."""
-
-    def misbehave(self):
-        os.kill(os.getpid(), signal.SIGSEGV)
 
 
 class Raises(_Once):

@@ -55,9 +55,27 @@ def test_the_sum_and_the_exit_code_show_what_came_to_no_good(
     assert table.endswith("| F1 | words | a guard | 5 | 2 |")
 
 
+@pytest.mark.process
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_kind_has_a_row_even_if_the_campaign_itself_fails(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    def inject(count: int, folder: Path) -> Tally:
+        if count == 2:
+            raise OSError("no")
+        return Tally(injected=count)
+
+    faults = tuple(Fault(f"F{number}", "words", number, 5, inject, "a guard") for number in (0, 1, 2, 3))
+    monkeypatch.setattr(campaign, "FAULTS", faults)
+    rows = {row["name"]: row for row in campaign.campaign(faults, "quick", workers)}
+    assert {name: (row["injected"], row["crashed"]) for name, row in rows.items()} == {
+        "F1": (1, 0), "F2": (1, 1), "F3": (3, 0),
+    }  # fmt: skip
+    assert "OSError('no')" in rows["F2"]["notes"][0]
+
+
 def test_the_page_has_the_figures_of_the_last_campaign() -> None:
     figures = json.loads(campaign.SAVED.read_text())
     assert page.written(page.PAGE.read_text(), figures) == page.PAGE.read_text()
+    assert page.summed(page.README.read_text(), figures) == page.README.read_text()
     assert figures["kind"] in ("quick", "full")
     assert {row["name"] for row in figures["rows"]} <= BY_NAME.keys()
     assert sum(row[name] for row in figures["rows"] for name in BAD) == 0
