@@ -79,8 +79,9 @@ def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float, floa
     """Run `bench` of a checkout and return its seconds, its processor's seconds, and its largest memory in MB."""
     words = [sys.executable, "-m", "bench", *command]
     start = time.perf_counter()
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     child = subprocess.Popen(
-        words, env=os.environ | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdout=subprocess.DEVNULL,
+        words, env=variables | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     errors = child.stderr.read() if child.stderr else b""
