@@ -10,6 +10,7 @@ of its own; the two checkouts take turns, and each figure is the median of the t
 import argparse
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -75,6 +76,16 @@ def fill(store: Store, records: int, grid: str) -> Path:
     return file
 
 
+def twin(store: Store, suite: Path, name: str) -> Path:
+    """Return a store with the same records, and with tables of its own: another checkout may draw other ones."""
+    folder = store.root.with_name(f"{store.root.name}-{name}")
+    folder.mkdir()
+    for part in ("records", "artifacts"):
+        (folder / part).symlink_to(store.root / part)
+    shutil.copy(suite, folder)
+    return folder
+
+
 def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float, float]:
     """Run `bench` of a checkout and return its seconds, its processor's seconds, and its largest memory in MB."""
     words = [sys.executable, "-m", "bench", *command]
@@ -107,11 +118,12 @@ def main() -> None:
         for count in given.records:
             store = Store(Path(scratch) / str(count))
             suite = fill(store, count, given.grid)
+            stores = {name: twin(store, suite, name) for name in places}
             for what, words in COMMANDS.items():
-                command = words.format(suite=suite, store=store.root).split()
                 found = {name: [] for name in places}
                 for turn in range(given.turns + 1):  # the first one fills the system's cache of files
                     for name, place in places.items():
+                        command = words.format(suite=stores[name] / suite.name, store=stores[name]).split()
                         one = measured(place, command)
                         found[name] += [one] if turn or given.turns == 1 else []
                 middle = {name: [statistics.median(x) for x in zip(*all_, strict=True)] for name, all_ in found.items()}
