@@ -39,7 +39,7 @@ def suite_text(records: int, grid: str) -> str:
     lines = [
         f"models = {names}", 'datasets = ["esc10"]', f"folds = {list(range(folds))}", f"seeds = {list(range(seeds))}"
     ]  # fmt: skip
-    lines += [f'[model.{name}]\nmodel = "fc"\nunits = {100 + i}' for i, name in enumerate(names)]
+    lines += [f'[model.{name}]\nmodel = "fc"\nhidden = {100 + i}' for i, name in enumerate(names)]
     return "\n".join(lines) + "\n"
 
 
@@ -56,15 +56,15 @@ def fill(store: Store, records: int, grid: str) -> Path:
     (store.root / "records").mkdir()
     assert template.complexity is not None
     sizes = {
-        units: replace(
+        hidden: replace(
             template.complexity, parameters=int(10 ** draw.uniform(4, 8)), macs=int(10 ** draw.uniform(6, 10))
         )
-        for units in range(100, 100 + records)
+        for hidden in range(100, 100 + records)
     }
     for run in suites.read(str(file)).runs():
-        moved = draw.gauss(0, 0.03) + int(run.arguments["units"]) / 5000
+        moved = draw.gauss(0, 0.03) + int(run.arguments["hidden"]) / 5000
         record = replace(
-            template, run=run, complexity=sizes[run.arguments["units"]], sources=sources.digests(run),
+            template, run=run, complexity=sizes[run.arguments["hidden"]], sources=sources.digests(run),
             latencies=tuple(replace(one, p50_ms=one.p50_ms * draw.uniform(1, 1.1)) for one in template.latencies),
             draws=tuple(round(min(max(score + moved, 0.0), 1.0), 5) for score in template.draws),
             scores={name: value and min(max(value + moved, 0.0), 1.0) for name, value in template.scores.items()},
