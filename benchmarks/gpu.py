@@ -1,11 +1,13 @@
 """All that waits for a GPU, in at most eight minutes: kernels, front-ends, latency, training, LTC, a fold of ESC-10.
 
     .venv/bin/python benchmarks/gpu.py --out FOLDER [--data-dir DATA] [--only PART ...] [--write docs/speed.md]
+    .venv/bin/python benchmarks/gpu.py --out FOLDER --page --write docs/speed.md    # of results from another machine
     .venv/bin/python benchmarks/gpu.py --out FOLDER --device cpu --quick     # tiny sizes, to try the script
 
 Each part runs in processes of its own (`gpu_parts.py`) and has a time limit; what one part leaves over, the next may
-use. A row that fails is a row with its error. A process that dies, or a GPU that no longer answers after an error, ends
-one row, and a new process goes on with the next one. The folder receives after each part
+use. A row that fails is a row with its error. A process that dies, a row that takes longer than a row of its part may,
+or a GPU that no longer answers after an error, ends one row, and a new process goes on with the next one. The folder
+receives after each part
 
 - `results.json`: the machine, its software, the commit, and the rows of all parts;
 - `latency.json`: the timings of all models, each as `bench latency --json` prints them;
@@ -34,6 +36,8 @@ HERE = Path(__file__).parents[1]
 SCRIPT = Path(__file__).with_name("gpu_parts.py")
 SECONDS = {"kernels": 45, "ltc": 60, "frontends": 35, "latency": 140, "training": 90, "esc10": 95}
 """Time limit of each part, in the order in which they run; together less than eight minutes."""
+ROW_SECONDS = {"kernels": 25, "ltc": 30, "frontends": 15, "latency": 20, "training": 45, "esc10": 60}
+"""Time limit of a row of each part, its compilation of kernels included."""
 TITLES = {
     "kernels": "Kernels against their definitions in float64 (relative error)",
     "ltc": "The liquid layer against ncps (batch 32, 64 inputs, 64 units)",
@@ -67,10 +71,12 @@ def measured(name: str, seconds: float, given: argparse.Namespace) -> dict[str, 
         if code == 0:
             break
         begun = _begun(path)
-        if code is None:
+        if code is None and seconds - (time.perf_counter() - start) <= 0:
             reason = f"took more than {seconds:.0f} s" + (f" at {begun}" if begun else "")
             break
-        if begun:
+        if code is None and begun:
+            _append(path, {"name": begun, "error": f"took more than {ROW_SECONDS[name]:g} s"})
+        elif begun:
             _append(path, {"name": begun, "error": f"its process ended with {code}: {words}"})
         if len(rows(path)) == before:  # it cannot begin
             reason = words
@@ -92,17 +98,26 @@ def measured(name: str, seconds: float, given: argparse.Namespace) -> dict[str, 
 
 
 def _child(name: str, path: Path, seconds: float, given: argparse.Namespace) -> tuple[int | None, str]:
-    """Let a process measure the rows that are not in the file; return its exit code and its last word."""
+    """Let a process measure the rows that are not in the file.
+
+    Returns:
+        Its exit code, and the last line of its errors; None for the code where the part or a row has taken too long.
+    """
     words = [sys.executable, str(SCRIPT), name, str(path), str(given.out)]
     words += [given.device, str(int(given.quick)), str(given.data_dir or "")]
     process = subprocess.Popen(
         words, cwd=HERE, env=os.environ | {"PYTHONPATH": str(HERE)}, text=True, errors="replace",
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
+    end = time.perf_counter() + seconds
     try:
-        _, said = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        return None, ""
+        while True:
+            left = min(end - time.perf_counter(), _left(path, ROW_SECONDS[name]))
+            if left <= 0:
+                return None, ""
+            with suppress(subprocess.TimeoutExpired):
+                _, said = process.communicate(timeout=min(left, 1.0))
+                break
     finally:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -110,6 +125,11 @@ def _child(name: str, path: Path, seconds: float, given: argparse.Namespace) -> 
         if process.stderr:
             process.stderr.close()
     return process.returncode, (said.strip().splitlines() or ["no message"])[-1]
+
+
+def _left(path: Path, limit: float) -> float:
+    """Return the seconds that the row may still take that has begun; all of them where none has."""
+    return limit - (time.time() - path.stat().st_mtime) if _begun(path) else limit
 
 
 def _lines(path: Path) -> list[Row]:
@@ -201,7 +221,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, whose figures say nothing")
     parser.add_argument("--only", nargs="+", choices=SECONDS, default=list(SECONDS), metavar="PART")
     parser.add_argument("--write", type=Path, help="page that receives the tables")
+    parser.add_argument("--page", action="store_true", help="measure nothing; write the page from the folder's results")
     given = parser.parse_args()
+    if given.page:
+        results = json.loads((given.out / "results.json").read_text(encoding="utf-8"))
+        if not given.write or results["quick"]:
+            parser.error("figures of --quick say nothing" if given.write else "add --write PAGE")
+        given.write.write_text(filled(given.write.read_text(encoding="utf-8"), page(results)), encoding="utf-8")
+        return
     if given.device == "cpu" and not given.quick:
         parser.error("on a processor these sizes take hours: add --quick")
     if given.write and given.quick:

@@ -10,6 +10,7 @@ of its own; the two checkouts take turns, and each figure is the median of the t
 import argparse
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def suite_text(records: int, grid: str) -> str:
     lines = [
         f"models = {names}", 'datasets = ["esc10"]', f"folds = {list(range(folds))}", f"seeds = {list(range(seeds))}"
     ]  # fmt: skip
-    lines += [f'[model.{name}]\nmodel = "fc"\nunits = {100 + i}' for i, name in enumerate(names)]
+    lines += [f'[model.{name}]\nmodel = "fc"\nhidden = {100 + i}' for i, name in enumerate(names)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,15 +56,15 @@ def fill(store: Store, records: int, grid: str) -> Path:
     (store.root / "records").mkdir()
     assert template.complexity is not None
     sizes = {
-        units: replace(
+        hidden: replace(
             template.complexity, parameters=int(10 ** draw.uniform(4, 8)), macs=int(10 ** draw.uniform(6, 10))
         )
-        for units in range(100, 100 + records)
+        for hidden in range(100, 100 + records)
     }
     for run in suites.read(str(file)).runs():
-        moved = draw.gauss(0, 0.03) + int(run.arguments["units"]) / 5000
+        moved = draw.gauss(0, 0.03) + int(run.arguments["hidden"]) / 5000
         record = replace(
-            template, run=run, complexity=sizes[run.arguments["units"]], sources=sources.digests(run),
+            template, run=run, complexity=sizes[run.arguments["hidden"]], sources=sources.digests(run),
             latencies=tuple(replace(one, p50_ms=one.p50_ms * draw.uniform(1, 1.1)) for one in template.latencies),
             draws=tuple(round(min(max(score + moved, 0.0), 1.0), 5) for score in template.draws),
             scores={name: value and min(max(value + moved, 0.0), 1.0) for name, value in template.scores.items()},
@@ -75,12 +76,23 @@ def fill(store: Store, records: int, grid: str) -> Path:
     return file
 
 
+def twin(store: Store, suite: Path, name: str) -> Path:
+    """Return a store with the same records, and with tables of its own: another checkout may draw other ones."""
+    folder = store.root.with_name(f"{store.root.name}-{name}")
+    folder.mkdir()
+    for part in ("records", "artifacts"):
+        (folder / part).symlink_to(store.root / part)
+    shutil.copy(suite, folder)
+    return folder
+
+
 def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float, float]:
     """Run `bench` of a checkout and return its seconds, its processor's seconds, and its largest memory in MB."""
     words = [sys.executable, "-m", "bench", *command]
     start = time.perf_counter()
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     child = subprocess.Popen(
-        words, env=os.environ | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdout=subprocess.DEVNULL,
+        words, env=variables | {"PYTHONPATH": str(checkout)}, cwd=checkout, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )  # fmt: skip
     errors = child.stderr.read() if child.stderr else b""
@@ -106,11 +118,12 @@ def main() -> None:
         for count in given.records:
             store = Store(Path(scratch) / str(count))
             suite = fill(store, count, given.grid)
+            stores = {name: twin(store, suite, name) for name in places}
             for what, words in COMMANDS.items():
-                command = words.format(suite=suite, store=store.root).split()
                 found = {name: [] for name in places}
                 for turn in range(given.turns + 1):  # the first one fills the system's cache of files
                     for name, place in places.items():
+                        command = words.format(suite=stores[name] / suite.name, store=stores[name]).split()
                         one = measured(place, command)
                         found[name] += [one] if turn or given.turns == 1 else []
                 middle = {name: [statistics.median(x) for x in zip(*all_, strict=True)] for name, all_ in found.items()}

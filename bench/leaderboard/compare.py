@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from bench import statistics
 from bench.errors import BenchError, SuiteError
@@ -96,7 +95,7 @@ def compare(board: Leaderboard, a: str, b: str, store: Store) -> Comparison:
     only_a, only_b = _discordant(one, other, store) if board.task == "single" else (None, None)
     p = None
     if only_a is not None and only_b is not None:
-        p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+        p = statistics.sign_test(only_a, only_b)
     score_a, score_b = one.scores[board.primary], other.scores[board.primary]
     assert score_a is not None  # it has a rank
     assert score_b is not None

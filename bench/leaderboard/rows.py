@@ -143,7 +143,8 @@ def make_row(
         )
     if any(r.environment and r.environment.dirty for r in done):
         flags.append("the working tree had uncommitted changes")
-    other_source = {word for r in done for word in sources.changed(r)}
+    alike = {tuple(sorted(r.sources.items())): r for r in done}  # all runs of a row have the same components
+    other_source = {word for r in alike.values() for word in sources.changed(r)}
     if changed := [word for word in sources.WORDS.values() if word in other_source]:
         flags.append(f"measured with another version of the source of the {' and the '.join(changed)}")
     absent = dict.fromkeys(f"{target}: {why}" for run in runs for target, why in sources.missing(run).items())
@@ -219,11 +220,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _run_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, statistics.RunScore]:
     """Return each run's score and draws; an empty dict if a run has no draws."""
-    found = {
+    found = statistics.RunScores({
         (r.run.fold, r.run.seed): statistics.RunScore(score, r.draws, r.data.test_groups)
         for r in done
         if r.draws and r.data and (score := r.scores.get(primary)) is not None
-    }
+    })  # fmt: skip
     return found if len(found) == len(done) and len({len(run.draws) for run in found.values()}) == 1 else {}
 
 

@@ -43,19 +43,19 @@ def _without_layout(content: bytes) -> bytes:
     """Return JSON text without line breaks, the blanks that begin a line, and the blank after a key."""
     import numpy as np
 
-    letters = np.frombuffer(content + b"\n", np.uint8)
-    kept = np.ones(len(letters), np.bool_)
-    kept[-1] = False
-    places = np.flatnonzero(letters == ord("\n"))
-    kept[places] = False
-    places = places[:-1] + 1
-    while len(places := places[letters[places] == ord(" ")]):  # once for each level of the text
-        kept[places] = False
-        places += 1
-    colons = np.flatnonzero(letters == ord(":"))
-    keys = colons[(letters[colons - 1] == ord('"')) & (letters[colons + 1] == ord(" "))]
-    kept[keys + 1] = False
-    return bytes(letters[kept].tobytes())
+    letters = np.frombuffer(content, np.uint8).copy()
+    blank = letters == ord(" ")
+    column = letters == ord("\n")
+    layout = column.copy()
+    while True:  # once for each level of the text
+        column[1:] = column[:-1] & blank[1:]
+        column[:1] = False
+        if not np.count_nonzero(column):
+            break
+        layout |= column
+    layout[2:] |= (letters[:-2] == ord('"')) & (letters[1:-1] == ord(":")) & blank[2:]
+    letters *= ~layout
+    return letters.tobytes().translate(None, b"\0")
 
 
 def without_draws(content: bytes) -> "tuple[bytes, Floats | None]":
@@ -93,6 +93,21 @@ def without_draws(content: bytes) -> "tuple[bytes, Floats | None]":
     if len(codes) < _FEWEST or codes.max() > _ONE:
         return content, None
     return content[:start] + content[end:], Floats.of_codes(array("I", codes.astype(np.uint32).tobytes()))
+
+
+def without(content: bytes, name: str, value: str) -> bytes | None:
+    """Return a record's canonical JSON without one of its attributes; None if it does not have this very value there.
+
+    Args:
+        content: what `verified` returns.
+        name: of the attribute, which is neither the first nor the last.
+        value: its canonical JSON.
+    """
+    part = f',"{name}":{value},'.encode()
+    start = content.find(part)
+    if start < 0 or content.count(b"{", 0, start) != content.count(b"}", 0, start) + 1:  # not the record's own
+        return None
+    return content[:start] + content[start + len(part) - 1 :]
 
 
 class Floats(Sequence[float]):

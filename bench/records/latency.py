@@ -5,7 +5,7 @@ grade from it, and everything that shows a grade calls `graded`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from pydantic import with_config
@@ -120,6 +120,16 @@ class Latency:
         return self.grade != "C"
 
 
+def _with_names(of: type) -> None:
+    """Let all objects of a dataclass share one table of names: the first object that sets them makes it."""
+    first = object.__new__(of)
+    for each in fields(of):
+        object.__setattr__(first, each.name, None)
+
+
+_with_names(Latency)
+
+
 def grade(timing: Latency, fastest_ms: float | None = None) -> Grade:
     """Return the grade of a timing compared with other timings: the worst of the recorded grade and all evidence.
 
@@ -145,13 +155,14 @@ def graded(timings: Sequence[Latency]) -> list[Latency]:
             machine = timing.device, timing.threads
             fastest[machine] = min(timing.sentinel_ms, fastest.get(machine, timing.sentinel_ms))
     grades = [grade(one, fastest.get((one.device, one.threads))) for one in timings]
-    return [one if one.grade == found else _with_grade(one, found) for one, found in zip(timings, grades, strict=True)]
+    return [one if one.grade == found else with_grade(one, found) for one, found in zip(timings, grades, strict=True)]
 
 
-def _with_grade(timing: Latency, grade: Grade) -> Latency:
-    """Return `replace(timing, grade=grade)`, in a fifth of its time: a store may have thousands of timings."""
+def with_grade(timing: Latency, grade: Grade) -> Latency:
+    """Return `replace(timing, grade=grade)` in less time and memory: a store may have thousands of timings."""
     copy = object.__new__(Latency)
-    vars(copy).update(vars(timing), grade=grade)
+    for name, value in vars(timing).items():  # one by one, so that all copies share the table of names
+        object.__setattr__(copy, name, grade if name == "grade" else value)
     return copy
 
 

@@ -5,17 +5,17 @@ import json
 import operator
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, make_dataclass, replace
 from functools import cache, cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError, with_config
 
 from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
-from bench.records.compact import Floats, shared, verified, without_draws
-from bench.records.latency import Latency, graded
+from bench.records.compact import Floats, shared, verified, without, without_draws
+from bench.records.latency import Latency, graded, with_grade
 from bench.records.redaction import redacted
 from bench.records.run import Run
 
@@ -313,7 +313,8 @@ class Record:
             rest = _verified_by_parsing(text, name).encode()
         try:
             rest, draws = without_draws(rest)
-            record = _adapter().validate_json(rest)
+            others = None if run is None else without(rest, "run", run.text)
+            record = _adapter().validate_json(rest) if run is None or others is None else _of_run(run, others)
         except ValidationError as error:
             raise RecordError(f"record {name} does not fit its schema: {error}") from error
         if run is not None and record.run == run:
@@ -333,6 +334,7 @@ class Record:
         small = {
             "draws": Floats(self.draws) if draws is None else draws,
             "curves": {name: Floats(values) for name, values in self.curves.items()},
+            "latencies": tuple(with_grade(timing, timing.grade) for timing in self.latencies),
             "complexity": shared(self.complexity),
             "data": shared(self.data),
             "environment": shared(self.environment),
@@ -387,3 +389,28 @@ def prepare() -> None:
 @cache
 def _adapter() -> TypeAdapter[Record]:
     return TypeAdapter(Record)
+
+
+def _of_run(run: Run, content: bytes) -> Record:
+    """Return the record of a run, from the JSON text of all its other attributes."""
+    others = vars(_others().validate_json(content))
+    record = object.__new__(Record)
+    for name in _FIELDS:
+        object.__setattr__(record, name, run if name == "run" else others[name])
+    return record
+
+
+_FIELDS = tuple(each.name for each in fields(Record))
+
+
+@cache
+def _others() -> TypeAdapter[Any]:
+    """Return the reader of a record without its run, which takes a third of the time of reading it."""
+    columns = [(each.name, each.type, _copied(each)) for each in fields(Record) if each.name != "run"]
+    return TypeAdapter(with_config(STRICT)(make_dataclass("Others", columns, frozen=True, kw_only=True)))
+
+
+def _copied(of: Field[Any]) -> Any:
+    if of.default_factory is not MISSING:
+        return field(default_factory=of.default_factory)
+    return field() if of.default is MISSING else field(default=of.default)

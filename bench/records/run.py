@@ -3,7 +3,7 @@
 import hashlib
 import re
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from pydantic import with_config
 
@@ -63,6 +63,15 @@ class Run:
         return f"{self._readable}-f{self.fold}-s{self.seed}-{digest}"
 
     @property
+    def text(self) -> str:
+        """The run as canonical JSON, as its record's file has it."""
+        values = {each.name: canonical(getattr(self, each.name)) for each in fields(self) if each.name != "recipe"}
+        values["recipe"] = _recipe_text(self.recipe)
+        if not self.sources:
+            del values["sources"]
+        return "{" + ",".join(f'"{name}":{value}' for name, value in sorted(values.items())) + "}"
+
+    @property
     def _readable(self) -> str:
         """The names of dataset, front-end and model, as every file system takes them."""
         names = (self.dataset, self.frontend, self.model)
@@ -87,3 +96,12 @@ class Run:
         """Keys of the runs that must finish before this one: a fusion's members, the teacher, the initial weights."""
         start = None if self.recipe.init is None or is_weights_file(self.recipe.init) else self.recipe.init
         return self.members + tuple(key for key in (self.recipe.teacher, start) if key)
+
+
+@lru_cache(maxsize=64)
+def _recipe_text(recipe: Recipe) -> str:
+    """Return a recipe as canonical JSON; the runs of a suite share few."""
+    values = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
+    if recipe.memory_format == "contiguous":
+        del values["memory_format"]  # added later
+    return canonical(values)

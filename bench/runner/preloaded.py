@@ -11,6 +11,6 @@ gc.disable()
 import filelock  # noqa: E402, F401
 
 from bench.records import record  # noqa: E402
-from bench.runner import driver, timings, worker  # noqa: E402, F401
+from bench.runner import timings, worker  # noqa: E402, F401
 
 record.prepare()

@@ -10,6 +10,7 @@ from bench import catalog, suites
 from bench.errors import SuiteError
 from bench.profiling.environment import default_workers
 from bench.records import Run, Store
+from bench.runner import executors
 from bench.runner import gpus as gpu_places
 from bench.runner.driver import Outcome, Runner
 from bench.runner.executors import EXECUTORS
@@ -55,6 +56,9 @@ class Session:
         Raises:
             SuiteError: an argument of the suite fits no constructor; nothing was started.
         """
+        store = Store(self.settings.store)
+        if not self.time_again and (self.force or any(store.version(run.key) is None for run in self.runs)):
+            executors.prepare(self.executor)  # takes seconds, while this process reads the records
         settings = replace(self.settings, hardest_clips=0 if chosen.mode == "disabled" else HARDEST_CLIPS)
         for line in catalog.clashes():
             progress.note(f"warning: {line}")

@@ -167,3 +167,33 @@ def test_all_differences_are_those_of_single_pairs():
     ]
     table = statistics.differences(systems)
     assert table == [[statistics.difference(a, b) for b in systems] for a in systems]
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 39, 40, 395, 20_000])
+def test_students_t_against_scipy(freedom):
+    for probability in (0.6, 0.9, 0.975, 0.9999):
+        truth = stats.t.ppf(probability, freedom)
+        assert statistics._t_quantile(freedom, probability) == pytest.approx(truth, rel=1e-11)
+    for t in (-3.0, 0.0, 1e-3, 0.5, 2.0, 30.0):
+        assert statistics._t_p(t, freedom) == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-11)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (3, 3), (2, 9), (40, 60), (1000, 1100)])
+def test_the_sign_test_against_scipy(a, b):
+    truth = stats.binomtest(a, a + b).pvalue if a + b else 1.0
+    assert statistics.sign_test(a, b) == statistics.sign_test(b, a) == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 40, 41, 999, 1000])
+def test_both_ends_are_numpys_quantiles_to_the_bit(draws):
+    values = np.random.default_rng(0).normal(size=(3, draws)).round(2)
+    assert np.array_equal(np.array(statistics._ends(values)), np.quantile(values, (0.025, 0.975), axis=1))
+
+
+def test_what_the_resamplings_of_a_systems_runs_share_changes_no_bit():
+    rng = np.random.default_rng(0)
+    runs = {(fold, seed): RunScore(0.5 + 0.1 * seed, rng.random(100), 20) for fold in range(3) for seed in range(3)}
+    kept = statistics.RunScores(runs)
+    for stream in (0, 1, 7):
+        for of in (nested, statistics.redrawn):
+            assert np.array_equal(np.hstack(of(kept, stream)), np.hstack(of(runs, stream)))

@@ -95,16 +95,18 @@ for name in ("one", "two", "three"):
         ("pass", "measured", "", ["one", "two", "three"]),
         ("os.kill(os.getpid(), 9)", "partly measured", "1 of 3 rows failed", ["one", "three"]),
         ("sys.exit('no memory')", "partly measured", "1 of 3 rows failed", ["one", "three"]),
-        ("time.sleep(60)", "partly measured", "took more than 1 s at two", ["one"]),
+        ("time.sleep(61)", "partly measured", "took more than 1 s at two", ["one"]),
+        ("time.sleep(60)", "partly measured", "1 of 3 rows failed", ["one", "three"]),
     ],
-    ids=["good", "dies", "ends", "hangs"],
+    ids=["good", "dies", "ends", "part-hangs", "row-hangs"],
 )
 def test_a_row_that_ends_its_process_leaves_the_others(gpu, tmp_path, monkeypatch, fault, status, reason, rows):
     script = tmp_path / "part.py"
     script.write_text(PART.replace("FAULT", fault))
     monkeypatch.setattr(gpu, "SCRIPT", script)
     given = Namespace(out=tmp_path, device="cpu", quick=True, data_dir=None)
-    found = gpu.measured("kernels", 1 if "sleep" in fault else 60, given)
+    monkeypatch.setitem(gpu.ROW_SECONDS, "kernels", 0.5 if "60" in fault else 30)
+    found = gpu.measured("kernels", 1 if "61" in fault else 60, given)
     assert (found["status"], found["reason"]) == (status, reason)
     assert [row["name"] for row in found["rows"] if "error" not in row] == rows
 
@@ -121,6 +123,25 @@ def test_without_a_gpu_a_part_says_that_it_needs_one(gpu, tmp_path):
 
 def test_the_parts_take_less_than_eight_minutes(gpu):
     assert sum(gpu.SECONDS.values()) < 8 * 60
+
+
+def test_results_of_another_machine_become_a_page(gpu, tmp_path, monkeypatch, capsys):
+    machine = {"gpu": "NVIDIA H200", "processor": "x", "packages": {"torch": "2.11.0"}, "commit": "abcdef0123"}
+    part = {"status": "measured", "reason": "", "seconds": 1.0, "rows": [{"name": "mfcc", "times as fast": 9.876}]}
+    results = {"date": "1 July 2026", "device": "cuda", "quick": False, "machine": machine, "parts": {"frontends": part}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "page.md").write_text("a\n<!-- gpu.py -->\nold\n<!-- end -->\n")
+    words = ["gpu.py", "--out", str(tmp_path), "--page", "--write", str(tmp_path / "page.md")]
+    monkeypatch.setattr(sys, "argv", words)
+    gpu.main()
+    text = (tmp_path / "page.md").read_text()
+    assert "### NVIDIA H200" in text
+    assert "| mfcc | 9.88 |" in text
+    assert "old" not in text
+    (tmp_path / "results.json").write_text(json.dumps({**results, "quick": True}))
+    with pytest.raises(SystemExit):
+        gpu.main()
+    assert "say nothing" in capsys.readouterr().err
 
 
 def test_the_page_has_room_for_the_tables(gpu):

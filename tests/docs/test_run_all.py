@@ -43,12 +43,27 @@ def test_a_script_without_a_result_says_why(run_all, tmp_path, code, reason):
     assert (found if reason else found.lines) == (reason or ("cnn: 3 ms, ratio 1.25",))
 
 
+@pytest.mark.process
+def test_a_script_gets_the_checkout_and_the_quick_arguments_and_keeps_what_it_has_printed(run_all, tmp_path):
+    (tmp_path / "one.py").write_text("import sys, time; print(sys.argv[1:], flush=True); time.sleep(60)")
+    script = run_all.Script("one.py", ("{base}", "--data", "{data}"), ("--turns", "1"))
+    base, data = Path("base"), Path("data")
+    found = run_all.run(script, 0.02, data, tmp_path, base=base, quick=True)
+    assert found.lines == ("['base', '--data', 'data', '--turns', '1']", "(ended after 0.02 minutes)")
+    assert found.about.startswith("a quick one")
+    assert run_all.run(script, 0.02, data, tmp_path).lines[0] == "['--data', 'data']"
+
+
 def test_a_script_that_needs_data_is_not_started_without(run_all, tmp_path):
     assert run_all.run(run_all.Script("one.py", needs=("data",)), 1, None, tmp_path) == "needs --data-dir"
+    assert run_all.run(run_all.Script("one.py", needs=("base",)), 1, None, tmp_path) == "needs --base"
 
 
 def test_the_page_has_a_table_of_ratios_for_each_processor(run_all, tmp_path):
-    lines = ("AMD, 7 turns", "list: this 0.3 s, ratio 0.47", "mfcc  5.0 times as fast, then 6 times as fast")
+    lines = (
+        "AMD, 7 turns", "list: this 0.3 s, ratio 0.47", "mfcc  5.0 times as fast, then 6 times as fast",
+        "| model | ms | times as fast (least to most) |", "|---|---|---|", "| cnn | 12 | 1.31 (1.2 to 1.4) |", "| x | - | - |",
+    )  # fmt: skip
     one = run_all.Result("start.py", lines, 3.2, "abc", "29 November 2026")
     run_all.write("AMD EPYC", {"start.py": one}, tmp_path)
     run_all.write("Intel(R) Xeon", {"start.py": one}, tmp_path)
@@ -59,6 +74,8 @@ def test_the_page_has_a_table_of_ratios_for_each_processor(run_all, tmp_path):
     assert "old" not in text
     assert text.count("| `start.py` | list | 0.47 |") == 2
     assert text.count("| `start.py` | mfcc | 5.0, 6 |") == 2
+    assert text.count("| `start.py` | cnn | 1.31 |") == 2
+    assert text.count("`start.py`, 29 November 2026, commit abc, 3 s:") == 2
     assert run_all.filled(text, run_all.page(run_all.read(tmp_path))) == text
     with pytest.raises(ValueError, match="no marks"):
         run_all.filled("a", "b")

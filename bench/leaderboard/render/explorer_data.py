@@ -32,6 +32,8 @@ EPOCHS = 50
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 """A share is two of these digits, 0 to 4,095; a class of a clip is one of them."""
 
+_PAIRS = tuple(first + second for first in DIGITS for second in DIGITS)
+
 AXES = (
     ("macs", "MACs per clip, front-end included", ""),
     ("parameters", "parameters", ""),
@@ -170,14 +172,11 @@ def _run(record: Record, metrics: Sequence[str], task: str, classes: Sequence[st
 
 def encoded(shares: Iterable[float | None]) -> str:
     """Return shares of 1 as text, two digits each; ".." stands for none."""
-    found = []
-    for share in shares:
-        if share is None or not math.isfinite(share):
-            found.append("..")
-            continue
-        number = round(4095 * min(max(share, 0.0), 1.0))
-        found.append(DIGITS[number // 64] + DIGITS[number % 64])
-    return "".join(found)
+    return "".join([
+        ".." if share is None or share - share != 0
+        else _PAIRS[round(4095 * (0.0 if share < 0 else 1.0 if share > 1 else share))]
+        for share in shares
+    ])  # fmt: skip
 
 
 def _confusion(records: Sequence[Record]) -> list[list[int]] | None:

@@ -185,13 +185,17 @@ def _nearest_free(spot: _Spot, half: float, taken: Floats, within: Box) -> Box:
     for places in _offsets():  # (P, 2)
         x, y = spot.x + places[:, 0], spot.y + places[:, 1]
         left, top, right, bottom = x - half, y - 5, x + half, y + 6
+        near = taken[
+            (taken[:, 2] > left.min()) & (taken[:, 0] < right.max())
+            & (taken[:, 3] > top.min()) & (taken[:, 1] < bottom.max())
+        ]  # fmt: skip
         free = (
             (left >= within.left) & (right <= within.right) & (top >= within.top) & (bottom <= within.bottom)
         )  # fmt: skip
         free[free] = ~(
-            (left[free, None] < taken[:, 2]) & (taken[:, 0] < right[free, None])
-            & (top[free, None] < taken[:, 3]) & (taken[:, 1] < bottom[free, None])
-        ).any(1)  # fmt: skip
+            (left[free] < near[:, 2, None]) & (near[:, 0, None] < right[free])
+            & (top[free] < near[:, 3, None]) & (near[:, 1, None] < bottom[free])
+        ).any(0)  # fmt: skip
         if free.any():
             first = int(free.argmax())
             return Box(*(float(edge[first]) for edge in (left, top, right, bottom)))

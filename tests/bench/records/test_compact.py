@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.records import canonical
-from bench.records.compact import Floats, shared, verified, without_draws
+from bench.records.compact import Floats, shared, verified, without, without_draws
 from bench.records.record import Record
 
 FILES = sorted(Path("leaderboards/records").glob("*.json"))[::20]
@@ -94,3 +94,24 @@ def test_other_draws_are_left_to_the_parser(content: dict[str, object]) -> None:
 @pytest.mark.parametrize("values", [[0.1] * 400 + [0.123456], [-0.0] * 400, [float("nan")] * 400, [7.0] * 400])
 def test_other_floats_are_held_as_they_are(values: list[float]) -> None:
     assert np.array_equal(np.array(tuple(Floats(values))).view(np.uint64), np.array(values).view(np.uint64))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_a_record_of_a_run_at_hand_is_the_same_record(file: Path) -> None:
+    alone = Record.from_json(file.read_text(), file.stem)
+    assert f'"run":{alone.run.text},' in canonical(json.loads(file.read_text()))
+    other = Record.from_json(file.read_text(), file.stem, alone.run)
+    assert other == alone
+    assert other.run is alone.run
+    assert other.to_json() == file.read_text()
+
+
+def test_a_record_of_another_run_than_the_one_at_hand_keeps_its_own() -> None:
+    first, second = (Record.from_json(file.read_text(), file.stem) for file in FILES[:2])
+    assert Record.from_json(FILES[0].read_text(), FILES[0].stem, second.run) == first
+
+
+def test_only_an_attribute_of_the_record_itself_is_cut_out() -> None:
+    assert without(b'{"a":1,"run":{"b":2},"z":3}', "run", '{"b":2}') == b'{"a":1,"z":3}'
+    assert without(b'{"a":1,"run":{"b":3},"z":3}', "run", '{"b":2}') is None
+    assert without(b'{"a":{"b":1,"run":{"b":2},"z":3},"z":3}', "run", '{"b":2}') is None
