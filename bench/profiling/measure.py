@@ -287,7 +287,7 @@ def _work(
     timed = model if runs.prepares else copy.deepcopy(model).to(device).eval()
     frontend = copy.deepcopy(model.frontend).to(device).eval() if runs.prepares else timed.frontend
     if scope == "end-to-end":
-        use_kernels(frontend)  # as `bench predict` does for many files
+        use_kernels(frontend if runs.prepares else timed)  # as `bench predict` does for many files
     features = frontend(clips.to(device))
     classify: Classify = runs.ready(timed, features, folder, threads)
     if scope == "step":

@@ -149,11 +149,11 @@ class CQT(Frontend):
         """Map `(B, S)` to `(B, F, T)`, block by block."""
         self.kernels_used = True
         samples, before = waveform.shape[1], self.lead * self.hop
-        (block,) = scratch((self.points * self.hop,))
+        (whole_block,) = scratch((self.points * self.hop,))
         levels = waveform.new_empty(len(waveform), answers.bins, frames)
         scale = 10 / math.log(10) if self.decibels else 0.0
-        notes = available("cqt_cpu").notes
-        for clip, out in zip(waveform.detach(), levels.numpy(), strict=True):
+        notes, block = available("cqt_cpu").notes, whole_block.numpy()
+        for clip, out in zip(waveform.detach().numpy(), levels.numpy(), strict=True):
             for first in range(0, frames, whole):
                 start = first * self.hop - before
                 low, high = max(0, -start), min(len(block), samples - start)
@@ -161,7 +161,7 @@ class CQT(Frontend):
                 block[low:high] = clip[start + low : start + high]
                 block[high:] = 0
                 own = range(first, min(first + whole, frames))
-                notes(block.numpy(), answers, self.lead, FLOOR, scale, out, own)
+                notes(block, answers, self.lead, FLOOR, scale, out, own)
         return levels if self.decibels else levels.sqrt_()
 
     def macs(self, samples: int) -> int:

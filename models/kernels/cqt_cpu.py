@@ -86,12 +86,13 @@ def _fold(real: Floats, imag: Floats, points: int, stretches: Integers, bin: int
     x, y = real.reshape(1, -1), imag.reshape(1, -1)
     g, h = left.reshape(1, -1), right.reshape(1, -1)
     for c in range(0, points, WIDTH):
-        # Four sums, so that no product waits for the one before.
+        # Eight sums, so that no product waits for the one before.
         a, b, d, e = spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH)
+        p, q, r, s = spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH), spread(ZERO, WIDTH)
         j = low // points * points + c
         if j < low:
             j += points
-        while j < high:
+        while j + points < high:
             k = at + j - low
             xr, xi = load(x, 0, j, WIDTH), load(y, 0, j, WIDTH)
             gr, gi = load(g, 0, k, WIDTH), load(h, 0, k, WIDTH)
@@ -99,9 +100,24 @@ def _fold(real: Floats, imag: Floats, points: int, stretches: Integers, bin: int
             d += xi * gi
             b += xr * gi
             e += xi * gr
+            j, k = j + points, k + points
+            xr, xi = load(x, 0, j, WIDTH), load(y, 0, j, WIDTH)
+            gr, gi = load(g, 0, k, WIDTH), load(h, 0, k, WIDTH)
+            p += xr * gr
+            r += xi * gi
+            q += xr * gi
+            s += xi * gr
             j += points
-        store(into, lane, c, a - d)
-        store(into, LANES + lane, c, b + e)
+        if j < high:
+            k = at + j - low
+            xr, xi = load(x, 0, j, WIDTH), load(y, 0, j, WIDTH)
+            gr, gi = load(g, 0, k, WIDTH), load(h, 0, k, WIDTH)
+            a += xr * gr
+            d += xi * gi
+            b += xr * gi
+            e += xi * gr
+        store(into, lane, c, (a + p) - (d + r))
+        store(into, LANES + lane, c, (b + q) + (e + s))
 
 
 @_compile

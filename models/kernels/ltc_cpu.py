@@ -16,16 +16,16 @@ seconds, once per machine where the cache next to this file can be written.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.kernels.compiling import compiled
 from models.kernels.simd import align_stack, bounded, divisor, first, inverse, join, load, second, spread, store, totals
 from models.wirings import Wires
 
@@ -46,11 +46,6 @@ MINUS_ONE, MINUS_LN2 = np.float32(-1), np.float32(-0.6931471805599453)
 
 FOLD = np.tile(np.eye(4, dtype=np.float32), (4, 1))
 """Adds the parts of `totals`."""
-
-
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(fastmath={"contract"}, error_model="numpy", cache=True)(function)
-    return compiled
 
 
 class Synapses(NamedTuple):
@@ -104,18 +99,18 @@ class Synapses(NamedTuple):
         return torch.from_numpy((found @ FOLD)[wires.slot])
 
 
-@_compile
+@compiled
 def _pair(parameters: Floats, k: int, which: int) -> Any:
     """Return one parameter of synapse k, for a vector of clips, and after it that of k + 1."""
     return join(spread(parameters[k, which], SPARSE), spread(parameters[k + 1, which], SPARSE))
 
 
-@_compile
+@compiled
 def _divisor(y: Any, wild: bool) -> Any:
     return divisor(bounded(y) if wild else y)
 
 
-@_compile
+@compiled
 def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -> None:
     """Add Σ w s erev and Σ w s for sources v, `(B, S)` or `(S, B)`.
 
@@ -164,7 +159,7 @@ def _sums(v: Floats, synapses: Synapses, current: Floats, conductance: Floats) -
                 store(conductance, u, i, below)
 
 
-@_compile
+@compiled
 def _sums_backward(
     v: Floats, synapses: Synapses, d_current: Floats, d_conductance: Floats, d_v: Floats, found: Floats
 ) -> None:
@@ -224,7 +219,7 @@ def _sums_backward(
                     x = next_x
 
 
-@_compile
+@compiled
 def _add(whole: Floats, part: Floats) -> None:
     """Add one matrix to another."""
     for r in range(len(whole)):
@@ -232,7 +227,7 @@ def _add(whole: Floats, part: Floats) -> None:
             store(whole, r, i, load(whole, r, i, WIDTH) + load(part, r, i, WIDTH))
 
 
-@_compile
+@compiled
 def _forward(
     x: Floats, c: Floats, p: Floats, q: Floats, unfolds: int, heard: Synapses, felt: Synapses,
     states: Floats, divisors: Floats, scratch: Floats,
@@ -263,7 +258,7 @@ def _forward(
                     store(new, r, i, load(above, r, i, WIDTH) / load(below, r, i, WIDTH))
 
 
-@_compile
+@compiled
 def _backward(
     d_frames: Floats, x: Floats, c: Floats, unfolds: int, heard: Synapses, felt: Synapses,
     states: Floats, divisors: Floats,

@@ -10,10 +10,8 @@ below are then several times the channels.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from llvmlite import ir
@@ -22,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.kernels.compiling import compiled
 from models.kernels.simd import Vector, _intrinsic, _place, load, spread, store
 
 Floats = NDArray[np.float32]
@@ -34,11 +33,6 @@ BLOCK = 64
 """Rows whose sums are in float32."""
 ZERO = np.float32(0)
 _i16, _i32 = ir.IntType(16), ir.IntType(32)
-
-
-def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(fastmath={"contract"}, error_model="numpy", cache=True)(function)
-    return compiled
 
 
 def _integers(width: int, value: int) -> Any:
@@ -109,7 +103,7 @@ def passed(typing: Any, gradient: Any, value: Any, slope: Any, cap: Any) -> Any:
     return gradient(gradient, value, slope, cap), generate
 
 
-@_compile
+@compiled
 def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found: Floats) -> None:
     """Put mean and variance into `found (2, C)`, and move the running ones `(2, C)` towards them."""
     rows, columns = x.shape
@@ -143,7 +137,7 @@ def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found:
         running[1, c] += momentum * (variance * number / (number - 1) - running[1, c])
 
 
-@_compile
+@compiled
 def _apply(x: Maps, factors: Floats, slope: np.float32, cap: np.float32, y: Maps) -> None:
     """Put activated `x * factors[0] + factors[1]` into y."""
     rows, columns = x.shape
@@ -154,7 +148,7 @@ def _apply(x: Maps, factors: Floats, slope: np.float32, cap: np.float32, y: Maps
             write(y, r, i, activated(value, slopes, caps))
 
 
-@_compile
+@compiled
 def _gradient_sums(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np.float32, sums: NDArray[Any]) -> None:
     """Add Σ g' and Σ g' (x - mean) to `sums (2, C)`, with the gradient g' before the activation and factors[2] mean."""
     rows, columns = x.shape
@@ -179,7 +173,7 @@ def _gradient_sums(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np
                 sums[1, c] += part[1, i + c]
 
 
-@_compile
+@compiled
 def _gradients(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np.float32, dx: Maps) -> None:
     """Put the gradient of x, which is factors[0] g' + factors[3] x + factors[4], into dx."""
     rows, columns = x.shape
@@ -191,7 +185,7 @@ def _gradients(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np.flo
             write(dx, r, i, let * scale + (value * load(factors, 3, i, WIDTH) + load(factors, 4, i, WIDTH)))
 
 
-@_compile
+@compiled
 def _forward(
     x: Maps, weight: Floats, bias: Floats, running_mean: Floats, running_var: Floats,
     momentum: float, eps: float, slope: np.float32, cap: np.float32, y: Maps, inverse: NDArray[Any], factors: Floats,
@@ -213,7 +207,7 @@ def _forward(
     _apply(x, factors, slope, cap, y)
 
 
-@_compile
+@compiled
 def _backward(
     x: Maps, g: Maps, inverse: NDArray[Any], factors: Floats, slope: np.float32, cap: np.float32,
     dx: Maps, weight: Floats, bias: Floats,
@@ -250,10 +244,14 @@ def fits(x: Tensor) -> bool:
 
 def _matrix(x: Tensor, times: int) -> Maps:
     """Return maps as a matrix, without a copy."""
-    rows = x.detach().permute(0, 2, 3, 1).reshape(-1, times * x.shape[1])
-    if x.dtype == torch.bfloat16:
-        return rows.view(torch.int16).numpy().view(np.uint16)
-    return rows.numpy()
+    return numbers(x.detach().permute(0, 2, 3, 1).reshape(-1, times * x.shape[1]))
+
+
+def numbers(matrix: Tensor) -> Maps:
+    """Return a matrix as an array for the kernels, without a copy."""
+    if matrix.dtype == torch.bfloat16:
+        return matrix.view(torch.int16).numpy().view(np.uint16)
+    return matrix.numpy()
 
 
 class NormActivation(torch.autograd.Function):

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.kernels.norm_cpu import Maps, _compile, _matrix, read, write
+from models.kernels.compiling import compiled
+from models.kernels.norm_cpu import Maps, _matrix, read, write
 from models.kernels.simd import _intrinsic
 
 WIDTHS = (64, 32, 16, 8)
@@ -54,7 +55,7 @@ where_equal, where_different = _choice(True), _choice(False)
 def _kernels(width: int) -> tuple[Callable[..., None], Callable[..., None]]:
     """Return the pass forwards and the pass backwards for channels in vectors of `width`."""
 
-    @_compile
+    @compiled
     def forward(x: Maps, size: tuple[int, int, int], y: Maps) -> None:
         clips, height, length = size
         row = 0
@@ -74,7 +75,7 @@ def _kernels(width: int) -> tuple[Callable[..., None], Callable[..., None]]:
                         write(y, row, c, most)
                     row += 1
 
-    @_compile
+    @compiled
     def backward(x: Maps, y: Maps, g: Maps, size: tuple[int, int, int], dx: Maps) -> None:
         clips, height, length = size
         row = 0

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.kernels.compiling import compiled
 from models.kernels.lanes import (
     RADICES,
     at_least,
@@ -46,10 +46,7 @@ ZERO = np.float32(0)
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(
-        fastmath={"contract"}, error_model="numpy", cache=True, nogil=True
-    )(function)  # fmt: skip
-    return compiled
+    return compiled(function, nogil=True)
 
 
 def radices(points: int) -> tuple[int, ...] | None:

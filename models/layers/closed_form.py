@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from models.kernels.loading import available
+
 PIECE = 8
 """Frames whose derivatives are computed at once: they stay in the second-level cache."""
 
@@ -54,6 +56,11 @@ class Sequence(torch.autograd.Function):
         states = known.new_empty(frames + 1, batch, units)
         states[0] = s
         own = own.contiguous()
+        ctx.gate, ctx.kernel = gate, _kernel(known, s, weight, bias)
+        if ctx.kernel is not None:
+            ctx.kernel.forward(known, own, weight, bias, gate, entries, heads, states)
+            ctx.save_for_backward(own, weight, entries, heads, states)
+            return states[1:]
         before, *after = states.unbind()
         buffers = [each.unbind() * (frames // kept) for each in (entries, heads, *torch.split(heads, units, 2))]
         for part, entry, head, s1, s2, t, state in zip(known.unbind(), *buffers, after, strict=True):
@@ -65,7 +72,6 @@ class Sequence(torch.autograd.Function):
                 head.sigmoid_()
             before = torch.lerp(s1, s2, t, out=state) if gate else torch.addcmul(s1, t, s2.sub_(0.5), out=state)
         ctx.save_for_backward(own, weight, entries, heads, states)
-        ctx.gate = gate
         return states[1:]
 
     @staticmethod
@@ -78,21 +84,16 @@ class Sequence(torch.autograd.Function):
         d_known, d_own = torch.empty_like(entries), torch.zeros_like(own)
         d_weight = None if weight is None else torch.zeros_like(weight)
         d_bias = None if weight is None else own.new_zeros(3 * units)
-        gradients = gradient.contiguous().unbind()
-        d_s = gradients[-1]
+        gradient = gradient.contiguous()
+        gradients = gradient.unbind()
+        d_s = gradients[-1] if ctx.kernel is None else gradients[-1].clone()
         for end in range(frames, 0, -PIECE):
             piece = slice(max(0, end - PIECE), end)
-            d_heads = _slopes(heads[piece], ctx.gate)
-            by_head = d_heads.view(*d_heads.shape[:2], 3, units).unbind()
-            rows = d_known[piece].unbind() if weight is not None else d_heads.unbind()
-            parts, slopes = d_heads.unbind(), () if weight is None else _product(entries[piece]).unbind()
-            for n in range(len(rows) - 1, -1, -1):
-                by_head[n].mul_(d_s[:, None])
-                if down is not None:
-                    torch.mm(parts[n], down, out=rows[n])
-                    rows[n].mul_(slopes[n])
-                earlier = piece.start + n - 1
-                d_s = torch.addmm(gradients[earlier], rows[n], back) if earlier >= 0 else rows[n] @ back
+            if ctx.kernel is not None:
+                d_heads = torch.empty_like(heads[piece])
+                ctx.kernel.backward(gradient, piece, down, back, ctx.gate, entries, heads, d_s, d_heads, d_known)
+            else:
+                d_heads, d_s = Sequence._recur(ctx.gate, gradients, piece, down, back, entries, heads, d_s, d_known)
             flat = d_heads.flatten(0, 1)
             if d_weight is None or d_bias is None:
                 d_known[piece] = d_heads
@@ -101,6 +102,36 @@ class Sequence(torch.autograd.Function):
                 d_bias += flat.sum(0)
             d_own.addmm_(states[piece].flatten(0, 1).T, d_known[piece].flatten(0, 1))
         return d_known, d_s, d_own, d_weight, d_bias, None
+
+    @staticmethod
+    def _recur(
+        gate: bool, gradients: tuple[Tensor, ...], piece: slice, down: Tensor | None, back: Tensor, entries: Tensor,
+        heads: Tensor, d_s: Tensor, d_known: Tensor,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        """Return the gradients of a piece's heads and of the state before it; with a backbone, fill `d_known`, too."""
+        d_heads = _slopes(heads[piece], gate)
+        units = d_s.shape[1]
+        by_head = d_heads.view(*d_heads.shape[:2], 3, units).unbind()
+        rows = d_known[piece].unbind() if down is not None else d_heads.unbind()
+        parts, slopes = d_heads.unbind(), () if down is None else _product(entries[piece]).unbind()
+        for n in range(len(rows) - 1, -1, -1):
+            by_head[n].mul_(d_s[:, None])
+            if down is not None:
+                torch.mm(parts[n], down, out=rows[n])
+                rows[n].mul_(slopes[n])
+            earlier = piece.start + n - 1
+            d_s = torch.addmm(gradients[earlier], rows[n], back) if earlier >= 0 else rows[n] @ back
+        return d_heads, d_s
+
+
+def _kernel(known: Tensor, s: Tensor, weight: Tensor | None, bias: Tensor | None) -> Any:
+    """Return the module of kernels where they compute this on one thread of a CPU, else None."""
+    tensors = [known, s, weight, bias]
+    plain = all(x is not None and x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+    if not plain or torch.get_num_threads() > 1:
+        return None
+    found = available("closed_form_cpu")
+    return found if found is not None and found.fits(len(s), known.shape[2], s.shape[1]) else None
 
 
 def _states(*given: Any) -> Tensor:

@@ -1,6 +1,7 @@
 """The closed-form layer against ncps 1.0.1."""
 
 from typing import Any
+from unittest import mock
 
 import ncps.torch
 import ncps.wirings
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from models import wirings
 from models.base import ModelError
 from models.cfc import CfCLayer
+from models.kernels.loading import available
 from models.layers.closed_form import PIECE, Sequence, enter, leave
 
 LAYERS: list[tuple[Any, dict[str, Any]]] = [
@@ -165,6 +167,33 @@ def test_the_fused_sequence_agrees_in_single_precision_and_within_autocast() -> 
     torch.testing.assert_close(layer(x)[0], expected, rtol=1e-5, atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(layer(x.bfloat16())[0], layer(x.bfloat16().float())[0])
+
+
+@pytest.mark.skipif(available("closed_form_cpu") is None, reason="no numba")
+@pytest.mark.parametrize("mode", ["default", "no_gate"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_kernel_of_the_fused_sequence_has_the_same_states_and_gradients(mode: str, whole: bool) -> None:
+    layer = pair(32, {"mode": mode})[1]
+    exact = pair(32, {"mode": mode})[1].double()
+    exact.load_state_dict(layer.state_dict())
+    enter(layer)
+    batch = 8 if whole else 9  # of which the kernel takes only whole tiles
+    x = random(batch, PIECE + 3, 6, dtype=torch.float32)
+    h = random(batch, 32, dtype=torch.float32, seed=2)
+    kernel = available("closed_form_cpu")
+    with mock.patch.object(kernel, "backward", wraps=kernel.backward) as used:
+        found = []
+        for each in (layer, exact):
+            inputs = [part.detach().to(next(each.parameters()).dtype) for part in (x, h)]
+            inputs = [part.requires_grad_() for part in inputs]
+            y, last = each(*inputs)
+            wanted = [*inputs, *(parameter for parameter in each.parameters() if parameter.requires_grad)]
+            found.append([y, last, *torch.autograd.grad(y.square().sum() + last.sum(), wanted)])
+    assert bool(used.call_count) == whole
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, h)[0], found[0][0])
 
 
 @pytest.mark.parametrize("frames", [1, 3])

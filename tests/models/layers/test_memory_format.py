@@ -57,11 +57,15 @@ def test_strides_of_one_channel_say_channels_last() -> None:
     assert channels_last(x.transpose(2, 3)).stride() == (35, 1, 5, 1)
 
 
-@pytest.mark.parametrize(("kernel", "stride", "padding"), list(itertools.product((1, 3, 5, 6), (1, 2, 3), (0, 1, 2))))
-def test_gradient_of_maps_of_one_channel(kernel: int, stride: int, padding: int) -> None:
+CASES = [(4, *sizes) for sizes in itertools.product((1, 3, 5, 6), (1, 2, 3), (0, 1, 2))]
+BY_KERNEL = [(16, 5, 2, 2), (16, 3, 1, 1), (8, 3, 2, 0)]
+
+
+@pytest.mark.parametrize(("channels", "kernel", "stride", "padding"), CASES + BY_KERNEL)
+def test_gradient_of_maps_of_one_channel(channels: int, kernel: int, stride: int, padding: int) -> None:
     torch.manual_seed(0)
     x = torch.randn(2, 1, 9, 16, requires_grad=True)
-    weight = torch.randn(4, 1, kernel, kernel)
+    weight = torch.randn(channels, 1, kernel, kernel)
     y = nn.functional.conv2d(x, weight, stride=stride, padding=padding)
     gradient = torch.randn_like(y)
     (expected,) = torch.autograd.grad(y, x, gradient)
