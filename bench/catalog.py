@@ -58,12 +58,22 @@ class Fusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Frontend:
-    """A front-end's entry: "module:Class", what it is, the constructor arguments that this name stands for, package."""
+    """A front-end's entry.
+
+    Attributes:
+        target: "module:Class".
+        line: what it is.
+        arguments: the constructor arguments that this name stands for.
+        package: that provides it, other than this project.
+        kernel_exact: whether its kernel for a CPU gives features as close to torch's as torch's own rounding, so that
+            logits agree to about 1e-5. Decibels of almost nothing, and what is normed by almost nothing, do not.
+    """
 
     target: str
     line: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     package: Package | None = None
+    kernel_exact: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,13 +308,17 @@ FRONTENDS = {
         line="as logmel-1s: in the place of VGGish, 128 values a second in about [0, 1]",
     ),
     "cqt": Frontend(
-        target="models.frontends.cqt:CQT", line="constant-Q transform in dB, 84 bins of a semitone from C1, hop 512"
+        target="models.frontends.cqt:CQT",
+        line="constant-Q transform in dB, 84 bins of a semitone from C1, hop 512",
+        kernel_exact=False,
     ),
     "chroma": Frontend(
         target="models.frontends.chroma:Chroma", line="power of the 12 pitch classes, frame's greatest 1, hop 512"
     ),
     "tempogram": Frontend(
-        target="models.frontends.tempogram:Tempogram", line="autocorrelation of onset strength, 384 lags, hop 512"
+        target="models.frontends.tempogram:Tempogram",
+        line="autocorrelation of onset strength, 384 lags, hop 512",
+        kernel_exact=False,
     ),
     "wavegram": Frontend(
         target="models.frontends.wavegram:Wavegram", line="learned: PANNs' convolutions on samples, 128 bands, hop 320"

@@ -68,7 +68,8 @@ def unpack(path: str | Path, store: str | Path) -> Unpacked:
         store: folder of records and artifacts; it is made where it is not there.
 
     Raises:
-        RunError: the file is damaged or no file of `pack`, or the store has another training of one of its runs.
+        RunError: the file is damaged or no file of `pack`, or the store has another training of one of its runs, or
+            damaged files of one.
     """
     file, place = Path(path).expanduser(), Store(Path(store).expanduser())
     if not file.is_file():
@@ -160,11 +161,32 @@ def _is_there(key: str, found: Store, place: Store) -> bool:
         if same:
             return False
     if not same:
+        names = [path.name for path in wanted]
+        if any(place.artifacts(key).glob("*")) and (lost := _damaged(key, names, place)):
+            raise RunError(
+                f"{place.root} has {key} already, but its {lost} is damaged or missing: it is not the file that its "
+                f"own record names. Remove {place.artifacts(key)} and {place.path(key)}, then unpack again"
+            )
         raise RunError(
             f"{place.root} has another training of {key}, which is not overwritten: name another --store, or remove "
             f"{place.artifacts(key)} and {place.path(key)} first"
         )
     return True
+
+
+def _damaged(key: str, names: list[str], place: Store) -> str | None:
+    """Return the first of a run's files that is not the one that the store's own record names; None where all are."""
+    path = next((path for path in (place.path(key), place.artifacts(key) / RECORD) if path.is_file()), None)
+    try:
+        record = None if path is None else Record.from_json(path.read_text(encoding="utf-8"), key)
+    except (UnicodeDecodeError, RecordError):
+        return RECORD
+    for name in names:
+        try:
+            artifacts.read(place.artifacts(key) / name, record, key)
+        except RunError:
+            return name
+    return None
 
 
 def _same(one: Path, other: Path) -> bool:

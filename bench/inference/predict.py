@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench import catalog
 from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.recordings import MAX_SECONDS, Window, check_hop, windows_of
@@ -142,9 +143,9 @@ def predict(
     """Yield the predictions of files, in their order, while the files are being read.
 
     The next batch is decoded while the model computes. From `MANY` files on, kernels compute the features on a CPU
-    (`models.base.use_kernels`); for fewer, loading them would take longer than they save. Memory grows neither with
-    the number nor with the length of the files. With `each_window`, the windows of a file that turns out to be damaged
-    come before its error.
+    (`models.base.use_kernels`) if logits stay within 1e-5 of torch's; for fewer, loading them would take longer than
+    they save. Memory grows neither with the number nor with the length of the files. With `each_window`, the windows
+    of a file that turns out to be damaged come before its error.
 
     Args:
         model: of `load_model`.
@@ -162,10 +163,16 @@ def predict(
     check_hop(hop_seconds)
     if batch_size < 1:
         raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")
-    use_kernels(model.module, len(sources) >= MANY)
+    use_kernels(model.module, len(sources) >= MANY and _kernels_exact(model))
     return _predictions(
         model, _read(model, sources, hop_seconds, max_seconds, report), combine, each_window, batch_size
     )
+
+
+def _kernels_exact(model: Classifier) -> bool:
+    """Return whether the kernels of all front-ends give torch's logits; a front-end without an entry has none."""
+    known = {name: entry.target for name, entry in catalog.FRONTENDS.items() if not entry.kernel_exact}
+    return not {record.run.frontend for record in model.records} & {*known, *known.values()}
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from models.kernels.spectrum_cpu import (
 
 WIDTH = 8
 """Points of a vector."""
+FINER = 1e-3
+"""Energy that is left out, as a share of what a caller allows: a bin of silence next to a loud one is exact, too."""
 
 
 class Answers:
@@ -70,10 +72,10 @@ class Answers:
 
 
 def plan(octaves: list[tuple[int, NDArray[np.complex64]]], hop: int, points: int, left_out: float) -> Answers | None:
-    """Return the tables for `notes`; None for sizes that it does not take."""
+    """Return the tables for `notes`, which leave out less than `left_out`; None for sizes that it does not take."""
     if points % WIDTH or radices(points) is None or not fits(hop * points):
         return None
-    return Answers(octaves, hop, points, left_out)
+    return Answers(octaves, hop, points, FINER * left_out)
 
 
 @_compile

@@ -15,7 +15,7 @@ from bench.inference.exporting.subject import Classify, Subject
 from bench.profiling.backends.int8 import quantise
 from bench.profiling.backends.onnx_runtime import in_silence, session
 from models.base import AudioModel
-from models.layers.portable import portable
+from models.export_forms import faster
 
 INSIDE = 1 << 30
 """Bytes of weights up to which they are inside of the file; a larger file's are beside it."""
@@ -122,7 +122,7 @@ def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], c
             ends = {0: torch.export.Dim("batch")} | (
                 {} if fixed else {of.axis: torch.export.Dim("length", min=of.least)}
             )
-            front = traced(portable(model.frontend), example, ends, of.name, not fixed)
+            front = traced(faster(model.frontend), example, ends, of.name, not fixed)
             first = folder / "front.onnx"
             start = _converted(front, of.name, of.input, "features")
             start.save(first, external_data=False)
@@ -139,7 +139,7 @@ def portable_model(model: AudioModel) -> Any:
     """Return a model in its portable form, without its front-end."""
     frontend, model.frontend = model.frontend, torch.nn.Identity()
     try:
-        return portable(model)
+        return faster(model)
     finally:
         model.frontend = frontend
 

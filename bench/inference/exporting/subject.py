@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from bench.errors import ArgumentError
 from bench.inference.classifier import Classifier
 from models.base import AudioModel, Frontend, ModelError
-from models.layers.portable import least_samples, portable
+from models.export_forms import faster
+from models.layers.portable import least_samples
 
 
 class Classify(nn.Module):
@@ -86,7 +87,7 @@ def subject(model: Classifier, features: bool = False) -> Subject:
         return _of(model.name, module, "embeddings", model.clip_shape, 1, 1, _sequences(model.clip_shape))
     rate = model.rate()
     if not features:
-        form = portable(module)
+        form = faster(module)
         least = max([least_samples(form), *(_shortest(part) for part in module.modules())])
         return _of(model.name, module, "clips", model.clip_shape, 1, least, lambda b, n: signals(b, n, rate), form)
     assert isinstance(module, AudioModel)
@@ -114,7 +115,7 @@ def _of(
     inputs: Callable[[int, int], Tensor],
     form: nn.Module | None = None,
 ) -> Subject:
-    form = portable(eager) if form is None else form
+    form = faster(eager) if form is None else form
     made = Subject(
         name=name, eager=eager.eval(), module=form, input=what, shape=tuple(shape), axis=axis,
         least=min(least, shape[axis - 1]), open=True, signals=inputs,

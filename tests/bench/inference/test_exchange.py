@@ -13,7 +13,7 @@ import torch
 import bench
 from bench.errors import RunError
 from bench.inference import exchange, packing
-from bench.records import Store
+from bench.records import Store, artifacts
 from bench.training import stored
 
 
@@ -125,6 +125,9 @@ def test_another_training_is_not_overwritten(kept, tmp_path: Path) -> None:
     weights = fresh / "artifacts" / run.members[0] / "weights.safetensors"
     state = stored.read_weights(weights.parent, run.members[0])
     weights.write_bytes(stored.weights_file({name: tensor + 1 for name, tensor in state.items()}))
+    place = Store(fresh)
+    other = place.get(run.members[0])
+    place.write(replace(other, artifacts=other.artifacts | artifacts.digests(weights.parent)))
     before = {path: path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
     shutil.rmtree(fresh / "artifacts" / run.key)
     (fresh / "records" / f"{run.key}.json").unlink()
@@ -133,6 +136,24 @@ def test_another_training_is_not_overwritten(kept, tmp_path: Path) -> None:
     after = {path: path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
     assert after.items() < before.items()
     assert not (fresh / "artifacts" / run.key).exists()  # nothing was written
+
+
+def test_damaged_weights_in_the_store_are_called_damaged(kept, tmp_path: Path) -> None:
+    run, fresh = kept.run("cnn"), tmp_path / "fresh"
+    file = packed(kept, "cnn", tmp_path)
+    exchange.unpack(file, fresh)
+    weights = fresh / "artifacts" / run.key / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-4] + bytes(4))
+    with pytest.raises(RunError, match=r"its weights\.safetensors is damaged or missing: .* then unpack again"):
+        exchange.unpack(file, fresh)
+    weights.unlink()
+    with pytest.raises(RunError, match=r"its weights\.safetensors is damaged or missing"):
+        exchange.unpack(file, fresh)
+    shutil.rmtree(weights.parent)
+    (fresh / "records" / f"{run.key}.json").unlink()
+    exchange.unpack(file, fresh)
+    assert weights.read_bytes() == whole
 
 
 def test_a_store_of_records_gets_the_weights(kept, tmp_path: Path) -> None:

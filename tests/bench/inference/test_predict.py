@@ -3,6 +3,7 @@
 import io
 import shutil
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -264,3 +265,17 @@ def test_kernels_compute_the_features_of_many_files(model: Classifier, tmp_path:
     (fast,) = predict(model, sources)
     assert any(part.kernels_used for part in allowed)
     np.testing.assert_allclose(fast.probabilities, slow.probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize("frontend", ["cqt", "models.frontends.tempogram:Tempogram"])
+def test_torch_computes_features_whose_kernel_is_less_exact(
+    model: Classifier, tmp_path: Path, monkeypatch, frontend: str
+) -> None:
+    write(tmp_path / "a.wav", np.sin(np.arange(8000) / 5))
+    sources = find([tmp_path], True)
+    records = tuple(replace(each, run=replace(each.run, frontend=frontend)) for each in model.records)
+    monkeypatch.setattr("bench.inference.predict.MANY", 1)
+    list(predict(replace(model, records=records), sources))
+    assert not any(getattr(part, "kernels_allowed", False) for part in model.module.modules())
+    list(predict(model, sources))
+    assert any(getattr(part, "kernels_allowed", False) for part in model.module.modules())

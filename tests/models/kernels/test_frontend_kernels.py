@@ -227,3 +227,12 @@ def test_copies_and_conversions_have_tables_of_their_own() -> None:
     twin.power.filters *= 100  # type: ignore[operator, union-attr]
     assert not torch.equal(twin(x), first)
     assert torch.equal(kernel.double().float()(x), first)
+
+
+@torch.inference_mode()
+def test_cqt_of_quiet_notes_next_to_a_loud_one() -> None:
+    t = torch.arange(16_000) / 8000
+    tones = torch.stack([torch.sin(2 * math.pi * f * t) for f in (60, 220, 1000)])
+    x = tones + 1e-4 * torch.randn(tones.shape, generator=torch.Generator().manual_seed(0))
+    frontend = CQT(8000).eval()
+    torch.testing.assert_close(hastened(frontend)(x), frontend(x), atol=0.5, rtol=0)  # decibels, of which 100 are left

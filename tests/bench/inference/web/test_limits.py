@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -283,6 +284,24 @@ def test_a_stopped_computation_ends_between_layers(kept):
         engine.probabilities(torch.zeros(1, engine.model.samples), stop)
     assert len(seen) == 4
     assert engine.probabilities(torch.zeros(1, engine.model.samples)).shape == (1, 3)
+
+
+def test_batches_grow_while_no_layer_takes_long_and_shrink_where_one_does(kept, monkeypatch):
+    now, taken = [0.0], [0.001]
+
+    def clock():
+        now[0] += taken[0]
+        return now[0]
+
+    monkeypatch.setattr("bench.inference.web.engine.time", SimpleNamespace(perf_counter=clock))
+    made = Engine(load_model(kept.run("cnn").key, kept.store.root, device="cpu"))
+    sizes = []
+    for gap in (0.001, 0.001, 0.001, 0.05, 0.2, 0.2, 0.2, 0.001):
+        sizes.append(made.batch)
+        taken[0] = gap
+        made.probabilities(torch.zeros(made.batch, made.model.samples))
+    assert sizes == [1, 2, 4, 4, 4, 2, 1, 1]
+    assert made.batch == 2
 
 
 def test_many_clients_get_their_own_answers(server):

@@ -1,0 +1,113 @@
+"""Forms of models and front-ends that other runtimes compute faster, with the same weights and results, for exports.
+
+They stand apart from the models, because no training and no score depends on them. What has no form here keeps its own,
+see `models.layers.portable`.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.frontends.mfcc import FLOOR, MFCC
+from models.layers.portable import portable
+from models.swishnet import STRIDES, CausalConv, SwishNet, TwoBranches, gate
+
+
+def faster(module: nn.Module) -> nn.Module:
+    """Return a copy of a module in its portable form, its parts in their fastest forms; the module is not changed."""
+    return portable(_replaced(copy.deepcopy(module)))
+
+
+def _replaced(module: nn.Module) -> nn.Module:
+    for name, child in module.named_children():
+        setattr(module, name, _replaced(child))
+    if type(module) is SwishNet:
+        return SwishNetForm(module)
+    if type(module) is MFCC and not module.append_energy:
+        return MFCCForm(module)
+    return module
+
+
+class MFCCForm(nn.Module):
+    """`MFCC` with its cosine transform as a convolution, with which a runtime can join a standardisation.
+
+    Args:
+        frontend: with the cepstrum's own first coefficient.
+    """
+
+    def __init__(self, frontend: MFCC) -> None:
+        super().__init__()
+        self.power = frontend.power
+        self.register_buffer("dct", frontend.dct.clone()[..., None])
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Map `(B, S)` to `(B, F, T)`."""
+        return F.conv1d(self.power(waveform).clamp(min=FLOOR).log(), self.get_buffer("dct"))
+
+
+class SwishNetForm(nn.Module):
+    """`SwishNet` in evaluation, with time backwards from the first stride on.
+
+    Frames are counted from the clip's end there, so each stride takes frame 0 and every n-th one after it, whatever
+    the clip's length is; the taps of the convolutions are backwards, too. Both branches of blocks 2 and 3 are one
+    convolution, of 6 frames, whose signals come first and whose shares come second.
+
+    Args:
+        model: in eval mode.
+    """
+
+    def __init__(self, model: SwishNet) -> None:
+        super().__init__()
+        self.frontend, self.standardise = model.frontend, model.standardise
+        self.last = model.read_out == "last"
+        self.block1 = model.block1
+        self.block2, self.block3 = _joined(model.block2), _joined(model.block3)
+        self.strided = nn.ModuleList(_backwards(conv) for conv in model.strided if isinstance(conv, CausalConv))
+        self.hidden, self.logits = model.hidden, model.logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map what the front-end takes to logits `(B, C)`."""
+        return self.classify(self.frontend(x))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features `(B, F, T)` to logits `(B, C)`."""
+        x = self.block1(self.standardise(features))
+        x = gate(self.block2(F.pad(x, (5, 0))))
+        x = (x + gate(self.block3(F.pad(x, (5, 0))))).flip(2)
+        outputs: list[Tensor] = []
+        for block, (stride, conv) in enumerate(zip(STRIDES, self.strided, strict=True), start=4):
+            x = x[..., ::stride]
+            outputs.append(gate(conv(F.pad(x, (0, 2)))))
+            x = x + outputs[-1] if block < 7 else outputs[-1]
+        decisive = torch.cat([y[..., 0] if self.last else y.mean(2) for y in outputs[1:]], 1)  # (B, 40w)
+        logits: Tensor = self.logits(self.hidden(decisive).relu())
+        return logits
+
+
+def _joined(block: TwoBranches) -> nn.Conv1d:
+    """Return both branches of a block as one convolution of 6 frames."""
+    each, mixed = block.long
+    assert isinstance(each, nn.Conv1d)
+    assert isinstance(mixed, nn.Conv1d)
+    assert block.short.bias is not None
+    assert mixed.bias is not None
+    with torch.no_grad():
+        short = F.pad(block.short.weight, (each.kernel_size[0] - block.short.kernel_size[0], 0))
+        long = mixed.weight * each.weight[:, 0]
+        weights = [part for pair in zip(short.chunk(2), long.chunk(2), strict=True) for part in pair]
+        biases = zip(block.short.bias.chunk(2), mixed.bias.chunk(2), strict=True)
+        return _convolution(torch.cat(weights), torch.cat([part for pair in biases for part in pair]))
+
+
+def _backwards(conv: CausalConv) -> nn.Conv1d:
+    """Return a convolution for time backwards."""
+    assert conv.bias is not None
+    return _convolution(conv.weight.flip(2), conv.bias)
+
+
+def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv1d:
+    made = nn.Conv1d(weight.shape[1], len(weight), weight.shape[2])
+    made.weight, made.bias = nn.Parameter(weight.detach().clone()), nn.Parameter(bias.detach().clone())
+    return made
