@@ -14,7 +14,7 @@ from bench.evaluation.rescore import rescore
 from bench.leaderboard import checks
 from bench.profiling.environment import git
 from bench.records import Record, Store, artifacts, sources
-from bench.runner.publishing import unpublishable
+from bench.runner.publishing import LARGEST, unpublishable
 from bench.runner.reproduce import reproduce
 from bench.runner.settings import RunSettings
 from bench.suites import Suite, added
@@ -152,30 +152,53 @@ def _data(whole: Suite, records: list[Record], store: Store) -> Check:
 
 
 def _scores(records: list[Record], store: Store) -> Iterator[Check]:
-    """Check that scores and intervals follow from the logits that were sent along."""
+    """Check that everything in the records that follows from the logits does follow from those that were sent along."""
     without = []
     for record in records:
         if not any((store.artifacts(record.key) / f"{artifacts.LOGITS}{ending}").exists() for ending in ("", ".gz")):
+            if _fit(record):
+                words = f"{record.key} came without its logits, {artifacts.LOGITS}{artifacts.PACKED}"
+                yield Check("scores", "refused", f"{words}: `bench publish --into` attaches them")
+                return
             without.append(record.key)
             continue
         try:
-            new = rescore(store, record)
+            wrong = _unlike(record, rescore(store, record))
         except RecordError as error:
-            yield Check("scores", "refused", str(error))
+            wrong = str(error)
+        if wrong:
+            yield Check("scores", "refused", wrong)
             return
-        for name, value in new.scores.items():
-            old = record.scores.get(name, math.nan)
-            if not _same(value, old):
-                yield Check("scores", "refused", f"{record.key} says {name} {old}, and its logits give {value}")
-                return
-        for name, pair in new.intervals.items():
-            if not all(map(_same, pair, record.intervals.get(name, (math.nan, math.nan)))):
-                yield Check("scores", "refused", f"{record.key} has another interval of {name} than its logits give")
-                return
     if without:
-        yield Check("scores", "not checked", f"{len(without)} records have no logits here, first {without[0]}")
+        words = f"the logits of {len(without)} records are too large to be sent along, first {without[0]}"
+        yield Check("scores", "not checked", words)
     if len(without) < len(records):
         yield Check("scores", "ok", f"computed again from the logits of {len(records) - len(without)} runs")
+
+
+def _fit(record: Record) -> bool:
+    """Return whether the logits of a record are small enough to be sent along, even if they can't be compressed."""
+    return record.data is not None and 4 * record.data.clips.get("test", 0) * len(record.classes) < LARGEST
+
+
+def _unlike(record: Record, new: Record) -> str:
+    """Return in words what a record says and its logits don't; empty where all of it follows from them."""
+    for name, value in new.scores.items():
+        old = record.scores.get(name, math.nan)
+        if not _same(value, old):
+            return f"{record.key} says {name} {old}, and its logits give {value}"
+    for name, pair in new.intervals.items():
+        if not all(map(_same, pair, record.intervals.get(name, (math.nan, math.nan)))):
+            return f"{record.key} has another interval of {name} than its logits give"
+    if new.confusion != record.confusion:
+        return f"{record.key} has another confusion matrix than its logits give"
+    for name, values in new.per_class.items():
+        old_values = record.per_class.get(name, ())
+        if len(values) != len(old_values) or not all(map(_same, values, old_values)):
+            return f"{record.key} has other scores of its classes ({name}) than its logits give"
+    if len(new.draws) != len(record.draws) or not all(map(_same, new.draws, record.draws)):
+        return f"{record.key} has other bootstrap draws, which ranks follow from, than its logits give"
+    return ""
 
 
 def _same(a: float | None, b: float | None) -> bool:
@@ -200,3 +223,16 @@ def _again(store: Store, records: list[Record], settings: RunSettings, runs: int
             f"now{', the same' if found.identical else ''}. {found.differences}"
         )
         yield Check("again", "ok" if found.within else "refused", words)
+        if other := _size(record, Store(settings.store / str(number)).get(record.key)):
+            yield Check("size", "refused", other)
+
+
+def _size(record: Record, again: Record | None) -> str:
+    """Return in words which size a record says and its repetition doesn't; empty where they agree."""
+    old, new = record.complexity, again and again.complexity
+    if old is None or new is None:
+        return "" if new is None else f"{record.key} does not say how large the model is"
+    for name in ("parameters", "macs", "frontend_macs", "bytes"):
+        if getattr(old, name) != getattr(new, name):
+            return f"{record.key} says {name} {getattr(old, name)}, and its repetition counts {getattr(new, name)}"
+    return ""
