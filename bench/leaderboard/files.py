@@ -243,6 +243,11 @@ def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store:
     return text
 
 
+def without_fillings(text: str) -> str:
+    """Return a README without what stands between the marks of its tables and plots."""
+    return re.sub(r"(<!-- (?:table|plot) [^>]*-->).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
+
+
 def draw(
     snapshot: Snapshot,
     suite: Suite,

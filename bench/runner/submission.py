@@ -11,7 +11,7 @@ from typing import Literal
 from bench import suites
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.evaluation.rescore import rescore
-from bench.leaderboard import checks
+from bench.leaderboard import checks, files
 from bench.profiling.environment import git
 from bench.records import Record, Store, artifacts, sources
 from bench.runner.publishing import LARGEST, unpublishable
@@ -64,12 +64,15 @@ def check(store: Store, suite: str, settings: RunSettings, base: str = "", runs:
         return
     changed = _changed(store, base) if base else None
     if changed is not None:
-        yield _files(changed, store, whole)
+        yield _files(changed, store, whole, base)
     own = {path.stem for status, path in changed or () if path.parent.name == "records" and status == "A"}
-    keys = [run.key for other in whole.added for run in other.runs() if changed is None or run.key in own]
+    added_keys = [run.key for other in whole.added for run in other.runs()]
+    if strange := sorted(own.difference(added_keys)):
+        yield Check("rows", "refused", _of_no_row(strange, whole, store))
+    keys = [key for key in added_keys if changed is None or key in own]
     if not keys:
-        rows = ", ".join(each.name for each in whole.added) or "none"
-        yield Check("rows", "refused", f"{store.root} has no new row of {whole.name} (rows that were sent in: {rows})")
+        if not strange:
+            yield Check("rows", "refused", _no_row(whole, store, base))
         return
     records: list[Record] = []
     for key in dict.fromkeys(keys):
@@ -92,6 +95,23 @@ def check(store: Store, suite: str, settings: RunSettings, base: str = "", runs:
     yield from _again(store, records, settings, runs)
 
 
+def _of_no_row(keys: list[str], whole: Suite, store: Store) -> str:
+    """Return in words that records were sent in that no row has: its code or its suite is another one."""
+    folder = added.folder(store, whole.name)
+    gone = [words for other in whole.added for run in other.runs() for words in sources.missing(run).values()]
+    why = "; ".join(dict.fromkeys(gone)) or f"code or suite in {folder} is not what made them, or they are of no row"
+    return f"{len(keys)} records were added that no row of {whole.name} has, first {keys[0]}: {why}"
+
+
+def _no_row(whole: Suite, store: Store, base: str) -> str:
+    """Return in words that nothing was sent in, and what may be missing."""
+    rows = ", ".join(each.name for each in whole.added) or "none"
+    words = f"{store.root} has no new row of {whole.name} (rows that were sent in: {rows})"
+    if base and git(store.root, "status", "--porcelain", "--", "."):
+        words += f". {store.root} has changes that are not committed: commit them first"
+    return words
+
+
 def _changed(store: Store, base: str) -> list[tuple[str, Path]]:
     """Return status and path of each file that was changed since a commit."""
     top = git(store.root, "rev-parse", "--show-toplevel")
@@ -102,7 +122,15 @@ def _changed(store: Store, base: str) -> list[tuple[str, Path]]:
     return [(status, Path(top) / path) for status, path in lines]
 
 
-def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite) -> Check:
+def _outside_marks(path: Path, base: str) -> bool:
+    """Return whether a README was changed elsewhere than between the marks of its tables and plots."""
+    name = git(path.parent, "ls-files", "--full-name", "--", path.name)
+    old = git(path.parent, "show", f"{git(path.parent, 'merge-base', base, 'HEAD')}:{name}")
+    new = git(path.parent, "show", f"HEAD:{name}")
+    return old is None or new is None or files.without_fillings(old) != files.without_fillings(new)
+
+
+def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite, base: str) -> Check:
     """Check that rows and their records were added, pages were redrawn, and nothing else was changed."""
     root, rows = store.root.resolve(), added.folder(store, suite.name).resolve()
     pages = (root, *(root / name for name in ("plots", "api", "badges")))
@@ -111,7 +139,8 @@ def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite) -> Check
         place = path.resolve()
         new = status == "A" and any(place.is_relative_to(each) for each in (root / "records", root / "artifacts"))
         page = place.suffix in PAGES and place.parent in pages and status != "D"
-        readme = place.name == "README.md" and root.is_relative_to(place.parent)
+        readme = place.name == "README.md" and root.is_relative_to(place.parent) and status == "M"
+        readme = readme and not _outside_marks(place, base)
         if not (new or page or readme or (place.is_relative_to(rows) and status != "D")):
             strange.append(f"{path.name} ({'added' if status == 'A' else 'removed' if status == 'D' else 'changed'})")
     if strange:

@@ -211,6 +211,59 @@ def test_edited_scores_code_and_clips_are_refused(made: Made, tmp_path: Path) ->
     assert outcomes(store, tmp_path, runs=0)["records"][0] == "refused"  # other code is another key
 
 
+class Sent(NamedTuple):
+    """A published store in git, whose head adds a row to its first commit."""
+
+    store: Store
+
+    def git(self, *arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(self.store.root.parent), *who, *arguments], check=True, capture_output=True)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "more")
+
+
+@pytest.fixture
+def sent(made: Made, tmp_path: Path) -> Sent:
+    store = Store(tmp_path / "repository" / "pub")
+    publishing.publish(str(made.folder / "tables.toml"), made.store, store)
+    (store.root.parent / "README.md").write_text("# A\n\n<!-- table tables synthetic -->\n\nold\n\n<!-- end -->\n")
+    found = Sent(store)
+    found.git("init", "-q")
+    found.commit()
+    found.git("tag", "base")
+    publishing.publish(str(made.folder / "row.toml"), made.store, store, into=str(store.root / "tables.toml"))
+    return found
+
+
+def test_a_row_that_is_not_committed_is_no_row_yet(sent: Sent, tmp_path: Path) -> None:
+    words = outcomes(sent.store, tmp_path, base="base", runs=0)["rows"][1]
+    assert "has changes that are not committed: commit them first" in words
+
+
+def test_changed_code_of_a_row_is_named(sent: Sent, tmp_path: Path) -> None:
+    (sent.store.root / "rows/tables/row/helper.py").write_text("POOL = 16\n")
+    sent.commit()
+    outcome, words = outcomes(sent.store, tmp_path, base="base", runs=0)["rows"]
+    assert outcome == "refused"
+    assert "is not what made them" in words
+    assert row_key(sent.store) in words
+
+
+def test_only_the_tables_of_a_readme_may_change(sent: Sent, tmp_path: Path) -> None:
+    readme = sent.store.root.parent / "README.md"
+    readme.write_text(readme.read_text().replace("old", "new"))
+    sent.commit()
+    assert outcomes(sent.store, tmp_path, base="base", runs=0)["files"][0] == "ok"
+    readme.write_text(readme.read_text().replace("# A", "# B"))
+    sent.commit()
+    outcome, words = outcomes(sent.store, tmp_path, base="base", runs=0)["files"]
+    assert outcome == "refused"
+    assert "README.md (changed)" in words
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
