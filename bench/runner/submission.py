@@ -133,12 +133,13 @@ def _outside_marks(path: Path, base: str) -> bool:
 def _files(changed: list[tuple[str, Path]], store: Store, suite: Suite, base: str) -> Check:
     """Check that rows and their records were added, pages were redrawn, and nothing else was changed."""
     root, rows = store.root.resolve(), added.folder(store, suite.name).resolve()
-    pages = (root, *(root / name for name in ("plots", "api", "badges")))
+    badges = root / files.BADGES
+    pages = (root, *(root / name for name in ("plots", "api")), badges)
     strange = []
     for status, path in changed:
         place = path.resolve()
         new = status == "A" and any(place.is_relative_to(each) for each in (root / "records", root / "artifacts"))
-        page = place.suffix in PAGES and place.parent in pages and status != "D"
+        page = place.suffix in PAGES and status != "D" and (place.parent in pages or place.parent.parent == badges)
         readme = place.name == "README.md" and root.is_relative_to(place.parent) and status == "M"
         readme = readme and not _outside_marks(place, base)
         if not (new or page or readme or (place.is_relative_to(rows) and status != "D")):
