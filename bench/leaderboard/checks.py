@@ -61,8 +61,8 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
         if path.suffix != ".json" or path.stem not in named
     ]
     wrong += [f"{key} is a record of no suite: delete it" for key in sorted(orphans)]
-    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*", "api/*", "badges/*")
-    files = sorted(path for kind in kinds for path in store.root.glob(kind))
+    kinds = ("*.md", "*.csv", "*.json", "*.html", "plots/*", "api/*", "badges/*", "badges/*/*")
+    files = sorted(path for kind in kinds for path in store.root.glob(kind) if not path.is_dir())
     wrong += [
         f"{path} is drawn by no suite that has tables here; delete it"
         for path in files

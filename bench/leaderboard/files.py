@@ -192,10 +192,14 @@ def _is_drawn(store: Store, name: str) -> bool:
 
 
 def _badges(suite: Suite, found: tuple[Leaderboard, ...], store: Store) -> dict[Path, str]:
-    """Return the badge of each of the suite's leaderboards that has a ranked row."""
-    stems = (name.removesuffix("-pareto") for name in _names(suite, found))
-    badges = ((stem, render.badge(board)) for stem, board in zip(stems, found, strict=True))
-    return {store.root / BADGES / f"{stem}.svg": text for stem, text in badges if text}
+    """Return the badge of each of the suite's leaderboards that has a ranked row, and in a folder those of its rows."""
+    folder, badges = store.root / BADGES, {}
+    for name, board in zip(_names(suite, found), found, strict=True):
+        stem = name.removesuffix("-pareto")
+        if text := render.badge(board):
+            badges[folder / f"{stem}.svg"] = text
+        badges |= {folder / stem / f"{row}.svg": each for row, each in render.row_badges(board).items()}
+    return badges
 
 
 def _own_board(store: Store, name: str, fresh: list[dict[str, Any]]) -> str:
@@ -243,6 +247,11 @@ def _with_marked(text: str, suite: Suite, found: tuple[Leaderboard, ...], store:
     return text
 
 
+def without_fillings(text: str) -> str:
+    """Return a README without what stands between the marks of its tables and plots."""
+    return re.sub(r"(<!-- (?:table|plot) [^>]*-->).*?(<!-- end -->)", r"\1\2", text, flags=re.DOTALL)
+
+
 def draw(
     snapshot: Snapshot,
     suite: Suite,
@@ -262,10 +271,19 @@ def draw(
     store = snapshot.store
     found = boards(snapshot, suite) if found is None else found
     index = (store.root / INDEX).exists() if index is None else index
-    for path, text in texts(suite, found, store, index, readme).items():
+    drawn = texts(suite, found, store, index, readme)
+    for path, text in drawn.items():
         if not _holds(path, text.encode()):  # a finished store may be read-only
             write_whole(path, text.encode())
+    for path in _old_badges(drawn) if index else ():
+        path.unlink()
     return found
+
+
+def _old_badges(drawn: Mapping[Path, str]) -> list[Path]:
+    """Return the badges of rows that are no longer in the tables, next to those that were drawn."""
+    folders = {path.parent for path in drawn if path.parent.parent.name == BADGES}
+    return [path for folder in sorted(folders) for path in sorted(folder.glob("*.svg")) if path not in drawn]
 
 
 def _holds(path: Path, content: bytes) -> bool:

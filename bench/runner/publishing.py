@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 
 from bench import suites
-from bench.errors import BenchError, SuiteError
+from bench.errors import BenchError, RecordError, SuiteError
 from bench.leaderboard import files
 from bench.profiling.environment import PROJECT, git
 from bench.records import Record, Snapshot, Store, artifacts, sources, write_whole
 from bench.suites import Suite, added, is_own
 
-LARGEST = 1 << 20
+LARGEST = 2 << 20
 """Bytes of compressed logits that a published store takes; larger ones are left out, and named."""
 
 
@@ -58,9 +58,9 @@ def publish(name: str, store: Store, to: Store, into: str = "", readme: Path | N
     if not finished:
         raise BenchError(f"{store.root} has no finished run of {suite.name}: `bench run --suite {name}` makes them")
     unfit = unpublishable(finished)
-    strict = bool(into) or is_own(suite)
-    if unfit and strict:
-        raise BenchError(_in_words(unfit))
+    fresh = {record.key: unfit[record.key] for record in finished if record.key in unfit and not _is_there(to, record)}
+    if fresh and (into or is_own(suite)):
+        raise BenchError(_in_words(fresh))
     result = Published(suite=suite, runs=len(suite.runs()), warnings=[str(error) for error in source.damaged])
     if unfit:
         result.warnings.append(_in_words(unfit))
@@ -74,6 +74,14 @@ def publish(name: str, store: Store, to: Store, into: str = "", readme: Path | N
         result.keys.append(record.key)
     files.draw(Snapshot(to, result.suite.runs()), result.suite, index=True, readme=readme)
     return result
+
+
+def _is_there(to: Store, record: Record) -> bool:
+    """Return whether the published store has this very record, which may then get its logits."""
+    try:
+        return to.get(record.key) == record
+    except RecordError:
+        return False
 
 
 def unpublishable(records: Iterable[Record]) -> dict[str, str]:

@@ -190,6 +190,8 @@ def parse(line: str, where: str, files: set[str]) -> None:
             assert not option.startswith("--") or f'"{option}"' in source, said
     elif name == "bash":
         assert arguments[0] in files, said
+    elif name == "git":
+        assert arguments[0] in ("switch", "add", "commit"), said
     elif name == "pip":
         assert arguments[:2] == ["install", "-c"], said
         assert (ROOT / arguments[2]).is_file(), said
@@ -217,7 +219,7 @@ def parse_bench(arguments: list[str], said: str, files: set[str]) -> None:
         pytest.fail(f"{said}: {error!r}")
     for option, value in pairwise(arguments):
         if option == "--suite":
-            assert value in files or value in suites.suites(), said
+            assert Path(value).name in files or value in suites.suites(), said
 
 
 def test_parse_finds_what_is_wrong() -> None:

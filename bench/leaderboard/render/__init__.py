@@ -4,7 +4,7 @@ The same records give the same bytes. Names and messages may come from files of 
 them: in Markdown, HTML and SVG they stay text, and in CSV a spreadsheet does not run them as a formula.
 """
 
-from bench.leaderboard.render.badge import badge
+from bench.leaderboard.render.badge import badge, row_badges
 from bench.leaderboard.render.board_page import board_page, shares_of
 from bench.leaderboard.render.html import html
 from bench.leaderboard.render.index import index
@@ -25,6 +25,7 @@ __all__ = [
     "json_text",
     "markdown",
     "pictures",
+    "row_badges",
     "shares_of",
     "svg",
     "terminal",

@@ -10,6 +10,7 @@ const written = () => {
     put("pin", explorer.pins.join("."));
     put("open", explorer.open?.join("."));
     put("cell", explorer.cell?.join("."));
+    put("run", explorer.run === null ? "" : explorer.run + 1);
     for (const [name, limit] of Object.entries(explorer.limits)) put(`max-${name}`, limit ? Number(limit.toPrecision(4)) : "");
     const heads = [...explorer.table.tHead.rows[0].cells];
     const sorted = heads.findIndex(head => head.hasAttribute("aria-sort"));
@@ -40,6 +41,11 @@ const restore = () => {
     explorer.open = row < rows.length && column < explorer.heads.length ? [row, column] : null;
     const cell = whole("cell", explorer.board.classes.length);
     explorer.cell = cell.length === 2 && explorer.open ? cell : null;
+    explorer.run = explorer.open ? whole("run", 1e6).map(n => n - 1)[0] ?? null : null;
+    const key = found.get("run");
+    explorer.board.rows.forEach((_, i) => keysOf(explorer, i).forEach((each, k) => {
+      if (key && each.textContent === key) [explorer.open, explorer.run, explorer.latest] = [[i, 0], k, "open"];
+    }));
     for (const [name, slider] of Object.entries(explorer.sliders)) {
       const limit = Number(get(`max-${name}`));
       slider.set(limit > 0 ? limit : null);

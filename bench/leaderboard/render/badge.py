@@ -1,8 +1,11 @@
-"""Badges: a leaderboard's best row and its score, as an SVG that loads nothing and looks alike with any font."""
+"""Badges: a leaderboard's best row, or any row, and its score, as an SVG that loads nothing and looks alike with any font."""
+
+import re
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.text import html, shortened
+from bench.leaderboard.rows import Row
 
 _WIDE, _NARROW = "mwMW%@", "iljtfr.,:;'|!()[] "
 HEIGHT = 20
@@ -17,12 +20,41 @@ def badge(board: Leaderboard) -> str | None:
     best = next((row for row in board.rows if row.rank is not None), None)
     if best is None:
         return None
-    name = columns.head(board.primary).removesuffix(", %")
-    score = f"{columns.score(best.scores[board.primary], board.primary).text}"
-    percent = " %" if columns.head(board.primary).endswith("%") else ""
     alike = sum(row.rank == best.rank for row in board.rows)
     note = "" if alike == 1 else f", first of {alike} without a significant difference"
-    return drawn(f"{board.name} {name}", f"{best.full} {score}{percent}", note)
+    return drawn(_measured(board), f"{best.full} {_score(board, best)}", note)
+
+
+def row_badges(board: Leaderboard) -> dict[str, str]:
+    """Return the badge of each ranked row, with its score, interval and rank, by a file name of the row.
+
+    Args:
+        board: the leaderboard.
+    """
+    found: dict[str, str] = {}
+    for row in board.rows:
+        if row.rank is None:
+            continue
+        stem = name = re.sub(r"[^A-Za-z0-9.]+", "-", row.full).strip("-.") or "row"
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{stem}-{number}"
+        ends = row.interval and [columns.score(end, board.primary).text for end in row.interval]
+        note = f"rank {row.rank} of {sum(each.rank is not None for each in board.rows)}"
+        note = f" [{', '.join(ends)}], {note}" if ends else f", {note}"
+        found[name] = drawn(f"{row.full} on {board.name}", f"{_measured(board, short=True)} {_score(board, row)}", note)
+    return found
+
+
+def _measured(board: Leaderboard, *, short: bool = False) -> str:
+    name = columns.head(board.primary).removesuffix(", %")
+    return name if short else f"{board.name} {name}"
+
+
+def _score(board: Leaderboard, row: Row) -> str:
+    percent = " %" if columns.head(board.primary).endswith("%") else ""
+    return f"{columns.score(row.scores[board.primary], board.primary).text}{percent}"
 
 
 def drawn(left: str, right: str, note: str = "") -> str:

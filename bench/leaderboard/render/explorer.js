@@ -41,7 +41,7 @@ const small = (heads, rows, caption) => {
 
 class Explorer {
   constructor(section, board, number) {
-    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, latest: ""});
+    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, run: null, latest: ""});
     this.table = section.querySelector("table.main");
     this.rows = [...this.table.tBodies[0].rows];
     this.heads = [...this.table.tHead.rows[0].cells].map(head => head.textContent);
@@ -204,7 +204,7 @@ class Explorer {
 
   // ---- everything again, after any change
   show(row, column) {
-    if (row !== undefined) [this.open, this.cell, this.latest] = [[row, column], null, "open"];
+    if (row !== undefined) [this.open, this.cell, this.run, this.latest] = [[row, column], null, null, "open"];
     this.rows.forEach((each, i) => {
       const fits = this.fits(this.board.rows[i]);
       each.classList.toggle("over", !fits);
@@ -217,6 +217,7 @@ class Explorer {
     this.status.textContent = left ? `${this.board.rows.length - left} of ${this.board.rows.length} rows are within the budget` : "";
     this.draw();
     this.panel.replaceChildren(...panels(this));
+    if (BOARDS.length > 1) this.panel.querySelectorAll("section, [role=region]").forEach(each => { each.ariaLabel += `, ${this.board.name}`; });
     keep();
   }
 }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -65,6 +66,9 @@ def _board(board: Leaderboard, clips: Mapping[str, RunClips]) -> dict[str, Any]:
     classes = _classes(board)
     metrics = [board.primary, *(name for name in columns.secondary(board) if name != board.primary)]
     small = sum(len(row.records) for row in board.rows) * len(classes) * 2 <= ROOM
+    timings = [(_timing(row.cpu), _timing(row.gpu)) for row in board.rows]
+    words = sorted({each for pair in timings for timing in pair for each in timing})
+    commit = _usual_commit(board)
     return {
         "name": plain(board.name),
         "metric": board.primary,
@@ -84,13 +88,15 @@ def _board(board: Leaderboard, clips: Mapping[str, RunClips]) -> dict[str, Any]:
                 "costs": [cost[i] for i in kept],
                 "int8": row.complexity and row.complexity.parameters,
                 "modelMacs": row.complexity and row.complexity.macs,
-                "cpu": _timing(row.cpu),
-                "gpu": _timing(row.gpu),
-                "runs": [_run(r, metrics, board.task, classes if small else ()) for r in row.records],
+                "cpu": [words.index(each) for each in cpu],
+                "gpu": [words.index(each) for each in gpu],
+                "runs": [_run(r, metrics, board.task, classes if small else (), commit) for r in row.records],
                 "confusion": _confusion(row.records) if len(classes) <= MOST_CLASSES else None,
             }
-            for row, cost in zip(board.rows, costs, strict=True)
+            for row, cost, (cpu, gpu) in zip(board.rows, costs, timings, strict=True)
         ],
+        "words": words,
+        "commit": commit,
         "pairs": _pairs(board),
         "wins": _wins(board),
         "clips": (said := _all_clips(board, clips, len(classes))),
@@ -146,7 +152,17 @@ def _timing(found: Latency | None) -> list[str]:
     ]
 
 
-def _run(record: Record, metrics: Sequence[str], task: str, classes: Sequence[str]) -> dict[str, Any]:
+def _commit(record: Record) -> str:
+    return ((record.environment and record.environment.commit) or "")[:10]
+
+
+def _usual_commit(board: Leaderboard) -> str:
+    """Return the commit of most runs, which a run then does not have in the data."""
+    found = Counter(_commit(record) for row in board.rows for record in row.records)
+    return max(found, key=lambda commit: (found[commit], commit), default="")
+
+
+def _run(record: Record, metrics: Sequence[str], task: str, classes: Sequence[str], usual: str) -> dict[str, Any]:
     """Return a run's evidence; its key stands in the page's list of records, in the same order."""
     curves = record.curves
     scores = curves.get(f"val_{PRIMARY[task]}", ())
@@ -159,7 +175,7 @@ def _run(record: Record, metrics: Sequence[str], task: str, classes: Sequence[st
         "scores": [None if (v := record.scores.get(name)) is None else float(f"{v:.4g}") for name in metrics],
         "val": None if (v := validation(record, task)) is None else float(f"{v:.4g}"),
         "seconds": round(record.seconds.get("train", 0.0), 1),
-        "commit": ((record.environment and record.environment.commit) or "")[:10],
+        "commit": None if (commit := _commit(record)) == usual else commit,
         "epoch": record.best_epoch,
         "step": step,
         "curve": encoded(scores[::step]),
@@ -167,7 +183,7 @@ def _run(record: Record, metrics: Sequence[str], task: str, classes: Sequence[st
         "mostLoss": float(f"{most:.4g}"),
         "classes": encoded(record.per_class.get(PER_CLASS[task][0], ())) if classes else "",
     }
-    return {name: value for name, value in found.items() if value not in ("", None)}
+    return {name: value for name, value in found.items() if value is not None and (value != "" or name == "commit")}
 
 
 def encoded(shares: Iterable[float | None]) -> str:
@@ -201,7 +217,11 @@ def _pairs(board: Leaderboard) -> str:
         table = iter(statistics.differences([row.run_scores for row in rows]))
     else:
         table = ([difference(a, b) for b in rows] for a in rows)
-    return ";".join(",".join("" if i == j else _token(d) for j, d in enumerate(row)) for i, row in enumerate(table))
+    tokens = [["" if i == j else _token(d) for j, d in enumerate(row)] for i, row in enumerate(table)]
+    return ";".join(
+        ",".join("" if i > j and token == _mirrored(tokens[j][i]) else token for j, token in enumerate(row))
+        for i, row in enumerate(tokens)
+    )
 
 
 def _token(found: statistics.Difference | None) -> str:
@@ -212,6 +232,15 @@ def _token(found: statistics.Difference | None) -> str:
     p = p_value(found.p)
     numbers.append("<" if "<" in p else str(int(p.removeprefix("p = ").replace(".", ""))))
     return f"{'!' * found.significant}{' '.join(numbers)}"
+
+
+def _mirrored(token: str) -> str:
+    """Return the token of the same difference with the other sign, which the page computes itself."""
+    if not token:
+        return ""
+    mean, low, high, p = token.removeprefix("!").split(" ")
+    opposite = (text[1:] if text.startswith("-") else f"-{text}" for text in (mean, high, low))
+    return f"{'!' * token.startswith('!')}{' '.join((*opposite, p))}"
 
 
 def _wins(board: Leaderboard) -> str:

@@ -17,7 +17,7 @@ from bench.leaderboard.render.grid import grid
 from bench.leaderboard.render.header import header
 from bench.leaderboard.render.svg import THEMES, style, svg
 
-SCRIPTS = ("explorer.js", "plot.js", "panels.js", "sounds.js", "address.js")
+SCRIPTS = ("explorer.js", "plot.js", "panels.js", "runs.js", "sounds.js", "address.js")
 """Files of the explorer's script, in order."""
 
 

@@ -12,6 +12,14 @@ const points = token => {
   };
 };
 
+// the difference of b and a, where it is that of a and b with the other sign, is not in the data
+const mirrored = token => {
+  if (!token) return "";
+  const [mean, low, high, p] = token.replace("!", "").split(" ");
+  const minus = text => text.startsWith("-") ? text.slice(1) : `-${text}`;
+  return `${token.startsWith("!") ? "!" : ""}${minus(mean)} ${minus(high)} ${minus(low)} ${p}`;
+};
+
 // exact two-sided McNemar: twice the lower tail of the binomial distribution with a probability of one half
 const mcnemar = (a, b) => {
   const n = a + b;
@@ -24,17 +32,19 @@ const mcnemar = (a, b) => {
 };
 const inWords = p => p >= 0.001 ? `p = ${p.toFixed(3)}` : "p < 0.001";
 
+const clipsOfRun = ({board: {clips, rows}}, i, r) => {
+  const run = clips?.said[i][r];
+  if (!run) return null;
+  const [group, predicted, certainty] = run, {ids, truth} = clips.groups[group], {fold, seed} = rows[i].runs[r];
+  return ids.map((id, k) => ({
+    id, fold, seed, truth: DIGITS.indexOf(truth[k]), predicted: DIGITS.indexOf(predicted[k]),
+    certainty: DIGITS.indexOf(certainty[k]) / 63,
+  }));
+};
+
 const clipsOf = (explorer, i) => {
-  const {clips, rows} = explorer.board;
-  const runs = clips?.said[i];
-  if (!runs || runs.some(run => run === null)) return null;
-  return runs.flatMap((run, r) => {
-    const [group, predicted, certainty] = run, {ids, truth} = clips.groups[group], {fold, seed} = rows[i].runs[r];
-    return ids.map((id, k) => ({
-      id, fold, seed, truth: DIGITS.indexOf(truth[k]), predicted: DIGITS.indexOf(predicted[k]),
-      certainty: DIGITS.indexOf(certainty[k]) / 63,
-    }));
-  });
+  const runs = explorer.board.rows[i].runs.map((_, r) => clipsOfRun(explorer, i, r));
+  return runs.length && runs.every(Boolean) ? runs.flat() : null;
 };
 
 const compared = explorer => {
@@ -42,7 +52,8 @@ const compared = explorer => {
   if (pins.length < 2) return [element("p", {className: "soft", textContent: "Pin two rows, in the table or in the plot, to compare them."})];
   const [a, b] = pins, ranked = board.rows.map((row, i) => row.ranked ? i : -1).filter(i => i >= 0);
   const one = board.rows[a], other = board.rows[b];
-  const token = board.pairs.split(";")[ranked.indexOf(a)]?.split(",")[ranked.indexOf(b)];
+  const table = board.pairs.split(";").map(line => line.split(",")), at = ranked.indexOf(a), to = ranked.indexOf(b);
+  const token = table[at]?.[to] || mirrored(table[to]?.[at]);
   const found = [element("h3", {textContent: `${one.name} and ${other.name}`})];
   if (!token) {
     found.push(element("p", {textContent: "These two cannot be compared: one of them is not ranked, or there is nothing to test with."}));
@@ -77,7 +88,7 @@ const clipName = (explorer, id) => {
 };
 
 const TIMING = ["Grade", "Device", "Software", "Measured", "Interquartile range", "Other load", "Drift of the reference workload"];
-const timing = words => words.map((each, i) => [TIMING[i], each]);
+const timing = (board, words) => words.map((each, i) => [TIMING[i], board.words[each]]);
 
 const evidence = explorer => {
   const {board, open, rows, heads} = explorer;
@@ -85,16 +96,15 @@ const evidence = explorer => {
   const [i, column] = open, row = board.rows[i], head = heads[column];
   const cell = rows[i].cells[column], words = explorer.words(cell).trim();
   const found = [element("h3", {textContent: column ? `${head} of ${row.name}: ${words}` : row.name})];
-  const keys = [...document.querySelectorAll(`#${explorer.anchors[i]} a`)];
   const metric = board.metrics.findIndex(([, each]) => each === head);
-  const link = k => keys[k] ? keys[k].cloneNode(true) : "–";
+  const link = k => openingRun(explorer, i, k);
   const runs = (name, value) => small(["record", "fold", "seed", name, "best epoch", "commit"], row.runs.map((run, k) =>
-    [link(k), run.fold, run.seed, value(run), run.epoch ?? "–", run.commit ?? "–"]), `${name}, run by run`);
+    [link(k), run.fold, run.seed, value(run), run.epoch ?? "–", commitOf(board, run)]), `${name}, run by run`);
   if (metric >= 0) found.push(runs(head, run => head.endsWith("%") ? percent(run.scores[metric]) : run.scores[metric] ?? "–"));
   else if (head.startsWith("validation")) found.push(runs(head, run => percent(run.val)));
   else if (head.startsWith("train")) found.push(runs(head, run => run.seconds ?? "–"));
-  else if (head.startsWith("CPU") || head.startsWith("real")) found.push(listed(timing(row.cpu)));
-  else if (head.startsWith("GPU")) found.push(listed(timing(row.gpu)));
+  else if (head.startsWith("CPU") || head.startsWith("real")) found.push(listed(timing(board, row.cpu)));
+  else if (head.startsWith("GPU")) found.push(listed(timing(board, row.gpu)));
   else if (head === "rank" && board.wins) found.push(listed([["Probability to beat", wins(explorer, i)]]));
   else found.push(runs(`${board.metric}`, run => percent(run.scores[0])));
   found.push(copied(explorer.anchors[i]));
@@ -212,5 +222,5 @@ const panels = explorer => {
     element("section", {className: "evidence", ariaLabel: "Evidence"}, ...evidence(explorer), ...classes(explorer)),
   ];
   if (explorer.latest === "open") found.reverse();
-  return [...found, element("section", {className: "more", ariaLabel: "All rows"}, ...heard(explorer), ...matrix(explorer))];
+  return [...runPanel(explorer), ...found, element("section", {className: "more", ariaLabel: "All rows"}, ...heard(explorer), ...matrix(explorer))];
 };

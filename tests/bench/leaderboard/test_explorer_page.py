@@ -160,6 +160,29 @@ def test_a_view_is_made_by_mouse_kept_in_its_address_and_copied(visit, small_pag
 
 
 @pytest.mark.slow
+def test_a_run_has_a_view_and_an_address(visit, board, small_page):
+    page = visit(small_page, viewport={"width": 1400, "height": 1200})
+    row(page, "cnn-cqt").locator("td").first.click()
+    kept = next(r for r in board.rows if r.label == "cnn-cqt").records[2]
+    page.get_by_role("button", name=f"Show the run {kept.key}").press("Enter")
+    shown = page.get_by_role("region", name="Run", exact=True)
+    words = shown.inner_text()
+    assert words.startswith("cnn-cqt on cqt, fold 2, seed 0")
+    assert f"accuracy, %: {100 * kept.scores['accuracy']:.1f}" in words
+    assert f"bench show {kept.key}" in words
+    assert shown.locator(".curve-val").count() == 1
+    matrix = shown.get_by_role("table", name=re.compile("Confusion matrix"))
+    cells = [each.inner_text().split("\t")[1:] for each in matrix.locator("tbody tr").all()]
+    assert [[0 if n == "·" else int(n) for n in line] for line in cells] == [list(line) for line in kept.confusion]
+    assert shown.get_by_role("table", name="Hardest test clips").locator("tbody tr").count() == 20
+    for address in (page.url, f"file://{small_page}#run={kept.key}"):
+        again = visit(address, viewport={"width": 1400, "height": 1200})
+        assert again.get_by_role("region", name="Run", exact=True).inner_text() == words
+    shown.get_by_role("button", name="Close the run").click()
+    assert shown.count() == 0
+
+
+@pytest.mark.slow
 def test_everything_is_reached_by_keyboard(visit, small_page):
     page = visit(small_page, viewport={"width": 1400, "height": 1200})
     row(page, "cnn-wide").locator("td").first.focus()
@@ -197,9 +220,9 @@ def test_everything_is_reached_by_keyboard(visit, small_page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1400, 1600])
-def test_no_column_of_the_whole_page_is_clipped(visit, width):
-    page = visit(WHOLE, viewport={"width": width, "height": 900}, color_scheme="dark")
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1400, "dark"), (1600, "light")])
+def test_no_column_of_the_whole_page_is_clipped(visit, width, scheme):
+    page = visit(WHOLE, viewport={"width": width, "height": 900}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if width >= 1400:
         assert page.evaluate("[...document.querySelectorAll('.wide')].every(e => e.scrollWidth <= e.clientWidth)")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -105,6 +106,14 @@ def test_a_badge_has_the_best_row_and_an_accessible_title():
     assert "href" not in text
     assert "url(" not in text
     assert render.badge(boards(failure(run()))[0]) is None
+
+
+def test_each_ranked_row_has_a_badge():
+    found = render.row_badges(boards(record(run(), 0.8), record(run("fc"), 0.6), failure(run("ltc")))[0])
+    assert list(found) == ["cnn-on-logmel", "fc-on-logmel"]
+    texts = [node.text for node in ET.fromstring(found["fc-on-logmel"]).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["fc on logmel on esc10", "accuracy 60.0 %"]
+    assert re.search(r"accuracy 60.0 % \[[\d.]+, [\d.]+\], rank \d of 2</title>", found["fc-on-logmel"])
 
 
 def test_a_badge_escapes_names():

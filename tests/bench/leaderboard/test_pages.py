@@ -308,6 +308,7 @@ def check(root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 PAGES = [
     *("few.md", "few.csv", "few.json", "few.html", "README.md", "../README.md"),
     *("api/few.json", "api/index.json", "api/schema.json", "badges/few.svg", "board.html"),
+    *("badges/few/cnn-on-logmel-20ms.svg", "badges/few/fc-on-logmel-1s.svg"),
     *(f"plots/few-pareto-{axis.name}-{theme}.svg" for axis in AXES for theme in ("light", "dark")),
 ]
 
@@ -329,7 +330,7 @@ def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_
         path.write_text(before[:at] + str((int(before[at]) + 1) % 10) + before[at + 1 :])
         assert Path(page).name in said(), page
         path.write_text(before)
-    orphans = [root / name for name in ("old.csv", "plots/old-light.svg", "api/old.json", "badges/old.svg")]
+    orphans = [root / name for name in ("old.csv", "plots/old-light.svg", "api/old.json", "badges/old.svg", "badges/few/old.svg")]
     for path in orphans:
         path.write_text("x")
     found = said()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from rich.console import Console
@@ -209,6 +209,121 @@ def test_edited_scores_code_and_clips_are_refused(made: Made, tmp_path: Path) ->
     store.write(record)
     (store.root / "rows/tables/row/helper.py").write_text("POOL = 16\n")
     assert outcomes(store, tmp_path, runs=0)["records"][0] == "refused"  # other code is another key
+
+
+class Sent(NamedTuple):
+    """A published store in git, whose head adds a row to its first commit."""
+
+    store: Store
+
+    def git(self, *arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(self.store.root.parent), *who, *arguments], check=True, capture_output=True)
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "more")
+
+
+@pytest.fixture
+def sent(made: Made, tmp_path: Path) -> Sent:
+    store = Store(tmp_path / "repository" / "pub")
+    publishing.publish(str(made.folder / "tables.toml"), made.store, store)
+    (store.root.parent / "README.md").write_text("# A\n\n<!-- table tables synthetic -->\n\nold\n\n<!-- end -->\n")
+    found = Sent(store)
+    found.git("init", "-q")
+    found.commit()
+    found.git("tag", "base")
+    publishing.publish(str(made.folder / "row.toml"), made.store, store, into=str(store.root / "tables.toml"))
+    return found
+
+
+def test_a_row_that_is_not_committed_is_no_row_yet(sent: Sent, tmp_path: Path) -> None:
+    words = outcomes(sent.store, tmp_path, base="base", runs=0)["rows"][1]
+    assert "has changes that are not committed: commit them first" in words
+
+
+def test_changed_code_of_a_row_is_named(sent: Sent, tmp_path: Path) -> None:
+    (sent.store.root / "rows/tables/row/helper.py").write_text("POOL = 16\n")
+    sent.commit()
+    outcome, words = outcomes(sent.store, tmp_path, base="base", runs=0)["rows"]
+    assert outcome == "refused"
+    assert "is not what made them" in words
+    assert row_key(sent.store) in words
+
+
+def test_only_the_tables_of_a_readme_may_change(sent: Sent, tmp_path: Path) -> None:
+    readme = sent.store.root.parent / "README.md"
+    readme.write_text(readme.read_text().replace("old", "new"))
+    sent.commit()
+    assert outcomes(sent.store, tmp_path, base="base", runs=0)["files"][0] == "ok"
+    readme.write_text(readme.read_text().replace("# A", "# B"))
+    sent.commit()
+    outcome, words = outcomes(sent.store, tmp_path, base="base", runs=0)["files"]
+    assert outcome == "refused"
+    assert "README.md (changed)" in words
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda r: {"confusion": tuple(reversed(r.confusion))}, "another confusion matrix"),
+        (lambda r: {"per_class": dict.fromkeys(r.per_class, (1.0,) * len(r.classes))}, "other scores of its classes"),
+        (lambda r: {"draws": tuple(reversed(r.draws))}, "other bootstrap draws"),
+    ],
+)
+def test_all_that_follows_from_logits_is_checked(made: Made, tmp_path: Path, change: Any, words: str) -> None:
+    store = published(made, tmp_path / "pub")
+    record = store.get(row_key(store))
+    assert record is not None
+    store.write(replace(record, **change(record)))
+    outcome, why = outcomes(store, tmp_path, runs=0)["scores"]
+    assert outcome == "refused"
+    assert words in why
+
+
+def test_small_logits_must_come_along_and_sizes_are_counted_again(made: Made, tmp_path: Path) -> None:
+    store = published(made, tmp_path / "pub")
+    record = store.get(row_key(store))
+    assert record is not None
+    assert record.complexity is not None
+    store.write(replace(record, complexity=replace(record.complexity, parameters=7)))
+    assert "says parameters 7, and its repetition counts" in outcomes(store, tmp_path / "again")["size"][1]
+    (store.artifacts(record.key) / "logits.npz.gz").unlink()
+    assert "came without its logits" in outcomes(store, tmp_path, runs=0)["scores"][1]
+
+
+def test_published_records_of_a_dirty_checkout_still_get_their_logits(made: Made, tmp_path: Path) -> None:
+    store = published(made, tmp_path / "pub")
+    record = made.store.get(row_key(made.store))
+    assert record is not None
+    own = Store(tmp_path / "own")
+    shutil.copytree(made.store.root / "records", own.root / "records")
+    shutil.copytree(made.store.root / "artifacts", own.root / "artifacts")
+    own.write(with_commit(record, dirty=True))
+    store.write(with_commit(record, dirty=True))
+    packed = store.artifacts(record.key) / "logits.npz.gz"
+    packed.unlink()
+    into = str(store.root / "tables.toml")
+    found = publishing.publish(str(made.folder / "row.toml"), own, store, into=into)
+    assert packed.exists()
+    assert "uncommitted changes" in found.warnings[0]
+
+
+def test_the_published_logits_give_the_published_scores() -> None:
+    store = Store(Path("leaderboards"))
+    without = ("synthetic-", "audioset-embeddings-")  # never kept, and too large
+    checked = set()
+    for key in store.keys():  # noqa: SIM118 - a store is no mapping
+        kept = store.artifacts(key) / "logits.npz.gz"
+        assert kept.exists() or key.startswith(without), key
+        kind = key.rsplit("-f", 1)[0].split("-")[0]
+        if kept.exists() and kind not in checked:
+            checked.add(kind)
+            record = store.get(key)
+            assert record is not None
+            assert rescore(store, record) == record
+    assert len(checked) >= 5
 
 
 def test_a_row_must_fit_the_tables(made: Made, tmp_path: Path) -> None:
