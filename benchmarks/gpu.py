@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="measure nothing; write the page from the folder's results")
     given = parser.parse_args()
     if given.page:
-        results = json.loads((given.out / "results.json").read_text(encoding="utf-8"))
+        results: dict[str, Any] = json.loads((given.out / "results.json").read_text(encoding="utf-8"))
         if not given.write or results["quick"]:
             parser.error("figures of --quick say nothing" if given.write else "add --write PAGE")
         given.write.write_text(filled(given.write.read_text(encoding="utf-8"), page(results)), encoding="utf-8")
@@ -236,7 +236,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     given.out = given.out.resolve()
     given.data_dir = given.data_dir and Path(given.data_dir).resolve()
-    results: dict[str, Any] = {
+    results = {
         "date": f"{datetime.now(UTC):%d %B %Y}", "device": given.device, "quick": given.quick,
         "machine": asdict(environment(1, given.device)), "parts": {},
     }  # fmt: skip

@@ -211,7 +211,10 @@ def write(processor: str, results: dict[str, Result], folder: Path = RESULTS) ->
         "processor": processor,
         "results": {
             name: {
-                "lines": list(each.lines), "seconds": each.seconds, "commit": each.commit, "date": each.date,
+                "lines": list(each.lines),
+                "seconds": each.seconds,
+                "commit": each.commit,
+                "date": each.date,
                 "about": each.about,
             }
             for name, each in sorted(results.items())

@@ -120,7 +120,7 @@ def main() -> None:
             suite = fill(store, count, given.grid)
             stores = {name: twin(store, suite, name) for name in places}
             for what, words in COMMANDS.items():
-                found = {name: [] for name in places}
+                found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in places}
                 for turn in range(given.turns + 1):  # the first one fills the system's cache of files
                     for name, place in places.items():
                         command = words.format(suite=stores[name] / suite.name, store=stores[name]).split()

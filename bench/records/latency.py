@@ -122,7 +122,7 @@ class Latency:
 
 def _with_names(of: type) -> None:
     """Let all objects of a dataclass share one table of names: the first object that sets them makes it."""
-    first = object.__new__(of)
+    first: Any = object.__new__(of)
     for each in fields(of):
         object.__setattr__(first, each.name, None)
 

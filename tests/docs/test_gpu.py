@@ -128,7 +128,13 @@ def test_the_parts_take_less_than_eight_minutes(gpu):
 def test_results_of_another_machine_become_a_page(gpu, tmp_path, monkeypatch, capsys):
     machine = {"gpu": "NVIDIA H200", "processor": "x", "packages": {"torch": "2.11.0"}, "commit": "abcdef0123"}
     part = {"status": "measured", "reason": "", "seconds": 1.0, "rows": [{"name": "mfcc", "times as fast": 9.876}]}
-    results = {"date": "1 July 2026", "device": "cuda", "quick": False, "machine": machine, "parts": {"frontends": part}}
+    results = {
+        "date": "1 July 2026",
+        "device": "cuda",
+        "quick": False,
+        "machine": machine,
+        "parts": {"frontends": part},
+    }
     (tmp_path / "results.json").write_text(json.dumps(results))
     (tmp_path / "page.md").write_text("a\n<!-- gpu.py -->\nold\n<!-- end -->\n")
     words = ["gpu.py", "--out", str(tmp_path), "--page", "--write", str(tmp_path / "page.md")]

@@ -62,7 +62,8 @@ def test_a_script_that_needs_data_is_not_started_without(run_all, tmp_path):
 def test_the_page_has_a_table_of_ratios_for_each_processor(run_all, tmp_path):
     lines = (
         "AMD, 7 turns", "list: this 0.3 s, ratio 0.47", "mfcc  5.0 times as fast, then 6 times as fast",
-        "| model | ms | times as fast (least to most) |", "|---|---|---|", "| cnn | 12 | 1.31 (1.2 to 1.4) |", "| x | - | - |",
+        "| model | ms | times as fast (least to most) |", "|---|---|---|", "| cnn | 12 | 1.31 (1.2 to 1.4) |",
+        "| x | - | - |",
     )  # fmt: skip
     one = run_all.Result("start.py", lines, 3.2, "abc", "29 November 2026")
     run_all.write("AMD EPYC", {"start.py": one}, tmp_path)
