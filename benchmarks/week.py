@@ -107,7 +107,8 @@ def main() -> None:
     paces = [(b[1] - a[1]) / STEP for a, b in pairwise(points)]
     third = max(1, len(paces) // 3)
     print(
-        f"{processor()}: {len(outcome.kept)} runs done before, {len(outcome.done)} now, {len(outcome.failed)} failed; {slope:.4f} MB a run, "
+        f"{processor()}: {len(outcome.kept)} runs done before, {len(outcome.done)} now, {len(outcome.failed)} failed; "
+        f"{slope:.4f} MB a run, "
         f"{open_[-1] - open_[0]} descriptors more, {statistics.median(paces[:third]):.3f} s a run in the first third "
         f"and {statistics.median(paces[-third:]):.3f} s in the last"
     )

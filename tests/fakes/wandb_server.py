@@ -123,7 +123,9 @@ class WandbServer:
         (name,) = given.get("artifactCollectionNames") or [given.get("artifactCollectionName") or "?"]
         identity = f"a{len(self._artifacts)}"
         self._artifacts[identity] = name
-        return {"artifact": {"id": identity, "state": "PENDING", "artifactSequence": {"id": "s", "latestArtifact": None}}}
+        return {
+            "artifact": {"id": identity, "state": "PENDING", "artifactSequence": {"id": "s", "latestArtifact": None}}
+        }
 
     def _createArtifactManifest(self, values: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return self._manifest("manifest")

@@ -19,7 +19,7 @@ RUNS = [
     Run(model="fc", frontend="logmel-1s", dataset="synthetic", fold=0, seed=seed, recipe=Recipe(epochs=3))
     for seed in range(3)
 ]
-CURVES = {"train_loss": (3.0, 2.0, 1.0), "val_accuracy": (0.25, 0.5, 0.75)}
+CURVES: dict[str, tuple[float, ...]] = {"train_loss": (3.0, 2.0, 1.0), "val_accuracy": (0.25, 0.5, 0.75)}
 DONE = [
     Record(run=run, status="ok", started="2026-01-01T00:00:00+00:00", scores={"accuracy": 0.5}, curves=CURVES)
     for run in RUNS[:2]
@@ -92,9 +92,7 @@ def test_a_training_that_was_killed_and_resumed_is_one_whole_run(tmp_path: Path,
     assert synced(store).there == (key,)
 
 
-def test_a_server_that_fails_meanwhile_is_named_and_the_rest_is_sent_later(
-    tmp_path: Path, server: WandbServer
-) -> None:
+def test_a_server_that_fails_meanwhile_is_named_and_the_rest_is_sent_later(tmp_path: Path, server: WandbServer) -> None:
     store = Store(tmp_path)
     store.write(DONE[0])
     server.fails_after = 3
