@@ -84,6 +84,8 @@ class TwoBranches(nn.Module):
         tanh takes four times as long as a sigmoid: tanh(x) = 2 sigmoid(2x) - 1.
         """
         each, mixed = self.long
+        assert isinstance(each, nn.Conv1d) and isinstance(mixed, nn.Conv1d)
+        assert self.short.bias is not None and mixed.bias is not None
         reach = each.kernel_size[0] - 1
         short = F.pad(self.short.weight, (reach + 1 - self.short.kernel_size[0], 0))
         signal, share = (torch.stack(pair) for pair in zip(
