@@ -75,7 +75,7 @@ class TwoBranches(nn.Module):
 
     def _joins(self, x: Tensor) -> bool:
         """Whether one convolution takes less time than three."""
-        exported = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        exported = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
         return x.device.type == "cpu" and not self.training and not torch.is_grad_enabled() and not exported
 
     def _joined(self, x: Tensor) -> Tensor:
@@ -84,6 +84,10 @@ class TwoBranches(nn.Module):
         tanh takes four times as long as a sigmoid: tanh(x) = 2 sigmoid(2x) - 1.
         """
         each, mixed = self.long
+        assert isinstance(each, nn.Conv1d)
+        assert isinstance(mixed, nn.Conv1d)
+        assert self.short.bias is not None
+        assert mixed.bias is not None
         reach = each.kernel_size[0] - 1
         short = F.pad(self.short.weight, (reach + 1 - self.short.kernel_size[0], 0))
         signal, share = (torch.stack(pair) for pair in zip(

@@ -162,7 +162,7 @@ def backward(
     gradients: Tensor, piece: slice, down: Tensor, back: Tensor, gate: bool, entries: Tensor, heads: Tensor,
     d_s: Tensor, d_heads: Tensor, d_known: Tensor,
 ) -> None:  # fmt: skip
-    """Put the gradients of a piece's frames into `d_heads` and `d_known[piece]`, and the state's before it into `d_s`."""
+    """Put the gradients of a piece into `d_heads` and `d_known[piece]`, and the state's before it into `d_s`."""
     size = (piece.stop - piece.start, *entries.shape[1:], d_s.shape[1])
     none = np.zeros(max(size[2:]), np.float32)
     parts = (_flat(x) for x in (entries, heads, d_s, d_heads, d_known))
