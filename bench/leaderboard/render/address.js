@@ -10,6 +10,7 @@ const written = () => {
     put("pin", explorer.pins.join("."));
     put("open", explorer.open?.join("."));
     put("cell", explorer.cell?.join("."));
+    put("top", explorer.open && explorer.latest === "open" ? "open" : "");
     put("run", explorer.run === null ? "" : explorer.run + 1);
     for (const [name, limit] of Object.entries(explorer.limits)) put(`max-${name}`, limit ? Number(limit.toPrecision(4)) : "");
     const heads = [...explorer.table.tHead.rows[0].cells];
@@ -42,6 +43,7 @@ const restore = () => {
     const cell = whole("cell", explorer.board.classes.length);
     explorer.cell = cell.length === 2 && explorer.open ? cell : null;
     explorer.run = explorer.open ? whole("run", 1e6).map(n => n - 1)[0] ?? null : null;
+    explorer.latest = get("top");
     const key = found.get("run");
     explorer.board.rows.forEach((_, i) => keysOf(explorer, i).forEach((each, k) => {
       if (key && each.textContent === key) [explorer.open, explorer.run, explorer.latest] = [[i, 0], k, "open"];

@@ -1,4 +1,4 @@
-"""Badges: a leaderboard's best row, or any row, and its score, as an SVG that loads nothing and looks alike with any font."""
+"""Badges: the score of a leaderboard's best row, or of any row, as an SVG that looks alike with any font."""
 
 import re
 

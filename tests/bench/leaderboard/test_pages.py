@@ -330,7 +330,10 @@ def test_check_finds_an_edit_of_any_page_a_dropped_record_and_orphans(published_
         path.write_text(before[:at] + str((int(before[at]) + 1) % 10) + before[at + 1 :])
         assert Path(page).name in said(), page
         path.write_text(before)
-    orphans = [root / name for name in ("old.csv", "plots/old-light.svg", "api/old.json", "badges/old.svg", "badges/few/old.svg")]
+    orphans = [
+        root / name
+        for name in ("old.csv", "plots/old-light.svg", "api/old.json", "badges/old.svg", "badges/few/old.svg")
+    ]
     for path in orphans:
         path.write_text("x")
     found = said()
