@@ -19,9 +19,12 @@ from bench.runner.settings import RunSettings, data_folder
 from bench.suites import Suite
 from bench.tracking import loggers
 from bench.tracking.loggers import Loggers
+from bench.tracking.tracker import CLOSE_SECONDS
 
 HARDEST_CLIPS = 8
 """Test clips that Weights & Biases gets the spectrogram and the sound of."""
+INTERRUPTED_SECONDS = 1.0
+"""Longest time that an interrupted call waits for W&B: 5 s after a signal, nothing is to be alive."""
 
 
 @dataclass(kw_only=True)
@@ -65,6 +68,7 @@ class Session:
         if chosen.warning:
             progress.note(chosen.warning)
         trackers = chosen.open(self.suite.name, settings.store)
+        patience = INTERRUPTED_SECONDS
         try:
             runner = Runner(self.suite, settings, progress, self.executor, trackers)
             self.outcome = runner.outcome
@@ -74,8 +78,10 @@ class Session:
                 runner.run(self.runs, self.force)
             if self.outcome.done or self.outcome.failed:
                 loggers.log_boards(trackers, self.outcome.boards)
+            if not self.outcome.interrupted:
+                patience = CLOSE_SECONDS
         finally:
-            self.outcome.warnings += loggers.close(trackers)
+            self.outcome.warnings += loggers.close(trackers, patience)
         return self.outcome
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.leaderboard.pareto import Plot
 from bench.records import Record, Run
 from bench.tracking.live import Logged
-from bench.tracking.tracker import Table
+from bench.tracking.tracker import CLOSE_SECONDS, Table
 
 
 class FileLog(ABC):
@@ -79,7 +79,7 @@ class FileLog(ABC):
     def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:  # noqa: B027
         """Do nothing: the suite's tables are files of the store."""
 
-    def close(self) -> str | None:
+    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> str | None:
         """Close the logs of interrupted trainings; return a line of warning if something could not be written."""
         for key in self._logged:
             self.end(key)

@@ -12,7 +12,7 @@ from bench.tracking.csv_log import CsvLog
 from bench.tracking.limits import NAME
 from bench.tracking.mirror import PROJECT, Mirror, Mode, choose_mode
 from bench.tracking.tensorboard_log import TensorBoardLog
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import CLOSE_SECONDS, Tracker
 
 LOGGERS = ("wandb", "csv", "tensorboard")
 _NOT_IN_PROJECTS = "/\\#?%:"
@@ -91,6 +91,11 @@ def log_boards(trackers: Sequence[Tracker], boards: Sequence[Leaderboard]) -> No
             tracker.summary(tables, plots)
 
 
-def close(trackers: Sequence[Tracker]) -> list[str]:
-    """Close the loggers; return one line of warning for each that did not log everything."""
-    return [warning for tracker in trackers if (warning := tracker.close())]
+def close(trackers: Sequence[Tracker], timeout_seconds: float = CLOSE_SECONDS) -> list[str]:
+    """Close the loggers; return one line of warning for each that did not log everything.
+
+    Args:
+        trackers: the loggers.
+        timeout_seconds: longest time that each may wait for its server.
+    """
+    return [warning for tracker in trackers if (warning := tracker.close(timeout_seconds))]

@@ -32,7 +32,7 @@ from bench.records.redaction import clean
 from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows
 from bench.tracking.limits import NAME, fitted
 from bench.tracking.live import finite
-from bench.tracking.tracker import Table
+from bench.tracking.tracker import CLOSE_SECONDS, Table
 
 Mode = Literal["offline", "online", "disabled"]
 PROJECT = "audio-classification-bench"
@@ -184,7 +184,7 @@ class Mirror:
             ],
         )
 
-    def close(self, timeout_seconds: float = 14) -> str | None:
+    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> str | None:
         """Wait for the end of the child, or kill it; return a line of warning if not everything was mirrored.
 
         Args:

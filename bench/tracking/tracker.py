@@ -9,6 +9,8 @@ from bench.records import Record, Run
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """A leaderboard: name of the dataset, names of the columns, rows."""
+CLOSE_SECONDS = 14.0
+"""Longest time that a suite waits for a logger's server at its end."""
 
 
 class Tracker(Protocol):
@@ -36,5 +38,9 @@ class Tracker(Protocol):
     def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
         """Log the suite's leaderboards and their Pareto plots, where the logger shows tables."""
 
-    def close(self) -> str | None:
-        """Close all logs; return a line of warning if something was not logged."""
+    def close(self, timeout_seconds: float = CLOSE_SECONDS) -> str | None:
+        """Close all logs; return a line of warning if something was not logged.
+
+        Args:
+            timeout_seconds: longest time that a logger may wait for its server.
+        """

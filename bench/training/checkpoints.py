@@ -16,8 +16,10 @@ import torch
 
 from bench.records import write_whole
 
-SECONDS = 10.0
-"""A finished epoch is saved unless less time has passed since the last one that was saved."""
+SECONDS = 3.0
+"""A finished epoch is saved unless less time has passed since the last one that was saved.
+
+So a training that is to stop has either saved its last epoch or is near the end of the one that it is in."""
 
 SHARE = 0.02
 """Largest share of a training's time that is spent on its checkpoints; large ones are written less often."""

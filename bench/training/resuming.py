@@ -182,7 +182,7 @@ class Resuming(Callback):
             return
         left = self._epoch_seconds - (time.monotonic() - self._epoch_since)
         lost = trainer.current_epoch > self._on_disk and self.checkpoints is not None
-        if not lost and not 0 < left < stopping.SOON_SECONDS:
+        if left >= stopping.SOON_SECONDS or (left <= 0 and not lost):
             raise stopping.Stopped
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoints: Checkpoints) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-LEAVE_SECONDS = 20.0
-"""Time that a training has to save and stop before its process is ended; SLURM's default gives 30 seconds."""
+LEAVE_SECONDS = 3.0
+"""Time that a training has to save and stop before its process is ended; 5 s after a signal, nothing is to be alive."""
 
-SOON_SECONDS = 5.0
-"""Time to the end of an epoch for which a training that is to stop goes on, although its last epoch is on disk."""
+SOON_SECONDS = 2.5
+"""Time to the end of an epoch for which a training that is to stop goes on."""
 
 _asked = threading.Event()
 _training = threading.Event()

@@ -127,9 +127,7 @@ def end_commands(count: int, folder: Path) -> Tally:
         while time.monotonic() < began + GONE and (left := _marked(token)):
             time.sleep(0.05)
         took = time.monotonic() - began
-        # a training may reach the end of its epoch and save it, unless nobody asks it to
-        late = took > SECONDS + (0 if how is signal.SIGKILL else LEAVE)
-        tally.note("hung", f"{how.name}: {len(left)} alive after {took:.0f} s", count=late)
+        tally.note("hung", f"{how.name}: {len(left)} alive after {took:.0f} s", count=took > SECONDS)
         for process in left:
             os.kill(process, signal.SIGKILL)
         tally.notes.append(f"({how.name}: all gone after {took:.1f} s)")
@@ -146,9 +144,6 @@ def end_commands(count: int, folder: Path) -> Tally:
 
 CACHES = {"TORCHINDUCTOR_CACHE_DIR": str(Path(tempfile.gettempdir()) / "torchinductor")}
 """A cache of torch, which is no leftover."""
-
-LEAVE = 20.0
-"""Seconds that a training has to save after SIGTERM and Ctrl-C, see docs/running.md."""
 
 
 def _finish(tally: Tally, place: Path, scratch: Path, how: str) -> None:
@@ -208,7 +203,7 @@ def outliving() -> Iterator[None]:
 
     with (
         mock.patch.object(runs, "command", with_another),
-        mock.patch(f"{__name__}.GONE", LEAVE + 10),
+        mock.patch(f"{__name__}.GONE", SECONDS + 10),
         mock.patch(f"{__name__}.REPEATED", False),
     ):
         yield

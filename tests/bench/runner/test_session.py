@@ -1,5 +1,6 @@
 """What a call of `bench run` starts before it reads the records."""
 
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -7,13 +8,14 @@ import pytest
 from bench.records import Record
 from bench.runner import session
 from bench.suites import Suite
+from bench.training import stopping
 
 
 class NoRunner:
     """Takes the place of the runner, and does nothing."""
 
     def __init__(self, *given: object) -> None:
-        self.outcome = SimpleNamespace(done=[], failed={}, boards=(), warnings=[])
+        self.outcome = SimpleNamespace(done=[], failed={}, boards=(), warnings=[], interrupted=False)
 
     def run(self, *given: object, **named: object) -> None:
         """Do nothing."""
@@ -39,3 +41,25 @@ def test_the_executor_begins_at_once_where_a_run_has_no_record(tmp_path, monkeyp
     chosen = SimpleNamespace(mode="disabled", warning="", open=lambda *given: [])
     whole.run(chosen, SimpleNamespace(note=lambda line: None))
     assert begun == ["processes"] * started
+
+
+@pytest.mark.parametrize("end", [None, KeyboardInterrupt, SystemExit(143)], ids=["whole", "ctrl-c", "sigterm"])
+def test_a_call_that_is_interrupted_waits_for_w_and_b_for_a_moment_only(tmp_path, monkeypatch, end):
+    class Runner(NoRunner):
+        def run(self, *given: object, **named: object) -> None:
+            if isinstance(end, SystemExit):
+                raise end
+            self.outcome.interrupted = end is not None
+
+    waited: list[float] = []
+    tracker = SimpleNamespace(close=waited.append)
+    monkeypatch.setattr(session, "Runner", Runner)
+    monkeypatch.setattr(session.executors, "prepare", lambda name: None)
+    whole = session.prepare(Suite(name="one", models=("fc",), datasets=("synthetic",)), store=tmp_path)
+    chosen = SimpleNamespace(mode="online", warning="", open=lambda *given: [tracker])
+    with suppress(SystemExit):
+        whole.run(chosen, SimpleNamespace(note=lambda line: None))
+    assert waited == [session.CLOSE_SECONDS if end is None else session.INTERRUPTED_SECONDS]
+    # of the five seconds after a signal, some are left for the end of this process
+    assert session.INTERRUPTED_SECONDS + stopping.LEAVE_SECONDS <= 4
+    assert stopping.SOON_SECONDS < stopping.LEAVE_SECONDS

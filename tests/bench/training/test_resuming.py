@@ -255,6 +255,18 @@ def test_a_training_that_is_asked_to_stop_saves_first(how: Callable[[], None], t
     assert "goes on after epoch 3, the last one that was saved" in training.notes
 
 
+@pytest.mark.slow
+def test_a_training_that_is_asked_to_stop_far_from_the_end_of_its_epoch_stops_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be killed before the end, and the epochs since its last save would be lost all the same."""
+    monkeypatch.setattr(stopping, "SOON_SECONDS", -1e9)
+    training = Training(tmp_path, FC, seconds=1e9)
+    with pytest.raises(stopping.Stopped):
+        training.go(at=3, how=stopping.ask)
+    assert training.checkpoints.load() is None
+
+
 def test_a_thread_other_than_the_main_one_leaves_signals_alone() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []
