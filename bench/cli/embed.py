@@ -50,9 +50,9 @@ def embed(
                 err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
             else:
                 writer.add(place, each)
-                shape = f"{each.values.shape[1]} values"
+                shape = f", {each.values.shape[1]} values"
             progress.report(number, number, len(sources))
     writer.close()
-    out.print(f"{target}: {writer.written} files, {shape}; {failed} with an error", markup=False, highlight=False)
+    out.print(f"{target}: {writer.written} files{shape}; {failed} with an error", markup=False, highlight=False)
     if failed:
         raise typer.Exit(1)

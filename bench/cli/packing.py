@@ -34,6 +34,8 @@ def pack(
         raise SuiteError("name one run, as in `bench pack KEY --out FILE`")
     if out_path is None:
         raise SuiteError("name the file to write by --out")
+    if out_path.is_dir():
+        raise SuiteError(f"--out {str(out_path)!r} is a folder: name a file to write")
     written = exchange.pack(chosen, store, out_path)
     out.print(f"{written}: {written.stat().st_size:,} bytes", markup=False, highlight=False)
 

@@ -63,6 +63,12 @@ def predict(
                 sources += predicting.find([place], model.takes_sound)
         if csv_file is not None and csv_file.resolve() in {source.path.resolve() for source in sources}:
             raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
+        progress = stack.enter_context(Recordings(err, len(sources)))
+        how: Literal["mean", "max"] = "max" if combine is Combine.max else "mean"
+        found = predicting.predict(
+            model, sources, hop_seconds=hop, combine=how, each_window=windows, batch_size=batch_size,
+            report=progress.report,
+        )  # fmt: skip
         table = None
         if csv_file is not None:
             try:
@@ -71,12 +77,6 @@ def predict(
             except OSError as error:
                 raise RunError(f"{str(csv_file)!r} cannot be written ({error.strerror}): name another file") from error
             table = formats.CsvWriter(opened, model)
-        progress = stack.enter_context(Recordings(err, len(sources)))
-        how: Literal["mean", "max"] = "max" if combine is Combine.max else "mean"
-        found = predicting.predict(
-            model, sources, hop_seconds=hop, combine=how, each_window=windows, batch_size=batch_size,
-            report=progress.report,
-        )  # fmt: skip
         for each in found:
             failed += bool(each.error)
             if table is not None:

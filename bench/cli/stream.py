@@ -63,6 +63,8 @@ def stream(
         raise SuiteError("--rate and --channels are for raw PCM on standard input: use them with -")
     if channels != 1 and rate is None:
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
+    if csv_file is not None and file is not None and csv_file.resolve() == file.expanduser().resolve():
+        raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
     try:
@@ -106,7 +108,7 @@ def stream(
             }
             out.print(json.dumps(content) if as_json else _line(content, model.task), markup=False, highlight=False)
     except KeyboardInterrupt:
-        if not microphone:
+        if not microphone and str(file) != "-":
             raise
     if csv_file is not None:
         _write(csv_file, changes, model.classes)

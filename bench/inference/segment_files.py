@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -124,20 +125,29 @@ def write(found: Segmentation, path: Path, kind: Format | None = None) -> None:
 
 @contextmanager
 def posteriors(path: Path | None, classes: Sequence[str]) -> Iterator[Observer | None]:
-    """Yield an observer that writes each frame's time and probabilities to a CSV file; None where there is no file."""
+    """Yield an observer that writes each frame's time and probabilities to a CSV file; None where there is no file.
+
+    The file is opened when the first frames come, so that a call that is wrong leaves an earlier one as it is.
+    """
     if path is None:
         yield None
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["time", *map(csv_cell, classes)])
+    with ExitStack() as stack:
+
+        @cache
+        def rows() -> Callable[[Iterable[str]], object]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("w", newline="", encoding="utf-8"))
+            write: Callable[[Iterable[str]], object] = csv.writer(file, lineterminator="\n").writerow
+            write(["time", *map(csv_cell, classes)])
+            return write
 
         def write_frames(frames: Frames, probabilities: Tensor) -> None:
             for time, row in zip(frames.times.tolist(), probabilities.tolist(), strict=True):
-                writer.writerow([f"{time:.4f}", *(f"{value:.9g}" for value in row)])
+                rows()([f"{time:.4f}", *(f"{value:.9g}" for value in row)])
 
         yield write_frames
+        rows()
 
 
 def _one_word(text: str) -> str:

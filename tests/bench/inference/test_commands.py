@@ -173,6 +173,10 @@ def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, t
     code, _, error = bench("predict", target, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv", target)
     assert code == 2
     assert "--csv would take the place of" in error
+    before = target.read_bytes()
+    wrong = ("--run", kept.run("cnn").key, "--store", kept.store.root, "--csv", target, "--hop", 0)
+    assert bench("predict", sounds, *wrong)[0] == 2
+    assert target.read_bytes() == before  # a call that is wrong takes nothing away
 
 
 def test_standard_input(bench: Bench, kept, sounds: Path) -> None:
@@ -209,6 +213,8 @@ def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
     )
     assert bench("pack", key, "--store", kept.store.root)[0] == 2
     assert bench("pack", "--out", tmp_path / "b.zip")[0] == 2
+    code, _, error = bench("pack", key, "--store", kept.store.root, "--out", tmp_path)
+    assert (code, error) == (2, f"error: --out '{tmp_path}' is a folder: name a file to write\n")
     assert bench("pack", key, "--run", key, "--out", tmp_path / "b.zip")[0] == 2
 
 

@@ -16,6 +16,7 @@ import bench
 from bench.cli.main import app
 from bench.errors import SuiteError
 from bench.inference import sources
+from bench.inference.sources import PCM
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,13 @@ def test_calls_that_are_wrong(kept: Any, recording: Path, arguments: list[str], 
     assert words in str(found.exception)
 
 
+def test_a_wrong_call_leaves_earlier_posteriors(kept: Any, recording: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "frames.csv"
+    earlier.write_text("of yesterday")
+    call(kept, "segment", recording, "--hop", 0, "--posteriors", earlier, ok=False)
+    assert earlier.read_text() == "of yesterday"
+
+
 def lines(found: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
 
@@ -123,6 +131,27 @@ def test_a_microphone_until_ctrl_c(kept: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "2.0 s of sound in chunks of 0.1 s, real-time factor" in found.stderr
     assert "sound was lost 1 times" in found.stderr
     assert found.stdout.split()[0] == "0.00"
+
+
+def test_a_pipe_until_ctrl_c(kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(stream: object, rate: int, chunk: int, raw: PCM | None = None) -> Any:
+        for _ in range(20):
+            yield np.zeros(chunk, np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sources, "from_pipe", endless)
+    found = call(kept, "stream", "-", "--csv", tmp_path / "changes.csv")
+    assert "2.0 s of sound in chunks of 0.1 s, real-time factor" in found.stderr
+    assert len((tmp_path / "changes.csv").read_text().splitlines()) == 1 + len(found.stdout.splitlines())
+
+
+def test_a_stream_never_takes_the_place_of_its_file(kept: Any, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.wav"
+    soundfile.write(sound, np.zeros(16_000), 16_000)
+    before = sound.read_bytes()
+    found = call(kept, "stream", sound, "--csv", sound, ok=False)
+    assert "--csv would take the place of" in str(found.exception)
+    assert sound.read_bytes() == before
 
 
 @pytest.mark.parametrize(
