@@ -262,8 +262,10 @@ def test_a_training_that_is_asked_to_stop_far_from_the_end_of_its_epoch_stops_at
     """It would be killed before the end, and the epochs since its last save would be lost all the same."""
     monkeypatch.setattr(stopping, "SOON_SECONDS", -1e9)
     training = Training(tmp_path, FC, seconds=1e9)
+    # a batch of the third epoch ends
+    monkeypatch.setattr(pulse, "beat", lambda: stopping.ask() if len(training.reports) == 2 else None)
     with pytest.raises(stopping.Stopped):
-        training.go(at=3, how=stopping.ask)
+        training.go()
     assert training.checkpoints.load() is None
 
 
