@@ -13,6 +13,7 @@ const written = () => {
     put("top", explorer.open && explorer.latest === "open" ? "open" : "");
     put("run", explorer.run === null ? "" : explorer.run + 1);
     for (const [name, limit] of Object.entries(explorer.limits)) put(`max-${name}`, limit ? Number(limit.toPrecision(4)) : "");
+    put("view", VIEWS.map((name, i) => explorer.opened.has(name) ? i : -1).filter(i => i >= 0).join("."));
     const heads = [...explorer.table.tHead.rows[0].cells];
     const sorted = heads.findIndex(head => head.hasAttribute("aria-sort"));
     put("sort", sorted < 0 ? "" : `${heads[sorted].getAttribute("aria-sort") === "descending" ? "-" : ""}${sorted}`);
@@ -34,7 +35,7 @@ const restore = () => {
   for (const explorer of explorers) {
     const get = name => found.get(`b${explorer.number}.${name}`) ?? "";
     const whole = (name, most) => get(name).split(".").filter(text => /^\d+$/.test(text)).map(Number).filter(n => n < most);
-    const {rows, axes} = explorer.board;
+    const {rows, axes, sounds} = explorer.board;
     explorer.axis = Math.max(0, axes.findIndex(([name]) => name === get("x")));
     if (explorer.select) explorer.select.value = explorer.axis;
     explorer.pins = whole("pin", rows.length).slice(0, 2);
@@ -44,6 +45,8 @@ const restore = () => {
     explorer.cell = cell.length === 2 && explorer.open ? cell : null;
     explorer.run = explorer.open ? whole("run", 1e6).map(n => n - 1)[0] ?? null : null;
     explorer.latest = get("top");
+    const views = found.has(`b${explorer.number}.view`) || !sounds ? whole("view", VIEWS.length) : [VIEWS.indexOf(HEARD)];
+    explorer.opened = new Set(views.map(n => VIEWS[n]));
     const key = found.get("run");
     explorer.board.rows.forEach((_, i) => keysOf(explorer, i).forEach((each, k) => {
       if (key && each.textContent === key) [explorer.open, explorer.run, explorer.latest] = [[i, 0], k, "open"];

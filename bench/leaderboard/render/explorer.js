@@ -41,7 +41,7 @@ const small = (heads, rows, caption) => {
 
 class Explorer {
   constructor(section, board, number) {
-    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, run: null, latest: ""});
+    Object.assign(this, {section, board, number, pins: [], open: null, axis: 0, limits: {}, cell: null, run: null, latest: "", opened: new Set()});
     this.table = section.querySelector("table.main");
     this.rows = [...this.table.tBodies[0].rows];
     this.heads = [...this.table.tHead.rows[0].cells].map(head => head.textContent);

@@ -1,12 +1,13 @@
 
 const sorting = table => {
-  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  // equal rows keep the order of the page, so that an order does not depend on those before it
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0], rows = [...body.rows];
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
     heads.forEach(other => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const sign = down ? -1 : 1;
-    body.append(...[...body.rows].sort((a, b) => {
+    body.append(...[...rows].sort((a, b) => {
       const x = a.cells[column], y = b.cells[column];
       const s = x.textContent, t = y.textContent;
       if (head.classList.contains("text")) return sign * (s < t ? -1 : s > t);

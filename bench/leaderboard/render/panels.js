@@ -130,10 +130,18 @@ const matrix = explorer => {
   const ranked = board.rows.filter(row => row.ranked), all = decoded(board.wins), n = Math.round(Math.sqrt(all.length));
   const rows = ranked.slice(0, n).map((row, i) => [row.name, ...ranked.slice(0, n).map((_, j) =>
     i === j ? "·" : coloured(`${Math.round(100 * all[i * n + j])}`, all[i * n + j] > 0.5 ? "right" : "", all[i * n + j]))]);
-  return [element("details", {open: explorer.winsOpen === true, ontoggle: event => { explorer.winsOpen = event.target.open; }},
-    element("summary", {textContent: "Win probabilities"}),
+  return [element("details", {open: explorer.opened.has(WINS), ontoggle: event => opening(explorer, WINS, event.target.open)},
+    element("summary", {textContent: WINS}),
     small(["wins against →", ...ranked.slice(0, n).map((_, i) => `${i + 1}`)], rows.map((row, i) => [`${i + 1} ${row[0]}`, ...row.slice(1)]),
       "Per cent of draws in which the row's system is better than the column's"))];
+};
+
+// which of these are open is kept in the address of the page
+const WINS = "Win probabilities", HEARD = "Hear the mistakes";
+const VIEWS = ["Folds and classes", "Confusion matrix", "Learning curves", WINS, HEARD];
+const opening = (explorer, name, open) => {
+  explorer.opened[open ? "add" : "delete"](name);
+  keep();
 };
 
 const coloured = (words, kind, share) => {
@@ -177,9 +185,8 @@ const classes = explorer => {
   if (curves.length) found.push(element("details", {}, element("summary", {textContent: `Learning curves of ${row.name}`}), curvePlot(board, row)));
   found.filter(each => each.tagName === "DETAILS").forEach(each => {
     const name = each.firstChild.textContent.split(" of ")[0];
-    explorer.opened ??= new Set();
     each.open ||= explorer.opened.has(name);
-    each.addEventListener("toggle", () => explorer.opened[each.open ? "add" : "delete"](name));
+    each.addEventListener("toggle", () => opening(explorer, name, each.open));
   });
   return found;
 };
@@ -195,17 +202,17 @@ const hardest = (explorer, at) => {
 };
 
 const curvePlot = (board, row) => {
-  const width = 420, height = 200, most = Math.max(...row.runs.map(run => run.mostLoss ?? 0));
+  const width = 420, height = 200, left = 46, most = Math.max(...row.runs.map(run => run.mostLoss ?? 0));
   const longest = Math.max(...row.runs.map(run => (run.step ?? 1) * (decoded(run.curve).length - 1)), 1);
   const svg = drawn("svg", {viewBox: `0 0 ${width} ${height}`, class: "plot", role: "img",
     "aria-label": `Validation ${board.validation} and training loss of ${row.name} by epoch`});
   const line = (values, step, scale, kind) => {
-    const at = values.map((v, k) => v === null ? null : `${(36 + (width - 46) * k * step / longest).toFixed(1)} ${(10 + (height - 36) * (1 - v * scale)).toFixed(1)}`);
+    const at = values.map((v, k) => v === null ? null : `${(left + (width - left - 10) * k * step / longest).toFixed(1)} ${(10 + (height - 36) * (1 - v * scale)).toFixed(1)}`);
     svg.append(drawn("path", {class: kind, d: at.filter(Boolean).map((p, k) => `${k ? "L" : "M"}${p}`).join("")}));
   };
   for (const share of [0, 0.5, 1]) {
     const y = 10 + (height - 36) * (1 - share);
-    svg.append(drawn("path", {class: "grid", d: `M36 ${y}H${width - 10}`}), drawn("text", {class: "end", x: 32, y: y + 4}, `${100 * share} %`));
+    svg.append(drawn("path", {class: "grid", d: `M${left} ${y}H${width - 10}`}), drawn("text", {class: "end", x: left - 4, y: y + 4}, `${100 * share} %`));
   }
   svg.append(drawn("text", {class: "end", x: width - 10, y: height - 6}, `${longest + 1} epochs`));
   for (const run of row.runs) {

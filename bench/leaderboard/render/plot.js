@@ -33,7 +33,7 @@ Explorer.prototype.draw = function () {
       const cost = part * 10 ** n;
       if (Math.log10(cost) < left || Math.log10(cost) > right) continue;
       svg.append(drawn("path", {class: "grid", d: `M${x(cost)} ${edge.top}V${height - edge.bottom}`}),
-        drawn("text", {class: "middle", x: x(cost), y: height - edge.bottom + 15}, three(cost)));
+        drawn("text", {class: "middle", x: Math.min(x(cost), width - 4 * three(cost).length), y: height - edge.bottom + 15}, three(cost)));
     }
   }
   svg.append(drawn("text", {class: "middle", x: width / 2, y: height - 8}, `${axis[1]}${axis[2] ? `, ${axis[2]}` : ""}`));
@@ -52,8 +52,9 @@ Explorer.prototype.draw = function () {
       drawn("title", {}, words + (onFront ? "; on the Pareto front" : "")));
     if (row.interval) mark.append(drawn("path", {class: "whisker", d: `M${x(cost)} ${y(row.interval[0])}V${y(row.interval[1])}`}));
     mark.append(drawn("circle", {class: onFront ? "best" : "dot", cx: x(cost), cy: y(row.score), r: 5}));
-    const end = x(cost) > width * 0.7;
-    mark.append(drawn("text", {class: `label${end ? " end" : ""}`, x: x(cost) + (end ? -9 : 9), y: y(row.score) - 7}, row.name));
+    const end = x(cost) > width / 2, long = 7 * row.name.length;
+    const beside = end ? Math.max(x(cost) - 9, Math.min(long, width)) : Math.min(x(cost) + 9, Math.max(width - long, 0));
+    mark.append(drawn("text", {class: `label${end ? " end" : ""}`, x: beside, y: y(row.score) - 7}, row.name));
     mark.addEventListener("mouseenter", () => this.hover(i));
     mark.addEventListener("mouseleave", () => this.hover(null));
     mark.addEventListener("focus", () => this.hover(i));

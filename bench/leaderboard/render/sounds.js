@@ -54,7 +54,7 @@ const heard = explorer => {
     const [most] = Object.entries(wrong).sort((a, b) => b[1] - a[1] || a[0] - b[0]);
     return [clipName(explorer, clip.id), board.classes[clip.truth], `${right} of ${runs}`, most ? `${board.classes[most[0]]} (${most[1]})` : "–"];
   });
-  return [element("details", {open: explorer.heardOpen !== false, ontoggle: event => { explorer.heardOpen = event.target.open; }},
-    element("summary", {textContent: "Hear the mistakes"}),
+  return [element("details", {open: explorer.opened.has(HEARD), ontoggle: event => opening(explorer, HEARD, event.target.open)},
+    element("summary", {textContent: HEARD}),
     small(["clip", "class", "right", "most often taken for"], rows, "Made sounds that most systems miss"))];
 };

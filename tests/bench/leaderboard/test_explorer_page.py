@@ -160,6 +160,46 @@ def test_a_view_is_made_by_mouse_kept_in_its_address_and_copied(visit, small_pag
 
 
 @pytest.mark.slow
+def test_an_address_keeps_the_order_of_equal_rows_and_what_is_open(visit, small_page):
+    from playwright.sync_api import expect
+
+    page = visit(small_page, viewport={"width": 1400, "height": 1200})
+    heads = page.locator("table.main thead")
+    heads.get_by_role("button", name="parameters").click()
+    heads.get_by_role("button", name="rank", exact=True).click()
+    row(page, "cnn").locator("td").first.click()
+    for words in ("Folds and classes of", "Learning curves of", "Win probabilities"):
+        page.locator(".panel summary", has_text=words).click()
+    expect(page).to_have_url(re.compile("view=0.2.3"))
+    again = visit(page.url, viewport={"width": 1400, "height": 1200})
+    assert again.locator("table.main").inner_text() == page.locator("table.main").inner_text()
+    for name in ("Evidence", "All rows"):
+        assert again.get_by_role("region", name=name).inner_text() == page.get_by_role("region", name=name).inner_text()
+    again.locator(".panel summary", has_text="Win probabilities").click()
+    expect(again).to_have_url(re.compile("view=0.2(&|$)"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768, 1400])
+@pytest.mark.parametrize("name", ["esc10", "swishnet-musan-sample"])
+def test_no_words_of_a_plot_are_cut_off(visit, name, width):
+    page = visit(WHOLE.with_name(f"{name}.html"), viewport={"width": width, "height": 900})
+    page.locator("table.main tbody tr").filter(has_text="swishnet").first.locator("td").first.click()
+    page.locator(".panel summary", has_text="Learning curves").first.click()
+    axes = page.get_by_label("Axis").first
+    for axis in range(axes.locator("option").count()):
+        axes.select_option(str(axis))
+        outside = page.evaluate(
+            """() => { document.querySelectorAll(".point").forEach(point => point.classList.add("hot"));
+            return [...document.querySelectorAll("svg.plot text")].filter(text => {
+              const a = text.getBoundingClientRect(), b = text.ownerSVGElement.getBoundingClientRect();
+              return a.left < b.left || a.right > b.right || a.top < b.top || a.bottom > b.bottom;
+            }).map(text => text.textContent); }"""
+        )
+        assert outside == []
+
+
+@pytest.mark.slow
 def test_a_run_has_a_view_and_an_address(visit, board, small_page):
     page = visit(small_page, viewport={"width": 1400, "height": 1200})
     row(page, "cnn-cqt").locator("td").first.click()
