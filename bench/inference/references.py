@@ -32,7 +32,7 @@ from bench.inference.classifier import Classifier
 from bench.inference.parts import Part
 from bench.profiling.environment import chosen_device
 from bench.records import Record, Run, Store, artifacts
-from bench.records.store import RECORD
+from bench.records.store import OLD_WEIGHTS, RECORD
 from bench.training import build, stored
 from bench.training.stored import Description
 from datamodules.errors import DataError
@@ -134,6 +134,9 @@ def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
     folder = Path(name).expanduser()
     if folder.is_dir() and (folder / stored.DESCRIPTION).is_file():
         return (_in_folder(folder),)
+    if folder.is_dir() and (folder / OLD_WEIGHTS).is_file():  # of an earlier version: the record lies in its store
+        whole = folder.resolve()
+        return (_stored(whole.name, Store(whole.parent.parent)),)
     if _is_key(name, store):
         return (_stored(name, store),)
     if ":" not in name:

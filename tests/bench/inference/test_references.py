@@ -88,6 +88,12 @@ def test_a_run_of_an_earlier_version(kept, tmp_path: Path) -> None:
     (store.artifacts(run.key) / clips.name).write_bytes(clips.read_bytes())
     now, then = logits_of_test_clips(bench.load_model(run.key, store.root), kept, run.key)
     np.testing.assert_allclose(now, then, atol=1e-5)
+    assert bench.load_model(store.artifacts(run.key)).keys == (run.key,)  # the folder leads to its store
+    alone = tmp_path / "alone" / run.key
+    alone.mkdir(parents=True)
+    torch.save(weights, alone / "model.pt")
+    with pytest.raises(RunError, match=f"{run.key}"):
+        bench.load_model(alone)
 
 
 def test_what_is_not_there_is_named(kept, tmp_path: Path) -> None:
