@@ -92,7 +92,7 @@ def _values(board: Leaderboard, row: Row) -> Iterator[str | int | float | None]:
     """Yield a row's values in the order of `_HEADS`."""
     yield from (board.name, row.rank, row.label, row.frontend, board.primary, *(row.interval or (None, None)))
     yield row.interval_over
-    yield from (row.scores.get(name) for name in METRICS)
+    yield from (row.scores.get(name) if name in board.metrics else None for name in METRICS)
     yield from (*(row.rank_interval or (None, None)), row.validation)
     yield from (row.done, row.expected, len(row.failed))
     yield from (getattr(row.complexity, name, None) for name in _SIZES)

@@ -1,12 +1,15 @@
 """What the pages say of rows at chance, short trainings and timings of grade C, and where "speech or not" is shown."""
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import pytest
 from fakes.boards import boards, everything, record, run, timing
 
 from bench import suites
-from bench.leaderboard import files
+from bench.leaderboard import files, render
 from bench.leaderboard.caveats import caveats, has_speech_score, mends
 from bench.records import Snapshot, Store
 
@@ -108,6 +111,10 @@ def test_speech_or_not_is_shown_where_the_classes_are_speech_music_and_noise(cla
     assert has_speech_score(classes) is shown
     (board,) = boards(record(run(), scores={"accuracy": 0.8, "sns": 0.9}, classes=classes))
     assert ("sns" in board.metrics) is shown
+    (row,) = csv.DictReader(io.StringIO(render.csv_text([board])))
+    assert row["sns"] == ("0.9" if shown else "")
+    (row,) = json.loads(render.json_text("title", [board]))["leaderboards"][0]["rows"]
+    assert row["sns"] == (0.9 if shown else None)
     assert board.rows[0].scores["sns"] == 0.9  # the record keeps it
 
 
