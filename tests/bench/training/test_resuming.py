@@ -240,8 +240,11 @@ def test_a_folder_that_cannot_be_written_costs_a_line_and_no_training(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [lambda: os.kill(os.getpid(), signal.SIGTERM), stopping.ask])
-def test_a_training_that_is_asked_to_stop_saves_first(how: Callable[[], None], tmp_path: Path) -> None:
+def test_a_training_that_is_asked_to_stop_saves_first(
+    how: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As SLURM's warning, and as the executor that works in a thread of the driver."""
+    monkeypatch.setattr(stopping, "SOON_SECONDS", 1e9)  # an epoch on a busy machine takes long
     reference = Training(tmp_path, FC, seconds=1e9).go()
     before = signal.getsignal(signal.SIGTERM)
     training = Training(tmp_path, FC, seconds=1e9)  # so long that no epoch would be saved otherwise
