@@ -44,7 +44,7 @@ QUICK_MODELS: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Given:
-    """What the script was asked for."""
+    """The options of the script."""
 
     out: Path
     device: str

@@ -1,4 +1,4 @@
-"""What papers show of a system's runs besides scores: normalised confusion matrices and learning curves."""
+"""Normalised confusion matrices and learning curves of a system's runs, as papers show them besides scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

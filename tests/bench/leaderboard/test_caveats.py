@@ -1,4 +1,4 @@
-"""What the pages say of rows at chance, short trainings and timings of grade C, and where "speech or not" is shown."""
+"""The words on rows at chance, short trainings and timings of grade C, and where "speech or not" is shown."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What changed in the tables since a release, from JSON tables and from git."""
+"""The changes of the tables since a release, from JSON tables and from git."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a call of `bench run` starts before it reads the records."""
+"""The start of a call of `bench run`, before it reads the records."""
 
 from contextlib import suppress
 from types import SimpleNamespace
