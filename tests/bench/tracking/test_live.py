@@ -6,7 +6,7 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -154,28 +154,12 @@ def fake_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return install
 
 
-@pytest.fixture
-def opened() -> Iterator[Callable[..., Mirror]]:
-    """Open mirrors whose processes do not outlive the test."""
-    children: list[Any] = []
-
-    def open_(*arguments: Any) -> Mirror:
-        made = Mirror(*arguments)
-        children.append(made._child)
-        return made
-
-    yield open_
-    for child in children:
-        child.kill()
-        child.wait()
-
-
 @pytest.mark.process
 def test_a_hanging_wandb_drops_points_and_says_how_many(
-    fake_wandb: Callable[[str], Path], opened: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mirror, "POINTS", 50)
-    made = opened("offline", "quick", fake_wandb("time.sleep(3600)"))
+    made = mirrored("offline", "quick", fake_wandb("time.sleep(3600)"))
     made.started(ONE)
     for step in range(5000):
         made.point(ONE.key, within(step, 1.0))
@@ -187,9 +171,9 @@ def test_a_hanging_wandb_drops_points_and_says_how_many(
 
 @pytest.mark.process
 def test_points_that_wandb_refuses_are_counted_and_make_room(
-    fake_wandb: Callable[[str], Path], opened: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = opened("offline", "quick", fake_wandb("raise OSError('no')"))
+    made = mirrored("offline", "quick", fake_wandb("raise OSError('no')"))
     made.started(ONE)
     for step in range(20):
         made.point(ONE.key, within(step, 1.0))
@@ -201,7 +185,7 @@ def test_points_that_wandb_refuses_are_counted_and_make_room(
 
 @pytest.mark.process
 def test_a_training_whose_wandb_run_cannot_be_opened_still_gets_its_record(
-    fake_wandb: Callable[[str], Path], opened: Callable[..., Mirror]
+    fake_wandb: Callable[[str], Path], mirrored: Callable[..., Mirror]
 ) -> None:
     folder = fake_wandb("pass")
     code = (
@@ -210,7 +194,7 @@ def test_a_training_whose_wandb_run_cannot_be_opened_still_gets_its_record(
         .replace("return Run()", "(here / 'tried').open('a').write('x'); raise OSError")
     )
     (folder / "wandb.py").write_text(code)
-    made = opened("offline", "quick", folder)
+    made = mirrored("offline", "quick", folder)
     made.started(ONE)
     made.point(ONE.key, ended(1))
     made.record(record(ONE))
