@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from fakes import esc50, forkservers
-from fakes.markdown import ROOT
+from fakes.paths import PROJECT
 
 from bench.errors import SuiteError
 from bench.lightning import translated
 
 Call = Callable[[str], subprocess.CompletedProcess[str]]
 
-EXAMPLE = ROOT / "examples" / "swishnet_esc50.yaml"
+EXAMPLE = PROJECT / "examples" / "swishnet_esc50.yaml"
 QUIET = " --trainer.enable_progress_bar=false --trainer.enable_model_summary=false"
 
 
@@ -32,7 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def call(place: Path) -> Call:
     def call(line: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "BENCH_DATA": str(place), "COLUMNS": "200"}
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "BENCH_DATA": str(place), "COLUMNS": "200"}
         return forkservers.run(["-m", "bench.lightning", *shlex.split(line)], place, environment)
 
     return call
@@ -147,7 +147,7 @@ def test_classes_of_another_kind_are_refused_in_words(option: str, name: str, sa
 def test_without_jsonargparse_the_extra_is_named() -> None:
     done = subprocess.run(
         [sys.executable, "-c", ABSENT],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
     assert "error: Lightning's command line needs the package jsonargparse: pip install" in done.stderr

@@ -1,6 +1,5 @@
 """AudioSet's audio on small trees in the real layout, as a folder and as shards; its lists; and runs on its stream."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import torch
 from fakes import audioset as fake
 from fakes import vggsound as fake_vggsound
+from fakes.paths import DATA
 from fakes.shards import RATE, pack, sound
 
 from bench.records import Recipe, Record, Run, Store
@@ -23,7 +23,6 @@ from datamodules.clips.audioset_lists import OFFICIAL, class_names, segments
 from datamodules.clips.shards import StreamLoader
 from datamodules.clips.youtube import VALIDATION_PERCENT, is_validation
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}
 
 

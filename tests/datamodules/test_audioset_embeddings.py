@@ -9,12 +9,11 @@ import pytest
 import torch
 from fakes import audioset_embeddings as fake
 from fakes.audioset_embeddings import Segment
+from fakes.paths import DATA
 
 from datamodules.audioset_embeddings import AudioSetEmbeddings, parse
 from datamodules.base import DataError, DatasetMissing
 from datamodules.tables.tfrecord import fields, masked_crc32c, records, segment
-
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def sounds(rng: np.random.Generator, prefix: str, n: int) -> list[Segment]:

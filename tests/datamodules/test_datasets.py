@@ -13,6 +13,7 @@ import soundfile
 import torch
 from fakes import esc50 as fake_esc50
 from fakes import folder as fake_folder
+from fakes.paths import DATA
 from sklearn.model_selection import StratifiedGroupKFold
 
 from datamodules.base import AudioDataModule, DataError, DatasetMissing, Splits, check_disjoint
@@ -22,8 +23,6 @@ from datamodules.clips.folds import grouped_folds, rotate
 from datamodules.esc50 import ESC10, ESC50
 from datamodules.folder import Folder
 from datamodules.tables.csv_table import inside, rows
-
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 def waveforms(values: list[list[int]]) -> WaveformClips:

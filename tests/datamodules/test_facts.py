@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import urbansound8k, vggsound
+from fakes.paths import PROJECT
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -45,7 +46,7 @@ def package(folder: Path, rows: list[str], monkeypatch: pytest.MonkeyPatch) -> N
         "Metadata-Version: 2.1\nName: vggsounder\nVersion: 1.0\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}:{Path(__file__).parents[2]}")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{PROJECT}")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from fakes import musan as fake_musan
+from fakes.paths import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -33,7 +34,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # librosa's own dependencies warn when they are imported
     import librosa
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 STAND_IN = DATA / "speech_music_noise"
 RATE = 16_000
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from fakes import forkservers
 from fakes import vggsound as fake_vggsound
+from fakes.paths import TESTS
 from fakes.trees import TREES
 from fakes.two_ranks import digest
 
 from datamodules.clips import draws
 from datamodules.clips.shards import StreamLoader
 from datamodules.vggsound import VGGSound
-
-TESTS = Path(__file__).parents[1]
 
 
 def data(root: Path, batch_size: int = 3) -> VGGSound:

@@ -1,6 +1,5 @@
 """RAVDESS: folds of whole actors, a man and a woman together, and names read strictly."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,11 @@ import pytest
 import soundfile
 import torch
 from fakes import ravdess as fake
+from fakes.paths import DATA
 
 from datamodules.base import DataError, DatasetMissing, Splits
 from datamodules.ravdess import RAVDESS
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REAL = DATA / "ravdess"
 BRIEF: dict[str, Any] = {"sample_rate": 48_000, "clip_seconds": 0.03}
 

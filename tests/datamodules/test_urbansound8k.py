@@ -1,6 +1,5 @@
 """UrbanSound8K: folds by their official numbers, whatever is on disk, and what the official folds tear."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ import pytest
 import soundfile
 import torch
 from fakes import urbansound8k as fake
+from fakes.paths import DATA
 
 from datamodules.base import DataError, DatasetMissing, Splits, check_disjoint
 from datamodules.clips.array_clips import WaveformClips
 from datamodules.clips.folds import drop_leaks
 from datamodules.urbansound8k import CLASSES, UrbanSound8K
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 REAL = DATA / "urbansound8k"
 BRIEF: dict[str, Any] = {"sample_rate": 8_000, "clip_seconds": 0.2}
 

@@ -1,7 +1,6 @@
 """VGGSound on small trees in the real layout, as a folder and as shards, and on the authors' lists."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import soundfile
 import torch
 from fakes import vggsound as fake
+from fakes.paths import DATA
 from fakes.shards import RATE, pack, sound
 from typer.testing import CliRunner
 
@@ -21,7 +21,6 @@ from datamodules.clips.youtube import Excerpt
 from datamodules.tables.csv_table import headless
 from datamodules.vggsound import COLUMNS, VGGSound
 
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[3] / "shared" / "data"))
 BRIEF: dict[str, Any] = {"sample_rate": RATE, "clip_seconds": 0.1}
 
 TWINS = "; 5 of the 6 test videos have several clips, 10 of the 11 test clips: intervals are drawn over videos"

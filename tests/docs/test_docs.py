@@ -17,13 +17,14 @@ import soundfile
 import torch
 import typer.main
 from fakes import esc50, folder, forkservers
-from fakes.markdown import FILE, LANGUAGES, NOT_RUN, PAGES, ROOT, Block, anchors, blocks, links, read
+from fakes.markdown import FILE, LANGUAGES, NOT_RUN, PAGES, Block, anchors, blocks, links, read
+from fakes.paths import PROJECT
 
 from bench import catalog, lookup, suites
 from bench.runner.tuning import space
 from models.frontends.logmel import LogMel
 
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 ENTRY_POINT = PYPROJECT["project"]["scripts"]["bench"]
 PREDECESSORS = {"results.md": "your-sounds.md", "using-a-model.md": "your-sounds.md"}
 """Pages whose commands start where another page's end."""
@@ -31,7 +32,7 @@ RUN_BRIEFLY = ["--executor", "serial", "--wandb", "disabled"]
 
 
 def by_name(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return str(path.relative_to(PROJECT))
 
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=by_name)
@@ -129,7 +130,7 @@ def after(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Pat
         place = tmp_path_factory.mktemp("after")
         folder.write(place / "my_sounds")
         with pytest.MonkeyPatch.context() as patch:
-            Reader(place, data, patch).follow(ROOT / "docs" / name)
+            Reader(place, data, patch).follow(PROJECT / "docs" / name)
         found[name] = place
     return found
 
@@ -179,13 +180,13 @@ def parse(line: str, where: str, files: set[str]) -> None:
     if name == "bench":
         parse_bench(arguments, said, files)
     elif name == "make":
-        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
         assert {each for each in arguments if "=" not in each} <= set(targets), said  # others are variables
     elif name in ("python", "python3") and arguments[0] == "-m":
         assert importlib.util.find_spec(arguments[1]), said
     elif name == "python":
-        assert (ROOT / arguments[0]).is_file(), said
-        source = (ROOT / arguments[0]).read_text()
+        assert (PROJECT / arguments[0]).is_file(), said
+        source = (PROJECT / arguments[0]).read_text()
         for option in arguments[1:]:
             assert not option.startswith("--") or f'"{option}"' in source, said
     elif name == "bash":
@@ -194,7 +195,7 @@ def parse(line: str, where: str, files: set[str]) -> None:
         assert arguments[0] in ("switch", "add", "commit"), said
     elif name == "pip":
         assert arguments[:2] == ["install", "-c"], said
-        assert (ROOT / arguments[2]).is_file(), said
+        assert (PROJECT / arguments[2]).is_file(), said
         assert arguments[3] == "-e", said
         extras = re.fullmatch(r"\.(?:\[([\w,]+)\])?", arguments[4])
         assert extras, said
@@ -269,7 +270,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
         assert target.exists(), f"{by_name(page)}: {link}"
-        assert target.is_relative_to(ROOT), f"{by_name(page)}: {link}"
+        assert target.is_relative_to(PROJECT), f"{by_name(page)}: {link}"
         if anchor:
             assert anchor in anchors(target.read_text(encoding="utf-8")), f"{by_name(page)}: {link}"
 
@@ -278,23 +279,23 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_paths_and_keys_in_the_text_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for key in re.findall(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}\b", text):
-        assert (ROOT / "leaderboards" / "records" / f"{key}.json").exists(), key
+        assert (PROJECT / "leaderboards" / "records" / f"{key}.json").exists(), key
     if page.name == "CHANGELOG.md":
         return  # older sections name files that have moved since
     own = {block.file for each in PAGES for block in read(each)}
     for path in re.findall(
         r"`((?:bench|models|datamodules|tests|benchmarks|docs|examples|leaderboards)/[\w./-]*)`", text
     ):
-        assert (ROOT / path).exists() or path in own, f"{by_name(page)}: {path}"
+        assert (PROJECT / path).exists() or path in own, f"{by_name(page)}: {path}"
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
-    reached = {(ROOT / link.partition("#")[0]).resolve() for link in links((ROOT / "README.md").read_text())}
-    assert reached >= set(PAGES) - {ROOT / "README.md"}
+    reached = {(PROJECT / link.partition("#")[0]).resolve() for link in links((PROJECT / "README.md").read_text())}
+    assert reached >= set(PAGES) - {PROJECT / "README.md"}
 
 
 def test_the_readme_is_short() -> None:
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 150
 
 
 @pytest.mark.parametrize(
@@ -307,7 +308,7 @@ def test_the_readme_is_short() -> None:
     ],
 )
 def test_tables_name_what_the_catalogue_has(heading: str, names: dict[str, object]) -> None:
-    text = (ROOT / "docs" / "running.md").read_text()
+    text = (PROJECT / "docs" / "running.md").read_text()
     section = re.split(r"^## ", text.partition(f"\n## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
     cells = re.findall(r"^\| ([^|]*`[^|]*) \|", section, re.MULTILINE)
     named = {name for cell in cells for name in re.findall(r"`([^`{]+)`", cell)}
@@ -317,7 +318,7 @@ def test_tables_name_what_the_catalogue_has(heading: str, names: dict[str, objec
 
 @pytest.mark.slow
 def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
+    Reader(tmp_path, tmp_path, monkeypatch).follow_files(PROJECT / "docs" / "your-model.md")
     lookup.permit({"mean_pool:MeanPool": tmp_path, "test_mean_pool:test_every_clip_gets_logits": tmp_path})
     monkeypatch.setattr(sys, "path", list(sys.path))
     catalog.load("test_mean_pool:test_every_clip_gets_logits")()
@@ -337,13 +338,13 @@ def test_the_model_of_the_page_keeps_the_contract(tmp_path: Path, monkeypatch: p
 @pytest.mark.process
 @pytest.mark.slow
 def test_the_training_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Reader(tmp_path, tmp_path, monkeypatch).follow_files(ROOT / "docs" / "your-model.md")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    Reader(tmp_path, tmp_path, monkeypatch).follow_files(PROJECT / "docs" / "your-model.md")
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     done = forkservers.run(["own_trainer.py"], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "16000 0.01" in done.stdout or "32000 0.01" in done.stdout
     table = next((tmp_path / "logs").rglob("metrics.csv")).read_text()
-    page = (ROOT / "docs" / "your-model.md").read_text()
+    page = (PROJECT / "docs" / "your-model.md").read_text()
     logged = set(table.splitlines()[0].split(",")) - {"epoch", "step"}
     section = page.partition("| name | when it is logged |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`(\w+)`", section)) - {"log_every_n_steps", "val_mAP"}

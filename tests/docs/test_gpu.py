@@ -5,18 +5,17 @@ import json
 import sys
 import warnings
 from argparse import Namespace
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from fakes.paths import PROJECT
 
-ROOT = Path(__file__).parents[2]
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 
 
 def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, PROJECT / "benchmarks" / f"{name}.py")
     assert spec
     assert spec.loader
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look for it there
@@ -40,7 +39,7 @@ def test_tiny_sizes_on_a_processor_give_rows_of_every_part(gpu, tmp_path, monkey
             parts.main()
         return 0, ""
 
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.syspath_prepend(str(PROJECT / "benchmarks"))
     monkeypatch.setattr(gpu, "_child", here)
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path), "--device", "cpu", "--quick"])
     threads = torch.get_num_threads()
@@ -151,7 +150,7 @@ def test_results_of_another_machine_become_a_page(gpu, tmp_path, monkeypatch, ca
 
 
 def test_the_page_has_room_for_the_tables(gpu):
-    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs" / "speed.md").read_text(encoding="utf-8")
     text = gpu.filled(gpu.filled(text, "old"), "new")
     assert "<!-- gpu.py -->\nnew\n<!-- end -->" in text
     with pytest.raises(ValueError, match="no marks"):

@@ -2,20 +2,19 @@
 
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fakes.paths import PROJECT
 
-ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 FORMS = ("new-model", "new-dataset", "wrong-number")
 INPUTS = {"input", "textarea", "dropdown", "checkboxes"}
 
 
 def load(path: str) -> Any:
-    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    return yaml.safe_load((PROJECT / path).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_ci_tests_every_python_that_the_project_is_for(workflow: dict[Any, Any])
     tests = workflow["jobs"]["tests"]
     versions = tests["strategy"]["matrix"]["python-version"]
     prefix = "Programming Language :: Python :: "
-    assert versions == [c.removeprefix(prefix) for c in PROJECT["classifiers"] if c.startswith(prefix)]
+    assert versions == [c.removeprefix(prefix) for c in METADATA["classifiers"] if c.startswith(prefix)]
     assert tests["runs-on"] == "ubuntu-latest"
     assert tests["container"].startswith("python:${{ matrix.python-version }}-")
     assert 'pip install -c constraints.txt -e ".[dev]"' in commands(tests)
@@ -50,7 +49,7 @@ def test_ci_tests_every_python_that_the_project_is_for(workflow: dict[Any, Any])
 
 
 def test_ci_lints_as_make_does(workflow: dict[Any, Any]) -> None:
-    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert recipe
     assert commands(workflow["jobs"]["lint"])[1:] == re.findall(r"\$\(BIN\)/(.+)", recipe[1])
 
@@ -70,7 +69,7 @@ def test_hooks_are_the_linters_of_the_environment() -> None:
 
 
 def test_there_is_a_form_for_each_kind_of_issue() -> None:
-    found = {path.stem for path in (ROOT / ".github" / "ISSUE_TEMPLATE").iterdir()}
+    found = {path.stem for path in (PROJECT / ".github" / "ISSUE_TEMPLATE").iterdir()}
     assert found == {*FORMS, "config"}
     assert load(".github/ISSUE_TEMPLATE/config.yml")["blank_issues_enabled"] in (True, False)
 
@@ -95,16 +94,16 @@ def test_issue_forms_have_what_a_forge_asks_for(form: str) -> None:
     for element in content["body"]:
         if element["type"] == "markdown":
             assert element["attributes"]["value"]
-    text = (ROOT / f".github/ISSUE_TEMPLATE/{form}.yml").read_text(encoding="utf-8")
+    text = (PROJECT / f".github/ISSUE_TEMPLATE/{form}.yml").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:docs|models|bench|datamodules)/[\w./-]*)`", text):
-        assert (ROOT / path).exists(), path
+        assert (PROJECT / path).exists(), path
 
 
 def test_the_change_log_names_versions_and_kinds_of_change() -> None:
-    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    text = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
     versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)", text, re.MULTILINE)
     assert versions == sorted(versions, key=lambda version: [int(part) for part in version.split(".")], reverse=True)
-    assert PROJECT["version"] in versions
+    assert METADATA["version"] in versions
     newest = text.split("\n## ")[1]
     assert set(re.findall(r"^### (.+)$", newest, re.MULTILINE)) == {"Added", "Changed", "Fixed", "Removed"}
 
@@ -112,19 +111,19 @@ def test_the_change_log_names_versions_and_kinds_of_change() -> None:
 def test_the_citation_can_be_read() -> None:
     content = load("CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= set(content)  # what the format requires
-    assert content["version"] == PROJECT["version"]
-    assert content["license"] == PROJECT["license"]
+    assert content["version"] == METADATA["version"]
+    assert content["license"] == METADATA["license"]
 
 
 def test_contributing_names_every_package_of_the_harness() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    packages = {path.name for path in (ROOT / "bench").iterdir() if (path / "__init__.py").is_file()}
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    packages = {path.name for path in (PROJECT / "bench").iterdir() if (path / "__init__.py").is_file()}
     assert set(re.findall(r"^\| `bench/(\w+)/`", text, re.MULTILINE)) == packages
 
 
 def test_blame_ignores_the_commits_that_move_files() -> None:
     """A checkout without history has no commits to look at, so only their form is checked."""
-    lines = (ROOT / ".git-blame-ignore-revs").read_text().splitlines()
+    lines = (PROJECT / ".git-blame-ignore-revs").read_text().splitlines()
     commits = [line for line in lines if line and not line.startswith("#")]
     assert len(commits) == len(set(commits)) == 16
     assert all(re.fullmatch("[0-9a-f]{40}", commit) for commit in commits)

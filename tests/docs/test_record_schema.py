@@ -1,22 +1,21 @@
 """The JSON Schema of a record is the one that the code generates, and it describes every published record."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from fakes.paths import PROJECT
 
 from bench.records import Failure, Record, Run
 from bench.records import schema as record_schema
 
-ROOT = Path(__file__).parents[2]
-RECORDS = sorted((ROOT / "leaderboards" / "records").glob("*.json"))
+RECORDS = sorted((PROJECT / "leaderboards" / "records").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
 def validator() -> Any:
-    schema = json.loads((ROOT / record_schema.PATH).read_text(encoding="utf-8"))
+    schema = json.loads((PROJECT / record_schema.PATH).read_text(encoding="utf-8"))
     kind = jsonschema.validators.validator_for(schema)
     assert kind is jsonschema.Draft202012Validator
     kind.check_schema(schema)
@@ -24,7 +23,7 @@ def validator() -> Any:
 
 
 def test_the_committed_schema_is_current() -> None:
-    committed = (ROOT / record_schema.PATH).read_text(encoding="utf-8")
+    committed = (PROJECT / record_schema.PATH).read_text(encoding="utf-8")
     assert committed == record_schema.text(), "run `python -m bench.records.schema`"
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from fakes.paths import PROJECT
 
 
 @pytest.fixture(scope="module")
 def run_all() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("run_all", ROOT / "benchmarks" / "run_all.py")
+    spec = importlib.util.spec_from_file_location("run_all", PROJECT / "benchmarks" / "run_all.py")
     assert spec
     assert spec.loader
     module = sys.modules["run_all"] = importlib.util.module_from_spec(spec)  # dataclasses look for it there
@@ -22,7 +21,7 @@ def run_all() -> ModuleType:
 
 def test_every_script_is_run_or_left_out_for_a_reason(run_all):
     scripts = [script.name for script in run_all.SCRIPTS]
-    assert sorted([*scripts, *run_all.LEFT_OUT]) == sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+    assert sorted([*scripts, *run_all.LEFT_OUT]) == sorted(path.name for path in (PROJECT / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.process
@@ -83,5 +82,5 @@ def test_the_page_has_a_table_of_ratios_for_each_processor(run_all, tmp_path):
 
 
 def test_the_page_is_the_one_of_the_kept_results(run_all):
-    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs" / "speed.md").read_text(encoding="utf-8")
     assert run_all.filled(text, run_all.page(run_all.read())) == text

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import torch
 from fakes import forkservers
-from fakes.markdown import ROOT
+from fakes.paths import PROJECT
 from torch import nn
 
 from bench import suites
 from bench.records import Store
 
-FILE = ROOT / "examples" / "image_backbone.py"
+FILE = PROJECT / "examples" / "image_backbone.py"
 TIMM = """
 from torch import nn
 
@@ -83,7 +83,7 @@ def test_a_suite_trains_counts_and_times_it(tmp_path: Path) -> None:
     (tmp_path / "timm.py").write_text(TIMM)
     (tmp_path / "image.toml").write_text(SUITE)
     command = "-m bench run --suite image.toml --executor serial --device cpu --wandb disabled"
-    done = forkservers.run(command.split(), tmp_path, os.environ | {"PYTHONPATH": str(ROOT)})
+    done = forkservers.run(command.split(), tmp_path, os.environ | {"PYTHONPATH": str(PROJECT)})
     assert done.returncode == 0, done.stdout + done.stderr
     store = Store(tmp_path / "runs")
     (key,) = store.keys()

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from fakes import forkservers
-from fakes.markdown import ROOT
+from fakes.paths import PROJECT
 
-SOURCE = ROOT / "examples" / "my_package"
+SOURCE = PROJECT / "examples" / "my_package"
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -39,7 +39,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(place: Path) -> Call:
     def call(*arguments: object) -> str:
         environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(place / "site")]), "COLUMNS": "200", "PYTHONSAFEPATH": "1",
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(place / "site")]), "COLUMNS": "200", "PYTHONSAFEPATH": "1",
         }  # fmt: skip
         done = forkservers.run(["-m", *arguments], place, environment)
         assert done.returncode == 0, done.stdout + done.stderr

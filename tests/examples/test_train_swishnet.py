@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 from fakes import esc50, forkservers
-from fakes.markdown import ROOT
+from fakes.paths import PROJECT
 
-SCRIPT = ROOT / "examples" / "train_swishnet.py"
+SCRIPT = PROJECT / "examples" / "train_swishnet.py"
 
 
 def test_the_script_is_short() -> None:
@@ -20,7 +20,7 @@ def test_the_script_is_short() -> None:
 def test_the_script_trains_tests_saves_loads_and_predicts(tmp_path: Path) -> None:
     root = esc50.write(tmp_path / "esc10")
     wav = next((root / "audio").glob("*.wav"))
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
     done = forkservers.run([SCRIPT, root, 2, wav], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]

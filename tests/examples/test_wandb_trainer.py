@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes import forkservers
-from fakes.markdown import ROOT
+from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 
 SUITE = """
@@ -22,7 +22,7 @@ LIGHTNINGS = {"trainer/global_step"}
 
 
 def start(folder: Path, *arguments: object) -> WandbRun:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "WANDB_SILENT": "true"}
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200", "WANDB_SILENT": "true"}
     done = forkservers.run(arguments, folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(run for run in read_runs(folder).values() if run.job_type != "summary")
@@ -48,7 +48,7 @@ def test_the_names_are_those_of_the_harness(tmp_path: Path) -> None:
         tmp_path / "harness", "-m", "bench", "run", "--suite", "one.toml", "--executor", "serial", "--device", "cpu",
         "--logger", "wandb", "--wandb", "offline",
     )  # fmt: skip
-    mine = start(tmp_path / "trainer", ROOT / "examples" / "wandb_trainer.py", 2, "runs")
+    mine = start(tmp_path / "trainer", PROJECT / "examples" / "wandb_trainer.py", 2, "runs")
     training, logged = names(harness), names(mine)
     assert {"train_loss", "val_loss", "val_accuracy", "learning_rate", "gradient_norm", "clips_per_second"} <= training
     assert training - logged == {"step"}

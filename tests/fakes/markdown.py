@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from fakes.paths import PROJECT
+
 PAGES = (
-    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "examples" / "README.md", ROOT / "examples" / "my_package" / "README.md",
-)  # fmt: skip
+    *(PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((PROJECT / "docs").glob("*.md")),
+    *(PROJECT / "examples" / name for name in ("README.md", "my_package/README.md")),
+)
 LANGUAGES = {"sh", "bash", "toml", "python", "text"}
 FILE, NOT_RUN = "file: ", "not run: "
 
@@ -71,7 +73,7 @@ def blocks(text: str, page: str) -> list[Block]:
 
 def read(path: Path) -> list[Block]:
     """Return the blocks of a page of the project."""
-    return blocks(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+    return blocks(path.read_text(encoding="utf-8"), str(path.relative_to(PROJECT)))
 
 
 def prose(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes.boards import DATA, record, run
+from fakes.paths import PROJECT
 from rich.console import Console
 from scipy import stats as scipy_stats
 
@@ -232,7 +233,7 @@ def test_leaderboard_of_a_store_without_records_draws_nothing(monkeypatch, capsy
 
 
 def test_one_dataset_of_several_forms_is_named_as_the_suite_names_it(monkeypatch, capsys):
-    store = Path(__file__).parents[3] / "leaderboards"
+    store = PROJECT / "leaderboards"
     arguments = ["bench", "compare", "gmm", "swishnet", "--suite", "swishnet-musan-sample", "--store", str(store)]
     monkeypatch.setattr("sys.argv", [*arguments, "--dataset", "musan-2s", "--json"])
     with pytest.raises(SystemExit):

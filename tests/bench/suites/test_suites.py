@@ -1,14 +1,14 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from fakes import esc50
+from fakes.paths import PROJECT
 
 from bench import catalog, suites
 from bench.errors import SuiteError
 
-RECORDS = Path(__file__).parents[3] / "leaderboards" / "records"
+RECORDS = PROJECT / "leaderboards" / "records"
 SMALL = """
 models = ["fc", "cnn", "lstm-skip", "fusion-ds"]
 datasets = ["synthetic", "audioset-embeddings"]

@@ -12,6 +12,7 @@ from fakes import audioset_embeddings as fake_embeddings
 from fakes import esc50 as fake_esc50
 from fakes import folder as fake_folder
 from fakes import ravdess as fake_ravdess
+from fakes.paths import DATA
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -22,8 +23,6 @@ from datamodules.esc50 import ESC10, ESC50
 from datamodules.fetch.verify import Verdict, load, save, verify
 from datamodules.folder import Folder
 from datamodules.ravdess import RAVDESS
-
-DATA = Path(os.environ.get("BENCH_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def esc50(root: Path) -> Callable[[int], AudioDataModule]:

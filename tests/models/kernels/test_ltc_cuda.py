@@ -3,10 +3,10 @@
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
+from fakes.paths import PROJECT
 
 from models import ltc, wirings
 from models.ltc import LTCLayer
@@ -46,8 +46,7 @@ for wiring, inputs, batch, frames, unfolds in (
 
 @needs_triton
 def test_the_kernels_agree_with_the_definition_in_tritons_interpreter() -> None:
-    root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", INTERPRETED], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", INTERPRETED], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

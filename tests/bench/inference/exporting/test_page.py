@@ -1,18 +1,16 @@
 """The page of exports has every architecture and every format, and one of its entries is made again."""
 
 import importlib.util
-from pathlib import Path
 
 import pytest
+from fakes.paths import PROJECT
 
 from bench import catalog
 from bench.inference.exporting import FORMATS
 
-ROOT = Path(__file__).parents[4]
-
 
 def entries() -> dict[tuple[str, str], str]:
-    lines = [line.strip("| \n").split(" | ") for line in (ROOT / "docs" / "exports.md").read_text().splitlines()]
+    lines = [line.strip("| \n").split(" | ") for line in (PROJECT / "docs" / "exports.md").read_text().splitlines()]
     rows = [line for line in lines if len(line) == 1 + len(FORMATS)]
     formats = rows[0][1:]
     return {(row[0], format): text for row in rows[1:] for format, text in zip(formats, row[1:], strict=True)}
@@ -26,7 +24,7 @@ def test_every_architecture_and_format_has_been_tried() -> None:
 
 @pytest.mark.slow
 def test_an_entry_is_what_the_check_finds() -> None:
-    spec = importlib.util.spec_from_file_location("exports", ROOT / "benchmarks" / "exports.py")
+    spec = importlib.util.spec_from_file_location("exports", PROJECT / "benchmarks" / "exports.py")
     assert spec is not None
     assert spec.loader is not None
     benchmark = importlib.util.module_from_spec(spec)
