@@ -122,6 +122,13 @@ RunReference = Annotated[
     ),
 ]
 StoreDir = Annotated[Path, typer.Option("--store", help="Folder of records and artifacts.")]
+OnlyModels = Annotated[
+    list[str] | None,
+    typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
+]
+OnlyDatasets = Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")]
+OnlyFolds = Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")]
+OnlySeeds = Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")]
 OutPath = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default=False)]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file.", show_default=False)]
 

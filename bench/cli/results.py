@@ -19,6 +19,8 @@ Readme = Annotated[
     Path | None,
     typer.Option(help="A README to update, too: tables and plots are put between its marks.", show_default=False),
 ]
+Entity = Annotated[str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")]
+Project = Annotated[str, typer.Option(envvar="WANDB_PROJECT", help="W&B project.")]
 FromStore = Annotated[Path, typer.Option("--store", help="Folder of records and logits.")]
 
 
@@ -214,10 +216,8 @@ def reproduce(
 def sync(
     suite: SuiteName,
     store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
-    entity: Annotated[
-        str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")
-    ] = "",
-    project: Annotated[str, typer.Option(envvar="WANDB_PROJECT", help="W&B project.")] = "audio-classification-bench",
+    entity: Entity = "",
+    project: Project = "audio-classification-bench",
     as_json: AsJson = False,
 ) -> None:
     """Send a suite's runs that W&B lacks, or has in part or in another version; exit 1 if one did not arrive."""
@@ -246,10 +246,8 @@ def sync(
 def dashboard(
     suite: SuiteName,
     store: Annotated[Path, typer.Option("--store", help="Folder of records and W&B files.")] = Path("runs"),
-    entity: Annotated[
-        str, typer.Option(envvar="WANDB_ENTITY", help="User or team.", show_default="the account's")
-    ] = "",
-    project: Annotated[str, typer.Option(envvar="WANDB_PROJECT", help="W&B project.")] = "audio-classification-bench",
+    entity: Entity = "",
+    project: Project = "audio-classification-bench",
     offline: Annotated[bool, typer.Option("--offline", help="Write the definition and send nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -6,7 +6,21 @@ from typing import Annotated
 import typer
 
 from bench import records, suites
-from bench.cli.options import App, AsJson, DataDir, Device, SuiteName, err, out, print_json, say
+from bench.cli.options import (
+    App,
+    AsJson,
+    DataDir,
+    Device,
+    OnlyDatasets,
+    OnlyFolds,
+    OnlyModels,
+    OnlySeeds,
+    SuiteName,
+    err,
+    out,
+    print_json,
+    say,
+)
 from bench.errors import BenchError
 from bench.runner.settings import RunSettings, data_folder
 
@@ -22,13 +36,10 @@ def robustness(
             help="Only this condition, such as noise-10, or only conditions of this kind, such as noise (repeatable)."
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
-    ] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
-    fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
+    model: OnlyModels = None,
+    dataset: OnlyDatasets = None,
+    fold: OnlyFolds = None,
+    seed: OnlySeeds = None,
     musan: Annotated[
         Path | None,
         typer.Option(

@@ -13,6 +13,10 @@ from bench.cli.options import (
     AsJson,
     DataDir,
     Device,
+    OnlyDatasets,
+    OnlyFolds,
+    OnlyModels,
+    OnlySeeds,
     SuiteName,
     err,
     line_width,
@@ -41,13 +45,10 @@ def run(
     tier: Annotated[
         str, typer.Option(help="A smaller form of the suite that its file has, such as quick.", show_default=False)
     ] = "",
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
-    ] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
-    fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")] = None,
+    model: OnlyModels = None,
+    dataset: OnlyDatasets = None,
+    fold: OnlyFolds = None,
+    seed: OnlySeeds = None,
     key: Annotated[list[str] | None, typer.Option(help="Only the run of this key (repeatable).")] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and tables.")] = Path("runs"),
     data_dir: DataDir = None,

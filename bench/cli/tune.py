@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from bench import records, suites
-from bench.cli.options import App, AsJson, DataDir, Device, err, out, print_json, say
+from bench.cli.options import (
+    App,
+    AsJson,
+    DataDir,
+    Device,
+    OnlyDatasets,
+    OnlyFolds,
+    OnlyModels,
+    err,
+    out,
+    print_json,
+    say,
+)
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -18,12 +30,9 @@ SearchScope = StrEnum("SearchScope", ["fold", "all"])
 @app.command()
 def tune(
     suite: Annotated[str, typer.Argument(help="Name of a suite, or a TOML file.")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this model, or only the system that the suite calls by this name (repeatable)."),
-    ] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")] = None,
-    fold: Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")] = None,
+    model: OnlyModels = None,
+    dataset: OnlyDatasets = None,
+    fold: OnlyFolds = None,
     method: Annotated[
         SearchMethod, typer.Option(help="Random search, or successive halving of the epochs.")
     ] = SearchMethod.random,
