@@ -84,13 +84,6 @@ def keep_going(times, seconds, *, report):
     return times
 
 
-def wait_for_others(seconds, *, report):
-    report(Working(waits=True))
-    time.sleep(seconds)
-    report(Working())
-    return "waited"
-
-
 def leave_things_behind(folder, *, report):
     """Return with a thread and two processes still at work; one of the processes holds this one's pipes."""
     threading.Thread(target=time.sleep, args=(600,)).start()

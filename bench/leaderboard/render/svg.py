@@ -37,13 +37,6 @@ class Box:
     right: float
     bottom: float
 
-    def meets(self, other: "Box") -> bool:
-        """Whether the two share more than an edge."""
-        return (
-            self.left < other.right and other.left < self.right
-            and self.top < other.bottom and other.top < self.bottom
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class _Spot:
