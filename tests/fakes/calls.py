@@ -24,11 +24,12 @@ class Call(NamedTuple):
         return " ".join((self.out + " " + self.err).split())
 
 
-def bench(*arguments: object) -> Call:
-    """Call a command."""
+def bench(*arguments: object, stdin: bytes = b"") -> Call:
+    """Call a command, with this standard input."""
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
-    with mock.patch.object(sys, "argv", ["bench", *map(str, arguments)]), redirect_stdout(out), redirect_stderr(err):
+    given = {"argv": ["bench", *map(str, arguments)], "stdin": io.TextIOWrapper(io.BytesIO(stdin))}
+    with mock.patch.multiple(sys, **given), redirect_stdout(out), redirect_stderr(err):
         try:
             main()
         except SystemExit as end:

@@ -5,20 +5,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fakes import esc50, forkservers
+from fakes.calls import bench
 from fakes.wandb_file import read_runs
 
-from bench.cli import main
 from bench.records import Failure
 from bench.runner.driver import Outcome, Runner
 
 pytestmark = pytest.mark.process
-
-Bench = Callable[..., tuple[int, str, str]]
 
 TWO = """
 models = ["fc", "fusion-average", "lstm-skip"]
@@ -40,26 +38,9 @@ clip_seconds = 0.5
 """
 
 
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return call
-
-
 @pytest.mark.parametrize(("untimed", "expected"), [(False, 0), (True, 1)])
 def test_a_run_that_could_not_be_timed_is_exit_code_1(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untimed: bool, expected: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, untimed: bool, expected: int
 ) -> None:
     def run(self: Runner, runs: object, force: bool) -> Outcome:
         self.outcome.done = ["a"]
@@ -77,7 +58,7 @@ def test_a_run_that_could_not_be_timed_is_exit_code_1(
     assert ("warning: a was not timed: it died" in error) == untimed
 
 
-def test_a_dry_run_says_which_data_is_missing_as_the_run_would(bench: Bench, tmp_path: Path) -> None:
+def test_a_dry_run_says_which_data_is_missing_as_the_run_would(tmp_path: Path) -> None:
     suite = tmp_path / "two.toml"
     suite.write_text(TWO)
     arguments = ("run", "--suite", suite, "--store", tmp_path / "runs", "--data-dir", tmp_path, "--dry-run")
@@ -103,7 +84,7 @@ def test_a_dry_run_says_which_data_is_missing_as_the_run_would(bench: Bench, tmp
     assert "missing" not in output
 
 
-def test_a_dry_run_misses_clips_of_ones_own(bench: Bench, tmp_path: Path) -> None:
+def test_a_dry_run_misses_clips_of_ones_own(tmp_path: Path) -> None:
     suite = tmp_path / "own.toml"
     suite.write_text(f'models = ["fc"]\ndatasets = ["folder"]\n[dataset.folder]\nroot = "{tmp_path / "mine"}"\n')
     code, output, error = bench("run", "--suite", suite, "--store", tmp_path / "runs", "--dry-run")
@@ -121,16 +102,14 @@ def test_a_dry_run_misses_clips_of_ones_own(bench: Bench, tmp_path: Path) -> Non
         (("--project", "a/b"), "W&B allows no project 'a/b'"),
     ],
 )
-def test_loggers_that_contradict_each_other_start_nothing(
-    bench: Bench, tmp_path: Path, options: tuple[str, ...], words: str
-) -> None:
+def test_loggers_that_contradict_each_other_start_nothing(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
     code, _, error = bench("run", "--suite", "smoke", "--store", tmp_path / "runs", *options)
     assert code == 2
     assert words in " ".join(error.replace("│", " ").split())
     assert not (tmp_path / "runs").exists()
 
 
-def test_loggers_are_options_and_the_flags_win(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loggers_are_options_and_the_flags_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = tmp_path / "one.toml"
     suite.write_text(LONG.replace('"fc", "cnn"', '"fc"').split("[model.cnn")[0] + LONG[LONG.index("[dataset") :])
     monkeypatch.setenv("WANDB_PROJECT", "theirs")

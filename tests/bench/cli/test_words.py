@@ -1,38 +1,18 @@
 """Output of the commands: progress apart from results, p-values, and lines that fit a terminal."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes.calls import bench
 
-from bench.cli import main, options
+from bench.cli import options
 from bench.leaderboard.compare import p_value
 from bench.profiling.measure import TIERS
 
-Bench = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return call
-
 
 @pytest.mark.process
-def test_latency_shows_its_progress_on_standard_error(bench: Bench) -> None:
+def test_latency_shows_its_progress_on_standard_error() -> None:
     arguments = ("fc", "--embedding", "10x128", "--tier", "quick", "--scope", "end-to-end", "--scope", "model")
     code, output, error = bench("latency", *arguments, "--batch-sizes", 2, "--json")
     assert code == 0
@@ -50,7 +30,7 @@ def test_latency_shows_its_progress_on_standard_error(bench: Bench) -> None:
 
 
 @pytest.mark.process
-def test_a_backend_that_is_refused_takes_its_measurements_off_the_count(bench: Bench) -> None:
+def test_a_backend_that_is_refused_takes_its_measurements_off_the_count() -> None:
     arguments = ("fc", "--embedding", "10x128", "--tier", "quick", "--scope", "end-to-end", "--batch-sizes", 4)
     code, _, error = bench("latency", *arguments, "--backend", "channels-last", "--backend", "eager")
     assert code == 0
@@ -95,9 +75,7 @@ def test_messages_are_broken_between_words_on_a_terminal_and_nowhere_else(
 
 
 @pytest.mark.parametrize("arguments", [("list",), ("data", "status")])
-def test_no_line_is_longer_than_the_terminal(
-    bench: Bench, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_line_is_longer_than_the_terminal(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     for command in ("listing", "data"):
         monkeypatch.setattr(f"bench.cli.{command}.line_width", lambda console: 80)
     code, output, _ = bench(*arguments, "--data-dir", Path("/d"))

@@ -2,27 +2,23 @@
 
 import csv
 import importlib.util
-import io
 import json
 import os
 import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from fakes.calls import bench
 
 import bench as library
-from bench.cli import main
 from bench.errors import ArgumentError
 from bench.inference.predict import find, predict
 from bench.records import Store
-
-Bench = Callable[..., tuple[int, str, str]]
 
 SUITE = """
 models = ["swishnet", "cnn", "fusion-ds"]
@@ -38,24 +34,6 @@ sample_rate = 16000
 [recipe]
 epochs = 1
 """
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Bench:
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object, stdin: bytes = b"") -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +60,7 @@ def own_clips(root: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["swishnet", "fusion-ds"])
-def test_the_logits_of_a_run_whose_data_are_gone(bench: Bench, tmp_path: Path, name: str) -> None:
+def test_the_logits_of_a_run_whose_data_are_gone(tmp_path: Path, name: str) -> None:
     clips = own_clips(tmp_path / "clips")
     suite = tmp_path / "small.toml"
     suite.write_text(SUITE.format(root=clips.as_posix(), more=""))
@@ -123,7 +101,7 @@ def test_the_logits_of_a_run_whose_data_are_gone(bench: Bench, tmp_path: Path, n
     np.testing.assert_allclose(table, shares, rtol=1e-3)
 
 
-def test_a_table_on_the_terminal(bench: Bench, kept, sounds: Path) -> None:
+def test_a_table_on_the_terminal(kept, sounds: Path) -> None:
     arguments = ("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root)
     code, output, error = bench(*arguments, "--top", 2)
     assert (code, error) == (0, "")
@@ -138,7 +116,7 @@ def test_a_table_on_the_terminal(bench: Bench, kept, sounds: Path) -> None:
     ]  # fmt: skip
 
 
-def test_json_lines(bench: Bench, kept, sounds: Path) -> None:
+def test_json_lines(kept, sounds: Path) -> None:
     reference = f"{kept.suite}:swishnet@all"
     code, output, _ = bench(
         "predict", sounds, sounds / "none.wav", "--run", reference, "--store", kept.store.root, "--json", "--top", 1
@@ -151,7 +129,7 @@ def test_json_lines(bench: Bench, kept, sounds: Path) -> None:
     assert set(last) == {"file", "error"}
 
 
-def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+def test_csv_with_a_bad_file_among_good_ones(kept, sounds: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     target = tmp_path / "found.csv"
     code, output, error = bench(
@@ -179,7 +157,7 @@ def test_csv_with_a_bad_file_among_good_ones(bench: Bench, kept, sounds: Path, t
     assert target.read_bytes() == before  # a call that is wrong takes nothing away
 
 
-def test_standard_input(bench: Bench, kept, sounds: Path) -> None:
+def test_standard_input(kept, sounds: Path) -> None:
     arguments = ("predict", "-", "--run", kept.run("cnn").key, "--store", kept.store.root, "--json")
     code, output, _ = bench(*arguments, stdin=(sounds / "noise.flac").read_bytes())
     assert code == 0
@@ -193,13 +171,13 @@ def test_standard_input(bench: Bench, kept, sounds: Path) -> None:
     assert "can be read once" in error
 
 
-def test_a_run_that_is_not_there(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_not_there(kept, sounds: Path, tmp_path: Path) -> None:
     code, output, error = bench("predict", sounds, "--run", "esc10", "--store", tmp_path)
     assert (code, output) == (1, "")
     assert error.startswith("error: 'esc10' is no run of the 0 in")
 
 
-def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
+def test_pack_and_unpack(kept, tmp_path: Path) -> None:
     key = kept.run("cnn").key
     code, output, _ = bench("pack", "--run", key, "--store", kept.store.root, "--out", tmp_path / "a.zip")
     assert code == 0
@@ -218,7 +196,7 @@ def test_pack_and_unpack(bench: Bench, kept, tmp_path: Path) -> None:
     assert bench("pack", key, "--run", key, "--out", tmp_path / "b.zip")[0] == 2
 
 
-def test_list_runs(bench: Bench, kept, tmp_path: Path) -> None:
+def test_list_runs(kept, tmp_path: Path) -> None:
     code, output, _ = bench("list", "runs", "--store", kept.store.root, "--json")
     assert code == 0
     found = json.loads(output)["runs"]
@@ -268,9 +246,7 @@ def test_rows_go_to_a_pipe_while_the_terminal_shows_a_bar(kept, sounds: Path) ->
 
 @pytest.mark.parametrize("command", ["predict", "segment", "stream"])
 @pytest.mark.parametrize("content", [b"", b"no sound", None])
-def test_a_file_that_is_no_sound_is_one_line(
-    bench: Bench, kept, tmp_path: Path, command: str, content: bytes | None
-) -> None:
+def test_a_file_that_is_no_sound_is_one_line(kept, tmp_path: Path, command: str, content: bytes | None) -> None:
     bad = tmp_path / "bad.wav"
     if content is None:
         bad.mkdir()
@@ -283,7 +259,7 @@ def test_a_file_that_is_no_sound_is_one_line(
 
 
 @pytest.mark.parametrize("hop", ["0", "-1", "nan", "inf"])
-def test_hops_that_are_no_number_above_0(bench: Bench, kept, sounds: Path, hop: str) -> None:
+def test_hops_that_are_no_number_above_0(kept, sounds: Path, hop: str) -> None:
     code, _, error = bench("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root, "--hop", hop)
     assert code == 2  # the call is wrong
     assert "is no number above 0" in error
@@ -292,7 +268,7 @@ def test_hops_that_are_no_number_above_0(bench: Bench, kept, sounds: Path, hop: 
         model.windows(np.zeros(40_000, np.float32), float(hop))
 
 
-def test_a_table_has_the_probabilities_as_they_are(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+def test_a_table_has_the_probabilities_as_they_are(kept, sounds: Path, tmp_path: Path) -> None:
     arguments = ("predict", sounds / "tone.wav", "--run", kept.run("cnn").key, "--store", kept.store.root)
     code, output, _ = bench(*arguments, "--csv", tmp_path / "found.csv", "--json", "--top", 3)
     assert code == 0
@@ -321,7 +297,7 @@ def test_a_table_has_the_probabilities_as_they_are(bench: Bench, kept, sounds: P
     ],
 )
 def test_values_that_an_option_never_takes(
-    bench: Bench, kept, sounds: Path, tmp_path: Path, command: str, options: list[str], words: str
+    kept, sounds: Path, tmp_path: Path, command: str, options: list[str], words: str
 ) -> None:
     places = {"OUT": str(tmp_path / "new"), "TONE": str(sounds / "tone.wav")}
     given = [
@@ -333,7 +309,7 @@ def test_values_that_an_option_never_takes(
     assert not (tmp_path / "new").exists()
 
 
-def test_tables_in_new_folders_and_in_the_place_of_folders(bench: Bench, kept, sounds: Path, tmp_path: Path) -> None:
+def test_tables_in_new_folders_and_in_the_place_of_folders(kept, sounds: Path, tmp_path: Path) -> None:
     arguments = ("predict", sounds, "--run", kept.run("cnn").key, "--store", kept.store.root, "--csv")
     assert bench(*arguments, tmp_path / "new" / "found.csv")[0] == 0
     assert len((tmp_path / "new" / "found.csv").read_text().splitlines()) == 3
@@ -342,13 +318,13 @@ def test_tables_in_new_folders_and_in_the_place_of_folders(bench: Bench, kept, s
     assert "cannot be written (Is a directory): name another file" in error
 
 
-def test_a_fold_that_the_suite_does_not_have(bench: Bench, kept, sounds: Path) -> None:
+def test_a_fold_that_the_suite_does_not_have(kept, sounds: Path) -> None:
     code, _, error = bench("predict", sounds, "--run", f"{kept.suite}:cnn@f7", "--store", kept.store.root)
     assert code == 2
     assert "has no cnn@f7; it has @f0-s0, @f1-s0" in error
 
 
-def test_chunks_that_are_no_length(bench: Bench, kept, sounds: Path) -> None:
+def test_chunks_that_are_no_length(kept, sounds: Path) -> None:
     for chunk in ("inf", "nan", "0"):
         code, _, error = bench(
             "stream", sounds / "tone.wav", "--run", kept.run("cnn").key, "--store", kept.store.root, "--chunk", chunk
@@ -360,7 +336,7 @@ def test_chunks_that_are_no_length(bench: Bench, kept, sounds: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason='pip install -e ".[export]"')
 @pytest.mark.parametrize("name", ["fusion-ds", "swishnet"])
-def test_exports_of_systems_of_a_suite(bench: Bench, kept, tmp_path: Path, name: str) -> None:
+def test_exports_of_systems_of_a_suite(kept, tmp_path: Path, name: str) -> None:
     out = tmp_path / "model.onnx"
     code, _, error = bench("export", "--run", f"{kept.suite}:{name}@f0", "--store", kept.store.root, "--out", out)
     assert (code, error) == (0, "")

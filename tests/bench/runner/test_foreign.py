@@ -3,21 +3,18 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes import foreign
+from fakes import calls, foreign
 
 import bench
 from bench import lookup, suites
-from bench.cli import main
 from bench.records import Record, Store
 
 pytestmark = pytest.mark.slow
-
-Call = Callable[..., tuple[int, str, str]]
 
 LISTS = """
 models = ["my_package.net:Net"]
@@ -33,31 +30,14 @@ clips = 24
 @pytest.fixture(autouse=True)
 def _path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("COLUMNS", "300")
     yield
     lookup.forget()
 
 
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "300")
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return call
-
-
-def do(call: Call, suite: Path, *arguments: object, executor: str = "serial") -> tuple[int, str, str]:
+def do(suite: Path, *arguments: object, executor: str = "serial") -> tuple[int, str, str]:
     store = suite.parent / "runs"
-    return call(
+    return calls.bench(
         "run", "--suite", suite, "--store", store, "--executor", executor, "--wandb", "disabled", "--device", "cpu",
         "--workers", 1, *arguments,
     )  # fmt: skip
@@ -70,9 +50,9 @@ def records(suite: Path) -> dict[str, Record]:
 
 
 @pytest.mark.process
-def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None:
+def test_a_suite_runs_the_classes_next_to_it(tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "a")
-    code, output, error = do(call, suite)
+    code, output, error = do(suite)
     assert code == 0, output + error
     assert "2 run now, 0 done before, 0 failed" in output
     (mine,) = [record for record in records(suite).values() if record.run.model == "my_package.net:Net"]
@@ -86,17 +66,17 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert mine.scores["accuracy"] is not None
     assert mine.data is not None
     assert mine.scores["my_package.scores:clips"] == mine.data.clips["test"]
-    assert "1 run now" not in do(call, suite, "--model", "mine", "--dataset", "tones", "--dry-run")[1]
+    assert "1 run now" not in do(suite, "--model", "mine", "--dataset", "tones", "--dry-run")[1]
 
     # another source is another run, a comment is not
     net = suite.parent / "my_package" / "net.py"
     net.write_text(net.read_text().replace("# a comment", "# another"))
-    assert "0 run now, 2 done before" in do(call, suite)[1]
+    assert "0 run now, 2 done before" in do(suite)[1]
     parts = suite.parent / "my_package" / "parts.py"
     parts.write_text(
         parts.read_text().replace("return nn.Linear(inputs, outputs)", "return nn.Linear(inputs, outputs, False)")
     )
-    code, output, _ = do(call, suite)
+    code, output, _ = do(suite)
     assert code == 0
     assert "1 run now, 1 done before, 0 failed" in output
     new, old = sorted(
@@ -109,7 +89,7 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     # without the package the suite is still read, and the rows stay
     shutil.move(suite.parent / "my_package", tmp_path / "gone")
     lookup.forget()
-    code, output, error = do(call, suite)
+    code, output, error = do(suite)
     assert code == 1
     assert "missing: my_package.net:Net: not installed: pip install my_package, or put it next to the suite" in error
     board = json.loads((suite.parent / "runs" / "mine.json").read_text())["leaderboards"][0]
@@ -117,17 +97,17 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
     assert row["records"] == [max((new, old), key=lambda r: (r.started, r.key)).key]
     assert "my_package.net:Net: not installed" in row["flags"]
     assert row["accuracy"] is not None
-    code, output, error = call("compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs")
+    code, output, error = calls.bench("compare", "mine", "fc", "--suite", suite, "--store", suite.parent / "runs")
     assert code == 0, error
     kept = Store(suite.parent / "runs")
     shown = kept.get(row["records"][0])
     assert shown is not None
     kept.write(replace(shown, scores=shown.scores | {"accuracy": 0.25, "macro_f1": 0.75}))  # as by an older version
-    code, output, error = call("rescore", "--suite", suite, "--store", kept.root)
+    code, output, error = calls.bench("rescore", "--suite", suite, "--store", kept.root)
     again = kept.get(shown.key)
     assert again is not None
     assert again.scores["macro_f1"] == shown.scores["macro_f1"]
-    code, output, error = call("publish", "--suite", suite, "--store", kept.root, "--to", tmp_path / "published")
+    code, output, error = calls.bench("publish", "--suite", suite, "--store", kept.root, "--to", tmp_path / "published")
     assert code == 0, error
     assert "2 of 2 records of mine are in" in output
     board = json.loads((tmp_path / "published" / "mine.json").read_text())["leaderboards"][0]
@@ -137,9 +117,9 @@ def test_a_suite_runs_the_classes_next_to_it(call: Call, tmp_path: Path) -> None
 
 
 @pytest.mark.process
-def test_child_processes_find_the_folder(call: Call, tmp_path: Path) -> None:
+def test_child_processes_find_the_folder(tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "a")
-    code, output, error = do(call, suite, "--model", "mine", executor="processes")
+    code, output, error = do(suite, "--model", "mine", executor="processes")
     assert code == 0, output + error
     assert "my_package" not in {
         name.partition(".")[0] for name in sys.modules if tmp_path.name in str(sys.modules[name])
@@ -149,9 +129,9 @@ def test_child_processes_find_the_folder(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_names_stand_directly_in_the_lists(call: Call, tmp_path: Path) -> None:
+def test_names_stand_directly_in_the_lists(tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "b", LISTS)
-    code, output, error = do(call, suite, "--model", "my_package.net:Net")
+    code, output, error = do(suite, "--model", "my_package.net:Net")
     assert code == 0, output + error
     (record,) = records(suite).values()
     assert record.data is not None
@@ -159,11 +139,11 @@ def test_names_stand_directly_in_the_lists(call: Call, tmp_path: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_class_that_cannot_be_imported_fails_its_own_runs_only(call: Call, tmp_path: Path) -> None:
+def test_a_class_that_cannot_be_imported_fails_its_own_runs_only(tmp_path: Path) -> None:
     models = foreign.SUITE.replace('["mine", "fc"]', '["broken", "mine", "fc"]')
     suite = foreign.write(tmp_path / "c", models + '[model.broken]\nmodel = "my_package.broken:Net"\n')
     (suite.parent / "my_package" / "broken.py").write_text("import no_such_package\n")
-    code, output, _ = do(call, suite)
+    code, output, _ = do(suite)
     assert code == 1
     assert "2 run now, 0 done before, 1 failed" in output
     (failed,) = [record for record in records(suite).values() if record.status == "failed"]
@@ -196,20 +176,18 @@ def test_the_python_interface_creates_the_classes(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.process
-def test_commands_take_the_names_from_the_current_folder(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_take_the_names_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foreign.write(tmp_path / "g")
     monkeypatch.chdir(tmp_path / "g")
     size = ("my_package.net:Net", "--frontend", "logmel", "--seconds", 0.5, "--sample-rate", 8000, "--json")
-    code, output, error = call("complexity", *size)
+    code, output, error = calls.bench("complexity", *size)
     assert code == 0, error
     assert json.loads(output)["parameters"] == 2 * 64 * 4 + 4 + 4 * 10 + 10
-    code, output, error = call("latency", *size, "--device", "cpu", "--tier", "quick", "--scope", "model")
+    code, output, error = calls.bench("latency", *size, "--device", "cpu", "--tier", "quick", "--scope", "model")
     assert code == 0, error
 
 
-def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
+def test_results_are_read_without_an_import(tmp_path: Path) -> None:
     suite = foreign.write(tmp_path / "e")
     run = suites.read(str(suite)).runs()[0]
     store = Store(tmp_path / "runs")
@@ -223,11 +201,13 @@ def test_results_are_read_without_an_import(call: Call, tmp_path: Path) -> None:
     (board,) = results.leaderboards()
     assert board.rows[0].scores["accuracy"] == 0.5
     assert not results.to_dataframe().empty
-    code, _, error = call("reproduce", run.key, "--store", tmp_path / "runs")
+    code, _, error = calls.bench("reproduce", run.key, "--store", tmp_path / "runs")
     assert code == 1
     assert "is not imported, because only a record names it" in error
     suite.write_text(foreign.SUITE.replace('models = ["mine", "fc"]', 'models = ["mine"]'))
-    assert call("leaderboard", "--suite", suite, "--store", tmp_path / "runs")[0] == 1  # its source is another now
+    assert (
+        calls.bench("leaderboard", "--suite", suite, "--store", tmp_path / "runs")[0] == 1
+    )  # its source is another now
     assert not any(name.startswith("my_package") for name in sys.modules)
 
 

@@ -2,19 +2,16 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import foreign
+from fakes import calls, foreign
 
 import bench
 from bench import catalog, lookup, suites
-from bench.cli import main
 from bench.errors import PluginError, SuiteError
 from bench.records import Record, Store
-
-Call = Callable[..., tuple[int, str, str]]
 
 POINTS = """
 [bench.models]
@@ -37,24 +34,9 @@ frontend = "my-features"
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "300")
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> Iterator[Path]:
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A suite whose runs were done with a package that is uninstalled now."""
+    monkeypatch.setenv("COLUMNS", "300")
     path = foreign.write(tmp_path / "site", SUITE)
     before = list(sys.path)
     sys.path.append(str(foreign.installed(tmp_path / "site", points=POINTS)))
@@ -73,9 +55,9 @@ def suite(tmp_path: Path) -> Iterator[Path]:
     lookup.forget()
 
 
-def test_the_rows_stay_and_say_what_to_install(call: Call, suite: Path, tmp_path: Path) -> None:
+def test_the_rows_stay_and_say_what_to_install(suite: Path, tmp_path: Path) -> None:
     store = tmp_path / "runs"
-    code, _, error = call("leaderboard", "--suite", suite, "--store", store)
+    code, _, error = calls.bench("leaderboard", "--suite", suite, "--store", store)
     assert code == 0, error
     (board,) = json.loads((store / "own.json").read_text())["leaderboards"]
     rows = {row["model"]: row for row in board["rows"]}
@@ -83,7 +65,7 @@ def test_the_rows_stay_and_say_what_to_install(call: Call, suite: Path, tmp_path
     assert all(len(row["records"]) == 3 for row in rows.values())
     for name in ("my-net", "my-features", "my-tones"):
         assert f"{name}: not installed: pip install my-package" in rows["my-net"]["flags"]
-    code, _, error = call("run", "--suite", suite, "--store", store, "--dry-run")
+    code, _, error = calls.bench("run", "--suite", suite, "--store", store, "--dry-run")
     assert code == 1
     assert "missing: my-tones: not installed: pip install my-package" in error
     results = bench.load_results(store, suite)
@@ -91,9 +73,9 @@ def test_the_rows_stay_and_say_what_to_install(call: Call, suite: Path, tmp_path
     assert [row.scores["my-score"] for row in results.leaderboards()[0].rows] == [7.0, 7.0]
 
 
-def test_a_name_that_no_record_has_is_refused(call: Call, suite: Path, tmp_path: Path) -> None:
+def test_a_name_that_no_record_has_is_refused(suite: Path, tmp_path: Path) -> None:
     suite.write_text(SUITE.replace("my-net", "my-nett"))
-    code, _, error = call("run", "--suite", suite, "--store", tmp_path / "runs", "--dry-run")
+    code, _, error = calls.bench("run", "--suite", suite, "--store", tmp_path / "runs", "--dry-run")
     assert code == 2
     assert "no model is called 'my-nett'" in error
     with pytest.raises(SuiteError, match="no model is called 'my-nett'"):
@@ -118,9 +100,9 @@ def test_the_name_leads_to_no_import_and_an_installed_package_comes_first(suite:
         sys.path.remove(str(tmp_path / "site"))
 
 
-def test_tables_of_a_suite_of_ones_own_are_drawn_with_its_file(call: Call, suite: Path, tmp_path: Path) -> None:
+def test_tables_of_a_suite_of_ones_own_are_drawn_with_its_file(suite: Path, tmp_path: Path) -> None:
     store = tmp_path / "runs"
-    assert call("leaderboard", "--suite", suite, "--store", store)[0] == 0
-    code, _, error = call("leaderboard", "--store", store)
+    assert calls.bench("leaderboard", "--suite", suite, "--store", store)[0] == 0
+    code, _, error = calls.bench("leaderboard", "--store", store)
     assert code == 2
     assert "name the file, as in --suite own.toml" in error
