@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.records import Run
-    from bench.runner.driver import Outcome
+    from bench.runner.outcome import Outcome
     from bench.runner.session import Session
 
 app = App()
@@ -188,7 +188,8 @@ def _dry_run(session: "Session", as_json: bool) -> bool:
     Returns:
         Whether the data of all runs that are to be done is there, and can be read as far as names and tables show.
     """
-    from bench.runner.driver import Outcome, plan
+    from bench.runner.outcome import Outcome
+    from bench.runner.plan import plan
 
     grid, settings = session.suite, session.settings
     found = records.Snapshot(records.Store(settings.store), grid.runs())
@@ -241,7 +242,7 @@ def _options_again(
 def _print_slurm(suite: str, session: "Session", given: list[str]) -> None:
     """Print the script for SLURM to standard output."""
     from bench.runner import slurm
-    from bench.runner.driver import plan
+    from bench.runner.plan import plan
 
     grid, settings = session.suite, session.settings
     todo = plan(grid, records.Snapshot(records.Store(settings.store), grid.runs()), session.runs, session.force).todo

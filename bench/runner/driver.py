@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +11,7 @@ from bench import catalog
 from bench.catalog import PRIMARY
 from bench.errors import BenchError, SuiteError
 from bench.leaderboard import files
-from bench.leaderboard.board import Leaderboard
-from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, data_files, sources
+from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
 from bench.runner import executors
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Limits, Reported, Started, executor
 from bench.runner.news import (
@@ -26,6 +25,8 @@ from bench.runner.news import (
     TimingStarted,
     TrainingStarted,
 )
+from bench.runner.outcome import Outcome
+from bench.runner.plan import plan
 from bench.runner.progress import Progress, rounded
 from bench.runner.settings import RunSettings
 from bench.runner.standings import Standings
@@ -34,64 +35,6 @@ from bench.tracking import Tracker, epoch_point, step_point
 
 WIDE = 4.0
 """Times `--stall-minutes`: longest time without news of a job that reads data, imports classes or times runs."""
-
-
-@dataclass
-class Outcome:
-    """The outcome of a call of `bench run`.
-
-    Attributes:
-        done: keys of the runs that this call finished.
-        kept: keys of the runs that were finished before.
-        failed: key to failure, for the runs that failed in this call.
-        elsewhere: keys of the runs that another process is working on.
-        missing: dataset, or class of another package, to a message that says what is missing and how to get it.
-        warnings: one line each.
-        changed: key to the components whose source has changed, for the finished runs that are done again for it.
-        new_data: key to how its data have changed, for the finished runs that are done again for it.
-        interrupted: whether the user interrupted the call.
-        total: number of runs that the call was to end with.
-        untimed: number of timings that are left to do.
-        not_timed: key to failure, for the runs whose timing failed in this call.
-        boards: the suite's leaderboards afterwards.
-    """
-
-    done: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-    failed: dict[str, Failure] = field(default_factory=dict)
-    elsewhere: list[str] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    new_data: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
-    total: int = 0
-    untimed: int = 0
-    not_timed: dict[str, Failure] = field(default_factory=dict)
-    boards: tuple[Leaderboard, ...] = ()
-
-    def changed_words(self) -> list[str]:
-        """Say how many runs are done again because of which source, and because of which files of their data."""
-        lines = [self._source_words()] if self.changed else []
-        by_words: dict[str, int] = {}
-        for words in self.new_data.values():
-            by_words[words] = by_words.get(words, 0) + 1
-        for words, count in by_words.items():
-            runs, whose = ("1 run is", "its") if count == 1 else (f"{count} runs are", "their")
-            lines.append(f"{runs} done again because {whose} data changed: {words}")
-        return lines
-
-    def _source_words(self) -> str:
-        components = [name for name in sources.WORDS.values() if any(name in found for found in self.changed.values())]
-        count = len(self.changed)
-        runs = "1 run is" if count == 1 else f"{count} runs are"
-        whose = "its" if count == 1 else "their"
-        return f"{runs} done again because {whose} source changed: that of the {_joined(components)}"
-
-    def elsewhere_words(self) -> str:
-        """Say how many runs another process is doing."""
-        count = len(self.elsewhere)
-        return f"{count} {'run is' if count == 1 else 'runs are'} being done by another process"
 
 
 class Runner:
@@ -613,54 +556,3 @@ def _grouped(runs: Iterable[Run], key: Callable[[Run], tuple[Any, ...]]) -> dict
     for run in runs:
         groups.setdefault(key(run), []).append(run)
     return {name: tuple(group) for name, group in groups.items()}
-
-
-def _joined(words: Sequence[str]) -> str:
-    return " and the ".join(filter(None, (", the ".join(words[:-1]), words[-1])))
-
-
-@dataclass
-class Plan:
-    """The work of one call.
-
-    Attributes:
-        todo: the runs to do, by key.
-        every: all runs of the selection with them.
-        changed: key to the components whose source has changed.
-        new_data: key to how its data have changed, in words.
-        warnings: lines on data of which only the files' times have changed.
-    """
-
-    todo: dict[str, Run]
-    every: list[Run]
-    changed: dict[str, tuple[str, ...]]
-    new_data: dict[str, str]
-    warnings: list[str]
-
-
-def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> Plan:
-    """Return what to do.
-
-    Finished runs are done again if their source or their data have changed, and if they need one of the runs to do.
-    """
-    sources.refresh()
-    data_files.forget()
-    finished = {run.key: record for run in runs if not force and (record := snapshot.finished(run.key))}
-    changed = {key: found for key, record in finished.items() if (found := sources.changed(record))}
-    files = {key: change for key in finished if (change := data_files.change(snapshot.store, key))}
-    new_data = {key: change.words for key, change in files.items() if change.content}
-    todo = {run.key: run for run in runs if run.key not in finished or run.key in changed or run.key in new_data}
-    for run in suite.runs():  # each run comes after the runs that it needs, so one pass is enough
-        if run.key not in todo and not todo.keys().isdisjoint(run.needs) and run in snapshot:
-            todo[run.key] = run
-    touched: dict[tuple[str, str], int] = {}
-    for key, change in files.items():
-        if not change.content and key not in todo:
-            about = finished[key].run.dataset, change.words
-            touched[about] = touched.get(about, 0) + 1
-    warnings = [
-        f"{dataset} has {words} since {'1 run was' if count == 1 else f'{count} runs were'} done, which "
-        f"{'is' if count == 1 else 'are'} kept: add --force if the files have other content now"
-        for (dataset, words), count in touched.items()
-    ]
-    return Plan(todo, list(({run.key: run for run in runs} | todo).values()), changed, new_data, warnings)

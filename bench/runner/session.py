@@ -12,8 +12,9 @@ from bench.profiling.environment import default_workers
 from bench.records import Run, Store
 from bench.runner import executors
 from bench.runner import gpus as gpu_places
-from bench.runner.driver import Outcome, Runner
+from bench.runner.driver import Runner
 from bench.runner.executors import EXECUTORS
+from bench.runner.outcome import Outcome
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings, data_folder
 from bench.suites import Suite

@@ -26,7 +26,7 @@ from bench.cli import predict as commands_predict
 from bench.cli import run as commands
 from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, Run, Store
-from bench.runner.driver import Outcome
+from bench.runner.outcome import Outcome
 from bench.runner.session import Session
 from bench.runner.settings import RunSettings
 

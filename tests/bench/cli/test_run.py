@@ -14,7 +14,8 @@ from fakes.calls import bench
 from fakes.wandb_file import read_runs
 
 from bench.records import Failure
-from bench.runner.driver import Outcome, Runner
+from bench.runner.driver import Runner
+from bench.runner.outcome import Outcome
 
 pytestmark = pytest.mark.process
 

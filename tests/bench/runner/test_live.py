@@ -13,9 +13,10 @@ from bench import suites
 from bench.errors import BenchError
 from bench.records import Failure, Record, Run, Store
 from bench.runner import worker
-from bench.runner.driver import Outcome, Runner
+from bench.runner.driver import Runner
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, Started
 from bench.runner.news import EpochEnded, News, RunEnded, StepsDone, TrainingStarted
+from bench.runner.outcome import Outcome
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 
