@@ -33,7 +33,7 @@ def text(parts: Sequence[Part], everything: Mapping[str, Part], file: str, runti
         "card.md.j2",
         title=f"{_model(about)} on {about.dataset}",
         what=_what(parts, about),
-        facts=list(_facts(about, parts, everything)),
+        facts=list(_facts(about, parts)),
         data=list(_data(about, records)),
         tested=_tested(parts),
         scores=_scores(records),
@@ -66,7 +66,7 @@ def _what(parts: Sequence[Part], about: Description) -> str:
     return words
 
 
-def _facts(about: Description, parts: Sequence[Part], everything: Mapping[str, Part]) -> Iterator[tuple[str, str]]:
+def _facts(about: Description, parts: Sequence[Part]) -> Iterator[tuple[str, str]]:
     yield "model", about.model
     yield "front-end", NONE if about.frontend == "none" else about.frontend
     if about.sample_rate is None:

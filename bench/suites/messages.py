@@ -6,18 +6,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench import catalog
-from bench.records import Json, Recipe
+from bench.records import Recipe
 
 _ALTERNATIVES = ("tuple[union[int,str], ...]", "literal['all','first']", "int", "str")
 """Kinds of values for one key, which pydantic names like keys."""
 
 
-def explain(error: ValidationError, content: Json, table: type[Any]) -> str:
+def explain(error: ValidationError, table: type[Any]) -> str:
     """Return a message for a validation error; it names the nearest known key for an unknown key.
 
     Args:
         error: pydantic's error.
-        content: the table that was read.
         table: the dataclass of the table; nested tables are recipes.
     """
     lines = []

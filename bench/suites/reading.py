@@ -72,7 +72,7 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
     except SuiteError as error:
         raise SuiteError(f"{path}: {error}") from error
     except ValidationError as error:
-        raise SuiteError(f"{path}: {explain(error, content, Suite)}") from error
+        raise SuiteError(f"{path}: {explain(error, Suite)}") from error
     if store is not None:
         uninstalled.remember(suite, store)
         suite = replace(suite, added=tuple(read(str(path), store) for path in added.files(store, suite.name)))

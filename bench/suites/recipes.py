@@ -86,7 +86,7 @@ def recipe(values: Json, where: str) -> "Recipe":
     try:
         return _adapter().validate_python(values)
     except ValidationError as error:
-        raise SuiteError(f"recipe of {where}: {explain(error, values, Recipe)}") from error
+        raise SuiteError(f"recipe of {where}: {explain(error, Recipe)}") from error
 
 
 @cache

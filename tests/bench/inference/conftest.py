@@ -28,7 +28,6 @@ sample_rate = 16000
 [recipe]
 epochs = 2
 """
-CLASSES = ("high", "low", "noise")
 
 
 @dataclass(frozen=True)
