@@ -17,6 +17,7 @@ import ncps.torch
 import ncps.wirings
 import numpy as np
 import torch
+from ltc import both, forward
 from torch import nn
 
 from bench.profiling.environment import processor
@@ -40,18 +41,6 @@ def layers(wiring: str, arguments: tuple[int, ...], mode: Any) -> list[nn.Module
         (enter if on else leave)(ours)
         found.append(ours)
     return found
-
-
-def forward(layer: nn.Module, x: torch.Tensor) -> None:
-    """Run without gradients."""
-    with torch.no_grad():
-        layer(x)
-
-
-def both(layer: nn.Module, x: torch.Tensor) -> None:
-    """Run forwards and backwards."""
-    layer.zero_grad()
-    layer(x)[0].square().sum().backward()
 
 
 def times(call: Callable[..., None], candidates: list[nn.Module], turns: int) -> Any:
