@@ -3,15 +3,15 @@
 It answers what the client (0.31) asks for when it opens, resumes and finishes runs, logs artifacts, and lists runs.
 """
 
-import gzip
 import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from fakes.answering import answering
 
 ENTITY = "somebody"
 
@@ -182,50 +182,23 @@ def serving() -> Iterator[WandbServer]:
     """Serve on a port of this machine."""
     kept = WandbServer()
 
-    class Answer(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        content: dict[str, Any] = {}
+        with kept._lock:
+            kept.asked += 1
+            if kept.fails_after is not None and kept.asked > kept.fails_after:
+                kept.status = 507
+            status = kept.status
+            if status == 200 and path == "/graphql":
+                asked = json.loads(body)
+                content = {"data": kept.graphql(asked["query"], asked.get("variables") or {})}
+            elif status == 200 and path.endswith("/file_stream"):
+                kept.stream(path.split("/")[-2], json.loads(body))
+            elif status == 200 and path.startswith("/put/"):
+                _, _, run, name = path.split("/", 3)
+                if run in kept.runs:
+                    kept.runs[run].files[name] = body
+        return status, content
 
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.headers.get("Content-Encoding") == "gzip":
-                body = gzip.decompress(body)
-            answer: dict[str, Any] = {}
-            with kept._lock:
-                kept.asked += 1
-                if kept.fails_after is not None and kept.asked > kept.fails_after:
-                    kept.status = 507
-                status = kept.status
-                if status == 200 and self.path == "/graphql":
-                    asked = json.loads(body)
-                    answer = {"data": kept.graphql(asked["query"], asked.get("variables") or {})}
-                elif status == 200 and self.path.endswith("/file_stream"):
-                    kept.stream(self.path.split("/")[-2], json.loads(body))
-                elif status == 200 and self.path.startswith("/put/"):
-                    _, _, run, name = self.path.split("/", 3)
-                    if run in kept.runs:
-                        kept.runs[run].files[name] = body
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815
-
-        def handle(self) -> None:
-            with suppress(OSError):  # the client has left
-                super().handle()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    kept.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(answer) as kept.url:
         yield kept
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -1,16 +1,16 @@
 """F15: whole suites that are mirrored to a W&B server that is dead, silent, slow, full, or dies meanwhile."""
 
-import json
+import itertools
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+from fakes.answering import answering
 from faults import runs
 from faults.tally import Fault, Tally
 
@@ -28,39 +28,15 @@ def serving(answer: Callable[[int], tuple[int, float]]) -> Iterator[str]:
     Args:
         answer: number of the request, from 0, to its status and the seconds until it comes.
     """
-    asked = 0
+    numbers = itertools.count()
 
-    class Answer(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            nonlocal asked
-            status, seconds = answer(asked)
-            asked += 1
-            time.sleep(seconds)
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            content = json.dumps({"errors": [{"message": "no"}]} if status >= 400 else {"data": {}}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def one(path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        status, seconds = answer(next(numbers))
+        time.sleep(seconds)
+        return status, {"errors": [{"message": "no"}]} if status >= 400 else {"data": {}}
 
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815
-
-        def handle(self) -> None:
-            with suppress(OSError):  # the client has left
-                super().handle()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(one) as url:
+        yield url
 
 
 @contextmanager

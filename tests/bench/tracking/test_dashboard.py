@@ -4,9 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from fakes import forkservers
+from fakes.answering import answering
 from fakes.paths import PROJECT
 from fakes.wandb_file import WandbRun, read_runs
 from PIL import Image
@@ -254,35 +253,19 @@ def site() -> Iterator[tuple[str, list[dict[str, Any]], Callable[[int], None]]]:
     asked: list[dict[str, Any]] = []
     status = [200]
 
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
+    def answer(path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if path != "/graphql":
+            return 200, {}
+        question = json.loads(body)
+        asked.append(question)
+        if "upsertView" in question["query"]:
+            view = {"id": "7", "name": question["variables"]["name"]}
+            return status[0], {"data": {"upsertView": {"view": view, "inserted": True}}}
+        viewer = {"id": "1", "entity": "somebody", "username": "somebody", "teams": {"edges": []}}
+        return 200, {"data": {"viewer": viewer}}
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if self.path != "/graphql":
-                return self.do_GET()
-            question = json.loads(body)
-            asked.append(question)
-            data = {"viewer": {"id": "1", "entity": "somebody", "username": "somebody", "teams": {"edges": []}}}
-            code = 200
-            if "upsertView" in question["query"]:
-                code = status[0]
-                data = {"upsertView": {"view": {"id": "7", "name": question["variables"]["name"]}, "inserted": True}}
-            self.send_response(code)
-            self.end_headers()
-            self.wfile.write(json.dumps({"data": data}).encode())
-            return None
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, args=(0.05,)).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked, lambda code: status.__setitem__(0, code)
-    server.shutdown()
-    server.server_close()
+    with answering(answer) as url:
+        yield url, asked, lambda code: status.__setitem__(0, code)
 
 
 @pytest.mark.usefixtures("boards")

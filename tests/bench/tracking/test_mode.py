@@ -2,12 +2,10 @@
 
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from fakes.answering import answering
 from fakes.mirrored import CANARIES
 
 from bench.tracking import choose_mode
@@ -21,31 +19,6 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def answering() -> Iterator[Callable[[int], str]]:
-    """Start a server that answers everything with one status."""
-    servers: list[HTTPServer] = []
-
-    def start(status: int) -> str:
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Answer)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.usefixtures("nobody")
@@ -69,24 +42,24 @@ def test_online_without_a_key_is_offline() -> None:
     assert "no key for api.wandb.ai" in (warning or "")
 
 
-def test_key_from_netrc(nobody: Path, answering: Callable[[int], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_BASE_URL", answering(200))
+def test_key_from_netrc(nobody: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = nobody / ".netrc"
     netrc.write_text("machine api.wandb.ai login user password secret\n")
     netrc.chmod(0o600)
-    assert choose_mode("online")[0] == "offline"  # the key of another server
-    netrc.write_text("machine 127.0.0.1 login user password secret\n")
-    assert choose_mode("online") == ("online", None)
+    with answering(lambda path, body: (200, {})) as url:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        assert choose_mode("online")[0] == "offline"  # the key of another server
+        netrc.write_text("machine 127.0.0.1 login user password secret\n")
+        assert choose_mode("online") == ("online", None)
 
 
 @pytest.mark.usefixtures("nobody")
 @pytest.mark.parametrize(("status", "mode"), [(200, "online"), (404, "online"), (500, "offline"), (503, "offline")])
-def test_answers_of_the_server(
-    status: int, mode: str, answering: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answers_of_the_server(status: int, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    monkeypatch.setenv("WANDB_BASE_URL", answering(status))
-    found, warning = choose_mode("online")
+    with answering(lambda path, body: (status, {})) as url:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+        found, warning = choose_mode("online")
     assert found == mode
     assert (warning is None) == (mode == "online")
 
