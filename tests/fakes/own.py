@@ -1,7 +1,6 @@
 """Small trees of a user's own clips, and calls of the command line on them."""
 
 import json
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-
-from bench.cli import main
+from fakes import calls
 
 RATE = 8_000
 SUITE = """
@@ -50,23 +48,16 @@ def suite(folder: Path, lines: str, folds: str = 'folds = "all"') -> Path:
 class Bench:
     """Calls `bench` in this process."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self.patch, self.capsys = folder, patch, capsys
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
         patch.chdir(folder)
         patch.setenv("XDG_DATA_HOME", str(folder / "home"))
 
     def __call__(self, *arguments: object) -> tuple[int, str]:
-        """Return the exit code and everything that was said, with single blanks."""
-        self.patch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        assert isinstance(code, int)
-        said = self.capsys.readouterr()
-        assert "Traceback" not in said.err
-        return code, said.out + said.err
+        """Return the exit code and everything that was said."""
+        found = calls.bench(*arguments)
+        assert "Traceback" not in found.err
+        return found.code, found.out + found.err
 
     def run(self, suite: Path, *options: object) -> tuple[int, str]:
         """Call `bench run` in this process alone."""

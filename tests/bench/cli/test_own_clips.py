@@ -14,11 +14,6 @@ pytestmark = pytest.mark.process
 CLASSES = ("cat", "cow")
 
 
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
-    return own.Bench(tmp_path, monkeypatch, capsys)
-
-
 def verified(bench: own.Bench, *options: object) -> tuple[int, dict[str, object]]:
     """Return the exit code and the report of `bench data verify folder`."""
     code, said = bench("data", "verify", "folder", *options, "--json")

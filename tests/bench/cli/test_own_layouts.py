@@ -11,12 +11,6 @@ import pytest
 from fakes import own
 
 
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
-    """The command line, in a folder of its own."""
-    return own.Bench(tmp_path, monkeypatch, capsys)
-
-
 def init(bench: own.Bench, place: Path, *lines: str) -> tuple[int, str, dict[str, Any]]:
     """Return the exit code and the words of `bench data init`, and the arguments that it writes."""
     target = bench.folder / "s.toml"

@@ -12,11 +12,6 @@ pytestmark = pytest.mark.process
 CLASSES = ("cat", "cow")
 
 
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
-    return own.Bench(tmp_path, monkeypatch, capsys)
-
-
 def test_recordings_are_cut_to_pieces_and_scored_per_file(bench: own.Bench, tmp_path: Path) -> None:
     root = own.tree(tmp_path / "s", [f"{label}/{label}{i}.wav" for label in CLASSES for i in range(5)], seconds=1.25)
     own.clip(root / "cat" / "short.wav", seconds=0.2)

@@ -14,9 +14,9 @@ NAMES = [f"{label}/{i}.wav" for label in CLASSES for i in range(6)]
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
-    own.tree(tmp_path / "s", NAMES)
-    return own.Bench(tmp_path, monkeypatch, capsys)
+def bench(bench: own.Bench) -> own.Bench:
+    own.tree(bench.folder / "s", NAMES)
+    return bench
 
 
 def verify(bench: own.Bench, lines: str) -> tuple[int, dict[str, Any]]:

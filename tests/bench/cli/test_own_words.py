@@ -11,11 +11,6 @@ pytestmark = pytest.mark.process
 CLASSES = ("cat", "cow")
 
 
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> own.Bench:
-    return own.Bench(tmp_path, monkeypatch, capsys)
-
-
 def proposed(path: Path) -> dict[str, object]:
     """Return what a suite gives the dataset."""
     found: dict[str, object] = tomllib.loads(path.read_text())["dataset"]["folder"]

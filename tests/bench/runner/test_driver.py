@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from fakes import forkservers, urbansound8k
+from fakes.calls import bench
 from rich.console import Console
 
 from bench import suites
@@ -420,23 +421,7 @@ def test_a_missing_dataset_and_a_corrupt_file_stop_only_their_own_runs(tmp_path)
     assert len(outcome.done) == 1
 
 
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    """Call the command line in this process; returns exit code, standard output and standard error."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return code, *capsys.readouterr()
-
-    return call
-
-
-def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path):
+def test_a_killed_suite_repeats_nothing_that_was_finished(start, tmp_path):
     write(tmp_path / "small.toml")
     command = [
         "run",
@@ -482,7 +467,7 @@ def test_a_killed_suite_repeats_nothing_that_was_finished(bench, start, tmp_path
         (["data", "status", "esc11"], "Did you mean 'esc10'"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_exit_code_2(bench, tmp_path, monkeypatch, arguments, words):
+def test_a_wrong_call_is_one_line_and_exit_code_2(tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     code, _, error = bench(*arguments)
     assert code == 2
@@ -490,7 +475,7 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(bench, tmp_path, monkeypatch, 
     assert "Traceback" not in error
 
 
-def test_an_argument_that_a_model_does_not_have_stops_before_the_first_run(bench, tmp_path, monkeypatch):
+def test_an_argument_that_a_model_does_not_have_stops_before_the_first_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "small.toml", SMALL + "[model.cnn]\ndropuot = 0.1\n")
     code, _, error = bench("run", "--suite", "small.toml", "--wandb", "disabled")
