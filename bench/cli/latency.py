@@ -11,6 +11,7 @@ import typer
 from bench import catalog, records
 from bench.cli.options import (
     MODEL,
+    MOST_THREADS,
     App,
     AsJson,
     Classes,
@@ -60,7 +61,9 @@ def latency(
     frontend: FrontendName = None,
     embedding: Embedding = None,
     device: Annotated[Device, typer.Option(help="Where to time.")] = Device.cpu,
-    threads: Annotated[int, typer.Option(min=1, help="Intra-operator threads, each pinned to a core.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, help="Intra-operator threads, each pinned to a core.")
+    ] = 1,
     backend: Annotated[
         list[str] | None,
         typer.Option(help="A backend of `bench list backends`, or all (repeatable).", show_default="eager"),

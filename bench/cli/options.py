@@ -85,6 +85,9 @@ def _alone_on_stdout(function: Function) -> Function:
     return cast("Function", call)
 
 
+MOST_THREADS = 512
+"""More threads than this, or processes that read ahead, stop a machine instead of using it."""
+
 SuiteName = Annotated[str, typer.Option("--suite", help="Name of a suite, or a TOML file.")]
 NamesCode = Annotated[
     str | None,

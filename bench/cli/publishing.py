@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bench import records
-from bench.cli.options import App, AsJson, DataDir, SuiteName, err, out, print_json, say
+from bench.cli.options import MOST_THREADS, App, AsJson, DataDir, SuiteName, err, out, print_json, say
 from bench.cli.results import Readme
 from bench.runner.settings import RunSettings, data_folder
 
@@ -50,7 +50,7 @@ def check_submission(
     runs: Annotated[int, typer.Option(min=0, help="Runs to repeat, which executes the code of the rows.")] = 1,
     store: Annotated[Path, typer.Option("--store", help="The published store.")] = Path("leaderboards"),
     data_dir: DataDir = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of a repeated run.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of a repeated run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Check rows that somebody sends in, and repeat a run of them; exit 1 if something is refused."""

@@ -10,7 +10,19 @@ import typer
 
 from bench import records, suites
 from bench.cli.models import stale_complexity
-from bench.cli.options import App, AsJson, DataDir, NamesCode, SuiteName, err, out, permit_suite, print_json, say
+from bench.cli.options import (
+    MOST_THREADS,
+    App,
+    AsJson,
+    DataDir,
+    NamesCode,
+    SuiteName,
+    err,
+    out,
+    permit_suite,
+    print_json,
+    say,
+)
 from bench.errors import BenchError, RecordError, SuiteError
 from bench.runner.settings import RunSettings, data_folder
 
@@ -182,7 +194,7 @@ def reproduce(
     store: Annotated[Path, typer.Option("--store", help="Where the record is.")] = Path("leaderboards"),
     suite: NamesCode = None,
     data_dir: DataDir = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the run.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of the run.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Repeat a published run from nothing, and say whether its score lies in the record's interval."""

@@ -7,6 +7,7 @@ import typer
 
 from bench import records, suites
 from bench.cli.options import (
+    MOST_THREADS,
     App,
     AsJson,
     DataDir,
@@ -57,7 +58,7 @@ def robustness(
     ] = None,
     store: Annotated[Path, typer.Option(help="Folder of records and artifacts.")] = Path("runs"),
     data_dir: DataDir = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of this process.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of this process.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to classify.")] = Device.auto,
     force: Annotated[bool, typer.Option("--force", help="Evaluate again what was evaluated before.")] = False,
     as_json: AsJson = False,

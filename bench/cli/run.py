@@ -9,6 +9,7 @@ import typer
 
 from bench import catalog, records
 from bench.cli.options import (
+    MOST_THREADS,
     App,
     AsJson,
     DataDir,
@@ -57,8 +58,10 @@ def run(
         int | None,
         typer.Option(min=1, help="Runs trained at the same time.", show_default="one per core; 1 with a GPU"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
-    loaders: Annotated[int, typer.Option(min=0, help="Processes of each run that read clips ahead.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of each run.")] = 1,
+    loaders: Annotated[
+        int, typer.Option(min=0, max=MOST_THREADS, help="Processes of each run that read clips ahead.")
+    ] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     gpus: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
+from bench.cli.options import MOST_THREADS, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
 from bench.cli.segment import Delay, Hop, Hysteresis, MedianLength, MinDuration, Threshold, Windows
 from bench.errors import RunError, SuiteError
 
@@ -44,7 +44,7 @@ def stream(
     min_duration: MinDuration = None,
     threshold: Threshold = None,
     delay: Delay = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the model.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of the model.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
     data_dir: DataDir = None,
     csv_file: CsvFile = None,

@@ -8,6 +8,7 @@ import typer
 
 from bench import records, suites
 from bench.cli.options import (
+    MOST_THREADS,
     App,
     AsJson,
     DataDir,
@@ -55,7 +56,7 @@ def tune(
         int | None,
         typer.Option(min=1, help="Trials trained at the same time.", show_default="one per core; 1 with a GPU"),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each trial.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=MOST_THREADS, help="Threads of each trial.")] = 1,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     as_json: AsJson = False,
 ) -> None:

@@ -53,6 +53,18 @@ def test_an_option_with_one_value_is_refused_when_given_twice(bench, path, optio
     assert "is given 2 times" in " ".join(error.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("path", "option"),
+    [(path, option) for path, option in SINGLE if option in ("--threads", "--loaders")],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_more_threads_than_a_machine_can_start_are_refused(bench, path, option):
+    code, output, error = bench(*path, option, "10000")
+    assert (code, output) == (2, "")
+    assert f"Invalid value for '{option}'" in error
+    assert "512" in error
+
+
 def test_there_are_such_options():
     assert (("run",), "--threads") in SINGLE
     assert (("data", "verify"), "--manifest") in SINGLE
