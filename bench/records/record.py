@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError, with_config
 from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
-from bench.records.compact import Floats, shared, verified, without, without_draws
+from bench.records.compact import Floats, shared, verified, without
 from bench.records.latency import Latency, graded, with_grade
 from bench.records.redaction import redacted
 from bench.records.run import Run
@@ -312,7 +312,6 @@ class Record:
         if rest is None or f'"schema":{SCHEMA},'.encode() not in rest:
             rest = _verified_by_parsing(text, name).encode()
         try:
-            rest, draws = without_draws(rest)
             others = None if run is None else without(rest, "run", run.text)
             record = _adapter().validate_json(rest) if run is None or others is None else _of_run(run, others)
         except ValidationError as error:
@@ -327,12 +326,12 @@ class Record:
             )
         if record.key != name:
             raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
-        return record._compact(draws)
+        return record._compact()
 
-    def _compact(self, draws: Floats | None) -> "Record":
+    def _compact(self) -> "Record":
         """Let the record share what it has in common with other records, and hold its many numbers in little memory."""
         small = {
-            "draws": Floats(self.draws) if draws is None else draws,
+            "draws": Floats(self.draws),
             "curves": {name: Floats(values) for name, values in self.curves.items()},
             "latencies": tuple(with_grade(timing, timing.grade) for timing in self.latencies),
             "complexity": shared(self.complexity),
