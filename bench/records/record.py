@@ -376,8 +376,16 @@ def graded_records(records: Mapping[str, Record]) -> dict[str, Record]:
     for key, record in records.items():
         latencies = tuple(next(timings) for _ in record.latencies)
         same = all(map(operator.is_, latencies, record.latencies))
-        found[key] = record if same else replace(record, latencies=latencies)
+        found[key] = record if same else _with(record, "latencies", latencies)
     return found
+
+
+def _with(record: Record, name: str, value: Any) -> Record:
+    """Return `replace(record, **{name: value})` in less time: a store may have thousands of records."""
+    copy = object.__new__(Record)
+    for each in _FIELDS:
+        object.__setattr__(copy, each, value if each == name else getattr(record, each))
+    return copy
 
 
 def prepare() -> None:

@@ -17,6 +17,7 @@ from bench import catalog, lookup
 from bench.catalog import Fusion
 from bench.errors import SuiteError
 from bench.records.canonical import Json
+from bench.records.parsed import kept
 from bench.records.record import Record
 from bench.records.run import Run
 
@@ -136,6 +137,7 @@ def _files(module: str, folder: Path | None) -> dict[str, Path]:
             continue
         files[name] = path
         waiting += _read(name, path).imports[name]
+    kept().save()
     return files
 
 
@@ -198,9 +200,12 @@ def _read(name: str, path: Path) -> Known:
 
 def _parsed(name: str, path: Path) -> tuple[tuple[str, ...], str]:
     """Return the modules that a file may import, and names in them, which may be modules, too; and its digest."""
+    text = path.read_bytes()
+    if (before := kept().get(name, path, text)) is not None:
+        return before
     content = lookup.parsed(path)  # not kept: the trees of all files together are large
     if content is None:
-        return (), hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
+        return (), hashlib.sha256(text).hexdigest()  # an extension module, or no valid Python
     parts: list[str] = []
     imports: list[ast.Import | ast.ImportFrom] = []
     _describe(content, parts, imports)
@@ -211,7 +216,9 @@ def _parsed(name: str, path: Path) -> tuple[tuple[str, ...], str]:
         else:
             source = lookup.from_module(node, name, path)
             found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    result = tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    kept().add(name, path, text, result)
+    return result
 
 
 def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
