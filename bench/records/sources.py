@@ -29,8 +29,14 @@ WORDS = {"model": "model", "frontend": "front-end", "dataset": "dataset"}
 
 def digests(run: Run) -> dict[str, str]:
     """Return the digest of the source of each component of a run, as the source is now; nothing for one not found."""
-    found = {name: digest(entry.target) for name, entry in _entries(run).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    components = run.model, run.frontend, run.dataset
+    if components not in _complete:
+        found = {name: digest(entry.target) for name, entry in _entries(run).items()}
+        known = {name: value for name, value in found.items() if value is not None}
+        if len(known) < len(COMPONENTS):
+            return known  # a user may name the rest later
+        _complete[components] = known
+    return dict(_complete[components])
 
 
 def foreign(run: Run) -> Json:
@@ -75,8 +81,13 @@ def _entries(run: Run) -> Mapping[str, Any]:
     return found
 
 
+_complete: dict[tuple[str, str, str], dict[str, str]] = {}
+"""Digests of all components, by their names; thousands of runs share them."""
+
+
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
+    _complete.clear()
     _digest.cache_clear()
     _files.cache_clear()
     _place.cache_clear()
