@@ -435,6 +435,6 @@ def test_a_row_has_the_bits_of_the_clip_in_a_file():
     loud[:5] = [0.0, -0.0, -1e-6, 1.0, -1.5]
     for samples in (1000, 1100, 600):
         row = np.full(samples, np.nan, np.float32)
-        shards._fill(row, loud)
+        shards._fill(row, [loud])
         wanted = quantised(loud, samples).astype(np.float32) / 32768
         assert (row.view(np.int32) == wanted.view(np.int32)).all()
