@@ -349,6 +349,7 @@ class StreamLoader(DataLoader[Any]):
         super().__init__(stream, batch_size=None, num_workers=workers)
         self.given = 0
         self._begun = False
+        self._ring: Ring | None = None
 
     def __len__(self) -> int:
         assert isinstance(self.dataset, Stream)
@@ -361,8 +362,10 @@ class StreamLoader(DataLoader[Any]):
         self._begun = True
         stream = self.dataset
         stream.start = self.given
-        ring = Ring(self.num_workers, stream.batch_size, stream.clips.samples) if self.num_workers else None
-        stream.ring = ring  # each iteration has its own, for another one may go on
+        ring, self._ring = self._ring, None  # no other iteration has it, for that one may go on
+        if ring is None and self.num_workers:
+            ring = Ring(self.num_workers, stream.batch_size, stream.clips.samples)
+        stream.ring = ring
         try:
             return self._counted(super().__iter__(), ring)  # which starts the processes
         finally:
@@ -377,6 +380,7 @@ class StreamLoader(DataLoader[Any]):
             del first  # so that its memory is free when the reader has done with it
             yield batch
             del batch
+        self._ring = ring  # its processes have ended
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the loader."""
