@@ -38,7 +38,7 @@ class Ring:
     def __init__(self, workers: int, rows: int, columns: int) -> None:
         places = SPARE * workers
         self._batches = shared(places * rows, columns).view(places, rows, columns)
-        self._taken = torch.zeros(places, dtype=torch.uint8).share_memory_()
+        self._taken = torch.zeros(places, dtype=torch.uint8).share_memory_()  # type: ignore[no-untyped-call]
 
     def take(self, worker: int, rows: int) -> tuple[Placed, Tensor] | None:
         """Return a free place of this process, and its `(rows, columns)`; None where all are taken."""

@@ -376,7 +376,7 @@ class StreamLoader(DataLoader[Any]):
             self.given += 1
             first, *rest = batch
             if ring is not None and isinstance(first, Placed):
-                batch = [ring.batch(first), *rest]  # noqa: PLW2901
+                batch = [ring.batch(first), *rest]
             del first  # so that its memory is free when the reader has done with it
             yield batch
             del batch

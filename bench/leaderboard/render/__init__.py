@@ -15,6 +15,7 @@ from bench.leaderboard.render.terminal import fitted, terminal
 from bench.leaderboard.render.values import csv_text, json_text
 
 __all__ = [
+    "CLIPS",
     "THEMES",
     "badge",
     "board_page",

@@ -221,7 +221,7 @@ def _places(nearest: int, farthest: int) -> tuple[Floats, NDArray[np.intp]]:
     distances = quarter[abs(x), abs(y)]
     wanted = np.flatnonzero((distances > (nearest or -1)) & (distances <= farthest))
     order = np.lexsort((y.ravel()[wanted], x.ravel()[wanted], distances.ravel()[wanted]))
-    return 3.0 * np.arange(-steps, steps + 1), wanted[order]
+    return np.arange(-steps, steps + 1, dtype=np.float64) * 3.0, wanted[order]
 
 
 def text_width(text: str, *, bold: bool = False) -> float:
