@@ -5,7 +5,8 @@ different layouts by their places in memory, and a checkpoint's moments have the
 
 Two gradients of oneDNN are slow on a CPU, and are computed in another way: of a map of one channel, which has 16 lanes'
 worth of work for one, and of a depthwise convolution with a stride in bfloat16, which is thirty times slower than in
-float32.
+float32. A third one writes past its memory (torch 2.13, float32, AVX-512), so pointwise convolutions take the places
+between their strides out first.
 """
 
 from typing import Any
@@ -49,6 +50,8 @@ class _Convolution(nn.Conv2d):
     """A convolution that lays its maps out; only the class of a convolution between `enter` and `leave`."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if input.device.type == "cpu" and self._skips_places(input):
+            return self._of_every_place(input, weight, bias)
         x = self._laid_out(input) if input.ndim == 4 else input
         if x.device.type != "cpu":
             return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
@@ -66,6 +69,14 @@ class _Convolution(nn.Conv2d):
     def _laid_out(self, x: Tensor) -> Tensor:
         """Return the maps channels last, and contiguous where the weights, whose layout has to follow, are far more."""
         return x.contiguous() if self.weight.numel() > HEAVY * x.numel() else channels_last(x)
+
+    def _skips_places(self, x: Tensor) -> bool:
+        return x.ndim == 4 and self.kernel_size == (1, 1) and self.padding in {(0, 0), "valid"} and max(self.stride) > 1
+
+    def _of_every_place(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return the same maps as a convolution without a stride of the places that the stride does not skip."""
+        x = self._laid_out(x[..., :: self.stride[0], :: self.stride[1]])
+        return F.conv2d(x, weight, bias, groups=self.groups)
 
     def _is_plain(self, x: Tensor) -> bool:
         square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))

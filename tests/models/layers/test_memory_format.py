@@ -86,3 +86,21 @@ def test_depthwise_convolution_with_a_stride_in_bfloat16() -> None:
     assert y.dtype == torch.bfloat16
     (found,) = torch.autograd.grad(y.float().square().sum(), x)
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("stride", [2, (2, 4), (1, 3)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_pointwise_convolution_of_the_places_that_a_stride_does_not_skip(stride: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(6, 8, 1, stride, groups=2, bias=bias)
+    other = nn.Sequential(copy.deepcopy(plain))
+    enter(other)
+    x, y = (torch.randn(2, 6, 7, 9).requires_grad_() for _ in range(2))
+    y.data.copy_(x)
+    expected, found = plain(x), other(y)
+    assert found.grad_fn._saved_stride == (1, 1)
+    for maps in (expected, found):
+        maps.square().sum().backward()
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(y.grad, x.grad)
+    torch.testing.assert_close(other[0].weight.grad, plain.weight.grad)
