@@ -206,21 +206,8 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
     Raises:
         AudioError: as from `decode`.
     """
-    return np.concatenate(list(decode_bytes_blocks(content, name, sample_rate, max_seconds)))
-
-
-def decode_bytes_blocks(
-    content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS
-) -> Iterator[NDArray[np.float32]]:
-    """Decode the content of a file to mono block by block; arguments and errors as for `decode_bytes`.
-
-    An error that only the end of the file shows is raised after the last block.
-
-    Yields:
-        Samples `(s,)`; all blocks together are what `decode_bytes` returns.
-    """
     with _unnamed(content) as binary, _sound(binary, name, max_seconds) as sound:
-        yield from _resampled_blocks(sound, sample_rate, max_seconds)
+        return _resampled(sound, sample_rate, max_seconds)
 
 
 def decode_read(
