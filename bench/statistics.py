@@ -59,6 +59,16 @@ class RunScores(dict[FoldSeed, RunScore]):
         """The runs by fold."""
         return tuple(_folds(self))
 
+    @cached_property
+    def combined(self) -> dict[int, tuple[float, Floats]]:
+        """What `nested` has returned, by the stream."""
+        return {}
+
+    @cached_property
+    def redrawn(self) -> dict[int, Floats]:
+        """What `redrawn` has returned, by the stream."""
+        return {}
+
 
 @dataclass(frozen=True)
 class _Fold:
@@ -95,8 +105,11 @@ def nested(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> tuple[fl
     Raises:
         ValueError: no runs, or draws from fewer than two groups.
     """
-    scores, deviations, wider = _by_fold(run_scores, stream)
-    return fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
+    known = run_scores.combined if isinstance(run_scores, RunScores) else {}
+    if stream not in known:
+        scores, deviations, wider = _by_fold(run_scores, stream)
+        known[stream] = fmean(scores), fmean(scores) + wider * np.mean(deviations, axis=0)
+    return known[stream]
 
 
 def _by_fold(run_scores: Mapping[FoldSeed, RunScore], stream: int) -> tuple[list[float], list[Floats], float]:
@@ -314,11 +327,13 @@ def redrawn(run_scores: Mapping[FoldSeed, RunScore], stream: int = 0) -> Floats:
     Raises:
         ValueError: as for `nested`.
     """
-    scores, deviations, wider = _by_fold(run_scores, stream)
-    around = np.stack(deviations)  # (F, D)
-    values = np.array(scores)[:, None] + wider * around
-    found: Floats = np.take_along_axis(values, _drawn_folds(*around.shape), 0).mean(0)
-    return found
+    known = run_scores.redrawn if isinstance(run_scores, RunScores) else {}
+    if stream not in known:
+        scores, deviations, wider = _by_fold(run_scores, stream)
+        around = np.stack(deviations)  # (F, D)
+        values = np.array(scores)[:, None] + wider * around
+        known[stream] = np.take_along_axis(values, _drawn_folds(*around.shape), 0).mean(0)
+    return known[stream]
 
 
 def redrawn_folds(fold_scores: Mapping[FoldSeed, float], draws: int = 1000) -> Floats:
@@ -344,6 +359,7 @@ def redrawn_folds(fold_scores: Mapping[FoldSeed, float], draws: int = 1000) -> F
     return found
 
 
+@lru_cache(maxsize=8)
 def _drawn_folds(folds: int, draws: int) -> npt.NDArray[np.int64]:
     """Return the folds `(F, D)` of each draw; a single fold stays as it is."""
     return np.random.default_rng(folds).integers(folds, size=(folds, draws))

@@ -86,7 +86,7 @@ def _options(
 def main() -> None:
     """Run the command line; a known error is one line and exit code 1, or 2 where the call itself is wrong."""
     signal.signal(signal.SIGTERM, _terminate)
-    gc.set_threshold(50_000, 20, 100)  # records make many objects and little garbage
+    gc.set_threshold(300_000, 20, 100)  # records make many objects and little garbage
     try:
         app()
     except (SuiteError, ArgumentError) as error:

@@ -5,6 +5,7 @@ predicted class of each test clip and the probability of the true one.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +47,7 @@ def of_run(store: Store, record: Record) -> RunClips | None:
     """
     if record.status != "ok" or record.task != "single":
         return None
-    folder = store.artifacts(record.key)
-    files = (f"{artifacts.LOGITS}{ending}" for ending in ("", artifacts.PACKED))
-    if _clips(record) > MOST or not any((folder / name).exists() for name in files):
+    if _clips(record) > MOST or not _has_logits(store, record):
         return None
     saved = artifacts.logits(store, record)
     logits, truth = saved["logits"].astype(np.float64), saved["targets"].astype(int)
@@ -84,11 +83,16 @@ def publish(source: Store, target: Store, suite: str, records: Iterable[Record])
     return len(fresh)
 
 
+def _has_logits(store: Store, record: Record) -> bool:
+    path = f"{store.artifacts(record.key)}/{artifacts.LOGITS}"  # as text, for pathlib takes its time
+    return os.path.exists(path) or os.path.exists(path + artifacts.PACKED)  # noqa: PTH110
+
+
 def _clips(record: Record) -> int:
     return record.data.clips.get("test", 0) if record.data else 0
 
 
-def collect(store: Store, suite: str, records: Iterable[Record]) -> dict[str, RunClips]:
+def collect(store: Store, suite: str, records: Iterable[Record], room: int | None = None) -> dict[str, RunClips]:
     """Return the clips of these runs, by key: from the suite's file, or else from logits that are at hand.
 
     Logits that are damaged or of another training are passed over; the commands that need them report them.
@@ -97,9 +101,13 @@ def collect(store: Store, suite: str, records: Iterable[Record]) -> dict[str, Ru
         store: of the records.
         suite: its name.
         records: of the runs.
+        room: number of clips of all runs together above which nothing is read, because a page has no room for them.
     """
     kept = read(store.root / FOLDER / f"{suite}.json")
-    found = {}
+    found: dict[str, RunClips] = {}
+    records = list(records)
+    if room is not None and sum(_clips(r) for r in records if r.key in kept or _has_logits(store, r)) > room:
+        return found
     for record in records:
         clips = kept.get(record.key)
         if clips is None:

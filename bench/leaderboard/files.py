@@ -120,7 +120,9 @@ def texts(
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
-    said = clips.collect(store, suite.name, (record for board in found for row in board.rows for record in row.records))
+    said: dict[str, clips.RunClips] = {}
+    for board in found:
+        said |= clips.collect(store, suite.name, (r for row in board.rows for r in row.records), render.CLIPS)
     note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
         store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, note, file, tables),

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
@@ -100,16 +99,6 @@ class Row:
     def full(self) -> str:
         """The label, with the front-end where there is one."""
         return self.label if self.frontend == "none" else f"{self.label} on {self.frontend}"
-
-    @cached_property
-    def combined(self) -> tuple[float, statistics.Floats]:
-        """Score and draws over all runs, on the left of a difference."""
-        return statistics.nested(self.run_scores)
-
-    @cached_property
-    def combined_other(self) -> tuple[float, statistics.Floats]:
-        """Score and draws over all runs, on the right of a difference."""
-        return statistics.nested(self.run_scores, stream=1)
 
 
 def make_row(
@@ -239,8 +228,7 @@ def _fold_scores(done: Sequence[Record], primary: str) -> dict[FoldSeed, float]:
 def difference(a: Row, b: Row) -> statistics.Difference | None:
     """Return the paired difference between two rows; None where they have nothing to test it with."""
     if a.run_scores and b.run_scores:
-        statistics.check_folds(a.run_scores, b.run_scores)
-        return statistics.between(a.combined, b.combined_other)
+        return statistics.difference(a.run_scores, b.run_scores)
     if a.fold_scores and b.fold_scores:
         return statistics.difference_of_folds(a.fold_scores, b.fold_scores)
     return None

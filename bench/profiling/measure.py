@@ -5,6 +5,7 @@ import copy
 import ctypes
 import gc
 import importlib.metadata
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -210,6 +211,18 @@ def load_kernels(model: nn.Module, x: Tensor) -> str:
         own(x.cpu())
     used = any(getattr(part, "kernels_used", False) for part in own.modules())
     return f"numba {importlib.metadata.version('numba')}" if used else ""
+
+
+def preload_kernels() -> None:
+    """Load the kernels that most front-ends share, where they were compiled before: each timed process would."""
+    if importlib.util.find_spec("numba") is None:
+        return
+    from models.kernels import spectrum_cpu
+
+    kept = [each._cache._cache_file for each in vars(spectrum_cpu).values() if hasattr(each, "_cache")]
+    if any(file._load_index() for file in kept):
+        with _threads(1):  # no threads of torch's, which a fork would lack
+            load_kernels(catalog.load(catalog.frontend("logmel").target)(sample_rate=16_000), torch.ones(1, 16_000))
 
 
 def prepare(

@@ -12,7 +12,6 @@ _ONE = 100_000
 """Floats that are multiples of 1 / `_ONE`, as draws are, are held as whole numbers of four bytes."""
 _FEWEST = 256
 """Number of floats below which they are not looked at for that."""
-_DRAWS = b'"draws":['
 _KEPT = 16
 """Number of values of a class among which an equal one is looked for: a dataset's folds, some machines."""
 
@@ -58,43 +57,6 @@ def _without_layout(content: bytes) -> bytes:
     return letters.tobytes().translate(None, b"\0")
 
 
-def without_draws(content: bytes) -> "tuple[bytes, Floats | None]":
-    """Return a record's canonical JSON with an empty list of draws, and the draws, which need no parser.
-
-    Args:
-        content: what `verified` returns.
-
-    Returns:
-        The content itself and None where the draws are not one list of 256 or more shares with five decimals.
-    """
-    import numpy as np
-
-    start = content.find(_DRAWS) + len(_DRAWS)
-    end = content.find(b"]", start)
-    if start < len(_DRAWS) or content.find(_DRAWS, start) >= 0 or end - start < 4 * _FEWEST:
-        return content, None
-    if content.count(b"{", 0, start) != content.count(b"}", 0, start) + 1:  # not the record's own
-        return content, None
-    letters = np.frombuffer(content[start:end] + b",000000", np.uint8)
-    ends = np.flatnonzero(letters == ord(","))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends - starts
-    digits = letters - np.uint8(ord("0"))
-    whole = digits[starts]
-    if lengths.min() < 3 or lengths.max() > 7 or whole.max() > 1 or (letters[starts + 1] != ord(".")).any():
-        return content, None
-    codes = whole.astype(np.int64) * _ONE
-    for place, value in enumerate((10_000, 1000, 100, 10, 1), 2):
-        there = lengths > place
-        digit = np.where(there, digits[starts + place], 0)
-        if digit.max() > 9:
-            return content, None
-        codes += value * digit.astype(np.int64)
-    if len(codes) < _FEWEST or codes.max() > _ONE:
-        return content, None
-    return content[:start] + content[end:], Floats.of_codes(array("I", codes.astype(np.uint32).tobytes()))
-
-
 def without(content: bytes, name: str, value: str) -> bytes | None:
     """Return a record's canonical JSON without one of its attributes; None if it does not have this very value there.
 
@@ -127,13 +89,6 @@ class Floats(Sequence[float]):
         self._codes = _coded(self._values)
         if self._codes is not None:
             self._values = array("d")
-
-    @classmethod
-    def of_codes(cls, codes: "array[int]") -> "Floats":
-        """Return these multiples of 1 / `_ONE`."""
-        found = cls()
-        found._codes = codes
-        return found
 
     def _all(self) -> "array[float]":
         return self._values if self._codes is None else array("d", [code / _ONE for code in self._codes])

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError, with_config
 from bench.catalog import PRIMARY, STREAM_PRIMARY
 from bench.errors import RecordError
 from bench.records.canonical import STRICT, canonical
-from bench.records.compact import Floats, shared, verified, without, without_draws
+from bench.records.compact import Floats, shared, verified, without
 from bench.records.latency import Latency, graded, with_grade
 from bench.records.redaction import redacted
 from bench.records.run import Run
@@ -312,7 +312,6 @@ class Record:
         if rest is None or f'"schema":{SCHEMA},'.encode() not in rest:
             rest = _verified_by_parsing(text, name).encode()
         try:
-            rest, draws = without_draws(rest)
             others = None if run is None else without(rest, "run", run.text)
             record = _adapter().validate_json(rest) if run is None or others is None else _of_run(run, others)
         except ValidationError as error:
@@ -327,12 +326,12 @@ class Record:
             )
         if record.key != name:
             raise RecordError(f"record {name} holds the run {record.key}: name the file after its run or delete it")
-        return record._compact(draws)
+        return record._compact()
 
-    def _compact(self, draws: Floats | None) -> "Record":
+    def _compact(self) -> "Record":
         """Let the record share what it has in common with other records, and hold its many numbers in little memory."""
         small = {
-            "draws": Floats(self.draws) if draws is None else draws,
+            "draws": Floats(self.draws),
             "curves": {name: Floats(values) for name, values in self.curves.items()},
             "latencies": tuple(with_grade(timing, timing.grade) for timing in self.latencies),
             "complexity": shared(self.complexity),
@@ -377,8 +376,16 @@ def graded_records(records: Mapping[str, Record]) -> dict[str, Record]:
     for key, record in records.items():
         latencies = tuple(next(timings) for _ in record.latencies)
         same = all(map(operator.is_, latencies, record.latencies))
-        found[key] = record if same else replace(record, latencies=latencies)
+        found[key] = record if same else _with(record, "latencies", latencies)
     return found
+
+
+def _with(record: Record, name: str, value: Any) -> Record:
+    """Return `replace(record, **{name: value})` in less time: a store may have thousands of records."""
+    copy = object.__new__(Record)
+    for each in _FIELDS:
+        object.__setattr__(copy, each, value if each == name else getattr(record, each))
+    return copy
 
 
 def prepare() -> None:

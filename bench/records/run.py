@@ -54,7 +54,7 @@ class Run:
     @cached_property
     def key(self) -> str:
         """The run's name: readable fields, and a digest of all fields."""
-        content = {each.name: getattr(self, each.name) for each in fields(self)} | {"recipe": self.recipe_differences}
+        content = {name: getattr(self, name) for name in _NAMES} | {"recipe": self.recipe_differences}
         if self.recipe.ema_decay is not None:
             content["ema"] = EMA
         if not self.sources:
@@ -65,11 +65,9 @@ class Run:
     @property
     def text(self) -> str:
         """The run as canonical JSON, as its record's file has it."""
-        values = {each.name: canonical(getattr(self, each.name)) for each in fields(self) if each.name != "recipe"}
-        values["recipe"] = _recipe_text(self.recipe)
-        if not self.sources:
-            del values["sources"]
-        return "{" + ",".join(f'"{name}":{value}' for name, value in sorted(values.items())) + "}"
+        first = canonical({name: getattr(self, name) for name in _NAMES if name < "recipe"})
+        rest = {"seed": self.seed} | ({"sources": self.sources} if self.sources else {})
+        return f'{first[:-1]},"recipe":{_recipe_text(self.recipe)},{canonical(rest)[1:]}'
 
     @property
     def _readable(self) -> str:
@@ -84,7 +82,8 @@ class Run:
     @property
     def recipe_differences(self) -> Json:
         """The recipe's values that differ from the defaults."""
-        return self.recipe.differences
+        values = vars(self.recipe)  # the same as `Recipe.differences` in a third of its time
+        return {name: values[name] for name, default in _DEFAULTS if values[name] != default}
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -96,6 +95,10 @@ class Run:
         """Keys of the runs that must finish before this one: a fusion's members, the teacher, the initial weights."""
         start = None if self.recipe.init is None or is_weights_file(self.recipe.init) else self.recipe.init
         return self.members + tuple(key for key in (self.recipe.teacher, start) if key)
+
+
+_NAMES = tuple(each.name for each in fields(Run))
+_DEFAULTS = tuple((each.name, each.default) for each in fields(Recipe))
 
 
 @lru_cache(maxsize=64)

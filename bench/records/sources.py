@@ -17,6 +17,7 @@ from bench import catalog, lookup
 from bench.catalog import Fusion
 from bench.errors import SuiteError
 from bench.records.canonical import Json
+from bench.records.parsed import kept
 from bench.records.record import Record
 from bench.records.run import Run
 
@@ -28,8 +29,14 @@ WORDS = {"model": "model", "frontend": "front-end", "dataset": "dataset"}
 
 def digests(run: Run) -> dict[str, str]:
     """Return the digest of the source of each component of a run, as the source is now; nothing for one not found."""
-    found = {name: digest(entry.target) for name, entry in _entries(run).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    components = run.model, run.frontend, run.dataset
+    if components not in _complete:
+        found = {name: digest(entry.target) for name, entry in _entries(run).items()}
+        known = {name: value for name, value in found.items() if value is not None}
+        if len(known) < len(COMPONENTS):
+            return known  # a user may name the rest later
+        _complete[components] = known
+    return dict(_complete[components])
 
 
 def foreign(run: Run) -> Json:
@@ -74,8 +81,13 @@ def _entries(run: Run) -> Mapping[str, Any]:
     return found
 
 
+_complete: dict[tuple[str, str, str], dict[str, str]] = {}
+"""Digests of all components, by their names; thousands of runs share them."""
+
+
 def refresh() -> None:
     """Look at the files again when a digest is next asked for; until then, each is computed once."""
+    _complete.clear()
     _digest.cache_clear()
     _files.cache_clear()
     _place.cache_clear()
@@ -136,6 +148,7 @@ def _files(module: str, folder: Path | None) -> dict[str, Path]:
             continue
         files[name] = path
         waiting += _read(name, path).imports[name]
+    kept().save()
     return files
 
 
@@ -198,9 +211,12 @@ def _read(name: str, path: Path) -> Known:
 
 def _parsed(name: str, path: Path) -> tuple[tuple[str, ...], str]:
     """Return the modules that a file may import, and names in them, which may be modules, too; and its digest."""
+    text = path.read_bytes()
+    if (before := kept().get(name, path, text)) is not None:
+        return before
     content = lookup.parsed(path)  # not kept: the trees of all files together are large
     if content is None:
-        return (), hashlib.sha256(path.read_bytes()).hexdigest()  # an extension module, or no valid Python
+        return (), hashlib.sha256(text).hexdigest()  # an extension module, or no valid Python
     parts: list[str] = []
     imports: list[ast.Import | ast.ImportFrom] = []
     _describe(content, parts, imports)
@@ -211,7 +227,9 @@ def _parsed(name: str, path: Path) -> tuple[tuple[str, ...], str]:
         else:
             source = lookup.from_module(node, name, path)
             found += [source, *(f"{source}.{alias.name}" for alias in node.names)]
-    return tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    result = tuple(dict.fromkeys(found)), hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    kept().add(name, path, text, result)
+    return result
 
 
 def _describe(node: ast.AST, parts: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:

@@ -498,7 +498,8 @@ class Runner:
     def _add_up(self, fusions: Sequence[Run]) -> list[Run]:
         """Write the latencies of fusions, computed from their members'; return the fusions that have latencies."""
         timed: list[Run] = []
-        self.snapshot.refresh()  # another process may have done a run again during the timings
+        if fusions:
+            self.snapshot.refresh()  # another process may have done a run again during the timings
         for run in fusions:
             record = self.snapshot.get(run.key)
             latencies = combined.fusion_latencies(self.snapshot.all_finished(run.members))

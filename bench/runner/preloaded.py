@@ -10,7 +10,9 @@ gc.disable()
 
 import filelock  # noqa: E402, F401
 
+from bench.profiling import measure  # noqa: E402
 from bench.records import record  # noqa: E402
 from bench.runner import timings, worker  # noqa: E402, F401
 
 record.prepare()
+measure.preload_kernels()

@@ -206,6 +206,8 @@ class _Expansion:
         self.made: dict[tuple[str, int, int], tuple[Run, ...] | None] = {}
         self.order: dict[str, tuple[Run, str]] = {}
         self.recipes: dict[str, Recipe] = {}
+        self.tables: dict[str, tuple[Json, Json]] = {}
+        self.foreign: dict[tuple[str, str], Json] = {}
 
     def all(self) -> Iterable[tuple[Run, str]]:
         """Return every run with its system's name."""
@@ -259,7 +261,10 @@ class _Expansion:
         if (only := self.suite.only_on(name)) and self.name not in only:
             return
         model = self.suite.catalogued(name)
-        arguments, own_recipe = recipes.split(self.suite.table(name, self.name))
+        if name not in self.tables:
+            self.tables[name] = recipes.split(self.suite.table(name, self.name))
+        arguments, own_recipe = self.tables[name]
+        arguments = dict(arguments)  # no run shares it with another
         own = arguments.pop("frontend", None)
         run = Run(
             model=model, frontend="none", dataset=self.dataset, fold=fold, seed=seed,
@@ -281,8 +286,10 @@ class _Expansion:
                 if (key := getattr(recipe, role))
             }
             whole = replace(run, frontend=frontend, recipe=replace(recipe, **needed) if needed else recipe)
-            foreign = sources.foreign(whole)
-            yield replace(whole, sources=foreign) if foreign else whole
+            if (components := (model, frontend)) not in self.foreign:
+                self.foreign[components] = sources.foreign(whole)
+            foreign = self.foreign[components]
+            yield replace(whole, sources=dict(foreign)) if foreign else whole
 
     def _recipe(self, name: str, own: Json) -> Recipe:
         """Return the recipe of a system's runs, all of which share it."""

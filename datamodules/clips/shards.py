@@ -16,7 +16,7 @@ import re
 import stat
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -31,11 +31,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
-from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes, is_track
+from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decoder, is_track
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, state
 from datamodules.clips.draws import place_among_ranks
+from datamodules.clips.ring import Placed, Ring, shared
 from datamodules.tables.csv_table import safe
 
 BUFFER = 1000
@@ -131,18 +132,24 @@ class ShardClips(ClipSet):
         """
         return self.batch([partial(decode, self.members[i], self.sample_rate) for i in indices])
 
-    def batch(self, decoders: Sequence[Any]) -> Tensor:
-        """Return `x` `(B, S)` of the waveforms that these functions return.
+    def batch(self, decoders: Sequence[Any], out: Tensor | None = None) -> Tensor:
+        """Return `x` `(B, S)` of the waveforms that these functions return, whole or in blocks.
 
         A clip's samples go straight to their row. In one of a loader's processes, the rows are in memory that the
         training shares, and each process decodes in one thread where there are several.
+
+        Args:
+            decoders: functions without arguments.
+            out: `(B, S)` to be filled; None takes new memory.
         """
         info = get_worker_info()
-        x = _shared(len(decoders), self.samples) if info else torch.empty(len(decoders), self.samples)
+        new = shared if info else torch.empty
+        x = new(len(decoders), self.samples) if out is None else out
 
         def one(row: NDArray[np.float32], waveform: Any) -> AudioError | None:
             try:
-                _fill(row, waveform())
+                blocks = waveform()
+                _fill(row, [blocks] if isinstance(blocks, np.ndarray) else blocks)
             except AudioError as error:
                 return error
             return None
@@ -207,6 +214,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
     Attributes:
         epoch: epoch whose order is used, from 0.
         start: number of its batches to skip because they were returned before.
+        ring: where a loader's processes put the clips of a batch, of which they then return the `Placed`.
     """
 
     def __init__(
@@ -231,6 +239,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         self.ranks = ranks
         self.epoch = 0
         self.start = 0
+        self.ring: Ring | None = None
 
     @property
     def count(self) -> int:
@@ -252,7 +261,7 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
         mixed = np.fromiter(mix(iter(own)), np.int64, len(own))
         return np.array_split(mixed, self.count)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[tuple[Tensor | Placed, ...]]:  # type: ignore[override]
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         mine = self.batches()[self.start + worker :: workers]  # the loader takes batches from its workers in turn
@@ -272,18 +281,24 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
                 waiting[row] = content
                 missing.discard(row)
             decoders = {row: partial(self._decode, row, waiting[row]) for row in rows}
-            x = self.clips.batch(list(decoders.values()))  # each clip once, even if it was sampled several times
+            several = len(decoders) < len(rows)
+            place_in_ring = self.ring.take(worker, len(rows)) if self.ring and info and not several else None
+            placed, out = place_in_ring or (None, None)
+            x = self.clips.batch(list(decoders.values()), out)  # each clip once, even if it was sampled several times
             place = {row: i for i, row in enumerate(decoders)}
             due.subtract(rows)
             for row in set(rows):
                 if not due[row]:
                     del waiting[row]
             parts = (self.clips.targets,) if self.extra is None else (self.clips.targets, self.extra)
-            several = len(decoders) < len(rows)
-            yield (x[[place[row] for row in rows]] if several else x, *(part[rows] for part in parts))
+            whole = x[[place[row] for row in rows]] if several else x
+            yield (placed or whole, *(part[rows] for part in parts))
 
-    def _decode(self, row: int, content: bytes) -> NDArray[np.float32]:
-        return decode_bytes(content, str(self.clips.members[row]), self.clips.sample_rate)
+    def _decode(self, row: int, content: bytes) -> Iterator[NDArray[np.float32]]:
+        """Yield the blocks of which `decode_bytes` returns all."""
+        name, rate, longest = str(self.clips.members[row]), self.clips.sample_rate, decoder.MAX_SECONDS
+        with decoder._unnamed(content) as binary, decoder._sound(binary, name, longest) as sound:
+            yield from decoder._resampled_blocks(sound, rate, longest)
 
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         """Yield the content of these clips through webdataset, in this epoch's order of shards."""
@@ -337,6 +352,7 @@ class StreamLoader(DataLoader[Any]):
         super().__init__(stream, batch_size=None, num_workers=workers)
         self.given = 0
         self._begun = False
+        self._ring: Ring | None = None
 
     def __len__(self) -> int:
         assert isinstance(self.dataset, Stream)
@@ -347,13 +363,27 @@ class StreamLoader(DataLoader[Any]):
         if self._begun or self.given == len(self):
             self.dataset.epoch, self.given = self.dataset.epoch + 1, 0
         self._begun = True
-        self.dataset.start = self.given
-        return self._counted(super().__iter__())
+        stream = self.dataset
+        stream.start = self.given
+        ring, self._ring = self._ring, None  # no other iteration has it, for that one may go on
+        if ring is None and self.num_workers:
+            ring = Ring(self.num_workers, stream.batch_size, stream.clips.samples)
+        stream.ring = ring
+        try:
+            return self._counted(super().__iter__(), ring)  # which starts the processes
+        finally:
+            stream.ring = None
 
-    def _counted(self, batches: Any) -> Iterator[Any]:
+    def _counted(self, batches: Any, ring: Ring | None) -> Iterator[Any]:
         for batch in batches:
             self.given += 1
+            first, *rest = batch
+            if ring is not None and isinstance(first, Placed):
+                batch = [ring.batch(first), *rest]
+            del first  # so that its memory is free when the reader has done with it
             yield batch
+            del batch
+        self._ring = ring  # its processes have ended
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position of the loader."""
@@ -384,22 +414,21 @@ class StreamLoader(DataLoader[Any]):
         return {"list of clips": digest.hexdigest(), **{name: getattr(stream, name) for name in names}}
 
 
-def _shared(rows: int, columns: int) -> Tensor:
-    """Return an empty `(rows, columns)` in shared memory, which another process receives without a copy."""
-    storage = torch.UntypedStorage._new_shared(4 * rows * columns)  # type: ignore[no-untyped-call]
-    return torch.empty(0).set_(storage, 0, (rows, columns))  # type: ignore[call-overload, no-any-return]
+def _fill(row: NDArray[np.float32], blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write the blocks of a waveform to a row as `quantised` samples over 32,768, without arrays in between.
 
-
-def _fill(row: NDArray[np.float32], waveform: NDArray[np.float32]) -> None:
-    """Write a waveform to a row as `quantised` samples over 32,768, without arrays in between."""
-    count = min(len(waveform), len(row))
-    part, full = row[:count], np.float32(WaveformClips.full_scale)
-    np.multiply(waveform[:count], full, out=part)
-    np.rint(part, out=part)
-    np.clip(part, -full, full - 1, out=part)
-    part += 0.0  # an integer has no -0
-    part /= full
-    row[count:] = 0
+    All blocks are read, because the decoder checks a clip to its end.
+    """
+    full, at = np.float32(WaveformClips.full_scale), 0
+    for block in blocks:
+        part = row[at : at + len(block)]
+        np.multiply(block[: len(part)], full, out=part)
+        np.rint(part, out=part)
+        np.clip(part, -full, full - 1, out=part)
+        part += 0.0  # an integer has no -0
+        part /= full
+        at += len(part)
+    row[at:] = 0
 
 
 def _indexed(shard: Path, cache: Path | None) -> list[IndexedClip]:

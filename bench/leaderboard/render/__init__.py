@@ -6,6 +6,7 @@ them: in Markdown, HTML and SVG they stay text, and in CSV a spreadsheet does no
 
 from bench.leaderboard.render.badge import badge, row_badges
 from bench.leaderboard.render.board_page import board_page, shares_of
+from bench.leaderboard.render.explorer_data import CLIPS
 from bench.leaderboard.render.html import html
 from bench.leaderboard.render.index import index
 from bench.leaderboard.render.markdown import brief, markdown, pictures
@@ -14,6 +15,7 @@ from bench.leaderboard.render.terminal import fitted, terminal
 from bench.leaderboard.render.values import csv_text, json_text
 
 __all__ = [
+    "CLIPS",
     "THEMES",
     "badge",
     "board_page",

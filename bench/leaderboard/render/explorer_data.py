@@ -28,6 +28,8 @@ MOST_CLASSES = 20
 """Number of classes up to which each row's confusion matrix is there."""
 ROOM = 60_000
 """Largest number of characters of a leaderboard's clips, and of its scores per class."""
+CLIPS = ROOM // 2
+"""Largest number of clips of a leaderboard's runs, each of which takes two characters."""
 EPOCHS = 50
 """Largest number of points of a learning curve."""
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -264,7 +266,7 @@ def _all_clips(board: Leaderboard, clips: Mapping[str, RunClips], classes: int) 
     keys = [r.key for row in board.rows for r in row.records]
     if not 0 < classes <= len(DIGITS) or board.task != "single":
         return None
-    if 2 * sum(len(clips[key].ids) for key in keys if key in clips) > ROOM:
+    if sum(len(clips[key].ids) for key in keys if key in clips) > CLIPS:
         return None
     groups: list[tuple[tuple[str, ...], tuple[int, ...]]] = []
     said: list[list[list[Any] | None]] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.leaderboard.pareto import Plot, Point
 from bench.leaderboard.render.text import html, plain, prefixed, three
@@ -20,6 +21,8 @@ _LINE = 15
 _DOT = 4
 _SMALL = 10
 _INDENT = 24
+_RINGS = ((0, 30), (30, 60), (60, 105), (105, 240), (240, 1000))
+"""Distances from a point, in which a place for its number is looked for one after another."""
 
 THEMES: dict[str, Mapping[str, str]] = {
     "light": {"page": "#ffffff", "ink": "#1f2328", "soft": "#59636e", "line": "#d1d9e0", "front": "#0969da"},
@@ -175,48 +178,43 @@ def _nearest_free(spot: _Spot, half: float, taken: Floats, within: Box) -> Box:
     Raises:
         ValueError: there is none.
     """
-    for places in _offsets():  # (P, 2)
-        x, y = spot.x + places[:, 0], spot.y + places[:, 1]
+    for nearest, farthest in _RINGS:  # most numbers find a place in the first ones
+        steps, order = _places(nearest, farthest)
+        x, y = spot.x + steps, spot.y + steps  # (P,)
         left, top, right, bottom = x - half, y - 5, x + half, y + 6
         near = taken[
-            (taken[:, 2] > left.min()) & (taken[:, 0] < right.max())
-            & (taken[:, 3] > top.min()) & (taken[:, 1] < bottom.max())
-        ]  # fmt: skip
-        free = (
-            (left >= within.left) & (right <= within.right) & (top >= within.top) & (bottom <= within.bottom)
+            (taken[:, 2] > left[0]) & (taken[:, 0] < right[-1]) & (taken[:, 3] > top[0]) & (taken[:, 1] < bottom[-1])
+        ]
+        free = np.logical_and.outer(
+            (left >= within.left) & (right <= within.right), (top >= within.top) & (bottom <= within.bottom)
+        )  # (P, P), by x and y
+        met = (
+            right.searchsorted(near[:, 0], "right"), left.searchsorted(near[:, 2]),
+            bottom.searchsorted(near[:, 1], "right"), top.searchsorted(near[:, 3]),
         )  # fmt: skip
-        free[free] = ~(
-            (left[free] < near[:, 2, None]) & (near[:, 0, None] < right[free])
-            & (top[free] < near[:, 3, None]) & (near[:, 1, None] < bottom[free])
-        ).any(0)  # fmt: skip
-        if free.any():
-            first = int(free.argmax())
-            return Box(*(float(edge[first]) for edge in (left, top, right, bottom)))
+        for first, last, upper, lower in zip(*(ends.tolist() for ends in met), strict=True):
+            free[first:last, upper:lower] = False
+        ordered = free.ravel()[order]
+        if ordered.any():
+            i, j = divmod(int(order[ordered.argmax()]), len(steps))
+            return Box(float(left[i]), float(top[j]), float(right[i]), float(bottom[j]))
     raise ValueError("no place is free for a number")
 
 
-def _offsets() -> Iterator[Floats]:
-    """Yield places `(P, 2)` around a point: left, where no line of the front goes, then right, then above and below.
-
-    The nearest ones come first, and few at a time, because most numbers find a place there.
-    """
-    near = _offsets_within(0, 60)
-    yield near[:50]
-    yield near[50:]
-    far = _offsets_within(60, 1000)
-    yield from (far[start : start + 1500] for start in range(0, len(far), 1500))
-
-
 @cache
-def _offsets_within(nearest: int, farthest: int) -> Floats:
-    """Return the places `(P, 2)` whose distance is above `nearest` and at most `farthest`, the nearest first."""
+def _places(nearest: int, farthest: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Return steps `(P,)` to both sides, which make a grid around a point, and the grid's places in their order.
+
+    The places are those whose distance is above `nearest` and at most `farthest`, the nearest first: left, where no
+    line of the front goes, then right, then above and below.
+    """
     steps = min(140, farthest // 3)
     quarter = np.array([[math.hypot(3 * x, 1.6 * (3 * y)) for y in range(steps + 1)] for x in range(steps + 1)])
     x, y = np.mgrid[-steps : steps + 1, -steps : steps + 1]
     distances = quarter[abs(x), abs(y)]
-    wanted = (distances > (nearest or -1)) & (distances <= farthest)
-    distances, x, y = distances[wanted], 3.0 * x[wanted], 3.0 * y[wanted]
-    return np.stack([x, y], axis=1)[np.lexsort((y, x, distances))]
+    wanted = np.flatnonzero((distances > (nearest or -1)) & (distances <= farthest))
+    order = np.lexsort((y.ravel()[wanted], x.ravel()[wanted], distances.ravel()[wanted]))
+    return np.arange(-steps, steps + 1, dtype=np.float64) * 3.0, wanted[order]
 
 
 def text_width(text: str, *, bold: bool = False) -> float:

@@ -160,6 +160,8 @@ def test_clips_come_from_logits_and_are_kept_for_a_published_store(tmp_path):
     saved(private, found, np.log([[0.9, 0.1], [0.25, 0.75], [0.4, 0.6]]), np.array([0, 1, 0]), ["z", "y", "x"])
     expected = clips.RunClips(("x", "y", "z"), (0, 1, 0), (1, 1, 0), (40, 75, 90))
     assert clips.collect(private, "s", [found]) == {found.key: expected}
+    assert clips.collect(private, "s", [found], room=2 + clips._clips(found)) == {found.key: expected}
+    assert clips.collect(private, "s", [found], room=clips._clips(found) - 1) == {}
     assert clips.publish(private, public, "s", [found]) == 1
     assert clips.collect(public, "s", [found]) == {found.key: expected}
     attached = Store(tmp_path / "attached")

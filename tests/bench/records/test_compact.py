@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.records import canonical
-from bench.records.compact import Floats, shared, verified, without, without_draws
+from bench.records.compact import Floats, shared, verified, without
 from bench.records.record import Record
 
 FILES = sorted(Path("leaderboards/records").glob("*.json"))[::20]
@@ -58,37 +58,12 @@ def test_equal_values_are_shared() -> None:
     "shares", [[0.0, 1.0, 0.5, 0.475, 0.0001, 0.99999] * 50, [round(i / 999, 5) for i in range(1000)]]
 )
 def test_shares_are_held_as_whole_numbers_and_are_the_same_floats(shares: list[float]) -> None:
-    content = json.dumps({"defined": {"a": [1, 2]}, "draws": shares, "x": 1}, separators=(",", ":")).encode()
-    rest, draws = without_draws(content)
-    assert json.loads(rest) == {"defined": {"a": [1, 2]}, "draws": [], "x": 1}
-    assert draws is not None
-    assert tuple(draws) == tuple(shares) == tuple(Floats(shares)) == tuple(np.asarray(draws))
-    assert draws == Floats(shares)
+    draws = Floats(shares)
+    assert draws._codes is not None
+    assert tuple(draws) == tuple(shares) == tuple(np.asarray(draws))
     assert (draws[0], draws[-1], draws[1:3]) == (shares[0], shares[-1], tuple(shares[1:3]))
     assert len(draws) == len(shares)
     assert pickle.loads(pickle.dumps(draws)) == draws
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"draws": [0.5] * 10},
-        {"draws": [*[0.5] * 400, 0.123456]},
-        {"draws": [*[0.5] * 400, -0.5]},
-        {"draws": [*[0.5] * 400, 1.5]},
-        {"draws": [*[0.5] * 400, 1e-05]},
-        {"draws": [*[0.5] * 400, None]},
-        {"draws": [*[0.5] * 400, "0.25"]},
-        {"draws": [*[0.5] * 400, 1]},
-        {"curves": {"draws": [0.5] * 400}},
-        {"curves": {"draws": [0.5] * 400}, "draws": [0.5] * 400},
-        {"task": "none"},
-    ],
-    ids=lambda content: str(content)[-30:],
-)
-def test_other_draws_are_left_to_the_parser(content: dict[str, object]) -> None:
-    text = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    assert without_draws(text) == (text, None)
 
 
 @pytest.mark.parametrize("values", [[0.1] * 400 + [0.123456], [-0.0] * 400, [float("nan")] * 400, [7.0] * 400])

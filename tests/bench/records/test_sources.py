@@ -9,7 +9,7 @@ from fakes import foreign
 
 from bench import lookup, suites
 from bench.leaderboard.board import leaderboards
-from bench.records import Recipe, Record, Run, sources
+from bench.records import Recipe, Record, Run, parsed, sources
 
 NET = "my_package.net:Net"
 
@@ -146,15 +146,16 @@ def test_every_built_in_component_has_a_digest() -> None:
 def test_a_child_does_not_parse_again_what_its_parent_knows(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = now()
     told = sources.known()
+    monkeypatch.setattr(sources, "kept", lambda: parsed.Kept(package / "none" / "sources.json"))
     monkeypatch.setattr(sources, "_known", {})  # as in a child
     monkeypatch.setattr(lookup, "_trees", {})
     sources.trust(told)
-    parsed: list[Path] = []
+    read: list[Path] = []
     parse = lookup.parsed
-    monkeypatch.setattr(lookup, "parsed", lambda path: (parsed.append(path), parse(path))[1])
+    monkeypatch.setattr(lookup, "parsed", lambda path: (read.append(path), parse(path))[1])
     assert now() == before
-    assert not parsed
+    assert not read
     parts = package / "parts.py"
     parts.write_text(parts.read_text().replace("nn.Linear(inputs", "nn.Bilinear(inputs"))
     assert now() != before
-    assert set(parsed) == {parts}
+    assert set(read) == {parts}

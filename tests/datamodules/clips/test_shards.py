@@ -20,7 +20,7 @@ from fakes.shards import RATE, pack, sound
 from datamodules.audio import AudioError, ShardMember, decode, decode_bytes
 from datamodules.audio.clip import quantised
 from datamodules.base import DataError
-from datamodules.clips import shards
+from datamodules.clips import ring, shards
 from datamodules.clips.array_clips import decode_all
 from datamodules.clips.shards import ShardClips, Stream, StreamLoader, index
 
@@ -64,6 +64,19 @@ def test_every_clip_is_given_once_an_epoch(tmp_path: Path, workers: int, ranks: 
         assert max(sizes) <= 8
         assert max(sizes) - min(sizes) <= 1
         assert sorted(clip for part in parts for batch in part for clip in batch) == list(range(37))
+
+
+@pytest.mark.process
+@pytest.mark.slow
+def test_batches_that_are_kept_do_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ring, "SPARE", 1)
+    made = clips(tmp_path)
+    alone, loader = made.stream(4, 3), made.stream(4, 3, 2)
+    kept = []
+    for _ in range(2):
+        kept += list(zip(alone, loader, strict=True))
+    assert len(kept) == 20
+    assert all(torch.equal(a, b) and torch.equal(i, j) for (a, i), (b, j) in kept)
 
 
 @pytest.mark.slow
@@ -435,6 +448,6 @@ def test_a_row_has_the_bits_of_the_clip_in_a_file():
     loud[:5] = [0.0, -0.0, -1e-6, 1.0, -1.5]
     for samples in (1000, 1100, 600):
         row = np.full(samples, np.nan, np.float32)
-        shards._fill(row, loud)
+        shards._fill(row, [loud[:300], loud[300:700], loud[700:]])
         wanted = quantised(loud, samples).astype(np.float32) / 32768
         assert (row.view(np.int32) == wanted.view(np.int32)).all()
