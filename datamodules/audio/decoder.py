@@ -206,8 +206,15 @@ def decode_bytes(content: bytes, name: str, sample_rate: int, max_seconds: float
     Raises:
         AudioError: as from `decode`.
     """
+    return np.concatenate(list(decode_bytes_blocks(content, name, sample_rate, max_seconds)))
+
+
+def decode_bytes_blocks(
+    content: bytes, name: str, sample_rate: int, max_seconds: float = MAX_SECONDS
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the blocks of which `decode_bytes` returns all; arguments and errors are as there."""
     with _unnamed(content) as binary, _sound(binary, name, max_seconds) as sound:
-        return _resampled(sound, sample_rate, max_seconds)
+        yield from _resampled_blocks(sound, sample_rate, max_seconds)
 
 
 def decode_read(

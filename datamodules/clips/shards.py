@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_expander
 
-from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decoder, is_track
+from datamodules.audio import ENDINGS, MAX_MEMBER_BYTES, AudioError, ShardMember, decode, decode_bytes_blocks, is_track
 from datamodules.base import ClipSet, DataError
 from datamodules.clips.array_cache import ArrayCache, Facts
 from datamodules.clips.array_clips import DECODERS, WaveformClips, decode_all, state
@@ -280,7 +280,10 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
                     )
                 waiting[row] = content
                 missing.discard(row)
-            decoders = {row: partial(self._decode, row, waiting[row]) for row in rows}
+            decoders = {
+                row: partial(decode_bytes_blocks, waiting[row], str(self.clips.members[row]), self.clips.sample_rate)
+                for row in rows
+            }
             several = len(decoders) < len(rows)
             place_in_ring = self.ring.take(worker, len(rows)) if self.ring and info and not several else None
             placed, out = place_in_ring or (None, None)
@@ -293,12 +296,6 @@ class Stream(IterableDataset[tuple[Tensor, ...]]):
             parts = (self.clips.targets,) if self.extra is None else (self.clips.targets, self.extra)
             whole = x[[place[row] for row in rows]] if several else x
             yield (placed or whole, *(part[rows] for part in parts))
-
-    def _decode(self, row: int, content: bytes) -> Iterator[NDArray[np.float32]]:
-        """Yield the blocks of which `decode_bytes` returns all."""
-        name, rate, longest = str(self.clips.members[row]), self.clips.sample_rate, decoder.MAX_SECONDS
-        with decoder._unnamed(content) as binary, decoder._sound(binary, name, longest) as sound:
-            yield from decoder._resampled_blocks(sound, rate, longest)
 
     def _read(self, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         """Yield the content of these clips through webdataset, in this epoch's order of shards."""
