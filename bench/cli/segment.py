@@ -47,6 +47,12 @@ Delay = Annotated[
 ]
 
 
+def refuse_folder(file: Path) -> None:
+    """Raise a SuiteError for a folder in place of a recording."""
+    if file.is_dir():
+        raise SuiteError(f"{str(file)!r} is a folder: name one recording in it, or use `bench predict`")
+
+
 @app.command()
 def segment(
     file: Annotated[Path, typer.Argument(help="An audio file of any length.")],
@@ -98,9 +104,15 @@ def segment(
         files.append((path, kind or segment_files.format_of(path)))
     if csv_file is not None:
         files.append((csv_file, "csv"))
+    taken: set[Path] = set()
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
-        if path.resolve() == file.resolve():
+        place = path.resolve()
+        if place == file.resolve():
             raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
+        if place in taken:
+            raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
+        taken.add(place)
+    refuse_folder(file)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     smoothing = Smoothing.of(
         model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,

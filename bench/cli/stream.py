@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
-from bench.cli.segment import Delay, Hop, Hysteresis, MedianLength, MinDuration, Threshold, Windows
+from bench.cli.segment import Delay, Hop, Hysteresis, MedianLength, MinDuration, Threshold, Windows, refuse_folder
 from bench.errors import RunError, SuiteError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def stream(
 
     if (file is None) != microphone:
         raise SuiteError("name a file, - for standard input, or --microphone")
+    if file is not None:
+        refuse_folder(file.expanduser())
     if (rate is not None or channels != 1) and str(file) != "-":
         raise SuiteError("--rate and --channels are for raw PCM on standard input: use them with -")
     if channels != 1 and rate is None:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from bench.errors import ArgumentError
 from bench.records import Record
@@ -26,6 +27,10 @@ NO_CLASS = -1
 """Decision on a frame whose likeliest class is below the threshold."""
 
 MEDIAN_SECONDS = 0.3
+MAX_MEDIAN_SECONDS = 600.0
+"""Longest window of the median; all frames in it are held in memory."""
+MOST_VALUES = 1 << 22
+"""Values of overlapping windows that are sorted at once."""
 MIN_SECONDS = 0.3
 HYSTERESIS = 0.1
 THRESHOLD = 0.5
@@ -38,7 +43,7 @@ class Smoothing:
     """How probabilities become segments.
 
     Attributes:
-        median_seconds: length of the median's window; 0 for none.
+        median_seconds: length of the median's window, at most `MAX_MEDIAN_SECONDS`; 0 for none.
         hysteresis: see the module; 0 for none.
         min_seconds: shortest segment; 0 for none.
         threshold: for several labels the probability from which a class is present, 0.5 where None. For one label the
@@ -88,6 +93,8 @@ class Smoothing:
         for name, value in seconds.items():
             if not 0 <= value < float("inf"):
                 raise ArgumentError(f"the {name} takes a number of seconds ≥ 0, not {value}")
+        if self.median_seconds > MAX_MEDIAN_SECONDS:
+            raise ArgumentError(f"the median takes at most {MAX_MEDIAN_SECONDS:g} seconds, not {self.median_seconds:g}")
         if not 0 <= self.hysteresis < 1:
             raise ArgumentError(f"hysteresis is at least 0 and below 1, not {self.hysteresis}")
         if self.threshold is not None and not 0 < self.threshold < 1:
@@ -160,6 +167,9 @@ class Median:
         if len(held) < width:
             return held[:0]
         windows = np.lib.stride_tricks.sliding_window_view(held, width, axis=0)
+        if windows.size > MOST_VALUES:
+            inner = slice(self.half, len(held) - self.half)
+            return np.stack([median_filter(track, width, mode="nearest")[inner] for track in held.T], 1)
         return np.asarray(np.partition(windows, self.half, axis=-1)[..., self.half])
 
 

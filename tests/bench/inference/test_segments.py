@@ -1,5 +1,6 @@
 """Smoothing and segments: hand-worked cases, and frames that arrive one by one or all at once."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +115,18 @@ def test_the_median_is_scipys(half: int, step: int) -> None:
     np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
+def test_a_long_median_is_scipys_in_little_memory() -> None:
+    values = np.random.default_rng(0).random((6_000, 3))
+    median = Median(3_000)
+    tracemalloc.start()
+    found = [median.push(values[:2_500]), median.push(values[2_500:]), median.finish()]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = np.stack([median_filter(track, 6_001, mode="nearest") for track in values.T], 1)
+    np.testing.assert_array_equal(np.concatenate([each for each in found if each is not None]), expected)
+    assert peak < 50e6
+
+
 @pytest.mark.parametrize("task", ["single", "multi"])
 @pytest.mark.parametrize("threshold", [None, 0.4])
 def test_any_division_of_the_frames_gives_the_same_segments(task: str, threshold: float | None) -> None:
@@ -156,6 +169,7 @@ def test_no_frames_give_no_segments() -> None:
     ("given", "words"),
     [
         ({"median_seconds": -1}, "the median takes a number of seconds"),
+        ({"median_seconds": 601}, "the median takes at most 600 seconds"),
         ({"min_seconds": float("nan")}, "the shortest segment takes a number of seconds"),
         ({"hysteresis": 1}, "hysteresis is at least 0 and below 1"),
         ({"threshold": 0}, "the threshold lies between 0 and 1"),
