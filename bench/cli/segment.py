@@ -17,11 +17,33 @@ Windows = Annotated[
 ]
 Hop = Annotated[
     float | None,
-    typer.Option(help="Seconds from one window to the next; implies --windows.", show_default="a tenth of a clip"),
+    typer.Option(
+        help="Seconds from one window to the next; implies --windows.",
+        show_default="that of the run's scores of streams, or a tenth of a clip",
+    ),
 ]
-MedianLength = Annotated[float, typer.Option("--median", help="Seconds of the median over probabilities; 0 for none.")]
+MeanLength = Annotated[
+    float | None,
+    typer.Option(
+        "--mean",
+        help="Seconds of the moving mean over log-probabilities; 0 for none.",
+        show_default="what the run has chosen on streams, or 0",
+    ),
+]
+MedianLength = Annotated[
+    float | None,
+    typer.Option(
+        "--median",
+        help="Seconds of the median over probabilities; 0 for none.",
+        show_default="0 where the run has chosen on streams, or 0.3",
+    ),
+]
 Hysteresis = Annotated[
-    float, typer.Option(help="Probability by which another class must exceed the present one; 0 for none.")
+    float | None,
+    typer.Option(
+        help="Probability by which another class must exceed the present one; 0 for none.",
+        show_default="0 where the run has chosen on streams, or 0.1",
+    ),
 ]
 MinDuration = Annotated[
     float | None,
@@ -47,6 +69,12 @@ Delay = Annotated[
 ]
 
 
+def refuse_folder(file: Path) -> None:
+    """Raise a SuiteError for a folder in place of a recording."""
+    if file.is_dir():
+        raise SuiteError(f"{str(file)!r} is a folder: name one recording in it, or use `bench predict`")
+
+
 @app.command()
 def segment(
     file: Annotated[Path, typer.Argument(help="An audio file of any length.")],
@@ -54,8 +82,9 @@ def segment(
     store: StoreDir = Path("runs"),
     windows: Windows = False,
     hop: Hop = None,
-    median: MedianLength = 0.3,
-    hysteresis: Hysteresis = 0.1,
+    mean: MeanLength = None,
+    median: MedianLength = None,
+    hysteresis: Hysteresis = None,
     min_duration: MinDuration = None,
     threshold: Threshold = None,
     delay: Delay = None,
@@ -98,13 +127,19 @@ def segment(
         files.append((path, kind or segment_files.format_of(path)))
     if csv_file is not None:
         files.append((csv_file, "csv"))
+    taken: set[Path] = set()
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
-        if path.resolve() == file.resolve():
+        place = path.resolve()
+        if place == file.resolve():
             raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
+        if place in taken:
+            raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
+        taken.add(place)
+    refuse_folder(file)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     smoothing = Smoothing.of(
-        model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,
-        delay_seconds=delay,
+        model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
+        threshold=threshold, delay_seconds=delay,
     )  # fmt: skip
     with segment_files.posteriors(posteriors, model.classes) as observer, err.status("reading") as status:
         found = find(

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import MOST_THREADS, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
-from bench.cli.segment import Delay, Hop, Hysteresis, MedianLength, MinDuration, Threshold, Windows
+from bench.cli.segment import (
+    Delay,
+    Hop,
+    Hysteresis,
+    MeanLength,
+    MedianLength,
+    MinDuration,
+    Threshold,
+    Windows,
+    refuse_folder,
+)
 from bench.errors import RunError, SuiteError
 
 if TYPE_CHECKING:
@@ -39,8 +49,9 @@ def stream(
     store: StoreDir = Path("runs"),
     windows: Windows = False,
     hop: Hop = None,
-    median: MedianLength = 0.3,
-    hysteresis: Hysteresis = 0.1,
+    mean: MeanLength = None,
+    median: MedianLength = None,
+    hysteresis: Hysteresis = None,
     min_duration: MinDuration = None,
     threshold: Threshold = None,
     delay: Delay = None,
@@ -59,6 +70,8 @@ def stream(
 
     if (file is None) != microphone:
         raise SuiteError("name a file, - for standard input, or --microphone")
+    if file is not None:
+        refuse_folder(file.expanduser())
     if (rate is not None or channels != 1) and str(file) != "-":
         raise SuiteError("--rate and --channels are for raw PCM on standard input: use them with -")
     if channels != 1 and rate is None:
@@ -74,8 +87,8 @@ def stream(
     torch.set_num_threads(threads)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     smoothing = Smoothing.of(
-        model.records, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration, threshold=threshold,
-        delay_seconds=delay,
+        model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
+        threshold=threshold, delay_seconds=delay,
     )  # fmt: skip
     if not 1 <= (samples := chunk * model.rate()) <= 60 * model.rate():
         raise SuiteError(f"a chunk of {chunk:g} s is not between a sample and a minute: use 0.01 s or more")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench import __version__, catalog
-from bench.catalog import METRICS, PRIMARY
+from bench.catalog import METRICS, STREAM_METRICS
 from bench.errors import SuiteError
 from bench.inference.parts import Part
 from bench.leaderboard.render import columns, templating
@@ -125,8 +125,9 @@ def _tested(parts: Sequence[Part]) -> str:
 
 
 def _scores(records: Sequence[Record]) -> Table:
-    names = [name for name in METRICS if any(record.scores.get(name) is not None for record in records)]
-    primary = PRIMARY[records[0].task or "single"] if records else ""
+    known = (*STREAM_METRICS, *METRICS)
+    names = [name for name in known if any(record.scores.get(name) is not None for record in records)]
+    primary = records[0].primary if records else None
     names.sort(key=lambda name: name != primary)
     rows = []
     for record in records:

@@ -1,5 +1,6 @@
 """Files of embeddings that the dataset `embeddings` reads back: `.npy`, Parquet and TFRecord."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -82,11 +83,19 @@ class Writer:
 
 
 def places(files: Iterable[Path], roots: Iterable[Path]) -> list[Path]:
-    """Return where each file's embedding belongs: its path below the folder that was named, or else its name."""
+    """Return where each file's embedding belongs: its path below the folder that was named, or else its name.
+
+    Raises:
+        ArgumentError: two of them belong in one place.
+    """
     folders = [root for root in roots if root.is_dir()]
 
     def place(path: Path) -> Path:
         own = next((root for root in folders if path.is_relative_to(root)), None)
         return path.relative_to(own) if own else Path(path.name)
 
-    return [place(path) for path in files]
+    found = [place(path) for path in files]
+    twice = [place for place, count in Counter(found).items() if count > 1]
+    if twice:
+        raise ArgumentError(f"two sounds are called {twice[0]}: give one folder for both, or write them apart")
+    return found

@@ -82,23 +82,25 @@ def timeline(model: Classifier, windows: bool = False, hop_seconds: float | None
     Args:
         model: of `load_model`.
         windows: whether to classify windows of a clip's length even where the model has logits of single frames.
-        hop_seconds: from one window to the next; None is a tenth of a clip.
+        hop_seconds: from one window to the next; None is that of the run's own scores of streams, or a tenth of a clip.
 
     Raises:
         RunError: the model takes embeddings.
         ArgumentError: the hop is not in (0, a clip's length].
     """
     model.rate()
-    if windows or hop_seconds is not None:
-        return _Windows(model, hop_seconds)
+    scored = model.records[0].segmentation if len(model.records) == 1 else None
+    windows = windows or hop_seconds is not None
+    if hop_seconds is None and scored is not None and scored.form == "windows":
+        hop_seconds = min(scored.hop_seconds, model.clip_seconds)
     module = model.module
-    if not isinstance(module, AudioModel):
-        return _Windows(model, None)
+    if windows or not isinstance(module, AudioModel):
+        return _Windows(model, hop_seconds)
     try:
         own = module.framing()
         samples = module.frontend.framing()  # type: ignore[operator]
     except (ModelError, AttributeError):
-        return _Windows(model, None)
+        return _Windows(model, hop_seconds)
     try:
         return _States(model, module, samples.then(own))
     except ModelError:

@@ -68,9 +68,10 @@ def segment(
     Args:
         model: of `load_model`.
         path: an audio file.
-        smoothing: how probabilities become segments; None takes the defaults.
+        smoothing: how probabilities become segments; None takes what the model's run has chosen on validation streams,
+            or the defaults.
         windows: whether to classify windows even where the model has logits of single frames.
-        hop_seconds: from one window to the next; None is a tenth of a clip. Implies windows.
+        hop_seconds: from one window to the next; None as in `timeline`. Implies windows.
         picture: whether to keep what a picture is drawn of.
         observer: receives the frames.
         report: receives the seconds that have been read.
@@ -101,7 +102,7 @@ def segment_blocks(
     report: Callable[[float], object] | None = None,
 ) -> Segmentation:
     """Return the time line of a recording that comes in blocks `(s,)` at the model's rate; the rest as in `segment`."""
-    smoothing = smoothing or Smoothing()
+    smoothing = smoothing or Smoothing.of(model.records)
     line = timeline(model, windows, hop_seconds)
     segmenter = Segmenter(len(model.classes), model.task, line.frame_seconds, smoothing)
     drawn = Picture(model.rate()) if picture else None

@@ -2,10 +2,13 @@
 
 `Segmenter` works while frames arrive; a whole recording at once gives the same segments. The steps:
 
-1. Median of each class's probability over a window around the frame, the first and last frame repeated at the ends.
-2. Hysteresis. With one label per frame, the class stays until another one's probability exceeds its own by
+1. Mean of each class's log-probability over a window around the frame, over fewer frames at the ends. With one label
+   per frame, the probabilities of the means then add up to 1. It is what scores of streams are of
+   (`bench.evaluation.segmentation`).
+2. Median of each class's probability over a window around the frame, the first and last frame repeated at the ends.
+3. Hysteresis. With one label per frame, the class stays until another one's probability exceeds its own by
    `hysteresis`. With several, a class begins at `threshold` and ends below `threshold - hysteresis`.
-3. Minimum duration. A run that is shorter takes the decision of the run before it; at the start of the recording, of
+4. Minimum duration. A run that is shorter takes the decision of the run before it; at the start of the recording, of
    the first run that is long enough. With several labels this holds for each class's runs and for the gaps in between.
 
 A frame lasts from the middle between it and the frame before to the middle between it and the next. The first frame
@@ -13,11 +16,12 @@ begins with the recording, and the last ends with it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 
 from bench.errors import ArgumentError
 from bench.records import Record
@@ -26,6 +30,12 @@ NO_CLASS = -1
 """Decision on a frame whose likeliest class is below the threshold."""
 
 MEDIAN_SECONDS = 0.3
+MAX_WINDOW_SECONDS = 600.0
+"""Longest window of mean and median; all frames in it are held in memory."""
+MOST_VALUES = 1 << 22
+"""Values of overlapping windows that are sorted at once."""
+LEAST = 1e-45
+"""Probability in place of 0, whose logarithm no mean could take."""
 MIN_SECONDS = 0.3
 HYSTERESIS = 0.1
 THRESHOLD = 0.5
@@ -38,7 +48,8 @@ class Smoothing:
     """How probabilities become segments.
 
     Attributes:
-        median_seconds: length of the median's window; 0 for none.
+        mean_seconds: length of the mean's window, at most `MAX_WINDOW_SECONDS`; 0 for none.
+        median_seconds: length of the median's window, at most `MAX_WINDOW_SECONDS`; 0 for none.
         hysteresis: see the module; 0 for none.
         min_seconds: shortest segment; 0 for none.
         threshold: for several labels the probability from which a class is present, 0.5 where None. For one label the
@@ -49,6 +60,7 @@ class Smoothing:
         ArgumentError: a value is out of range.
     """
 
+    mean_seconds: float = 0.0
     median_seconds: float = MEDIAN_SECONDS
     hysteresis: float = HYSTERESIS
     min_seconds: float = MIN_SECONDS
@@ -59,35 +71,44 @@ class Smoothing:
     def of(
         records: Sequence[Record],
         *,
-        median_seconds: float = MEDIAN_SECONDS,
-        hysteresis: float = HYSTERESIS,
+        mean_seconds: float | None = None,
+        median_seconds: float | None = None,
+        hysteresis: float | None = None,
         min_seconds: float | None = None,
         threshold: float | None = None,
         delay_seconds: float | None = None,
     ) -> "Smoothing":
         """Return the smoothing for a model.
 
-        Arguments are the attributes. `min_seconds` and `delay_seconds` of None are those that the run of the model has
-        chosen on validation streams; without such a choice the usual ones.
+        Arguments are the attributes. Those of None are what the run of the model has chosen on validation streams: a
+        mean, a shortest segment and a delay, without median and hysteresis. Without such a choice, they are the usual
+        ones.
 
         Raises:
             ArgumentError: a value is out of range.
         """
         chosen = records[0].segmentation if len(records) == 1 else None
-        if min_seconds is None:
-            min_seconds = MIN_SECONDS if chosen is None else chosen.min_seconds
-        if delay_seconds is None:
-            delay_seconds = 0.0 if chosen is None else chosen.delay_seconds
-        return Smoothing(
-            median_seconds=median_seconds, hysteresis=hysteresis, min_seconds=min_seconds, threshold=threshold,
-            delay_seconds=delay_seconds,
-        )  # fmt: skip
+        usual = Smoothing()
+        if chosen is not None:
+            usual = Smoothing(
+                mean_seconds=chosen.smoothing_seconds, median_seconds=0, hysteresis=0, min_seconds=chosen.min_seconds,
+                delay_seconds=chosen.delay_seconds,
+            )  # fmt: skip
+        given = {
+            "mean_seconds": mean_seconds, "median_seconds": median_seconds, "hysteresis": hysteresis,
+            "min_seconds": min_seconds, "threshold": threshold, "delay_seconds": delay_seconds,
+        }  # fmt: skip
+        return replace(usual, **{name: value for name, value in given.items() if value is not None})
 
     def __post_init__(self) -> None:
-        seconds = {"median": self.median_seconds, "shortest segment": self.min_seconds, "delay": self.delay_seconds}
+        windows = {"mean": self.mean_seconds, "median": self.median_seconds}
+        seconds = windows | {"shortest segment": self.min_seconds, "delay": self.delay_seconds}
         for name, value in seconds.items():
             if not 0 <= value < float("inf"):
                 raise ArgumentError(f"the {name} takes a number of seconds ≥ 0, not {value}")
+        for name, value in windows.items():
+            if value > MAX_WINDOW_SECONDS:
+                raise ArgumentError(f"the {name} takes at most {MAX_WINDOW_SECONDS:g} seconds, not {value:g}")
         if not 0 <= self.hysteresis < 1:
             raise ArgumentError(f"hysteresis is at least 0 and below 1, not {self.hysteresis}")
         if self.threshold is not None and not 0 < self.threshold < 1:
@@ -128,6 +149,42 @@ class Change:
     probability: float
 
 
+class Mean:
+    """Mean over frames around each frame, over fewer at the ends, while frames arrive.
+
+    Args:
+        width: frames; `width // 2` of them are before the frame.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.before = width // 2
+        self.after = max(0, width - self.before - 1)
+        self.held: Values | None = None
+        self.passed = 0  # frames that are held and have their mean
+
+    def push(self, values: Values) -> Values:
+        """Map the next frames `(n, C)` to the means `(m, C)` that are known by now."""
+        if not self.before:
+            return values
+        self.held = values if self.held is None else np.concatenate([self.held, values])
+        return self._of(len(self.held) - self.after)
+
+    def finish(self) -> Values | None:
+        """Return the means of the last frames; None if there are none."""
+        return None if self.held is None else self._of(len(self.held))
+
+    def _of(self, end: int) -> Values:
+        assert self.held is not None
+        frames = np.arange(self.passed, max(self.passed, end))
+        total = np.concatenate([np.zeros((1, self.held.shape[1])), np.cumsum(self.held, 0)])
+        first = np.maximum(frames - self.before, 0)
+        last = np.minimum(frames + self.after + 1, len(self.held))
+        means = (total[last] - total[first]) / (last - first)[:, None]
+        dropped = max(0, self.passed + len(frames) - self.before)
+        self.held, self.passed = self.held[dropped:], self.passed + len(frames) - dropped
+        return np.asarray(means)
+
+
 class Median:
     """Median over frames around each frame, while frames arrive.
 
@@ -160,6 +217,9 @@ class Median:
         if len(held) < width:
             return held[:0]
         windows = np.lib.stride_tricks.sliding_window_view(held, width, axis=0)
+        if windows.size > MOST_VALUES:
+            inner = slice(self.half, len(held) - self.half)
+            return np.stack([median_filter(track, width, mode="nearest")[inner] for track in held.T], 1)
         return np.asarray(np.partition(windows, self.half, axis=-1)[..., self.half])
 
 
@@ -173,8 +233,8 @@ class Segmenter:
         smoothing: how probabilities become segments.
 
     Attributes:
-        delay: largest time from a frame to the certainty about it, in seconds: half the median's window, and the
-            shortest segment.
+        delay: largest time from a frame to the certainty about it, in seconds: half the windows of mean and median, and
+            the shortest segment.
     """
 
     def __init__(
@@ -185,9 +245,10 @@ class Segmenter:
         self.frame_seconds = frame_seconds
         self.smoothing = smoothing
         half = int(smoothing.median_seconds / frame_seconds / 2 + 1e-9)
-        self.delay = half * frame_seconds + smoothing.min_seconds
+        self.mean = Mean(round(smoothing.mean_seconds / frame_seconds))
         self.median = Median(half)
-        self.waiting: list[float] = []  # times of the frames that the median holds back
+        self.delay = (self.mean.after + half) * frame_seconds + smoothing.min_seconds
+        self.waiting: list[float] = []  # times of the frames that mean and median hold back
         self.last_time: float | None = None
         tracks = 1 if task == "single" else classes
         self.tracks = [_Track() for _ in range(tracks)]
@@ -200,12 +261,17 @@ class Segmenter:
     def push(self, times: Sequence[float] | Values, probabilities: NDArray[np.floating]) -> list[Change]:
         """Take the next frames: their times `(n,)` in seconds, ascending, and probabilities `(n, C)`."""
         self.waiting += np.maximum(0, np.asarray(times, np.float64) - self.smoothing.delay_seconds).tolist()
-        return self._decide(self.median.push(np.asarray(probabilities, np.float64)))
+        values = np.asarray(probabilities, np.float64)
+        if self.mean.before and len(values):
+            values = self._probabilities(self.mean.push(np.log(np.maximum(values, LEAST))))
+        return self._decide(self.median.push(values))
 
     def finish(self, seconds: float) -> list[Change]:
         """Take the end of the recording, and return the last changes."""
+        averaged = self.mean.finish()
+        changes = [] if averaged is None else self._decide(self.median.push(self._probabilities(averaged)))
         last = self.median.finish()
-        changes = [] if last is None else self._decide(last)
+        changes += [] if last is None else self._decide(last)
         if not self.count:
             return changes
         mean = self.total / self.count
@@ -223,6 +289,11 @@ class Segmenter:
         """Return the segments that have ended since the last call, in the order of their starts."""
         found, self.done = sorted(self.done, key=lambda each: (each.start, each.label)), []
         return found
+
+    def _probabilities(self, means: Values) -> Values:
+        """Return the probabilities of means of log-probabilities `(n, C)`."""
+        found = np.exp(means)
+        return found / found.sum(1, keepdims=True) if self.task == "single" else found
 
     def _decide(self, smoothed: Values) -> list[Change]:
         changes: list[Change] = []

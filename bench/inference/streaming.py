@@ -69,7 +69,7 @@ class Stream:
         model: of `load_model`.
         smoothing: how probabilities become changes of class.
         windows: whether to classify windows even where the model has logits of single frames.
-        hop_seconds: from one window to the next; None is a tenth of a clip. Implies windows.
+        hop_seconds: from one window to the next; None as in `timeline`. Implies windows.
         observer: receives the frames.
         clock: returns seconds.
 

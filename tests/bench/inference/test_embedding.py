@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import bench
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.embedding import Embedder, Embedding, embed
+from bench.inference.embedding_files import places
 from bench.inference.predict import find
 from datamodules.embeddings import Embeddings
 
@@ -83,6 +84,12 @@ def test_the_dataset_reads_them_back(kept, tmp_path: Path, format: str, monkeypa
     model = model_of(kept, "swishnet")
     expected = Embedder(model)(model.windows(model.load(kept.sounds / class_ / number)).clips)
     np.testing.assert_allclose(values.numpy(), expected.numpy(), atol=1e-6)
+
+
+def test_sounds_of_one_name_are_refused_before_the_work() -> None:
+    files = [Path("cats/1.wav"), Path("dogs/1.wav")]
+    with pytest.raises(ArgumentError, match=r"two sounds are called 1\.wav"):
+        places(files, files)
 
 
 def test_wrong_calls(kept, tmp_path: Path) -> None:

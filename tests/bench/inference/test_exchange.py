@@ -85,6 +85,21 @@ def test_the_card(kept, tmp_path: Path) -> None:
     assert str(kept.sounds) not in card
 
 
+def test_the_card_of_a_model_for_streams_has_their_scores(kept, tmp_path: Path) -> None:
+    key = kept.run("swishnet").key
+    shutil.copytree(kept.store.artifacts(key), tmp_path / key)
+    record = kept.store.get(key)
+    record = replace(
+        record, scores=record.scores | {"frame_accuracy": 0.75, "event_f1": 0.5},
+        intervals=record.intervals | {"frame_accuracy": (0.625, 0.875)},
+    )  # fmt: skip
+    (tmp_path / key / "record.json").write_text(record.to_json())
+    with zipfile.ZipFile(exchange.pack(tmp_path / key, tmp_path, tmp_path / "a.zip")) as archive:
+        card = archive.read("card.md").decode()
+    assert "| test fold | seed | frame_accuracy, % | event_f1, % | accuracy, % |" in card
+    assert "| 0 | 0 | 75.0 [62.5, 87.5] | 50.0 |" in card
+
+
 def test_a_dataset_of_the_catalogue_has_its_licence(kept, tmp_path: Path) -> None:
     key = kept.run("cnn").key
     shutil.copytree(kept.store.artifacts(key), tmp_path / key)

@@ -75,6 +75,7 @@ def test_formats_on_standard_output(kept: Any, recording: Path) -> None:
         (["--format", "csv", "--out", "a.csv", "--out", "b.csv"], "--format is for one --out"),
         (["--format", "csv", "--json"], "both write to standard output"),
         (["--out", "RECORDING", "--format", "csv"], "would be overwritten"),
+        (["--csv", "a.csv", "--posteriors", "a.csv"], "'a.csv' is named twice"),
     ],
 )
 def test_calls_that_are_wrong(kept: Any, recording: Path, arguments: list[str], words: str) -> None:
@@ -82,6 +83,13 @@ def test_calls_that_are_wrong(kept: Any, recording: Path, arguments: list[str], 
     found = call(kept, "segment", recording, *given, ok=False)
     assert isinstance(found.exception, SuiteError)
     assert words in str(found.exception)
+
+
+@pytest.mark.parametrize("command", ["segment", "stream"])
+def test_a_folder_is_no_recording(kept: Any, recording: Path, command: str) -> None:
+    found = call(kept, command, recording.parent, ok=False)
+    assert isinstance(found.exception, SuiteError)
+    assert "is a folder: name one recording" in str(found.exception)
 
 
 def test_a_wrong_call_leaves_earlier_posteriors(kept: Any, recording: Path, tmp_path: Path) -> None:

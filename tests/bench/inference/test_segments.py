@@ -1,5 +1,6 @@
 """Smoothing and segments: hand-worked cases, and frames that arrive one by one or all at once."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from scipy.ndimage import median_filter
 
 from bench.errors import RunError
-from bench.inference.segments import NO_CLASS, Change, Median, Segment, Segmenter, Smoothing
+from bench.evaluation.segmentation import FRAME_RATE
+from bench.evaluation.segmentation.decisions import smoothed
+from bench.inference.segments import NO_CLASS, Change, Mean, Median, Segment, Segmenter, Smoothing
 from bench.records import Record, Run
 from bench.records.record import Segmentation
 
@@ -114,13 +117,26 @@ def test_the_median_is_scipys(half: int, step: int) -> None:
     np.testing.assert_array_equal(np.concatenate(found), expected)
 
 
+def test_a_long_median_is_scipys_in_little_memory() -> None:
+    values = np.random.default_rng(0).random((6_000, 3))
+    median = Median(3_000)
+    tracemalloc.start()
+    found = [median.push(values[:2_500]), median.push(values[2_500:]), median.finish()]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = np.stack([median_filter(track, 6_001, mode="nearest") for track in values.T], 1)
+    np.testing.assert_array_equal(np.concatenate([each for each in found if each is not None]), expected)
+    assert peak < 50e6
+
+
+@pytest.mark.parametrize("mean", [0, 6])
 @pytest.mark.parametrize("task", ["single", "multi"])
 @pytest.mark.parametrize("threshold", [None, 0.4])
-def test_any_division_of_the_frames_gives_the_same_segments(task: str, threshold: float | None) -> None:
+def test_any_division_of_the_frames_gives_the_same_segments(task: str, threshold: float | None, mean: float) -> None:
     rng = np.random.default_rng(1)
     walk = np.cumsum(rng.standard_normal((400, 4)), 0) / 5
     probabilities = np.exp(walk) / np.exp(walk).sum(1, keepdims=True) if task == "single" else 1 / (1 + np.exp(-walk))
-    smoothing = Smoothing(median_seconds=5, hysteresis=0.1, min_seconds=4, threshold=threshold)
+    smoothing = Smoothing(mean_seconds=mean, median_seconds=5, hysteresis=0.1, min_seconds=4, threshold=threshold)
     whole = segments_of(probabilities, smoothing, task)
     assert len(whole[0]) > 3
     for step in (1, 7, 50):
@@ -141,9 +157,9 @@ def test_a_delay_moves_changes_to_the_past() -> None:
     assert spans(segments_of(one_hot([0, 0, 0, 1, 1]), smoothing)[0]) == [(0, 1.5, 0), (1.5, 5, 1)]
 
 
-def test_the_delay_of_smoothing_is_half_the_median_and_the_shortest_segment() -> None:
-    segmenter = Segmenter(2, "single", 0.01, Smoothing(median_seconds=0.3, min_seconds=0.2))
-    assert segmenter.delay == pytest.approx(0.15 + 0.2)
+def test_the_delay_of_smoothing_is_half_of_mean_and_median_and_the_shortest_segment() -> None:
+    segmenter = Segmenter(2, "single", 0.01, Smoothing(mean_seconds=0.11, median_seconds=0.3, min_seconds=0.2))
+    assert segmenter.delay == pytest.approx(0.05 + 0.15 + 0.2)
 
 
 def test_no_frames_give_no_segments() -> None:
@@ -156,6 +172,8 @@ def test_no_frames_give_no_segments() -> None:
     ("given", "words"),
     [
         ({"median_seconds": -1}, "the median takes a number of seconds"),
+        ({"median_seconds": 601}, "the median takes at most 600 seconds"),
+        ({"mean_seconds": 601}, "the mean takes at most 600 seconds"),
         ({"min_seconds": float("nan")}, "the shortest segment takes a number of seconds"),
         ({"hysteresis": 1}, "hysteresis is at least 0 and below 1"),
         ({"threshold": 0}, "the threshold lies between 0 and 1"),
@@ -166,13 +184,35 @@ def test_values_out_of_range(given: dict[str, float], words: str) -> None:
         Smoothing(**given)  # type: ignore[arg-type]
 
 
-def test_delay_and_shortest_segment_are_those_that_a_run_has_chosen() -> None:
+def test_smoothing_is_what_a_run_has_chosen() -> None:
     chosen = Segmentation(
-        form="frames", hop_seconds=0.01, delay_seconds=0.4, min_seconds=1.0, macs_per_second=1,
+        form="frames", hop_seconds=0.01, delay_seconds=0.4, smoothing_seconds=1.2, min_seconds=1.0, macs_per_second=1,
         frontend_macs_per_second=1, streams=2, stream_seconds=60.0,
     )  # fmt: skip
     run = Run(model="swishnet", frontend="mfcc", dataset="synthetic-streams")
     record = Record(run=run, status="ok", segmentation=chosen)
-    assert Smoothing.of([record]) == Smoothing(min_seconds=1.0, delay_seconds=0.4)
-    assert Smoothing.of([record], min_seconds=0.0, delay_seconds=0.1) == Smoothing(min_seconds=0.0, delay_seconds=0.1)
+    found = Smoothing(mean_seconds=1.2, median_seconds=0, hysteresis=0, min_seconds=1.0, delay_seconds=0.4)
+    assert Smoothing.of([record]) == found
+    given = {"mean_seconds": 0.0, "median_seconds": 0.5, "hysteresis": 0.2, "min_seconds": 0.0, "delay_seconds": 0.1}
+    assert Smoothing.of([record], **given) == Smoothing(**given)
     assert Smoothing.of([replace(record, segmentation=None)]) == Smoothing.of([]) == Smoothing()
+
+
+@pytest.mark.parametrize("frames", [1, 3, 40])
+@pytest.mark.parametrize("width", [2, 3, 8, 9])
+@pytest.mark.parametrize("step", [1, 5, 40])
+def test_mean_is_the_one_that_scores_of_streams_are_of(frames: int, width: int, step: int) -> None:
+    scores = np.random.default_rng(0).standard_normal((frames, 3)).astype(np.float32)
+    mean = Mean(width)
+    parts = [mean.push(scores[i : i + step].astype(np.float64)) for i in range(0, frames, step)]
+    found = np.concatenate([*parts, mean.finish()])
+    np.testing.assert_allclose(found, smoothed(scores.T, width / FRAME_RATE).T, atol=1e-6)
+
+
+def test_mean_of_log_probabilities() -> None:
+    found, _ = segments_of(one_hot([0, 1, 0, 0, 1, 1, 0, 1, 1]), replace(NONE, mean_seconds=3))
+    assert spans(found) == [(0, 4, 0), (4, 9, 1)]
+    root = 0.08**0.5  # of frames 0 and 1, both classes; frames 1 to 3 have 0.4 : 0.2 : 0.1, as 0.064 = 0.4 ** 3
+    assert found[0].probability == pytest.approx((root / (2 * root + 0.1) + 3 * 4 / 7) / 4)
+    sure = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    assert spans(segments_of(sure, replace(NONE, mean_seconds=3))[0])[0][0] == 0
