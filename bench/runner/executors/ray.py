@@ -6,6 +6,8 @@ store. A machine whose versions differ is not used. If a machine is lost, its ru
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,6 +63,7 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
 def _connect(ray: Any, workers: int) -> None:
     """Join the cluster, or start one of this machine alone."""
     common = {"log_to_driver": False, "ignore_reinit_error": True, "logging_level": logging.WARNING}
+    ends = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address="auto", **common)
     except ConnectionError as error:
@@ -70,6 +73,8 @@ def _connect(ray: Any, workers: int) -> None:
                 f"up`, or unset RAY_ADDRESS"
             ) from error
         ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **common)
+    if callable(ends) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ends)  # Ray has put its own in its place, which ends with another exit code
 
 
 @dataclass

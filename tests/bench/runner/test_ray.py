@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -112,6 +113,27 @@ def test_a_run_of_another_driver_is_left_to_it(tmp_path: Path) -> None:
         events = followed(cluster, tmp_path)
     assert Reported(RUNS[1].key, RunEnded(RUNS[1].key, "elsewhere")) in events
     assert len(cluster.submitted) == 3
+
+
+def test_a_command_is_ended_in_its_own_way_while_ray_runs() -> None:
+    class Ray:
+        @staticmethod
+        def init(**given: object) -> None:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ray replaces what it finds
+
+    def own(*_: object) -> None:
+        pass
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, own)
+        executor._connect(Ray, 1)
+        assert signal.getsignal(signal.SIGTERM) is own
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a program that has no way of its own gets Ray's
+        executor._connect(Ray, 1)
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_slots_are_processors_and_gpus() -> None:
