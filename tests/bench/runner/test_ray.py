@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -115,23 +116,27 @@ def test_a_run_of_another_driver_is_left_to_it(tmp_path: Path) -> None:
     assert len(cluster.submitted) == 3
 
 
-def test_a_command_is_ended_in_its_own_way_while_ray_runs() -> None:
-    class Ray:
-        @staticmethod
-        def init(**given: object) -> None:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ray replaces what it finds
+def test_sigterm_ends_a_command_in_its_own_way_while_ray_runs() -> None:
+    def own(number: int, frame: object) -> None:
+        sys.exit(128 + number)
 
-    def own(*_: object) -> None:
-        pass
+    def wait() -> None:
+        with executor._ended_by(own):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except SystemExit:
+                sys.exit(1)  # as Ray's waits do
 
     before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray's
     try:
-        signal.signal(signal.SIGTERM, own)
-        executor._connect(Ray, 1)
+        with pytest.raises(SystemExit) as ended:
+            wait()
+        assert ended.value.code == 143
         assert signal.getsignal(signal.SIGTERM) is own
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a program that has no way of its own gets Ray's
-        executor._connect(Ray, 1)
-        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with executor._ended_by(signal.SIG_DFL):  # a program that has no way of its own gets Ray's
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
 
