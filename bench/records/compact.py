@@ -32,7 +32,7 @@ def verified(text: str) -> bytes | None:
         return None
     content = text.encode()
     found = _DIGEST.search(content)
-    if found is None:
+    if found is None or b"\0" in content:  # which marks what is taken away
         return None
     content = _without_layout(content[: found.start()] + content[found.end() :])
     return content if hashlib.sha256(content).hexdigest().encode() == found[1] else None

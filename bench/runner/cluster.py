@@ -1,5 +1,6 @@
 """Starting and ending this machine's part of a Ray cluster: a thin line over the command `ray`, with its tokens on."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -61,7 +62,9 @@ def up(machine: Machine) -> str:
     """
     words = machine.arguments()
     if machine.join is None:
-        _ray("get-auth-token", "--generate")
+        _ray("get-auth-token", "--generate", umask=0o077)
+        with contextlib.suppress(FileNotFoundError):
+            _token().chmod(0o600)  # one that Ray has written before
     elif not _has_token(os.environ):
         raise BenchError(
             "there is no token of the cluster: copy ~/.ray/auth_token of its first machine to this one, readable by "
@@ -103,16 +106,21 @@ def _has_token(variables: Mapping[str, str]) -> bool:
     if variables.get("RAY_AUTH_TOKEN"):
         return True
     given = variables.get("RAY_AUTH_TOKEN_PATH")
-    return (Path(given) if given else Path.home() / ".ray" / "auth_token").is_file()
+    return (Path(given) if given else _token()).is_file()
 
 
-def _ray(*arguments: str) -> str:
-    """Call Ray's command, and return what it prints."""
+def _token() -> Path:
+    """Return where Ray writes its token."""
+    return Path.home() / ".ray" / "auth_token"
+
+
+def _ray(*arguments: str, umask: int = -1) -> str:
+    """Call Ray's command, and return what it prints; -1 keeps the rights of new files."""
     command = _command(arguments)
     variables = {**PATIENCE, **os.environ, "RAY_AUTH_MODE": "token"}
-    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
-    if done.returncode:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, umask=umask, check=False)
+    if done.returncode:  # Ray's errors are in its standard error, and what it does meanwhile in its output
+        lines = [line for said in (done.stdout, done.stderr) for line in said.splitlines() if line.strip()]
         raise BenchError(f"ray {arguments[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
     return done.stdout
 

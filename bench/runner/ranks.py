@@ -6,7 +6,6 @@ This process trains nothing: it passes on what the first one reports, and ends a
 
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +17,7 @@ import torch
 from bench.errors import RunError
 from bench.profiling.children import Child, ChildEnded
 from bench.profiling.environment import chosen_device
-from bench.records import Record, Run, Store
+from bench.records import Record, Run, Store, scratch
 from bench.runner import memory
 from bench.runner.news import News
 from bench.runner.settings import RunSettings
@@ -52,11 +51,11 @@ def together(
         RunError: the devices do not divide the batch, there are too few of them, or a process has failed.
     """
     check(run, settings)
-    with tempfile.TemporaryDirectory(prefix="bench-ranks-") as meeting:
+    with scratch.folder("ranks") as meeting:
         children: dict[Connection, tuple[int, Child]] = {}
         try:
             for rank in range(settings.devices):
-                given = train, run, settings, store.root, folder, Path(meeting), rank
+                given = train, run, settings, store.root, folder, meeting, rank
                 child = Child(_rank, *given, preload=_PRELOAD, name=f"{run.key} {rank}")
                 children[child.connection] = rank, child
             return _followed(children, report)
@@ -121,9 +120,9 @@ def _rank(
     threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
     try:
         meet(rank, settings.devices, settings.device, meeting)
-        with tempfile.TemporaryDirectory(prefix="bench-rank-") as own:
+        with scratch.folder("rank") as own:
             report = (lambda news: connection.send(("news", news))) if rank == 0 else _say_nothing
-            connection.send(("record", train(run, settings, report, Store(store), folder if rank == 0 else Path(own))))
+            connection.send(("record", train(run, settings, report, Store(store), folder if rank == 0 else own)))
     except Followed:
         pass
     except Exception as error:

@@ -488,7 +488,7 @@ WAYS: dict[str, Callable[[Path, random.Random], None]] = {
 def believed() -> Iterator[None]:
     """Take whatever a record holds."""
 
-    def read(text: str, name: str) -> Record:
+    def read(text: str, name: str, run: Run | None = None) -> Record:
         import json
 
         content = json.loads(text)

@@ -25,6 +25,7 @@ def test_a_kind_of_fault_comes_to_no_good_only_without_its_guard(tmp_path: Path,
         tally = fault.inject(max(CHEAP[name], 0 if guarded else min(fault.prove, 40)), tmp_path / "work")
     assert tally.injected
     assert (tally.bad == 0) == guarded, tally.notes
+    assert not any("TypeError" in note for note in tally.notes), tally.notes  # of the proof, which fits no longer
 
 
 def test_a_quick_and_a_full_campaign_have_enough_faults() -> None:

@@ -6,10 +6,12 @@ store. A machine whose versions differ is not used. If a machine is lost, its ru
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,9 +52,10 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
     yield from processes.execute(here, max(1, workers), places)
     if not away:
         return
+    ends = signal.getsignal(signal.SIGTERM)
     _connect(ray, workers)
     try:
-        with ExitStack() as claims:
+        with _ended_by(ends), ExitStack() as claims:
             yield from _Cluster(ray, away, workers, claims).events()
     finally:
         ray.shutdown()
@@ -70,6 +73,38 @@ def _connect(ray: Any, workers: int) -> None:
                 f"up`, or unset RAY_ADDRESS"
             ) from error
         ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **common)
+
+
+@contextmanager
+def _ended_by(ends: Any) -> Iterator[None]:
+    """Let SIGTERM end this process as before Ray was started.
+
+    Ray puts a handler of its own in its place, and its waits replace the exit code.
+
+    Args:
+        ends: handler of SIGTERM before Ray was started; one that is no function is left to Ray.
+    """
+    if not callable(ends) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended: list[SystemExit] = []
+
+    def end(number: int, frame: Any) -> None:
+        try:
+            ends(number, frame)
+        except SystemExit as error:
+            ended.append(error)
+            raise
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    except SystemExit:
+        if ended:
+            raise ended[0] from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, ends)
 
 
 @dataclass

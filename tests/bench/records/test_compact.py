@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.errors import RecordError
 from bench.records import canonical
 from bench.records.compact import Floats, shared, verified, without
 from bench.records.record import Record
@@ -23,12 +24,23 @@ def test_a_published_record_is_verified_without_parsing(file: Path) -> None:
     assert Record.from_json(file.read_text(), file.stem).to_json() == file.read_text()
 
 
-def test_no_flipped_bit_is_verified() -> None:
+@pytest.mark.parametrize("bit", range(8))
+def test_no_flipped_bit_is_verified(bit: int) -> None:
     content = bytearray(FILES[0].read_bytes())
     for place in range(0, len(content), 97):
-        content[place] ^= 1
-        assert verified(content.decode()) is None, place
-        content[place] ^= 1
+        content[place] ^= 1 << bit
+        assert verified(content.decode("latin-1")) is None, place
+        content[place] ^= 1 << bit
+
+
+@pytest.mark.parametrize("place", ["\n ", '": ', '"curves"'], ids=["indent", "blank after a key", "word"])
+def test_a_null_character_is_never_layout(place: str) -> None:
+    text = FILES[0].read_text()
+    assert place in text
+    for damaged in (text.replace(place, place[:-1] + "\0", 1), text.replace(place, place + "\0", 1)):
+        assert verified(damaged) is None
+        with pytest.raises(RecordError):
+            Record.from_json(damaged, FILES[0].stem)
 
 
 @pytest.mark.parametrize("words", ["a  b", 'a": b', "é", "a\n  b"], ids=["blanks", "key", "not ASCII", "line break"])

@@ -10,7 +10,12 @@ from bench.runner import cluster
 RAY = """#!/bin/sh
 echo "$RAY_AUTH_MODE $*" >> "$NOTES"
 if [ "$1" = status ]; then echo "Active: 1 node"; fi
-if [ "$1" = stop ]; then echo "could not stop" >&2; exit 3; fi
+if [ "$1" = stop ]; then echo "Stopping"; echo "could not stop" >&2; exit 3; fi
+if [ "$1" = get-auth-token ] && [ ! -e "$HOME/.ray/auth_token" ]; then
+  mkdir -p "$HOME/.ray"
+  echo token > "$HOME/.ray/auth_token"
+  ls -l "$HOME/.ray/auth_token" | cut -c 1-10 > "$HOME/mode"
+fi
 """
 
 
@@ -38,6 +43,19 @@ def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path) -> N
     ]
     assert "start it with --host" in said
     assert "start it with --host" not in cluster.up(cluster.Machine(host="10.0.0.1"))
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("known", [False, True])
+def test_nobody_else_can_read_the_token(notes: Path, tmp_path: Path, known: bool) -> None:
+    token = tmp_path / ".ray" / "auth_token"
+    if known:  # Ray writes it with the rights of new files
+        token.parent.mkdir()
+        token.write_text("token")
+        token.chmod(0o644)
+    cluster.up(cluster.Machine())
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert known or (tmp_path / "mode").read_text() == "-rw-------\n"  # from its beginning
 
 
 @pytest.mark.process

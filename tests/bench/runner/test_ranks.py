@@ -1,6 +1,8 @@
 """One run that two processes train together on the CPU."""
 
 import json
+import multiprocessing
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from fakes.trees import TREES
 from torch import nn
 
 from bench.errors import RunError
-from bench.records import Environment, Recipe, Record, Run, Store, artifacts
+from bench.records import Environment, Recipe, Record, Run, Store, artifacts, scratch
 from bench.runner import ranks, worker
 from bench.runner.news import EpochEnded, RunEnded
 from bench.runner.settings import RunSettings
@@ -88,6 +90,23 @@ def test_the_processes_share_the_clips(tmp_path: Path, shards: int) -> None:
 def test_a_process_that_fails_ends_the_others(tmp_path: Path, train: Any, message: str) -> None:
     with pytest.raises(RunError, match=message):
         ranks.together(train, RUN, settings(tmp_path), lambda _: None, Store(tmp_path), tmp_path)
+
+
+def test_the_folder_of_a_process_that_is_killed_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("meet", "_end_with_parent"):
+        monkeypatch.setattr(ranks, name, lambda *_: None)
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    monkeypatch.setattr(scratch, "YOUNG_SECONDS", 0.0)
+    held: list[bool] = []
+
+    def train(run: Run, settings: RunSettings, report: object, store: Store, folder: Path) -> str:
+        held.append(folder.name.startswith(scratch.PREFIX) and not scratch.abandoned(folder))
+        return "done"
+
+    here, there = multiprocessing.Pipe()
+    ranks._rank(there, train, RUN, settings(tmp_path), tmp_path, tmp_path, tmp_path, 1)  # type: ignore[arg-type]
+    assert here.recv() == ("record", "done")
+    assert held == [True]
 
 
 def test_devices_have_to_divide_the_batch(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import os
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -112,6 +114,31 @@ def test_a_run_of_another_driver_is_left_to_it(tmp_path: Path) -> None:
         events = followed(cluster, tmp_path)
     assert Reported(RUNS[1].key, RunEnded(RUNS[1].key, "elsewhere")) in events
     assert len(cluster.submitted) == 3
+
+
+def test_sigterm_ends_a_command_in_its_own_way_while_ray_runs() -> None:
+    def own(number: int, frame: object) -> None:
+        sys.exit(128 + number)
+
+    def wait() -> None:
+        with executor._ended_by(own):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except SystemExit:
+                sys.exit(1)  # as Ray's waits do
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray's
+    try:
+        with pytest.raises(SystemExit) as ended:
+            wait()
+        assert ended.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) is own
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with executor._ended_by(signal.SIG_DFL):  # a program that has no way of its own gets Ray's
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_slots_are_processors_and_gpus() -> None:
