@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import App, DataDir, Device, RunReference, StoreDir, err, out
+from bench.cli.options import App, AsJson, DataDir, Device, RunReference, StoreDir, err, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -29,6 +29,7 @@ def embed(
     store: StoreDir = Path("runs"),
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write embeddings that the dataset `embeddings` reads; exit code 1 if a file cannot be used."""
     from bench.inference import embedding_files, load_model, predict
@@ -41,18 +42,25 @@ def embed(
     sources = predict.find(files, model.takes_sound)
     places = embedding_files.places([each.path for each in sources], [Path(place).expanduser() for place in files])
     writer = embedding_files.Writer(target, format)
-    failed, shape = 0, ""
+    values: int | None = None
+    errors: dict[str, str] = {}
     found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
     with Recordings(err, len(sources)) as progress:
         for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
             if each.values is None:
-                failed += 1
+                errors[str(each.file)] = str(each.error)
                 err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
             else:
                 writer.add(place, each)
-                shape = f", {each.values.shape[1]} values"
+                values = each.values.shape[1]
             progress.report(number, number, len(sources))
     writer.close()
-    out.print(f"{target}: {writer.written} files{shape}; {failed} with an error", markup=False, highlight=False)
-    if failed:
+    if as_json:
+        print_json({"folder": str(target), "files": writer.written, "values": values, "errors": errors})
+    else:
+        shape = f", {values} values" if values is not None else ""
+        out.print(
+            f"{target}: {writer.written} files{shape}; {len(errors)} with an error", markup=False, highlight=False
+        )
+    if errors:
         raise typer.Exit(1)

@@ -94,17 +94,26 @@ def main() -> None:
     except (BenchError, DataError, ModelError) as error:
         _stop(error, 1)
     except OSError as error:
-        _stop("; ".join(filter(None, (str(error), _remedy(error)))), 1)
+        _stop("; ".join(filter(None, (_in_words(error), _remedy(error)))), 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
+
+
+def _in_words(error: OSError) -> str:
+    """Return what the operating system refused, without its number."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return f"{str(error.filename)!r}: {error.strerror}"
 
 
 def _remedy(error: OSError) -> str:
     """Return what a user can do about an error of the operating system; empty where the error itself says it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "free space, or write to another disk (--store, where the command has it)"
+        return "free space, or write to another disk (--store or --out, where the command has it)"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-        return "choose a folder that can be written (--store, where the command has it)"
+        return "choose a folder that can be written (--store or --out, where the command has it)"
+    if error.errno == errno.ENOENT:
+        return "look at the name: the file, or the folder that it would be written to, is not there"
     return ""
 
 

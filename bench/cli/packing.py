@@ -26,6 +26,7 @@ def pack(
     ] = None,
     store: StoreDir = Path("runs"),
     out_path: OutPath = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a trained model to one file, with its card and the members of a fusion."""
     from bench.inference import exchange
@@ -37,6 +38,9 @@ def pack(
     if out_path.is_dir():
         raise SuiteError(f"--out {str(out_path)!r} is a folder: name a file to write")
     written = exchange.pack(chosen, store, out_path)
+    if as_json:
+        print_json({"file": str(written), "bytes": written.stat().st_size})
+        return
     out.print(f"{written}: {written.stat().st_size:,} bytes", markup=False, highlight=False)
 
 

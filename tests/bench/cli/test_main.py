@@ -9,7 +9,12 @@ from bench.cli import main as entry
 
 @pytest.mark.parametrize(
     ("number", "remedy"),
-    [(errno.ENOSPC, "free space"), (errno.EROFS, "folder that can be written"), (errno.ENOTDIR, "can be written")],
+    [
+        (errno.ENOSPC, "free space"),
+        (errno.EROFS, "folder that can be written"),
+        (errno.ENOTDIR, "can be written"),
+        (errno.ENOENT, "look at the name"),
+    ],
 )
 def test_a_disk_that_cannot_be_written_is_a_line_with_a_remedy(monkeypatch, capsys, number, remedy):
     def fail(*arguments, **options):
@@ -21,4 +26,7 @@ def test_a_disk_that_cannot_be_written_is_a_line_with_a_remedy(monkeypatch, caps
     with pytest.raises(SystemExit) as end:
         entry()
     assert end.value.code == 1
-    assert remedy in " ".join(capsys.readouterr().err.split())
+    words = " ".join(capsys.readouterr().err.split())
+    assert remedy in words
+    assert "'somewhere': cannot write" in words
+    assert "Errno" not in words
