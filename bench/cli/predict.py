@@ -1,7 +1,6 @@
 """`bench predict`."""
 
 import sys
-import tempfile
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.cli.options import (
     out,
 )
 from bench.errors import RunError, SuiteError
+from bench.records import scratch
 
 app = App()
 Combine = StrEnum("Combine", ["mean", "max"])
@@ -57,7 +57,7 @@ def predict(
         for place in files:
             if place == "-":
                 model.rate()  # standard input has sound
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-predict-")))
+                folder = stack.enter_context(scratch.folder("predict"))
                 sources.append(predicting.from_stream(sys.stdin.buffer, folder))
             else:
                 sources += predicting.find([place], model.takes_sound)

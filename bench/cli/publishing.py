@@ -1,7 +1,6 @@
 """Commands that publish results: put them into a published store, and check what others send in."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from bench import records
 from bench.cli.options import MOST_THREADS, App, AsJson, DataDir, SuiteName, err, out, print_json, say
 from bench.cli.results import Readme
+from bench.records import scratch
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -57,8 +57,8 @@ def check_submission(
     from bench.runner.submission import check
 
     found = []
-    with tempfile.TemporaryDirectory(prefix="bench-submission-") as scratch:
-        settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
+    with scratch.folder("submission") as store_of_repeats:
+        settings = RunSettings(store=store_of_repeats, data_dir=data_folder(data_dir), threads=threads)
         for each in check(records.Store(store), suite, settings, base, runs):
             found.append(each)
             if not as_json:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import shlex
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ from bench.cli.options import (
     say,
 )
 from bench.errors import BenchError, RecordError, SuiteError
+from bench.records import scratch
 from bench.runner.settings import RunSettings, data_folder
 
 app = App()
@@ -202,8 +202,8 @@ def reproduce(
     from bench.runner.reproduce import reproduce as reproduced
 
     permit_suite(suite)
-    with tempfile.TemporaryDirectory(prefix="bench-reproduce-") as scratch:
-        settings = RunSettings(store=Path(scratch), data_dir=data_folder(data_dir), threads=threads)
+    with scratch.folder("reproduce") as own_store:
+        settings = RunSettings(store=own_store, data_dir=data_folder(data_dir), threads=threads)
         found = reproduced(records.Store(store), key, settings)
     content: dict[str, Any] = dataclasses.asdict(found) | {"within": found.within, "identical": found.identical}
     if as_json:

@@ -1,6 +1,5 @@
 """Trained models as one file that goes from one store to another: `bench pack` and `bench unpack`."""
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import safetensors
 from bench.errors import RecordError, RunError
 from bench.inference import card, packing, references
 from bench.inference.parts import Part
-from bench.records import Record, Store, artifacts, write_whole
+from bench.records import Record, Store, artifacts, scratch, write_whole
 from bench.records.store import RECORD, WEIGHTS
 from bench.training import stored
 from bench.training.stored import DESCRIPTION
@@ -49,10 +48,10 @@ def pack(run: str | Path, store: str | Path, out: str | Path) -> Path:
         SuiteError: there is no such suite or system.
     """
     place, target = Store(Path(store).expanduser()), Path(out).expanduser()
-    with packing.opened(run) as unpacked, tempfile.TemporaryDirectory(prefix="bench-pack-") as folder:
+    with packing.opened(run) as unpacked, scratch.folder("pack") as folder:
         parts = references.find(run, place, unpacked)
         everything = references.with_members(parts, unpacked or place)
-        folders = [(key, _staged(part, Path(folder) / key)) for key, part in everything.items()]
+        folders = [(key, _staged(part, folder / key)) for key, part in everything.items()]
         text = card.text(parts, everything, target.name)
         packing.write(folders, {CARD: text}, target, [part.key for part in parts])
     return target
@@ -74,8 +73,8 @@ def unpack(path: str | Path, store: str | Path) -> Unpacked:
     file, place = Path(path).expanduser(), Store(Path(store).expanduser())
     if not file.is_file():
         raise RunError(f"there is no file {file}: name a file of `bench pack`")
-    with tempfile.TemporaryDirectory(prefix="bench-unpack-") as folder:
-        found = Store(Path(folder) / "store")
+    with scratch.folder("unpack") as folder:
+        found = Store(folder / "store")
         keys = packing.extract(file, found)
         runs = [_checked(each, file) for each in sorted((found.root / "artifacts").iterdir())]
         new = [key for key in runs if not _is_there(key, found, place)]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.errors import RunError
-from bench.records import Store
+from bench.records import Store, scratch
 from bench.records.store import RECORD, WEIGHTS, write_whole
 from bench.training.stored import DESCRIPTION
 from datamodules.errors import DataError
@@ -63,8 +63,8 @@ def opened(run: str | Path) -> Iterator[Store | None]:
     if not path.is_file():
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="bench-model-") as folder:
-        store = Store(Path(folder) / "store")
+    with scratch.folder("model") as folder:
+        store = Store(folder / "store")
         extract(path, store)
         yield store
 

@@ -57,7 +57,8 @@ def abandoned(path: Path) -> bool:
 
 @contextmanager
 def folder(name: str) -> Iterator[Path]:
-    """Yield a new folder in the system's temporary folder, which is removed at the end."""
+    """Yield a new folder in the system's temporary folder, and remove it at the end. Killed processes' go, too."""
+    sweep()
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-") as made:
         descriptor = os.open(made, os.O_RDONLY) if fcntl is not None else None
         try:

@@ -1,6 +1,5 @@
 """ONNX files, in 32-bit floats or with a quantised classifier."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from bench.inference.exporting.program import Program, cause, program, traced
 from bench.inference.exporting.subject import Classify, Subject
 from bench.profiling.backends.int8 import quantise
 from bench.profiling.backends.onnx_runtime import in_silence, session
+from bench.records import scratch
 from models.base import AudioModel
 from models.export_forms import faster
 
@@ -97,8 +97,7 @@ def write_int8(of: Subject, fixed: bool, path: Path, facts: Mapping[str, str], c
     model = of.eager.model if isinstance(of.eager, Classify) else of.eager
     if not isinstance(model, AudioModel):
         raise RunError(f"{of.name} combines several models: export them one by one in 8 bits, or all as onnx")
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with scratch.folder("int8") as folder:
         if of.input == "features":
             opset = write(program(of, fixed), of.name, "features", folder / "plain.onnx", {})
             ranges = list(calibration)

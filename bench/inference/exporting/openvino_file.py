@@ -1,6 +1,5 @@
 """OpenVINO's files: a graph in `.xml` and its weights in `.bin`, in 32-bit floats."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import Tensor
 from bench.errors import RunError
 from bench.inference.exporting import onnx_file
 from bench.inference.exporting.program import Program, cause
+from bench.records import scratch
 
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 """Without it OpenVINO computes in bfloat16 where the processor has it."""
@@ -23,11 +23,11 @@ def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str
         RunError: openvino is not installed, or it has no counterpart of an operator.
     """
     openvino = _openvino()
-    with tempfile.TemporaryDirectory() as folder:
-        onnx_file.write(of, name, what, Path(folder) / "model.onnx", {})
-        _keep_dimensions(Path(folder) / "model.onnx")
+    with scratch.folder("openvino") as folder:
+        onnx_file.write(of, name, what, folder / "model.onnx", {})
+        _keep_dimensions(folder / "model.onnx")
         try:
-            model = openvino.Core().read_model(Path(folder) / "model.onnx")  # convert_model reports its use to a server
+            model = openvino.Core().read_model(folder / "model.onnx")  # convert_model reports its use to a server
         except RuntimeError as error:
             raise RunError(f"{name} cannot be exported to OpenVINO: {cause(error)}") from error
         for key, value in facts.items():

@@ -1,12 +1,14 @@
 """Scratch is removed when its process is gone, and not before."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from fakes.paths import PROJECT
 
 from bench.records import Store, scratch
 from bench.records import store as store_module
@@ -53,9 +55,19 @@ def test_young_scratch_stays_and_that_of_others_too(tmp_path: Path, monkeypatch:
     old(tmp_path / f"{scratch.PREFIX}young")
     scratch.sweep()
     assert [path.name for path in tmp_path.iterdir()] == ["another-program"]
+    left = tmp_path / f"{scratch.PREFIX}left"
+    left.mkdir()
+    old(left)
     with scratch.folder("x") as made:
         assert made.parent == tmp_path
+        assert not left.exists()
     assert not made.exists()
+
+
+def test_no_other_code_makes_folders_that_are_not_swept() -> None:
+    made = re.compile(r"(TemporaryDirectory|mkdtemp)\((?!.*dir=)")
+    found = {path.name for path in (PROJECT / "bench").rglob("*.py") if made.search(path.read_text())}
+    assert found == {"scratch.py"}
 
 
 def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
