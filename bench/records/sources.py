@@ -31,10 +31,11 @@ def digests(run: Run) -> dict[str, str]:
     """Return the digest of the source of each component of a run, as the source is now; nothing for one not found."""
     components = run.model, run.frontend, run.dataset
     if components not in _complete:
-        found = {name: digest(entry.target) for name, entry in _entries(run).items()}
+        entries = _entries(run)
+        found = {name: digest(entry.target) for name, entry in entries.items()}
         known = {name: value for name, value in found.items() if value is not None}
-        if len(known) < len(COMPONENTS):
-            return known  # a user may name the rest later
+        if len(known) < len(COMPONENTS) or any(entry.package is not None for entry in entries.values()):
+            return known  # a user may name the rest later, or have modules of one name in several folders
         _complete[components] = known
     return dict(_complete[components])
 
@@ -82,7 +83,7 @@ def _entries(run: Run) -> Mapping[str, Any]:
 
 
 _complete: dict[tuple[str, str, str], dict[str, str]] = {}
-"""Digests of all components, by their names; thousands of runs share them."""
+"""Digests of all components of this project, by their names; thousands of runs share them."""
 
 
 def refresh() -> None:

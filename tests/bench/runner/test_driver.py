@@ -505,7 +505,7 @@ def test_list_is_json_and_needs_no_torch(tmp_path):
         (["swishnet-wide", "--classes", "3"], 18_267, None),
     ],
 )
-def test_complexity_prints_the_published_counts(bench, arguments, parameters, macs):
+def test_complexity_prints_the_published_counts(arguments, parameters, macs):
     code, output, _ = bench("complexity", *arguments, "--json")
     assert code == 0
     size = json.loads(output)
@@ -513,7 +513,7 @@ def test_complexity_prints_the_published_counts(bench, arguments, parameters, ma
     assert macs is None or size["macs"] == macs
 
 
-def test_publish_and_check(bench, finished, tmp_path):
+def test_publish_and_check(finished, tmp_path):
     suite, store, _, _ = finished
     config = store.parent / "small.toml"
     published = tmp_path / "leaderboards"
@@ -545,7 +545,7 @@ def test_publish_and_check(bench, finished, tmp_path):
     assert "stray is a record of no suite" in error
 
 
-def test_data_status_says_where_it_looked(bench, tmp_path, monkeypatch):
+def test_data_status_says_where_it_looked(tmp_path, monkeypatch):
     code, output, _ = bench("data", "status", "esc10", "--data-dir", tmp_path)
     assert code == 1
     assert str(tmp_path / "esc10") in output
