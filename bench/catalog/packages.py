@@ -1,4 +1,4 @@
-"""What installed packages add to the catalogue."""
+"""Entries that installed packages add to the catalogue."""
 
 from collections.abc import Mapping
 from typing import Any

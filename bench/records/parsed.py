@@ -22,7 +22,7 @@ Parsed = tuple[tuple[str, ...], str]
 
 
 class Kept:
-    """What is kept in a file.
+    """Digests and imports of sources in a file.
 
     Args:
         path: of the file, which need not be there.
