@@ -61,12 +61,12 @@ class RunScores(dict[FoldSeed, RunScore]):
 
     @cached_property
     def combined(self) -> dict[int, tuple[float, Floats]]:
-        """What `nested` has returned, by the stream."""
+        """Results of `nested`, by the stream."""
         return {}
 
     @cached_property
     def redrawn(self) -> dict[int, Floats]:
-        """What `redrawn` has returned, by the stream."""
+        """Results of `redrawn`, by the stream."""
         return {}
 
 

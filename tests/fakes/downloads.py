@@ -64,7 +64,7 @@ def tree(root: Path) -> set[str]:
 
 
 def naive(server: Server, path: Path) -> None:
-    """What a first script does: ask for the rest if there is a part, and append what comes."""
+    """Download as a first script would: ask for the rest if there is a part, and append what comes."""
     have = path.stat().st_size if path.exists() else 0
     request = urllib.request.Request(server.url("set.zip"), headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request) as response, path.open("ab") as file:
