@@ -272,23 +272,7 @@ class Record:
         curves = {name: tuple(values) for name, values in self.curves.items()}
         whole = replace(self, draws=tuple(self.draws), curves=curves)
         content = _adapter().dump_python(whole, mode="json")
-        tables = (
-            (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
-            (content, "segmentation"), (content, "arithmetic"), (content, "resumed"),
-        )  # fmt: skip
-        for table, name in tables:
-            if not table[name]:  # added later; the bytes of other records stay as they are
-                del table[name]
-        if content["run"]["recipe"]["memory_format"] == "contiguous":
-            del content["run"]["recipe"]["memory_format"]
-        for name in ("folds", "left_out"):
-            if content["data"] and not content["data"][name]:
-                del content["data"][name]
-        for latency in content["latencies"]:
-            if not latency["frontend"]:
-                del latency["frontend"]
-        if content["environment"] and content["environment"]["devices"] == 1:
-            del content["environment"]["devices"]
+        _leave_out_later_fields(content)
         try:
             content["digest"] = hashlib.sha256(canonical(content).encode()).hexdigest()
             return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
@@ -342,6 +326,27 @@ class Record:
         for name, value in small.items():
             object.__setattr__(self, name, value)  # in place, because the record is new and a copy takes longer
         return self
+
+
+def _leave_out_later_fields(content: dict[str, Any]) -> None:
+    """Remove fields that came later and say nothing here, so that records of earlier versions keep their bytes."""
+    tables = (
+        (content, "artifacts"), (content, "sources"), (content["run"], "sources"), (content, "not_scored"),
+        (content, "segmentation"), (content, "arithmetic"), (content, "resumed"),
+    )  # fmt: skip
+    for table, name in tables:
+        if not table[name]:
+            del table[name]
+    if content["run"]["recipe"]["memory_format"] == "contiguous":
+        del content["run"]["recipe"]["memory_format"]
+    for name in ("folds", "left_out"):
+        if content["data"] and not content["data"][name]:
+            del content["data"][name]
+    for latency in content["latencies"]:
+        if not latency["frontend"]:
+            del latency["frontend"]
+    if content["environment"] and content["environment"]["devices"] == 1:
+        del content["environment"]["devices"]
 
 
 def _verified_by_parsing(text: str, name: str) -> str:

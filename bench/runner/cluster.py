@@ -12,9 +12,10 @@ from bench.errors import BenchError, SuiteError
 
 LOOPBACK = "127.0.0.1"
 PORT = 6379
-PATIENCE = {"RAY_health_check_failure_threshold": "12"}
-"""Ray's setting of how many questions in a row a machine leaves unanswered until it counts as lost: with its own 5, a
-network that was cut for 30 seconds has been seen to cost a machine."""
+SETTINGS = {"RAY_health_check_failure_threshold": "12", "RAY_worker_niceness": "0"}
+"""Ray's settings that differ from its own: how many questions in a row a machine leaves unanswered until it counts as
+lost (with Ray's 5, a network that was cut for 30 seconds has been seen to cost a machine), and how far its trainings
+stand back behind other programs (Ray's 15 leaves them next to nothing of a busy machine). The environment goes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,7 @@ def _token() -> Path:
 def _ray(*arguments: str, umask: int = -1) -> str:
     """Call Ray's command, and return what it prints; -1 keeps the rights of new files."""
     command = _command(arguments)
-    variables = {**PATIENCE, **os.environ, "RAY_AUTH_MODE": "token"}
+    variables = {**SETTINGS, **os.environ, "RAY_AUTH_MODE": "token"}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, umask=umask, check=False)
     if done.returncode:  # Ray's errors are in its standard error, and what it does meanwhile in its output
         lines = [line for said in (done.stdout, done.stderr) for line in said.splitlines() if line.strip()]

@@ -5,8 +5,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from faults import campaign, page
+from faults import campaign, page, records
 from faults.tally import BAD, Fault, Tally
+
+from bench.records import Store
 
 BY_NAME = {fault.name: fault for fault in campaign.FAULTS}
 CHEAP = {"F5": 3, "F11": 100, "F13": 70, "F14": 24, "F16": 36, "F17": 16, "F19": 6, "F20b": 2, "F24": 20, "F25": 1}
@@ -19,13 +21,27 @@ CHEAP = {"F5": 3, "F11": 100, "F13": 70, "F14": 24, "F16": 36, "F17": 16, "F19":
 @pytest.mark.parametrize("name", CHEAP)
 def test_a_kind_of_fault_comes_to_no_good_only_without_its_guard(tmp_path: Path, name: str, guarded: bool) -> None:
     fault = BY_NAME[name]
-    if not guarded and not fault.prove:
-        pytest.skip("it has no guard to take out")
     with nullcontext() if guarded else fault.unguarded():
         tally = fault.inject(max(CHEAP[name], 0 if guarded else min(fault.prove, 40)), tmp_path / "work")
     assert tally.injected
     assert (tally.bad == 0) == guarded, tally.notes
     assert not any("TypeError" in note for note in tally.notes), tally.notes  # of the proof, which fits no longer
+
+
+def test_every_kind_has_a_guard_to_take_out() -> None:
+    assert [fault.name for fault in campaign.FAULTS if not fault.prove or fault.unguarded is nullcontext] == []
+
+
+def test_a_run_with_two_files_is_counted_by_what_is_in_them(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for number in range(3):
+        store.write(records.record(number))
+    assert records.doubled(store) == 0
+    other = store.path(records.run(1).key).with_name("another-name.json")
+    other.write_bytes(store.path(records.run(1).key).read_bytes())
+    assert records.doubled(store) == 1
+    other.write_text('{"run": {"half')  # a writer was killed
+    assert records.doubled(store) == 0
 
 
 def test_a_quick_and_a_full_campaign_have_enough_faults() -> None:

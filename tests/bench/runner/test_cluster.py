@@ -75,6 +75,18 @@ def test_a_machine_joins_with_the_token_alone(notes: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("given", [None, "5"])
+def test_trainings_stand_back_behind_no_other_program_unless_asked(
+    notes: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    if given is not None:
+        monkeypatch.setenv("RAY_worker_niceness", given)
+    (notes.parent / "bin" / "ray").write_text('#!/bin/sh\necho "niceness $RAY_worker_niceness"\n')
+    assert cluster.status() == f"niceness {given or '0'}\n"
+
+
+@pytest.mark.process
 def test_what_ray_says_is_passed_on(notes: Path) -> None:
     assert "Active: 1 node" in cluster.status("10.0.0.1:6379")
     assert notes.read_text() == "token status --address=10.0.0.1:6379\n"
