@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import inputs
 from bench.cli.options import App, AsJson, DataDir, Device, RunReference, StoreDir, err, out, print_json
 from bench.errors import SuiteError
 
@@ -13,7 +14,7 @@ app = App()
 
 @app.command()
 def embed(
-    files: Annotated[list[str], typer.Argument(help="Files and folders of sounds.")],
+    files: Annotated[list[str], typer.Argument(help="Files and folders; - is an audio file on standard input.")],
     run: RunReference,
     target: Annotated[Path, typer.Option("--out", help="Folder to write, with the folders of the sounds.")],
     format: Annotated[str, typer.Option("--format", help="npy, parquet or tfrecord.")] = "npy",
@@ -32,28 +33,29 @@ def embed(
     as_json: AsJson = False,
 ) -> None:
     """Write embeddings that the dataset `embeddings` reads; exit code 1 if a file cannot be used."""
-    from bench.inference import embedding_files, load_model, predict
+    from bench.inference import embedding_files, load_model
     from bench.inference.embedding import embed as embedded
     from bench.runner.progress import Recordings
 
     if format not in embedding_files.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
     model = load_model(run, store, device=device.value, data_dir=data_dir)
-    sources = predict.find(files, model.takes_sound)
-    places = embedding_files.places([each.path for each in sources], [Path(place).expanduser() for place in files])
-    writer = embedding_files.Writer(target, format)
     values: int | None = None
     errors: dict[str, str] = {}
-    found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
-    with Recordings(err, len(sources)) as progress:
-        for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
-            if each.values is None:
-                errors[str(each.file)] = str(each.error)
-                err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
-            else:
-                writer.add(place, each)
-                values = each.values.shape[1]
-            progress.report(number, number, len(sources))
+    with inputs.sources(files, model) as sources:
+        roots = [Path(place).expanduser() for place in files if place != "-"]
+        places = embedding_files.places([each.path for each in sources], roots)
+        writer = embedding_files.Writer(target, format)
+        found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
+        with Recordings(err, len(sources)) as progress:
+            for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
+                if each.values is None:
+                    errors[str(each.file)] = str(each.error)
+                    err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
+                else:
+                    writer.add(place, each)
+                    values = each.values.shape[1]
+                progress.report(number, number, len(sources))
     writer.close()
     if as_json:
         print_json({"folder": str(target), "files": writer.written, "values": values, "errors": errors})

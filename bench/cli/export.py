@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import App, AsJson, DataDir, OutPath, RunReference, StoreDir, out, print_json
+from bench.cli.options import App, AsJson, DataDir, OutPath, RunReference, StoreDir, err, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -42,7 +42,7 @@ def export(
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(exporting.FORMATS)}")
     model = load_model(run, store, device="cpu", data_dir=data_dir)
     path = target or Path(f"{model.keys[0]}{exporting.FORMATS[format]}")
-    given = sounds.labelled(model, clips, limit) if clips else []
+    given = sounds.labelled(model, clips, limit, _left_out) if clips else []
     found = exporting.export(model, path, format, features=features, clips=given)
     if as_json:
         print_json(content(found))
@@ -64,6 +64,10 @@ def export(
         lines.append(f"  MACs             {found.macs:,} for one clip")
     lines.append(f"  ≤ 128 kB {_mark(small)}   ≤ 30 million MACs {_mark(light)}")
     out.print("\n".join(lines), markup=False, highlight=False)
+
+
+def _left_out(error: str) -> None:
+    err.print(f"left out of the check: {error}", markup=False, highlight=False)
 
 
 def _mark(holds: bool | None) -> str:

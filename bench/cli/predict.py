@@ -1,6 +1,5 @@
 """`bench predict`."""
 
-import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bench.cli import inputs
 from bench.cli.options import (
     App,
     CsvFile,
@@ -19,7 +19,6 @@ from bench.cli.options import (
     out,
 )
 from bench.errors import RunError, SuiteError
-from bench.records import scratch
 
 app = App()
 Combine = StrEnum("Combine", ["mean", "max"])
@@ -49,18 +48,9 @@ def predict(
     from bench.runner.progress import Recordings
 
     model = load_model(run, store, device=device.value, data_dir=data_dir)
-    if files.count("-") > 1:
-        raise SuiteError("- stands for standard input, which can be read once")
     failed = 0
     with ExitStack() as stack:
-        sources = []
-        for place in files:
-            if place == "-":
-                model.rate()  # standard input has sound
-                folder = stack.enter_context(scratch.folder("predict"))
-                sources.append(predicting.from_stream(sys.stdin.buffer, folder))
-            else:
-                sources += predicting.find([place], model.takes_sound)
+        sources = stack.enter_context(inputs.sources(files, model))
         if csv_file is not None and csv_file.resolve() in {source.path.resolve() for source in sources}:
             raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
         progress = stack.enter_context(Recordings(err, len(sources)))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli import inputs
 from bench.cli.options import App, AsJson, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, print_json
 from bench.errors import RunError, SuiteError
 
@@ -77,7 +78,7 @@ def refuse_folder(file: Path) -> None:
 
 @app.command()
 def segment(
-    file: Annotated[Path, typer.Argument(help="An audio file of any length.")],
+    file: Annotated[Path, typer.Argument(help="An audio file of any length; - is one on standard input.")],
     run: RunReference,
     store: StoreDir = Path("runs"),
     windows: Windows = False,
@@ -141,9 +142,13 @@ def segment(
         model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
         threshold=threshold, delay_seconds=delay,
     )  # fmt: skip
-    with segment_files.posteriors(posteriors, model.classes) as observer, err.status("reading") as status:
+    with (
+        inputs.sources([str(file)], model) as [source],
+        segment_files.posteriors(posteriors, model.classes) as observer,
+        err.status("reading") as status,
+    ):
         found = find(
-            model, file, smoothing, windows=windows, hop_seconds=hop,
+            model, source.path, smoothing, windows=windows, hop_seconds=hop,
             picture=any(each in segment_files.PICTURES for _, each in files),
             observer=observer, report=lambda seconds: status.update(f"{seconds:,.0f} s"),
         )  # fmt: skip

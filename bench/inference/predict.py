@@ -118,7 +118,7 @@ def from_stream(stream: IO[bytes], folder: Path) -> Source:
         stream: an audio file's bytes.
         folder: where they are written.
     """
-    path = folder / "standard input"
+    path = folder / "stdin"
     with path.open("wb") as file:
         while file.tell() <= MAX_BYTES and (block := stream.read(1 << 20)):  # a larger file is refused
             file.write(block)

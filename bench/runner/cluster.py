@@ -13,9 +13,9 @@ from bench.errors import BenchError, SuiteError
 LOOPBACK = "127.0.0.1"
 PORT = 6379
 SETTINGS = {"RAY_health_check_failure_threshold": "12", "RAY_worker_niceness": "0"}
-"""Ray's settings that differ from its own: how many questions in a row a machine leaves unanswered until it counts as
-lost (with Ray's 5, a network that was cut for 30 seconds has been seen to cost a machine), and how far its trainings
-stand back behind other programs (Ray's 15 leaves them next to nothing of a busy machine). The environment goes first."""
+"""Ray's settings that differ from its own, unless the environment has others: how many questions in a row a machine
+leaves unanswered until it counts as lost (with Ray's 5, a network that was cut for 30 seconds has been seen to cost a
+machine), and how far its trainings stand back behind other programs (Ray's 15 leaves them little of a busy machine)."""
 
 
 @dataclass(frozen=True, kw_only=True)

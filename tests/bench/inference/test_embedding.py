@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import calls
 
 import bench
 from bench.errors import ArgumentError, RunError
@@ -54,6 +55,15 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
     assert bad.values is None
     assert good.values.shape == (1, 16)
     assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
+
+
+def test_a_sound_on_standard_input_next_to_a_file(kept, tmp_path: Path) -> None:
+    path = kept.sounds / "low" / "0.wav"
+    where = ["--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path]
+    found = calls.bench("embed", path, "-", *where, stdin=path.read_bytes())
+    assert not found.code, found.words
+    np.testing.assert_array_equal(np.load(tmp_path / "stdin.npy"), np.load(tmp_path / "0.wav.npy"))
+    assert "can be read once" in calls.bench("embed", "-", "-", *where).words
 
 
 @pytest.mark.slow

@@ -197,7 +197,7 @@ def test_standard_input(tmp_path: Path) -> None:
     assert (found.file, found.windows, found.error) == ("-", 2, "")
     (tmp_path / "there").mkdir()
     (empty,) = predict(levels(), [from_stream(io.BytesIO(), tmp_path / "there")])
-    assert empty.error.startswith("'standard input' is empty")
+    assert empty.error.startswith("'stdin' is empty")
 
 
 def test_embeddings(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from fakes import calls
 from typer.testing import CliRunner
 
 import bench
@@ -42,6 +43,16 @@ def test_every_run_has_a_time_line(kept: Any, recording: Path, name: str) -> Non
     assert content["classes"] == ["high", "low", "noise"]
     assert content["way"] == {"swishnet": "states", "lstm-skip": "clips"}.get(name, "windows")
     assert (content["segments"][0]["start"], content["segments"][-1]["end"]) == (0, 6)
+
+
+def test_a_recording_on_standard_input(kept: Any, recording: Path) -> None:
+    where = ["--run", f"{kept.suite}:swishnet@f0", "--store", kept.store.root, "--json"]
+    piped = calls.bench("segment", "-", *where, stdin=recording.read_bytes())
+    assert not piped.code, piped.words
+    content = json.loads(piped.out)
+    assert content.pop("file") == "stdin"
+    named = json.loads(call(kept, "segment", recording, "--json").stdout)
+    assert content == {name: value for name, value in named.items() if name != "file"}
 
 
 @pytest.mark.slow

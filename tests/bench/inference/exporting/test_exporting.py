@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_eight_bits_leave_the_front_end_alone(kept, tmp_path: Path) -> None:
     nodes = onnx.load(str(found.path)).graph.node
     assert {"DequantizeLinear", "Conv"} <= {node.op_type for node in nodes}
     assert not any(node.op_type == "QuantizeLinear" and node.name.startswith("frontend_") for node in nodes)
+
+
+def test_a_sound_that_cannot_be_used_is_left_out_of_the_check(kept, tmp_path: Path) -> None:
+    model = bench.load_model(kept.run("cnn").key, kept.store.root, device="cpu")
+    (tmp_path / "a.wav").write_text("no sound")
+    with pytest.raises(RunError, match=r"none of the 1 sounds in .* can be used"):
+        sounds.labelled(model, tmp_path, 6)
+    shutil.copy(next(kept.sounds.rglob("*.wav")), tmp_path / "b.wav")
+    said: list[str] = []
+    assert len(sounds.labelled(model, tmp_path, 6, said.append)) == 1
+    assert [words.split()[0] for words in said] == ["'a.wav'"]
 
 
 @pytest.mark.slow
