@@ -1,6 +1,5 @@
 """`bench run`."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench import catalog, records
+from bench.cli import slurm
 from bench.cli.options import (
     MOST_THREADS,
     App,
@@ -42,6 +42,7 @@ Logger = StrEnum("Logger", ["wandb", "csv", "tensorboard"])
 
 @app.command()
 def run(
+    context: typer.Context,
     suite: SuiteName,
     tier: Annotated[
         str, typer.Option(help="A smaller form of the suite that its file has, such as quick.", show_default=False)
@@ -124,6 +125,8 @@ def run(
     from bench.runner.session import prepare
     from bench.tracking import loggers
 
+    if print_slurm:
+        slurm.check(context)
     session = prepare(
         suite,
         tier=tier,
@@ -152,13 +155,12 @@ def run(
         stall_minutes=stall_minutes,
         run_hours=run_hours,
     )
+    if print_slurm:
+        slurm.print_script(context, suite, session)
+        return
     if dry_run:
         if not _dry_run(session, as_json):
             raise typer.Exit(1)
-        return
-    if print_slurm:
-        given = _options_again(logger, wandb, project, entity, force=force, skip_unreadable=skip_unreadable)
-        _print_slurm(suite, session, given)
         return
     chosen = loggers.choose([each.value for each in logger or ()], wandb.value if wandb else None, project, entity)
     console = err if as_json else out
@@ -230,39 +232,6 @@ def _dry_run(session: "Session", as_json: bool) -> bool:
     for words in dict.fromkeys(f"{states[key]}: {problem}" for key, problem in problems.items()):
         say(err, words)
     return not problems
-
-
-def _options_again(
-    logger: list[Logger] | None, wandb: Wandb | None, project: str | None, entity: str | None, **flags: bool
-) -> list[str]:
-    """Return options of this call as a shell takes them, as far as they are the same for every task."""
-    pairs = {"--wandb": wandb and wandb.value, "--project": project, "--entity": entity}
-    words = [word for each in logger or () for word in ("--logger", each.value)]
-    words += [word for name, value in pairs.items() if value for word in (name, value)]
-    return words + [f"--{name.replace('_', '-')}" for name, given in flags.items() if given]
-
-
-def _print_slurm(suite: str, session: "Session", given: list[str]) -> None:
-    """Print the script for SLURM to standard output."""
-    from bench.runner import slurm
-    from bench.runner.plan import plan
-
-    grid, settings = session.suite, session.settings
-    todo = plan(grid, records.Snapshot(records.Store(settings.store), grid.runs()), session.runs, session.force).todo
-    file = Path(suite)
-    command = [
-        sys.executable, "-m", "bench", "run", "--suite", str(file.resolve()) if file.is_file() else suite,
-        "--store", str(settings.store), "--data-dir", str(settings.data_dir), "--device", settings.device,
-        "--workers", "1", "--threads", str(settings.threads), "--loaders", str(settings.loaders),
-        "--devices", str(settings.devices), *given,
-    ]  # fmt: skip
-    resources = slurm.Resources(
-        cpus=settings.threads * settings.devices + settings.loaders,
-        gpus=settings.devices if settings.device == "cuda" else 0,
-        logs=settings.store / "slurm",
-    )
-    ordered = {run.key: run for run in grid.runs() if run.key in todo}
-    typer.echo(slurm.script(grid.name, command, ordered, resources), file=out.file, nl=False)
 
 
 def _refused(runs: "list[Run]", settings: RunSettings) -> dict[str, str]:

@@ -50,14 +50,23 @@ def tasks(todo: Mapping[str, Run]) -> list[tuple[str, ...]]:
     return [sum(groups[i : i + size], ()) for i in range(0, len(groups), size)] if groups else []
 
 
-def script(name: str, command: Sequence[str], todo: Mapping[str, Run], resources: Resources) -> str:
+def script(
+    name: str,
+    command: Sequence[str],
+    todo: Mapping[str, Run],
+    resources: Resources,
+    of_tasks: Sequence[str] = (),
+    of_last: Sequence[str] = (),
+) -> str:
     """Return the script. Called by hand it submits itself: the array, and a last job for fusions, timings and tables.
 
     Args:
         name: of the suite.
-        command: `bench run` with the options of all tasks.
+        command: `bench run` with the options of all tasks and of the last job.
         todo: as for `tasks`.
         resources: of each task.
+        of_tasks: options that the last job does not have, such as --force.
+        of_last: options that the tasks do not have, such as those that select runs.
 
     Raises:
         SuiteError: nothing is left to train.
@@ -72,6 +81,10 @@ def script(name: str, command: Sequence[str], todo: Mapping[str, Run], resources
     logs = str(resources.logs)
     if any(each in logs for each in " \t\n%\\"):
         raise SuiteError(f"--store: SLURM takes no blank, % or \\ in the name of a log, and this one is in {logs!r}")
+    task, last = (
+        " ".join(filter(None, ('exec "${command[@]}"', shlex.join(words))))
+        for words in ((*of_tasks, "--no-timing"), of_last)
+    )
     return f"""\
 #!/bin/bash
 # The suite {name}: {len(groups)} tasks for its trainings, then one job for fusions, timings and tables.
@@ -96,10 +109,10 @@ if [[ -z ${{SLURM_JOB_ID:-}} ]]; then
   exit
 fi
 if [[ ${{1:-}} == last ]]; then
-  exec "${{command[@]}}"
+  {last}
 fi
 for key in ${{runs[$SLURM_ARRAY_TASK_ID]}}; do
   command+=(--key "$key")
 done
-exec "${{command[@]}}" --no-timing
+{task}
 """

@@ -5,10 +5,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from bench import suites
 from bench.cli import app
+from bench.cli import slurm as cli_slurm
 from bench.errors import SuiteError
 from bench.records import Store
 from bench.runner import slurm
@@ -95,6 +97,56 @@ def test_the_script_submits_itself_and_its_tasks_call_the_command(suite: suites.
     end = call("last", SLURM_JOB_ID="8", SLURM_ARRAY_TASK_ID="0")
     assert "--key" not in end
     assert "--no-timing" not in end
+
+
+GIVEN = {
+    "stall_minutes": "1.5", "run_hours": "2.0", "strategy": "ddp", "logger": "csv", "tier": "quick",
+    "skip_unreadable": "", "wandb": "offline", "project": "mine", "entity": "me", "executor": "serial",
+}  # fmt: skip
+"""Values of the options that every task and the last job have."""
+TASKS = {"force": "--force", "resume": "--no-resume"}
+LAST = {"model": "fc", "dataset": "synthetic", "fold": "0", "seed": "1", "timing": "--no-timing"}
+
+
+def options() -> dict[str, list[str]]:
+    """Return the words of every option of `bench run`, by its parameter."""
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    return {each.name: [*each.opts, *each.secondary_opts] for each in command.params if each.name != "help"}
+
+
+def test_every_option_is_in_the_script_or_refused_or_the_scripts_own(tmp_path: Path) -> None:
+    lists = [set(GIVEN) - {"executor"}, set(TASKS), {*LAST, "key"}, set(cli_slurm.REFUSED), set(cli_slurm.WRITTEN)]
+    assert sorted(name for each in lists for name in each) == sorted(options())
+    assert set(cli_slurm.TASKS) == set(TASKS)
+    assert set(cli_slurm.LAST) == {*LAST, "key"}
+
+
+def test_the_last_job_has_the_selection_and_does_nothing_again(suite: suites.Suite, tmp_path: Path) -> None:
+    with (tmp_path / "small.toml").open("a") as file:
+        file.write("[tier.quick]\nseeds = [1]\n")
+    names = options()
+    shared = [word for name, value in GIVEN.items() for word in (names[name][0], value) if word]
+    last = [word for name, value in LAST.items() if name != "timing" for word in (names[name][0], value)]
+    last.append("--no-timing")
+    text = printed(tmp_path, *shared, *last, *TASKS.values(), "--devices", "2")
+    command, end, task = (
+        next(line for line in text.splitlines() if line.strip().startswith(start))
+        for start in ("command=(", 'exec "${command[@]}"', 'exec "${command[@]}" --force')
+    )
+    assert all(f" {names[name][0]} {value}".rstrip() in command for name, value in GIVEN.items())
+    assert end.strip() == f'exec "${{command[@]}}" {" ".join(last)}'
+    assert task == 'exec "${command[@]}" --force --no-resume --no-timing'
+    assert not any(word in f"{command} {end}" for word in TASKS.values())
+    assert "#SBATCH --array=0-0\n" in text
+
+
+@pytest.mark.parametrize("words", [["--workers", "2"], ["--gpus", "0"], ["--executor", "ray"], ["--time-again"],
+                                   ["--dry-run"], ["--json"], ["--data-url", "s3://a/b"]])  # fmt: skip
+def test_an_option_that_a_task_cannot_follow_is_refused(suite: suites.Suite, tmp_path: Path, words: list[str]) -> None:
+    arguments = ["run", "--suite", str(tmp_path / "small.toml"), "--store", str(tmp_path / "runs"), "--print-slurm"]
+    done = CliRunner().invoke(app, [*arguments, *words])
+    assert isinstance(done.exception, SuiteError)
+    assert str(done.exception).startswith(f"{words[0]} and --print-slurm exclude each other (")
 
 
 @pytest.mark.process
