@@ -17,7 +17,7 @@ def up(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="This machine's address in the network of the others.", show_default="127.0.0.1"),
+        typer.Option(help="This machine's address in the network of the others.", show_default="127.0.0.1 alone"),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the first machine.")] = 6379,
     num_cpus: Annotated[int | None, typer.Option(min=0, help="Processors to use.", show_default="all")] = None,

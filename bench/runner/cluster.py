@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from bench.errors import BenchError, SuiteError
 
@@ -17,13 +18,23 @@ SETTINGS = {"RAY_health_check_failure_threshold": "12", "RAY_worker_niceness": "
 leaves unanswered until it counts as lost (with Ray's 5, a network that was cut for 30 seconds has been seen to cost a
 machine), and how far its trainings stand back behind other programs (Ray's 15 leaves them little of a busy machine)."""
 
+ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Lets Ray listen on the loopback address alone. Without it, Ray on Linux takes the machine's own address in its place,
+and listens on all addresses."""
+
+OPEN = (
+    "Ray's ports are open on all addresses of this machine, and answer only with the token: let a firewall close them "
+    "to other networks"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """This machine's part.
 
     Attributes:
-        host: its address, by which the other machines reach it.
+        host: its address, by which the other machines reach it; Ray then listens on all addresses. None is the loopback
+            address, on which no other machine reaches it.
         join: HOST:PORT of the cluster's first machine; None is this one.
         port: of the first machine.
         cpus: processors to use; None for all.
@@ -40,15 +51,17 @@ class Machine:
         """Return the arguments of `ray` that start it.
 
         Raises:
-            SuiteError: a machine joins another one by this machine's own loopback address.
+            SuiteError: a machine joins another one without an address of its own.
         """
         if self.join is None:
             words = ["start", "--head", f"--port={self.port}", f"--node-ip-address={self.host or LOOPBACK}"]
             words.append("--include-dashboard=false")
         else:
-            if self.host is None and not self.join.startswith((LOOPBACK, "localhost")):
-                raise SuiteError("--join another machine needs --host, this machine's address in their network")
-            words = ["start", f"--address={self.join}", f"--node-ip-address={self.host or LOOPBACK}"]
+            if self.host is None or _is_loopback(self.join):
+                raise SuiteError(
+                    "--join needs the address of another machine, and --host, this machine's address in their network"
+                )
+            words = ["start", f"--address={self.join}", f"--node-ip-address={self.host}"]
         words += [
             f"--num-{name}={count}" for name, count in (("cpus", self.cpus), ("gpus", self.gpus)) if count is not None
         ]
@@ -71,14 +84,17 @@ def up(machine: Machine) -> str:
             "there is no token of the cluster: copy ~/.ray/auth_token of its first machine to this one, readable by "
             "you alone, or set RAY_AUTH_TOKEN"
         )
-    _ray(*words)
+    _ray(*words, settings={} if machine.host else ALONE)
     if machine.join is not None:
-        return "joined; the first machine's `bench cluster status` shows it"
-    host = machine.host or LOOPBACK
+        return f"joined; the first machine's `bench cluster status` shows it. {OPEN}"
+    if machine.host is None:
+        return (
+            f"bench run --executor ray uses this cluster. It listens on {LOOPBACK} alone: for other machines, start it "
+            f"with --host"
+        )
     return (
         f"bench run --executor ray uses this cluster. Other machines: copy ~/.ray/auth_token, then bench cluster up "
-        f"--join {host}:{machine.port} --host THEIR-ADDRESS"
-        + ("" if machine.host else "; this one takes only its own machine: start it with --host for that")
+        f"--join {machine.host}:{machine.port} --host THEIR-ADDRESS. {OPEN}"
     )
 
 
@@ -100,7 +116,32 @@ def status(address: str | None = None) -> str:
     Raises:
         BenchError: Ray is not installed, or no cluster answers.
     """
-    return _ray("status", *([f"--address={address}"] if address else []))
+    given = [f"--address={address}"] if address else []
+    return _ray("status", *given, settings=ALONE if is_alone(address) else {})
+
+
+def is_alone(address: str | None = None) -> bool:
+    """Whether the cluster that Ray finds is of this machine alone, or is still to be started.
+
+    Args:
+        address: HOST:PORT of the first machine; None is RAY_ADDRESS, or else this machine's cluster.
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or "auto"
+    if address == "auto":
+        return (known := _known()) is None or _is_loopback(known)
+    return _is_loopback(address) and _is_loopback(_known() or "")
+
+
+def _known() -> str | None:
+    """Return the address that Ray has noted of this machine's cluster; None where there is none."""
+    try:
+        return (Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster").read_text().strip()
+    except OSError:
+        return None
+
+
+def _is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0] in (LOOPBACK, "localhost", "::1", "[::1]")
 
 
 def _has_token(variables: Mapping[str, str]) -> bool:
@@ -115,10 +156,10 @@ def _token() -> Path:
     return Path.home() / ".ray" / "auth_token"
 
 
-def _ray(*arguments: str, umask: int = -1) -> str:
+def _ray(*arguments: str, umask: int = -1, settings: Mapping[str, str] = MappingProxyType({})) -> str:
     """Call Ray's command, and return what it prints; -1 keeps the rights of new files."""
     command = _command(arguments)
-    variables = {**SETTINGS, **os.environ, "RAY_AUTH_MODE": "token"}
+    variables = {**SETTINGS, **os.environ, **settings, "RAY_AUTH_MODE": "token"}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, umask=umask, check=False)
     if done.returncode:  # Ray's errors are in its standard error, and what it does meanwhile in its output
         lines = [line for said in (done.stdout, done.stderr) for line in said.splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from typing import Any
 from bench import lookup
 from bench.errors import BenchError, RecordError, RunError, code_of
 from bench.records import Failure, Run, Store
-from bench.runner import node, parcels
+from bench.runner import cluster, node, parcels
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, Started, processes
 from bench.runner.news import Noted, RunEnded
 from bench.runner.settings import RunSettings
@@ -45,6 +45,8 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
     """
     away = [job for job in jobs if job.target == node.TARGET]
     here = [job for job in jobs if job.target != node.TARGET]
+    if cluster.is_alone():
+        os.environ.update(cluster.ALONE)  # Ray reads it when it is imported
     try:
         import ray
     except ImportError as error:

@@ -9,6 +9,7 @@ from bench.runner import cluster
 
 RAY = """#!/bin/sh
 echo "$RAY_AUTH_MODE $*" >> "$NOTES"
+echo "${RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER:-1} $1" >> "$NOTES.alone"
 if [ "$1" = status ]; then echo "Active: 1 node"; fi
 if [ "$1" = stop ]; then echo "Stopping"; echo "could not stop" >&2; exit 3; fi
 if [ "$1" = get-auth-token ] && [ ! -e "$HOME/.ray/auth_token" ]; then
@@ -41,8 +42,36 @@ def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path) -> N
         "token start --head --port=6379 --node-ip-address=127.0.0.1 --include-dashboard=false --num-cpus=2 "
         "--disable-usage-stats",
     ]
-    assert "start it with --host" in said
-    assert "start it with --host" not in cluster.up(cluster.Machine(host="10.0.0.1"))
+    assert "It listens on 127.0.0.1 alone" in said
+    open_to_all = cluster.up(cluster.Machine(host="10.0.0.1"))
+    assert "--join 10.0.0.1:6379" in open_to_all
+    assert "open on all addresses" in open_to_all
+    starts = [line for line in Path(f"{notes}.alone").read_text().splitlines() if line.endswith("start")]
+    assert starts == ["0 start", "1 start"]
+
+
+@pytest.mark.parametrize(
+    ("known", "named", "asked", "alone"),
+    [
+        (None, None, None, True),
+        ("127.0.0.1:6379", None, None, True),
+        ("127.0.0.1:6379", "auto", "127.0.0.1:6379", True),
+        ("10.0.0.1:6379", None, None, False),
+        ("10.0.0.1:6379", None, "127.0.0.1:6379", False),
+        ("127.0.0.1:6379", "10.0.0.1:6379", None, False),
+    ],
+)
+def test_a_cluster_of_this_machine_alone_is_known_by_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: str | None, named: str | None, asked: str | None, alone: bool
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if named:
+        monkeypatch.setenv("RAY_ADDRESS", named)
+    if known:
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(known)
+    assert cluster.is_alone(asked) == alone
 
 
 @pytest.mark.process
@@ -70,8 +99,9 @@ def test_a_machine_joins_with_the_token_alone(notes: Path, tmp_path: Path) -> No
     assert notes.read_text().split("\n")[0] == (
         "token start --address=10.0.0.1:6379 --node-ip-address=10.0.0.2 --num-gpus=1 --disable-usage-stats"
     )
-    with pytest.raises(SuiteError, match="needs --host"):
-        cluster.Machine(join="10.0.0.1:6379").arguments()
+    for wrong in ({"join": "10.0.0.1:6379"}, {"join": "127.0.0.1:6379", "host": "10.0.0.2"}):
+        with pytest.raises(SuiteError, match="needs the address of another machine, and --host"):
+            cluster.Machine(**wrong).arguments()
 
 
 @pytest.mark.process
