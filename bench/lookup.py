@@ -110,7 +110,7 @@ def load(target: str) -> Any:
         raise PluginError(f"{target} is {problem}")
     try:
         return getattr(_imported(module, _permitted[target]), name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{target} cannot be imported: {type(error).__name__}: {error}") from error
 
 

@@ -166,7 +166,10 @@ class Failure:
     def of(error: BaseException) -> "Failure":
         """Return the failure for an exception, without secrets; a message may quote a URL with a password."""
         last = redacted("".join(traceback.format_exception(error)))[-4000:]
-        return Failure(kind=type(error).__name__, message=redacted(str(error) or repr(error)), traceback=last)
+        words = str(error) or f"{type(error).__name__} without a message"
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            words = f"sys.exit({'' if error.code is None else error.code})"
+        return Failure(kind=type(error).__name__, message=redacted(words), traceback=last)
 
 
 @with_config(STRICT)

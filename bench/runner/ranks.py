@@ -125,7 +125,7 @@ def _rank(
             connection.send(("record", train(run, settings, report, Store(store), folder if rank == 0 else own)))
     except Followed:
         pass
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         failure = memory.failure(error, run)
         words = failure.message if isinstance(error, RunError) else f"{failure.kind}: {failure.message}"
         connection.send(("failed", words))

@@ -32,8 +32,12 @@ def prints(settings, *, report):
     os.write(1, b"written by a library\n")
 
 
-def stop(*, report):
-    raise SystemExit(3)
+def stop(code, *, report):
+    sys.exit(code)
+
+
+def interrupt(*, report):
+    raise KeyboardInterrupt
 
 
 def leave(*, report):

@@ -166,11 +166,13 @@ def prepare(name: str) -> None:
 
 
 def perform(job: Job, emit: Callable[[Event], None]) -> None:
-    """Make the call in this process and emit its events; an exception becomes a `Failed`."""
+    """Make the call in this process and emit its events; an exception, also of `sys.exit`, becomes a `Failed`."""
     emit(Started(job.key))
     try:
         value = catalog.load(job.target)(*job.arguments, report=lambda news: emit(Reported(job.key, news)))
     except Exception as error:
         emit(Failed(job.key, Failure.of(error), code_of(error)))
+    except (SystemExit, KeyboardInterrupt) as end:  # the `code` of a SystemExit is what it was given
+        emit(Failed(job.key, Failure.of(end), "unexpected"))
     else:
         emit(Finished(job.key, value))

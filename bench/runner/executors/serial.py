@@ -83,7 +83,7 @@ def _overdue(job: Job, watch: Watch, thread: Thread) -> Failed:
 
 
 def _perform(job: Job, emit: Callable[[Event], None]) -> None:
-    """Do one job; one that ends its thread, for example by `sys.exit`, has failed, and nobody waits for it in vain."""
+    """Do one job; one that ends its thread in any way has failed, and nobody waits for it in vain."""
     try:
         perform(job, emit)
     except BaseException as end:

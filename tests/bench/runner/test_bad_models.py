@@ -18,7 +18,7 @@ from bench.runner import driver
 WHILE_TRAINING = {
     "Hangs": r"nothing went on for 0.15 minutes \(--stall-minutes\); it was in hang \(bad_models.py:\d+\)",
     "Exits": "the process ended with exit code 0 before its run did",
-    "SystemExits": "the process ended with exit code 0 before its run did",
+    "SystemExits": r"sys\.exit\(0\)",
     "Segfaults": "the process was ended by SIGSEGV",
 }
 WHILE_TIMED = {

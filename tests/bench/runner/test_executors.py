@@ -65,8 +65,15 @@ def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
 @pytest.mark.parametrize("name", ["serial", "processes"])
 @pytest.mark.process
 def test_a_job_that_calls_exit_is_a_failure_and_the_next_job_is_done(name):
-    ended = done(executor(name)([job("a", "stop"), job("b", "add", 1, 1)], 1))
-    assert ended["a"].code == "killed"
+    jobs = [job("a", "stop", 3), job("b", "add", 1, 1), job("c", "stop", "own message"), job("d", "interrupt")]
+    ended = done(executor(name)(jobs, 1))
+    assert {key: each.failure.message for key, each in ended.items() if key != "b"} == {
+        "a": "sys.exit(3)",
+        "c": "own message",
+        "d": "KeyboardInterrupt without a message",
+    }
+    assert [ended[key].failure.kind for key in "acd"] == ["SystemExit", "SystemExit", "KeyboardInterrupt"]
+    assert all("jobs.py" in ended[key].failure.traceback and ended[key].code == "unexpected" for key in "acd")
     assert ended["b"].value == 2
 
 
