@@ -31,7 +31,7 @@ from bench.inference import packing
 from bench.inference.classifier import Classifier
 from bench.inference.parts import Part
 from bench.profiling.environment import chosen_device
-from bench.records import Record, Run, Store, artifacts
+from bench.records import Record, Run, Snapshot, Store, artifacts
 from bench.records.store import OLD_WEIGHTS, RECORD
 from bench.training import build, stored
 from bench.training.stored import Description
@@ -174,10 +174,13 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
             raise SuiteError(
                 f"{suite} has no {rest}; it has {', '.join(sorted({f'@f{run.fold}-s{run.seed}' for run in every}))}"
             )
-    runs = [run for run in runs if run in store]
+    snapshot = Snapshot(store, runs)
+    runs = [run for run in runs if run in snapshot]
     if not runs:
+        damaged = f" ({'; '.join(map(str, snapshot.damaged))})" if snapshot.damaged else ""
         raise RunError(
-            f"{suite}:{rest} has no finished run in {store.root}: `bench run --suite {shlex.quote(suite)}` does it"
+            f"{suite}:{rest} has no finished run in {store.root}{damaged}: `bench run --suite {shlex.quote(suite)}` "
+            f"does it"
         )
     datasets = grid.dataset_names()
     if len(places := {datasets[run.key] for run in runs}) > 1:

@@ -47,6 +47,11 @@ class Snapshot:
         found = self._read[key] if key in self._read else self.read(key)
         return found if isinstance(found, Record) else None
 
+    def damage(self, key: str) -> RecordError | None:
+        """Return the error of a run's record that cannot be read; None where it can, or there is none."""
+        found = self._read.get(key)
+        return found if isinstance(found, RecordError) else None
+
     def finished(self, key: str) -> Record | None:
         """Return the record of a finished run; None for any other run."""
         record = self.get(key)

@@ -16,7 +16,7 @@ class Plan:
         every: all runs of the selection with them.
         changed: key to the components whose source has changed.
         new_data: key to how its data have changed, in words.
-        warnings: lines on data of which only the files' times have changed.
+        warnings: lines on records that cannot be read, and on data of which only the files' times have changed.
     """
 
     todo: dict[str, Run]
@@ -47,6 +47,11 @@ def plan(suite: Suite, snapshot: Snapshot, runs: Sequence[Run], force: bool) -> 
             about = finished[key].run.dataset, change.words
             touched[about] = touched.get(about, 0) + 1
     warnings = [
+        f"{snapshot.store.path(key)} does not count, and its run is done again ({damage})"
+        for key in todo
+        if (damage := snapshot.damage(key))
+    ]
+    warnings += [
         f"{dataset} has {words} since {'1 run was' if count == 1 else f'{count} runs were'} done, which "
         f"{'is' if count == 1 else 'are'} kept: add --force if the files have other content now"
         for (dataset, words), count in touched.items()

@@ -103,6 +103,11 @@ def test_what_is_not_there_is_named(kept, tmp_path: Path) -> None:
         bench.load_model(f"{kept.suite}:swishnett", kept.store.root)
     with pytest.raises(RunError, match="has no finished run in"):
         bench.load_model(f"{kept.suite}:cnn", tmp_path)
+    key = kept.run("cnn").key
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / f"{key}.json").write_text("{")
+    with pytest.raises(RunError, match=rf"has no finished run in .* \(record {key} is not JSON"):
+        bench.load_model(f"{kept.suite}:cnn", tmp_path)
     (tmp_path / "no.zip").write_text("no archive")
     with pytest.raises(RunError, match=r"no\.zip is no file of `bench pack`"):
         bench.load_model(tmp_path / "no.zip")
