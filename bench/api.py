@@ -105,7 +105,7 @@ def run(
     per_gpu: int | None = None,
     devices: int = 1,
     strategy: Literal["ddp"] | None = None,
-    attempts: int = 3,
+    attempts: int | None = None,
     data_url: str = "",
     logger: str | Sequence[str] = (),
     wandb: WandbMode | None = None,
@@ -145,7 +145,7 @@ def run(
         per_gpu: runs that share a GPU; None is one.
         devices: devices that train one run together.
         strategy: how several devices train a run; None is "ddp".
-        attempts: with "ray", how often a run begins at most whose machine is lost.
+        attempts: with "ray", how often a run begins at most whose machine is lost; None is 3.
         data_url: with "ray", where the machines read the data folder.
         logger: "wandb", "csv" or "tensorboard", or several of them; no logger by default.
         wandb: whether runs are logged to Weights & Biases, on disk ("offline") or at once ("online"); None leaves it to
@@ -186,8 +186,8 @@ def run(
         suite, tier=tier, models=models, datasets=datasets, folds=folds, seeds=seeds, keys=keys, store=Path(store),
         data_dir=None if data_dir is None else Path(data_dir), executor=executor, workers=workers, threads=threads,
         loaders=loaders, device=device, gpus=gpus if isinstance(gpus, str | None) else ",".join(map(str, gpus)),
-        per_gpu=per_gpu, devices=devices, attempts=attempts, data_url=data_url, force=force, time_again=time_again,
-        timing=timing, skip_unreadable=skip_unreadable, resume=resume, stall_minutes=stall_minutes, run_hours=run_hours,
+        per_gpu=per_gpu, devices=devices, strategy=strategy, attempts=attempts, data_url=data_url, force=force,
+        time_again=time_again, timing=timing, skip_unreadable=skip_unreadable, resume=resume, stall_minutes=stall_minutes, run_hours=run_hours,
     )  # fmt: skip
     chosen = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     outcome = session.run(chosen, Progress(Console(stderr=True, soft_wrap=True, quiet=quiet)))

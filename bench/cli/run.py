@@ -73,8 +73,9 @@ def run(
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices that train one run together.")] = 1,
     attempts: Annotated[
-        int, typer.Option(min=1, help="With --executor ray: how often a run begins whose machine is lost.")
-    ] = 3,
+        int | None,
+        typer.Option(min=1, help="With --executor ray: how often a run begins whose machine is lost.", show_default="3"),
+    ] = None,
     data_url: Annotated[
         str, typer.Option("--data-url", help="With --executor ray: where the machines read the data folder.")
     ] = "",
@@ -145,6 +146,7 @@ def run(
         gpus=gpus,
         per_gpu=per_gpu,
         devices=devices,
+        strategy=strategy.value if strategy else None,
         attempts=attempts,
         data_url=data_url,
         force=force,
@@ -270,6 +272,7 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
 def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     """Print the summary tables, then everything that went wrong."""
     from bench.leaderboard.render import terminal
+    from bench.runner.progress import indented
 
     tables = session.settings.store / session.suite.name
     for part in terminal(outcome.boards, line_width(console), f"{tables}.md"):
@@ -284,11 +287,12 @@ def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     for key, failure in outcome.failed.items():
         groups.setdefault(f"{failure.kind}: {failure.message}", []).append(key)
     for words, keys in groups.items():
-        more = f" and {len(keys) - 1} more runs" if len(keys) > 1 else ""
-        say(err, f"failed: {keys[0]}{more}: {words}")
+        others = len(keys) - 1
+        more = f" and {others} more {'run' if others == 1 else 'runs'}" if others else ""
+        say(err, indented(f"failed: {keys[0]}{more}: {words}"))
     if outcome.elsewhere:
         err.print(f"{outcome.elsewhere_words()}: repeat the command later", highlight=False)
     for words in outcome.missing.values():
-        say(err, f"missing: {words}")
+        say(err, indented(f"missing: {words}"))
     for words in outcome.warnings:
-        say(err, f"warning: {words}")
+        say(err, indented(f"warning: {words}"))

@@ -68,14 +68,17 @@ def chosen(asked: str | None, device: str, there: Sequence[str] | None = None) -
         return ()
     if device == "cpu":
         raise SuiteError("--gpus and --device cpu exclude each other: leave one of them out")
+    numbers = [part.strip() for part in asked.split(",")]
+    whole = asked.strip() == "all"
+    if not whole and (
+        not all(part.isascii() and part.isdigit() for part in numbers) or len(set(map(int, numbers))) < len(numbers)
+    ):
+        raise SuiteError(f"--gpus is all, or different numbers such as 0,2, not {asked!r}")
     names = visible() if there is None else tuple(there)
     if not names:
         raise SuiteError("--gpus: this machine shows no NVIDIA GPU (see nvidia-smi, CUDA_VISIBLE_DEVICES)")
-    if asked.strip() == "all":
+    if whole:
         return names
-    numbers = [part.strip() for part in asked.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in numbers) or len(set(map(int, numbers))) < len(numbers):
-        raise SuiteError(f"--gpus is all, or different numbers such as 0,2, not {asked!r}")
     if wrong := [part for part in numbers if int(part) >= len(names)]:
         has = "one GPU, number 0" if len(names) == 1 else f"the GPUs 0 to {len(names) - 1}"
         raise SuiteError(f"--gpus {asked}: there is no GPU {wrong[0]}; this process may use {has}")

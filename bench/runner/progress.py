@@ -44,6 +44,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def indented(text: str) -> str:
+    """Return text whose following lines, such as those of an exception's message, are seen to belong to its first."""
+    return "\n    ".join(text.splitlines())
+
+
 class _Pace:
     """How long things of one kind take, from those that have ended.
 
@@ -130,6 +135,7 @@ class Progress:
         self.left = {"train": 0, "fuse": 0, "time": 0}
         self.workers = 1
         self.timing_seconds = TIMING_SECONDS
+        self.timed = True
         self._began: dict[str, _Training] = {}
         self._reading: tuple[float, int] | None = None
         self._said_reading = 0.0
@@ -193,6 +199,7 @@ class Progress:
         """
         self.timing_seconds = TIMING_SECONDS * backends
         self.runs, self.timings, self.workers = trainings + fusions, timings + combined, workers
+        self.timed = self.timings > 0
         self.left = {"train": trainings, "fuse": fusions, "time": timings}
         self.bar.update(self.task, total=self.runs + self.timings)
         if self.runs + self.timings:
@@ -243,7 +250,7 @@ class Progress:
         """
         self._end(key, "fuse" if fusion else "train")
         self.runs_done += 1
-        if not timed:
+        if not timed and self.timed:
             self.timings -= 1
             self.left["time"] -= not fusion
         self._print(f"[{self.runs_done}/{self.runs}] {line}")
@@ -254,9 +261,10 @@ class Progress:
     def begin_again(self, *, fusion: bool) -> None:
         """Take a run back that was counted as done, because it was left to another process, and can be done now."""
         self.runs_done -= 1
-        self.timings += 1
         self.left["fuse" if fusion else "train"] += 1
-        self.left["time"] += not fusion
+        if self.timed:
+            self.timings += 1
+            self.left["time"] += not fusion
 
     def end_timing(self, key: str, line: str, *, fusion: bool) -> None:
         """Count a run's timing as done and print its line."""
@@ -277,7 +285,7 @@ class Progress:
 
     def note(self, line: str) -> None:
         """Print a line that is no step."""
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(indented(line), markup=False, highlight=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar away."""
@@ -339,7 +347,7 @@ class Progress:
         )
         self._describe()
         tail = f"  ({words})" if words and not self.console.is_terminal else ""
-        self.console.print(f"{line}{tail}", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(indented(f"{line}{tail}"), markup=False, highlight=False, soft_wrap=True)
 
     def _words_left(self) -> str:
         """Say how much time is left; nothing if that is not known."""

@@ -27,6 +27,9 @@ HARDEST_CLIPS = 8
 INTERRUPTED_SECONDS = 1.0
 """Longest time that an interrupted call waits for W&B: 5 s after a signal, nothing is to be alive."""
 
+ATTEMPTS = 3
+"""How often a run begins at most whose machine is lost, unless the user says otherwise."""
+
 
 @dataclass(kw_only=True)
 class Session:
@@ -105,7 +108,8 @@ def prepare(
     gpus: str | None = None,
     per_gpu: int | None = None,
     devices: int = 1,
-    attempts: int = 3,
+    strategy: str | None = None,
+    attempts: int | None = None,
     data_url: str = "",
     force: bool = False,
     time_again: bool = False,
@@ -127,6 +131,13 @@ def prepare(
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
     catalog.find(EXECUTORS, executor, "executor")
+    for option, value in (("--attempts", attempts), ("--data-url", data_url)):
+        if value and executor != "ray":
+            raise SuiteError(f"{option} is for runs on a cluster: add --executor ray, or leave {option} out")
+    if strategy is not None and devices == 1:
+        raise SuiteError("--strategy says how several devices train a run: add --devices 2, or leave --strategy out")
+    if executor == "serial" and workers is not None and workers > 1:
+        raise SuiteError(f"--executor serial does one run at a time: leave it out, or leave --workers {workers} out")
     kept = Store(store.expanduser().resolve())
     if isinstance(suite, Suite):
         if tier:
@@ -155,7 +166,7 @@ def prepare(
         places=places,
         devices=devices,
         per_gpu=per_gpu or 1,
-        attempts=attempts,
+        attempts=ATTEMPTS if attempts is None else attempts,
         data_url=data_url,
         timings=timing,
     )

@@ -50,7 +50,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bench.Resul
     folder = tmp_path_factory.mktemp("api")
     (folder / "small.toml").write_text(SUITE)
     return folder, bench.run(
-        folder / "small.toml", store=folder / "runs", device="cpu", workers=2, executor="serial", quiet=True
+        folder / "small.toml", store=folder / "runs", device="cpu", executor="serial", quiet=True
     )
 
 
@@ -281,7 +281,7 @@ def test_an_argument_without_meaning_is_refused(tmp_path: Path, arguments: dict[
 
 
 ONLY_PYTHON = {"quiet"}
-ONLY_COMMAND = {"dry_run", "print_slurm", "as_json"}  # they show something and do no run
+ONLY_COMMAND = {"dry_run", "print_slurm", "as_json", "context"}  # they show something and do no run
 PLURAL = {"model": "models", "dataset": "datasets", "fold": "folds", "seed": "seeds", "key": "keys"}
 
 
@@ -305,7 +305,7 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def keep(self: Session, *_: object) -> Outcome:
         given.append(self.settings)
-        assert (self.force, self.time_again, self.executor) == (False, True, "processes")
+        assert (self.force, self.time_again) == (False, self.executor == "processes")
         return Outcome(not_timed={"some": Failure(kind="ProfileError", message="too slow")})
 
     monkeypatch.setattr(Session, "run", keep)
@@ -313,16 +313,18 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
     key = bench.load_suite("smoke").runs()[0].key
     found = bench.run(
         "smoke", keys=key, store=tmp_path, data_dir=tmp_path / "data", threads=2, loaders=3, gpus=[0, 2, 3, 1],
-        devices=2, strategy="ddp", attempts=4, time_again=True, skip_unreadable=True, resume=False, stall_minutes=2,
+        devices=2, strategy="ddp", time_again=True, skip_unreadable=True, resume=False, stall_minutes=2,
         run_hours=0.5, quiet=True,
     )  # fmt: skip
     assert given == [
         RunSettings(
             store=tmp_path, data_dir=tmp_path / "data", device="cuda", threads=2, workers=2, loaders=3,
             skip_unreadable=True, resume=False, stall_seconds=120.0, run_seconds=1800.0,
-            places=("GPU-a,GPU-c", "GPU-d,GPU-b"), devices=2, attempts=4,
+            places=("GPU-a,GPU-c", "GPU-d,GPU-b"), devices=2,
         )
     ]  # fmt: skip
+    bench.run("smoke", keys=key, store=tmp_path, executor="ray", attempts=4, data_url="s3://a/b", quiet=True)
+    assert (given[1].attempts, given[1].data_url) == (4, "s3://a/b")
     assert found.not_timed["some"].message == "too slow"
 
 

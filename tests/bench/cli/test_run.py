@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes import esc50, forkservers
 from fakes.calls import bench
 from fakes.wandb_file import read_runs
 
+from bench.cli import run
+from bench.cli.options import out
 from bench.records import Failure
 from bench.runner.driver import Runner
 from bench.runner.outcome import Outcome
@@ -159,3 +162,13 @@ def test_an_interrupted_run_leaves_nothing_half_done_and_says_how_to_go_on(
     assert not list((tmp_path / "runs").rglob(".tmp-*"))
     assert len(list((tmp_path / "runs" / "records").glob("*.json"))) == 1
     assert "fc" in (tmp_path / "runs" / "long.md").read_text()
+
+
+def test_a_failure_of_several_runs_is_said_once_and_its_further_lines_are_indented(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    failure = Failure(kind="ValueError", message="first\nsecond")
+    session = SimpleNamespace(settings=SimpleNamespace(store=tmp_path), suite=SimpleNamespace(name="two"))
+    for count, words in ((1, "a"), (2, "a and 1 more run"), (3, "a and 2 more runs")):
+        run._report(Outcome(failed=dict.fromkeys("abc"[:count], failure)), session, out)
+        assert f"failed: {words}: ValueError: first\n    second\n" in capsys.readouterr().err

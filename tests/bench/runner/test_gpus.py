@@ -36,6 +36,8 @@ def test_gpus_are_chosen_by_their_places():
             gpus.chosen(asked, "auto", there)
     with pytest.raises(SuiteError, match="no NVIDIA GPU"):
         gpus.chosen("all", "auto", ())
+    with pytest.raises(SuiteError, match="not 'foo'"):
+        gpus.chosen("foo", "auto", ())
     with pytest.raises(SuiteError, match="exclude each other"):
         gpus.chosen("all", "cpu", there)
 
@@ -92,5 +94,7 @@ def test_a_run_without_memory_is_told_what_needs_less():
     assert found.kind == "OutOfMemoryError"
     assert found.message.startswith("the GPU has too little memory: set a batch_size below 32 in the recipe of cnn")
     assert "Tried to allocate 2 GiB" in found.message
-    assert "the machine has too little" in memory.failure(MemoryError(), run).message
+    bare = memory.failure(MemoryError(), run).message
+    assert bare.startswith("the machine has too little memory: set a batch_size")
+    assert bare.endswith("(MemoryError without a message)")
     assert memory.failure(ValueError("no such thing"), run).message == "no such thing"

@@ -297,3 +297,15 @@ def test_recordings_show_the_time_left_by_bytes():
     assert console.file.getvalue().splitlines() == [
         "1 of 3 files, about 20 s left", "3 of 3 files, about 0 s left",
     ]  # fmt: skip
+
+
+def test_no_line_speaks_of_timing_where_none_is_to_come(progress: Progress, clock: Clock) -> None:
+    progress.start(trainings=5, timings=0, workers=1)
+    train(progress, clock, "a", 10.0)
+    progress.end_run("b", "b: FAILED: two\nlines", fusion=False, timed=False)
+    progress.begin_again(fusion=False)
+    train(progress, clock, "c", 10.0)
+    said = printed(progress)
+    assert "(about 30 s left)" in said
+    assert "timing" not in said
+    assert "[2/5] b: FAILED: two\n    lines" in said

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.errors import SuiteError
 from bench.records import Record
 from bench.runner import session
 from bench.suites import Suite
@@ -63,3 +64,25 @@ def test_a_call_that_is_interrupted_waits_for_w_and_b_for_a_moment_only(tmp_path
     # of the five seconds after a signal, some are left for the end of this process
     assert session.INTERRUPTED_SECONDS + stopping.LEAVE_SECONDS <= 4
     assert stopping.SOON_SECONDS < stopping.LEAVE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"attempts": 2}, "--attempts is for runs on a cluster: add --executor ray"),
+        ({"data_url": "s3://a/b", "executor": "serial"}, "--data-url is for runs on a cluster: add --executor ray"),
+        ({"strategy": "ddp"}, "--strategy says how several devices train a run: add --devices 2"),
+        ({"executor": "serial", "workers": 2}, "--executor serial does one run at a time"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(tmp_path, options, words):
+    suite = Suite(name="one", models=("fc",), datasets=("synthetic",))
+    with pytest.raises(SuiteError, match=words):
+        session.prepare(suite, store=tmp_path, **options)
+
+
+def test_options_that_have_an_effect_are_taken(tmp_path):
+    suite = Suite(name="one", models=("fc",), datasets=("synthetic",))
+    whole = session.prepare(suite, store=tmp_path, executor="ray", attempts=2, data_url="s3://a/b")
+    assert (whole.settings.attempts, whole.settings.data_url) == (2, "s3://a/b")
+    assert session.prepare(suite, store=tmp_path, strategy="ddp", devices=2).settings.attempts == 3
