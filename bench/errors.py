@@ -17,6 +17,10 @@ class SuiteError(BenchError):
     code = "suite"
 
 
+class UnnamedError(SuiteError):
+    """A class of another package is named by a record or a file alone, and so is not imported."""
+
+
 class PluginError(BenchError):
     """A class of another package cannot be imported."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench.errors import PluginError, SuiteError
+from bench.errors import PluginError, SuiteError, UnnamedError
 
 PROJECT = frozenset({"bench", "models", "datamodules"})
 """Packages of this project. A module of the same name next to a suite never takes their place."""
@@ -93,11 +93,11 @@ def load(target: str) -> Any:
     """Import and return what "module:name" names.
 
     Raises:
-        SuiteError: the name comes neither from a user nor from this project.
+        UnnamedError: the name comes neither from a user nor from this project.
         PluginError: the module of another package cannot be imported, or does not have that name.
     """
     if target.startswith(_UNNAMED):
-        raise SuiteError(
+        raise UnnamedError(
             f"{target.removeprefix(_UNNAMED)} is not imported, because only a record names it: give the suite that "
             f"names it, with --suite FILE.toml"
         )

@@ -1,12 +1,15 @@
 """`bench show`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench import records
-from bench.cli.options import App, AsJson, line_width, out, print_json, say
+from bench.cli.options import App, AsJson, err, line_width, out, print_json, say
+
+if TYPE_CHECKING:
+    from bench.leaderboard.report import RunReport
 
 app = App()
 
@@ -25,7 +28,6 @@ def show(
 ) -> None:
     """Show a run: settings, scores, confused classes, learning curves, hardest clips, and how to repeat it."""
     from bench.leaderboard.render import run_page
-    from bench.leaderboard.render.terminal import fitted
     from bench.leaderboard.report import find_record, run_report
 
     report = run_report(*find_record(records.Store(store.expanduser()), key))
@@ -33,10 +35,19 @@ def show(
         records.write_whole(html.expanduser(), run_page.run_html(report).encode())
     if as_json:
         print_json(run_page.run_json(report) | ({"html": str(html)} if html else {}))
-        return
-    if html is not None:
+    elif html is not None:
         say(out, f"written: {html}")
-        return
+    else:
+        _print(report)
+    if report.damage:
+        say(err, f"error: the hardest clips are not read: {report.damage}")
+        raise typer.Exit(1)
+
+
+def _print(report: "RunReport") -> None:
+    from bench.leaderboard.render import run_page
+    from bench.leaderboard.render.terminal import fitted
+
     for line in run_page.lines(report):
         say(out, line)
     width = line_width(out)

@@ -24,7 +24,7 @@ from torch import nn
 
 from bench import catalog, suites
 from bench.catalog import PRIMARY
-from bench.errors import RecordError, RunError, SuiteError
+from bench.errors import RecordError, RunError, SuiteError, UnnamedError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
@@ -234,7 +234,18 @@ def _loaded(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Module,
         members = [_member(key, part, store, data_dir) for key in about.members]
         weights = about.weights or fusion_weights(part)
         return Fused(members, fusion_rule(about.model, np.asarray(weights)), about.task), about
-    return _built(about, part), about
+    try:
+        return _built(about, part), about
+    except UnnamedError as error:
+        raise _unnamed(about.model, about.frontend) from error
+
+
+def _unnamed(model: str, frontend: str) -> SuiteError:
+    names = " or ".join(name for name in (model, frontend) if ":" in name)
+    return SuiteError(
+        f"{names} is not imported, because only a record or a file names it: give the run by its suite, as "
+        f"FILE.toml:SYSTEM, which is FILE.toml:{model} unless the suite has another name for it"
+    )
 
 
 def _member(key: str, fusion: Part, store: Store, data_dir: Path | None) -> nn.Module:
@@ -274,9 +285,11 @@ def _from_data(part: Part, store: Store, data_dir: Path | None) -> tuple[nn.Modu
     try:
         data = build.dataset(run, data_dir, store.cache)
         data.setup()
+        return build.load(run, store, data), stored.describe(run, data)
     except DataError as error:
         raise RunError(f"{part.key} was done before models were described, and needs its data: {error}") from error
-    return build.load(run, store, data), stored.describe(run, data)
+    except UnnamedError as error:
+        raise _unnamed(run.model, run.frontend) from error
 
 
 def _preparation(dataset: str) -> Any:

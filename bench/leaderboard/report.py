@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, RunError
+from bench.errors import BenchError, RecordError, RunError
 from bench.leaderboard import clips
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.caveats import Caveat, caveats, mends
@@ -57,6 +57,7 @@ class RunReport:
         hardest: hardest clips, hardest first.
         caveats: what is doubtful, and what removes it.
         commands: (what it does, shell command).
+        damage: the file with the hardest clips that cannot be used, and the remedy; empty where all is well.
     """
 
     record: Record
@@ -68,6 +69,7 @@ class RunReport:
     hardest: tuple[HardClip, ...]
     caveats: tuple[tuple[Caveat, str], ...]
     commands: tuple[tuple[str, str], ...]
+    damage: str = ""
 
     @property
     def system(self) -> str:
@@ -126,6 +128,7 @@ def run_report(store: Store, record: Record) -> RunReport:
     (board,) = leaderboards([record.run], {record.key: record})
     (row,) = board.rows
     report = class_report(row.full, [record], board.task) if record.status == "ok" else None
+    clips_found, damage = hardest(store, record)
     return RunReport(
         record=record,
         store=store.root,
@@ -133,11 +136,12 @@ def run_report(store: Store, record: Record) -> RunReport:
         settings=tuple(_settings(record)),
         facts=tuple(_facts(record)),
         classes=report,
-        hardest=tuple(hardest(store, record)),
+        hardest=clips_found,
         caveats=tuple(
             (each, mends(each.kind, "bench run --suite SUITE")) for each in caveats(row, board.task, board.primary)
         ),
         commands=tuple(_commands(store, record)),
+        damage=damage,
     )
 
 
@@ -214,31 +218,48 @@ def _commands(store: Store, record: Record) -> Iterator[tuple[str, str]]:
         return
     yield "To repeat it", f"bench reproduce {key} --store {root}{suite}"
     if all(store.weights(part) is not None for part in record.run.members or (record.key,)):
+        run = record.run
+        if any(":" in name for key in (record.key, *run.members) for name in _classes(store, key)):
+            key = f"FILE.toml:SYSTEM@f{run.fold}-s{run.seed}"  # only its suite permits to import a class
         yield "To use it", f"bench predict --run {key} --store {root} FILES"
 
 
-def hardest(store: Store, record: Record) -> Iterator[HardClip]:
-    """Yield a run's hardest test clips: from its logits, its kept clips, or a published store's file of clips.
+def _classes(store: Store, key: str) -> tuple[str, ...]:
+    """Return the names of a run's model and front-end; nothing where its record cannot be read."""
+    try:
+        record = store.get(key)
+    except RecordError:
+        return ()
+    return () if record is None else (record.run.model, record.run.frontend)
 
-    Files that are damaged or of another training are passed over; the commands that need them report them.
+
+def hardest(store: Store, record: Record) -> tuple[tuple[HardClip, ...], str]:
+    """Return a run's hardest test clips: from its logits, its kept clips, or a published store's file of clips.
+
+    Returns:
+        The clips, and what is wrong with a file that was passed over, with the remedy; "" where nothing is.
     """
     if record.status != "ok" or not record.classes:
-        return
+        return (), ""
     folder = store.artifacts(record.key)
-    try:
-        if any((folder / name).exists() for name in (artifacts.LOGITS, artifacts.LOGITS + artifacts.PACKED)):
-            yield from _of_logits(artifacts.logits(store, record), record.classes)
-            return
-        if (folder / artifacts.HARDEST).exists():
-            yield from _of_kept(artifacts.arrays(folder / artifacts.HARDEST, record))
-            return
-    except (RunError, KeyError, ValueError, IndexError):
-        pass
+    damage = ""
+    for name, clips_of in (
+        (artifacts.LOGITS, lambda saved: _of_logits(saved, record.classes)), (artifacts.HARDEST, _of_kept)
+    ):  # fmt: skip
+        path = folder / name
+        if not path.exists() and not path.with_name(name + artifacts.PACKED).exists():
+            continue
+        try:
+            return tuple(clips_of(artifacts.arrays(path, record))), damage
+        except RunError as error:
+            damage = damage or str(error)
+        except (KeyError, ValueError, IndexError) as error:
+            damage = damage or f"{path} is damaged ({error}): restore it, or run {record.key} again with --force"
     for path in sorted((store.root / clips.FOLDER).glob("*.json")):
         found = clips.collect(store, path.stem, [record]).get(record.key)
         if found is not None:
-            yield from _of_published(found, record.classes)
-            return
+            return tuple(_of_published(found, record.classes)), damage
+    return (), damage
 
 
 def _of_logits(saved: dict[str, NDArray[Any]], classes: Sequence[str]) -> Iterator[HardClip]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import calls
 from fakes.boards import failure, record, run, timing
 
 from bench.errors import BenchError
@@ -32,7 +33,7 @@ def test_the_hardest_clips_are_the_misclassified_ones_of_the_highest_loss(tmp_pa
     one = record(run(), classes=CLASSES)
     store = written(tmp_path, one)
     with_logits(store, one, [[5, 0, 0], [9, 0, 0], [2, 0, 0], [0, 0, 1]], [0, 1, 1, 2])
-    found = list(hardest(store, one))
+    found, _ = hardest(store, one)
     assert [each.id for each in found] == ["clip1", "clip2"]  # the other two are right
     assert found[0].loss == pytest.approx(np.log(np.exp(9) + 2), abs=1e-5)
     assert found[0].certainty == pytest.approx(1 / (np.exp(9) + 2))
@@ -44,18 +45,29 @@ def test_with_several_labels_the_loss_is_the_mean_over_them(tmp_path):
     one = record(run(dataset="synthetic-tags"), scores={"mAP": 0.5}, classes=CLASSES)
     store = written(tmp_path, one)
     with_logits(store, one, [[3.0, -3.0, 0.0], [-3.0, 3.0, 0.0]], [[1, 0, 0], [1, 0, 1]])
-    first, second = hardest(store, one)
+    (first, second), _ = hardest(store, one)
     assert (first.id, first.truth, first.certainty) == ("clip1", "rain, dog", None)
     assert first.loss == pytest.approx((np.log1p(np.exp(3)) * 2 + np.log(2)) / 3, abs=1e-6)
     assert second.predicted.startswith("rain 95 %, dog 50 %")
 
 
-def test_damaged_logits_are_passed_over(tmp_path):
+def test_damaged_logits_are_named(tmp_path):
     one = record(run(), classes=CLASSES)
     store = written(tmp_path, one)
     with_logits(store, one, [[5, 0, 0]], [1])
-    (store.artifacts(one.key) / artifacts.LOGITS).write_bytes(b"no archive")
-    assert list(hardest(store, one)) == []
+    path = store.artifacts(one.key) / artifacts.LOGITS
+    assert hardest(store, one)[1] == ""
+    path.write_bytes(b"no archive")
+    found, damage = hardest(store, one)
+    assert found == ()
+    assert damage.startswith(f"{path} is damaged (")
+    assert damage.endswith(f": restore it, or run {one.key} again with --force")
+    code, output, error = calls.bench("show", one.key, "--store", tmp_path)
+    assert code == 1
+    assert "To repeat it" in output
+    assert f"error: the hardest clips are not read: {path} is damaged" in error
+    np.savez(path, other=np.zeros(1))
+    assert hardest(store, one)[1].startswith(f"{path} is damaged ('logits'")
 
 
 def test_the_kept_clips_stand_in_for_logits(tmp_path):
@@ -67,7 +79,7 @@ def test_the_kept_clips_stand_in_for_logits(tmp_path):
         ids=np.array(["a", "b"]), truth=np.array(["rain", "sea"]), predicted=np.array(["sea 90 %", "dog 60 %"]),
         loss=np.array([2.5, 0.9]),
     )  # fmt: skip
-    assert [(each.id, each.predicted, each.loss) for each in hardest(store, one)] == [
+    assert [(each.id, each.predicted, each.loss) for each in hardest(store, one)[0]] == [
         ("a", "sea 90 %", 2.5),
         ("b", "dog 60 %", pytest.approx(0.9)),
     ]
@@ -75,7 +87,7 @@ def test_the_kept_clips_stand_in_for_logits(tmp_path):
 
 def test_published_clips_stand_in_for_both():
     store, one = find_record(Store(Path("leaderboards")), "synthetic-mfcc-deltas-snn-f0")  # without logits
-    found = list(hardest(store, one))
+    found, _ = hardest(store, one)
     assert found[0].truth == "bell"
     assert found[0].predicted == "dog"
     assert found[0].loss is None
@@ -123,6 +135,15 @@ def test_a_report_has_settings_caveats_and_commands(tmp_path):
     weights.touch()
     report = run_report(Store(tmp_path), one)
     assert report.commands[1] == ("To use it", f"bench predict --run {one.key} --store {tmp_path} FILES")
+
+
+def test_a_class_next_to_a_suite_is_used_by_its_suite(tmp_path):
+    one = record(run("net:Net"), classes=CLASSES)
+    store = written(tmp_path, one)
+    store.artifacts(one.key).mkdir(parents=True)
+    (store.artifacts(one.key) / "weights.safetensors").touch()
+    commands = dict(run_report(store, one).commands)
+    assert commands["To use it"] == f"bench predict --run FILE.toml:SYSTEM@f0-s0 --store {tmp_path} FILES"
 
 
 def test_a_failed_run_has_its_error_and_the_command_that_tries_again(tmp_path):
