@@ -162,6 +162,23 @@ class Store:
             path.replace(folder / path.name)
         self.write(record)
 
+    def check(self) -> None:
+        """Check that this process may write records, before work is done for them; nothing is made.
+
+        Raises:
+            RecordError: it may not.
+        """
+        place = self.root / "records"
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise RecordError(f"the store {self.root} cannot be a folder, because {place} is a file: give another --store")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise RecordError(
+                f"the store {self.root} cannot be written, because {place} is read-only for you: give another --store, "
+                f"or change the folder's permissions"
+            )
+
     def sweep(self) -> None:
         """Remove unfinished files of processes that were killed.
 

@@ -91,8 +91,10 @@ def evaluate_runs(
     Raises:
         SuiteError: there is no such condition.
         RunError: the recordings cannot be read.
+        RecordError: the store cannot be written.
     """
     store, outcome = Store(settings.store), Outcome()
+    store.check()
     chosen = choose(conditions)
     set_threads(settings.threads)
     device = chosen_device(settings.device)

@@ -62,8 +62,10 @@ class Session:
 
         Raises:
             SuiteError: an argument of the suite fits no constructor; nothing was started.
+            RecordError: the store cannot be written; nothing was started.
         """
         store = Store(self.settings.store)
+        store.check()
         if not self.time_again and (self.force or any(store.version(run.key) is None for run in self.runs)):
             executors.prepare(self.executor)  # takes seconds, while this process reads the records
         settings = replace(self.settings, hardest_clips=0 if chosen.mode == "disabled" else HARDEST_CLIPS)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -133,9 +133,24 @@ class Suite:
             for run, _ in found[dataset]:
                 if (other := owners.setdefault(run.key, dataset)) != dataset:
                     raise SuiteError(f"{dataset} is the same as {other}: change something in [dataset.{dataset}]")
+        self._check_fusions({name for runs in found.values() for _, name in runs})
         for dataset, name, run in added.rows(self, found):
             found[dataset] += ((run, name),)
         return tuple(found.items())
+
+    def _check_fusions(self, names: Container[str]) -> None:
+        """Check that each fusion is among the names of the systems that have runs.
+
+        Raises:
+            SuiteError: one is not, because fewer than two runs are its members.
+        """
+        for name in self.models:
+            if is_fusion(self.catalogued(name)) and name not in names:
+                members = ", ".join(self.fused(name)) or "nothing"
+                raise SuiteError(
+                    f"{name} would have no run in {self.name}: a fusion combines two or more runs on the same data, and "
+                    f"its members are {members}: name more members, or leave {name} out"
+                )
 
     def dataset_names(self) -> dict[str, str]:
         """Return by key the name that this suite gives to each run's dataset."""

@@ -154,7 +154,9 @@ def tune(
 
     Raises:
         SuiteError: Optuna is not installed, or a candidate of the space is no recipe.
+        RecordError: the store cannot be written.
     """
+    Store(settings.store).check()
     found = Study()
     names, datasets = suite.names(), suite.dataset_names()
     drawn = candidates(space, plan.trials, plan.seed)

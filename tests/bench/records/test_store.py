@@ -270,3 +270,20 @@ def test_where_folders_cannot_be_opened_files_are_written_whole(tmp_path, monkey
     monkeypatch.delattr(os, "O_DIRECTORY")
     write_whole(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_a_store_that_cannot_be_written_is_named_before_any_work(tmp_path, monkeypatch):
+    Store(tmp_path / "new" / "runs").check()
+    assert not (tmp_path / "new").exists()
+    file = tmp_path / "x.wav"
+    file.touch()
+    for root in (file, file / "runs"):
+        with pytest.raises(RecordError, match=r"cannot be a folder, because .*x\.wav is a file: give another --store"):
+            Store(root).check()
+    (tmp_path / "runs" / "records").mkdir(parents=True)
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))  # nothing is read-only for root
+    for root, place in (("runs", "runs/records"), ("other", "")):
+        with pytest.raises(RecordError, match="is read-only for you: give another --store, or change"):
+            Store(tmp_path / root).check()
+        assert asked.pop() == tmp_path / place

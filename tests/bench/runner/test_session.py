@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.errors import SuiteError
+from bench.errors import RecordError, SuiteError
 from bench.records import Record
 from bench.runner import session
 from bench.suites import Suite
@@ -86,3 +86,11 @@ def test_options_that_have_an_effect_are_taken(tmp_path):
     whole = session.prepare(suite, store=tmp_path, executor="ray", attempts=2, data_url="s3://a/b")
     assert (whole.settings.attempts, whole.settings.data_url) == (2, "s3://a/b")
     assert session.prepare(suite, store=tmp_path, strategy="ddp", devices=2).settings.attempts == 3
+
+
+def test_a_store_that_cannot_be_written_starts_nothing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(session.executors, "prepare", lambda name: pytest.fail("something was started"))
+    whole = session.prepare(Suite(name="one", models=("fc",), datasets=("synthetic",)), store=tmp_path / "file")
+    with pytest.raises(RecordError, match="is a file: give another --store"):
+        whole.run(SimpleNamespace(mode="disabled"), SimpleNamespace())

@@ -335,3 +335,11 @@ def test_seeds_that_no_generator_takes_are_refused(tmp_path, seed):
 def test_a_suite_that_no_parser_takes_is_named(tmp_path, value):
     with pytest.raises(SuiteError, match=r"\.toml is not TOML"):
         read(tmp_path, f"seeds = {value}\n")
+
+
+@pytest.mark.parametrize("members", ["", 'fusion_members = ["fc"]\n'])
+def test_a_fusion_of_fewer_than_two_runs_is_no_fusion(tmp_path, members):
+    text = f'models = ["fc", "fusion-average"]\ndatasets = ["synthetic"]\n{members}'
+    with pytest.raises(SuiteError, match=r"fusion-average would have no run in .*: a fusion combines two or more runs"):
+        read(tmp_path, text).runs()
+    assert len(read(tmp_path, text + 'frontends = ["logmel", "mfcc"]\n').runs()) == 3
