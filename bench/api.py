@@ -187,7 +187,8 @@ def run(
         data_dir=None if data_dir is None else Path(data_dir), executor=executor, workers=workers, threads=threads,
         loaders=loaders, device=device, gpus=gpus if isinstance(gpus, str | None) else ",".join(map(str, gpus)),
         per_gpu=per_gpu, devices=devices, strategy=strategy, attempts=attempts, data_url=data_url, force=force,
-        time_again=time_again, timing=timing, skip_unreadable=skip_unreadable, resume=resume, stall_minutes=stall_minutes, run_hours=run_hours,
+        time_again=time_again, timing=timing, skip_unreadable=skip_unreadable, resume=resume,
+        stall_minutes=stall_minutes, run_hours=run_hours,
     )  # fmt: skip
     chosen = loggers.choose(names, wandb if names or wandb else "disabled", project, entity)
     outcome = session.run(chosen, Progress(Console(stderr=True, soft_wrap=True, quiet=quiet)))

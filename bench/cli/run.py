@@ -74,7 +74,9 @@ def run(
     devices: Annotated[int, typer.Option(min=1, help="Devices that train one run together.")] = 1,
     attempts: Annotated[
         int | None,
-        typer.Option(min=1, help="With --executor ray: how often a run begins whose machine is lost.", show_default="3"),
+        typer.Option(
+            min=1, help="With --executor ray: how often a run begins whose machine is lost.", show_default="3"
+        ),
     ] = None,
     data_url: Annotated[
         str, typer.Option("--data-url", help="With --executor ray: where the machines read the data folder.")

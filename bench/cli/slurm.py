@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from bench import records
 from bench.cli.options import out
 from bench.errors import SuiteError
-from bench.runner.session import Session
+
+if TYPE_CHECKING:
+    from bench.runner.session import Session
 
 REFUSED = {
     "workers": "each task does one run at a time",
@@ -47,7 +49,7 @@ def check(context: typer.Context) -> None:
             )
 
 
-def print_script(context: typer.Context, suite: str, session: Session) -> None:
+def print_script(context: typer.Context, suite: str, session: "Session") -> None:
     """Print the script to standard output. An option that is in none of the lists above is every task's and the last's.
 
     Args:

@@ -172,7 +172,9 @@ class Store:
         while not place.exists() and place != place.parent:
             place = place.parent
         if not place.is_dir():
-            raise RecordError(f"the store {self.root} cannot be a folder, because {place} is a file: give another --store")
+            raise RecordError(
+                f"the store {self.root} cannot be a folder, because {place} is a file: give another --store"
+            )
         if not os.access(place, os.W_OK | os.X_OK):
             raise RecordError(
                 f"the store {self.root} cannot be written, because {place} is read-only for you: give another --store, "

@@ -26,4 +26,6 @@ def failure(error: BaseException, run: Run) -> Failure:
     if "accumulate" in {each.name for each in dataclasses.fields(run.recipe)}:
         remedies.append("or compute each batch in parts (accumulate), which keeps its size")
     remedies.append("or train fewer runs at a time (--per-gpu, --workers)")
-    return dataclasses.replace(found, message=f"the {where} has too little memory: {', '.join(remedies)}. ({found.message})")
+    return dataclasses.replace(
+        found, message=f"the {where} has too little memory: {', '.join(remedies)}. ({found.message})"
+    )

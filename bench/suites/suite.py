@@ -148,8 +148,8 @@ class Suite:
             if is_fusion(self.catalogued(name)) and name not in names:
                 members = ", ".join(self.fused(name)) or "nothing"
                 raise SuiteError(
-                    f"{name} would have no run in {self.name}: a fusion combines two or more runs on the same data, and "
-                    f"its members are {members}: name more members, or leave {name} out"
+                    f"{name} would have no run in {self.name}: a fusion combines two or more runs on the same data, "
+                    f"and its members are {members}: name more members, or leave {name} out"
                 )
 
     def dataset_names(self) -> dict[str, str]:

@@ -49,9 +49,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bench.Resul
     """A suite of two models and their fusion on two folds, done by a call of the library."""
     folder = tmp_path_factory.mktemp("api")
     (folder / "small.toml").write_text(SUITE)
-    return folder, bench.run(
-        folder / "small.toml", store=folder / "runs", device="cpu", executor="serial", quiet=True
-    )
+    return folder, bench.run(folder / "small.toml", store=folder / "runs", device="cpu", executor="serial", quiet=True)
 
 
 def child(code: str) -> subprocess.CompletedProcess[str]:

@@ -131,7 +131,9 @@ def test_damage_is_named(kept, tmp_path: Path) -> None:
 def test_a_class_of_another_package_is_not_imported_for_a_file(kept, tmp_path: Path) -> None:
     content = json.loads((kept.store.artifacts(kept.run("cnn").key) / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(content | {"model": "elsewhere:Net"}))
-    with pytest.raises(SuiteError, match=r"elsewhere:Net is not imported, .* as FILE\.toml:SYSTEM, which is FILE\.toml:e"):
+    with pytest.raises(
+        SuiteError, match=r"elsewhere:Net is not imported, .* as FILE\.toml:SYSTEM, which is FILE\.toml:e"
+    ):
         bench.load_model(tmp_path)
 
 

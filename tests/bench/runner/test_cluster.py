@@ -62,7 +62,12 @@ def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path) -> N
     ],
 )
 def test_a_cluster_of_this_machine_alone_is_known_by_its_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: str | None, named: str | None, asked: str | None, alone: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    known: str | None,
+    named: str | None,
+    asked: str | None,
+    alone: bool,
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
