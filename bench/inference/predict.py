@@ -29,6 +29,9 @@ MANY = 300
 LONG_BYTES = 8 << 20
 """Size above which the progress within a file is shown."""
 
+STDIN = "stdin"
+"""Name of the sound on standard input in results, messages and file names."""
+
 MAX_EVENTS = 1000
 """Windows and files with errors that are read before they are shown."""
 
@@ -118,11 +121,11 @@ def from_stream(stream: IO[bytes], folder: Path) -> Source:
         stream: an audio file's bytes.
         folder: where they are written.
     """
-    path = folder / "stdin"
+    path = folder / STDIN
     with path.open("wb") as file:
         while file.tell() <= MAX_BYTES and (block := stream.read(1 << 20)):  # a larger file is refused
             file.write(block)
-    return Source(path, "-")
+    return Source(path, STDIN)
 
 
 def _hidden(path: Path) -> bool:
