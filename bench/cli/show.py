@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import records
-from bench.cli.options import App, AsJson, line_width, out, print_json, say
+from bench.cli.options import App, AsJson, line_width, no_stdout, out, print_json, say
 
 app = App()
 
@@ -19,7 +19,8 @@ def show(
         typer.Option("--store", help="Folder of records; without the run in `runs`, `leaderboards` is looked into."),
     ] = Path("runs"),
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the run's page to this file.", show_default=False)
+        Path | None,
+        typer.Option("--html", help="Write the run's page to this file.", show_default=False, callback=no_stdout),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench import catalog
 from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
-from bench.inference.recordings import MAX_SECONDS, Window, check_hop, windows_of
+from bench.inference.recordings import MAX_SECONDS, Window, windows_of
 from datamodules.audio.decoder import ENDINGS, MAX_BYTES, AudioError, length
 from datamodules.clips.own import features
 from datamodules.errors import DataError
@@ -161,9 +161,9 @@ def predict(
         report: receives the progress; it is called from another thread.
 
     Raises:
-        ArgumentError: the hop is not above 0, or a batch has no clips.
+        ArgumentError: the hop is not above 0 or longer than a window, or a batch has no clips.
     """
-    check_hop(hop_seconds)
+    model.check_hop(hop_seconds)
     if batch_size < 1:
         raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")
     use_kernels(model.module, len(sources) >= MANY and _kernels_exact(model))

@@ -56,7 +56,9 @@ def _names(store: Store) -> dict[str, str]:
     for path in sorted(store.root.glob("*.json")):
         try:
             boards = json.loads(path.read_text(encoding="utf-8"))["leaderboards"]
-            found |= {str(key): str(row["model"]) for board in boards for row in board["rows"] for key in row["records"]}
+            found |= {
+                str(key): str(row["model"]) for board in boards for row in board["rows"] for key in row["records"]
+            }
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # `bench leaderboard --check` says so
     return found

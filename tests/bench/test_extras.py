@@ -1,0 +1,34 @@
+"""The command that installs an extra works from every folder."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from bench import extras
+
+
+@pytest.mark.parametrize(
+    ("origin", "command"),
+    [
+        ({"url": "file:///a%20b", "dir_info": {"editable": True}}, 'pip install -e "/a b[export,openvino]"'),
+        ({"url": "file:///a/b", "dir_info": {}}, 'pip install "/a/b[export,openvino]"'),
+        (
+            {"url": "https://host/x.git", "vcs_info": {"vcs": "git", "commit_id": "0"}},
+            'pip install "audio-classification-bench[export,openvino] @ git+https://host/x.git"',
+        ),
+        (None, 'pip install "audio-classification-bench[export,openvino]"'),
+    ],
+)
+def test_where_it_was_installed_from(monkeypatch, origin: object, command: str) -> None:
+    text = None if origin is None else json.dumps(origin)
+    monkeypatch.setattr(metadata, "distribution", lambda name: mock.Mock(read_text=lambda file: text))
+    assert extras.install("export", "openvino") == command
+
+
+def test_a_clone_on_the_path(monkeypatch) -> None:
+    monkeypatch.setattr(metadata, "distribution", mock.Mock(side_effect=metadata.PackageNotFoundError))
+    assert extras.install("web") == f'pip install -e "{Path(__file__).parents[2]}[web]"'
+    assert (Path(__file__).parents[2] / "pyproject.toml").is_file()
