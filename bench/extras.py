@@ -1,10 +1,7 @@
 """The command that installs an extra of this project, for messages of what is missing."""
 
 import json
-from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 PROJECT = "audio-classification-bench"
 
@@ -15,6 +12,9 @@ def install(*extras: str) -> str:
     Args:
         *extras: their names, such as "export".
     """
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
     names = ",".join(extras)
     url, editable, system = _origin()
     if system:  # such as git
@@ -26,6 +26,8 @@ def install(*extras: str) -> str:
 
 def _origin() -> tuple[str, bool, str]:
     """Return the address of what pip was given, whether it is editable, and its version control; empty if unknown."""
+    from importlib import metadata
+
     try:
         content = json.loads(metadata.distribution(PROJECT).read_text("direct_url.json") or "{}")
         return (

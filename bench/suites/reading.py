@@ -48,8 +48,8 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
     try:
         content = tiers.applied(tomllib.loads(path.read_text(encoding="utf-8")), tier, path)
     except OSError as error:
-        near = catalog.nearest(path.name, [each.name for each in _beside(path)])
-        hint = f". Did you mean {path.with_name(near)}?" if near else ""
+        like = catalog.nearest(path.name, [each.name for each in _beside(path)])
+        hint = f". Did you mean {path.with_name(like)}?" if like else ""
         raise SuiteError(f"cannot read the suite {path}: {error.strerror}{hint}") from error
     except (ValueError, RecursionError) as error:  # of TOML, UTF-8, or an integer of thousands of digits
         raise SuiteError(f"{path} is not TOML: {error}") from error
@@ -88,8 +88,8 @@ def _file(name: str) -> Path:
         return Path(name)
     if name not in suites():
         own = {path.stem: path for path in _beside(Path(name))}
-        if (near := catalog.nearest(Path(name).stem, [*own, *suites()])) in own:
-            raise SuiteError(f"no suite is called {name!r}. Did you mean the file {str(own[near])!r}?")
+        if (like := catalog.nearest(Path(name).stem, [*own, *suites()])) in own:
+            raise SuiteError(f"no suite is called {name!r}. Did you mean the file {str(own[like])!r}?")
     return catalog.find(suites(), name, "suite")
 
 

@@ -194,7 +194,7 @@ def test_standard_input(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     source = from_stream(io.BytesIO(path.read_bytes()), tmp_path / "here")
     (found,) = predict(levels(), [source])
-    assert (found.file, found.windows, found.error) == ("-", 2, "")
+    assert (found.file, found.windows, found.error) == ("stdin", 2, "")
     (tmp_path / "there").mkdir()
     (empty,) = predict(levels(), [from_stream(io.BytesIO(), tmp_path / "there")])
     assert empty.error.startswith("'stdin' is empty")
