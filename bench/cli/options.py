@@ -144,7 +144,7 @@ def no_stdout(param: typer.CallbackParam, value: Any) -> Any:
         SuiteError: it is `-`.
     """
     if value == STDOUT:
-        raise SuiteError(f"{param.opts[0]} - would be standard output, which this does not go to: name a file")
+        raise SuiteError(f"{param.opts[0]} - would be standard output, which this does not go to: give another name")
     return value
 
 
