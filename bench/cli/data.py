@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import shlex
 import sys
 import tomllib
@@ -15,9 +16,16 @@ from bench import catalog, records, suites
 from bench.cli.options import App, AsJson, DataDir, described, err, line_width, out, print_json, say, wrapped
 from bench.errors import BenchError, SuiteError
 from bench.runner.settings import data_folder
+from models.recipe import Recipe
 
 TABLES = (".csv", ".tsv", ".txt")
 """Endings of tables of clips."""
+
+STEPS = 300
+"""Steps that a training of clips of one's own takes at least."""
+
+MOST_EPOCHS = 100
+"""Epochs that are proposed for it at most."""
 
 app = App(no_args_is_help=True, help="Find, download and check the datasets.")
 
@@ -255,6 +263,10 @@ def data_init(
         "[dataset.folder]",
         *(f"{name} = {proposal.toml(value)}" for name, value in found.arguments.items()),
     ]
+    if recipe := _recipe(found.training_clips):
+        lines += ["", "[recipe]", *(f"{name} = {value}" for name, value in recipe.items())]
+        words = ", ".join(f"{name} = {value}" for name, value in recipe.items())
+        out.print(f"recipe: {words}, because there are {found.training_clips:,} clips to train on", highlight=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     out.print(
@@ -263,6 +275,16 @@ def data_init(
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _recipe(clips: int | None) -> dict[str, int]:
+    """Return smaller batches and more epochs, where few clips would give a training fewer than `STEPS` steps."""
+    if clips is None:
+        return {}
+    batch = 8 if clips < 64 else 16 if clips < 256 else Recipe.batch_size
+    epochs = min(MOST_EPOCHS, max(Recipe.epochs, math.ceil(STEPS / math.ceil(clips / batch))))
+    proposed = {"epochs": epochs, "batch_size": batch}
+    return {name: value for name, value in proposed.items() if value != getattr(Recipe, name)}
 
 
 def _dataset(name: str, base: Path, clips: Path | None, suite: str | None) -> tuple[Any, dict[str, Any]]:

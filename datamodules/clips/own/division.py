@@ -128,12 +128,15 @@ def _dealt(own: OwnClips) -> Division:
         if own.task == "multi" or not (table(own, division) == 0).any():
             return division
         found = found or division
-    count = len(own.files)
     if found is not None:
         raise DataError(_too_few(own, found))
+    if words := _one_class(own):
+        raise DataError(words)
+    count = len(own.files)
+    regroup = f", or {own.group_remedy}" if count >= tried[-1] else ""  # which makes no more sources than clips
     raise DataError(
         f"the {count} clips have {len(set(groups))} sources, and {tried[-1]} folds need at least {tried[-1]}: each "
-        f"source is {own.group_rule}; add clips, or {own.group_remedy}"
+        f"source is {own.group_rule}; add clips{regroup}"
     )
 
 
@@ -235,13 +238,20 @@ def _validation(own: OwnClips, train: Indices) -> tuple[Indices, Indices]:
     return train[parts == 0], train[parts == 1]
 
 
+def _one_class(own: OwnClips) -> str:
+    """Say that one class is none to tell apart; an empty text where there are more, or several labels per clip."""
+    if len(own.classes) > 1 or own.task == "multi":
+        return ""
+    only = own.classes[0] if own.classes else "none"
+    words = f"there is one class, {only!r}, and at least two are needed"
+    if own.options.csv is None and own.classes and any(f.id.count("/") > 1 for f in own.files):
+        words += f": if its folders are the classes, set root = {str(own.options.place / only)!r}"
+    return words
+
+
 def _too_few(own: OwnClips, division: Division, untrained: Sequence[str] = ()) -> str:
     """Say which clips are missing, with the table; `untrained` are classes without training clips."""
-    if len(own.classes) < 2 and own.task == "single":
-        only = own.classes[0] if own.classes else "none"
-        words = f"there is one class, {only!r}, and at least two are needed"
-        if own.options.csv is None and own.classes and any(f.id.count("/") > 1 for f in own.files):
-            words += f": if its folders are the classes, set root = {str(own.options.place / only)!r}"
+    if words := _one_class(own):
         return words
     what = "the given parts" if division.parts else f"{len(division.names)} folds"
     needed = (

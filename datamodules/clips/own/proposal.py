@@ -4,14 +4,16 @@ import json
 import math
 import re
 import shlex
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from datamodules.audio import AudioError, length_and_rate, renamed
+from datamodules.audio import AudioError, inspect, length_and_rate, renamed
 from datamodules.clips.own.division import Division, divide, indices, is_thin, table_lines
 from datamodules.clips.own.labels import there
 from datamodules.clips.own.reading import SHOWN, Options, OwnClips, counted, read
@@ -33,6 +35,7 @@ class Proposal:
 
     Attributes:
         arguments: of the dataset, as a suite has them.
+        training_clips: fewest of a fold; None where a file gives several clips.
         about: number of clips and classes, in words.
         lines: what was found, one fact a line.
         warnings: things that the user should look at.
@@ -40,6 +43,7 @@ class Proposal:
     """
 
     arguments: dict[str, Any]
+    training_clips: int | None = None
     about: str = ""
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -80,10 +84,12 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
         return found
     try:
         division = divide(own)
-        for number in division.numbers:  # as a run does, so that the suite does not fail at its start
-            indices(own, division, number)
+        fewest = min(len(indices(own, division, number)[0]) for number in division.numbers)  # raises as a run does
     except DataError as error:
         found.problems.append(str(error))
+        return found
+    found.problems += _copies(own, division)
+    if found.problems:
         return found
     names = division.names if len(division.names) <= SHOWN else (*division.names[:SHOWN], "…")
     if division.official:
@@ -103,7 +109,43 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     if own.options.segments:
         _training_clips(own, division, found)
     _lengths(own, found)
+    if not {"clip_seconds", "hop_seconds"} & found.arguments.keys():  # files are cut to more clips than there are
+        found.training_clips = fewest
     return found
+
+
+def _copies(own: OwnClips, division: Division) -> Iterator[str]:
+    """Yield the problem of files that are copies of others in another fold or part, which a run refuses."""
+    alike: dict[tuple[int, bytes], dict[Path, int]] = defaultdict(dict)
+    for n, file in enumerate(own.files):
+        if isinstance(file.source, Path):
+            alike[_middle(file.source)].setdefault(file.source, n)
+    pairs = []
+    for those in alike.values():
+        first: dict[str, int] = {}
+        for source, n in those.items() if len(those) > 1 else ():
+            with suppress(AudioError):  # said elsewhere
+                sound = inspect(source, LONGEST_SECONDS)
+                original = n if sound.silent else first.setdefault(sound.content, n)
+                if division.of[original] != division.of[n]:
+                    pairs.append(f"{own.files[n].id!r} of {own.files[original].id!r}")
+    if pairs:
+        remedy = "give a copy and its original one name in a column `group`, and one fold"
+        if own.options.csv is None:
+            remedy = "put a copy and its original into one folder inside the class"
+        more = f" and {len(pairs) - SHOWN} more" if len(pairs) > SHOWN else ""
+        yield (
+            f"{len(pairs)} of the files are copies, and would be both trained on and tested on: "
+            f"{'; '.join(pairs[:SHOWN])}{more}; remove the copies, or {remedy}"
+        )
+
+
+def _middle(path: Path) -> tuple[int, bytes]:
+    """Return a file's size and bytes of its middle, which tell most files apart."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(size // 2)
+        return size, file.read(256)
 
 
 def toml(value: Any) -> str:
