@@ -218,8 +218,9 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     count = len(done) + len(missing)
     if missing and chosen["all"]:
         raise RunError(
-            f"{suite}:{rest} combines {count} runs, of which the store {store.root} lacks {_listed(missing)}: {remedy} does "
-            f"them; or name one that is done, such as {suite}:{chosen['system']}@f{done[0].fold}-s{done[0].seed}"
+            f"{suite}:{rest} combines {count} runs, of which the store {store.root} lacks {_listed(missing)}: "
+            f"{remedy} does them; or name one that is done, such as "
+            f"{suite}:{chosen['system']}@f{done[0].fold}-s{done[0].seed}"
         )
     if missing:
         warnings.warn(

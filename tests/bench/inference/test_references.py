@@ -180,8 +180,9 @@ def test_all_folds_and_seeds_must_be_there(kept, tmp_path: Path, name: str) -> N
     with pytest.raises(RunError) as error:
         bench.load_model(f"{suite}:{name}@all", store.root)
     assert str(error.value) == (
-        f"{suite}:{name}@all combines 4 runs, of which the store {store.root} lacks @f0-s1, @f1-s0, @f1-s1: `bench run --suite "
-        f"{suite} --store '{store.root}'` does them; or name one that is done, such as {suite}:{name}@f0-s0"
+        f"{suite}:{name}@all combines 4 runs, of which the store {store.root} lacks @f0-s1, @f1-s0, @f1-s1: "
+        f"`bench run --suite {suite} --store '{store.root}'` does them; or name one that is done, such as "
+        f"{suite}:{name}@f0-s0"
     )
     code, _, words = calls.bench("pack", f"{suite}:{name}@all", "--store", store.root, "--out", tmp_path / "a.zip")
     assert (code, "lacks @f0-s1" in words) == (1, True)

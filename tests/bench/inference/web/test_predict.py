@@ -181,6 +181,13 @@ def test_a_bad_form_gets_words(server, name):
     assert words in reply.json()["error"]["message"]
 
 
+def test_a_parameter_in_the_form_is_sent_to_the_address(server):
+    reply = server.client.post("/predict", data={"top": "3"}, files={"file": ("a.wav", sound())})
+    assert reply.status_code == 422
+    assert "has the field 'top'" in reply.json()["error"]["message"]
+    assert reply.json()["error"]["message"].endswith("parameters stand behind the address, as in ?top=3")
+
+
 @pytest.mark.parametrize("options", [
     {"top": 0}, {"top": "many"}, {"hop": 0}, {"hop": "nan"}, {"hop": "inf"}, {"hop": -1}, {"hop": 1e-9}, {"hop": 1.3},
     {"pictures": "?"},
