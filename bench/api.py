@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from rich.console import Console
 
 from bench import catalog, lookup, suites
-from bench.errors import BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, SuiteError
 from bench.leaderboard import files
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.records import Failure, Latency, Recipe, Record, Snapshot, Store, graded_records
@@ -407,11 +407,12 @@ def predict(
 
     Returns:
         A row per file or window: `file`, `start` and `end` in seconds, `windows`, `prediction`, `probability_CLASS` for
-        each class, and `error` for a file that cannot be used, which is else empty. Where a clip may have several
-        labels, `prediction` names those of at least 50 %, separated by ";".
+        each class, and `error`, which says why a file cannot be used and is else empty: look at it first. Where a clip
+        may have several labels, `prediction` names those of at least 50 %, separated by ";".
 
     Raises:
-        RunError: there is no such run, its files are damaged, or an argument is out of range.
+        RunError: there is no such run, its files are damaged, some of the runs of `@all` are missing, a named file or
+            folder does not exist, or an argument is out of range.
         SuiteError: there is no such suite or system.
     """
     import pandas
@@ -419,12 +420,14 @@ def predict(
     from bench.inference import Classifier, formats, load_model
     from bench.inference import predict as predicting
 
+    places = [files] if isinstance(files, (str, Path)) else files
+    if gone := [str(place) for place in places if not Path(place).expanduser().exists()]:
+        raise ArgumentError(f"there is no file or folder {gone[0]!r}: look at the name")
     model = (
         run
         if isinstance(run, Classifier)
         else load_model(run, store, device=device, data_dir=None if data_dir is None else Path(data_dir))
     )
-    places = [files] if isinstance(files, (str, Path)) else files
     found = predicting.predict(
         model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,
         each_window=each_window, batch_size=batch_size,

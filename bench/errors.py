@@ -11,6 +11,10 @@ class BenchError(Exception):
     code = "error"
 
 
+class BenchWarning(UserWarning):
+    """What was done is perhaps not what was meant; the command line prints it as one line."""
+
+
 class SuiteError(BenchError):
     """A suite file, a name in it, or a command-line selection is wrong."""
 

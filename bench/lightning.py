@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from bench import catalog, shadows
 from bench.errors import ArgumentError, BenchError, SuiteError
+from bench.extras import install
 from bench.runner.settings import data_folder
 from datamodules.base import AudioDataModule, DataError
 from datamodules.foreign import ForeignData
@@ -217,9 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             import jsonargparse  # noqa: F401
         except ImportError:
-            raise BenchError(
-                "Lightning's command line needs the package jsonargparse: pip install 'audio-classification-bench[cli]'"
-            ) from None
+            raise BenchError(f"Lightning's command line needs the package jsonargparse: {install('cli')}") from None
         _import_all()
         BenchCLI(sys.argv[1:] if arguments is None else arguments)
     except (BenchError, DataError, ModelError, TrainingError) as error:

@@ -216,7 +216,7 @@ def timed(given: Given, name: str, arguments: dict[str, Any]) -> Row:
         logits = model.eval()(x).clone()
     tier = measure.Tier(warm_seconds=0.05, warm_limit_seconds=0.5, seconds=0.2, limit_seconds=1.5, warm_group=3,
                         warm_grows=True)  # fmt: skip
-    sentinel = measure.Sentinel(given.device)
+    sentinel = measure.Sentinel(given.device, 0.1)
     timings, refused = [], {}
     for backend, scope in (
         ("eager", "end-to-end"), ("eager", "model"), ("cuda-graphs", "model"), ("cuda-graphs-bf16", "model")

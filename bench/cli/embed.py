@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli import inputs
-from bench.cli.options import App, AsJson, DataDir, Device, RunReference, StoreDir, err, out, print_json
+from bench.cli.options import App, AsJson, DataDir, Device, RunReference, StoreDir, err, no_stdout, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -16,7 +16,9 @@ app = App()
 def embed(
     files: Annotated[list[str], typer.Argument(help="Files and folders; - is an audio file on standard input.")],
     run: RunReference,
-    target: Annotated[Path, typer.Option("--out", help="Folder to write, with the folders of the sounds.")],
+    target: Annotated[
+        Path, typer.Option("--out", help="Folder to write, with the folders of the sounds.", callback=no_stdout)
+    ],
     format: Annotated[str, typer.Option("--format", help="npy, parquet or tfrecord.")] = "npy",
     layer: Annotated[
         str | None, typer.Option(help="A layer of the model by name.", show_default="the input of the last layer")
@@ -45,7 +47,8 @@ def embed(
     with inputs.sources(files, model) as sources:
         roots = [Path(place).expanduser() for place in files if place != "-"]
         places = embedding_files.places([each.path for each in sources], roots)
-        writer = embedding_files.Writer(target, format)
+        made = embedding_files.origin(model, layer, hop, windows)
+        writer = embedding_files.Writer(target, format, made)
         found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
         with Recordings(err, len(sources)) as progress:
             for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):

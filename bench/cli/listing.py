@@ -112,6 +112,11 @@ def _runs(store: Path, as_json: bool) -> None:
             }
         })  # fmt: skip
         return
+    if not found:
+        place = store.expanduser()
+        where = f"{place}" if place.is_dir() else f"{place}, a folder that does not exist"
+        say(err, f"there are no runs in {where}: `bench run --suite SUITE` makes some, or give another --store")
+        return
     out.print("runs", style="bold")
     width = max((len(each.key) for each in found), default=0)
     for each in found:

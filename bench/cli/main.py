@@ -4,7 +4,8 @@ import errno
 import gc
 import signal
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -32,7 +33,7 @@ from bench.cli import (
     tune,
 )
 from bench.cli.options import App, err, out, say
-from bench.errors import ArgumentError, BenchError, SuiteError
+from bench.errors import ArgumentError, BenchError, BenchWarning, SuiteError
 from datamodules.errors import DataError
 from models.errors import ModelError
 
@@ -88,7 +89,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     gc.set_threshold(300_000, 20, 100)  # records make many objects and little garbage
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            app()
     except (SuiteError, ArgumentError) as error:
         _stop(error, 2)
     except (BenchError, DataError, ModelError) as error:
@@ -97,6 +100,17 @@ def main() -> None:
         _stop("; ".join(filter(None, (_in_words(error), _remedy(error)))), 1)
     except KeyboardInterrupt:
         _stop("interrupted", 130)
+
+
+_show = warnings.showwarning
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print a warning of this project in one line, and any other one as Python does."""
+    if issubclass(category, BenchWarning):
+        say(err, f"warning: {message}")
+    else:
+        _show(message, category, *where, **more)
 
 
 def _in_words(error: OSError) -> str:

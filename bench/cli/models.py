@@ -16,6 +16,7 @@ from bench.cli.options import (
     FrontendName,
     SampleRate,
     Seconds,
+    no_stdout,
     out,
     permit,
     print_json,
@@ -86,7 +87,12 @@ def features(
     ] = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--out", help="The PNG to write.", show_default="FILE's name with -features.png, in this folder"),
+        typer.Option(
+            "--out",
+            help="The PNG to write.",
+            show_default="FILE's name with -features.png, in this folder",
+            callback=no_stdout,
+        ),
     ] = None,
     sample_rate: SampleRate = 32000,
 ) -> None:

@@ -16,6 +16,7 @@ import typer.core
 from rich.console import Console
 
 from bench import lookup, suites
+from bench.errors import SuiteError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 out = Console(soft_wrap=True)
@@ -132,8 +133,25 @@ OnlyModels = Annotated[
 OnlyDatasets = Annotated[list[str] | None, typer.Option(help="Only this dataset (repeatable).")]
 OnlyFolds = Annotated[list[int] | None, typer.Option(help="Only this fold (repeatable).")]
 OnlySeeds = Annotated[list[int] | None, typer.Option(help="Only this seed (repeatable).")]
-OutPath = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default=False)]
-CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write a CSV file.", show_default=False)]
+STDOUT = Path("-")
+"""In the place of a file of text, standard output."""
+
+
+def no_stdout(param: typer.CallbackParam, value: Any) -> Any:
+    """Return the value of an option for a file or a folder, which is never standard output.
+
+    Raises:
+        SuiteError: it is `-`.
+    """
+    if value == STDOUT:
+        raise SuiteError(f"{param.opts[0]} - would be standard output, which this does not go to: give another name")
+    return value
+
+
+OutPath = Annotated[Path | None, typer.Option("--out", help="File to write.", show_default=False, callback=no_stdout)]
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", help="Write a CSV file; - is standard output.", show_default=False)
+]
 
 
 def permit(*names: str | None) -> None:

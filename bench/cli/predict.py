@@ -9,6 +9,7 @@ import typer
 
 from bench.cli import inputs
 from bench.cli.options import (
+    STDOUT,
     App,
     CsvFile,
     DataDir,
@@ -47,6 +48,8 @@ def predict(
     from bench.inference import predict as predicting
     from bench.runner.progress import Recordings
 
+    if as_json and csv_file == STDOUT:
+        raise SuiteError("--json and --csv - both write to standard output: use one of them")
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     failed = 0
     with ExitStack() as stack:
@@ -60,7 +63,9 @@ def predict(
             report=progress.report,
         )  # fmt: skip
         table = None
-        if csv_file is not None:
+        if csv_file == STDOUT:
+            table = formats.CsvWriter(out.file, model)
+        elif csv_file is not None:
             try:
                 csv_file.parent.mkdir(parents=True, exist_ok=True)
                 opened = stack.enter_context(csv_file.open("w", newline="", encoding="utf-8"))
@@ -77,7 +82,7 @@ def predict(
                 err.print(f"error: {formats.line(each, model.classes)}", markup=False, highlight=False)
             elif table is None:
                 out.print(formats.line(each, model.classes, top, windows), markup=False, highlight=False)
-    if csv_file is not None and not as_json:
+    if csv_file not in (None, STDOUT) and not as_json:
         out.print(f"{csv_file}: {len(sources)} files, {failed} with an error", markup=False, highlight=False)
     if failed:
         raise typer.Exit(1)

@@ -273,12 +273,13 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
 
 def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     """Print the summary tables, then everything that went wrong."""
+    from bench.leaderboard.files import command_of
     from bench.leaderboard.render import terminal
     from bench.runner.progress import indented
 
     tables = session.settings.store / session.suite.name
-    for part in terminal(outcome.boards, line_width(console), f"{tables}.md"):
-        console.print(part)
+    for part in terminal(outcome.boards, line_width(console), f"{tables}.md", command_of(session.suite)):
+        console.print(part, highlight=False)
     say(
         console,
         f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "

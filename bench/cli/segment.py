@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from bench.cli import inputs
-from bench.cli.options import App, AsJson, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, print_json
+from bench.cli.options import (
+    STDOUT,
+    App,
+    AsJson,
+    CsvFile,
+    DataDir,
+    Device,
+    RunReference,
+    StoreDir,
+    err,
+    no_stdout,
+    out,
+    print_json,
+)
 from bench.errors import RunError, SuiteError
 
 app = App()
@@ -94,7 +107,7 @@ def segment(
         typer.Option(
             "--out",
             help="File to write (repeatable). Its ending says the format: .csv, .json, .txt (labels of Audacity), "
-            ".rttm, .png or .svg.",
+            ".rttm, .png or .svg. - is standard output, with --format.",
             show_default=False,
         ),
     ] = None,
@@ -103,7 +116,11 @@ def segment(
     ] = None,
     posteriors: Annotated[
         Path | None,
-        typer.Option(help="CSV file for each frame's time and probabilities, before smoothing.", show_default=False),
+        typer.Option(
+            help="CSV file for each frame's time and probabilities, before smoothing.",
+            show_default=False,
+            callback=no_stdout,
+        ),
     ] = None,
     csv_file: CsvFile = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
@@ -128,10 +145,15 @@ def segment(
         files.append((path, kind or segment_files.format_of(path)))
     if csv_file is not None:
         files.append((csv_file, "csv"))
+    printed = [each for path, each in files if path == STDOUT]
+    if any(each in segment_files.PICTURES for each in printed):
+        raise SuiteError(f"a picture goes to a file: name it with --out PICTURE.{kind}")
+    if printed and as_json:
+        raise SuiteError("--json and - both write to standard output: use one of them")
     taken: set[Path] = set()
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
         place = path.resolve()
-        if place == file.resolve():
+        if place == file.resolve() and path != STDOUT:
             raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
         if place in taken:
             raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
@@ -153,6 +175,9 @@ def segment(
             observer=observer, report=lambda seconds: status.update(f"{seconds:,.0f} s"),
         )  # fmt: skip
     for path, each in files:
+        if path == STDOUT:
+            out.print(segment_files.TEXTS[each](found), markup=False, highlight=False, end="")
+            continue
         try:
             segment_files.write(found, path, each)
         except OSError as error:
@@ -161,8 +186,8 @@ def segment(
         print_json(segment_files.content(found))
     elif kind is not None and not outputs:
         out.print(segment_files.TEXTS[kind](found), markup=False, highlight=False, end="")
-    elif files:
+    elif not files:
+        out.print(segment_files.as_table(found), markup=False, highlight=False, end="")
+    elif not printed:
         names = ", ".join(str(path) for path, _ in files)
         out.print(f"{names}: {len(found.segments)} segments in {found.seconds:.1f} s", markup=False, highlight=False)
-    else:
-        out.print(segment_files.as_table(found), markup=False, highlight=False, end="")

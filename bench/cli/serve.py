@@ -8,6 +8,7 @@ import typer
 
 from bench.cli.options import App, DataDir, Device, StoreDir, out
 from bench.errors import RunError, SuiteError
+from bench.extras import install
 
 app = App()
 
@@ -40,10 +41,7 @@ def serve(
 ) -> None:
     """Serve a page that classifies sounds with trained models, and an interface for programs."""
     if missing := [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]:
-        raise RunError(
-            f"bench serve needs {', '.join(missing)}, of the extra [web]: "
-            f'pip install "fastapi>=0.115" "uvicorn>=0.32" "python-multipart>=0.0.18"'
-        )
+        raise RunError(f"bench serve needs {', '.join(missing)}, of the extra [web]: {install('web')}")
     from bench.inference import load_model, web
 
     for problem in web.problems(host, token):  # before models are read

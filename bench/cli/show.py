@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench import records
-from bench.cli.options import App, AsJson, err, line_width, out, print_json, say
+from bench.cli.options import App, AsJson, err, line_width, no_stdout, out, print_json, say
 
 if TYPE_CHECKING:
     from bench.leaderboard.report import RunReport
@@ -22,7 +22,8 @@ def show(
         typer.Option("--store", help="Folder of records; without the run in `runs`, `leaderboards` is looked into."),
     ] = Path("runs"),
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write the run's page to this file.", show_default=False)
+        Path | None,
+        typer.Option("--html", help="Write the run's page to this file.", show_default=False, callback=no_stdout),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

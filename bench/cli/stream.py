@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import MOST_THREADS, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
+from bench.cli.options import MOST_THREADS, STDOUT, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
 from bench.cli.segment import (
     Delay,
     Hop,
@@ -76,7 +77,9 @@ def stream(
         raise SuiteError("--rate and --channels are for raw PCM on standard input: use them with -")
     if channels != 1 and rate is None:
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
-    if csv_file is not None and file is not None and csv_file.resolve() == file.expanduser().resolve():
+    if as_json and csv_file == STDOUT:
+        raise SuiteError("--json and --csv - both write to standard output: use one of them")
+    if csv_file not in (None, STDOUT) and file is not None and csv_file.resolve() == file.expanduser().resolve():
         raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
@@ -102,16 +105,21 @@ def stream(
     def arriving() -> "Iterator[Samples]":
         if microphone:
             number = int(input_device) if input_device is not None and input_device.isdigit() else input_device
-            say(err, "listening; Ctrl-C ends")
-            return sources.from_microphone(model.rate(), size, number, lost)
+            ready = partial(say, err, "listening; Ctrl-C ends")
+            return sources.from_microphone(model.rate(), size, number, lost, ready)
         assert file is not None  # checked above
         if str(file) != "-":
             return sources.from_file(file.expanduser(), model.rate(), size)
         return sources.from_pipe(sys.stdin.buffer, model.rate(), size, raw)
 
     changes = []
+    if csv_file == STDOUT:
+        out.print(_HEAD, markup=False, highlight=False)
     try:
         for change in listening.run(arriving()):
+            if csv_file == STDOUT:
+                out.print(_row(change, model.classes), markup=False, highlight=False)
+                continue
             changes.append(change) if csv_file is not None else None
             content: dict[str, Any] = {
                 "time": round(change.time, 6),
@@ -123,7 +131,7 @@ def stream(
     except KeyboardInterrupt:
         if not microphone and str(file) != "-":
             raise
-    if csv_file is not None:
+    if csv_file is not None and csv_file != STDOUT:
         _write(csv_file, changes, model.classes)
     report = listening.report()
     if as_json:
@@ -141,15 +149,21 @@ def _line(content: dict[str, Any], task: str) -> str:
     return f"{content['time']:10.2f}  {content['probability']:4.2f}  {name}"
 
 
-def _write(path: Path, changes: list[Any], classes: tuple[str, ...]) -> None:
+_HEAD = "time,class,begins,probability"
+
+
+def _row(change: Any, classes: tuple[str, ...]) -> str:
+    """Return a change as a line of CSV."""
     from bench.leaderboard.render.text import csv_cell
+
+    name = _quoted(csv_cell(classes[change.label])) if change.label >= 0 else ""
+    return f"{change.time:.3f},{name},{int(change.begins)},{change.probability:.4f}"
+
+
+def _write(path: Path, changes: list[Any], classes: tuple[str, ...]) -> None:
     from bench.records import write_whole
 
-    rows = ["time,class,begins,probability"] + [
-        f"{each.time:.3f},{_quoted(csv_cell(classes[each.label])) if each.label >= 0 else ''},{int(each.begins)},"
-        f"{each.probability:.4f}"
-        for each in changes
-    ]
+    rows = [_HEAD, *(_row(each, classes) for each in changes)]
     try:
         write_whole(path, ("\n".join(rows) + "\n").encode())
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench import records, suites
-from bench.cli.options import App, AsJson, OutPath, err, out, print_json
+from bench.cli.options import STDOUT, App, AsJson, err, out, print_json
 from bench.errors import SuiteError
 
 app = App()
@@ -19,7 +19,9 @@ def table(
     html: Annotated[bool, typer.Option("--html", help="A piece of HTML.")] = False,
     tier: Annotated[str, typer.Option(help="The tier of the suite, such as quick.", show_default=False)] = "",
     store: Annotated[Path, typer.Option("--store", help="Folder of records.")] = Path("runs"),
-    target: OutPath = None,
+    target: Annotated[
+        Path | None, typer.Option("--out", help="File to write; - is standard output.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a suite's results as the paper's table: measured next to published, in Markdown or LaTeX.
@@ -44,7 +46,7 @@ def table(
         print_json(papers.json_value(found))
         return
     text = (papers.latex if latex else papers.html if html else papers.markdown)(found)
-    if target is None:
+    if target in (None, STDOUT):
         out.print(text.strip("\n"), markup=False, highlight=False)
     else:
         records.write_whole(target, text.encode())

@@ -125,6 +125,20 @@ class Classifier:
         """Return a recording `(S,)` at the model's rate, prepared as the training data were; its times stay."""
         return recording if self.prepare is None else self.prepare(recording, self.rate())
 
+    def check_hop(self, hop_seconds: float | None) -> None:
+        """Raise `ArgumentError` unless a hop is above 0 and at most a clip's length, or None: no sound is left out."""
+        if hop_seconds is None:
+            return
+        if not 0 < hop_seconds < math.inf:
+            raise ArgumentError(
+                f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
+            )
+        if hop_seconds > self.clip_seconds * (1 + 1e-9):
+            raise ArgumentError(
+                f"a hop of {hop_seconds:g} s would leave out sound between windows of {self.clip_seconds:g} s: give "
+                f"at most {self.clip_seconds:g}"
+            )
+
     def windows(self, recording: Samples, hop_seconds: float | None = None) -> Windows:
         """Cut a recording to clips of the model's length.
 
@@ -136,13 +150,10 @@ class Classifier:
             hop_seconds: from the start of one window to the next; None takes the length of a clip.
 
         Raises:
-            ArgumentError: the hop is not above 0.
+            ArgumentError: the hop is not above 0, or longer than a clip.
         """
         rate, size = self.rate(), self.samples
-        if hop_seconds is not None and not 0 < hop_seconds < math.inf:
-            raise ArgumentError(
-                f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
-            )
+        self.check_hop(hop_seconds)
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)
         starts = np.arange(0, last + 1, hop)

@@ -13,7 +13,7 @@ from bench.errors import ArgumentError, RunError
 from bench.evaluation.fusion import Fused
 from bench.inference.classifier import Classifier
 from bench.inference.predict import BATCH_SIZE, Source
-from bench.inference.recordings import MAX_SECONDS, check_hop, windows_of
+from bench.inference.recordings import MAX_SECONDS, windows_of
 from datamodules.errors import DataError
 from models.base import AudioModel
 
@@ -157,9 +157,9 @@ def embed(
         max_seconds: longest file that is accepted.
 
     Raises:
-        ArgumentError: there is no such layer, or the hop is not above 0.
+        ArgumentError: there is no such layer, or the hop is not above 0 or longer than a window.
     """
-    check_hop(hop_seconds)
+    model.check_hop(hop_seconds)
     embedder = Embedder(model, layer)
     for source in sources:
         try:

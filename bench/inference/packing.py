@@ -54,13 +54,13 @@ def write(folders: Sequence[tuple[str, Path]], texts: dict[str, str], out: Path,
 
 @contextmanager
 def opened(run: str | Path) -> Iterator[Store | None]:
-    """Yield a temporary store with the content of a packed file; None where the reference is no file.
+    """Yield a temporary store with the content of a packed file; None where the reference is no file, or a suite's.
 
     Raises:
         RunError: the file is no packed model, is damaged, or holds what no packed model holds.
     """
     path = Path(run).expanduser()
-    if not path.is_file():
+    if not path.is_file() or path.suffix == ".toml":
         yield None
         return
     with scratch.folder("model") as folder:

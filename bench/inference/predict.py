@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench import catalog
 from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
-from bench.inference.recordings import MAX_SECONDS, Window, check_hop, windows_of
+from bench.inference.recordings import MAX_SECONDS, Window, windows_of
 from datamodules.audio.decoder import ENDINGS, MAX_BYTES, AudioError, length
 from datamodules.clips.own import features
 from datamodules.errors import DataError
@@ -28,6 +28,9 @@ MANY = 300
 """Files from which on kernels compute the features: loading them takes as long as they save on so many clips of 5 s."""
 LONG_BYTES = 8 << 20
 """Size above which the progress within a file is shown."""
+
+STDIN = "stdin"
+"""Name of the sound on standard input in results, messages and file names."""
 
 MAX_EVENTS = 1000
 """Windows and files with errors that are read before they are shown."""
@@ -118,11 +121,11 @@ def from_stream(stream: IO[bytes], folder: Path) -> Source:
         stream: an audio file's bytes.
         folder: where they are written.
     """
-    path = folder / "stdin"
+    path = folder / STDIN
     with path.open("wb") as file:
         while file.tell() <= MAX_BYTES and (block := stream.read(1 << 20)):  # a larger file is refused
             file.write(block)
-    return Source(path, "-")
+    return Source(path, STDIN)
 
 
 def _hidden(path: Path) -> bool:
@@ -158,9 +161,9 @@ def predict(
         report: receives the progress; it is called from another thread.
 
     Raises:
-        ArgumentError: the hop is not above 0, or a batch has no clips.
+        ArgumentError: the hop is not above 0 or longer than a window, or a batch has no clips.
     """
-    check_hop(hop_seconds)
+    model.check_hop(hop_seconds)
     if batch_size < 1:
         raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")
     use_kernels(model.module, len(sources) >= MANY and _kernels_exact(model))

@@ -1,13 +1,12 @@
 """Recordings of any length as clips for a model, read block by block: an hour takes no more memory than a minute."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.errors import ArgumentError, RunError
+from bench.errors import RunError
 from bench.inference.classifier import NEGLIGIBLE, Classifier, Samples
 from datamodules.audio.decoder import decode_blocks
 from datamodules.clips.own import features
@@ -58,9 +57,9 @@ def windows_of(
 
     Raises:
         DataError: the file cannot be used; the message says why.
-        ArgumentError: the hop is not above 0.
+        ArgumentError: the hop is not above 0, or longer than a window.
     """
-    check_hop(hop_seconds)
+    model.check_hop(hop_seconds)
     if not model.takes_sound:
         yield from _embedded(model, path, name, hop_seconds)
         return
@@ -69,14 +68,6 @@ def windows_of(
     blocks = prepared(model, decode_blocks(path, rate, max_seconds))
     for start, part in cut(_counted(blocks, rate, report), size, hop):
         yield Window(name, model.clip(part), start / rate, (start + len(part)) / rate)
-
-
-def check_hop(hop_seconds: float | None) -> None:
-    """Raise `ArgumentError` unless a hop is a number above 0, or None."""
-    if hop_seconds is not None and not 0 < hop_seconds < math.inf:
-        raise ArgumentError(
-            f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
-        )
 
 
 def cut(blocks: Iterable[Samples], size: int, hop: int) -> Iterator[tuple[int, Samples]]:

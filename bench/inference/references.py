@@ -2,10 +2,10 @@
 
 | reference | model |
 |---|---|
-| `esc10-logmel-cnn-f0-s0-0123abcd` | the run of this key in the store |
+| `esc10-logmel-cnn-f0-s0-0123abcd` | the run of this key in the store; a part that no other key has is enough |
 | `esc10:cnn-wide@f0` | the run of this name in a suite, on fold 0 (`@f0-s1` for another seed) |
-| `esc10:cnn-wide` | its fold with the best score on the validation clips |
-| `esc10:cnn-wide@all` | all its folds; their probabilities are averaged |
+| `esc10:cnn-wide` | of its runs that are done, the one with the best score on the validation clips |
+| `esc10:cnn-wide@all` | all its folds and seeds, which must be done; their probabilities are averaged |
 | `model.zip` | a file of `bench pack`; it may hold all folds of a system |
 | `runs/artifacts/KEY` | a folder with `model.json` and weights |
 
@@ -15,6 +15,7 @@ of such a class is named by its suite.
 
 import re
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from torch import nn
 
 from bench import catalog, suites
 from bench.catalog import PRIMARY
-from bench.errors import RecordError, RunError, SuiteError, UnnamedError
+from bench.errors import BenchWarning, RecordError, RunError, SuiteError, UnnamedError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
@@ -39,6 +40,9 @@ from datamodules.errors import DataError
 from models.base import AudioModel, ModelError
 
 _CHOICE = re.compile(r"(?P<system>.+?)(?:@(?:(?P<all>all)|f(?P<fold>\d+)(?:-?s(?P<seed>\d+))?))?")
+SHOWN = 10
+"""Most keys or folds that an error lists."""
+
 AVERAGE = "fusion-average"
 """Rule that combines the folds of one system, with equal weights."""
 
@@ -58,8 +62,11 @@ def load_model(
         data_dir: folder of the datasets, for runs of early versions, which have no description of their model.
 
     Raises:
-        RunError: there is no such run, or its files are damaged.
+        RunError: there is no such run, its files are damaged, or some of the runs of `@all` are missing.
         SuiteError: there is no such suite or system.
+
+    Warns:
+        BenchWarning: the best run was chosen while others are missing.
     """
     place = Store(Path(store).expanduser())
     data_dir = None if data_dir is None else Path(data_dir).expanduser()
@@ -139,18 +146,44 @@ def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
         return (_stored(whole.name, Store(whole.parent.parent)),)
     if _is_key(name, store):
         return (_stored(name, store),)
-    if ":" not in name:
-        known = len(store.keys())
-        raise RunError(
-            f"{name!r} is no run of the {known} in {store.root}, no file of `bench pack` and no folder of artifacts: "
-            f"give a key of `bench list runs`, SUITE:SYSTEM such as esc10:cnn-wide@f0, or another --store"
-        )
-    suite, _, rest = name.partition(":")
-    return _of_suite(suite, rest, store)
+    _refuse_choice(name, store)
+    suite, colon, rest = name.partition(":")
+    if colon and rest:
+        return _of_suite(suite, rest, store)
+    if Path(f"{suite}.toml").is_file() and suite not in suites.suites():
+        suite += ".toml"
+    if suite.endswith(".toml") or suite in suites.suites():
+        first = next(iter(suites.read(suite).names().values()))
+        raise SuiteError(f"{suite} is a suite: name one of its systems, such as {suite}:{first}")
+    found = store.matching(name)
+    if len(found) == 1:
+        return (_stored(found[0], store),)
+    if found:
+        some = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+        raise RunError(f"{len(found)} runs in {store.root} are called {name!r}: name one of {some}")
+    place = f"in {store.root}" if store.root.is_dir() else f"in {store.root}, a folder that does not exist"
+    raise RunError(
+        f"{name!r} is no run of the {len(store.keys())} {place}, no file of `bench pack` and no folder of artifacts: "
+        f"give a key of `bench list runs`, SUITE:SYSTEM such as esc10:cnn-wide@f0, or another --store"
+    )
 
 
 def _is_key(name: str, store: Store) -> bool:
     return re.fullmatch(r"[\w.-]+", name) is not None and store.path(name).exists()
+
+
+def _refuse_choice(name: str, store: Store) -> None:
+    """Raise a SuiteError where a fold or a system is chosen of a file, a folder or a key, which is of one model."""
+    one = re.split("[:@]", name)[0]
+    path = Path(one).expanduser()
+    if (
+        one != name
+        and one
+        and (
+            (path.is_file() and path.suffix != ".toml") or (path / stored.DESCRIPTION).is_file() or _is_key(one, store)
+        )
+    ):
+        raise SuiteError(f"{one} is used as it is, and takes no {name[len(one) :]!r} behind it: give {one}")
 
 
 def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
@@ -160,9 +193,7 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     names = grid.names()
     runs = [run for run in grid.runs() if names[run.key] == chosen["system"]]
     if not runs:
-        near = catalog.nearest(chosen["system"], set(names.values()))
-        hint = f"did you mean {near!r}?" if near else f"it has {', '.join(dict.fromkeys(names.values()))}"
-        raise SuiteError(f"{suite} has no system {chosen['system']!r}; {hint}")
+        raise SuiteError(f"{suite} has no system {chosen['system']!r}; {_hint(chosen['system'], grid)}")
     every = runs
     if chosen["fold"] is not None:
         runs = [
@@ -171,23 +202,56 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
             if run.fold == int(chosen["fold"]) and (chosen["seed"] is None or run.seed == int(chosen["seed"]))
         ]
         if not runs:
-            raise SuiteError(
-                f"{suite} has no {rest}; it has {', '.join(sorted({f'@f{run.fold}-s{run.seed}' for run in every}))}"
-            )
+            raise SuiteError(f"{suite} has no {rest}; it has {_listed(every)}")
     snapshot = Snapshot(store, runs)
-    runs = [run for run in runs if run in snapshot]
-    if not runs:
-        damaged = f" ({'; '.join(map(str, snapshot.damaged))})" if snapshot.damaged else ""
+    done = [run for run in runs if run in snapshot]
+    damaged = f" ({'; '.join(map(str, snapshot.damaged))})" if snapshot.damaged else ""
+    remedy = f"`bench run --suite {shlex.quote(suite)}"
+    remedy += "`" if store.root == Path("runs") else f" --store {shlex.quote(str(store.root))}`"
+    if not done:
+        there = "" if store.root.is_dir() else ", a folder that does not exist"
         raise RunError(
-            f"{suite}:{rest} has no finished run in {store.root}{damaged}: `bench run --suite {shlex.quote(suite)}` "
-            f"does it"
+            f"{suite}:{rest} has no finished run in {store.root}{there}{damaged}: {remedy} does it; or give another --store"
         )
     datasets = grid.dataset_names()
-    if len(places := {datasets[run.key] for run in runs}) > 1:
+    if len(places := {datasets[run.key] for run in done}) > 1:
         raise SuiteError(f"{rest} of {suite} is on {', '.join(sorted(places))}: give the key of one run instead")
+    missing = [run for run in runs if run not in done and datasets[run.key] in places]
+    count = len(done) + len(missing)
+    if missing and chosen["all"]:
+        raise RunError(
+            f"{suite}:{rest} combines {count} runs, of which the store {store.root} lacks {_listed(missing)}: "
+            f"{remedy} does them; or name one that is done, such as "
+            f"{suite}:{chosen['system']}@f{done[0].fold}-s{done[0].seed}"
+        )
+    if missing:
+        warnings.warn(
+            f"{suite}:{rest} is the best of {len(done)} of {count} runs that are done{damaged}: {remedy} does the "
+            f"others",
+            BenchWarning, stacklevel=4,
+        )  # fmt: skip
     if chosen["all"]:
-        return tuple(_stored(run.key, store) for run in runs)
-    return (_stored(max(runs, key=lambda run: _validation_score(run, store)).key, store),)
+        return tuple(_stored(run.key, store) for run in done)
+    return (_stored(max(done, key=lambda run: _validation_score(run, store)).key, store),)
+
+
+def _hint(system: str, grid: suites.Suite) -> str:
+    """Return what a suite calls its systems, where it has none of this name: those of this model, or the nearest."""
+    names = grid.names()
+    own = dict.fromkeys(names[run.key] for run in grid.runs() if run.model == system)
+    near = [*own] or list(filter(None, [catalog.nearest(system, set(names.values()))]))
+    return (
+        f"did you mean {' or '.join(map(repr, near))}?"
+        if near
+        else f"it has {', '.join(dict.fromkeys(names.values()))}"
+    )
+
+
+def _listed(runs: Sequence[Run]) -> str:
+    """Return the folds and seeds of runs, as a reference names them."""
+    found = sorted({(run.fold, run.seed) for run in runs})
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return ", ".join(f"@f{fold}-s{seed}" for fold, seed in found[:SHOWN]) + more
 
 
 def _validation_score(run: Run, store: Store) -> float:

@@ -13,6 +13,7 @@ import soxr
 from numpy.typing import NDArray
 
 from bench.errors import RunError
+from bench.extras import install
 from bench.inference.classifier import Samples
 from bench.inference.recordings import MAX_SECONDS
 from datamodules.audio.decoder import MAX_CHANNELS, MAX_RATE, MAX_SAMPLE, MIN_RATE, decode_blocks
@@ -161,7 +162,11 @@ def _read(stream: IO[bytes], size: int) -> bytes:
 
 
 def from_microphone(
-    rate: int, chunk: int, device: int | str | None = None, lost: Callable[[], object] | None = None
+    rate: int,
+    chunk: int,
+    device: int | str | None = None,
+    lost: Callable[[], object] | None = None,
+    ready: Callable[[], object] | None = None,
 ) -> Iterator[Samples]:
     """Yield the sound of a microphone at `rate` in chunks of `chunk` samples, without end.
 
@@ -170,6 +175,7 @@ def from_microphone(
         chunk: samples of a chunk.
         device: number or name of `python -m sounddevice`; None is the default.
         lost: is called when sound was lost because the model was too slow.
+        ready: is called when the microphone is open.
 
     Raises:
         RunError: sounddevice or PortAudio is not installed, or there is no such device.
@@ -177,9 +183,7 @@ def from_microphone(
     try:
         import sounddevice
     except ImportError as error:
-        raise RunError(
-            "the microphone needs sounddevice: pip install 'audio-classification-bench[microphone]'"
-        ) from error
+        raise RunError(f"the microphone needs sounddevice: {install('microphone')}") from error
     except OSError as error:
         raise RunError(f"sounddevice has no PortAudio ({error}): install libportaudio2") from error
     waiting: queue.SimpleQueue[Samples] = queue.SimpleQueue()
@@ -204,6 +208,8 @@ def from_microphone(
             f"the microphone cannot be opened ({error}): `python -m sounddevice` lists the devices"
         ) from error
     with stream:
+        if ready is not None:
+            ready()
         yield from cut(resampled((waiting.get() for _ in itertools.count()), own, rate), chunk)
 
 

@@ -114,9 +114,7 @@ def texts(
     own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
     file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
-    whole = file.removesuffix(".toml").removesuffix(f"-{suite.tier}") + file[len(file.removesuffix(".toml")) :]
-    tier = f" --tier {suite.tier}" if suite.tier else ""
-    command = f"bench run --suite {shlex.quote(whole if tier else file)}{tier}"
+    command = command_of(suite, file)
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
@@ -145,6 +143,19 @@ def texts(
         plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
         drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
     return drawn
+
+
+def command_of(suite: Suite, file: str = "") -> str:
+    """Return the shell command that does the runs of a suite.
+
+    Args:
+        suite: the suite.
+        file: name by which the command calls it; by default the one by which it was read.
+    """
+    file = file or (suite.name if is_own(suite) else suite.file or f"{suite.name}.toml")
+    whole = file.removesuffix(".toml").removesuffix(f"-{suite.tier}") + file[len(file.removesuffix(".toml")) :]
+    tier = f" --tier {suite.tier}" if suite.tier else ""
+    return f"bench run --suite {shlex.quote(whole if tier else file)}{tier}"
 
 
 def _sent_in(row: Suite) -> str:

@@ -1,5 +1,6 @@
 """The runs in a store, with the name of each one's system and its score."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ class ListedRun:
 
     Attributes:
         key: of the run.
-        system: its model, with the settings in which it differs from other runs of that model in the store.
+        system: its name in the table of its suite that is in the store, which `--run SUITE:SYSTEM` takes; else its
+            model, with the settings in which it differs from other runs of that model in the store.
         record: its record.
         metric: name of the dataset's main score.
         score: its value; None where the run failed or the score is undefined.
@@ -39,9 +41,24 @@ def listed(store: Store) -> Iterator[ListedRun]:
     records = snapshot.records
     systems = find_systems([record.run for record in records.values()])
     labels = make_labels(with_needs(systems.values()))
+    names = _names(store)
     for key, record in records.items():
         run = record.run
         metric = PRIMARY[record.task or catalog.task(run.dataset, run.data)]
         parts = run.members or (key,)
         usable = record.status == "ok" and all(store.weights(part) is not None for part in parts)
-        yield ListedRun(key, labels[systems[key]], record, metric, record.scores.get(metric), usable)
+        yield ListedRun(key, names.get(key, labels[systems[key]]), record, metric, record.scores.get(metric), usable)
+
+
+def _names(store: Store) -> dict[str, str]:
+    """Return the names of runs' systems by key, from the tables in a store; a damaged table has none."""
+    found: dict[str, str] = {}
+    for path in sorted(store.root.glob("*.json")):
+        try:
+            boards = json.loads(path.read_text(encoding="utf-8"))["leaderboards"]
+            found |= {
+                str(key): str(row["model"]) for board in boards for row in board["rows"] for key in row["records"]
+            }
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue  # `bench leaderboard --check` says so
+    return found

@@ -93,10 +93,7 @@ def find_record(store: Store, key: str) -> tuple[Store, Record]:
         if record := _get(place, key):
             return place, record
     for place in places:
-        known = place.keys()
-        found = [each for each in known if key and each.startswith(key)] or [
-            each for each in known if key and key in each
-        ]
+        found = place.matching(key)
         if len(found) == 1 and (record := _get(place, found[0])):
             return place, record
         if found:

@@ -277,7 +277,7 @@ def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latenc
     if device == "cpu":
         measure.load_kernels(model, x)  # like torch itself, they are there before
     before = measure.memory_now()
-    sentinel = measure.Sentinel(device)
+    sentinel = measure.Sentinel(device, tier.sentinel_seconds)
     found = []
     for scope in scopes:
         found.append(measure.measure_latency(

@@ -43,6 +43,8 @@ class Tier:
         p99_seconds: longest measurement for the calls that a 99th percentile needs.
         warm_grows: whether the five groups grow to the second half of all calls so far. Medians of a few calls that
             scatter never agree; those of more calls do, as soon as the calls no longer become faster.
+        sentinel_seconds: shortest time for which the fixed workload is timed before, and again after: several time
+            slices, so that one slice of another process does not look like a drift.
     """
 
     warm_seconds: float
@@ -53,6 +55,7 @@ class Tier:
     warm_group: int = 10
     p99_seconds: float = 0.0
     warm_grows: bool = False
+    sentinel_seconds: float = 0.1
 
     @property
     def expected_seconds(self) -> float:
@@ -67,14 +70,13 @@ TIERS = {
 }
 FIRST = Tier(
     warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.2, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
-    warm_grows=True,
+    warm_grows=True, sentinel_seconds=0.05,
 )  # fmt: skip
 """The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
 """Time that a process takes to start and to load the model."""
 WARM_CALLS = 10
 P99_CALLS = 1000
-SENTINEL_SECONDS = 0.1  # several time slices, so that one slice of another process does not look like a drift
 KERNEL_TOLERANCE = 1e-3  # kernels of front-ends round otherwise
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
@@ -153,7 +155,7 @@ def measure_latency(
         limit = KERNEL_TOLERANCE if kernel else TOLERANCE[device]
         deviation = _deviation(work.logits, expected, runs.exact, limit, type(model).__name__)
         call = _timer(work.call, device, events=device == "cuda" and scope != "end-to-end")
-        own = sentinel or Sentinel(device)
+        own = sentinel or Sentinel(device, tier.sentinel_seconds)
         _warm_up(call, tier)
         own.begin()
         call()  # fills the caches again
@@ -474,6 +476,7 @@ class Sentinel:
 
     Args:
         device: where to compute.
+        seconds: shortest time for which the work is timed, see `Tier.sentinel_seconds`.
 
     Attributes:
         first: seconds that the work took before the measurements; 0 before it was timed.
@@ -482,7 +485,8 @@ class Sentinel:
 
     first = last = 0.0
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, seconds: float) -> None:
+        self.seconds = seconds
         generator = torch.Generator().manual_seed(0)
         matrix = torch.randn(192, 192, generator=generator).to(device)
         signal = torch.randn(1, 32, 512, generator=generator).to(device)
@@ -513,7 +517,7 @@ class Sentinel:
         """Return the median of the seconds that the work takes now."""
         times: list[float] = []
         start = time.perf_counter()
-        while len(times) < 20 or time.perf_counter() - start < SENTINEL_SECONDS:
+        while len(times) < 20 or time.perf_counter() - start < self.seconds:
             times.append(self._call())
         return float(np.median(times[5:]))
 

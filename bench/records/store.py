@@ -67,6 +67,11 @@ class Store:
         """Return the keys of all records, sorted."""
         return sorted(path.stem for path in (self.root / "records").glob("*.json"))
 
+    def matching(self, part: str) -> list[str]:
+        """Return the keys that begin with a part of a key, or else those that have it somewhere."""
+        known = self.keys() if part else []
+        return [key for key in known if key.startswith(part)] or [key for key in known if part in key]
+
     def artifacts(self, key: str) -> Path:
         """Return the folder of a run's logits and weights."""
         return self.root / "artifacts" / key

@@ -42,7 +42,7 @@ class RunSettings:
     metrics: tuple[str, ...] = ()
     skip_unreadable: bool = False
     resume: bool = True
-    checkpoint_seconds: float = 10.0
+    checkpoint_seconds: float = 3.0
     stall_seconds: float | None = 1800.0
     run_seconds: float | None = None
     places: tuple[str, ...] = ()

@@ -44,11 +44,13 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
     if named and tier:
         raise SuiteError(f"{name} is named with its tier {named}: leave --tier {tier} out, or name the suite")
     tier = tier or named
-    path = Path(name) if name.endswith(".toml") else catalog.find(suites(), name, "suite")
+    path = _file(name)
     try:
         content = tiers.applied(tomllib.loads(path.read_text(encoding="utf-8")), tier, path)
     except OSError as error:
-        raise SuiteError(f"cannot read the suite {path}: {error.strerror}") from error
+        like = catalog.nearest(path.name, [each.name for each in _beside(path)])
+        hint = f". Did you mean {path.with_name(like)}?" if like else ""
+        raise SuiteError(f"cannot read the suite {path}: {error.strerror}{hint}") from error
     except (ValueError, RecursionError) as error:  # of TOML, UTF-8, or an integer of thousands of digits
         raise SuiteError(f"{path} is not TOML: {error}") from error
     if where := find_secret(content):
@@ -78,6 +80,22 @@ def read(name: str, store: Store | None = None, tier: str = "") -> Suite:
         suite = replace(suite, added=tuple(read(str(path), store) for path in added.files(store, suite.name)))
     _check_names(suite, path)
     return suite
+
+
+def _file(name: str) -> Path:
+    """Return the file of a suite; an error proposes the file or the suite whose name is most alike."""
+    if name.endswith(".toml"):
+        return Path(name)
+    if name not in suites():
+        own = {path.stem: path for path in _beside(Path(name))}
+        if (like := catalog.nearest(Path(name).stem, [*own, *suites()])) in own:
+            raise SuiteError(f"no suite is called {name!r}. Did you mean the file {str(own[like])!r}?")
+    return catalog.find(suites(), name, "suite")
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the TOML files next to a path."""
+    return sorted(path.parent.glob("*.toml"))
 
 
 def _check_names(suite: Suite, path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.extras import install
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
 from bench.records import Json, write_whole
@@ -173,7 +174,7 @@ def _library() -> tuple[Any, Any]:
         import wandb_workspaces.reports.v2 as wr
         import wandb_workspaces.workspaces as ws
     except ImportError as error:
-        raise BenchError('the dashboard needs the package wandb-workspaces: pip install -e ".[dashboard]"') from error
+        raise BenchError(f"the dashboard needs the package wandb-workspaces: {install('dashboard')}") from error
     return ws, wr
 
 

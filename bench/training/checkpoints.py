@@ -16,11 +16,6 @@ import torch
 
 from bench.records import write_whole
 
-SECONDS = 3.0
-"""A finished epoch is saved unless less time has passed since the last one that was saved.
-
-So a training that is to stop has either saved its last epoch or is near the end of the one that it is in."""
-
 SHARE = 0.02
 """Largest share of a training's time that is spent on its checkpoints; large ones are written less often."""
 
@@ -35,13 +30,14 @@ class Checkpoints:
         folder: of the run's checkpoints; the first one that is saved creates it.
         identity: returns everything that a training follows from, by what it is in words; it is called when a file is
             read or written first. A checkpoint of another training is not used.
-        seconds: as `SECONDS`.
+        seconds: a finished epoch is saved unless less time has passed since the last one that was saved, so that a
+            training that is to stop has either saved its last epoch or is near the end of the one that it is in.
 
     Attributes:
         notes: lines that a user should read, about checkpoints that were not used or could not be written.
     """
 
-    def __init__(self, folder: Path, identity: Callable[[], Mapping[str, str]], seconds: float = SECONDS) -> None:
+    def __init__(self, folder: Path, identity: Callable[[], Mapping[str, str]], seconds: float) -> None:
         self.folder = folder
         self._identity = identity
         self.seconds = seconds

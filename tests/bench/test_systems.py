@@ -72,7 +72,7 @@ with store.machine(alone=True):
 seen["records"] = len(list((root / "records").iterdir()))
 
 model = torch.nn.Linear(4, 2)
-tier = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
+tier = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02, sentinel_seconds=0.01)
 timed = measure.measure_latency(model, torch.rand(1, 4), 1.0, tier=tier)
 seen["load"] = timed.load
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from bench.errors import RunError
+from bench.extras import install
 from bench.inference.exporting.program import Program, cause
 from bench.profiling.backends.onnx_runtime import in_silence
 
@@ -48,7 +49,4 @@ def runner(path: Path) -> Any:
 
 
 def _missing(error: BaseException) -> str:
-    return (
-        f"ExecuTorch's format needs executorch 1.5.1, which runs with torch 2.13 ({error}): "
-        f'pip install -e ".[executorch]"'
-    )
+    return f"ExecuTorch's format needs executorch 1.5.1, which runs with torch 2.13 ({error}): {install('executorch')}"

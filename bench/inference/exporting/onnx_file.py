@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import ProfileError, RunError
+from bench.extras import install
 from bench.inference.exporting.program import Program, cause, program, traced
 from bench.inference.exporting.subject import Classify, Subject
 from bench.profiling.backends.int8 import quantise
@@ -19,8 +20,6 @@ from models.export_forms import faster
 
 INSIDE = 1 << 30
 """Bytes of weights up to which they are inside of the file; a larger file's are beside it."""
-
-INSTALL = 'pip install -e ".[export]"'
 
 
 def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str]) -> int:
@@ -51,7 +50,7 @@ def _converted(of: Program, name: str, what: str, out: str) -> Any:
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise RunError(f"ONNX needs onnx, onnxscript and onnxruntime ({error}): {INSTALL}") from error
+        raise RunError(f"ONNX needs onnx, onnxscript and onnxruntime ({error}): {install('export')}") from error
     try:
         with in_silence(), torch.no_grad():
             converted: Any = torch.onnx.export(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import RunError
+from bench.extras import install
 from bench.inference.exporting import onnx_file
 from bench.inference.exporting.program import Program, cause
 from bench.records import scratch
@@ -71,5 +72,5 @@ def _openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise RunError(f'OpenVINO\'s format needs openvino ({error}): pip install -e ".[export,openvino]"') from error
+        raise RunError(f"OpenVINO's format needs openvino ({error}): {install('export', 'openvino')}") from error
     return openvino

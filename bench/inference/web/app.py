@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 import bench
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.web import schema, uploads
 from bench.inference.web.analysis import Options
@@ -84,7 +84,12 @@ def _application(engines: dict[str, Engine], limits: Limits) -> FastAPI:
     for path in PAGES:
         _add_page(app, path)
 
-    @app.get("/runs", summary="List the runs that can be chosen, and the limits of a file", responses=schema.RUNS)
+    known = [Depends(_refuse_unknown)]
+
+    @app.get(
+        "/runs", summary="List the runs that can be chosen, and the limits of a file", responses=schema.RUNS,
+        dependencies=known,
+    )  # fmt: skip
     async def runs() -> dict[str, Any]:
         return {
             "runs": [_facts(engine.model) for engine in engines.values()],
@@ -93,7 +98,10 @@ def _application(engines: dict[str, Engine], limits: Limits) -> FastAPI:
             "endings": ENDINGS,
         }
 
-    @app.post("/predict", summary="Classify one sound", openapi_extra=schema.BODY, responses=schema.PREDICT)
+    @app.post(
+        "/predict", summary="Classify one sound", openapi_extra=schema.BODY, responses=schema.PREDICT,
+        dependencies=known,
+    )  # fmt: skip
     async def predict(
         request: Request,
         run: Annotated[str | None, Query(description="A run of /runs; the first where it is left out.")] = None,
@@ -123,6 +131,18 @@ def _application(engines: dict[str, Engine], limits: Limits) -> FastAPI:
     return app
 
 
+async def _refuse_unknown(request: Request) -> None:
+    """Refuse a parameter that the address does not have, or that is given twice."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            words = f"there are {', '.join(known)}" if known else "this address has none"
+            raise Refused(400, "parameter", f"there is no parameter {name[:80]!r}; {words}: see /docs")
+        if given.count(name) > 1:
+            raise Refused(400, "parameter", f"{name} is given {given.count(name)} times, and takes one value")
+
+
 def _chosen(engines: dict[str, Engine], run: str | None, hop: float | None) -> Engine:
     name = next(iter(engines)) if run is None else run
     if name not in engines:
@@ -130,6 +150,10 @@ def _chosen(engines: dict[str, Engine], run: str | None, hop: float | None) -> E
     least = LEAST_HOP * engines[name].model.clip_seconds
     if hop is not None and hop < least:
         raise Refused(422, "hop", f"a hop of {hop:g} s is too short for this run: give at least {least:g} s")
+    try:
+        engines[name].model.check_hop(hop)
+    except ArgumentError as error:
+        raise Refused(422, "hop", str(error)) from error
     return engines[name]
 
 

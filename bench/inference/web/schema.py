@@ -88,7 +88,7 @@ PREDICT: dict[int | str, dict[str, Any]] = {
         ),
         "content": {"application/json": {"schema": _ANSWER}},
     },
-    400: _refusal("The form is damaged."),
+    400: _refusal("The form is damaged, or there is no such parameter."),
     **_TOKEN,
     403: _refusal("The request comes from a page of another site."),
     408: _refusal("The file did not arrive in time."),

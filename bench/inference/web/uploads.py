@@ -181,7 +181,11 @@ class _Form:
         _, options = parse_options_header(self._header.get("content-disposition", b""))
         name = options.get(b"name", b"").decode("utf-8", "replace")
         if name != FIELD:
-            raise Refused(422, "field", f"the form has the field {_shown(name)!r}: {_HOW}")
+            raise Refused(
+                422,
+                "field",
+                f"the form has the field {_shown(name)!r}: {_HOW}; parameters stand behind the address, as in ?top=3",
+            )
         if b"filename" not in options:
             raise Refused(422, "no-file", f"the field `file` holds text and no file: {_HOW}")
         if self.upload is not None:

@@ -1,6 +1,6 @@
 """The footnotes below a leaderboard's table: how to read it, what went wrong, where it was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench import catalog
 from bench.leaderboard import caveats
@@ -79,7 +79,7 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True, command: str = "") ->
         yield "Rank", f"rows whose runs do not all have bootstrap draws are ranked by their score alone, untested{why}"
     for note in board.notes:
         yield "Note", note
-    yield from _caveats(board, command)
+    yield from doubts(board, command)
     for words, rows in _notes_of_rows(board).items():
         shared = 1 < len(rows) == len(board.rows)
         if shared or of_rows:
@@ -95,19 +95,34 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True, command: str = "") ->
         yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
 
 
-def _caveats(board: Leaderboard, command: str) -> Iterator[tuple[str, str]]:
-    """Yield what is doubtful about scores, trainings and timings: the rows of each fact, and what removes it."""
-    found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in caveats.HEADS}
+def doubts(
+    board: Leaderboard, command: str, kinds: Sequence[caveats.Kind] = tuple(caveats.HEADS), most: int | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield what is doubtful about scores, trainings and timings: the rows of each fact, and what removes it.
+
+    Args:
+        board: the leaderboard.
+        command: shell command that does the suite's runs; may be empty.
+        kinds: of caveats.
+        most: names of rows for each fact; further ones are counted.
+    """
+    found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in kinds}
     for row in board.rows:
         for caveat in caveats.caveats(row, board.task, board.primary):
-            found[caveat.kind].setdefault(caveat.words, []).append(row.full)
+            if caveat.kind in found:
+                found[caveat.kind].setdefault(caveat.words, []).append(row.full)
     for kind, facts in found.items():
         if facts:
             named = (
-                f"{words}: {'all rows' if 1 < len(rows) == len(board.rows) else ', '.join(rows)}"
+                f"{words}: {'all rows' if 1 < len(rows) == len(board.rows) else _listed(rows, most)}"
                 for words, rows in facts.items()
             )
             yield caveats.HEADS[kind], f"{'; '.join(named)}. Remedy: {caveats.mends(kind, command)}"
+
+
+def _listed(names: Sequence[str], most: int | None) -> str:
+    shown = names if most is None or len(names) <= most else names[:most]
+    return ", ".join(shown) + (f" and {plural(len(names) - len(shown), 'more row')}" if len(shown) < len(names) else "")
 
 
 def _notes_of_rows(board: Leaderboard) -> dict[str, list[str]]:

@@ -10,25 +10,35 @@ from rich.text import Text
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
+from bench.leaderboard.render.footnotes import doubts
 from bench.leaderboard.render.table import Table
 from bench.leaderboard.render.text import plain
 
+NAMED = 4
+"""Rows that a doubt in the terminal names; the page names all."""
 _SHORTEST = 8
 """Number of characters that a shortened name keeps at least."""
 
 
 def terminal(
-    leaderboards: Sequence[Leaderboard], width: int | None = None, where: str = "the leaderboard's page"
+    leaderboards: Sequence[Leaderboard],
+    width: int | None = None,
+    where: str = "the leaderboard's page",
+    command: str = "",
 ) -> Iterator[RichTable | Text]:
-    """Yield a short table of each leaderboard, ready to print.
+    """Yield a short table of each leaderboard, and what is doubtful about its scores, ready to print.
 
     Args:
         leaderboards: one table each.
         width: characters of a line; None for no limit, as in a file.
         where: the place of the columns that are left out.
+        command: shell command that does the suite's runs; may be empty.
     """
     for board in leaderboards:
         yield from fitted(columns.brief(board), width, columns.LEAST_IMPORTANT, where)
+        for head, words in doubts(board, command, ("chance", "training"), NAMED):
+            line = plain(f"{head}: {words}")
+            yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
 
 
 def fitted(found: Table, width: int | None, least_important: Sequence[str], where: str) -> Iterator[RichTable | Text]:

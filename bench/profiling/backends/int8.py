@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.errors import ProfileError
 from bench.profiling.backends.compiled import refuse_own_kernels
-from bench.profiling.backends.onnx_runtime import MISSING, OnnxRuntime, export, in_silence
+from bench.profiling.backends.onnx_runtime import OnnxRuntime, export, in_silence, missing
 from models.base import AudioModel
 
 
@@ -53,7 +53,7 @@ def quantise(plain: Path, target: Path, calibration: Sequence[NDArray[np.float32
         from onnxruntime import quantization
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError as error:
-        raise ProfileError(MISSING.format(name="int8", error=error)) from error
+        raise missing("int8", error) from error
 
     class CalibrationClips(quantization.CalibrationDataReader):  # type: ignore[misc]
         """Provides the calibration clips."""

@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import ProfileError
+from bench.extras import install
 from bench.profiling.backends import Backend, Classify
 from bench.profiling.backends.compiled import refuse_own_kernels
 from models.base import AudioModel
 
-MISSING = 'the backend {name} needs onnx, onnxscript and onnxruntime ({error}): pip install -e ".[export]"'
+
+def missing(name: str, error: ImportError) -> ProfileError:
+    """Return the error of a backend whose packages are not installed."""
+    return ProfileError(f"the backend {name} needs onnx, onnxscript and onnxruntime ({error}): {install('export')}")
 
 
 class OnnxRuntime(Backend):
@@ -59,7 +63,7 @@ def session(path: Path, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ProfileError(MISSING.format(name="onnxruntime", error=error)) from error
+        raise missing("onnxruntime", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -89,7 +93,7 @@ def export(model: AudioModel, features: Tensor, path: Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ProfileError(MISSING.format(name="onnxruntime", error=error)) from error
+        raise missing("onnxruntime", error) from error
     frontend, model.frontend = model.frontend, nn.Identity()
     try:
         with in_silence():

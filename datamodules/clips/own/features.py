@@ -113,7 +113,8 @@ def _sources(own: OwnClips) -> OwnClips:
         return own
     warning = (
         f"each clip of a file counts as a source, because {label!r} has only {fewest}: if clips of one file are of one "
-        f"recording, the test leaks; make a file for each recording, or give folds in a table"
+        f"recording, the test leaks; make a file for each recording, as `bench embed --format npy` does, or give folds "
+        f"in a table"
     )
     files = [replace(file, group=file.id) for file in own.files]
     return replace(own, files=files, warnings=[*own.warnings, warning], group_rule="the clip")

@@ -1,10 +1,12 @@
 """What `bench data init` and `bench data verify` say about clips of one's own, and that it is true."""
 
+import shutil
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from fakes import own, tracks
 
 pytestmark = pytest.mark.process
@@ -65,6 +67,47 @@ def test_init_writes_no_suite_that_cannot_run(bench: own.Bench, tmp_path: Path) 
     assert code == 1
     assert "there is one class, 'cat', and at least two are needed" in said
     assert not (tmp_path / "s.toml").exists()
+
+
+def test_init_says_that_one_clip_is_one_class_and_not_how_to_group_it(bench: own.Bench, tmp_path: Path) -> None:
+    own.tree(tmp_path / "s", ["cat/1.wav"])
+    code, said = bench("data", "init", "s")
+    assert code == 1
+    assert "there is one class, 'cat', and at least two are needed" in said
+    assert "group_by" not in said
+
+
+@pytest.mark.parametrize(
+    ("each", "recipe"), [(5, {"epochs": 100, "batch_size": 8}), (60, {"epochs": 60, "batch_size": 16}), (400, {})]
+)
+def test_init_gives_few_clips_more_and_smaller_steps(
+    bench: own.Bench, tmp_path: Path, each: int, recipe: dict[str, int]
+) -> None:
+    own.tree(tmp_path / "s", [f"{label}/{i}.wav" for label in CLASSES for i in range(each)], seconds=0.02)
+    code, said = bench("data", "init", "s", "--model", "fc")
+    assert code == 0, said
+    assert tomllib.loads((tmp_path / "s.toml").read_text()).get("recipe", {}) == recipe
+    assert ("recipe: epochs" in said) == bool(recipe)
+
+
+def test_init_names_copies_that_a_run_would_refuse(bench: own.Bench, tmp_path: Path) -> None:
+    root = own.tree(tmp_path / "s", [f"{label}/{i}.wav" for label in CLASSES for i in range(10)])
+    for i in range(10):  # copies of silence are no leak
+        soundfile.write(root / "cow" / f"silent{i}.wav", np.zeros(400), 8_000)
+    code, said = bench("data", "init", "s", "--model", "fc")
+    assert code == 0, said
+    for i in range(3):
+        shutil.copy(root / "cat" / f"{i}.wav", root / "cat" / f"again {i}.wav")
+    code, said = bench("data", "init", "s", "--model", "fc", "--force")
+    assert code == 1
+    assert "of the files are copies, and would be both trained on and tested on: " in said
+    assert "of 'cat/" in said
+    for i in range(3):  # the remedy
+        (root / "cat" / f"pair{i}").mkdir()
+        shutil.move(root / "cat" / f"{i}.wav", root / "cat" / f"pair{i}" / "1.wav")
+        shutil.move(root / "cat" / f"again {i}.wav", root / "cat" / f"pair{i}" / "2.wav")
+    code, said = bench("data", "init", "s", "--model", "fc", "--force")
+    assert code == 0, said
 
 
 def test_init_says_which_folders_are_classes(bench: own.Bench, tmp_path: Path) -> None:

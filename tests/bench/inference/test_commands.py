@@ -161,7 +161,7 @@ def test_standard_input(kept, sounds: Path) -> None:
     arguments = ("predict", "-", "--run", kept.run("cnn").key, "--store", kept.store.root, "--json")
     code, output, _ = bench(*arguments, stdin=(sounds / "noise.flac").read_bytes())
     assert code == 0
-    assert json.loads(output)["file"] == "-"
+    assert json.loads(output)["file"] == "stdin"
     assert json.loads(output)["windows"] == 3
     code, output, _ = bench(*arguments, stdin=b"")
     assert code == 1
@@ -172,9 +172,9 @@ def test_standard_input(kept, sounds: Path) -> None:
 
 
 def test_a_run_that_is_not_there(kept, sounds: Path, tmp_path: Path) -> None:
-    code, output, error = bench("predict", sounds, "--run", "esc10", "--store", tmp_path)
+    code, output, error = bench("predict", sounds, "--run", "esc11", "--store", tmp_path)
     assert (code, output) == (1, "")
-    assert error.startswith("error: 'esc10' is no run of the 0 in")
+    assert error.startswith("error: 'esc11' is no run of the 0 in")
 
 
 def test_pack_and_unpack(kept, tmp_path: Path) -> None:
@@ -218,8 +218,10 @@ def test_list_runs(kept, tmp_path: Path) -> None:
     store.write(record)
     code, output, _ = bench("list", "runs", "--store", tmp_path)
     assert "no weights" in output
-    code, output, _ = bench("list", "runs", "--store", tmp_path / "none")
-    assert (code, output) == (0, "runs\n")
+    code, output, error = bench("list", "runs", "--store", tmp_path / "none")
+    assert (code, output) == (0, "")
+    assert "there are no runs in" in error
+    assert "a folder that does not exist" in error
 
 
 @pytest.mark.process
@@ -293,6 +295,15 @@ def test_a_table_has_the_probabilities_as_they_are(kept, sounds: Path, tmp_path:
         ("stream", ["--min-duration", "nan"], "the shortest segment takes a number"),
         ("stream", ["--threshold", "2"], "the threshold lies between 0 and 1"),
         ("embed", ["--out", "OUT", "--hop", "-1"], "is no number above 0"),
+        ("predict", ["--hop", "60"], "a hop of 60 s would leave out sound between windows of 1 s: give at most 1"),
+        ("embed", ["--out", "OUT", "--hop", "1.5"], "would leave out sound"),
+        ("embed", ["--out", "-"], "--out - would be standard output"),
+        ("export", ["--out", "-"], "--out - would be standard output"),
+        ("segment", ["--posteriors", "-"], "--posteriors - would be standard output"),
+        ("segment", ["--out", "-", "--format", "png"], "a picture goes to a file"),
+        ("segment", ["--csv", "-", "--json"], "--json and - both write to standard output"),
+        ("predict", ["--csv", "-", "--json"], "--json and --csv - both write to standard output"),
+        ("stream", ["--csv", "-", "--json"], "--json and --csv - both write to standard output"),
         ("embed", ["--out", "OUT", "--layer", "none"], "has no layer 'none'"),
         ("export", ["--out", "OUT/x.bin"], "ends in .onnx: name it x.onnx"),
         ("export", ["--out", "TONE/x.onnx"], "is a file: name another file"),
@@ -358,3 +369,39 @@ def test_embed_as_json_names_the_files_that_cannot_be_used(kept, tmp_path: Path)
     assert (found["folder"], found["files"], found["values"]) == (str(tmp_path / "found"), 1, 16)
     assert list(found["errors"]) == [str(sounds / "bad.wav")]
     assert "cannot be decoded" in found["errors"][str(sounds / "bad.wav")]
+
+
+def test_a_table_goes_to_standard_output(kept, sounds: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    where = (sounds / "tone.wav", "--run", kept.run("swishnet").key, "--store", kept.store.root)
+    for command, name in (("predict", "--csv"), ("segment", "--csv"), ("stream", "--csv")):
+        assert bench(command, *where, name, "found.csv").code == 0
+        code, output, _ = bench(command, *where, name, "-")
+        assert (code, output) == (0, Path("found.csv").read_text()), command
+        assert len(output.splitlines()) > 1
+    assert bench("segment", *where, "--out", "-", "--format", "csv").out == bench("segment", *where, "--csv", "-").out
+    assert not Path("-").exists()
+
+
+def test_runs_are_listed_by_the_names_of_their_suite(kept, tmp_path: Path) -> None:
+    run = kept.run("fusion-ds")
+    store = Store(tmp_path)
+    store.write(kept.store.get(run.key))
+    (tmp_path / "my.json").write_text(
+        json.dumps({"leaderboards": [{"rows": [{"model": "fusion-pair", "records": [run.key]}]}]})
+    )
+    (tmp_path / "damaged.json").write_text('{"leaderboards": 1}')
+    assert f"{run.key}  fusion-pair, fold 0" in bench("list", "runs", "--store", tmp_path).out
+
+
+def test_an_error_of_standard_input_names_it_once(kept) -> None:
+    error = bench("predict", "-", "--run", kept.run("cnn").key, "--store", kept.store.root).err
+    assert error.startswith("error: stdin: 'stdin' is empty")
+
+
+def test_python_names_a_path_that_is_not_there(kept, sounds: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.wav").write_text("no sound")
+    model = library.load_model(kept.run("swishnet").key, kept.store.root, device="cpu")
+    with pytest.raises(ArgumentError, match="there is no file or folder 'nofolder'"):
+        library.predict(["nofolder", sounds], model)
+    assert library.predict([tmp_path, sounds], model).error.astype(bool).tolist() == [True, False, False]

@@ -106,11 +106,34 @@ def test_wrong_calls(kept, tmp_path: Path) -> None:
     from bench.inference.embedding_files import Writer
 
     with pytest.raises(RunError, match="no format 'h5'"):
-        Writer(tmp_path, "h5")
-    writer, found = Writer(tmp_path / "new", "npy"), Embedding(file="a", values=np.zeros((1, 2), np.float32))
+        Writer(tmp_path, "h5", {})
+    writer, found = Writer(tmp_path / "new", "npy", {}), Embedding(file="a", values=np.zeros((1, 2), np.float32))
     writer.add(Path("a.wav"), found)
     with pytest.raises(RunError, match=r"two sounds are called a\.wav"):  # of two folders with this name in both
         writer.add(Path("a.wav"), found)
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="is a file: name a folder"):
-        Writer(tmp_path / "file", "npy")
+        Writer(tmp_path / "file", "npy", {})
+
+
+def test_a_folder_holds_embeddings_of_one_origin(kept, tmp_path: Path) -> None:
+    sound = kept.sounds / "low" / "0.wav"
+
+    def made(run: str, *options: object) -> calls.Call:
+        given = ("--run", kept.run(run).key, "--store", kept.store.root, "--out", tmp_path / "found")
+        return calls.bench("embed", sound, *given, *options)
+
+    assert made("swishnet").code == 0
+    before = (tmp_path / "found" / "0.wav.npy").read_bytes()
+    assert made("swishnet", "--hop", 1).code == 0  # the same again
+    for run, options, words in (
+        ("cnn", (), "runs ["),
+        ("swishnet", ("--windows",), "each_window False, not True"),
+        ("swishnet", ("--hop", 0.5), "hop_seconds 1.0, not 0.5"),
+        ("swishnet", ("--format", "tfrecord"), "format npy, not tfrecord"),
+    ):
+        code, _, error = made(run, *options)
+        assert (code, words in error, "name another --out, or remove" in error) == (2, True, True), error
+    assert (tmp_path / "found" / "0.wav.npy").read_bytes() == before
+    (tmp_path / "found" / ".bench-embed.json").unlink()
+    assert "nothing in it says by which run" in made("swishnet").err

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import calls
 
 import bench
-from bench.errors import RunError, SuiteError
+from bench.errors import BenchWarning, RunError, SuiteError
 from bench.inference import Classifier, packing, references
 from bench.records import Store
 from bench.training import stored
@@ -166,3 +167,84 @@ def test_files_of_another_training_are_refused(kept, tmp_path: Path, name: str) 
         (folder / name).write_text(json.dumps(content | {"classes": ["low", "high", "noise"]}))
     with pytest.raises(RunError, match="is not the file that the record of"):
         bench.load_model(folder)
+
+
+def partly(kept, tmp_path: Path, name: str) -> tuple[Store, Path]:
+    """Return a store with fold 0 of a system and its members alone, and the suite with two seeds."""
+    store = Store(tmp_path / "some runs")
+    run = kept.run(name)
+    for key in (run.key, *run.members):
+        shutil.copytree(kept.store.artifacts(key), store.artifacts(key))
+        store.write(kept.store.get(key))
+    suite = tmp_path / "my.toml"
+    suite.write_text("seeds = [0, 1]\n" + kept.suite.read_text())
+    return store, suite
+
+
+@pytest.mark.parametrize("name", ["cnn", "fusion-ds"])
+def test_all_folds_and_seeds_must_be_there(kept, tmp_path: Path, name: str) -> None:
+    store, suite = partly(kept, tmp_path, name)
+    with pytest.raises(RunError) as error:
+        bench.load_model(f"{suite}:{name}@all", store.root)
+    assert str(error.value) == (
+        f"{suite}:{name}@all combines 4 runs, of which the store {store.root} lacks @f0-s1, @f1-s0, @f1-s1: "
+        f"`bench run --suite {suite} --store '{store.root}'` does them; or name one that is done, such as "
+        f"{suite}:{name}@f0-s0"
+    )
+    code, _, words = calls.bench("pack", f"{suite}:{name}@all", "--store", store.root, "--out", tmp_path / "a.zip")
+    assert (code, "lacks @f0-s1" in words) == (1, True)
+    assert not (tmp_path / "a.zip").exists()
+
+
+@pytest.mark.filterwarnings("default::bench.errors.BenchWarning")
+def test_the_best_of_some_runs_is_said(kept, tmp_path: Path) -> None:
+    store, suite = partly(kept, tmp_path, "cnn")
+    with pytest.warns(BenchWarning, match="is the best of 1 of 4 runs that are done"):
+        assert bench.load_model(f"{suite}:cnn", store.root).keys == (kept.run("cnn").key,)
+    code, _, words = calls.bench("pack", f"{suite}:cnn@f0", "--store", store.root, "--out", tmp_path / "a.zip")
+    assert code == 0
+    assert words.startswith(f"warning: {suite}:cnn@f0 is the best of 1 of 2 runs that are done: `bench run --suite")
+    assert len(words.splitlines()) == 1
+    calls.bench("pack", f"{suite}:cnn@f0-s0", "--store", store.root, "--out", tmp_path / "a.zip")
+    assert not calls.bench("pack", f"{suite}:cnn@f0-s0", "--store", store.root, "--out", tmp_path / "a.zip").err
+
+
+def test_errors_of_references_name_what_works(kept, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my.toml").write_text(kept.suite.read_text())
+    key = kept.run("cnn").key
+    bench.inference.exchange.pack(key, kept.store.root, "cnn.zip")
+    for reference, words in {
+        "my.toml": "my.toml is a suite: name one of its systems, such as my.toml:cnn",
+        "my": "my.toml is a suite: name one of its systems, such as my.toml:cnn",
+        "esc10": "esc10 is a suite: name one of its systems, such as esc10:",
+        "my.tom:cnn": "no suite is called 'my.tom'. Did you mean the file 'my.toml'?",
+        "my:cnn": "no suite is called 'my'. Did you mean the file 'my.toml'?",
+        "mi.toml:cnn": "cannot read the suite mi.toml: No such file or directory. Did you mean my.toml?",
+        "cnn.zip@f0": "cnn.zip is used as it is, and takes no '@f0' behind it: give cnn.zip",
+        f"{key}@all": f"takes no '@all' behind it: give {key}",
+        "folder": "8 runs in",
+    }.items():
+        with pytest.raises((SuiteError, RunError)) as error:
+            bench.load_model(reference, kept.store.root)
+        assert words in str(error.value)
+    part = key.rpartition("-")[2]
+    assert bench.load_model(part, kept.store.root).keys == (key,)
+    for reference, words in {
+        "no-run": "'no-run' is no run of the 0 in nowhere, a folder that does not exist",
+        "my.toml:cnn": "in nowhere, a folder that does not exist: `bench run --suite my.toml --store nowhere` does it",
+    }.items():
+        with pytest.raises(RunError) as error:
+            bench.load_model(reference, "nowhere")
+        assert words in str(error.value)
+
+
+def test_the_model_of_a_fusion_leads_to_its_name_in_the_suite(kept, tmp_path: Path) -> None:
+    suite = tmp_path / "my.toml"
+    text = kept.suite.read_text().replace('"lstm-skip", "fusion-ds"', '"fusion-pair"').replace(
+        "fusion_members", "[model.fusion-pair]\nmodel = 'fusion-ds'\nmembers"
+    )  # fmt: skip
+    head, _, table = text.partition("[model.")
+    suite.write_text(head + table[table.index("[dataset") :] + "\n[model." + table[: table.index("[dataset")])
+    with pytest.raises(SuiteError, match="has no system 'fusion-ds'; did you mean 'fusion-pair'"):
+        bench.load_model(f"{suite}:fusion-ds@f0", kept.store.root)

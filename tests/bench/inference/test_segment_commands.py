@@ -138,8 +138,9 @@ def test_standard_input(kept: Any, recording: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_microphone_until_ctrl_c(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def listened(rate: int, chunk: int, device: object, lost: Any) -> Any:
+    def listened(rate: int, chunk: int, device: object, lost: Any, ready: Any) -> Any:
         assert (rate, chunk, device) == (16_000, 1_600, 3)
+        ready()
         lost()
         for _ in range(20):
             yield np.zeros(chunk, np.float32)
@@ -149,7 +150,16 @@ def test_a_microphone_until_ctrl_c(kept: Any, monkeypatch: pytest.MonkeyPatch) -
     found = call(kept, "stream", "--microphone", "--input-device", 3)
     assert "2.0 s of sound in chunks of 0.1 s, real-time factor" in found.stderr
     assert "sound was lost 1 times" in found.stderr
+    assert "listening; Ctrl-C ends" in found.stderr
     assert found.stdout.split()[0] == "0.00"
+
+
+def test_no_microphone_is_not_listened_to(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    where = ["--run", f"{kept.suite}:swishnet@f0", "--store", str(kept.store.root)]
+    found = CliRunner().invoke(app, ["stream", "--microphone", *where])
+    assert "the microphone needs sounddevice: pip install" in str(found.exception)
+    assert "listening" not in found.output + found.stderr
 
 
 def test_a_pipe_until_ctrl_c(kept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

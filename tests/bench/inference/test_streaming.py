@@ -255,7 +255,11 @@ def test_a_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device()
     monkeypatch.setitem(sys.modules, "sounddevice", device)
     lost: list[int] = []
-    found = taken(from_microphone(RATE, 800, "mine", lambda: lost.append(1)), len(SOUND))
+    opened: list[object] = []
+    chunks = from_microphone(RATE, 800, "mine", lambda: lost.append(1), lambda: opened.append(device.opened["device"]))
+    assert not opened
+    found = taken(chunks, len(SOUND))
+    assert opened == ["mine"]
     np.testing.assert_array_equal(found, SOUND)
     assert device.opened["device"] == "mine"
     assert device.opened["samplerate"] == RATE
@@ -277,7 +281,7 @@ def test_no_microphone(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match=r"cannot be opened \(no such device\)"):
         next(from_microphone(RATE, 800))
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(RunError, match=r"pip install 'audio-classification-bench\[microphone\]'"):
+    with pytest.raises(RunError, match=r"needs sounddevice: pip install .*\[microphone\]"):
         next(from_microphone(RATE, 800))
 
 

@@ -30,6 +30,21 @@ def test_summary_and_terminal():
     assert "54.9 M" in printed
 
 
+def test_rows_at_chance_are_named_with_a_remedy_and_many_are_counted():
+    def said(count):
+        two = ("cat", "cow")
+        rows = [record(run(f"m{n}"), 0.3, intervals={"accuracy": (0.1, 0.7)}, classes=two) for n in range(count)]
+        better = record(run("good"), 0.9, intervals={"accuracy": (0.8, 0.95)}, classes=two)
+        parts = render.terminal(boards(*rows, better), None, command="bench run --suite x.toml")
+        return [str(part) for part in parts if str(part).startswith("At chance")]
+
+    remedy = "Remedy: more epochs in the suite's recipe or another learning rate, then bench run --suite x.toml"
+    both = "m0 on logmel, m1 on logmel"
+    assert said(0) == []
+    assert said(2) == [f"At chance: the interval of accuracy contains 50.0 %, the score of guessing: {both}. {remedy}"]
+    assert "m2 on logmel, m3 on logmel and 3 more rows. Remedy" in said(7)[0]
+
+
 def lines_of(found, width, columns=80):
     """The printed lines, on a console that is `columns` wide, of tables for lines of `width` characters."""
     console = Console(width=columns, file=io.StringIO(), soft_wrap=True)

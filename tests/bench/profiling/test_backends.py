@@ -83,7 +83,7 @@ def test_compile_gives_the_logits_of_eager() -> None:
     from bench.profiling import isolated
 
     model, clips = small("cnn", channels=[4])  # to compile a convolution, not to compile for a minute
-    quick = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02)
+    quick = measure.Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0.01, limit_seconds=0.02, sentinel_seconds=0.01)
     with isolated.LatencyTarget(model, clips[:1], 1.0, clips=clips.split(1), tier=quick) as subject:
         found = subject.latency("compile", "model")
     assert found.deviation < 1e-4 * scale(model, clips)

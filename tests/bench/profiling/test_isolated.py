@@ -18,7 +18,7 @@ from models.base import AudioModel, ModelError
 from models.frontends.none import NoFrontend
 from models.lstm_skip import LSTMSkip
 
-SHORT = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1)
+SHORT = Tier(warm_seconds=0.0, warm_limit_seconds=0.0, seconds=0.01, limit_seconds=0.1, sentinel_seconds=0.01)
 
 
 @pytest.mark.process

@@ -61,9 +61,8 @@ CLIP = torch.linspace(-1, 1, 32)[None]
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiers that end soon."""
-    tier = Tier(warm_seconds=0.01, warm_limit_seconds=0.02, seconds=0.1, limit_seconds=0.3)
+    tier = Tier(warm_seconds=0.01, warm_limit_seconds=0.02, seconds=0.1, limit_seconds=0.3, sentinel_seconds=0.01)
     monkeypatch.setattr(measure, "TIERS", {"quick": tier, "full": tier})
-    monkeypatch.setattr(measure, "SENTINEL_SECONDS", 0.01)
 
 
 @pytest.mark.slow
@@ -171,7 +170,10 @@ def test_a_steady_load_is_not_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.read_text
     monkeypatch.setattr(Path, "read_text", read_text)
     found = measure_latency(
-        Slow(), CLIP, 1.0, tier=Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0, limit_seconds=1)
+        Slow(),
+        CLIP,
+        1.0,
+        tier=Tier(warm_seconds=0, warm_limit_seconds=0, seconds=0, limit_seconds=1, sentinel_seconds=0.01),
     )
     assert words == []
     assert found.others is not None

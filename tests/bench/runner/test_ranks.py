@@ -36,13 +36,22 @@ def settings(store: Path, **changes: Any) -> RunSettings:
 
 @pytest.mark.process
 @pytest.mark.slow
-def test_two_devices_give_the_result_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "run",
+    [
+        RUN,
+        replace(RUN, data=SYNTHETIC | {"clip_seconds": 2.0}),  # two frames a clip
+        replace(RUN, model="snn", frontend="mfcc-deltas", arguments={"dropout": 0.2}),
+    ],
+    ids=["fc", "fc-two-frames", "snn"],
+)
+def test_two_devices_give_the_result_of_one(tmp_path: Path, run: Run) -> None:
     records, logits, news = [], [], []
     for devices in (1, 2):
         place = replace(settings(tmp_path / str(devices)), devices=devices)
-        assert worker.execute(RUN, place, force=False, report=news.append) == "done"
+        assert worker.execute(run, place, force=False, report=news.append) == "done"
         store = Store(place.store)
-        records.append(store.finished_record(RUN.key, "the run"))
+        records.append(store.finished_record(run.key, "the run"))
         logits.append(artifacts.logits(store, records[-1])["logits"])
     one, two = records
     assert one.environment is not None

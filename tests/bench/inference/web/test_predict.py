@@ -35,7 +35,7 @@ def test_a_clip_gets_the_classifiers_probabilities(server, model, kept):
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 1.2, 7.77, 30])
-@pytest.mark.parametrize("hop", [None, 0.4, 1.3])
+@pytest.mark.parametrize("hop", [None, 0.4, 0.9])
 def test_windows_are_those_of_the_classifier(server, model, seconds, hop):
     content = sound(seconds, 22_050)
     answer = server.predict(content, **({} if hop is None else {"hop": hop})).json()
@@ -181,14 +181,33 @@ def test_a_bad_form_gets_words(server, name):
     assert words in reply.json()["error"]["message"]
 
 
+def test_a_parameter_in_the_form_is_sent_to_the_address(server):
+    reply = server.client.post("/predict", data={"top": "3"}, files={"file": ("a.wav", sound())})
+    assert reply.status_code == 422
+    assert "has the field 'top'" in reply.json()["error"]["message"]
+    assert reply.json()["error"]["message"].endswith("parameters stand behind the address, as in ?top=3")
+
+
 @pytest.mark.parametrize("options", [
-    {"top": 0}, {"top": "many"}, {"hop": 0}, {"hop": "nan"}, {"hop": "inf"}, {"hop": -1}, {"hop": 1e-9},
+    {"top": 0}, {"top": "many"}, {"hop": 0}, {"hop": "nan"}, {"hop": "inf"}, {"hop": -1}, {"hop": 1e-9}, {"hop": 1.3},
     {"pictures": "?"},
 ])  # fmt: skip
 def test_a_bad_parameter_gets_words(server, options):
     reply = server.predict(sound(), **options)
     assert reply.status_code == 422
     assert next(iter(options)) in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("query", "words"), [
+    ("model=nope", "there is no parameter 'model'; there are run, top, hop, pictures"),
+    ("top=1&top=2", "top is given 2 times, and takes one value"),
+])  # fmt: skip
+def test_a_parameter_that_is_not_there_is_refused(server, query, words):
+    reply = server.client.post(f"/predict?{query}", files={"file": ("a.wav", sound())})
+    assert (reply.status_code, words in reply.json()["error"]["message"]) == (400, True), reply.text
+    reply = server.client.get("/runs?model=nope")
+    assert reply.status_code == 400
+    assert "this address has none" in reply.json()["error"]["message"]
 
 
 def test_names_are_shown_and_never_opened(server):
