@@ -211,7 +211,8 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     if not done:
         there = "" if store.root.is_dir() else ", a folder that does not exist"
         raise RunError(
-            f"{suite}:{rest} has no finished run in {store.root}{there}{damaged}: {remedy} does it; or give another --store"
+            f"{suite}:{rest} has no finished run in {store.root}{there}{damaged}: {remedy} does it; or give "
+            f"another --store"
         )
     datasets = grid.dataset_names()
     if len(places := {datasets[run.key] for run in done}) > 1:

@@ -19,6 +19,7 @@ from bench.cli.options import out
 from bench.records import Failure
 from bench.runner.driver import Runner
 from bench.runner.outcome import Outcome
+from bench.suites import Suite
 
 pytestmark = pytest.mark.process
 
@@ -168,7 +169,9 @@ def test_a_failure_of_several_runs_is_said_once_and_its_further_lines_are_indent
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     failure = Failure(kind="ValueError", message="first\nsecond")
-    session = SimpleNamespace(settings=SimpleNamespace(store=tmp_path), suite=SimpleNamespace(name="two"))
+    session = SimpleNamespace(
+        settings=SimpleNamespace(store=tmp_path), suite=Suite(name="two", models=("fc",), datasets=("synthetic",))
+    )
     for count, words in ((1, "a"), (2, "a and 1 more run"), (3, "a and 2 more runs")):
         run._report(Outcome(failed=dict.fromkeys("abc"[:count], failure)), session, out)
         assert f"failed: {words}: ValueError: first\n    second\n" in capsys.readouterr().err
