@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from bench.errors import BenchError, SuiteError
+from bench.extras import install
 
 LOOPBACK = "127.0.0.1"
 PORT = 6379
@@ -170,5 +171,5 @@ def _ray(*arguments: str, umask: int = -1, settings: Mapping[str, str] = Mapping
 def _command(arguments: Sequence[str]) -> list[str]:
     beside = Path(sys.executable).with_name("ray")
     if not beside.exists():
-        raise BenchError('a cluster needs Ray: pip install -e ".[ray]"')
+        raise BenchError(f"a cluster needs Ray: {install('ray')}")
     return [str(beside), *arguments]

@@ -13,6 +13,7 @@ import platformdirs
 
 from bench import lookup
 from bench.errors import BenchError, RunError, code_of
+from bench.extras import install
 from bench.profiling.environment import PROJECT, versions
 from bench.records import Failure, Store, sources
 from bench.runner.executors import Event, Failed, Job, Limits, Reported, processes
@@ -127,7 +128,7 @@ def from_url(url: str, otherwise: Read, known: frozenset[str]) -> Read:
     try:
         import fsspec
     except ImportError as error:
-        raise BenchError('--data-url needs fsspec: pip install -e ".[ray]"') from error
+        raise BenchError(f"--data-url needs fsspec: {install('ray')}") from error
     system, root = fsspec.core.url_to_fs(url)
 
     def read(parts: "list[Part] | tuple[Part, ...]") -> list[bytes]:

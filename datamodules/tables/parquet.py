@@ -24,7 +24,7 @@ def package() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        raise DataError(f'Parquet needs pyarrow ({error}): pip install -e ".[parquet]"') from error
+        raise DataError(f'Parquet needs pyarrow ({error}): pip install "pyarrow>=16"') from error
     return pyarrow.parquet
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from bench import lookup
 from bench.errors import BenchError, RecordError, RunError, code_of
+from bench.extras import install
 from bench.records import Failure, Run, Store
 from bench.runner import cluster, node, parcels
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, Started, processes
@@ -50,7 +51,7 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
     try:
         import ray
     except ImportError as error:
-        raise BenchError('the ray executor needs Ray: pip install -e ".[ray]"') from error
+        raise BenchError(f"the ray executor needs Ray: {install('ray')}") from error
     yield from processes.execute(here, max(1, workers), places)
     if not away:
         return

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench import catalog
 from bench.errors import SuiteError
+from bench.extras import install
 from bench.records import Json, Recipe
 
 FIXED = frozenset({"epochs", "init", "teacher", "frozen", "compile", "background"})
@@ -89,7 +90,7 @@ def candidates(space: Space, trials: int, seed: int) -> list[Json]:
     try:
         import optuna
     except ImportError as error:
-        raise SuiteError("`bench tune` needs Optuna: pip install 'audio-classification-bench[tune]'") from error
+        raise SuiteError(f"`bench tune` needs Optuna: {install('tune')}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions: dict[str, Any] = {}
     for name in sorted(space.values):  # the order of a file changes no candidate
