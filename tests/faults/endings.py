@@ -35,13 +35,16 @@ def kill_savers(count: int, folder: Path) -> Tally:
         child = FORK.Process(target=_save, args=(place,))
         child.start()
         said = place / "acknowledged"
-        runs._wait(lambda said=said: said.exists() and said.stat().st_size >= 2)  # type: ignore[misc]
+        runs._wait(lambda: (said.exists() and said.stat().st_size >= 2) or not child.is_alive())  # noqa: B023
         time.sleep(rng.uniform(0, 0.03))
         child.kill()
         child.join()
         tally.injected += 1
+        if not said.exists():
+            tally.note("crashed", "a process that saves checkpoints ended before it had saved one")
+            continue
         acknowledged = len(said.read_bytes())
-        checkpoints = Checkpoints(place / "checkpoints", dict)
+        checkpoints = Checkpoints(place / "checkpoints", dict, seconds=0)
         found = checkpoints.load()
         if found is None:
             tally.note("lost", f"none of {acknowledged} checkpoints can be loaded: {checkpoints.notes}")
@@ -59,7 +62,7 @@ def _save(place: Path) -> None:
 
     from bench.training.checkpoints import Checkpoints
 
-    checkpoints = Checkpoints(place / "checkpoints", dict)
+    checkpoints = Checkpoints(place / "checkpoints", dict, seconds=0)
     file = os.open(place / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for epoch in range(1_000):
         checkpoints.save({"epoch": epoch, "weights": torch.full((200_000,), float(epoch))})
