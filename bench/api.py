@@ -432,7 +432,8 @@ def predict(
         model, predicting.find(places, model.takes_sound), hop_seconds=hop_seconds, combine=combine,
         each_window=each_window, batch_size=batch_size,
     )  # fmt: skip
-    return pandas.DataFrame([formats.row(each, model) for each in found])
+    columns = [*formats.row(predicting.Prediction(file=""), model)]  # also where there are no files
+    return pandas.DataFrame([formats.row(each, model) for each in found], columns=columns)
 
 
 def leaderboard(results: Results) -> tuple[Leaderboard, ...]:

@@ -169,6 +169,8 @@ def segment(
         segment_files.posteriors(posteriors, model.classes) as observer,
         err.status("reading") as status,
     ):
+        if source.error:
+            raise RunError(f"{source.name}: {source.error}")
         found = find(
             model, source.path, smoothing, windows=windows, hop_seconds=hop,
             picture=any(each in segment_files.PICTURES for _, each in files),

@@ -125,7 +125,8 @@ def from_stream(stream: IO[bytes], folder: Path) -> Source:
     with path.open("wb") as file:
         while file.tell() <= MAX_BYTES and (block := stream.read(1 << 20)):  # a larger file is refused
             file.write(block)
-    return Source(path, STDIN)
+    empty = "no sound came in: pipe an audio file into the command" if path.stat().st_size == 0 else ""
+    return Source(path, STDIN, empty)
 
 
 def _hidden(path: Path) -> bool:

@@ -165,7 +165,7 @@ def test_standard_input(kept, sounds: Path) -> None:
     assert json.loads(output)["windows"] == 3
     code, output, _ = bench(*arguments, stdin=b"")
     assert code == 1
-    assert "is empty" in json.loads(output)["error"]
+    assert "no sound came in" in json.loads(output)["error"]
     code, _, error = bench(*arguments, "-")
     assert code == 2
     assert "can be read once" in error
@@ -396,7 +396,7 @@ def test_runs_are_listed_by_the_names_of_their_suite(kept, tmp_path: Path) -> No
 
 def test_an_error_of_standard_input_names_it_once(kept) -> None:
     error = bench("predict", "-", "--run", kept.run("cnn").key, "--store", kept.store.root).err
-    assert error.startswith("error: stdin: 'stdin' is empty")
+    assert error == "error: stdin: no sound came in: pipe an audio file into the command\n"
 
 
 def test_python_names_a_path_that_is_not_there(kept, sounds: Path, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_standard_input(tmp_path: Path) -> None:
     assert (found.file, found.windows, found.error) == ("stdin", 2, "")
     (tmp_path / "there").mkdir()
     (empty,) = predict(levels(), [from_stream(io.BytesIO(), tmp_path / "there")])
-    assert empty.error.startswith("'stdin' is empty")
+    assert empty.error == "no sound came in: pipe an audio file into the command"
 
 
 def test_embeddings(tmp_path: Path) -> None:
@@ -240,7 +240,9 @@ def test_progress_counts_files_and_bytes(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_table_from_python(kept, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     places = [kept.sounds / "high", tmp_path / "bad.wav"]
+    none = bench.predict([], kept.run("cnn").key, store=kept.store.root)
     found = bench.predict(places, kept.run("cnn").key, store=kept.store.root)
+    assert (len(none), [*none.columns]) == (0, [*found.columns])
     assert list(found.columns) == [
         "file", "start", "end", "windows", "prediction", "probability_high", "probability_low", "probability_noise",
         "error",

@@ -53,6 +53,8 @@ def test_a_recording_on_standard_input(kept: Any, recording: Path) -> None:
     assert content.pop("file") == "stdin"
     named = json.loads(call(kept, "segment", recording, "--json").stdout)
     assert content == {name: value for name, value in named.items() if name != "file"}
+    empty = calls.bench("segment", "-", *where)
+    assert (empty.code, empty.words) == (1, "error: stdin: no sound came in: pipe an audio file into the command")
 
 
 @pytest.mark.slow
