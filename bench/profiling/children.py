@@ -31,6 +31,7 @@ from typing import Any
 
 from bench import lookup
 from bench.profiling import descendants, output
+from bench.profiling.reaper import keep_orphans
 from bench.records import scratch, sources
 
 
@@ -68,6 +69,7 @@ class Child:
         self.connection, theirs = context.Pipe()
         self._stack, their_stack = context.Pipe(duplex=False)
         self._token = uuid.uuid4().hex
+        self._server: int | None = None
         self._process = context.Process(
             target=_run,
             args=(
@@ -90,6 +92,8 @@ class Child:
         except BaseException:  # an interruption while it starts must end it, too
             self.end()
             raise
+        if isinstance(context, ForkServerContext) and self._process.pid is not None:
+            self._server = descendants.parent(self._process.pid)
 
     @property
     def sentinel(self) -> int:
@@ -112,6 +116,8 @@ class Child:
         if self.connection not in ready:
             self._kill_group()  # whoever keeps the connection open
         try:
+            if self.connection not in ready and not self.connection.poll():  # somebody keeps it open all the same
+                raise EOFError
             return self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
@@ -159,6 +165,8 @@ class Child:
             with suppress(ProcessLookupError, PermissionError):  # it has no group yet, or all are gone
                 os.killpg(self._process.pid, signal.SIGKILL)
             descendants.kill_started(self._token)
+            if self._server is not None:
+                descendants.kill_orphans(self._server)
 
 
 def innermost(stack: str, frames: int = 6) -> str:
@@ -229,7 +237,7 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
         return get_context("spawn")
     _own_temporary_folder()
     context = get_context("forkserver")
-    context.set_forkserver_preload([*preload])
+    context.set_forkserver_preload(["bench.profiling.fork_server", *preload])
     return context
 
 
@@ -296,6 +304,7 @@ def _run(
     sources.trust(known)
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
+    keep_orphans()
     if hasattr(faulthandler, "register"):
         os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
         faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
@@ -305,7 +314,12 @@ def _run(
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    function(connection, *arguments)
+    own = os.getpid()
+    try:
+        function(connection, *arguments)
+    finally:
+        if os.getpid() == own:  # and not a fork of the function's
+            descendants.kill_started(marks.split()[-1], own)
 
 
 def _share_fork_server() -> None:

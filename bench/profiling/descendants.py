@@ -2,7 +2,8 @@
 
 A program that is started inherits the environment of the process that starts it. Each child process of this project has
 a mark there, by which what it has started is found wherever it is, even after the child itself has died. What is forked
-without a program of its own has no mark, and is found below its parent while that is alive.
+without a program of its own has no mark. It is found below its parent while that is alive, and below the fork server
+afterwards (`bench.profiling.reaper`), unless it has left its group and not its session.
 """
 
 import os
@@ -40,6 +41,29 @@ def kill_started(token: str, below: int | None = None) -> None:
                 os.kill(number, signal.SIGKILL)
 
 
+def kill_orphans(server: int) -> None:
+    """Kill the processes that dead children have left to their fork server, in sessions of their own.
+
+    Args:
+        server: number of the fork server, all of whose children stay in its session.
+    """
+    with suppress(OSError):
+        own = os.getsid(server)
+        for number in [*_below(server, deep=False)]:
+            with suppress(OSError):
+                if os.getsid(number) != own:
+                    for each in (*_below(number), number):
+                        os.kill(each, signal.SIGKILL)
+
+
+def parent(number: int) -> int | None:
+    """Return the number of a process's parent; None where that is not known."""
+    with suppress(OSError, ValueError, IndexError):
+        about = (_PROC / str(number) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        return int(about[1])
+    return None
+
+
 def _numbers() -> Iterator[int]:
     """Yield the numbers of the user's processes that are alive."""
     user = os.geteuid() if hasattr(os, "geteuid") else -1
@@ -59,8 +83,8 @@ def _marked(token: str) -> Iterator[int]:
                 yield number
 
 
-def _below(top: int) -> Iterator[int]:
-    """Yield the processes that a process has started, and those that these have started."""
+def _below(top: int, deep: bool = True) -> Iterator[int]:
+    """Yield the processes that a process has started, and those that these have started, where it is `deep`."""
     started: dict[int, list[int]] = {}
     for number in _numbers():
         with suppress(OSError, ValueError, IndexError):
@@ -70,5 +94,6 @@ def _below(top: int) -> Iterator[int]:
     waiting = [top]
     while waiting:
         for number in started.get(waiting.pop(), ()):
-            waiting.append(number)
+            if deep:
+                waiting.append(number)
             yield number

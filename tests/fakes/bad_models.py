@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -91,6 +92,30 @@ class Forks(_InTraining):
             known(subprocess.Popen(sleep, start_new_session=True).pid)
 
 
+class LeavesSessions(_InTraining):
+    """Leaves forks that have left its session or its group, one of them a daemon, and a program without variables."""
+
+    done = False
+
+    def misbehave(self):
+        if not LeavesSessions.done:
+            LeavesSessions.done = True
+            _fork(os.setsid)
+            _fork(lambda: os.setpgid(0, 0))
+            _daemon()
+            sleep = [sys.executable, "-c", f"import time; time.sleep({LONG})"]
+            known(subprocess.Popen(sleep, start_new_session=True, env={}).pid)
+
+
+class LeavesSessionsAndDies(_InTraining):
+    """Leaves a fork in a session of its own and a daemon, and ends as by a segmentation fault."""
+
+    def misbehave(self):
+        _fork(os.setsid)
+        _daemon()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
 class StartsThreads(_InTraining):
     """Leaves threads that nobody waits for."""
 
@@ -142,10 +167,26 @@ class SegfaultsWhileTimed(_WhileTimed):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def _fork() -> None:
-    """Start a process that does nothing for a long time and holds the pipes of this one."""
+def _fork(first: Callable[[], object] = int) -> None:
+    """Start a process that does something and then nothing for a long time, and holds the pipes of this one."""
     forked = os.fork()
     if not forked:
+        first()
         time.sleep(LONG)
         os._exit(0)
     known(forked)
+    time.sleep(0.1)  # until it has done it
+
+
+def _daemon() -> None:
+    """Start a process as daemons do: in a session of its own, its parent gone, its files closed."""
+    forked = os.fork()
+    if not forked:
+        os.setsid()
+        if (second := os.fork()) != 0:
+            known(second)
+            os._exit(0)
+        os.closerange(3, 400)
+        time.sleep(LONG)
+        os._exit(0)
+    os.waitpid(forked, 0)

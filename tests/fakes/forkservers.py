@@ -177,6 +177,7 @@ def _become(
     os.environ.clear()
     os.environ.update(environment)
     if arguments is None:
+        import_module("bench.profiling.reaper").keep_orphans()  # `bench.profiling.fork_server` may be imported already
         with suppress(SystemExit):
             forkserver.main(descriptors[3], descriptors[4], preload)
         return 0
