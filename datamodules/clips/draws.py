@@ -42,9 +42,9 @@ def place_among_ranks() -> tuple[int, int]:
 class RankedOrder(DistributedSampler[int]):
     """One order of all clips, of which each rank takes every W-th clip.
 
-    So W ranks with batches of B clips together see, step by step, the clips of one process with batches of W * B. Where
-    W does not divide the number of clips, up to W - 1 clips from the start of the order are seen a second time at its
-    end, so that all ranks have the same number of clips.
+    So W ranks with batches of B clips together see, step by step, the clips of one process with batches of W * B. In
+    the last step, some ranks may have a clip more than others. Where it has fewer than W clips, it is left out,
+    because each rank has to take part in each step; which clips these are differs from epoch to epoch.
 
     It is a `DistributedSampler`, because Lightning keeps these and shuffles the order of any other sampler again.
 
@@ -52,14 +52,24 @@ class RankedOrder(DistributedSampler[int]):
         order: yields the clips in one order. Its random generator must have the same seed on every rank.
         rank: rank of this process.
         ranks: number of processes W.
+        batch_size: clips of a rank in a step, B.
         persistent: whether the loader's workers live for all epochs. A loader draws a seed for new workers from the
             order's generator at the start of an epoch; for persistent ones this class does, so the order is the same.
     """
 
     def __init__(
-        self, order: RandomSampler | WeightedRandomSampler, rank: int = 0, ranks: int = 1, *, persistent: bool = False
+        self,
+        order: RandomSampler | WeightedRandomSampler,
+        rank: int = 0,
+        ranks: int = 1,
+        batch_size: int = 1,
+        *,
+        persistent: bool = False,
     ) -> None:
         super().__init__(range(order.num_samples), ranks, rank)  # type: ignore[arg-type]  # only its length is used
+        last = order.num_samples % (ranks * batch_size)
+        used = order.num_samples - (last if last < ranks else 0)
+        self.num_samples = len(range(rank, used, ranks))
         self.order: Sampler[int] = order
         self.generator: torch.Generator = order.generator
         self.persistent = persistent
@@ -69,17 +79,11 @@ class RankedOrder(DistributedSampler[int]):
         if self.persistent and self._begun:
             torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         self._begun = True
-        first: list[int] = []
         given = 0
         for place, clip in enumerate(self.order):  # lazily: the generator is used as without ranks
-            if len(first) < self.num_replicas:
-                first.append(clip)
-            if place % self.num_replicas == self.rank:
+            if place % self.num_replicas == self.rank and given < self.num_samples:
                 given += 1
                 yield clip
-        if given < self.num_samples:
-            place = self.rank + given * self.num_replicas - len(self.dataset)  # type: ignore[arg-type]
-            yield first[place % len(first)]
 
 
 def training_loader(
@@ -88,7 +92,7 @@ def training_loader(
     """Return a loader in the seed's order, which is by rarity and with replacement where the data are `balanced`.
 
     In distributed training each rank's loader gives that rank's share, see `RankedOrder`. A last batch of one clip is
-    dropped, because batch normalisation needs two.
+    dropped, because batch normalisation needs two; with several ranks, their clips together are two or more.
 
     Args:
         clips: the training clips, or what belongs to them in their order, with `__getitems__`.
@@ -102,14 +106,15 @@ def training_loader(
         shares = rarity(train.targets, data.task, len(data.classes))
         order = WeightedRandomSampler(shares.tolist(), len(train), generator=generator)
     processes = data.workers if workers is None else workers
-    sampler = RankedOrder(order, *place_among_ranks(), persistent=processes > 0)
+    rank, ranks = place_among_ranks()
+    sampler = RankedOrder(order, rank, ranks, data.batch_size, persistent=processes > 0)
     return DataLoader(
         clips,
         batch_size=data.batch_size,  # by its name: Lightning may replace it
         sampler=sampler,
         generator=generator,
         collate_fn=whole,
-        drop_last=len(sampler) > 1 and len(sampler) % data.batch_size == 1,
+        drop_last=ranks == 1 and len(sampler) > 1 and len(sampler) % data.batch_size == 1,
         num_workers=processes,
         persistent_workers=processes > 0,
         pin_memory=data.on_gpu(),

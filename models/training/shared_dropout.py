@@ -4,7 +4,7 @@ The draws of a step are those of one process with the whole batch, of which each
 A layer may see several rows of each clip, one after another, such as its frames.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,8 +19,9 @@ _NAMES = ("dropout", "alpha_dropout", *_CHANNELS)
 _TORCH: dict[str, Callable[..., Tensor]] = {name: getattr(F, name) for name in _NAMES}
 _ALPHA = 1.7580993408473766  # SELU's scale times its slope at minus infinity, as torch has it
 
-_clips = 0
-"""Clips that this process has in the present step; 0 where that is not known, and each row is a clip."""
+_clips, _of_all = 0, 0
+"""Clips that this process and all processes have in the present step; 0 where that is not known: rows are clips then,
+and all processes have as many."""
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -69,15 +70,21 @@ def _layout(input: Tensor) -> Sequence[int]:
 
 def _ones(input: Tensor, layout: Sequence[int]) -> Tensor:
     """Return ones like the batch of all processes."""
-    shape = input.shape[0] * torch.distributed.get_world_size(), *input.shape[1:]
+    rows = _rows(input)
+    clips = _of_all if rows else len(input) * torch.distributed.get_world_size()
+    shape = clips * max(rows, 1), *input.shape[1:]
     return torch.empty_permuted(shape, tuple(layout), dtype=input.dtype, device=input.device).fill_(1)
+
+
+def _rows(input: Tensor) -> int:
+    """Return how many rows each clip has; 0 where the rows are not those of clips."""
+    return len(input) // _clips if _clips and len(input) % _clips == 0 else 0
 
 
 def _own(mask: Tensor, input: Tensor) -> Tensor:
     """Return the rows of this process's clips."""
     rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    rows = len(input) // _clips if _clips and len(input) % _clips == 0 else 1
-    return mask.view(-1, rows, *mask.shape[1:])[rank::world].flatten(0, 1)
+    return mask.view(-1, max(_rows(input), 1), *mask.shape[1:])[rank::world].flatten(0, 1)
 
 
 def apply(model: nn.Module) -> None:
@@ -94,8 +101,8 @@ def apply(model: nn.Module) -> None:
 
 def revert(model: nn.Module) -> None:
     """Take `apply` back."""
-    global _clips
-    _clips = 0
+    global _clips, _of_all
+    _clips = _of_all = 0
     for name, function in _TORCH.items():
         setattr(F, name, function)
     for module in model.modules():
@@ -105,11 +112,29 @@ def revert(model: nn.Module) -> None:
 
 
 def _counted(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a training step that says how many clips it has."""
+    """Return a training step that says how many clips it has, and whose loss weighs as much as its clips.
+
+    The gradients of all processes are averaged, and the last step of an epoch may have a clip more on some of them.
+    """
 
     def counted(batch: Any, *arguments: Any, **named: Any) -> Any:
-        global _clips
-        _clips = next((len(leaf) for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim()), 0)
-        return step(batch, *arguments, **named)
+        global _clips, _of_all
+        first = next((leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim()), None)
+        if first is None:
+            _clips = _of_all = 0
+            return step(batch, *arguments, **named)
+        total = torch.tensor(len(first), device=first.device)
+        torch.distributed.all_reduce(total)
+        _clips, _of_all = len(first), int(total)
+        return _weighted(step(batch, *arguments, **named), _clips * torch.distributed.get_world_size() / _of_all)
 
     return counted
+
+
+def _weighted(result: Any, weight: float) -> Any:
+    """Return what a training step returns with its loss times a weight."""
+    if weight == 1 or result is None:
+        return result
+    if isinstance(result, Mapping):
+        return {**result, "loss": result["loss"] * weight} if "loss" in result else result
+    return result * weight
