@@ -23,6 +23,9 @@ ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Lets Ray listen on the loopback address alone. Without it, Ray on Linux takes the machine's own address in its place,
 and listens on all addresses."""
 
+OPEN_TO_ALL = dict.fromkeys(ALONE, "1")
+"""Ray's default on Linux, also where this process has run on a cluster of this machine alone."""
+
 OPEN = (
     "Ray's ports are open on all addresses of this machine, and answer only with the token: let a firewall close them "
     "to other networks"
@@ -85,7 +88,7 @@ def up(machine: Machine) -> str:
             "there is no token of the cluster: copy ~/.ray/auth_token of its first machine to this one, readable by "
             "you alone, or set RAY_AUTH_TOKEN"
         )
-    _ray(*words, settings={} if machine.host else ALONE)
+    _ray(*words, settings=OPEN_TO_ALL if machine.host else ALONE)
     if machine.join is not None:
         return f"joined; the first machine's `bench cluster status` shows it. {OPEN}"
     if machine.host is None:
@@ -118,7 +121,7 @@ def status(address: str | None = None) -> str:
         BenchError: Ray is not installed, or no cluster answers.
     """
     given = [f"--address={address}"] if address else []
-    return _ray("status", *given, settings=ALONE if is_alone(address) else {})
+    return _ray("status", *given, settings=ALONE if is_alone(address) else OPEN_TO_ALL)
 
 
 def is_alone(address: str | None = None) -> bool:

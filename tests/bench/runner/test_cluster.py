@@ -35,7 +35,8 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.process
-def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path) -> None:
+def test_a_cluster_starts_on_the_loopback_address_with_a_token(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # as after a run on a cluster of its own
     said = cluster.up(cluster.Machine(cpus=2))
     assert notes.read_text().splitlines() == [
         "token get-auth-token --generate",

@@ -88,15 +88,19 @@ def test_ranks_see_step_by_step_the_clips_of_one_process(
     ]
 
 
-@pytest.mark.parametrize(("clips", "ranks"), [(11, 2), (13, 3), (7, 5), (2, 5)])
-def test_ranks_have_as_many_clips_each_and_together_all(clips: int, ranks: int) -> None:
+@pytest.mark.parametrize(("clips", "ranks"), [(11, 2), (13, 3), (7, 5)])
+def test_ranks_together_have_each_clip_once(clips: int, ranks: int) -> None:
     several = ranked(clips, ranks, batch_size=100)
-    assert {len(clip) for (clip,) in several} == {-(-clips // ranks)}
-    assert {clip for (batch,) in several for clip in batch} == set(range(clips))
+    assert {len(clip) for (clip,) in several} == {clips // ranks, -(-clips // ranks)}
+    assert sorted(clip for (batch,) in several for clip in batch) == list(range(clips))
 
 
-def test_a_single_clip_at_a_rank_s_end_is_dropped() -> None:
-    assert [len(batches) for batches in ranked(18, 2, batch_size=4)] == [2, 2]  # nine clips each
+@pytest.mark.parametrize(("clips", "ranks", "steps"), [(18, 2, 3), (17, 2, 2), (26, 3, 2), (27, 3, 3), (2, 5, 0)])
+def test_a_last_step_with_fewer_clips_than_ranks_is_left_out(clips: int, ranks: int, steps: int) -> None:
+    several = ranked(clips, ranks, batch_size=4)
+    assert [len(batches) for batches in several] == [steps] * ranks
+    (one,) = ranked(clips, 1, batch_size=4 * ranks)
+    assert len(one) == steps or 1 < len(one[-1]) < ranks
 
 
 @pytest.mark.filterwarnings("ignore:.*GPU available but not used.*")
