@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -101,16 +102,27 @@ def gradients(layer: nn.Module, x: Tensor, spans: Tensor | None) -> tuple[Tensor
     return y, [x.grad, *(p.grad.clone() for p in layer.parameters() if p.grad is not None)]
 
 
-def compared(layer: nn.Module, x: Tensor, spans: Tensor | None, bound: float = 1e-4) -> Row:
-    """Compare a layer in float32 with the same layer in float64, where its definition computes."""
-    y, found = gradients(layer, x, spans)
-    exact = copy.deepcopy(layer).double()
-    wanted, slopes = gradients(exact, x.double(), None if spans is None else spans.double())
+Found = tuple[Tensor, list[Tensor]]
+
+
+def judged(found: Found, defined: Found, exact: Found, bound: float = 1e-4) -> Row:
+    """Compare a kernel's outputs and gradients with the definition's in float64.
+
+    A gradient that is a small difference of large sums has few digits in any float32, as the one of the capacities in a
+    layer that has settled. So the definition in float32 is compared too, and a gradient may be twice as far off as its.
+    """
+
+    def slopes(ours: Found) -> list[float]:
+        return [relative(a, b) for a, b in zip(ours[1], exact[1], strict=True)]
+
     row = {
-        "outputs": relative(y, wanted),
-        "gradients": max(relative(a, b) for a, b in zip(found, slopes, strict=True)),
+        "outputs": relative(found[0], exact[0]),
+        "gradients": max(slopes(found)),
+        "of the definition": max(slopes(defined)),
     }
-    return row | {"bound": bound, "holds": max(row.values()) <= bound}
+    limits = [max(bound, 2 * one) for one in slopes(defined)]
+    holds = row["outputs"] <= bound and all(a <= b for a, b in zip(slopes(found), limits, strict=True))
+    return row | {"bound": bound, "holds": holds}
 
 
 def liquid(given: Given, wiring: wirings.Wiring, inputs: int, frames: int, with_spans: bool) -> Row:
@@ -124,7 +136,11 @@ def liquid(given: Given, wiring: wirings.Wiring, inputs: int, frames: int, with_
     if ltc._kernels(x.transpose(0, 1), wiring.units) is None:
         raise BenchError("the kernel does not take these sizes")
     spans = 0.1 + torch.rand(8, frames, device=given.device) if with_spans else None
-    return {"kernel": module.__name__.rpartition(".")[2], **compared(layer, x, spans)}
+    found = gradients(layer, x, spans)
+    with mock.patch.object(ltc, "_kernels", return_value=None):
+        defined = gradients(copy.deepcopy(layer), x, spans)
+        exact = gradients(copy.deepcopy(layer).double(), x.double(), None if spans is None else spans.double())
+    return {"kernel": module.__name__.rpartition(".")[2], **judged(found, defined, exact)}
 
 
 def closed(given: Given, mode: str, frames: int) -> Row:
@@ -132,12 +148,11 @@ def closed(given: Given, mode: str, frames: int) -> Row:
     torch.manual_seed(0)
     layer = CfCLayer(64, 64, mode=mode).to(given.device)
     x = torch.randn(8, frames, 64, device=given.device)
-    wanted, slopes = gradients(copy.deepcopy(layer).double(), x.double(), None)
+    exact = gradients(copy.deepcopy(layer).double(), x.double(), None)
+    defined = gradients(copy.deepcopy(layer), x, None)
     if not closed_form.enter(layer):
         raise BenchError("the layer does not become one operation")
-    y, found = gradients(layer, x, None)
-    row = {"outputs": relative(y, wanted), "gradients": max(map(relative, found, slopes))}
-    return {"kernel": "closed_form", **row, "bound": 1e-4, "holds": max(row.values()) <= 1e-4}
+    return {"kernel": "closed_form", **judged(gradients(layer, x, None), defined, exact)}
 
 
 def kernels(given: Given) -> dict[str, Callable[[], Row]]:
@@ -226,11 +241,13 @@ def timed(given: Given, name: str, arguments: dict[str, Any]) -> Row:
                 model, x, length, device=given.device, scope=scope, tier=tier, backend_name=backend,  # type: ignore[arg-type]
                 logits=logits, sentinel=sentinel,
             ))  # fmt: skip
-        except BenchError as error:
-            refused[backend] = str(error)
+        except (BenchError, RuntimeError) as error:
+            if "CUDA error" in str(error):  # the process has no GPU any more
+                raise
+            refused[backend] = str(error).partition("\n")[0]
     sentinel.end()
-    judged = [asdict(sentinel.judged(one)) for one in timings]
-    return {"model": name, "clip_seconds": length, "timings": judged, "not_timed": refused}
+    graded = [asdict(sentinel.judged(one)) for one in timings]
+    return {"model": name, "clip_seconds": length, "timings": graded, "not_timed": refused}
 
 
 def latency(given: Given) -> dict[str, Callable[[], Row]]:
@@ -358,18 +375,18 @@ def fold(given: Given, name: str, epochs: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         suite = Path(folder) / "gpu.toml"
         suite.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        start = time.perf_counter()
         results = bench.run(
             suite, folds=[0] if dataset == "esc10" else [], store=Path(folder) / "runs", data_dir=given.data,
-            device=given.device, executor="serial", timing=not given.quick, quiet=True,  # type: ignore[arg-type]
+            device=given.device, executor="serial", timing=False, quiet=True,  # type: ignore[arg-type]
         )  # fmt: skip
-        taken = time.perf_counter() - start
         (key, record), *_ = results.records.items() or [("", None)]
         if record is None or results.failed or not record.scores:
             raise BenchError("; ".join(map(str, results.failed.values())) or "the run has no record")
         (given.out / "records").mkdir(exist_ok=True)
         (given.out / "records" / f"{key}.json").write_text(record.to_json(), encoding="utf-8")
-    return {"epochs": epochs, "accuracy": record.scores["accuracy"], "seconds of the command": taken, "key": key}
+    low, high = record.intervals["accuracy"]
+    accuracy = f"{100 * record.scores['accuracy']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return {"epochs": epochs, "accuracy, %": accuracy, "training, s": record.seconds["train"]}
 
 
 def esc10(given: Given) -> dict[str, Callable[[], Row]]:

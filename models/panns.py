@@ -503,7 +503,8 @@ class WavegramLogmelCNN(WavegramCNN):
         """Map the waveform `(B, 1, S)` to the last maps `(B, C, T', F')`."""
         features = self.padded(features)
         wavegram = self.wavegram(features)
-        spectrogram = self.get_submodule("conv_block1")(self.normalised(self.logmel(features[:, 0])))
+        logmel = self.logmel(features[:, 0].float()).to(features.dtype)  # in single precision in a model of half, too
+        spectrogram = self.get_submodule("conv_block1")(self.normalised(logmel))
         frames = min(wavegram.shape[2], spectrogram.shape[2])
         x = torch.cat([spectrogram[:, :, :frames], wavegram[:, :, :frames]], 1)
         return self.blocks(self.dropped(x), 2)

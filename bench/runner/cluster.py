@@ -20,7 +20,7 @@ leaves unanswered until it counts as lost (with Ray's 5, a network that was cut 
 machine), and how far its trainings stand back behind other programs (Ray's 15 leaves them little of a busy machine)."""
 
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Lets Ray listen on the loopback address alone. Without it, Ray on Linux takes the machine's own address in its place,
+"""Lets Ray listen only on the loopback address. Without it, Ray on Linux takes the machine's own address in its place,
 and listens on all addresses."""
 
 OPEN_TO_ALL = dict.fromkeys(ALONE, "1")

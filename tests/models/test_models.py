@@ -118,6 +118,18 @@ def test_a_clip_scored_alone_equals_the_clip_in_a_batch(case: Case) -> None:
 
 @pytest.mark.slow
 @every_model
+def test_a_model_in_bfloat16_gives_finite_logits(case: Case) -> None:
+    """Backends of a GPU convert models."""
+    model = case.build().eval().to(torch.bfloat16)
+    with torch.inference_mode():
+        logits = model.classify(model.extract(case.batch(3).to(torch.bfloat16)))
+    assert logits.dtype == torch.bfloat16
+    assert logits.shape == (3, CLASSES)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.slow
+@every_model
 def test_gradients_reach_every_parameter(case: Case) -> None:
     case = replace(case, seconds=2)  # a single pooled frame uses no recurrent weight
     model = case.build().eval()  # no dropout, which may hide a unit
