@@ -1,5 +1,7 @@
 """`bench run`."""
 
+import os
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -271,14 +273,22 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
     return f"interrupted; {advice}: {', '.join(words)}"
 
 
+def _command_here(session: "Session") -> str:
+    """Return the command that does the suite's runs from this folder, in this store."""
+    from bench.leaderboard.files import command_of
+
+    suite, store = session.suite, min(os.path.relpath(session.settings.store), str(session.settings.store), key=len)
+    file = os.path.relpath(suite.folder / suite.file) if suite.folder and suite.file else ""
+    return command_of(suite, file) + ("" if store == "runs" else f" --store {shlex.quote(store)}")
+
+
 def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     """Print the summary tables, then everything that went wrong."""
-    from bench.leaderboard.files import command_of
     from bench.leaderboard.render import terminal
     from bench.runner.progress import indented
 
     tables = session.settings.store / session.suite.name
-    for part in terminal(outcome.boards, line_width(console), f"{tables}.md", command_of(session.suite)):
+    for part in terminal(outcome.boards, line_width(console), f"{tables}.md", _command_here(session)):
         console.print(part, highlight=False)
     say(
         console,

@@ -19,7 +19,7 @@ from bench.cli.options import out
 from bench.records import Failure
 from bench.runner.driver import Runner
 from bench.runner.outcome import Outcome
-from bench.suites import Suite
+from bench.suites import Suite, read
 
 pytestmark = pytest.mark.process
 
@@ -175,3 +175,20 @@ def test_a_failure_of_several_runs_is_said_once_and_its_further_lines_are_indent
     for count, words in ((1, "a"), (2, "a and 1 more run"), (3, "a and 2 more runs")):
         run._report(Outcome(failed=dict.fromkeys("abc"[:count], failure)), session, out)
         assert f"failed: {words}: ValueError: first\n    second\n" in capsys.readouterr().err
+
+
+def test_the_command_of_a_remedy_finds_the_suites_file_and_the_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a b.toml").write_text('models = ["fc"]\ndatasets = ["synthetic"]\n')
+    own, known = read("sub/a b.toml"), read("smoke")
+    for suite, store, command in (
+        (own, "runs", "bench run --suite 'sub/a b.toml'"),
+        (own, "else/where", "bench run --suite 'sub/a b.toml' --store else/where"),
+        (known, "runs", "bench run --suite smoke"),
+        (known, "else", "bench run --suite smoke --store else"),
+    ):
+        session = SimpleNamespace(settings=SimpleNamespace(store=tmp_path / store), suite=suite)
+        assert run._command_here(session) == command
