@@ -5,6 +5,7 @@ see `models.layers.portable`.
 """
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from models.frontends.mfcc import FLOOR, MFCC
 from models.layers.portable import portable
-from models.swishnet import STRIDES, CausalConv, SwishNet, TwoBranches, gate
+from models.swishnet import LOOK_BACK, STRIDES, CausalConv, SwishNet, TwoBranches, gate
 
 
 def faster(module: nn.Module) -> nn.Module:
@@ -35,11 +36,21 @@ class MFCCForm(nn.Module):
 
     Args:
         frontend: with the cepstrum's own first coefficient.
+
+    Attributes:
+        hop: samples from frame to frame; None where frames are not exactly as far apart as hops, so that a clip without
+            its first samples has other frames.
+        before: samples before its own that a frame depends on.
     """
 
     def __init__(self, frontend: MFCC) -> None:
         super().__init__()
         self.power = frontend.power
+        exact = self.power.hop * self.power.frames_per_second == self.power.sample_rate
+        self.hop = self.power.hop if exact else None
+        before = frontend.framing().before
+        assert before is not None
+        self.before = before
         self.register_buffer("dct", frontend.dct.clone()[..., None])
 
     def forward(self, waveform: Tensor) -> Tensor:
@@ -53,6 +64,9 @@ class SwishNetForm(nn.Module):
     Frames are counted from the clip's end there, so each stride takes frame 0 and every n-th one after it, whatever
     the clip's length is; the taps of the convolutions are backwards, too. Both branches of blocks 2 and 3 are one
     convolution, of 6 frames, whose signals come first and whose shares come second.
+
+    A model that decides at the last frame looks at the frames that this decision depends on, and at the samples that
+    they depend on, and at nothing before: from two seconds on, the clip's length does not matter to the time it takes.
 
     Args:
         model: in eval mode.
@@ -69,10 +83,17 @@ class SwishNetForm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map what the front-end takes to logits `(B, C)`."""
+        if self.last and isinstance(self.frontend, MFCCForm) and self.frontend.hop:
+            # An even number of hops is left out, as half a frame is rounded to an even number of frames.
+            hops = LOOK_BACK + 2 - (-self.frontend.before // self.frontend.hop)  # one more for the rounding
+            step = 2 * self.frontend.hop
+            x = _last(x, (hops + 1) // 2 * step + x.shape[1] % step)
         return self.classify(self.frontend(x))
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features `(B, F, T)` to logits `(B, C)`."""
+        if self.last:
+            features = _last(features, LOOK_BACK + 1)
         x = self.block1(self.standardise(features))
         x = gate(self.block2(F.pad(x, (5, 0))))
         x = (x + gate(self.block3(F.pad(x, (5, 0))))).flip(2)
@@ -84,6 +105,12 @@ class SwishNetForm(nn.Module):
         decisive = torch.cat([y[..., 0] if self.last else y.mean(2) for y in outputs[1:]], 1)  # (B, 40w)
         logits: Tensor = self.logits(self.hidden(decisive).relu())
         return logits
+
+
+def _last(x: Tensor, number: Any) -> Tensor:
+    """Return the last values along the last axis, `number` at most."""
+    kept: Any = torch.sym_min(x.shape[-1], number)  # type: ignore[no-untyped-call]
+    return x.narrow(-1, x.shape[-1] - kept, kept)
 
 
 def _joined(block: TwoBranches) -> nn.Conv1d:
