@@ -1,6 +1,6 @@
 """Every format of `bench export` for every architecture, through the check; and ONNX's latency against eager's.
 
-    .venv/bin/python benchmarks/exports.py --latency        # SwishNet's bars
+    .venv/bin/python benchmarks/exports.py --latency        # SwishNet's bars; with --seconds 5 where it takes a mean
     .venv/bin/python benchmarks/exports.py --table found.json  # fills docs/exports.md, a combination at a time
 
 Models have random weights and ten classes, for clips of two seconds at 16 kHz; the widest ones are scaled down, because
@@ -49,18 +49,18 @@ class Cell:
     problem: str = ""
 
 
-def classifier(name: str) -> Classifier:
-    """Return an untrained model of the catalogue."""
+def classifier(name: str, seconds: int = SECONDS) -> Classifier:
+    """Return an untrained model of the catalogue for clips of a length."""
     torch.manual_seed(0)
-    shape = (SECONDS * RATE,)
+    shape = (seconds * RATE,)
     module = build.sized(name, catalog.model(name).frontend, SCALED.get(name, {}), shape, RATE, CLASSES)
     for part in module.modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is not None:
             part.momentum = 1.0
-    module(signals(8, SECONDS * RATE, RATE))  # running statistics as of a training
+    module(signals(8, seconds * RATE, RATE))  # running statistics as of a training
     return Classifier(
         name=name, module=module.eval(), classes=tuple(map(str, range(CLASSES))), task="single", sample_rate=RATE,
-        clip_shape=shape, clip_seconds=float(SECONDS),
+        clip_shape=shape, clip_seconds=float(seconds),
     )  # fmt: skip
 
 
@@ -116,9 +116,15 @@ def page(found: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def latency(clips: int, lengths: int) -> None:
-    """Print the difference and the latency of SwishNet in ONNX Runtime and in eager, by turns."""
-    model = classifier("swishnet")
+def latency(clips: int, lengths: int, own: int) -> None:
+    """Print the difference and the latency of SwishNet in ONNX Runtime and in eager, by turns.
+
+    Args:
+        clips: number of clips.
+        lengths: number of their lengths.
+        own: seconds of the model's own clips; from 3 on, it decides on the mean over the clip.
+    """
+    model = classifier("swishnet", own)
     with tempfile.TemporaryDirectory() as folder:
         export(model, Path(folder) / "model.onnx", "onnx")
         run = onnx_file.runner(Path(folder) / "model.onnx", "clips")
@@ -147,13 +153,14 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of the model's own clips, for --latency")
     parser.add_argument("--table", type=Path)
     parser.add_argument("--model", action="append", choices=list(catalog.MODELS))
     parser.add_argument("--format", action="append", choices=list(FORMATS))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.latency:
-        latency(100, 10)
+        latency(100, 10, asked.seconds)
     if asked.table:
         table(asked.table, asked.model or list(catalog.MODELS), asked.format or list(FORMATS))
 

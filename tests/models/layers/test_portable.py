@@ -9,7 +9,7 @@ from torch import nn
 from bench import catalog
 from models.cfc import CfCLayer
 from models.frontends.filterbank import FilterbankPower
-from models.layers.portable import AtMost, PowerSpectrum, least_samples, portable, rounded
+from models.layers.portable import AtMost, PortableBands, PowerSpectrum, least_samples, portable, rounded
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP
 
@@ -53,6 +53,29 @@ def test_transforms_of_any_number_of_points(n_fft: int, window: int, hop: int) -
     greatest = float(expected.max())
     difference = found[:, points >= 0].mT.double() - expected[..., points[points >= 0]]
     assert float(difference.abs().max()) < 2e-6 * greatest
+
+
+def test_filters_without_most_of_their_zeros() -> None:
+    bands = portable(catalog.load(catalog.frontend("mfcc").target)(16_000).eval()).power
+    assert isinstance(bands, PortableBands)
+    (first, middle, *_), (again, last, *_) = bands.parts
+    assert (first, middle, last) == (0, again, 32)
+    values = sum(bands.get_buffer(f"filters{part}").numel() for part in range(2))
+    assert values < 32 * 257 * 2 / 3
+    power = torch.rand(1, len(bands.spectrum.points), 3, generator=torch.Generator().manual_seed(0))
+    filters = catalog.load(catalog.frontend("mfcc").target)(16_000).power.filters
+    expected = torch.nn.functional.conv1d(power, bands.spectrum.filters(filters))
+    torch.testing.assert_close(bands._banded(power), expected)
+
+
+@pytest.mark.parametrize("filters", [torch.ones(3, 257), torch.zeros(2, 257), torch.ones(1, 257)])
+def test_filters_without_zeros_are_one_product(filters: torch.Tensor) -> None:
+    bands = PortableBands(torch.ones(512), filters, 512, 160, 0, False, 256, lambda n: n // 160 + 1, False)
+    assert len(bands.parts) == 1 or not filters.any()
+    clip = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(clip, (256, 512)).unfold(1, 512, 160)[:, :26]
+    expected = torch.fft.rfft(padded).abs().square() @ filters.T
+    torch.testing.assert_close(bands(clip), expected.mT, atol=0, rtol=1e-4)
 
 
 def test_no_padding_is_negative() -> None:
