@@ -169,6 +169,12 @@ class Child:
                 descendants.kill_orphans(self._server)
 
 
+def main_thread(stack: str) -> str:
+    """Return the part of `Child.stack` that is of the main thread, the innermost frame first."""
+    threads = stack.split("\n\n")
+    return next((each for each in threads if "Current thread" in each), threads[-1])
+
+
 def innermost(stack: str, frames: int = 6) -> str:
     """Return the innermost frames of the main thread's stack in one line, from the inside to the outside.
 
@@ -176,9 +182,7 @@ def innermost(stack: str, frames: int = 6) -> str:
         stack: of `Child.stack`.
         frames: largest number of frames.
     """
-    threads = stack.split("\n\n")
-    main = next((each for each in threads if "Current thread" in each), threads[-1])
-    found = re.findall(r'File "([^"]*)", line (\d+) in (\S+)', main)[:frames]
+    found = re.findall(r'File "([^"]*)", line (\d+) in (\S+)', main_thread(stack))[:frames]
     return ", called from ".join(f"{name} ({Path(path).name}:{line})" for path, line, name in found)
 
 
@@ -200,6 +204,46 @@ def end_all(children: Sequence[Child], patience: float) -> None:
     finally:
         for child in children:
             child.end()
+
+
+_stacks: list[Connection] = []
+"""Where this process writes its stack, if it is a child."""
+
+
+def write_stack_on_signal() -> None:
+    """Let this process, if it is a child, write its stack on SIGUSR1; again after what has taken the handler away.
+
+    Lightning's Trainer puts all handlers back that Python knew of before `fit`, and it does not know of this one.
+    """
+    if _stacks and hasattr(faulthandler, "register"):
+        faulthandler.unregister(signal.SIGUSR1)  # what it believes to be registered it does not register again
+        faulthandler.register(signal.SIGUSR1, file=_stacks[-1].fileno(), all_threads=True)
+
+
+@contextmanager
+def not_in_forks() -> Iterator[None]:
+    """End a fork of this process that comes out of the block, because it would do everything after it a second time.
+
+    It cleans nothing up on its way: files and locks are those of the process.
+    """
+    own = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != own:
+            os._exit(1)
+
+
+def not_from_forks(call: Callable[..., None]) -> Callable[..., None]:
+    """Return a function that calls this one, and that ends a fork of this process which calls it."""
+    own = os.getpid()
+
+    def guarded(*arguments: Any) -> None:
+        if os.getpid() != own:
+            os._exit(1)
+        call(*arguments)
+
+    return guarded
 
 
 def end_with(connection: Connection) -> None:
@@ -305,9 +349,9 @@ def _run(
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     keep_orphans()
-    if hasattr(faulthandler, "register"):
-        os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
-        faulthandler.register(signal.SIGUSR1, file=stack.fileno(), all_threads=True)
+    os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
+    _stacks.append(stack)
+    write_stack_on_signal()
     os.environ[descendants.MARK] = marks
     output.keep(printed, append=True)
     lookup.permit(named)

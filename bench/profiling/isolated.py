@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError, ProfileError
 from bench.profiling import measure
 from bench.profiling.backends import backend
-from bench.profiling.children import Child, ChildEnded, end_with, innermost
+from bench.profiling.children import Child, ChildEnded, end_with, innermost, not_in_forks
 from bench.profiling.environment import set_threads
 from bench.profiling.measure import Device, Tier
 from bench.records import Latency, Scope, aggregate, scratch
@@ -231,7 +231,9 @@ def _child(
     os.environ |= {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     set_threads(threads)
     try:
-        connection.send(task(*arguments))
+        with not_in_forks():
+            result = task(*arguments)
+        connection.send(result)
     except BenchError as error:
         connection.send(error)
     except Exception as error:

@@ -169,6 +169,8 @@ class Failure:
         words = str(error) or f"{type(error).__name__} without a message"
         if isinstance(error, SystemExit) and not isinstance(error.code, str):
             words = f"sys.exit({'' if error.code is None else error.code})"
+        if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+            error, words = error.__context__, "KeyboardInterrupt, which the model or an interruption raised"
         return Failure(kind=type(error).__name__, message=redacted(words), traceback=last)
 
 

@@ -335,7 +335,7 @@ class Runner:
                         self.progress.epoch(job, news.epoch, news.epochs, news.score)
                         metric = PRIMARY[catalog.task(left[job].dataset, left[job].data)]
                         self._log(job, epoch_point(news.epoch, metric, news.score, news.values))
-                    case Reported(_, RunEnded(key, result)):
+                    case Reported(_, RunEnded(key, result)) if key in left:
                         self._finish(left.pop(key), result)
                     case Failed(_, failure):
                         for key in list(left):

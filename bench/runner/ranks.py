@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from bench.errors import RunError
-from bench.profiling.children import Child, ChildEnded
+from bench.profiling.children import Child, ChildEnded, not_from_forks, not_in_forks
 from bench.profiling.environment import chosen_device
 from bench.records import Record, Run, Store, scratch
 from bench.runner import memory
@@ -121,8 +121,10 @@ def _rank(
     try:
         meet(rank, settings.devices, settings.device, meeting)
         with scratch.folder("rank") as own:
-            report = (lambda news: connection.send(("news", news))) if rank == 0 else _say_nothing
-            connection.send(("record", train(run, settings, report, Store(store), folder if rank == 0 else own)))
+            say = (lambda news: connection.send(("news", news))) if rank == 0 else _say_nothing
+            with not_in_forks():
+                record = train(run, settings, not_from_forks(say), Store(store), folder if rank == 0 else own)
+            connection.send(("record", record))
     except Followed:
         pass
     except (Exception, SystemExit, KeyboardInterrupt) as error:

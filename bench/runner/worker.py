@@ -24,6 +24,7 @@ from bench.evaluation.predictions import keep as keep_predictions
 from bench.evaluation.second_labels import with_second_labels
 from bench.evaluation.segmentation import streams
 from bench.profiling import complexity
+from bench.profiling.children import not_from_forks, not_in_forks, write_stack_on_signal
 from bench.profiling.environment import chosen_device, environment, set_threads
 from bench.records import (
     Complexity,
@@ -131,6 +132,7 @@ def execute(run: Run, settings: RunSettings, force: bool, report: Report) -> str
         The result, as in `RunEnded`.
     """
     train = _train if settings.devices == 1 else partial(ranks.together, _train)
+    report = not_from_forks(report)
     with pulse.calling(lambda waits: report(Working(waits))):
         return _do(run, settings, force, report, partial(train, run, settings, report))
 
@@ -186,7 +188,8 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         with tempfile.TemporaryDirectory(prefix=".tmp-run-", dir=folder) as new:
             with _shared_machine(store):
                 try:
-                    record = work(store, Path(new))
+                    with not_in_forks():
+                        record = work(store, Path(new))
                     recheck()  # a record says on which data its run was done
                 except Exception as error:
                     if isinstance(error, BenchError):  # which would come again
@@ -229,6 +232,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
         model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
         settings.data_dir, checkpoints, lambda line: report(Noted(line)), settings.devices,
     )  # fmt: skip
+    write_stack_on_signal()
     if place_among_ranks()[0]:
         raise ranks.Followed
     train_seconds = time.perf_counter() - clock

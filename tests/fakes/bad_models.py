@@ -92,6 +92,27 @@ class Forks(_InTraining):
             known(subprocess.Popen(sleep, start_new_session=True).pid)
 
 
+class ForksAndGoesOn(_InTraining):
+    """Forks, and the fork trains on as if it were the run."""
+
+    forked = False
+
+    def misbehave(self):
+        if not ForksAndGoesOn.forked:
+            ForksAndGoesOn.forked = True
+            if os.fork() == 0:
+                known(os.getpid())
+
+
+class HangsAfterTraining(FC):
+    """Waits without end when its multiply-adds are counted, in features without values."""
+
+    def classify(self, features):
+        if features.is_meta:
+            hang()
+        return super().classify(features)
+
+
 class LeavesSessions(_InTraining):
     """Leaves forks that have left its session or its group, one of them a daemon, and a program without variables."""
 

@@ -90,6 +90,10 @@ class Failed:
 Event = Started | Reported | Finished | Failed
 
 
+MOST_OF_A_STACK = 4000
+"""Characters of a stack that a record keeps."""
+
+
 @dataclass
 class Watch:
     """The times of a job at work, by which its limits hold.
@@ -128,7 +132,7 @@ class Watch:
         Args:
             job: its key.
             where: the innermost functions in which it is; empty where that is not known.
-            stack: the Python stacks of its threads.
+            stack: the Python stack of its main thread, not too long.
         """
         limits = self.limits
         if time.monotonic() >= self.began + (limits.run_seconds or math.inf):
@@ -137,7 +141,7 @@ class Watch:
             minutes = (limits.stall_seconds or 0) / 60
             words = f"nothing went on for {minutes:.3g} minutes (--stall-minutes)"
         message = f"{words}; it was in {where}" if where else f"{words}; it could not say where it was"
-        return Failed(job, Failure(kind="stalled", message=message, traceback=stack[-4000:]), "stalled")
+        return Failed(job, Failure(kind="stalled", message=message, traceback=stack), "stalled")
 
 
 Executor = Callable[[Sequence[Job], int, Sequence[str]], Iterator[Event]]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from bench.profiling import output
-from bench.profiling.children import Child, ChildEnded, begin, end_all, end_with, innermost
+from bench.profiling.children import Child, ChildEnded, begin, end_all, end_with, innermost, main_thread
 from bench.records import Failure
 from bench.runner import gpus
-from bench.runner.executors import Event, Failed, Finished, Job, Reported, Watch, perform
+from bench.runner.executors import MOST_OF_A_STACK, Event, Failed, Finished, Job, Reported, Watch, perform
 from bench.runner.news import Working
 from bench.runner.settings import RunSettings
 from bench.training import stopping
@@ -63,7 +63,7 @@ class _Running:
     def overdue(self) -> Failed:
         """Return the failure of a job that is past its time, with the stack of where it is."""
         stack = self.child.stack()
-        return self.watch.overdue(self.job.key, innermost(stack), stack)
+        return self.watch.overdue(self.job.key, innermost(stack), main_thread(stack)[:MOST_OF_A_STACK])
 
 
 def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> Iterator[Event]:

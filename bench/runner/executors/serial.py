@@ -12,7 +12,7 @@ from threading import Thread
 
 from bench.errors import BenchError
 from bench.records import Failure
-from bench.runner.executors import Event, Failed, Finished, Job, Reported, Watch, perform
+from bench.runner.executors import MOST_OF_A_STACK, Event, Failed, Finished, Job, Reported, Watch, perform
 from bench.runner.news import Working
 from bench.training import stopping
 
@@ -76,7 +76,7 @@ def _overdue(job: Job, watch: Watch, thread: Thread) -> Failed:
     where = ", called from ".join(
         f"{each.name} ({each.filename.rpartition('/')[2]}:{each.lineno})" for each in reversed(frames[-6:])
     )
-    failed = watch.overdue(job.key, where, "".join(traceback.format_list(frames)))
+    failed = watch.overdue(job.key, where, "".join(traceback.format_list(frames))[-MOST_OF_A_STACK:])
     _raise(thread)
     thread.join(END_SECONDS)
     return failed

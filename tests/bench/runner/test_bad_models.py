@@ -17,6 +17,7 @@ from bench.runner import driver
 
 WHILE_TRAINING = {
     "Hangs": r"nothing went on for 0.15 minutes \(--stall-minutes\); it was in hang \(bad_models.py:\d+\)",
+    "HangsAfterTraining": r"nothing went on for 0.15 minutes \(--stall-minutes\); it was in hang \(bad_models.py:\d+\)",
     "Exits": "the process ended with exit code 0 before its run did",
     "SystemExits": r"sys\.exit\(0\)",
     "Segfaults": "the process was ended by SIGSEGV",
@@ -26,7 +27,7 @@ WHILE_TIMED = {
     "HangsWhileTimed": r"nothing went on|it was in hang",
     "SegfaultsWhileTimed": "SIGSEGV",
 }
-GOOD = ("fc", "cnn", "Leaks", "Forks", "LeavesSessions", "StartsThreads", "Prints")
+GOOD = ("fc", "cnn", "Leaks", "Forks", "ForksAndGoesOn", "LeavesSessions", "StartsThreads", "Prints")
 
 SUITE = f"""
 models = [{
@@ -80,6 +81,10 @@ def test_the_suite_ends_names_the_bad_ones_and_leaves_nothing_alive(
     for kind, wanted in ((failed, WHILE_TRAINING), (untimed, WHILE_TIMED)):
         for model, words in wanted.items():
             assert re.search(words, kind[model]), kind[model]
+    for model in ("Hangs", "HangsAfterTraining"):
+        error = records[model].error
+        assert error is not None
+        assert re.search(r'most recent call first\):\n  File ".*bad_models.py", line \d+ in hang\n', error.traceback)
     for model in GOOD:
         assert records[model].status == "ok"
         assert records[model].latencies, f"{model} is not timed"

@@ -159,3 +159,21 @@ def test_gradients_are_clipped_in_bfloat16(tmp_path, limit):
     train(run, data, model, tmp_path)
     moved = sum((p.detach() - before[name]).square().sum().item() for name, p in model.named_parameters()) ** 0.5
     assert (moved <= 1.01e-3) == (limit is not None)
+
+
+def test_each_epochs_report_has_the_learning_rate_and_the_norm_of_its_last_step(tmp_path, monkeypatch):
+    run, data, model = prepared(epochs=4, learning_rate=1e-2, schedule="one-cycle")
+    used = []
+    clip = type(model).configure_gradient_clipping
+
+    def watched(self, *arguments, **named):
+        used.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        clip(self, *arguments, **named)
+
+    monkeypatch.setattr(type(model), "configure_gradient_clipping", watched)
+    _, seen = train(run, data, model, tmp_path)
+    values = [values for _, _, score, values in seen if score is not None]
+    steps = len(used) // 4
+    assert steps > 1
+    assert [each["learning_rate"] for each in values] == pytest.approx(used[steps - 1 :: steps])
+    assert len({each["gradient_norm"] for each in values}) == 4
