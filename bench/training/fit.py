@@ -313,10 +313,19 @@ class _Reporting(Callback):
         """Report the last epoch."""
         self._epoch_ended(trainer, pl_module)
 
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Let the epoch's last step log its learning rate and norm, which the epoch's report takes."""
+        self.every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if trainer.is_last_batch:
+            trainer.log_every_n_steps = 1  # type: ignore[attr-defined]
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count the clips; report where the last report is long ago."""
+        trainer.log_every_n_steps = self.every  # type: ignore[attr-defined]
         self.clips += len(batch[1]) * trainer.world_size
         now = time.perf_counter()
         if now - self.reported >= REPORT_SECONDS:
