@@ -21,6 +21,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -30,6 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _FORMAT = 1
 _CHUNK = 1 << 20  # bytes that are read at once for a checksum
@@ -140,6 +146,7 @@ def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=_TEMPORARY, delete=False) as file:
         new = Path(file.name)
         try:
+            _hold(file)
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -153,6 +160,13 @@ def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def _hold(file: IO[bytes]) -> None:
+    """Lock a temporary file until it is closed: who tidies up the folder sees that a process writes it."""
+    if fcntl is not None:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _write(file: IO[bytes], blocks: Iterable[NDArray[Any]]) -> Facts:
