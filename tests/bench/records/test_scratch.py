@@ -13,6 +13,7 @@ from fakes.paths import PROJECT
 
 from bench.records import Store, scratch
 from bench.records import store as store_module
+from datamodules.clips.array_cache import ArrayCache
 
 HOLDER = """
 import sys
@@ -21,7 +22,6 @@ with scratch.folder("test") as folder:
     print(folder, flush=True)
     sys.stdin.read()
 """
-from datamodules.clips.array_cache import ArrayCache
 
 
 def old(path: Path) -> Path:
