@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +20,11 @@ from bench.cli.options import (
     print_json,
     say,
 )
+from bench.errors import BenchError
 from bench.runner.settings import data_folder
+
+if TYPE_CHECKING:
+    from bench.leaderboard.listing import ListedRun
 
 app = App()
 Kind = StrEnum(
@@ -96,10 +100,20 @@ def list_(
 
 
 def _runs(store: Path, as_json: bool) -> None:
-    """List the runs in a store."""
+    """List the runs in a store, and name the records that are damaged.
+
+    Raises:
+        BenchError: there is no record.
+        Exit: a record is damaged.
+    """
     from bench.leaderboard import listing
 
-    found = list(listing.listed(records.Store(store.expanduser())))
+    place = store.expanduser()
+    snapshot = listing.snapshot_of(records.Store(place))
+    found = list(listing.listed(snapshot))
+    if not found and not snapshot.damaged:
+        where = f"{place}" if place.is_dir() else f"{place}, a folder that does not exist"
+        raise BenchError(f"there are no runs in {where}: `bench run --suite SUITE` makes some, or give another --store")
     if as_json:
         print_json({
             "runs": {
@@ -111,12 +125,15 @@ def _runs(store: Path, as_json: bool) -> None:
                 for each in found
             }
         })  # fmt: skip
-        return
-    if not found:
-        place = store.expanduser()
-        where = f"{place}" if place.is_dir() else f"{place}, a folder that does not exist"
-        say(err, f"there are no runs in {where}: `bench run --suite SUITE` makes some, or give another --store")
-        return
+    elif found:
+        _print_runs(found)
+    for error in snapshot.damaged:
+        say(err, f"damaged: {error}")
+    if snapshot.damaged:
+        raise typer.Exit(1)
+
+
+def _print_runs(found: "list[ListedRun]") -> None:
     out.print("runs", style="bold")
     width = max((len(each.key) for each in found), default=0)
     for each in found:

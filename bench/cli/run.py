@@ -91,7 +91,11 @@ def run(
         typer.Option(help="Where trainings are logged while they run (repeatable).", show_default="wandb"),
     ] = None,
     wandb: Annotated[
-        Wandb | None, typer.Option(help="Mode of Weights & Biases.", show_default="WANDB_MODE, or else offline")
+        Wandb | None,
+        typer.Option(
+            help="Mode of Weights & Biases; online and offline add it to other loggers.",
+            show_default="WANDB_MODE, or else offline",
+        ),
     ] = None,
     project: Annotated[
         str | None, typer.Option(help="W&B project.", show_default="WANDB_PROJECT, or else audio-classification-bench")

@@ -32,13 +32,17 @@ class ListedRun:
     usable: bool
 
 
-def listed(store: Store) -> Iterator[ListedRun]:
-    """Yield the runs of a store, by key; damaged records are left out."""
+def snapshot_of(store: Store) -> Snapshot:
+    """Read all records of a store."""
     snapshot = Snapshot(store, ())
-    keys = store.keys()
-    for key in keys:
+    for key in store.keys():  # noqa: SIM118 - a store is no mapping
         snapshot.read(key)
-    records = snapshot.records
+    return snapshot
+
+
+def listed(snapshot: Snapshot) -> Iterator[ListedRun]:
+    """Yield the runs of a store, by key; damaged records are left out, and `snapshot.damaged` names them."""
+    store, records = snapshot.store, snapshot.records
     systems = find_systems([record.run for record in records.values()])
     labels = make_labels(with_needs(systems.values()))
     names = _names(store)

@@ -76,7 +76,7 @@ def up(machine: Machine) -> str:
     """Start this machine's part, and return what to do next.
 
     Raises:
-        BenchError: Ray is not installed or refuses, or there is no token of the cluster to join.
+        BenchError: Ray is not installed or refuses, a cluster runs here, or there is no token of the cluster to join.
     """
     words = machine.arguments()
     if machine.join is None:
@@ -88,7 +88,14 @@ def up(machine: Machine) -> str:
             "there is no token of the cluster: copy ~/.ray/auth_token of its first machine to this one, readable by "
             "you alone, or set RAY_AUTH_TOKEN"
         )
-    _ray(*words, settings=OPEN_TO_ALL if machine.host else ALONE)
+    try:
+        _ray(*words, settings=OPEN_TO_ALL if machine.host else ALONE)
+    except BenchError as error:
+        if "is already running at" not in str(error):
+            raise
+        raise BenchError(
+            "a cluster runs on this machine already: `bench cluster status` shows it, and `bench cluster down` ends it"
+        ) from error
     if machine.join is not None:
         return f"joined; the first machine's `bench cluster status` shows it. {OPEN}"
     if machine.host is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -132,6 +132,13 @@ def prepare(
         raise SuiteError("--time-again and --no-timing exclude each other: leave one of them out")
     if force and time_again:
         raise SuiteError("--force trains again and --time-again trains nothing: choose one")
+    if time_again:
+        _check_timing_again({
+            "--executor ray": executor == "ray", f"--workers {workers}": workers is not None and workers > 1,
+            f"--loaders {loaders}": loaders > 0, f"--per-gpu {per_gpu}": per_gpu is not None and per_gpu > 1,
+            f"--devices {devices}": devices > 1, "--no-resume": not resume,
+            f"--run-hours {run_hours}": run_hours is not None,
+        })  # fmt: skip
     catalog.find(EXECUTORS, executor, "executor")
     for option, value in (("--attempts", attempts), ("--data-url", data_url)):
         if value and executor != "ray":
@@ -175,3 +182,18 @@ def prepare(
     return Session(
         suite=grid, runs=runs, settings=settings, executor=executor, force=force, time_again=time_again
     )  # fmt: skip
+
+
+def _check_timing_again(given: Mapping[str, bool]) -> None:
+    """Check that no option for trainings is given where finished runs are only timed, one at a time, on this machine.
+
+    Args:
+        given: options that have no effect on that, and whether each is given.
+
+    Raises:
+        SuiteError: one is.
+    """
+    if found := [option for option, is_given in given.items() if is_given]:
+        raise SuiteError(
+            f"--time-again trains nothing and times one run at a time on this machine: leave {' and '.join(found)} out"
+        )

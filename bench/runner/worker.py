@@ -56,7 +56,7 @@ from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from bench.training.checkpoints import Checkpoints
 from datamodules.base import AudioDataModule
-from datamodules.clips.array_cache import recheck
+from datamodules.clips.array_cache import REPAIRED, recheck
 from datamodules.clips.draws import place_among_ranks
 from models.base import AudioModel, ModelError
 
@@ -219,6 +219,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     data.report = lambda done, of: pulse.beat()
     files = _files(run, store, data)
     data.setup()
+    repaired = len(REPAIRED)
     model = build.model(run, data)
     start = build.start_from(model, run, store, data)
     if start is not None:
@@ -237,6 +238,8 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
         raise ranks.Followed
     train_seconds = time.perf_counter() - clock
     predictions = evaluate.predict(model, data, device, trained.val_features)
+    for line in REPAIRED[repaired:]:  # features; what the data themselves keep is named where they are read
+        report(Noted(line))
     lines = streams.predict(model, data, device) if data.streams is not None else None
     stored.keep(model, run, data, folder)
     size = complexity.measure(model, data.clip_shape, data.clip_seconds)

@@ -54,6 +54,9 @@ _MODES: dict[str, Mode] = {
     "dryrun": "offline",  # W&B's older words
     "run": "online",
 }
+LOGIN = "set WANDB_API_KEY or run `wandb login`"
+"""What a user does who has no key."""
+
 _VARIABLES = frozenset(
     {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME"}
     | {"SYSTEMROOT", "USERPROFILE", "TEMP", "TMP"}  # required by processes on Windows
@@ -80,7 +83,7 @@ def choose_mode(requested: str | None) -> tuple[Mode, str | None]:
     url = os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
     host = urllib.parse.urlsplit(url).hostname or ""
     if not _has_key(host):
-        return "offline", f"W&B has no key for {host}: logging offline; set WANDB_API_KEY or run `wandb login`"
+        return "offline", f"W&B has no key for {host}: logging offline; {LOGIN}"
     if trouble := _probe(url):
         return "offline", f"W&B at {host} {trouble}: logging offline; upload later with `bench sync`"
     return "online", None

@@ -7,7 +7,7 @@ from bench.errors import BenchError
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard, summary
 from bench.records import Snapshot, Store
-from bench.tracking.mirror import SENT, THERE, Mirror, choose_mode
+from bench.tracking.mirror import LOGIN, SENT, THERE, Mirror, choose_mode
 
 SECONDS = 14.0
 """Time without progress after which W&B is left."""
@@ -54,7 +54,9 @@ def sync(
     """
     _, trouble = choose_mode("online")
     if trouble:
-        raise BenchError(f"nothing was sent: {trouble.split(': logging offline')[0]}; repeat this command later")
+        reason, _, remedy = trouble.partition(": logging offline; ")
+        then = f"{remedy}, and repeat this command" if remedy == LOGIN else "repeat this command later"
+        raise BenchError(f"nothing was sent: {reason}; {then}")
     records = [record for key in dict.fromkeys(keys) if (record := snapshot.get(key)) is not None]
     if not records:
         return Synced((), (), (), None)

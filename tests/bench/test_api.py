@@ -303,7 +303,7 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def keep(self: Session, *_: object) -> Outcome:
         given.append(self.settings)
-        assert (self.force, self.time_again) == (False, self.executor == "processes")
+        assert (self.force, self.time_again) == (False, self.settings.stall_seconds == 60)
         return Outcome(not_timed={"some": Failure(kind="ProfileError", message="too slow")})
 
     monkeypatch.setattr(Session, "run", keep)
@@ -311,8 +311,8 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
     key = bench.load_suite("smoke").runs()[0].key
     found = bench.run(
         "smoke", keys=key, store=tmp_path, data_dir=tmp_path / "data", threads=2, loaders=3, gpus=[0, 2, 3, 1],
-        devices=2, strategy="ddp", time_again=True, skip_unreadable=True, resume=False, stall_minutes=2,
-        run_hours=0.5, quiet=True,
+        devices=2, strategy="ddp", skip_unreadable=True, resume=False, stall_minutes=2, run_hours=0.5,
+        quiet=True,
     )  # fmt: skip
     assert given == [
         RunSettings(
@@ -324,6 +324,8 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
     bench.run("smoke", keys=key, store=tmp_path, executor="ray", attempts=4, data_url="s3://a/b", quiet=True)
     assert (given[1].attempts, given[1].data_url) == (4, "s3://a/b")
     assert found.not_timed["some"].message == "too slow"
+    bench.run("smoke", keys=key, store=tmp_path, time_again=True, stall_minutes=1, quiet=True)
+    assert len(given) == 3
 
 
 def test_one_model_may_be_given_by_its_name_alone(results: tuple[Path, bench.Results]) -> None:

@@ -219,9 +219,32 @@ def test_list_runs(kept, tmp_path: Path) -> None:
     code, output, _ = bench("list", "runs", "--store", tmp_path)
     assert "no weights" in output
     code, output, error = bench("list", "runs", "--store", tmp_path / "none")
-    assert (code, output) == (0, "")
-    assert "there are no runs in" in error
+    assert (code, output) == (1, "")
+    assert "error: there are no runs in" in error
     assert "a folder that does not exist" in error
+    assert bench("list", "runs", "--store", tmp_path / "none", "--json")[:2] == (1, "")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_list_runs_names_what_is_damaged(kept, tmp_path: Path, as_json: bool) -> None:
+    store = Store(tmp_path)
+    whole, damaged = (kept.store.get(kept.run("swishnet", fold).key) for fold in (0, 1))
+    for record in (whole, damaged):
+        store.write(record)
+    path = store.path(damaged.key)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, output, error = bench("list", "runs", "--store", tmp_path, *["--json"] * as_json)
+    assert code == 1
+    assert whole.key in output
+    assert damaged.key not in output
+    assert error.startswith("damaged: ")
+    assert damaged.key in error
+    store.path(whole.key).unlink()
+    code, output, error = bench("list", "runs", "--store", tmp_path, *["--json"] * as_json)
+    assert (code, json.loads(output) if as_json else output) == (1, {"runs": {}} if as_json else "")
+    assert damaged.key in error
 
 
 @pytest.mark.process

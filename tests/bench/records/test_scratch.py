@@ -7,11 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.paths import PROJECT
 
 from bench.records import Store, scratch
 from bench.records import store as store_module
+from datamodules.clips.array_cache import ArrayCache
 
 HOLDER = """
 import sys
@@ -89,3 +91,24 @@ def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: 
     old(left)
     store.sweep()
     assert [path.name for path in (tmp_path / "records").iterdir()] == ["x.json"]
+
+
+def test_a_cache_that_another_process_writes_slowly_is_not_swept(tmp_path):
+    store = Store(tmp_path)
+    left = []
+
+    def slowly(facts):
+        yield np.zeros((1, 2), np.float32)
+        for path in store.cache.glob(".tmp-*"):
+            os.utime(path, (0, 0))
+        store.sweep()
+        left.extend(store.cache.glob(".tmp-*"))
+        yield np.ones((1, 2), np.float32)
+
+    assert ArrayCache(store.cache).array("x", "k", slowly)[0].tolist() == [[0, 0], [1, 1]]
+    assert len(left) == 1
+    killed = store.cache / ".tmp-killed"
+    killed.touch()
+    os.utime(killed, (0, 0))
+    store.sweep()
+    assert not killed.exists()

@@ -130,6 +130,23 @@ def test_what_ray_says_is_passed_on(notes: Path) -> None:
         cluster.down()
 
 
+@pytest.mark.process
+def test_a_second_start_names_our_own_commands(notes: Path) -> None:
+    program = notes.parent / "bin" / "ray"
+    said = (
+        "ConnectionError: Ray is trying to start at 127.0.0.1:6379, but is already running at 127.0.0.1:6379. Please "
+        "specify a different port using the `--port` flag of `ray start` command."
+    )
+    program.write_text(f"{RAY}if [ \"$1\" = start ]; then cat >&2 <<'END'\n{said}\nEND\nexit 1; fi\n")
+    with pytest.raises(
+        BenchError, match=r"runs on this machine already: `bench cluster status` .* `bench cluster down`"
+    ):
+        cluster.up(cluster.Machine())
+    program.write_text(f"{RAY}if [ $1 = start ]; then echo no memory >&2; exit 1; fi\n")
+    with pytest.raises(BenchError, match="ray start failed: no memory"):
+        cluster.up(cluster.Machine())
+
+
 def test_a_machine_without_ray_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(BenchError, match=r"\[ray\]"):

@@ -73,6 +73,15 @@ def test_a_call_that_is_interrupted_waits_for_w_and_b_for_a_moment_only(tmp_path
         ({"data_url": "s3://a/b", "executor": "serial"}, "--data-url is for runs on a cluster: add --executor ray"),
         ({"strategy": "ddp"}, "--strategy says how several devices train a run: add --devices 2"),
         ({"executor": "serial", "workers": 2}, "--executor serial does one run at a time"),
+        ({"time_again": True, "resume": False}, "--time-again trains nothing .*: leave --no-resume out"),
+        ({"time_again": True, "devices": 2}, "leave --devices 2 out"),
+        ({"time_again": True, "devices": 2, "strategy": "ddp"}, "leave --devices 2 out"),
+        ({"time_again": True, "executor": "ray"}, "leave --executor ray out"),
+        ({"time_again": True, "executor": "ray", "attempts": 2}, "leave --executor ray out"),
+        ({"time_again": True, "executor": "ray", "per_gpu": 2}, "leave --executor ray and --per-gpu 2 out"),
+        ({"time_again": True, "loaders": 2}, "leave --loaders 2 out"),
+        ({"time_again": True, "workers": 2}, "leave --workers 2 out"),
+        ({"time_again": True, "run_hours": 1.5}, "leave --run-hours 1.5 out"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_refused(tmp_path, options, words):
@@ -86,6 +95,11 @@ def test_options_that_have_an_effect_are_taken(tmp_path):
     whole = session.prepare(suite, store=tmp_path, executor="ray", attempts=2, data_url="s3://a/b")
     assert (whole.settings.attempts, whole.settings.data_url) == (2, "s3://a/b")
     assert session.prepare(suite, store=tmp_path, strategy="ddp", devices=2).settings.attempts == 3
+    again = session.prepare(
+        suite, store=tmp_path, time_again=True, executor="serial", workers=1, threads=2, device="cpu",
+        stall_minutes=5, skip_unreadable=True,
+    )  # fmt: skip
+    assert (again.time_again, again.settings.threads, again.settings.stall_seconds) == (True, 2, 300.0)
 
 
 def test_a_store_that_cannot_be_written_starts_nothing(tmp_path, monkeypatch):

@@ -367,7 +367,10 @@ def test_wandb_is_the_logger_unless_others_are_named(unset: pytest.MonkeyPatch) 
     assert (loggers.choose(["csv"]).mode, loggers.choose(["csv"]).files) == ("disabled", ("csv",))
     both = loggers.choose(["tensorboard", "wandb", "csv"])
     assert (both.mode, both.files) == ("offline", ("csv", "tensorboard"))
-    assert loggers.choose(["csv"], "offline").mode == "offline"
+    assert loggers.choose(["csv"], "offline").mode == "offline"  # as the documentation and --help say
+    unset.setenv("WANDB_MODE", "offline")
+    assert loggers.choose(["csv"]).mode == "disabled"
+    unset.delenv("WANDB_MODE")
     assert loggers.choose([], "disabled").mode == "disabled"
     unset.setenv("WANDB_MODE", "disabled")
     assert loggers.choose(["csv"]).mode == "disabled"
@@ -403,6 +406,7 @@ def test_what_contradicts_itself_is_refused(arguments: tuple[Any, ...], words: s
 def test_the_documentation_names_every_quantity_with_its_unit() -> None:
     text = (PROJECT / "docs" / "running.md").read_text(encoding="utf-8")
     section = text.split("\n## Logs of a training\n")[1].split("\n## ")[0]
+    assert "`--wandb offline` or `--wandb online` adds W&B" in section
     said = {
         cells[0].strip("`"): cells[1:]
         for line in section.splitlines()
