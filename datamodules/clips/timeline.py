@@ -37,6 +37,8 @@ class Segment:
 class Streams:
     """Long recordings, each with its segments in order of time; segments do not overlap.
 
+    Neighbours of one class that touch become one segment, because no frame tells where one ends.
+
     Attributes:
         audio: `(N,)` int16, recordings of this and other splits.
         places: start and length of each stream in `audio`, in samples.
@@ -60,6 +62,7 @@ class Streams:
             raise DataError("places, ids, groups, hashes and segments of streams differ in length")
         for name, segments in zip(self.ids, self.segments, strict=True):
             check(segments, name)
+        object.__setattr__(self, "segments", tuple(merged(segments) for segments in self.segments))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,6 +117,20 @@ def check(segments: Sequence[Segment], name: str) -> None:
                 f"{name!r}: the segments from {before.start:g} to {before.end:g} s and from {after.start:g} to "
                 f"{after.end:g} s overlap: a stream has one class at a time"
             )
+
+
+def merged(segments: Sequence[Segment]) -> tuple[Segment, ...]:
+    """Return segments in which neighbours of one class that touch are one.
+
+    Args:
+        segments: in order of time, without overlaps.
+    """
+    found: list[Segment] = []
+    for segment in segments:
+        if found and found[-1].label == segment.label and segment.start <= found[-1].end + 1e-6:
+            segment = Segment(found.pop().start, segment.end, segment.label)
+        found.append(segment)
+    return tuple(found)
 
 
 def segments_within(segments: Sequence[Segment], seconds: float, name: str) -> tuple[Segment, ...]:

@@ -77,6 +77,8 @@ def test_a_stream_has_one_class_at_a_time() -> None:
         stream(Segment(0, 0.5, 0), Segment(0.4, 1, 1))
     with pytest.raises(DataError, match="has no length"):
         stream(Segment(0.5, 0.5, 0))
+    touching = Segment(0, 0.2, 0), Segment(0.2, 0.5, 0), Segment(0.5, 0.7, 1), Segment(0.8, 0.9, 1), Segment(0.9, 1, 1)
+    assert stream(*touching).segments == ((Segment(0, 0.5, 0), Segment(0.5, 0.7, 1), Segment(0.8, 1, 1)),)
     assert stream(Segment(0, 0.5, 0)).digest() != stream(Segment(0, 0.6, 0)).digest()
     with pytest.raises(DataError, match=r"lasts 1.00 s, and a segment is from 2 to 3 s"):
         segments_within([Segment(2, 3, 0)], 1.0, "s")
