@@ -21,6 +21,7 @@ class Model:
         frontend: the front-end it uses unless a suite names another.
         arguments: constructor arguments that this name stands for.
         embeddings: whether it also takes embedding sequences; a model of another package is tried on them.
+        one_epoch: whether one epoch is its whole training.
         package: the package that it comes from; None for this project.
     """
 
@@ -29,6 +30,7 @@ class Model:
     frontend: str = "logmel"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     embeddings: bool = False
+    one_epoch: bool = False
     package: Package | None = None
 
 
@@ -50,6 +52,7 @@ MODELS = {
         line="the training clips nearest by the angle of their mean features or embeddings; train it for one epoch",
         frontend="logmel-1s",
         embeddings=True,
+        one_epoch=True,
     ),
     "cnn": Model(target="models.cnn:CNN", line="log-mel CNN baseline", frontend="logmel-20ms"),
     "lstm-skip": Model(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench import statistics
+from bench import catalog, statistics
 from bench.catalog import STREAM_PRIMARY
 from bench.leaderboard.rows import Row
 from bench.records import Record
@@ -120,6 +120,8 @@ def _training(records: Sequence[Record]) -> Iterator[Caveat]:
     lengths = [max(map(len, r.curves.values()), default=0) for r in records]
     runs = [(length, r.best_epoch) for length, r in zip(lengths, records, strict=True) if length]
     if not runs:
+        return
+    if all(r.run.model in catalog.MODELS and catalog.MODELS[r.run.model].one_epoch for r in records):
         return
     of = len(runs)
     longest = max(length for length, _ in runs)

@@ -67,6 +67,10 @@ def test_short_trainings(values, best, said):
     assert found.get("training") == said
 
 
+def test_a_model_of_one_epoch_is_not_trained_shortly():
+    assert "training" not in kinds(record(run(model="knn"), 0.8, curves=curves(0.3), best_epoch=0))
+
+
 def test_a_few_folds_that_still_improve_are_no_caveat():
     rising, done = (0.1, 0.2, 0.3, 0.4), (0.1, 0.4, 0.3, 0.2)
     mixed = [
