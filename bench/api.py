@@ -91,8 +91,8 @@ def run(
     tier: str = "",
     models: str | Sequence[str] = (),
     datasets: str | Sequence[str] = (),
-    folds: Sequence[int] = (),
-    seeds: Sequence[int] = (),
+    folds: int | Sequence[int] = (),
+    seeds: int | Sequence[int] = (),
     keys: str | Sequence[str] = (),
     store: str | Path = "runs",
     data_dir: str | Path | None = None,
@@ -130,8 +130,8 @@ def run(
         tier: a smaller form of the suite that its file has, such as "quick".
         models: only these models, by their names in the catalogue or in the suite; one name or several.
         datasets: only these datasets; one name or several.
-        folds: only these folds, counted from 0.
-        seeds: only these seeds.
+        folds: only these folds, counted from 0; one or several.
+        seeds: only these seeds; one or several.
         keys: only the runs of these keys; one key or several.
         store: folder of records and tables.
         data_dir: folder with one folder per dataset; None takes BENCH_DATA, or the user's data folder.
@@ -182,6 +182,7 @@ def run(
         if count is not None and not count >= least:
             raise SuiteError(f"{name} = {count} is less than {least}")
     models, datasets, keys, names = (_several(each) for each in (models, datasets, keys, logger))
+    folds, seeds = ((each,) if isinstance(each, int) else each for each in (folds, seeds))
     session = prepare(
         suite, tier=tier, models=models, datasets=datasets, folds=folds, seeds=seeds, keys=keys, store=Path(store),
         data_dir=None if data_dir is None else Path(data_dir), executor=executor, workers=workers, threads=threads,

@@ -179,7 +179,7 @@ def test_what_is_done_is_kept_and_a_selection_is_returned(results: tuple[Path, b
 def test_a_missing_dataset_is_named_and_raises_nothing(tmp_path: Path) -> None:
     suite = bench.load_suite("esc10")
     found = bench.run(
-        suite, store=tmp_path, data_dir=tmp_path, models=["swishnet"], folds=[0], executor="serial", quiet=True
+        suite, store=tmp_path, data_dir=tmp_path, models=["swishnet"], folds=0, executor="serial", quiet=True
     )
     assert list(found.missing) == ["esc10"]
     assert not found.records
