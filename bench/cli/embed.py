@@ -42,11 +42,12 @@ def embed(
 
     if format not in embedding_files.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
+    roots = [Path(place).expanduser() for place in files if place != "-"]
+    embedding_files.refuse_among_sounds(target, roots)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     values: int | None = None
     errors: dict[str, str] = {}
     with inputs.sources(files, model) as sources:
-        roots = [Path(place).expanduser() for place in files if place != "-"]
         places = embedding_files.places([each.path for each in sources], roots)
         made = embedding_files.origin(model, layer, hop, windows)
         writer = embedding_files.Writer(target, format, made)

@@ -188,7 +188,7 @@ def _only_own(out: Path, files: Mapping[str, str]) -> bool:
     if Path.cwd().is_relative_to(out.resolve()):
         return False
     for path in out.rglob("*"):
-        if path.is_dir() and not path.is_symlink() or path == out / ORIGIN:
+        if (path.is_dir() and not path.is_symlink()) or path == out / ORIGIN:
             continue
         digest = files.get(path.relative_to(out).as_posix())
         if digest is None or not _is_own(path, digest, out):
@@ -210,6 +210,23 @@ def _refuse_others(out: Path, made: dict[str, Any]) -> None:
         words = "nothing in it says by which run"
     remedy = f", or remove {out}" if _only_own(out, _listed(there)) else ""
     raise ArgumentError(f"{out} has other embeddings already ({words}): name another --out{remedy}")
+
+
+def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
+    """Raise an ArgumentError where embeddings would lie among the sounds, whose data they would change.
+
+    Args:
+        out: folder of the embeddings.
+        roots: files and folders that are read.
+    """
+    target = out.resolve()
+    for root in roots:
+        place = root.resolve()
+        if place.is_relative_to(target) or (root.is_dir() and target.is_relative_to(place)):
+            raise ArgumentError(
+                f"embeddings in {out} would lie among the sounds of {root}, and runs on those would be done again: "
+                f"name another --out, a folder apart from the sounds"
+            )
 
 
 def places(files: Iterable[Path], roots: Iterable[Path]) -> list[Path]:

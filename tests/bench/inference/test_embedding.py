@@ -139,13 +139,15 @@ def test_a_folder_holds_embeddings_of_one_origin(kept, tmp_path: Path) -> None:
     assert (tmp_path / "found" / "0.wav.npy").read_bytes() == before
     (tmp_path / "found" / "own.wav").write_text("a recording of the user's")
     error = made("cnn").err
-    assert "name another --out" in error and "remove" not in error
+    assert "name another --out" in error
+    assert "remove" not in error
     (tmp_path / "found" / "own.wav").unlink()
     np.save(tmp_path / "found" / "0.wav.npy", np.ones((1, 2), np.float32))  # no longer what was written
     assert "remove" not in made("cnn").err
     (tmp_path / "found" / ".bench-embed.json").unlink()
     error = made("swishnet").err
-    assert "nothing in it says by which run" in error and "remove" not in error
+    assert "nothing in it says by which run" in error
+    assert "remove" not in error
 
 
 def test_a_folder_in_which_one_works_is_not_to_be_removed(kept, tmp_path: Path, monkeypatch) -> None:
@@ -154,7 +156,8 @@ def test_a_folder_in_which_one_works_is_not_to_be_removed(kept, tmp_path: Path, 
     given = ("embed", kept.sounds / "low" / "0.wav", "--store", kept.store.root, "--out", ".", "--run")
     assert calls.bench(*given, kept.run("swishnet").key).code == 0
     error = calls.bench(*given, kept.run("cnn").key).err
-    assert "name another --out" in error and "remove" not in error
+    assert "name another --out" in error
+    assert "remove" not in error
 
 
 @pytest.mark.parametrize("format", ["npy", "tfrecord"])
@@ -167,14 +170,17 @@ def test_vectors_of_sounds_that_are_gone_are_removed(kept, tmp_path: Path, forma
     count = len([path for path in found.rglob("*") if path.is_file()])
     (found / "high").mkdir(exist_ok=True)
     np.save(found / "high" / "own.npy", np.ones((1, 2), np.float32))  # nothing that bench wrote
-    gone = [path for path in (sounds / "low").iterdir()]
+    gone = list((sounds / "low").iterdir())
     for path in gone:
         path.unlink()
     code, output, error = calls.bench(*given)
     removed = len(gone) if format == "npy" else 1
-    assert code == 0 and f"{removed} files of an earlier call removed" in " ".join(output.split())
-    assert "1 other files of features, which stay" in error and "own.npy" in error
-    assert not (found / "low").exists() and (found / "high" / "own.npy").is_file()
+    assert code == 0
+    assert f"{removed} files of an earlier call removed" in " ".join(output.split())
+    assert "1 other files of features, which stay" in error
+    assert "own.npy" in error
+    assert not (found / "low").exists()
+    assert (found / "high" / "own.npy").is_file()
     assert len([path for path in found.rglob("*") if path.is_file()]) == count - removed + 1
     assert json.loads(calls.bench(*given, "--json").out)["removed"] == 0
 
@@ -218,3 +224,19 @@ def test_files_of_a_call_that_ended_early_are_known(kept, tmp_path: Path, monkey
         patched.setattr(embedding_files.Writer, "add", first)
         assert calls.bench("embed", kept.sounds / "low", *given).code == 130
     assert "1 files of an earlier call removed" in calls.bench("embed", kept.sounds / "low" / "1.wav", *given).words
+
+
+@pytest.mark.parametrize(
+    ("sounds", "out"),
+    [("a", "a"), ("a", "a/found"), ("a", "."), (".", "found"), ("a/low/0.wav", "a/low"), ("a/low/0.wav", "a")],
+)
+def test_embeddings_among_the_sounds_are_refused(kept, tmp_path: Path, monkeypatch, sounds: str, out: str) -> None:
+    shutil.copytree(kept.sounds, tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", out)
+    code, _, error = calls.bench("embed", sounds, *given)
+    assert code == 2
+    assert "among the sounds" in error
+    assert "name another --out" in error
+    assert sorted(tmp_path.rglob("*")) == before
