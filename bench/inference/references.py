@@ -161,11 +161,26 @@ def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
     if found:
         some = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
         raise RunError(f"{len(found)} runs in {store.root} are called {name!r}: name one of {some}")
+    _refuse_unfinished(name, store)
     place = f"in {store.root}" if store.root.is_dir() else f"in {store.root}, a folder that does not exist"
     raise RunError(
         f"{name!r} is no run of the {len(store.keys())} {place}, no file of `bench pack` and no folder of artifacts: "
         f"give a key of `bench list runs`, SUITE:SYSTEM such as esc10:cnn-wide@f0, or another --store"
     )
+
+
+def _refuse_unfinished(name: str, store: Store) -> None:
+    """Raise a RunError where a key or a folder is of a run that was begun, and has no record yet."""
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (whole := folder.resolve()).parent.name in ("artifacts", "checkpoints"):
+        name, store = whole.name, Store(folder.parent.parent if folder.name == whole.name else whole.parent.parent)
+    if not re.fullmatch(packing.KEY, name) or _is_key(name, store):
+        return
+    if store.artifacts(name).is_dir() or store.checkpoints(name).is_dir():
+        raise RunError(
+            f"{name} in {store.root} is unfinished, for it has no record: the same `bench run` again goes on with it "
+            f"and ends it"
+        )
 
 
 def _is_key(name: str, store: Store) -> bool:
