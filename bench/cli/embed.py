@@ -1,5 +1,6 @@
 """`bench embed`: what a trained model computes of sounds before its last layer."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -41,31 +42,51 @@ def embed(
 
     if format not in embedding_files.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
+    roots = [Path(place).expanduser() for place in files if place != "-"]
+    embedding_files.refuse_among_sounds(target, roots)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     values: int | None = None
     errors: dict[str, str] = {}
     with inputs.sources(files, model) as sources:
-        roots = [Path(place).expanduser() for place in files if place != "-"]
         places = embedding_files.places([each.path for each in sources], roots)
         made = embedding_files.origin(model, layer, hop, windows)
         writer = embedding_files.Writer(target, format, made)
         found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
-        with Recordings(err, len(sources)) as progress:
-            for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
-                if each.values is None:
-                    errors[str(each.file)] = str(each.error)
-                    err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
-                else:
-                    writer.add(place, each)
-                    values = each.values.shape[1]
-                progress.report(number, number, len(sources))
-    writer.close()
+        try:
+            with Recordings(err, len(sources)) as progress:
+                for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
+                    if each.values is None:
+                        errors[str(each.file)] = str(each.error)
+                        err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
+                    else:
+                        writer.add(place, each)
+                        values = each.values.shape[1]
+                    progress.report(number, number, len(sources))
+            writer.close()
+        except BaseException:
+            if writer.written:
+                with suppress(OSError):
+                    writer.note()  # or else a later call would take the files for somebody else's
+            raise
+    if writer.foreign:
+        err.print(
+            f"warning: {target} has {len(writer.foreign)} other files of features, which stay, because they are not "
+            f"known to be of `bench embed`, such as {writer.foreign[0]}: the dataset `embeddings` reads them, too",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if as_json:
-        print_json({"folder": str(target), "files": writer.written, "values": values, "errors": errors})
+        print_json(
+            {
+                "folder": str(target), "files": writer.written, "removed": writer.removed, "values": values,
+                "errors": errors,
+            }
+        )  # fmt: skip
     else:
         shape = f", {values} values" if values is not None else ""
+        gone = f"; {writer.removed} files of an earlier call removed" if writer.removed else ""
         out.print(
-            f"{target}: {writer.written} files{shape}; {len(errors)} with an error", markup=False, highlight=False
-        )
+            f"{target}: {writer.written} files{shape}; {len(errors)} with an error{gone}",
+            markup=False, highlight=False,
+        )  # fmt: skip
     if errors:
         raise typer.Exit(1)

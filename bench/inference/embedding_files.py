@@ -1,5 +1,7 @@
 """Files of embeddings that the dataset `embeddings` reads back: `.npy`, Parquet and TFRecord."""
 
+import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,7 +21,11 @@ FORMATS = ("npy", "parquet", "tfrecord")
 _ENDINGS = (".npy", ".npz", ".parquet", ".tfrecord")
 
 ORIGIN = ".bench-embed.json"
-"""File in the folder that says what made its embeddings; its name is hidden, so datasets pass over it."""
+"""File in the folder that says what made its embeddings, and which files; its name is hidden, so datasets pass over
+it."""
+
+_FILES = "files"
+"""Entry of the origin with the SHA-256 of each file that was written, by its path in the folder."""
 
 
 def origin(model: Classifier, layer: str | None, hop_seconds: float | None, each_window: bool) -> dict[str, Any]:
@@ -33,6 +39,14 @@ class Writer:
 
     In the format npy each sound has a file `(T, D)`. In the formats parquet and tfrecord each folder has one file,
     `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound.
+
+    Files that an earlier call wrote, and this one does not, are removed at the end; files that are not as `bench` wrote
+    them stay.
+
+    Attributes:
+        written: number of sounds that were taken.
+        removed: number of files of an earlier call that `close` has removed.
+        foreign: files of embeddings in the folder that no call is known to have written, after `close`.
 
     Args:
         out: the folder.
@@ -54,6 +68,10 @@ class Writer:
         self.made = dict(made) | {"format": format}
         _refuse_others(out, self.made)
         self.out, self.format = out, format
+        self.before = _listed(_origin_of(out))
+        self.files: dict[str, str] = {}
+        self.removed = 0
+        self.foreign: list[Path] = []
         self.rows: dict[Path, dict[str, Any]] = {}
         self.seen: set[Path] = set()
         self.written = 0
@@ -73,18 +91,25 @@ class Writer:
             raise RunError(f"two sounds are called {place}: give one folder for both, or write them apart")
         self.seen.add(place)
         if not self.written:
-            write_whole(self.out / ORIGIN, (json.dumps(self.made, indent=1) + "\n").encode())
+            self.note()
         if self.format == "npy":
             path = self.out / place.with_name(f"{place.name}.npy")
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
-                np.save(file, found.values, allow_pickle=False)
+            buffer = io.BytesIO()
+            np.save(buffer, found.values, allow_pickle=False)
+            path.write_bytes(buffer.getvalue())
+            self._wrote(path)
         else:
             self.rows.setdefault(place.parent, {})[place.name] = found
         self.written += 1
 
+    def note(self) -> None:
+        """Write the origin, with the files of this call and of earlier ones; for a call that ends early, too."""
+        content = self.made | {_FILES: dict(sorted((self.before | self.files).items()))}
+        write_whole(self.out / ORIGIN, (json.dumps(content, indent=1) + "\n").encode())
+
     def close(self) -> None:
-        """Write what has been collected."""
+        """Write what has been collected, and remove what earlier calls wrote and this one did not."""
         for folder, rows in self.rows.items():
             (self.out / folder).mkdir(parents=True, exist_ok=True)
             path = self.out / folder / f"embeddings.{self.format}"
@@ -98,23 +123,110 @@ class Writer:
             else:
                 times = {name: (found.starts, found.ends) for name, found in rows.items()}
                 parquet.write(path, values, times)
+            self._wrote(path)
+        if self.written:  # or else the sounds are perhaps only out of reach
+            self._remove_stale()
+            self.note()
+            self.foreign = [
+                path for path in _embeddings(self.out) if path.relative_to(self.out).as_posix() not in self.files
+            ]
+
+    def _wrote(self, path: Path) -> None:
+        self.files[path.relative_to(self.out).as_posix()] = _digest(path)
+
+    def _remove_stale(self) -> None:
+        for name, digest in self.before.items():
+            path = self.out / name
+            if name not in self.files and _is_own(path, digest, self.out):
+                path.unlink()
+                self.removed += 1
+                folder = path.parent
+                while folder != self.out and not any(folder.iterdir()):
+                    folder.rmdir()
+                    folder = folder.parent
+        self.before = {}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _is_own(path: Path, digest: str, out: Path) -> bool:
+    """Whether a file lies in the folder and is as `bench` wrote it."""
+    return (
+        path.suffix in _ENDINGS
+        and not path.is_symlink()
+        and path.is_file()
+        and path.resolve().is_relative_to(out.resolve())
+        and _digest(path) == digest
+    )
+
+
+def _embeddings(out: Path) -> list[Path]:
+    return sorted(path for path in out.rglob("*") if path.suffix in _ENDINGS)
+
+
+def _origin_of(out: Path) -> dict[str, Any] | None:
+    """Return what a folder says of its embeddings; None where it says nothing that can be used."""
+    try:
+        there: Any = json.loads((out / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return there if isinstance(there, dict) else None
+
+
+def _listed(there: dict[str, Any] | None) -> dict[str, str]:
+    """Return the files of an origin with their digests; none for one of an earlier version."""
+    files = there.get(_FILES) if there else None
+    if not isinstance(files, dict):
+        return {}
+    return {name: str(digest) for name, digest in files.items() if ".." not in Path(name).parts}
+
+
+def _only_own(out: Path, files: Mapping[str, str]) -> bool:
+    """Whether a folder has nothing but what `bench` wrote, and nobody works in it."""
+    if Path.cwd().is_relative_to(out.resolve()):
+        return False
+    for path in out.rglob("*"):
+        if (path.is_dir() and not path.is_symlink()) or path == out / ORIGIN:
+            continue
+        digest = files.get(path.relative_to(out).as_posix())
+        if digest is None or not _is_own(path, digest, out):
+            return False
+    return True
 
 
 def _refuse_others(out: Path, made: dict[str, Any]) -> None:
     """Raise an ArgumentError where a folder has embeddings that were not made so."""
-    try:
-        there: Any = json.loads((out / ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        there = None
-    if there == made or not any(path.suffix in _ENDINGS for path in out.rglob("*")):
+    there = _origin_of(out)
+    own = None if there is None else {name: value for name, value in there.items() if name != _FILES}
+    if own == made or not _embeddings(out):
         return
-    if isinstance(there, dict):
+    if own is not None:
         words = "; ".join(
-            f"{name} {there.get(name)}, not {value}" for name, value in made.items() if there.get(name) != value
+            f"{name} {own.get(name)}, not {value}" for name, value in made.items() if own.get(name) != value
         )
     else:
         words = "nothing in it says by which run"
-    raise ArgumentError(f"{out} has other embeddings already ({words}): name another --out, or remove {out}")
+    remedy = f", or remove {out}" if _only_own(out, _listed(there)) else ""
+    raise ArgumentError(f"{out} has other embeddings already ({words}): name another --out{remedy}")
+
+
+def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
+    """Raise an ArgumentError where embeddings would lie among the sounds, whose data they would change.
+
+    Args:
+        out: folder of the embeddings.
+        roots: files and folders that are read.
+    """
+    target = out.resolve()
+    for root in roots:
+        place = root.resolve()
+        if place.is_relative_to(target) or (root.is_dir() and target.is_relative_to(place)):
+            raise ArgumentError(
+                f"embeddings in {out} would lie among the sounds of {root}, and runs on those would be done again: "
+                f"name another --out, a folder apart from the sounds"
+            )
 
 
 def places(files: Iterable[Path], roots: Iterable[Path]) -> list[Path]:

@@ -41,13 +41,15 @@ def pack(run: str | Path, store: str | Path, out: str | Path) -> Path:
     Args:
         run: a reference as `load_model` takes it; `SUITE:SYSTEM@all` packs every fold.
         store: folder of records and artifacts.
-        out: the file; an existing one is replaced.
+        out: the file; an existing one is replaced if it is such a file.
 
     Raises:
+        ArgumentError: there is another file.
         RunError: there is no such run, or it has too little to stand alone.
         SuiteError: there is no such suite or system.
     """
     place, target = Store(Path(store).expanduser()), Path(out).expanduser()
+    packing.refuse_other(target)
     with packing.opened(run) as unpacked, scratch.folder("pack") as folder:
         parts = references.find(run, place, unpacked)
         everything = references.with_members(parts, unpacked or place)

@@ -1,14 +1,16 @@
 """One file of a trained model: a zip archive with the folders of a run and of the runs that it combines."""
 
 import json
+import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.records import Store, scratch
 from bench.records.store import RECORD, WEIGHTS, write_whole
 from bench.training.stored import DESCRIPTION
@@ -26,6 +28,9 @@ KEY = r"\w[\w.-]*"
 """Pattern of a run's key, which names a folder."""
 
 LIMITS = Limits(entries=10_000, bytes=32 << 30, ratio=50.0, path=300, depth=4)
+_MANIFEST = 1 << 20
+"""Most bytes of a manifest."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -50,6 +55,24 @@ def write(folders: Sequence[tuple[str, Path]], texts: dict[str, str], out: Path,
                         archive.writestr(zipfile.ZipInfo(f"artifacts/{key}/{path.name}", _EPOCH), path.read_bytes())
         buffer.seek(0)
         write_whole(out, buffer.read())
+
+
+def refuse_other(out: Path) -> None:
+    """Raise an ArgumentError where a file is there that `write` would replace, and that is no packed file."""
+    if os.path.lexists(out) and not (out.is_file() and _is_packed(out)):
+        raise ArgumentError(f"{out} is there already and is no file of `bench pack`, so it stays: name another --out")
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is an archive with a manifest, of any version."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(MANIFEST).file_size > _MANIFEST:
+                return False
+            content = json.loads(archive.read(MANIFEST))
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zlib.error, zipfile.BadZipFile):
+        return False
+    return isinstance(content, dict) and {"format", "keys"} <= set(content)
 
 
 @contextmanager

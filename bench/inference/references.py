@@ -25,7 +25,7 @@ from torch import nn
 
 from bench import catalog, suites
 from bench.catalog import PRIMARY
-from bench.errors import BenchWarning, RecordError, RunError, SuiteError, UnnamedError
+from bench.errors import ArgumentError, BenchWarning, RecordError, RunError, SuiteError, UnnamedError
 from bench.evaluation import metrics
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
@@ -62,7 +62,8 @@ def load_model(
         data_dir: folder of the datasets, for runs of early versions, which have no description of their model.
 
     Raises:
-        RunError: there is no such run, its files are damaged, or some of the runs of `@all` are missing.
+        ArgumentError: there is no such run, or there are several.
+        RunError: the run has no result, its files are damaged, or some of the runs of `@all` are missing.
         SuiteError: there is no such suite or system.
 
     Warns:
@@ -103,7 +104,8 @@ def find(run: str | Path, store: Store, unpacked: Store | None = None) -> tuple[
         unpacked: what `packing.opened` has made of the reference; None where it is no packed file.
 
     Raises:
-        RunError: there is no such run.
+        ArgumentError: there is no such run, or there are several.
+        RunError: the run has no result.
         SuiteError: there is no such suite or system.
     """
     return _parts(str(run), unpacked, store)
@@ -160,12 +162,27 @@ def _parts(name: str, unpacked: Store | None, store: Store) -> tuple[Part, ...]:
         return (_stored(found[0], store),)
     if found:
         some = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
-        raise RunError(f"{len(found)} runs in {store.root} are called {name!r}: name one of {some}")
+        raise ArgumentError(f"{len(found)} runs in {store.root} are called {name!r}: name one of {some}")
+    _refuse_unfinished(name, store)
     place = f"in {store.root}" if store.root.is_dir() else f"in {store.root}, a folder that does not exist"
-    raise RunError(
+    raise ArgumentError(
         f"{name!r} is no run of the {len(store.keys())} {place}, no file of `bench pack` and no folder of artifacts: "
         f"give a key of `bench list runs`, SUITE:SYSTEM such as esc10:cnn-wide@f0, or another --store"
     )
+
+
+def _refuse_unfinished(name: str, store: Store) -> None:
+    """Raise a RunError where a key or a folder is of a run that was begun, and has no record yet."""
+    folder = Path(name).expanduser()
+    if folder.is_dir() and (whole := folder.resolve()).parent.name in ("artifacts", "checkpoints"):
+        name, store = whole.name, Store(folder.parent.parent if folder.name == whole.name else whole.parent.parent)
+    if not re.fullmatch(packing.KEY, name) or _is_key(name, store):
+        return
+    if store.artifacts(name).is_dir() or store.checkpoints(name).is_dir():
+        raise RunError(
+            f"{name} in {store.root} is unfinished, for it has no record: the same `bench run` again goes on with it "
+            f"and ends it"
+        )
 
 
 def _is_key(name: str, store: Store) -> bool:

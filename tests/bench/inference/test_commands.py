@@ -172,9 +172,13 @@ def test_standard_input(kept, sounds: Path) -> None:
 
 
 def test_a_run_that_is_not_there(kept, sounds: Path, tmp_path: Path) -> None:
-    code, output, error = bench("predict", sounds, "--run", "esc11", "--store", tmp_path)
-    assert (code, output) == (1, "")
-    assert error.startswith("error: 'esc11' is no run of the 0 in")
+    for reference in ("esc11", ""):
+        code, output, error = bench("predict", sounds, "--run", reference, "--store", tmp_path)
+        assert (code, output) == (2, "")
+        assert error.startswith(f"error: '{reference}' is no run of the 0 in")
+    code, _, error = bench("predict", sounds, "--run", "folder", "--store", kept.store.root)
+    assert code == 2
+    assert "8 runs in" in error
 
 
 def test_pack_and_unpack(kept, tmp_path: Path) -> None:

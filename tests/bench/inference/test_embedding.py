@@ -1,5 +1,7 @@
 """Embeddings are what the last layer gets, and the dataset of embeddings reads every format."""
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -135,5 +137,106 @@ def test_a_folder_holds_embeddings_of_one_origin(kept, tmp_path: Path) -> None:
         code, _, error = made(run, *options)
         assert (code, words in error, "name another --out, or remove" in error) == (2, True, True), error
     assert (tmp_path / "found" / "0.wav.npy").read_bytes() == before
+    (tmp_path / "found" / "own.wav").write_text("a recording of the user's")
+    error = made("cnn").err
+    assert "name another --out" in error
+    assert "remove" not in error
+    (tmp_path / "found" / "own.wav").unlink()
+    np.save(tmp_path / "found" / "0.wav.npy", np.ones((1, 2), np.float32))  # no longer what was written
+    assert "remove" not in made("cnn").err
     (tmp_path / "found" / ".bench-embed.json").unlink()
-    assert "nothing in it says by which run" in made("swishnet").err
+    error = made("swishnet").err
+    assert "nothing in it says by which run" in error
+    assert "remove" not in error
+
+
+def test_a_folder_in_which_one_works_is_not_to_be_removed(kept, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "found").mkdir()
+    monkeypatch.chdir(tmp_path / "found")
+    given = ("embed", kept.sounds / "low" / "0.wav", "--store", kept.store.root, "--out", ".", "--run")
+    assert calls.bench(*given, kept.run("swishnet").key).code == 0
+    error = calls.bench(*given, kept.run("cnn").key).err
+    assert "name another --out" in error
+    assert "remove" not in error
+
+
+@pytest.mark.parametrize("format", ["npy", "tfrecord"])
+def test_vectors_of_sounds_that_are_gone_are_removed(kept, tmp_path: Path, format: str) -> None:
+    sounds, found = tmp_path / "sounds", tmp_path / "found"
+    shutil.copytree(kept.sounds, sounds)
+    given = ("embed", sounds, "--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", found)
+    given += ("--format", format)
+    assert "removed" not in calls.bench(*given).out
+    count = len([path for path in found.rglob("*") if path.is_file()])
+    (found / "high").mkdir(exist_ok=True)
+    np.save(found / "high" / "own.npy", np.ones((1, 2), np.float32))  # nothing that bench wrote
+    gone = list((sounds / "low").iterdir())
+    for path in gone:
+        path.unlink()
+    code, output, error = calls.bench(*given)
+    removed = len(gone) if format == "npy" else 1
+    assert code == 0
+    assert f"{removed} files of an earlier call removed" in " ".join(output.split())
+    assert "1 other files of features, which stay" in error
+    assert "own.npy" in error
+    assert not (found / "low").exists()
+    assert (found / "high" / "own.npy").is_file()
+    assert len([path for path in found.rglob("*") if path.is_file()]) == count - removed + 1
+    assert json.loads(calls.bench(*given, "--json").out)["removed"] == 0
+
+
+def test_what_was_changed_since_and_what_lies_outside_stays(tmp_path: Path) -> None:
+    from bench.inference.embedding_files import ORIGIN, Writer
+
+    def written(*names: str) -> Writer:
+        writer = Writer(tmp_path / "found", "npy", {})
+        for name in names:
+            writer.add(Path(name), Embedding(file=name, values=np.zeros((1, 2), np.float32)))
+        writer.close()
+        return writer
+
+    written("a.wav", "b.wav", "c.wav")
+    (tmp_path / "found" / "b.wav.npy").write_bytes(b"mine")
+    origin = tmp_path / "found" / ORIGIN
+    content = json.loads(origin.read_text())
+    for name in ("../out.npy", str(tmp_path / "out.npy")):
+        shutil.copy(tmp_path / "found" / "c.wav.npy", tmp_path / "out.npy")
+        content["files"][name] = content["files"]["c.wav.npy"]
+    origin.write_text(json.dumps(content))
+    assert written().removed == 0  # where no sound could be used, perhaps a disk is missing
+    assert written("a.wav").removed == 1
+    assert sorted(path.name for path in (tmp_path / "found").glob("*.npy")) == ["a.wav.npy", "b.wav.npy"]
+    assert (tmp_path / "out.npy").is_file()
+
+
+def test_files_of_a_call_that_ended_early_are_known(kept, tmp_path: Path, monkeypatch) -> None:
+    from bench.inference import embedding_files
+
+    add = embedding_files.Writer.add
+
+    def first(self, place: Path, found: Embedding) -> None:
+        if self.written:
+            raise KeyboardInterrupt
+        add(self, place, found)
+
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "found")
+    with monkeypatch.context() as patched:
+        patched.setattr(embedding_files.Writer, "add", first)
+        assert calls.bench("embed", kept.sounds / "low", *given).code == 130
+    assert "1 files of an earlier call removed" in calls.bench("embed", kept.sounds / "low" / "1.wav", *given).words
+
+
+@pytest.mark.parametrize(
+    ("sounds", "out"),
+    [("a", "a"), ("a", "a/found"), ("a", "."), (".", "found"), ("a/low/0.wav", "a/low"), ("a/low/0.wav", "a")],
+)
+def test_embeddings_among_the_sounds_are_refused(kept, tmp_path: Path, monkeypatch, sounds: str, out: str) -> None:
+    shutil.copytree(kept.sounds, tmp_path / "a")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", out)
+    code, _, error = calls.bench("embed", sounds, *given)
+    assert code == 2
+    assert "among the sounds" in error
+    assert "name another --out" in error
+    assert sorted(tmp_path.rglob("*")) == before

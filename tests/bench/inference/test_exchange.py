@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bench
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference import exchange, packing
 from bench.records import Store, artifacts
 from bench.training import stored
@@ -253,3 +253,19 @@ def test_another_file_is_no_packed_model(tmp_path: Path) -> None:
     np.savez(tmp_path / "c.npz", x=np.zeros(3))
     with pytest.raises(RunError, match="no file of `bench pack`"):
         exchange.unpack(tmp_path / "c.npz", tmp_path / "fresh")
+
+
+def test_only_a_packed_file_is_replaced(kept, tmp_path: Path) -> None:
+    key, target = kept.run("swishnet").key, tmp_path / "precious.flac"
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("pack.txt", "the user's")
+    (tmp_path / "link").symlink_to(tmp_path / "not there")
+    target.write_bytes(b"a recording")
+    for path in (target, tmp_path / "other.zip", tmp_path / "link"):
+        with pytest.raises(ArgumentError, match=r"is no file of `bench pack`, so it stays: name another --out"):
+            exchange.pack(key, kept.store.root, path)
+    assert target.read_bytes() == b"a recording"
+    assert zipfile.ZipFile(tmp_path / "other.zip").namelist() == ["pack.txt"]
+    again = packed(kept, "cnn", tmp_path)
+    exchange.pack(key, kept.store.root, again)
+    assert exchange.unpack(again, tmp_path / "fresh").keys == (key,)

@@ -239,6 +239,16 @@ def test_errors_of_references_name_what_works(kept, tmp_path: Path, monkeypatch)
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("part", ["artifacts", "checkpoints"])
+def test_an_unfinished_run_is_called_unfinished(tmp_path: Path, monkeypatch, part: str) -> None:
+    key = "folder-mfcc-swishnet-f0-s0-0123abcd"
+    (tmp_path / "runs" / part / key).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "runs")
+    for reference, store in ((key, "../runs"), (tmp_path / "runs" / part / key, "other"), (f"{part}/{key}/", ".")):
+        with pytest.raises(RunError, match=rf"{key} in .* is unfinished, .*: the same `bench run` again"):
+            bench.load_model(reference, store)
+
+
 def test_the_model_of_a_fusion_leads_to_its_name_in_the_suite(kept, tmp_path: Path) -> None:
     suite = tmp_path / "my.toml"
     text = kept.suite.read_text().replace('"lstm-skip", "fusion-ds"', '"fusion-pair"').replace(
