@@ -50,7 +50,7 @@ def embed(
     with inputs.sources(files, model) as sources:
         places = embedding_files.places([each.path for each in sources], roots)
         made = embedding_files.origin(model, layer, hop, windows)
-        writer = embedding_files.Writer(target, format, made)
+        writer = embedding_files.Writer(target, format, made, roots)
         found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
         try:
             with Recordings(err, len(sources)) as progress:

@@ -25,7 +25,8 @@ ORIGIN = ".bench-embed.json"
 it."""
 
 _FILES = "files"
-"""Entry of the origin with the SHA-256 of each file that was written, by its path in the folder."""
+"""Entry of the origin: for each file that was written, by its path in the folder, its SHA-256 and a digest of the names
+of the files and folders that were read."""
 
 
 def origin(model: Classifier, layer: str | None, hop_seconds: float | None, each_window: bool) -> dict[str, Any]:
@@ -40,8 +41,8 @@ class Writer:
     In the format npy each sound has a file `(T, D)`. In the formats parquet and tfrecord each folder has one file,
     `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound.
 
-    Files that an earlier call wrote, and this one does not, are removed at the end; files that are not as `bench` wrote
-    them stay.
+    Files that an earlier call on the same folders wrote, and this one does not, are removed at the end; those of other
+    folders, and files that are not as `bench` wrote them, stay.
 
     Attributes:
         written: number of sounds that were taken.
@@ -52,13 +53,14 @@ class Writer:
         out: the folder.
         format: "npy", "parquet" or "tfrecord".
         made: of `origin`; a folder holds embeddings of one origin and in one format.
+        roots: files and folders that are read.
 
     Raises:
         ArgumentError: the format is unknown, the folder is a file, or it has embeddings of another origin.
         DataError: the package of the format is not installed.
     """
 
-    def __init__(self, out: Path, format: str, made: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, format: str, made: Mapping[str, Any], roots: Iterable[Path] = ()) -> None:
         if format not in FORMATS:
             raise ArgumentError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
         if out.exists() and not out.is_dir():
@@ -70,6 +72,8 @@ class Writer:
         self.out, self.format = out, format
         self.before = _listed(_origin_of(out))
         self.files: dict[str, str] = {}
+        names = "\n".join(sorted(str(root.resolve()) for root in roots))
+        self.read = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
         self.removed = 0
         self.foreign: list[Path] = []
         self.rows: dict[Path, dict[str, Any]] = {}
@@ -128,23 +132,24 @@ class Writer:
             self._remove_stale()
             self.note()
             self.foreign = [
-                path for path in _embeddings(self.out) if path.relative_to(self.out).as_posix() not in self.files
-            ]
+                path for path in _embeddings(self.out)
+                if path.relative_to(self.out).as_posix() not in self.before | self.files
+            ]  # fmt: skip
 
     def _wrote(self, path: Path) -> None:
-        self.files[path.relative_to(self.out).as_posix()] = _digest(path)
+        self.files[path.relative_to(self.out).as_posix()] = f"{_digest(path)} {self.read}"
 
     def _remove_stale(self) -> None:
-        for name, digest in self.before.items():
+        for name, digest in list(self.before.items()):
             path = self.out / name
-            if name not in self.files and _is_own(path, digest, self.out):
+            if digest.endswith(f" {self.read}") and name not in self.files and _is_own(path, digest, self.out):
+                del self.before[name]
                 path.unlink()
                 self.removed += 1
                 folder = path.parent
                 while folder != self.out and not any(folder.iterdir()):
                     folder.rmdir()
                     folder = folder.parent
-        self.before = {}
 
 
 def _digest(path: Path) -> str:
@@ -158,7 +163,7 @@ def _is_own(path: Path, digest: str, out: Path) -> bool:
         and not path.is_symlink()
         and path.is_file()
         and path.resolve().is_relative_to(out.resolve())
-        and _digest(path) == digest
+        and _digest(path) == digest.partition(" ")[0]
     )
 
 

@@ -219,11 +219,26 @@ def test_files_of_a_call_that_ended_early_are_known(kept, tmp_path: Path, monkey
             raise KeyboardInterrupt
         add(self, place, found)
 
+    sounds = tmp_path / "sounds"
+    shutil.copytree(kept.sounds / "low", sounds)
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "found")
     with monkeypatch.context() as patched:
         patched.setattr(embedding_files.Writer, "add", first)
-        assert calls.bench("embed", kept.sounds / "low", *given).code == 130
-    assert "1 files of an earlier call removed" in calls.bench("embed", kept.sounds / "low" / "1.wav", *given).words
+        assert calls.bench("embed", sounds, *given).code == 130
+    (wrote,) = (tmp_path / "found").glob("*.npy")
+    (sounds / wrote.stem).unlink()
+    assert "1 files of an earlier call removed" in calls.bench("embed", sounds, *given).words
+
+
+def test_vectors_of_other_folders_stay(kept, tmp_path: Path) -> None:
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "found")
+    assert calls.bench("embed", kept.sounds / "low", *given).code == 0
+    low = set((tmp_path / "found").glob("*.npy"))
+    shutil.copytree(kept.sounds / "high", tmp_path / "others" / "high")
+    other = calls.bench("embed", tmp_path / "others", *given)
+    assert (other.code, other.err) == (0, "")
+    assert "removed" not in other.out
+    assert low < set((tmp_path / "found").rglob("*.npy"))
 
 
 @pytest.mark.parametrize(
