@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import ArgumentError, RunError
+from bench.inference import arrays
 from bench.inference.parts import Part
 from bench.records import Record
 from datamodules.audio.clip import quantised
@@ -125,6 +126,11 @@ class Classifier:
         """Return a recording `(S,)` at the model's rate, prepared as the training data were; its times stay."""
         return recording if self.prepare is None else self.prepare(recording, self.rate())
 
+    @property
+    def _loudest(self) -> float:
+        """Greatest value that recordings may have."""
+        return arrays.LOUDEST if self.prepare is None else arrays.LOUDEST_PREPARED
+
     def check_hop(self, hop_seconds: float | None) -> None:
         """Raise `ArgumentError` unless a hop is above 0 and at most a clip's length, or None: no sound is left out."""
         if hop_seconds is None:
@@ -146,13 +152,15 @@ class Classifier:
         A rest of at most a hundredth of a clip has no window of its own.
 
         Args:
-            recording: `(S,)` at the model's rate.
+            recording: `(S,)` floats in about [-1, 1] at the model's rate.
             hop_seconds: from the start of one window to the next; None takes the length of a clip.
 
         Raises:
-            ArgumentError: the hop is not above 0, or longer than a clip.
+            ArgumentError: the hop is not above 0, or longer than a clip, or the recording is none: of several channels,
+                of integers, not finite, or far beyond 1.
         """
         rate, size = self.rate(), self.samples
+        recording = arrays.recording(recording, self._loudest)
         self.check_hop(hop_seconds)
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)
