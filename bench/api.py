@@ -429,6 +429,8 @@ def predict(
             f"predict takes paths of files, not {type(files).__name__}: give samples to a model of load_model, as in "
             f"model.logits(model.windows(samples).clips)"
         )
+    if not isinstance(run, (str, Path, Classifier)):
+        raise ArgumentError(f"predict takes a run's name or a model of load_model, not {type(run).__name__}")
     places = [files] if isinstance(files, (str, Path)) else list(files)
     if gone := [str(place) for place in places if not Path(place).expanduser().exists()]:
         raise ArgumentError(f"there is no file or folder {gone[0]!r}: look at the name")

@@ -59,7 +59,7 @@ def batch(x: Any, shape: tuple[int, ...], loudest: float | None) -> Tensor:
     if not (isinstance(x, Tensor) and x.is_floating_point()):
         x = torch.from_numpy(np.ascontiguousarray(_floats(x, what), np.float32))
     words = "(B, S)" if loudest is not None else f"(B, T, {shape[-1]})"
-    if x.ndim == len(shape) and (loudest is None or x.ndim == 1):
+    if x.ndim == len(shape):
         raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: give one as x[None]")
     if x.ndim != len(shape) + 1 or (loudest is None and x.shape[-1] != shape[-1]):
         how = "give model.windows(recording).clips" if loudest is not None else "give what the model was trained on"
@@ -96,7 +96,9 @@ def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
     try:
         found = np.asarray(x)
     except ValueError as error:  # rows of different lengths
-        raise ArgumentError(f"{what} cannot be made of {type(x).__name__} ({error}): give an array of floats") from error
+        raise ArgumentError(
+            f"{what} cannot be made of {type(x).__name__} ({error}): give an array of floats"
+        ) from error
     if found.dtype.kind in "iu" and found.size:
         how = _INTEGERS.get(found.dtype.name, "divide them by the greatest value of their format, 32768 for 16 bits")
         raise ArgumentError(f"{what} in {found.dtype} must become floats in [-1, 1]: {how}")

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -104,13 +104,23 @@ class Classifier:
         return self.sample_rate
 
     @torch.inference_mode()
-    def logits(self, x: Tensor) -> Tensor:
-        """Return the logits `(B, C)` float32 of clips `(B, S)`, or of embeddings `(B, T, F)`, on the CPU."""
-        out: Tensor = self.module(x.to(self.device)).float().cpu()
+    def logits(self, x: Tensor | NDArray[np.floating[Any]]) -> Tensor:
+        """Return the logits `(B, C)` float32 of clips `(B, S)`, or of embeddings `(B, T, F)`, on the CPU.
+
+        Raises:
+            ArgumentError: they have another shape, or values that are not finite or, of sound, far beyond 1.
+        """
+        clips = arrays.batch(x, self.clip_shape, self._loudest if self.takes_sound else None)
+        out: Tensor = self.module(clips.to(self.device)).float().cpu()
         return out
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities `(B, C)` of logits: softmax for one label per clip, sigmoid for several."""
+    def probabilities(self, logits: Tensor | NDArray[np.floating[Any]]) -> Tensor:
+        """Return the probabilities `(B, C)` of logits: softmax for one label per clip, sigmoid for several.
+
+        Raises:
+            ArgumentError: the logits are of another number of classes.
+        """
+        logits = arrays.logits(logits, len(self.classes))
         return torch.softmax(logits, -1) if self.task == "single" else torch.sigmoid(logits)
 
     def load(self, path: str | Path, max_seconds: float = MAX_SECONDS) -> Samples:

@@ -285,7 +285,7 @@ def test_torch_computes_features_whose_kernel_is_less_exact(
 
 @pytest.mark.parametrize("combine", ["median", "Mean", "", None])
 def test_another_word_for_combining_is_refused(kept, model: Classifier, combine: str) -> None:
-    with pytest.raises(ArgumentError, match="combine = .* is not one of mean, max"):
+    with pytest.raises(ArgumentError, match=r"combine = .* is not one of mean, max"):
         bench.predict(kept.sounds, model, combine=combine)
 
 
@@ -295,7 +295,7 @@ def test_another_word_for_a_device_is_refused(kept, model: Classifier, device: s
         lambda: bench.load_model(model.keys[0], kept.store.root, device=device),
         lambda: bench.predict(kept.sounds, model, device=device),
     ):
-        with pytest.raises(ArgumentError, match="there is no device .*: choose one of auto, cpu, cuda"):
+        with pytest.raises(ArgumentError, match=r"there is no device .*: choose one of auto, cpu, cuda"):
             call()
 
 
