@@ -68,7 +68,8 @@ def batch(x: Any, shape: tuple[int, ...], loudest: float | None) -> Tensor:
         raise ArgumentError(f"{what} of the shape {tuple(x.shape)} have no values: give at least one, of some length")
     low, high = (float(each) for each in torch.aminmax(x.detach()))
     _check_range(low, high, what, loudest)
-    return x.float()
+    found: Tensor = x.float()
+    return found
 
 
 def logits(x: Any, classes: int) -> Tensor:

@@ -81,8 +81,8 @@ class Guard:
             await self._app(scope, receive, sending)
         except asyncio.CancelledError:  # the server ends, and does not wait for requests that take longer than a second
             if not started:
-                error = stopping()
-                await JSONResponse(error.content(), error.status)(scope, receive, sending)
+                answer = stopping()
+                await JSONResponse(answer.content(), answer.status)(scope, receive, sending)
             elif not ended:
                 await sending({"type": "http.response.body"})
 
