@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -420,8 +420,19 @@ def predict(
 
     from bench.inference import Classifier, formats, load_model
     from bench.inference import predict as predicting
+    from bench.profiling.environment import check_device
 
-    places = [files] if isinstance(files, (str, Path)) else files
+    check_device(device)  # which nothing looks at where the model is loaded already
+    if not isinstance(files, (str, Path)) and not (
+        isinstance(files, Collection) and all(isinstance(each, (str, Path)) for each in files)
+    ):
+        raise ArgumentError(
+            f"predict takes paths of files, not {type(files).__name__}: give samples to a model of load_model, as in "
+            f"model.logits(model.windows(samples).clips)"
+        )
+    if not isinstance(run, (str, Path, Classifier)):
+        raise ArgumentError(f"predict takes a run's name or a model of load_model, not {type(run).__name__}")
+    places = [files] if isinstance(files, (str, Path)) else list(files)
     if gone := [str(place) for place in places if not Path(place).expanduser().exists()]:
         raise ArgumentError(f"there is no file or folder {gone[0]!r}: look at the name")
     model = (

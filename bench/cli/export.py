@@ -62,6 +62,10 @@ def export(
         lines.append(f"  operators        ONNX opset {found.opset}")
     if found.macs is not None:
         lines.append(f"  MACs             {found.macs:,} for one clip")
+    if found.format == "openvino":
+        lines.append(
+            '  precision        compile it with {"INFERENCE_PRECISION_HINT": "f32"}: the default may be bfloat16'
+        )
     lines.append(f"  ≤ 128 kB {_mark(small)}   ≤ 30 million MACs {_mark(light)}")
     out.print("\n".join(lines), markup=False, highlight=False)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.errors import ArgumentError, RunError
+from bench.inference import arrays
 from bench.inference.parts import Part
 from bench.records import Record
 from datamodules.audio.clip import quantised
@@ -103,13 +104,23 @@ class Classifier:
         return self.sample_rate
 
     @torch.inference_mode()
-    def logits(self, x: Tensor) -> Tensor:
-        """Return the logits `(B, C)` float32 of clips `(B, S)`, or of embeddings `(B, T, F)`, on the CPU."""
-        out: Tensor = self.module(x.to(self.device)).float().cpu()
+    def logits(self, x: Tensor | NDArray[np.floating[Any]]) -> Tensor:
+        """Return the logits `(B, C)` float32 of clips `(B, S)`, or of embeddings `(B, T, F)`, on the CPU.
+
+        Raises:
+            ArgumentError: they have another shape, or values that are not finite or, of sound, far beyond 1.
+        """
+        clips = arrays.batch(x, self.clip_shape, self._loudest if self.takes_sound else None)
+        out: Tensor = self.module(clips.to(self.device)).float().cpu()
         return out
 
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the probabilities `(B, C)` of logits: softmax for one label per clip, sigmoid for several."""
+    def probabilities(self, logits: Tensor | NDArray[np.floating[Any]]) -> Tensor:
+        """Return the probabilities `(B, C)` of logits: softmax for one label per clip, sigmoid for several.
+
+        Raises:
+            ArgumentError: the logits are of another number of classes.
+        """
+        logits = arrays.logits(logits, len(self.classes))
         return torch.softmax(logits, -1) if self.task == "single" else torch.sigmoid(logits)
 
     def load(self, path: str | Path, max_seconds: float = MAX_SECONDS) -> Samples:
@@ -124,6 +135,11 @@ class Classifier:
     def prepared(self, recording: Samples) -> Samples:
         """Return a recording `(S,)` at the model's rate, prepared as the training data were; its times stay."""
         return recording if self.prepare is None else self.prepare(recording, self.rate())
+
+    @property
+    def _loudest(self) -> float:
+        """Greatest value that recordings may have."""
+        return arrays.LOUDEST if self.prepare is None else arrays.LOUDEST_PREPARED
 
     def check_hop(self, hop_seconds: float | None) -> None:
         """Raise `ArgumentError` unless a hop is above 0 and at most a clip's length, or None: no sound is left out."""
@@ -146,13 +162,15 @@ class Classifier:
         A rest of at most a hundredth of a clip has no window of its own.
 
         Args:
-            recording: `(S,)` at the model's rate.
+            recording: `(S,)` floats in about [-1, 1] at the model's rate.
             hop_seconds: from the start of one window to the next; None takes the length of a clip.
 
         Raises:
-            ArgumentError: the hop is not above 0, or longer than a clip.
+            ArgumentError: the hop is not above 0, or longer than a clip, or the recording is none: of several channels,
+                of integers, not finite, or far beyond 1.
         """
         rate, size = self.rate(), self.samples
+        recording = arrays.recording(recording, self._loudest)
         self.check_hop(hop_seconds)
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)

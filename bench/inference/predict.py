@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, get_args
 
 import numpy as np
 import torch
@@ -162,8 +162,11 @@ def predict(
         report: receives the progress; it is called from another thread.
 
     Raises:
-        ArgumentError: the hop is not above 0 or longer than a window, or a batch has no clips.
+        ArgumentError: the hop is not above 0 or longer than a window, a batch has no clips, or windows cannot be
+            combined so.
     """
+    if combine not in get_args(Combine):
+        raise ArgumentError(f"combine = {combine!r} is not one of {', '.join(get_args(Combine))}")
     model.check_hop(hop_seconds)
     if batch_size < 1:
         raise ArgumentError(f"a batch of {batch_size} clips is too small: give 1 or more")

@@ -10,11 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.records import Environment
 
 PACKAGES = ("torch", "torchaudio", "lightning", "numpy", "scipy", "soundfile", "soxr")
 """Packages whose version can change a number."""
+
+DEVICES = ("auto", "cpu", "cuda")
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -77,14 +79,22 @@ def gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
+def check_device(asked: str) -> None:
+    """Raise `ArgumentError` unless a device is "auto", "cpu" or "cuda"."""
+    if asked not in DEVICES:
+        raise ArgumentError(f"there is no device {asked!r}: choose one of {', '.join(DEVICES)}")
+
+
 def chosen_device(asked: str) -> Literal["cpu", "cuda"]:
     """Return the device for "cpu", "cuda" or "auto"; "auto" is the GPU if there is one.
 
     Raises:
+        ArgumentError: it is another word.
         RunError: "cuda" was asked for, but there is no GPU.
     """
     import torch
 
+    check_device(asked)
     if asked == "cuda" and not torch.cuda.is_available():
         raise RunError("torch sees no CUDA device: use --device cpu, or install the CUDA build of torch")
     return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"

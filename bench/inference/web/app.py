@@ -23,7 +23,7 @@ from bench.inference.web.analysis import Options
 from bench.inference.web.engine import Engine
 from bench.inference.web.guard import Guard
 from bench.inference.web.jobs import Job, Jobs, Stopped
-from bench.inference.web.limits import Limits, Refused, busy, unexpected
+from bench.inference.web.limits import Limits, Refused, busy, stopping, unexpected
 from datamodules.audio import ENDINGS
 
 PAGES = {
@@ -181,7 +181,7 @@ async def _answer(request: Request, job: Job) -> Response:
             return Response(status_code=400)  # nobody reads it
         return JSONResponse(work.result())
     except Stopped:
-        raise busy("the server is stopping") from None
+        raise stopping() from None
     except Refused:
         raise
     except Exception as error:  # left to the framework, it would end the connection after the answer
@@ -204,13 +204,18 @@ async def _lines(job: Job) -> AsyncIterator[str]:
     try:
         while not work.done():
             yield _line({"progress": job.progress()})
-            await asyncio.wait({work}, timeout=_TICK)
+            try:
+                await asyncio.wait({work}, timeout=_TICK)
+            except asyncio.CancelledError:  # as in `Guard`
+                error = stopping()
+                yield _line(error.content() | {"status": error.status})
+                return
         try:
             yield _line({"answer": work.result()})
         except Refused as error:
             yield _line(error.content() | {"status": error.status})
         except (Stopped, asyncio.CancelledError):
-            yield _line(busy("the server is stopping").content() | {"status": 503})
+            yield _line(stopping().content() | {"status": 503})
         except Exception:
             known = unexpected()
             logging.getLogger("uvicorn.error").exception("Exception in a job")

@@ -1,5 +1,6 @@
 """What every request passes: a check of where it comes from, and headers of every answer."""
 
+import asyncio
 import hmac
 import ipaddress
 import socket
@@ -9,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bench.inference.web.limits import Refused
+from bench.inference.web.limits import Refused, stopping
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -55,8 +56,13 @@ class Guard:
                 await self._app(scope, receive, send)
             return
 
+        started = ended = False
+
         async def sending(message: Message) -> None:
+            nonlocal started, ended
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -71,7 +77,14 @@ class Guard:
         except Refused as error:
             await JSONResponse(error.content(), error.status)(scope, receive, sending)
             return
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        except asyncio.CancelledError:  # the server ends, and does not wait for requests that take longer than a second
+            if not started:
+                answer = stopping()
+                await JSONResponse(answer.content(), answer.status)(scope, receive, sending)
+            elif not ended:
+                await sending({"type": "http.response.body"})
 
     def _check(self, headers: Mapping[str, str], path: str) -> None:
         host = headers.get("host", "")

@@ -55,6 +55,11 @@ def busy(why: str) -> Refused:
     return Refused(503, "busy", f"{why}: try again in a moment")
 
 
+def stopping() -> Refused:
+    """Return the answer to a request that the end of the server interrupts."""
+    return busy("the server is stopping")
+
+
 def unexpected() -> Refused:
     """Return the answer to a request that meets a fault of this program."""
     return Refused(500, "unexpected", "this is a fault of the server, whose log says more")

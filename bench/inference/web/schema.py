@@ -96,7 +96,7 @@ PREDICT: dict[int | str, dict[str, Any]] = {
     415: _refusal("The body is no form."),
     421: _refusal("The request names another host."),
     422: _refusal("The file is no sound that can be used, or a parameter is wrong; the message says why."),
-    503: _refusal("Too many sounds are waiting; `Retry-After` says when to try again."),
+    503: _refusal("Too many sounds are waiting, or the server is stopping; `Retry-After` says when to try again."),
 }
 RUNS: dict[int | str, dict[str, Any]] = {
     200: {

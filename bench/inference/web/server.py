@@ -56,10 +56,17 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 def configured(app: Any, limits: Limits) -> uvicorn.Config:
     """Return the settings of a server, which logs errors of its own and none of its clients'."""
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    return uvicorn.Config(
+    config = uvicorn.Config(
         app, http=protocol(limits), ws="none", loop="asyncio", log_level="error", access_log=False,
         server_header=False, proxy_headers=False, timeout_keep_alive=5, timeout_graceful_shutdown=1, lifespan="on",
     )  # fmt: skip
+    logging.getLogger("uvicorn.error").addFilter(_is_fault)
+    return config
+
+
+def _is_fault(record: logging.LogRecord) -> bool:
+    """Say whether a line of the log is of a fault, not of requests that the end of the server interrupts."""
+    return not str(record.msg).startswith("Cancel ")
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -384,6 +384,15 @@ def test_exports_of_systems_of_a_suite(kept, tmp_path: Path, name: str) -> None:
     assert out.is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason='pip install -e ".[export,openvino]"')
+def test_an_export_for_openvino_names_its_precision(kept, tmp_path: Path) -> None:
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "model.xml")
+    code, output, _ = bench("export", "--format", "openvino", *given)
+    assert code == 0
+    assert '{"INFERENCE_PRECISION_HINT": "f32"}' in output
+
+
 def test_embed_as_json_names_the_files_that_cannot_be_used(kept, tmp_path: Path) -> None:
     sounds = tmp_path / "sounds"
     sounds.mkdir()

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 import bench
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference import Classifier, formats, recordings
 from bench.inference.predict import find, from_stream, predict
 from datamodules.audio.preparation import equalise_loudness
@@ -281,3 +281,25 @@ def test_torch_computes_features_whose_kernel_is_less_exact(
     assert not any(getattr(part, "kernels_allowed", False) for part in model.module.modules())
     list(predict(model, sources))
     assert any(getattr(part, "kernels_allowed", False) for part in model.module.modules())
+
+
+@pytest.mark.parametrize("combine", ["median", "Mean", "", None])
+def test_another_word_for_combining_is_refused(kept, model: Classifier, combine: str) -> None:
+    with pytest.raises(ArgumentError, match=r"combine = .* is not one of mean, max"):
+        bench.predict(kept.sounds, model, combine=combine)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cud", "cuda:0", "CPU", "", None])
+def test_another_word_for_a_device_is_refused(kept, model: Classifier, device: str) -> None:
+    for call in (
+        lambda: bench.load_model(model.keys[0], kept.store.root, device=device),
+        lambda: bench.predict(kept.sounds, model, device=device),
+    ):
+        with pytest.raises(ArgumentError, match=r"there is no device .*: choose one of auto, cpu, cuda"):
+            call()
+
+
+@pytest.mark.parametrize("files", [np.zeros(800, np.float32), None, 3, [np.zeros(800)]])
+def test_samples_are_no_files(model: Classifier, files: object) -> None:
+    with pytest.raises(ArgumentError, match=r"predict takes paths of files.*model\.windows"):
+        bench.predict(files, model)

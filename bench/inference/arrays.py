@@ -1,0 +1,129 @@
+"""Arrays that a caller gives to a trained model: what cannot be meant is refused, with what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.errors import ArgumentError
+
+LOUDEST = 2.0
+"""Greatest value of sound: decoding mp3 and resampling exceed 1 a little, other scales by far."""
+LOUDEST_PREPARED = 16.0
+"""The same where recordings get equal loudness, which lifts a single click above 10."""
+_INTEGERS = {
+    "int16": "divide them by 32768, as in x.astype('float32') / 32768",
+    "int32": "divide them by 2147483648, as in (x / 2147483648).astype('float32'), if they fill 32 bits",
+    "uint8": "subtract 128 and divide by 128, as in (x.astype('float32') - 128) / 128",
+}
+
+
+def recording(x: Any, loudest: float) -> NDArray[np.float32]:
+    """Return a recording `(S,)` that a caller has given as an array, a tensor or a list.
+
+    Raises:
+        ArgumentError: it is none in floats of about [-1, 1].
+    """
+    if isinstance(x, (str, Path)):
+        raise ArgumentError(f"a recording is an array, not the path {str(x)!r}: give model.load({str(x)!r})")
+    found = _floats(x, "a recording")
+    if found.ndim == 2:
+        axis = int(found.shape[0] > found.shape[1])
+        raise ArgumentError(
+            f"a recording has one channel, not the shape {found.shape}: give the mean over the channels, as in "
+            f"x.mean({axis})"
+        )
+    if found.ndim != 1:
+        raise ArgumentError(f"a recording has the shape (S,), not {found.shape}: give one channel of one recording")
+    _check(found, "a recording", loudest)
+    return found.astype(np.float32, copy=False)
+
+
+def batch(x: Any, shape: tuple[int, ...], loudest: float | None) -> Tensor:
+    """Return clips `(B, S)`, or embeddings `(B, T, F)`, that a caller has given as a tensor, an array or a list.
+
+    Args:
+        x: the clips.
+        shape: of one clip of the model.
+        loudest: greatest value; None for embeddings.
+
+    Raises:
+        ArgumentError: they are none, or not in floats, for sound of about [-1, 1].
+    """
+    what = "embeddings" if loudest is None else "clips"
+    if isinstance(x, (str, Path)):
+        raise ArgumentError(f"{what} are an array, not the path {str(x)!r}: give bench.predict the path")
+    if not (isinstance(x, Tensor) and x.is_floating_point()):
+        x = torch.from_numpy(np.ascontiguousarray(_floats(x, what), np.float32))
+    words = "(B, S)" if loudest is not None else f"(B, T, {shape[-1]})"
+    if x.ndim == len(shape):
+        raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: give one as x[None]")
+    if x.ndim != len(shape) + 1 or (loudest is None and x.shape[-1] != shape[-1]):
+        how = "give model.windows(recording).clips" if loudest is not None else "give what the model was trained on"
+        raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: {how}")
+    if not x.numel():
+        raise ArgumentError(f"{what} of the shape {tuple(x.shape)} have no values: give at least one, of some length")
+    low, high = (float(each) for each in torch.aminmax(x.detach()))
+    _check_range(low, high, what, loudest)
+    found: Tensor = x.float()
+    return found
+
+
+def logits(x: Any, classes: int) -> Tensor:
+    """Return logits `(..., C)` that a caller has given as a tensor, an array or a list.
+
+    Raises:
+        ArgumentError: they are of another number of classes.
+    """
+    if not (isinstance(x, Tensor) and x.is_floating_point()):
+        x = torch.from_numpy(np.array(_floats(x, "logits"), np.float32))
+    if not x.ndim or x.shape[-1] != classes:
+        raise ArgumentError(
+            f"logits have the shape (B, {classes}) for the model's {classes} classes, not {tuple(x.shape)}: give what "
+            f"model.logits returns"
+        )
+    found: Tensor = x
+    return found
+
+
+def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
+    """Return an array, a tensor or a list of floats as an array."""
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        x = x.float().numpy() if x.is_floating_point() else x.numpy()
+    try:
+        found = np.asarray(x)
+    except ValueError as error:  # rows of different lengths
+        raise ArgumentError(
+            f"{what} cannot be made of {type(x).__name__} ({error}): give an array of floats"
+        ) from error
+    if found.dtype.kind in "iu" and found.size:
+        how = _INTEGERS.get(found.dtype.name, "divide them by the greatest value of their format, 32768 for 16 bits")
+        raise ArgumentError(f"{what} in {found.dtype} must become floats in [-1, 1]: {how}")
+    if found.dtype.kind != "f" and found.size:
+        kind = type(x).__name__ if found.dtype.kind == "O" else f"an array of {found.dtype}"
+        raise ArgumentError(f"{what} cannot be made of {kind}: give an array of floats")
+    return found
+
+
+def _check(x: NDArray[np.floating[Any]], what: str, loudest: float) -> None:
+    if not x.size:
+        raise ArgumentError(f"{what} of no samples has no clips: give at least one sample")
+    _check_range(float(x.min()), float(x.max()), what, loudest)
+
+
+def _check_range(low: float, high: float, what: str, loudest: float | None) -> None:
+    """Raise an error where the least and the greatest value are not finite, or far from [-1, 1]; NaN passes on."""
+    if not np.isfinite([low, high]).all():
+        raise ArgumentError(
+            f"{what} with values that are NaN or infinite cannot be classified: find out where they come from, or set "
+            f"them to 0 by np.nan_to_num(x, posinf=0, neginf=0)"
+        )
+    if loudest is not None and max(-low, high) > loudest:
+        raise ArgumentError(
+            f"{what} with values up to {max(-low, high):.6g} would be cut off at 1: scale them to [-1, 1], by 32768 if "
+            f"they are 16-bit samples, or as in x / abs(x).max()"
+        )
