@@ -69,13 +69,17 @@ def load_model(
     Warns:
         BenchWarning: the best run was chosen while others are missing.
     """
+    if not isinstance(run, str | Path):
+        raise ArgumentError(
+            f"a run is a key, a name such as 'esc10:cnn@f0', a file or a folder, not {type(run).__name__}"
+        )
+    chosen = chosen_device(device)
     place = Store(Path(store).expanduser())
     data_dir = None if data_dir is None else Path(data_dir).expanduser()
     with packing.opened(run) as unpacked:
         parts = _parts(str(run), unpacked, place)
         loaded = [_loaded(part, unpacked or place, data_dir) for part in parts]
         everything = with_members(parts, unpacked or place)
-    chosen = chosen_device(device)
     modules = [module for module, _ in loaded]
     about = loaded[0][1]
     if wrong := [part.key for part, (_, each) in zip(parts, loaded, strict=True) if each.classes != about.classes]:

@@ -10,7 +10,7 @@ import torch
 from fakes import calls
 
 import bench
-from bench.errors import BenchWarning, RunError, SuiteError
+from bench.errors import ArgumentError, BenchWarning, RunError, SuiteError
 from bench.inference import Classifier, packing, references
 from bench.records import Store
 from bench.training import stored
@@ -258,3 +258,9 @@ def test_the_model_of_a_fusion_leads_to_its_name_in_the_suite(kept, tmp_path: Pa
     suite.write_text(head + table[table.index("[dataset") :] + "\n[model." + table[: table.index("[dataset")])
     with pytest.raises(SuiteError, match="has no system 'fusion-ds'; did you mean 'fusion-pair'"):
         bench.load_model(f"{suite}:fusion-ds@f0", kept.store.root)
+
+
+@pytest.mark.parametrize("run", [None, 3, [1.0]])
+def test_a_run_that_is_no_name_is_refused(run, tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="a run is a key, a name such as"):
+        references.load_model(run, tmp_path)
