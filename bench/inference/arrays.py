@@ -10,10 +10,8 @@ from torch import Tensor
 
 from bench.errors import ArgumentError
 
-LOUDEST = 2.0
-"""Greatest value of sound: decoding mp3 and resampling exceed 1 a little, other scales by far."""
-LOUDEST_PREPARED = 16.0
-"""The same where recordings get equal loudness, which lifts a single click above 10."""
+LOUDEST = 64.0
+"""Greatest value of sound. Files of floats, resampling and equal loudness exceed 1, rarely 10; integers exceed 100."""
 _INTEGERS = {
     "int16": "divide them by 32768, as in x.astype('float32') / 32768",
     "int32": "divide them by 2147483648, as in (x / 2147483648).astype('float32'), if they fill 32 bits",
@@ -21,7 +19,7 @@ _INTEGERS = {
 }
 
 
-def recording(x: Any, loudest: float) -> NDArray[np.float32]:
+def recording(x: Any) -> NDArray[np.float32]:
     """Return a recording `(S,)` that a caller has given as an array, a tensor or a list.
 
     Raises:
@@ -38,36 +36,36 @@ def recording(x: Any, loudest: float) -> NDArray[np.float32]:
         )
     if found.ndim != 1:
         raise ArgumentError(f"a recording has the shape (S,), not {found.shape}: give one channel of one recording")
-    _check(found, "a recording", loudest)
+    _check(found, "a recording")
     return found.astype(np.float32, copy=False)
 
 
-def batch(x: Any, shape: tuple[int, ...], loudest: float | None) -> Tensor:
+def batch(x: Any, shape: tuple[int, ...], is_sound: bool) -> Tensor:
     """Return clips `(B, S)`, or embeddings `(B, T, F)`, that a caller has given as a tensor, an array or a list.
 
     Args:
         x: the clips.
         shape: of one clip of the model.
-        loudest: greatest value; None for embeddings.
+        is_sound: whether they are clips, or else embeddings.
 
     Raises:
         ArgumentError: they are none, or not in floats, for sound of about [-1, 1].
     """
-    what = "embeddings" if loudest is None else "clips"
+    what = "clips" if is_sound else "embeddings"
     if isinstance(x, (str, Path)):
         raise ArgumentError(f"{what} are an array, not the path {str(x)!r}: give bench.predict the path")
     if not (isinstance(x, Tensor) and x.is_floating_point()):
         x = torch.from_numpy(np.ascontiguousarray(_floats(x, what), np.float32))
-    words = "(B, S)" if loudest is not None else f"(B, T, {shape[-1]})"
+    words = "(B, S)" if is_sound else f"(B, T, {shape[-1]})"
     if x.ndim == len(shape):
         raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: give one as x[None]")
-    if x.ndim != len(shape) + 1 or (loudest is None and x.shape[-1] != shape[-1]):
-        how = "give model.windows(recording).clips" if loudest is not None else "give what the model was trained on"
+    if x.ndim != len(shape) + 1 or (not is_sound and x.shape[-1] != shape[-1]):
+        how = "give model.windows(recording).clips" if is_sound else "give what the model was trained on"
         raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: {how}")
     if not x.numel():
         raise ArgumentError(f"{what} of the shape {tuple(x.shape)} have no values: give at least one, of some length")
     low, high = (float(each) for each in torch.aminmax(x.detach()))
-    _check_range(low, high, what, loudest)
+    _check_range(low, high, what, is_sound)
     found: Tensor = x.float()
     return found
 
@@ -109,20 +107,20 @@ def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
     return found
 
 
-def _check(x: NDArray[np.floating[Any]], what: str, loudest: float) -> None:
+def _check(x: NDArray[np.floating[Any]], what: str) -> None:
     if not x.size:
         raise ArgumentError(f"{what} of no samples has no clips: give at least one sample")
-    _check_range(float(x.min()), float(x.max()), what, loudest)
+    _check_range(float(x.min()), float(x.max()), what, True)
 
 
-def _check_range(low: float, high: float, what: str, loudest: float | None) -> None:
+def _check_range(low: float, high: float, what: str, is_sound: bool) -> None:
     """Raise an error where the least and the greatest value are not finite, or far from [-1, 1]; NaN passes on."""
     if not np.isfinite([low, high]).all():
         raise ArgumentError(
             f"{what} with values that are NaN or infinite cannot be classified: find out where they come from, or set "
             f"them to 0 by np.nan_to_num(x, posinf=0, neginf=0)"
         )
-    if loudest is not None and max(-low, high) > loudest:
+    if is_sound and max(-low, high) > LOUDEST:
         raise ArgumentError(
             f"{what} with values up to {max(-low, high):.6g} would be cut off at 1: scale them to [-1, 1], by 32768 if "
             f"they are 16-bit samples, or as in x / abs(x).max()"

@@ -110,7 +110,7 @@ class Classifier:
         Raises:
             ArgumentError: they have another shape, or values that are not finite or, of sound, far beyond 1.
         """
-        clips = arrays.batch(x, self.clip_shape, self._loudest if self.takes_sound else None)
+        clips = arrays.batch(x, self.clip_shape, self.takes_sound)
         out: Tensor = self.module(clips.to(self.device)).float().cpu()
         return out
 
@@ -135,11 +135,6 @@ class Classifier:
     def prepared(self, recording: Samples) -> Samples:
         """Return a recording `(S,)` at the model's rate, prepared as the training data were; its times stay."""
         return recording if self.prepare is None else self.prepare(recording, self.rate())
-
-    @property
-    def _loudest(self) -> float:
-        """Greatest value that recordings may have."""
-        return arrays.LOUDEST if self.prepare is None else arrays.LOUDEST_PREPARED
 
     def check_hop(self, hop_seconds: float | None) -> None:
         """Raise `ArgumentError` unless a hop is above 0 and at most a clip's length, or None: no sound is left out."""
@@ -170,7 +165,7 @@ class Classifier:
                 of integers, not finite, or far beyond 1.
         """
         rate, size = self.rate(), self.samples
-        recording = arrays.recording(recording, self._loudest)
+        recording = arrays.recording(recording)
         self.check_hop(hop_seconds)
         hop = size if hop_seconds is None else max(1, round(hop_seconds * rate))
         last = max(0, len(recording) - size)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -88,7 +89,7 @@ class Writer:
             found: without an error.
 
         Raises:
-            RunError: two sounds have one name.
+            RunError: two sounds have one name, or a file is in the way.
         """
         assert found.values is not None  # the caller has looked for an error
         if place in self.seen:
@@ -101,7 +102,8 @@ class Writer:
             path.parent.mkdir(parents=True, exist_ok=True)
             buffer = io.BytesIO()
             np.save(buffer, found.values, allow_pickle=False)
-            path.write_bytes(buffer.getvalue())
+            self._refuse_anothers(path, buffer.getvalue())
+            write_whole(path, buffer.getvalue())
             self._wrote(path)
         else:
             self.rows.setdefault(place.parent, {})[place.name] = found
@@ -117,6 +119,7 @@ class Writer:
         for folder, rows in self.rows.items():
             (self.out / folder).mkdir(parents=True, exist_ok=True)
             path = self.out / folder / f"embeddings.{self.format}"
+            self._refuse_anothers(path)
             values = {name: found.values for name, found in rows.items()}
             if self.format == "tfrecord":
                 try:
@@ -135,6 +138,18 @@ class Writer:
                 path for path in _embeddings(self.out)
                 if path.relative_to(self.out).as_posix() not in self.before | self.files
             ]  # fmt: skip
+
+    def _refuse_anothers(self, path: Path, content: bytes | None = None) -> None:
+        """Raise a RunError where a path has another content that no call on the same folders wrote."""
+        known = self.before.get(path.relative_to(self.out).as_posix(), "")
+        own = known.endswith(f" {self.read}") and _is_own(path, known, self.out)
+        if not path.parent.resolve().is_relative_to(self.out.resolve()):
+            raise RunError(f"{path.parent} leads out of {self.out}: name another --out")
+        if os.path.lexists(path) and not own and (path.is_symlink() or content is None or path.read_bytes() != content):
+            raise RunError(
+                f"{path} is there already, and it is not as an earlier call on the same folders wrote it: "
+                f"move it away, or name another --out"
+            )
 
     def _wrote(self, path: Path) -> None:
         self.files[path.relative_to(self.out).as_posix()] = f"{_digest(path)} {self.read}"

@@ -35,7 +35,7 @@ def labelled(
     for path in chosen:
         try:
             clip = model.windows(model.load(path)).clips[0]
-        except DataError as error:
+        except (ArgumentError, DataError) as error:
             if report is not None:
                 report(str(error))
             continue

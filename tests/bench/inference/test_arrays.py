@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import bench
 from bench.errors import ArgumentError
 from bench.inference import Classifier
+from bench.inference.predict import find, predict
 
 RNG = np.random.default_rng(0)
 SOUND = RNG.uniform(-0.5, 0.5, 1600).astype(np.float32)
@@ -43,10 +45,18 @@ def test_floats_of_any_kind_are_a_recording(make) -> None:
     assert torch.equal(clips, levels().windows(SOUND).clips)
 
 
-def test_a_recording_may_exceed_one_a_little() -> None:
-    assert levels().windows(with_value(1.4)).clips.max() == pytest.approx(1, abs=1e-4)
-    lifted = levels(prepare=lambda x, rate: x)  # equal loudness lifts clicks
-    assert lifted.windows(with_value(9.0)).clips.max() == pytest.approx(1, abs=1e-4)
+@pytest.mark.parametrize("peak", [1.4, 2.5, 9.0])
+def test_a_recording_may_exceed_one(peak: float) -> None:
+    assert levels().windows(with_value(peak)).clips.max() == pytest.approx(1, abs=1e-4)
+
+
+def test_what_predict_takes_is_a_recording(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "loud.wav", 8 * SOUND / np.abs(SOUND).max(), 16_000, subtype="FLOAT")
+    model = levels()
+    windows = model.windows(model.load(tmp_path / "loud.wav"))
+    (row,) = predict(model, find([tmp_path / "loud.wav"]))
+    expected = model.probabilities(model.logits(windows.clips)).mean(0)
+    assert row.probabilities == pytest.approx(expected.tolist(), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +66,7 @@ def test_a_recording_may_exceed_one_a_little() -> None:
         (with_value(np.inf), "NaN or infinite.*nan_to_num"),
         (with_value(-np.inf), "NaN or infinite.*nan_to_num"),
         (SOUND * 32768, r"scale them to \[-1, 1\]"),
-        (-with_value(3.0), r"scale them to \[-1, 1\]"),
+        (-with_value(129.0), r"scale them to \[-1, 1\]"),
         ((SOUND * 32768).astype(np.int16), "astype.*32768"),
         ((SOUND * 2**31).astype(np.int32), "2147483648"),
         ((SOUND * 128 + 128).astype(np.uint8), "128"),

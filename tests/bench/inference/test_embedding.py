@@ -230,6 +230,38 @@ def test_files_of_a_call_that_ended_early_are_known(kept, tmp_path: Path, monkey
     assert "1 files of an earlier call removed" in calls.bench("embed", sounds, *given).words
 
 
+@pytest.mark.parametrize("format", ["npy", "tfrecord"])
+def test_a_file_of_somebody_elses_is_never_replaced(kept, tmp_path: Path, format: str) -> None:
+    sounds, found = tmp_path / "sounds", tmp_path / "found"
+    shutil.copytree(kept.sounds / "low", sounds / "low")
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", found, "--format", format)
+    name = f"{next((sounds / 'low').iterdir()).name}.npy" if format == "npy" else "embeddings.tfrecord"
+    (found / "low").mkdir(parents=True)
+    own, other = tmp_path / "own.npy", found / "low" / name
+    own.write_bytes(b"mine")
+    for make in (lambda: other.symlink_to(own), lambda: other.write_bytes(b"mine")):
+        make()
+        call = calls.bench("embed", sounds, *given)
+        assert call.code == 1 or call.code == 2
+        assert "is there already" in call.err or "has other embeddings already" in call.err
+        assert own.read_bytes() == other.read_bytes() == b"mine"
+        other.unlink()
+    assert calls.bench("embed", sounds, *given).code == 0
+    assert calls.bench("embed", sounds, *given).code == 0
+    other.write_bytes(b"mine")  # changed since
+    assert calls.bench("embed", sounds, *given).code == 1
+    assert other.read_bytes() == b"mine"
+    other.unlink()
+    assert calls.bench("embed", sounds, *given).code == 0
+    shutil.copytree(sounds, tmp_path / "more")
+    before = other.read_bytes()
+    first = next((tmp_path / "more" / "low").iterdir())
+    shutil.copy(next((kept.sounds / "high").iterdir()), first)
+    call = calls.bench("embed", tmp_path / "more", *given)
+    assert call.code == 1
+    assert other.read_bytes() == before
+
+
 def test_vectors_of_other_folders_stay(kept, tmp_path: Path) -> None:
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "found")
     assert calls.bench("embed", kept.sounds / "low", *given).code == 0
