@@ -51,7 +51,7 @@ def test_another_address_needs_a_token(kept):
 
 def test_a_run_that_is_missing_gets_words(kept):
     done = call("--run", "nothing", "--store", kept.store.root)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "'nothing' is no run" in done.stderr
     assert "Traceback" not in done.stderr
 
