@@ -55,7 +55,7 @@ _MODES: dict[str, Mode] = {
     "run": "online",
 }
 LOGIN = "set WANDB_API_KEY or run `wandb login`"
-"""What a user does who has no key."""
+"""What a user without an API key has to do."""
 
 _VARIABLES = frozenset(
     {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME"}

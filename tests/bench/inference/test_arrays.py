@@ -1,4 +1,4 @@
-"""What a caller may give to a trained model: floats of one channel, near [-1, 1]; all else is refused with a remedy."""
+"""Arrays for a trained model: floats of one channel near [-1, 1] are taken, all else is refused with a remedy."""
 
 from pathlib import Path
 

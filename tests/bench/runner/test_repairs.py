@@ -1,4 +1,4 @@
-"""What a run finds damaged in the cache is made again, and named."""
+"""A run makes damaged files of the cache again, and names them."""
 
 from pathlib import Path
 from weakref import WeakKeyDictionary
