@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -379,7 +379,7 @@ def evaluate(
 
 
 def predict(
-    files: str | Path | Sequence[str | Path],
+    files: str | Path | Iterable[str | Path],
     run: str | Path | Classifier,
     *,
     store: str | Path = "runs",
@@ -423,6 +423,8 @@ def predict(
     from bench.profiling.environment import check_device
 
     check_device(device)  # which nothing looks at where the model is loaded already
+    if isinstance(files, Iterator):  # such as Path.glob
+        files = list(files)
     if not isinstance(files, (str, Path)) and not (
         isinstance(files, Collection) and all(isinstance(each, (str, Path)) for each in files)
     ):
@@ -432,8 +434,8 @@ def predict(
         )
     if not isinstance(run, (str, Path, Classifier)):
         raise ArgumentError(f"predict takes a run's name or a model of load_model, not {type(run).__name__}")
-    places = [files] if isinstance(files, (str, Path)) else list(files)
-    if gone := [str(place) for place in places if not Path(place).expanduser().exists()]:
+    places: list[str | Path] = [files] if isinstance(files, (str, Path)) else list(files)
+    if gone := [str(place) for place in places if place == "" or not Path(place).expanduser().exists()]:
         raise ArgumentError(f"there is no file or folder {gone[0]!r}: look at the name")
     model = (
         run

@@ -89,7 +89,8 @@ Report = Callable[[int, int, int], object]
 def find(places: Iterable[str | Path], sound: bool = True) -> list[Source]:
     """Return the files that paths lead to, in their order; a folder gives its files at any depth, by name.
 
-    Hidden files and files of other kinds in folders are left out. What is named itself is taken as it is.
+    Hidden files and files of other kinds in folders are left out. What is named itself is taken as it is. A link in a
+    folder that leads to nothing, or to a folder, is a source with an error.
 
     Args:
         places: files and folders.
@@ -97,17 +98,23 @@ def find(places: Iterable[str | Path], sound: bool = True) -> list[Source]:
     """
     endings = ENDINGS if sound else features.ENDINGS
     found: list[Source] = []
-    for place in map(Path, places):
+    for given in places:
+        place = Path(given)
         folder = place.expanduser()
+        if given == "":  # which Path takes for the current folder, such as where a shell's variable is not set
+            found.append(Source(folder, '""', "the name is empty: name a file or a folder, `.` for this one"))
+            continue
         if not folder.is_dir():
             found.append(Source(folder, safe(str(place))))
             continue
-        inside = sorted(
-            path
-            for path in folder.rglob("*")
-            if path.name.lower().endswith(endings) and not _hidden(path.relative_to(folder)) and path.is_file()
-        )
-        found += [Source(path, safe(str(place / path.relative_to(folder)))) for path in inside]
+        inside = []
+        for path in sorted(folder.rglob("*")):
+            if _hidden(path.relative_to(folder)):
+                continue
+            error, wanted = _link_error(path), path.name.lower().endswith(endings)
+            if (wanted and (error or path.is_file())) or (error and path.is_dir()):
+                inside.append(Source(path, safe(str(place / path.relative_to(folder))), error))
+        found += inside
         if not inside:
             what = "audio files" if sound else f"{', '.join(endings)} files"
             found.append(Source(folder, safe(str(place)), f"the folder has no {what}: name another one"))
@@ -127,6 +134,15 @@ def from_stream(stream: IO[bytes], folder: Path) -> Source:
             file.write(block)
     empty = "no sound came in: pipe an audio file into the command" if path.stat().st_size == 0 else ""
     return Source(path, STDIN, empty)
+
+
+def _link_error(path: Path) -> str:
+    """Return why a link in a folder is not followed; empty where it leads to a file, and for what is no link."""
+    if not path.is_symlink() or path.is_file():
+        return ""
+    if path.is_dir():
+        return "this is a link to a folder, which is not followed: name the folder itself, too"
+    return "this is a link to a file that is not there: mend the link"
 
 
 def _hidden(path: Path) -> bool:

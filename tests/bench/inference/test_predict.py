@@ -172,6 +172,33 @@ def test_folders_give_their_sounds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_links_of_a_folder_that_lead_to_nothing_or_to_a_folder_are_named(tmp_path: Path) -> None:
+    for name in ("sounds", "elsewhere"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "a.wav", np.zeros(800))
+    for name, target in (
+        ("good.wav", "a.wav"),
+        ("gone.wav", "nothing.wav"),
+        ("gone.txt", "no"),
+        ("more", "../elsewhere"),
+    ):
+        (tmp_path / "sounds" / name).symlink_to(target)
+    found = {Path(each.file).name: each.error for each in predict(levels(), find([tmp_path / "sounds"]))}
+    assert sorted(found) == ["a.wav", "gone.wav", "good.wav", "more"]
+    assert found["a.wav"] == found["good.wav"] == ""
+    assert "link to a file that is not there" in found["gone.wav"]
+    assert "name the folder itself" in found["more"]
+
+
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.wav", np.zeros(800))
+    monkeypatch.chdir(tmp_path)
+    (found,) = predict(levels(), find([""]))
+    assert found.file == '""'
+    assert "the name is empty" in found.error
+    assert [each.error for each in predict(levels(), find(["."]))] == [""]
+
+
 def test_memory_does_not_grow_with_the_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(path, rate, seconds):
         for _ in range(600):
@@ -241,6 +268,10 @@ def test_a_table_from_python(kept, tmp_path: Path) -> None:
     (tmp_path / "bad.wav").write_text("no sound")
     places = [kept.sounds / "high", tmp_path / "bad.wav"]
     none = bench.predict([], kept.run("cnn").key, store=kept.store.root)
+    with pytest.raises(ArgumentError, match="no file or folder ''"):
+        bench.predict("", kept.run("cnn").key, store=kept.store.root)
+    iterated = bench.predict((kept.sounds / "high").iterdir(), kept.run("cnn").key, store=kept.store.root)
+    assert sorted(iterated.file) == sorted(map(str, (kept.sounds / "high").iterdir()))
     found = bench.predict(places, kept.run("cnn").key, store=kept.store.root)
     assert (len(none), [*none.columns]) == (0, [*found.columns])
     assert list(found.columns) == [
