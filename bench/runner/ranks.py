@@ -18,7 +18,7 @@ from bench.errors import RunError
 from bench.profiling.children import Child, ChildEnded, not_from_forks, not_in_forks
 from bench.profiling.environment import chosen_device
 from bench.records import Record, Run, Store, scratch
-from bench.runner import memory
+from bench.runner import shortage
 from bench.runner.news import News
 from bench.runner.settings import RunSettings
 
@@ -128,7 +128,7 @@ def _rank(
     except Followed:
         pass
     except (Exception, SystemExit, KeyboardInterrupt) as error:
-        failure = memory.failure(error, run)
+        failure = shortage.failure(error, run)
         words = failure.message if isinstance(error, RunError) else f"{failure.kind}: {failure.message}"
         connection.send(("failed", words))
     sys.stdout.flush()

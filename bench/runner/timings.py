@@ -12,7 +12,8 @@ from bench.errors import PluginError, ProfileError
 from bench.evaluation import pulse
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
-from bench.records import Failure, Latency, Run, Snapshot, Store, graded
+from bench.records import Latency, Run, Snapshot, Store, graded
+from bench.runner import shortage
 from bench.runner.news import News, TimingEnded, TimingStarted, Working
 from bench.runner.settings import RunSettings
 from bench.training import build
@@ -57,7 +58,7 @@ def time_runs(
             with pulse.calling(lambda waits: report(Working(waits))), _own_machine(store):
                 latencies = _time(run, store, settings, backends, again)
         except Exception as error:
-            report(TimingEnded(run.key, Failure.of(error)))
+            report(TimingEnded(run.key, shortage.failure(error)))
             continue
         seen += latencies
         if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):

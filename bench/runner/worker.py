@@ -40,7 +40,7 @@ from bench.records import (
     is_weights_file,
     sources,
 )
-from bench.runner import memory, ranks
+from bench.runner import ranks, shortage
 from bench.runner.news import (
     ClipsRead,
     DataRead,
@@ -184,7 +184,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            return replace(failed, error=Failure.of(error))
+            return replace(failed, error=shortage.failure(error, run))
         with tempfile.TemporaryDirectory(prefix=".tmp-run-", dir=folder) as new:
             with _shared_machine(store):
                 try:
@@ -194,7 +194,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
                 except Exception as error:
                     if isinstance(error, BenchError):  # which would come again
                         shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)
-                    return replace(failed, error=memory.failure(error, run))
+                    return replace(failed, error=shortage.failure(error, run))
             named = artifacts.digests(Path(new))
             record = replace(record, started=started, environment=where, sources=code, artifacts=named)
             store.write_with_artifacts(record, Path(new))

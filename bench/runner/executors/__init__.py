@@ -15,6 +15,7 @@ from typing import Any
 from bench import catalog
 from bench.errors import code_of
 from bench.records import Failure
+from bench.runner import shortage
 from bench.runner.news import Working
 
 
@@ -175,7 +176,7 @@ def perform(job: Job, emit: Callable[[Event], None]) -> None:
     try:
         value = catalog.load(job.target)(*job.arguments, report=lambda news: emit(Reported(job.key, news)))
     except Exception as error:
-        emit(Failed(job.key, Failure.of(error), code_of(error)))
+        emit(Failed(job.key, shortage.failure(error), code_of(error)))
     except (SystemExit, KeyboardInterrupt) as end:  # the `code` of a SystemExit is what it was given
         emit(Failed(job.key, Failure.of(end), "unexpected"))
     else:

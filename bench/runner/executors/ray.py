@@ -20,7 +20,7 @@ from bench import lookup
 from bench.errors import BenchError, RecordError, RunError, code_of
 from bench.extras import install
 from bench.records import Failure, Run, Store
-from bench.runner import cluster, node, parcels
+from bench.runner import cluster, node, parcels, shortage
 from bench.runner.executors import Event, Failed, Finished, Job, Reported, Started, processes
 from bench.runner.news import Noted, RunEnded
 from bench.runner.settings import RunSettings
@@ -266,7 +266,7 @@ class _Cluster:
             self.ray.get(self.depot.offer.remote(paths))
             arriving = parcels.Arriving(self.store, run, state)
         except (BenchError, OSError) as error:
-            yield Failed(job.key, Failure.of(error), code_of(error))
+            yield Failed(job.key, shortage.failure(error), code_of(error))
             return
         task = self.ray.remote(_work).options(
             num_cpus=_cpus(settings), num_gpus=machine.gpus, max_retries=0, num_returns="streaming",

@@ -1,6 +1,8 @@
 """Runs on the GPUs of one machine. No test needs a GPU: the jobs report what they would see."""
 
+import errno
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import torch
 
 from bench.errors import SuiteError
 from bench.records import Run
-from bench.runner import gpus, memory
+from bench.runner import gpus, shortage
 from bench.runner.executors import Finished, Job, Reported, executor
 
 DIVIDED = """\
@@ -88,13 +90,30 @@ def test_without_places_a_job_sees_what_the_driver_sees(tmp_path: Path, monkeypa
     assert not [event for event in events if isinstance(event, Reported)]
 
 
+def test_work_without_space_or_memory_says_what_to_free(tmp_path: Path):
+    bare = shortage.failure(OSError(errno.ENOSPC, "No space left on device")).message
+    assert bare == (
+        f"a disk is full (the store's, or that of the temporary folder {tempfile.gettempdir()}): free space on it. "
+        f"([Errno {errno.ENOSPC}] No space left on device)"
+    )
+    named = shortage.failure(OSError(errno.EDQUOT, "Disk quota exceeded", "/there/a.npz")).message
+    assert named.startswith("a disk is full: free space on it. (")
+    assert "/there/a.npz" in named
+    reading = shortage.failure(MemoryError("Unable to allocate 2 TiB")).message
+    assert reading == (
+        "the machine has too little memory: train fewer runs at a time (--per-gpu, --workers), or end other programs. "
+        "(Unable to allocate 2 TiB)"
+    )
+    assert shortage.failure(FileNotFoundError(2, "none", "x")).message == "[Errno 2] none: 'x'"
+
+
 def test_a_run_without_memory_is_told_what_needs_less():
     run = Run(model="cnn", frontend="logmel", dataset="synthetic", fold=0, seed=0)
-    found = memory.failure(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), run)
+    found = shortage.failure(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), run)
     assert found.kind == "OutOfMemoryError"
     assert found.message.startswith("the GPU has too little memory: set a batch_size below 32 in the recipe of cnn")
     assert "Tried to allocate 2 GiB" in found.message
-    bare = memory.failure(MemoryError(), run).message
+    bare = shortage.failure(MemoryError(), run).message
     assert bare.startswith("the machine has too little memory: set a batch_size")
     assert bare.endswith("(MemoryError without a message)")
-    assert memory.failure(ValueError("no such thing"), run).message == "no such thing"
+    assert shortage.failure(ValueError("no such thing"), run).message == "no such thing"

@@ -1,0 +1,41 @@
+"""Words for work that has used up the memory of its device, or the space of a disk."""
+
+import dataclasses
+import errno
+import tempfile
+
+from bench.records import Failure, Run
+
+_ON_THE_CPU = ("can't allocate memory", "not enough memory")
+"""Parts of the messages of torch's allocator for the CPU, whose error has no class of its own."""
+
+_FEWER = "train fewer runs at a time (--per-gpu, --workers)"
+
+
+def failure(error: BaseException, run: Run | None = None) -> Failure:
+    """Return the failure of work; one that lacks memory or space says what needs less, or where to free some.
+
+    A run is not repeated with a smaller batch, which would be another training.
+
+    Args:
+        error: what ended the work.
+        run: what was trained; None for other work, such as reading a dataset.
+    """
+    found = Failure.of(error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = "" if error.filename else f" (the store's, or that of the temporary folder {tempfile.gettempdir()})"
+        return dataclasses.replace(found, message=f"a disk is full{where}: free space on it. ({found.message})")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing torch
+        place = "GPU"
+    elif isinstance(error, MemoryError) or any(words in str(error) for words in _ON_THE_CPU):
+        place = "machine"
+    else:
+        return found
+    remedies = [_FEWER, "or end other programs"]
+    if run is not None:
+        remedies = [f"set a batch_size below {run.recipe.batch_size} in the recipe of {run.model}", f"or {_FEWER}"]
+        if "accumulate" in {each.name for each in dataclasses.fields(run.recipe)}:
+            remedies.insert(1, "or compute each batch in parts (accumulate), which keeps its size")
+    return dataclasses.replace(
+        found, message=f"the {place} has too little memory: {', '.join(remedies)}. ({found.message})"
+    )
