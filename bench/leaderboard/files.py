@@ -33,6 +33,8 @@ BOARD = "board.html"
 """The page of a published store that ranks the systems of all its suites by weights of the reader."""
 RESERVED = ("README", "CHANGES", "complexity", "board", "index", "schema", "release")
 """Names that no suite of a published store may have, because other files have them."""
+NO_WEIGHTS = "The commands in the column 'to use it' need weights, which this folder does not have."
+"""Said on the pages of a published store."""
 BADGES = "badges"
 """Folder of a published store with a badge for each leaderboard."""
 
@@ -114,7 +116,9 @@ def texts(
     own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
     file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
-    command = command_of(suite, file)
+    place = "" if index or store.root == Path("runs") else str(store.root)
+    command = command_of(suite, file) + (f" --store {shlex.quote(place)}" if place else "")
+    use_note = f"{NO_WEIGHTS} {command} trains them." if index else ""
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
@@ -123,10 +127,14 @@ def texts(
         said |= clips.collect(store, suite.name, (r for row in board.rows for r in row.records), render.CLIPS)
     note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
-        store.root / f"{suite.name}.md": render.markdown(title, found, command, stems, note, file, tables),
+        store.root / f"{suite.name}.md": render.markdown(
+            title, found, command, stems, note, file, tables, place, use_note
+        ),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(title, found, command, note, file, tables, said),
+        store.root / f"{suite.name}.html": render.html(
+            title, found, command, note, file, tables, said, place, use_note
+        ),
     }
     for board, stem in zip(found, stems, strict=True):
         for plot in pareto.plots(board):

@@ -60,13 +60,14 @@ class Grid:
     empty: tuple[str, ...]
 
 
-def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
+def grid(boards: Sequence[Leaderboard], number: int, suite: str | None, store: str = "") -> Grid:
     """Return a leaderboard's main table, without the first head, which is the systems'.
 
     Args:
         boards: all leaderboards of the page.
         number: place of the leaderboard among them.
         suite: name or file of the suite; None shows no command that uses a row.
+        store: folder of the runs, which the commands name; empty for the one that `bench` takes by itself.
     """
     board = boards[number]
     own = {"model", "front-end", columns.RANK_INTERVAL}
@@ -76,7 +77,7 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None) -> Grid:
     empty = tuple(head for head, found in cells.items() if board.rows and all(cell.text == NONE for cell in found))
     shown = [column for column in shown if column.head not in empty]
     scale = _score_scale(board)
-    uses = commands(board, boards, suite)
+    uses = commands(board, boards, suite, store)
     on_front = fronts(board)
     rows = []
     for place, row in enumerate(board.rows):

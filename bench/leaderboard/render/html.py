@@ -29,6 +29,8 @@ def html(
     suite: str | None = None,
     paper_tables: Sequence[PaperTable] = (),
     clips: Mapping[str, RunClips] | None = None,
+    store: str = "",
+    use_note: str = "",
 ) -> str:
     """Return the leaderboards as one page: tables to sort and filter, and plots, in light or dark colours.
 
@@ -40,12 +42,14 @@ def html(
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
         paper_tables: shown first.
         clips: run key to what the run said of each test clip; the page then shows which clips two systems differ in.
+        store: folder of the runs, which the rows' commands name; empty for the one that `bench` takes by itself.
+        use_note: what the rows' commands need.
     """
     sections = [
         {
             "name": board.name,
             "header": header(board),
-            "grid": grid(leaderboards, number, suite),
+            "grid": grid(leaderboards, number, suite, store),
             "plots": [svg(plot, None) for plot in pareto.plots(board)[:1]],
             "further": [plot.axis.name for plot in pareto.plots(board)[1:]],
             "footnotes": footnotes(board, of_rows=False, command=command),
@@ -59,6 +63,7 @@ def html(
         note=note,
         legend=columns.LEGEND,
         command=command,
+        use_note=use_note,
         sections=sections,
         papers=papers.html(paper_tables) if paper_tables else "",
         data=explorer_data(leaderboards, clips),

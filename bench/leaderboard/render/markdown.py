@@ -21,6 +21,8 @@ def markdown(
     note: str = "",
     suite: str | None = None,
     paper_tables: Sequence[PaperTable] = (),
+    store: str = "",
+    use_note: str = "",
 ) -> str:
     """Return the leaderboards as GitHub Markdown.
 
@@ -32,12 +34,14 @@ def markdown(
         note: text below the title.
         suite: name or file of the suite, which `bench predict --run` finds; None shows no command in each row.
         paper_tables: shown first.
+        store: folder of the runs, which the rows' commands name; empty for the one that `bench` takes by itself.
+        use_note: what the rows' commands need.
     """
     sections = [
         {
             "name": board.name,
             "header": header(board),
-            "main": with_commands(columns.main(board), board, leaderboards, suite),
+            "main": with_commands(columns.main(board), board, leaderboards, suite, store),
             "pictures": list(pictures(board, stems[n])) if stems else None,
             "footnotes": footnotes(board, command=command),
             "details": details(board, all_classes=False),
@@ -46,6 +50,7 @@ def markdown(
     ]
     return templating.render(
         "page.md.j2", title=title, note=note, legend=columns.LEGEND, command=command, sections=sections,
+        use_note=use_note,
         papers=papers.markdown(paper_tables) if paper_tables else "",
     )  # fmt: skip
 

@@ -1,10 +1,14 @@
 """Each row of a suite's page names the command that uses its trained models."""
 
+from pathlib import Path
+
 from fakes.boards import boards, failure, record, run
 
-from bench.leaderboard import render
+from bench.leaderboard import files, render
 from bench.leaderboard.board import leaderboards
 from bench.leaderboard.render.text import NONE
+from bench.records import Store
+from bench.suites import read
 
 
 def named(*pairs):
@@ -37,3 +41,22 @@ def test_a_name_that_several_rows_have_is_replaced_by_a_key():
 def test_a_page_without_a_suite_has_no_commands():
     assert "bench predict" not in render.markdown("t", boards(record(run())), "c")
     assert "bench predict" not in render.html("t", boards(record(run())), "c")
+
+
+def test_the_commands_name_another_store_than_the_default_one():
+    found = named((record(run("cnn")), "wide"))
+    for page in (
+        render.markdown("t", found, "c", suite="my.toml", store="my runs"),
+        render.html("t", found, "c", suite="my.toml", store="my runs").replace("&#x27;", "'"),
+    ):
+        assert "bench predict --run my.toml:wide --store 'my runs' FILES" in page
+
+
+def test_a_published_page_says_that_its_store_has_no_weights(tmp_path: Path):
+    suite = read("smoke")
+    for index, said in ((True, True), (False, False)):
+        drawn = files.texts(suite, (), Store(tmp_path), index)
+        pages = [drawn[tmp_path / f"smoke.{kind}"] for kind in ("md", "html")]
+        assert ["need weights, which this folder does not have" in page for page in pages] == [said, said]
+        command = "bench run --suite smoke" + ("" if index else f" --store {tmp_path}")
+        assert all(f"{command}\n" in page or f"<code>{command}</code>" in page for page in pages)
