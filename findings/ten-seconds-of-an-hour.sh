@@ -65,4 +65,3 @@ print(f"warnings about the length: {sum('length' in str(each.message) for each i
 assert moves[10.26] == 0 < moves[9.0]
 PYTHON
 venv/bin/python check.py 2> errors.txt || { cat errors.txt; exit 1; }
-

@@ -253,8 +253,8 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
             BenchWarning, stacklevel=4,
         )  # fmt: skip
     if chosen["all"]:
-        return tuple(_stored(run.key, store) for run in done)
-    return (_stored(max(done, key=lambda run: _validation_score(run, store)).key, store),)
+        return tuple(_stored(run.key, store, suite) for run in done)
+    return (_stored(max(done, key=lambda run: _validation_score(run, store)).key, store, suite),)
 
 
 def _hint(system: str, grid: suites.Suite) -> str:
@@ -291,11 +291,23 @@ def _validation_score(run: Run, store: Store) -> float:
     return values[PRIMARY[record.task]] or 0.0
 
 
-def _stored(key: str, store: Store) -> Part:
+def _stored(key: str, store: Store, suite: str = "SUITE") -> Part:
     record = store.finished_record(key, "the run")
+    _refuse_without_weights(record, store, suite)
     folder = store.artifacts(key)
     about = stored.read_description(folder, record) or stored.described_by(record, store)
     return Part(key, folder, about, record)
+
+
+def _refuse_without_weights(record: Record, store: Store, suite: str) -> None:
+    """Raise a RunError where a run, or a member of a fusion, has a result only, as in a published store."""
+    missing = next((key for key in record.run.members or (record.key,) if store.weights(key) is None), None)
+    if missing is not None:
+        train = f"bench run --suite {shlex.quote(suite)} --key {record.key}"
+        raise RunError(
+            f"{missing} has no weights in {store.root}: `{train}` trains it into the store `runs`; with --force and "
+            f"--store {shlex.quote(str(store.root))} it is trained again there"
+        )
 
 
 def _in_folder(folder: Path) -> Part:

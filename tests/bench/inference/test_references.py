@@ -1,6 +1,7 @@
 """Trained models are found by every kind of reference, and give the logits of their run, without the run's data."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -264,3 +265,16 @@ def test_the_model_of_a_fusion_leads_to_its_name_in_the_suite(kept, tmp_path: Pa
 def test_a_run_that_is_no_name_is_refused(run, tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="a run is a key, a name such as"):
         references.load_model(run, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cnn", "fusion-ds"])
+def test_a_published_result_without_weights_is_named_before_anything_is_read(kept, tmp_path: Path, name: str) -> None:
+    run = kept.run(name)
+    shutil.copytree(kept.store.root / "records", tmp_path / "records")
+    member = (run.members or (run.key,))[0]
+    suite = f"`bench run --suite {kept.suite} --key {run.key}` trains it into the store `runs`"
+    for reference, remedy in ((run.key, "bench run --suite SUITE"), (f"{kept.suite}:{name}@f{run.fold}", suite)):
+        with pytest.raises(RunError, match=f"^{re.escape(member)} has no weights in ") as found:
+            bench.load_model(reference, tmp_path, data_dir=kept.sounds)
+        assert remedy in str(found.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["records"]
