@@ -266,7 +266,9 @@ def data_init(
     if recipe := _recipe(found.training_clips):
         lines += ["", "[recipe]", *(f"{name} = {value}" for name, value in recipe.items())]
         words = ", ".join(f"{name} = {value}" for name, value in recipe.items())
-        out.print(f"recipe: {words}, because there are {found.training_clips:,} clips to train on", highlight=False)
+        out.print(
+            f"recipe: {words}, because there are about {found.training_clips:,} clips to train on", highlight=False
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     out.print(

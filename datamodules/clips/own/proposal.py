@@ -35,7 +35,7 @@ class Proposal:
 
     Attributes:
         arguments: of the dataset, as a suite has them.
-        training_clips: fewest of a fold; None where a file gives several clips.
+        training_clips: fewest of a fold, estimated where files are cut; None where their lengths are not known.
         about: number of clips and classes, in words.
         lines: what was found, one fact a line.
         warnings: things that the user should look at.
@@ -107,10 +107,15 @@ def propose(place: Path, given: Mapping[str, Any]) -> Proposal:
     if is_thin(own, division):
         found.lines += table_lines(own, division)
     if own.options.segments:
-        _training_clips(own, division, found)
-    _lengths(own, found)
-    if not {"clip_seconds", "hop_seconds"} & found.arguments.keys():  # files are cut to more clips than there are
+        _clip_length(own, division, found)
+    usual = _lengths(own, found)
+    clip, hop = found.arguments.get("clip_seconds"), found.arguments.get("hop_seconds")
+    if own.options.segments and clip is not None:
+        found.training_clips = _clips_in_segments(own, division, clip, clip / 2 if hop is None else hop)
+    elif hop is None:
         found.training_clips = fewest
+    elif usual is not None and clip is not None:
+        found.training_clips = fewest * max(1, math.ceil((usual - clip) / hop) + 1)
     return found
 
 
@@ -221,7 +226,16 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _training_clips(own: OwnClips, division: Division, found: Proposal) -> None:
+def _clips_in_segments(own: OwnClips, division: Division, clip: float, hop: float) -> int:
+    """Return the fewest training clips of a fold, of clips and hops of some seconds inside segments."""
+    counts = []
+    for number in division.numbers:
+        inside = chain.from_iterable(own.segments[own.files[i].id] for i in indices(own, division, number)[0].tolist())
+        counts.append(sum(max(0, math.floor((end - start - clip) / hop + 1e-6) + 1) for start, end, _ in inside))
+    return min(counts)
+
+
+def _clip_length(own: OwnClips, division: Division, found: Proposal) -> None:
     """Propose the length of a training clip: half of each class's segments, and one in each part, hold it."""
     given = found.arguments.get("clip_seconds")
     limit, where = math.inf, ""
@@ -249,8 +263,12 @@ def _training_clips(own: OwnClips, division: Division, found: Proposal) -> None:
         found.lines.append(f"each row is a segment; training clips of {clip:g} s are cut inside segments")
 
 
-def _lengths(own: OwnClips, found: Proposal) -> None:
-    """Look at some files, and propose to cut them to pieces where more than half of the sound would not be used."""
+def _lengths(own: OwnClips, found: Proposal) -> float | None:
+    """Look at some files, and propose to cut them to pieces where more than half of the sound would not be used.
+
+    Returns:
+        Their mean length in seconds; None where none can be read.
+    """
     seconds, rates, bad = [], [], []
     looked = own.files[:: max(1, len(own.files) // MEASURED)]
     for file in looked:
@@ -266,15 +284,16 @@ def _lengths(own: OwnClips, found: Proposal) -> None:
     elif bad:
         found.warnings.append(f"{len(bad)} of {len(looked)} files that were looked at are left out: {bad[0]}")
     if not seconds:
-        return
+        return None
+    usual = sum(seconds) / len(seconds)
     shortest, longest = map(_seconds, (min(seconds), max(seconds)))
     found.lines.append(f"lengths: {longest if shortest == longest else f'{shortest} to {longest}'} s")
     _rates(rates, len(rates) == len(own.files), found)
-    if {"clip_seconds", "hop_seconds"} & found.arguments.keys():
-        return
-    if sum(min(each, CROPPED) for each in seconds) < 0.5 * sum(seconds):
+    used = sum(min(each, CROPPED) for each in seconds)
+    if not {"clip_seconds", "hop_seconds"} & found.arguments.keys() and used < 0.5 * sum(seconds):
         found.arguments |= {"clip_seconds": CROPPED, "hop_seconds": CROPPED}
         found.lines.append(f"files are cut to pieces of {CROPPED:g} s, because they are longer")
+    return usual
 
 
 def _seconds(value: float) -> str:

@@ -9,6 +9,8 @@ import pytest
 import soundfile
 from fakes import own, tracks
 
+from datamodules.folder import Folder
+
 pytestmark = pytest.mark.process
 CLASSES = ("cat", "cow")
 
@@ -88,6 +90,22 @@ def test_init_gives_few_clips_more_and_smaller_steps(
     assert code == 0, said
     assert tomllib.loads((tmp_path / "s.toml").read_text()).get("recipe", {}) == recipe
     assert ("recipe: epochs" in said) == bool(recipe)
+
+
+def test_the_recipe_counts_pieces_of_files_and_clips_inside_segments(bench: own.Bench, tmp_path: Path) -> None:
+    names = [f"{label}/{label}{i}.wav" for label in CLASSES for i in range(6)]
+    root = own.tree(tmp_path / "s", names, seconds=1.25)
+    rows = [f"{name},{start},{start + 0.5},{name[:3]}" for name in names for start in (0.0, 0.7)]
+    (root / "t.csv").write_text("\n".join(["filename,onset,offset,event_label", *rows]) + "\n")
+    for given, more in (("s", ("--set", "clip_seconds = 0.5", "--set", "hop_seconds = 0.25")), ("s/t.csv", ())):
+        suite = tmp_path / "own.toml"
+        code, said = bench("data", "init", given, "--model", "fc", "--force", "--suite", suite, *more)
+        assert code == 0, said
+        content = tomllib.loads(suite.read_text())
+        assert content["recipe"]["epochs"] > 30
+        data = Folder(**content["dataset"]["folder"])
+        data.setup()
+        assert f"because there are about {len(data.splits.train)} clips to train on" in said
 
 
 def test_init_names_copies_that_a_run_would_refuse(bench: own.Bench, tmp_path: Path) -> None:
