@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 import re
+import runpy
 import shlex
 import shutil
 import sys
@@ -116,7 +117,7 @@ class Reader:
 def brief(text: str) -> str:
     """Return a suite that trains for one epoch on one fold, otherwise the same."""
     text = re.sub(r"^(folds\s*= )\S+", r"\1[0]", text, flags=re.MULTILINE)
-    if "[recipe]" not in text:
+    if not re.search(r"^\[recipe\]", text, flags=re.MULTILINE):
         return text + "\n[recipe]\nepochs = 1\n"
     assert re.search(r"^epochs ", text, flags=re.MULTILINE)
     return re.sub(r"^(epochs\s*= ).*$", r"\g<1>1", text, flags=re.MULTILINE)
@@ -156,6 +157,36 @@ def test_commands_run(
     reader = Reader(place, data, monkeypatch, capsys)
     reader.follow(page)
     assert len(reader.called) == sum(len(block.commands) for block in read(page) if block.runs)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_the_programs_that_use_a_model_run(
+    tmp_path: Path,
+    data: Path,
+    after: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra export is not installed")
+    page = PROJECT / "docs" / "using-a-model.md"
+    place = tmp_path / "place"
+    shutil.copytree(after["your-sounds.md"], place)
+    reader = Reader(place, data, monkeypatch, capsys)
+    reader.follow_files(page)
+    (not_run,) = [block for block in read(page) if "--out cnn.onnx" in block.text]
+    (torchs,) = [block for block in read(page) if "--out swishnet.pt2" in block.text]
+    for line in (*torchs.commands, not_run.commands[0]):
+        reader.call(line, str(page))
+    programs = sorted(block.file for block in read(page) if block.file.endswith(".py"))
+    assert programs == ["run_onnx.py", "run_pt2.py", "timeline.py", "use.py"]
+    said = {}
+    for name in programs:
+        runpy.run_path(name)
+        said[name] = capsys.readouterr().out
+    assert said["run_onnx.py"].strip() in {path.name for path in Path("my_sounds").iterdir()}
+    assert said["run_pt2.py"].startswith("softmax of the logits tensor(")
+    assert "probability_cat" in said["use.py"]
 
 
 @pytest.mark.slow
