@@ -41,7 +41,7 @@ def list_(
 ) -> None:
     """List models, fusions, front-ends, datasets (and whether they are here), recipes, suites, metrics and backends.
 
-    `bench list runs` lists the runs in a store: key, system, fold and score.
+    `bench list runs` lists the runs in a store: key, system, suite, fold and score.
     """
     if kind is Kind.runs:
         _runs(store, as_json)
@@ -118,7 +118,8 @@ def _runs(store: Path, as_json: bool) -> None:
         print_json({
             "runs": {
                 each.key: {
-                    "system": each.system, "model": each.record.run.model, "frontend": each.record.run.frontend,
+                    "system": each.system, "suites": list(each.suites), "model": each.record.run.model,
+                    "frontend": each.record.run.frontend,
                     "dataset": each.record.run.dataset, "fold": each.record.run.fold, "seed": each.record.run.seed,
                     "status": each.record.status, "metric": each.metric, "score": each.score, "usable": each.usable,
                 }
@@ -143,7 +144,8 @@ def _print_runs(found: "list[ListedRun]") -> None:
             words = f"{each.metric} {100 * each.score:.1f} %"
         seed = f", seed {run.seed}" if run.seed else ""
         use = "" if each.usable or each.record.status == "failed" else " (no weights)"
-        say(out, f"  {each.key:{width}}  {each.system}, fold {run.fold}{seed}, {words}{use}")
+        where = f" of {', '.join(each.suites)}" if each.suites else ""
+        say(out, f"  {each.key:{width}}  {each.system}{where}, fold {run.fold}{seed}, {words}{use}")
 
 
 def _lines(known: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,7 @@ def mends(kind: Kind, command: str) -> str:
         return f"{command} --time-again measures it again" if command else "bench run --time-again measures it again"
     again = f", then {command}" if command else ""
     more = "more epochs in the suite's recipe"
-    return f"{more} or another learning rate{again}" if kind == "chance" else f"{more}{again}"
+    return f"more clips, {more} or another learning rate{again}" if kind == "chance" else f"{more}{again}"
 
 
 def has_speech_score(classes: Sequence[str]) -> bool:

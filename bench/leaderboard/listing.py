@@ -18,6 +18,7 @@ class ListedRun:
         key: of the run.
         system: its name in the table of its suite that is in the store, which `--run SUITE:SYSTEM` takes; else its
             model, with the settings in which it differs from other runs of that model in the store.
+        suites: names of the suites in whose tables in the store it stands.
         record: its record.
         metric: name of the dataset's main score.
         score: its value; None where the run failed or the score is undefined.
@@ -26,6 +27,7 @@ class ListedRun:
 
     key: str
     system: str
+    suites: tuple[str, ...]
     record: Record
     metric: str
     score: float | None
@@ -51,18 +53,21 @@ def listed(snapshot: Snapshot) -> Iterator[ListedRun]:
         metric = PRIMARY[record.task or catalog.task(run.dataset, run.data)]
         parts = run.members or (key,)
         usable = record.status == "ok" and all(store.weights(part) is not None for part in parts)
-        yield ListedRun(key, names.get(key, labels[systems[key]]), record, metric, record.scores.get(metric), usable)
+        named = names.get(key, {})
+        system = [*named.values(), labels[systems[key]]][0]
+        yield ListedRun(key, system, tuple(named), record, metric, record.scores.get(metric), usable)
 
 
-def _names(store: Store) -> dict[str, str]:
-    """Return the names of runs' systems by key, from the tables in a store; a damaged table has none."""
-    found: dict[str, str] = {}
+def _names(store: Store) -> dict[str, dict[str, str]]:
+    """Return the name of each run's system in the suites with tables in a store; a damaged table has none."""
+    found: dict[str, dict[str, str]] = {}
     for path in sorted(store.root.glob("*.json")):
         try:
             boards = json.loads(path.read_text(encoding="utf-8"))["leaderboards"]
-            found |= {
-                str(key): str(row["model"]) for board in boards for row in board["rows"] for key in row["records"]
-            }
+            for key, name in [
+                (str(key), str(row["model"])) for b in boards for row in b["rows"] for key in row["records"]
+            ]:
+                found.setdefault(key, {})[path.stem] = name
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # `bench leaderboard --check` says so
     return found

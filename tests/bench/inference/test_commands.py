@@ -211,7 +211,8 @@ def test_list_runs(kept, tmp_path: Path) -> None:
     run = kept.run("swishnet", 1)
     record = kept.store.get(run.key)
     assert found[run.key] == {
-        "system": "swishnet", "model": "swishnet", "frontend": "mfcc", "dataset": "folder", "fold": 1, "seed": 0,
+        "system": "swishnet", "suites": [], "model": "swishnet", "frontend": "mfcc", "dataset": "folder", "fold": 1,
+        "seed": 0,
         "status": "ok", "metric": "accuracy", "score": record.scores["accuracy"], "usable": True,
     }  # fmt: skip
     code, output, _ = bench("list", "runs", "--store", kept.store.root)
@@ -427,7 +428,7 @@ def test_runs_are_listed_by_the_names_of_their_suite(kept, tmp_path: Path) -> No
         json.dumps({"leaderboards": [{"rows": [{"model": "fusion-pair", "records": [run.key]}]}]})
     )
     (tmp_path / "damaged.json").write_text('{"leaderboards": 1}')
-    assert f"{run.key}  fusion-pair, fold 0" in bench("list", "runs", "--store", tmp_path).out
+    assert f"{run.key}  fusion-pair of my, fold 0" in bench("list", "runs", "--store", tmp_path).out
 
 
 def test_an_error_of_standard_input_names_it_once(kept) -> None:
