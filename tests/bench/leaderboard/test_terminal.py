@@ -38,7 +38,9 @@ def test_rows_at_chance_are_named_with_a_remedy_and_many_are_counted():
         parts = render.terminal(boards(*rows, better), None, command="bench run --suite x.toml")
         return [str(part) for part in parts if str(part).startswith("At chance")]
 
-    remedy = "Remedy: more epochs in the suite's recipe or another learning rate, then bench run --suite x.toml"
+    remedy = (
+        "Remedy: more clips, more epochs in the suite's recipe or another learning rate, then bench run --suite x.toml"
+    )
     both = "m0 on logmel, m1 on logmel"
     assert said(0) == []
     assert said(2) == [f"At chance: the interval of accuracy contains 50.0 %, the score of guessing: {both}. {remedy}"]

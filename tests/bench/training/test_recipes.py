@@ -23,6 +23,7 @@ from datamodules.clips.draws import rarity
 from datamodules.synthetic import Synthetic, SyntheticTags
 from models.errors import TrainingError
 from models.training.freezing import freeze
+from models.training.optimisation import optimizer_and_schedule
 
 
 @pytest.mark.parametrize("name", sorted(recipes.names()))
@@ -285,3 +286,18 @@ def test_a_background_that_is_not_there_and_waveforms_of_embeddings_are_errors(t
 def test_what_no_waveform_can_be_changed_by_is_refused(wrong):
     with pytest.raises(ValueError, match=r"must be|above"):
         Recipe(**wrong)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_one_cycle_moves_the_momentum_too(optimizer: str) -> None:
+    recipe = replace(Recipe(), optimizer=optimizer, schedule="one-cycle")
+    found = optimizer_and_schedule([torch.nn.Parameter(torch.zeros(1))], recipe, 11, 1, fused=False)
+    moved, schedule = found["optimizer"], found["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(11):
+        group = moved.param_groups[0]
+        seen.append(group["momentum"] if optimizer == "sgd" else group["betas"][0])
+        moved.step()
+        if len(seen) < 11:
+            schedule.step()
+    assert (seen[0], min(seen), seen[-1]) == pytest.approx((0.95, 0.85, 0.95), abs=3e-3)
