@@ -54,14 +54,14 @@ def embed(
         found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
         try:
             with Recordings(err, len(sources)) as progress:
-                for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
+                for each in found:
                     if each.values is None:
                         errors[str(each.file)] = str(each.error)
                         err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
                     else:
-                        writer.add(place, each)
+                        writer.add(places[each.source], each)
                         values = each.values.shape[1]
-                    progress.report(number, number, len(sources))
+                    progress.report(each.source + 1, each.source + 1, len(sources))
             writer.close()
         except BaseException:
             if writer.written:

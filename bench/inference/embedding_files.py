@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -40,7 +41,8 @@ class Writer:
     """Writes a folder of embeddings with the folders of the sounds: `<out>/<class>/`.
 
     In the format npy each sound has a file `(T, D)`. In the formats parquet and tfrecord each folder has one file,
-    `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound.
+    `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound. Each clip of a file of several
+    counts as a sound of its own, called `<file>[<clip>]`.
 
     Files that an earlier call on the same folders wrote, and this one does not, are removed at the end; those of other
     folders, and files that are not as `bench` wrote them, stay.
@@ -85,13 +87,15 @@ class Writer:
         """Take the embedding of a file.
 
         Args:
-            place: of the sound, relative to its folder.
+            place: of the file, relative to its folder.
             found: without an error.
 
         Raises:
             RunError: two sounds have one name, or a file is in the way.
         """
         assert found.values is not None  # the caller has looked for an error
+        if found.inside is not None:
+            place = place.with_name(f"{place.name}[{_as_part(str(found.inside))}]")
         if place in self.seen:
             raise RunError(f"two sounds are called {place}: give one folder for both, or write them apart")
         self.seen.add(place)
@@ -165,6 +169,11 @@ class Writer:
                 while folder != self.out and not any(folder.iterdir()):
                     folder.rmdir()
                     folder = folder.parent
+
+
+def _as_part(inside: str) -> str:
+    """Return a clip's name as part of a file's name: what leads to another folder is escaped, so names stay apart."""
+    return re.sub(r"[%/\\\x00-\x1f]", lambda found: f"%{ord(found[0]):02X}", inside)
 
 
 def _digest(path: Path) -> str:

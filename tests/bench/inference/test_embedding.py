@@ -12,9 +12,11 @@ from fakes import calls
 
 import bench
 from bench.errors import ArgumentError, RunError
+from bench.inference import Classifier
 from bench.inference.embedding import Embedder, Embedding, embed
 from bench.inference.embedding_files import places
 from bench.inference.predict import find
+from datamodules.clips.own import features
 from datamodules.embeddings import Embeddings
 
 CLIPS = 0.3 * torch.randn(3, 16_000, generator=torch.Generator().manual_seed(0)).clamp(-3, 3)
@@ -57,6 +59,84 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
     assert bad.values is None
     assert good.values.shape == (1, 16)
     assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
+
+
+class Means(torch.nn.Module):
+    """Of embeddings, the mean over their frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x.mean(1))
+
+
+@pytest.fixture
+def means(monkeypatch):
+    """Embed with a model of embeddings whose vectors are the means of the frames."""
+    model = Classifier(
+        name="means", module=Means(), classes=tuple("abcd"), task="single", sample_rate=None, clip_shape=(10, 4),
+        clip_seconds=5.0, keys=("means",),
+    )  # fmt: skip
+    monkeypatch.setattr("bench.inference.load_model", lambda *_, **__: model)
+    return lambda *given: calls.bench("embed", *given, "--run", "means", "--layer", "last")
+
+
+def frames(value: float, count: int = 10, width: int = 4) -> np.ndarray:
+    return np.full((count, width), value, np.float32)
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_each_clip_of_a_file_of_several_has_a_vector(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    folder, found = tmp_path / "features" / "low", tmp_path / "found"
+    folder.mkdir(parents=True)
+    np.save(folder / "one.npy", frames(0.5))
+    np.save(folder / "many.npy", np.stack([frames(3), frames(4)]))
+    inside = {"a": 1, "../../b": 2, "a/0": 5, "a%2F0": 6}
+    np.savez(folder / "two.npz", **{name: frames(value, 25) for name, value in inside.items()})
+    call = means(tmp_path / "features", "--out", found, "--format", format)
+    assert (call.code, call.err) == (0, "")
+    assert "7 files, 4 values; 0 with an error" in call.words
+    own = {
+        "one.npy": 0.5, "many.npy[0]": 3, "many.npy[1]": 4, "two.npz[a]": 1, "two.npz[..%2F..%2Fb]": 2,
+        "two.npz[a%2F0]": 5, "two.npz[a%252F0]": 6,
+    }  # fmt: skip
+    there = {path.relative_to(found).as_posix(): path for path in found.rglob("*") if path.suffix == f".{format}"}
+    if format == "npy":
+        values = {name.removeprefix("low/").removesuffix(".npy"): np.load(path) for name, path in there.items()}
+    else:
+        assert list(there) == [f"low/embeddings.{format}"]
+        values = dict(features.clips_of(found / "low" / f"embeddings.{format}"))
+    assert {name: value.tolist() for name, value in values.items()} == {name: [[x] * 4] for name, x in own.items()}
+    np.savez(folder / "two.npz", a=frames(1), b=frames(2))
+    call = means(tmp_path / "features", "--out", found, "--format", format, "--windows")
+    assert "each_window False, not True" in call.err
+    call = means(tmp_path / "features", "--out", found, "--format", format)
+    assert ("3 files of an earlier call removed" in call.words) == (format == "npy")
+    read = {name for each in found.rglob("*") if each.is_file() and "two" in (name := each.name)}
+    assert read == ({"two.npz[a].npy", "two.npz[b].npy"} if format == "npy" else set())
+
+
+def test_windows_of_each_clip_of_a_file(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.savez(tmp_path / "features" / "two.npz", a=frames(1, 25), b=frames(2, 10))
+    given = (tmp_path / "features" / "two.npz", "--windows", "--batch-size", 2)
+    assert means(*given, "--out", tmp_path / "found").code == 0
+    shapes = {path.name: np.load(path)[:, 0].tolist() for path in (tmp_path / "found").glob("*.npy")}
+    assert shapes == {"two.npz[a].npy": [1, 1, 1], "two.npz[b].npy": [2]}
+
+
+def test_a_file_of_the_wrong_width_stops_no_other_one(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1, width=5))
+    np.save(tmp_path / "features" / "b.npy", frames(1))
+    call = means(tmp_path / "features", "--out", tmp_path / "found", "--json")
+    assert call.code == 1
+    assert list(json.loads(call.out)["errors"].values()) == ["'a.npy' has 5 values a frame, and the model takes 4"]
+    assert [path.name for path in (tmp_path / "found").glob("*.npy")] == ["b.npy.npy"]
 
 
 def test_a_sound_on_standard_input_next_to_a_file(kept, tmp_path: Path) -> None:
