@@ -130,10 +130,10 @@ class Writer:
                     content = tfrecord.written([tfrecord.Example(name, frames) for name, frames in values.items()])
                 except ValueError as error:
                     raise RunError(f"{path}: {error}: write --format npy") from error
-                write_whole(path, content)
             else:
                 times = {name: (found.starts, found.ends) for name, found in rows.items()}
-                parquet.write(path, values, times)
+                content = parquet.written(values, times)
+            write_whole(path, content)
             self._wrote(path)
         if self.written:  # or else the sounds are perhaps only out of reach
             self._remove_stale()

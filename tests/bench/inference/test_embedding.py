@@ -129,6 +129,21 @@ def test_windows_of_each_clip_of_a_file(means, tmp_path: Path) -> None:
     assert shapes == {"two.npz[a].npy": [1, 1, 1], "two.npz[b].npy": [2]}
 
 
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
+    from bench.inference.embedding_files import Writer
+
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    others = [tmp_path / f".{name}.tmp" for name in ("a.wav.npy", f"embeddings.{format}")]
+    for other in others:
+        other.write_text("mine")
+    writer = Writer(tmp_path, format, {})
+    writer.add(Path("a.wav"), Embedding(file="a.wav", values=frames(1), starts=np.zeros(10), ends=np.ones(10)))
+    writer.close()
+    assert [other.read_text() for other in others] == ["mine", "mine"]
+
+
 def test_a_file_of_the_wrong_width_stops_no_other_one(means, tmp_path: Path) -> None:
     (tmp_path / "features").mkdir()
     np.save(tmp_path / "features" / "a.npy", frames(1, width=5))
