@@ -55,12 +55,16 @@ def embed(
         try:
             with Recordings(err, len(sources)) as progress:
                 for each in found:
-                    if each.values is None:
-                        errors[str(each.file)] = str(each.error)
-                        err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
-                    else:
-                        writer.add(places[each.source], each)
-                        values = each.values.shape[1]
+                    error = each.error
+                    if each.values is not None:
+                        try:
+                            writer.add(places[each.source], each)
+                            values = each.values.shape[1]
+                        except embedding_files.UnfitNameError as unfit:
+                            error = str(unfit)
+                    if error:
+                        errors[each.file] = error
+                        err.print(f"error: {each.file}: {error}", markup=False, highlight=False)
                     progress.report(each.source + 1, each.source + 1, len(sources))
             writer.close()
         except BaseException:

@@ -1,5 +1,6 @@
 """Files of embeddings that the dataset `embeddings` reads back: `.npy`, Parquet and TFRecord."""
 
+import errno
 import hashlib
 import io
 import json
@@ -17,6 +18,7 @@ from bench.inference.classifier import Classifier
 from bench.inference.embedding import Embedding
 from bench.records import write_whole
 from datamodules.tables import parquet, tfrecord
+from datamodules.tables.csv_table import safe
 
 FORMATS = ("npy", "parquet", "tfrecord")
 
@@ -35,6 +37,10 @@ def origin(model: Classifier, layer: str | None, hop_seconds: float | None, each
     """Return what embeddings are made by; arguments as for `bench.inference.embedding.embed`."""
     hop = model.clip_seconds if hop_seconds is None else hop_seconds
     return {"runs": list(model.keys), "layer": layer, "each_window": each_window, "hop_seconds": hop}
+
+
+class UnfitNameError(RunError):
+    """A sound's name cannot be that of its vector; other sounds' can."""
 
 
 class Writer:
@@ -91,6 +97,7 @@ class Writer:
             found: without an error.
 
         Raises:
+            UnfitNameError: the sound's name is too long for a file, or is no text; other sounds can be taken.
             RunError: two sounds have one name, or a file is in the way.
         """
         assert found.values is not None  # the caller has looked for an error
@@ -107,9 +114,25 @@ class Writer:
             buffer = io.BytesIO()
             np.save(buffer, found.values, allow_pickle=False)
             self._refuse_anothers(path, buffer.getvalue())
-            write_whole(path, buffer.getvalue())
+            try:
+                write_whole(path, buffer.getvalue())
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                remedy = "rename the file" if found.inside is None else "rename the clip"
+                raise UnfitNameError(
+                    f"its name is too long for a file of its vector, {safe(f'{path.name[:20]}...{path.name[-20:]}')}: "
+                    f"{remedy}, or write --format tfrecord"
+                ) from error
             self._wrote(path)
         else:
+            try:
+                place.name.encode()
+            except UnicodeEncodeError as error:
+                raise UnfitNameError(
+                    f"its name is not UTF-8, as names in --format {self.format} are: rename the file, or write "
+                    f"--format npy"
+                ) from error
             self.rows.setdefault(place.parent, {})[place.name] = found
         self.written += 1
 

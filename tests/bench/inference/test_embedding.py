@@ -144,6 +144,39 @@ def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
     assert [other.read_text() for other in others] == ["mine", "mine"]
 
 
+@pytest.mark.parametrize("format", ["parquet", "tfrecord"])
+def test_a_name_that_is_no_text_stops_no_other_one(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1))
+    try:
+        np.save(tmp_path / "features" / "\udcff.npy", frames(2))
+    except OSError:
+        pytest.skip("the disk takes only names that are UTF-8")
+    call = means(tmp_path / "features", "--out", tmp_path / "found", "--format", format)
+    assert call.code == 1
+    assert "1 files, 4 values; 1 with an error" in call.words
+    assert f"its name is not UTF-8, as names in --format {format} are: rename the file" in call.words
+    ((_, value),) = features.clips_of(tmp_path / "found" / f"embeddings.{format}")
+    assert value.tolist() == [[1] * 4]
+
+
+def test_a_name_that_is_too_long_stops_no_other_one(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / f"{'a' * 250}.npy", frames(1))
+    np.save(tmp_path / "features" / "b.npy", frames(2))
+    np.savez(tmp_path / "features" / "c.npz", **{"a": frames(3), "b" * 250: frames(4)})
+    call = means(tmp_path / "features", "--out", tmp_path / "found")
+    assert call.code == 1
+    assert "2 files, 4 values; 2 with an error" in call.words
+    assert call.words.count("its name is too long for a file of its vector, ") == 2
+    assert "rename the file, or write --format tfrecord" in call.words
+    assert ".tmp-" not in call.words
+    there = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert there == [".bench-embed.json", "b.npy.npy", "c.npz[a].npy"]
+
+
 def test_a_file_of_the_wrong_width_stops_no_other_one(means, tmp_path: Path) -> None:
     (tmp_path / "features").mkdir()
     np.save(tmp_path / "features" / "a.npy", frames(1, width=5))
