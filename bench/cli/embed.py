@@ -42,7 +42,7 @@ def embed(
 
     if format not in embedding_files.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
-    roots = [Path(place).expanduser() for place in files if place != "-"]
+    roots = [Path(place).expanduser() for place in files if place not in ("-", "")]  # `find` tells of ""
     embedding_files.refuse_among_sounds(target, roots)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     values: int | None = None

@@ -72,8 +72,9 @@ class Writer:
     def __init__(self, out: Path, format: str, made: Mapping[str, Any], roots: Iterable[Path] = ()) -> None:
         if format not in FORMATS:
             raise ArgumentError(f"there is no format {format!r}: choose one of {', '.join(FORMATS)}")
-        if out.exists() and not out.is_dir():
-            raise ArgumentError(f"{out} is a file: name a folder, which the dataset `embeddings` reads as its root")
+        if os.path.lexists(out) and not out.is_dir():
+            what = "a file" if out.exists() else "a link to a folder that is not there"
+            raise ArgumentError(f"{out} is {what}: name a folder, which the dataset `embeddings` reads as its root")
         if format == "parquet":
             parquet.package()
         self.made = dict(made) | {"format": format}
@@ -110,7 +111,7 @@ class Writer:
             self.note()
         if self.format == "npy":
             path = self.out / place.with_name(f"{place.name}.npy")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             buffer = io.BytesIO()
             np.save(buffer, found.values, allow_pickle=False)
             self._refuse_anothers(path, buffer.getvalue())
@@ -133,6 +134,9 @@ class Writer:
                     f"its name is not UTF-8, as names in --format {self.format} are: rename the file, or write "
                     f"--format npy"
                 ) from error
+            if place.parent not in self.rows:  # or else it is known after all the work that the call cannot end well
+                self._make(self.out / place.parent)
+                self._refuse_anothers(self.out / place.parent / f"embeddings.{self.format}")
             self.rows.setdefault(place.parent, {})[place.name] = found
         self.written += 1
 
@@ -144,7 +148,7 @@ class Writer:
     def close(self) -> None:
         """Write what has been collected, and remove what earlier calls wrote and this one did not."""
         for folder, rows in self.rows.items():
-            (self.out / folder).mkdir(parents=True, exist_ok=True)
+            self._make(self.out / folder)
             path = self.out / folder / f"embeddings.{self.format}"
             self._refuse_anothers(path)
             values = {name: found.values for name, found in rows.items()}
@@ -166,12 +170,22 @@ class Writer:
                 if path.relative_to(self.out).as_posix() not in self.before | self.files
             ]  # fmt: skip
 
+    def _make(self, folder: Path) -> None:
+        """Make a folder, or raise a RunError where a link leads elsewhere, or something else is in the way."""
+        try:
+            if not folder.resolve().is_relative_to(self.out.resolve()):
+                raise RunError(f"{folder} leads out of {self.out}: move that link away, or name another --out")
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError, RuntimeError) as error:  # the last one of a loop of links
+            raise RunError(
+                f"{folder} cannot be made a folder for vectors, because a file or a link is in its place or above it: "
+                f"move that away, or name another --out"
+            ) from error
+
     def _refuse_anothers(self, path: Path, content: bytes | None = None) -> None:
         """Raise a RunError where a path has another content that no call on the same folders wrote."""
         known = self.before.get(path.relative_to(self.out).as_posix(), "")
         own = known.endswith(f" {self.read}") and _is_own(path, known, self.out)
-        if not path.parent.resolve().is_relative_to(self.out.resolve()):
-            raise RunError(f"{path.parent} leads out of {self.out}: name another --out")
         if os.path.lexists(path) and not own and (path.is_symlink() or content is None or path.read_bytes() != content):
             raise RunError(
                 f"{path} is there already, and it is not as an earlier call on the same folders wrote it: "
@@ -267,6 +281,8 @@ def _refuse_others(out: Path, made: dict[str, Any]) -> None:
 def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
     """Raise an ArgumentError where embeddings would lie among the sounds, whose data they would change.
 
+    The folder of a file that is named holds sounds, too.
+
     Args:
         out: folder of the embeddings.
         roots: files and folders that are read.
@@ -274,9 +290,11 @@ def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
     target = out.resolve()
     for root in roots:
         place = root.resolve()
-        if place.is_relative_to(target) or (root.is_dir() and target.is_relative_to(place)):
+        folder = root.parent if root.is_file() else root
+        folders = [folder.resolve(), place.parent] if root.is_file() else [place] if root.is_dir() else []
+        if place.is_relative_to(target) or any(target.is_relative_to(each) for each in folders):
             raise ArgumentError(
-                f"embeddings in {out} would lie among the sounds of {root}, and runs on those would be done again: "
+                f"embeddings in {out} would lie among the sounds of {folder}, and runs on those would be done again: "
                 f"name another --out, a folder apart from the sounds"
             )
 
@@ -294,7 +312,7 @@ def places(files: Iterable[Path], roots: Iterable[Path]) -> list[Path]:
         return path.relative_to(own) if own else Path(path.name)
 
     found = [place(path) for path in files]
-    twice = [place for place, count in Counter(found).items() if count > 1]
+    twice = [place for place, count in Counter(found).items() if count > 1 and place.name]  # or else it has an error
     if twice:
         raise ArgumentError(f"two sounds are called {twice[0]}: give one folder for both, or write them apart")
     return found

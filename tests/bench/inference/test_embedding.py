@@ -144,6 +144,42 @@ def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
     assert [other.read_text() for other in others] == ["mine", "mine"]
 
 
+@pytest.mark.parametrize("format", ["npy", "tfrecord"])
+def test_what_is_in_the_place_of_a_folder_is_told(means, tmp_path: Path, monkeypatch, format: str) -> None:
+    (tmp_path / "features" / "low").mkdir(parents=True)
+    np.save(tmp_path / "features" / "low" / "a.npy", frames(1))
+    found, elsewhere = tmp_path / "found", tmp_path / "elsewhere"
+    found.mkdir()
+    given = (tmp_path / "features", "--out", found, "--format", format)
+    (found / "low").write_text("mine")
+    call = means(*given)
+    assert call.code == 1
+    assert f"{found / 'low'} cannot be made a folder" in call.words
+    assert "move that away, or name another --out" in call.words
+    assert (found / "low").read_text() == "mine"
+    for target, words in (("elsewhere", "leads out of"), ("found/gone", "cannot be made a folder")):
+        (found / "low").unlink()
+        (found / "low").symlink_to(tmp_path / target)
+        call = means(*given)
+        assert (call.code, words in call.words, "away, or name another --out" in call.words) == (1, True, True)
+        assert not elsewhere.exists()
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere)
+    call = means(tmp_path / "features", "--out", link)
+    assert (call.code, "is a link to a folder that is not there: name a folder" in call.words) == (2, True)
+
+
+def test_an_empty_name_is_told(means, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1))
+    call = means("", "", "features", "--out", "found")
+    assert call.code == 1
+    assert call.words.count('error: "": the name is empty: name a file or a folder, `.` for this one') == 2
+    assert "1 files, 4 values; " in call.words
+    assert "among the sounds" not in call.words
+
+
 @pytest.mark.parametrize("format", ["parquet", "tfrecord"])
 def test_a_name_that_is_no_text_stops_no_other_one(means, tmp_path: Path, format: str) -> None:
     if format == "parquet":
@@ -403,10 +439,20 @@ def test_vectors_of_other_folders_stay(kept, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("sounds", "out"),
-    [("a", "a"), ("a", "a/found"), ("a", "."), (".", "found"), ("a/low/0.wav", "a/low"), ("a/low/0.wav", "a")],
+    [
+        ("a", "a"),
+        ("a", "a/found"),
+        ("a", "."),
+        (".", "found"),
+        ("a/low/0.wav", "a/low"),
+        ("a/low/0.wav", "a"),
+        ("a/low/0.wav", "a/low/found"),
+        ("link.wav", "a/low/found"),
+    ],
 )
 def test_embeddings_among_the_sounds_are_refused(kept, tmp_path: Path, monkeypatch, sounds: str, out: str) -> None:
     shutil.copytree(kept.sounds, tmp_path / "a")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "a" / "low" / "0.wav")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", out)
