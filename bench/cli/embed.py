@@ -66,12 +66,18 @@ def embed(
                         errors[each.file] = error
                         err.print(f"error: {each.file}: {error}", markup=False, highlight=False)
                     progress.report(each.source + 1, each.source + 1, len(sources))
-            writer.close()
+            writer.close(all_used=not errors)
         except BaseException:
             if writer.written:
                 with suppress(OSError):
                     writer.note()  # or else a later call would take the files for somebody else's
             raise
+    if writer.kept:
+        err.print(
+            f"warning: {len(writer.kept)} vectors of an earlier call stay, such as {writer.kept[0]}, because not every "
+            f"file could be used this time: call again without an error to remove those of sounds that are gone",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if writer.foreign:
         err.print(
             f"warning: {target} has {len(writer.foreign)} other files of features, which stay, because they are not "

@@ -50,12 +50,13 @@ class Writer:
     `embeddings.parquet` or `embeddings.tfrecord`, with a row or a record for each sound. Each clip of a file of several
     counts as a sound of its own, called `<file>[<clip>]`.
 
-    Files that an earlier call on the same folders wrote, and this one does not, are removed at the end; those of other
-    folders, and files that are not as `bench` wrote them, stay.
+    Files that an earlier call on the same folders wrote, and this one does not, are removed at the end, unless a sound
+    could not be used; those of other folders, and files that are not as `bench` wrote them, stay.
 
     Attributes:
         written: number of sounds that were taken.
         removed: number of files of an earlier call that `close` has removed.
+        kept: files and rows of an earlier call that `close` would have removed if every sound could be used.
         foreign: files of embeddings in the folder that no call is known to have written, after `close`.
 
     Args:
@@ -85,6 +86,7 @@ class Writer:
         names = "\n".join(sorted(str(root.resolve()) for root in roots))
         self.read = hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
         self.removed = 0
+        self.kept: list[str] = []
         self.foreign: list[Path] = []
         self.rows: dict[Path, dict[str, Any]] = {}
         self.seen: set[Path] = set()
@@ -145,12 +147,21 @@ class Writer:
         content = self.made | {_FILES: dict(sorted((self.before | self.files).items()))}
         write_whole(self.out / ORIGIN, (json.dumps(content, indent=1) + "\n").encode())
 
-    def close(self) -> None:
-        """Write what has been collected, and remove what earlier calls wrote and this one did not."""
+    def close(self, all_used: bool = True) -> None:
+        """Write what has been collected, and remove what earlier calls wrote and this one did not.
+
+        Args:
+            all_used: whether every sound could be used. Or else nothing is removed, neither a file nor a row, because
+                the rest are perhaps only out of reach.
+        """
         for folder, rows in self.rows.items():
             self._make(self.out / folder)
             path = self.out / folder / f"embeddings.{self.format}"
             self._refuse_anothers(path)
+            if not all_used and path.exists():
+                before = _rows(path)
+                self.kept += [f"{path.relative_to(self.out).as_posix()}[{name}]" for name in before if name not in rows]
+                rows = before | rows
             values = {name: found.values for name, found in rows.items()}
             if self.format == "tfrecord":
                 try:
@@ -162,8 +173,12 @@ class Writer:
                 content = parquet.written(values, times)
             write_whole(path, content)
             self._wrote(path)
-        if self.written:  # or else the sounds are perhaps only out of reach
-            self._remove_stale()
+        stale = self._stale()
+        if not all_used or not self.written:
+            self.kept += stale
+        else:
+            self._remove(stale)
+        if self.written:
             self.note()
             self.foreign = [
                 path for path in _embeddings(self.out)
@@ -195,17 +210,36 @@ class Writer:
     def _wrote(self, path: Path) -> None:
         self.files[path.relative_to(self.out).as_posix()] = f"{_digest(path)} {self.read}"
 
-    def _remove_stale(self) -> None:
-        for name, digest in list(self.before.items()):
+    def _stale(self) -> list[str]:
+        """Return the files that an earlier call on the same folders wrote, and this one did not."""
+        of_these = {name: digest for name, digest in self.before.items() if digest.endswith(f" {self.read}")}
+        return [
+            name for name, digest in of_these.items()
+            if name not in self.files and _is_own(self.out / name, digest, self.out)
+        ]  # fmt: skip
+
+    def _remove(self, names: Iterable[str]) -> None:
+        for name in names:
             path = self.out / name
-            if digest.endswith(f" {self.read}") and name not in self.files and _is_own(path, digest, self.out):
-                del self.before[name]
-                path.unlink()
-                self.removed += 1
-                folder = path.parent
-                while folder != self.out and not any(folder.iterdir()):
-                    folder.rmdir()
-                    folder = folder.parent
+            del self.before[name]
+            path.unlink()
+            self.removed += 1
+            folder = path.parent
+            while folder != self.out and not any(folder.iterdir()):
+                folder.rmdir()
+                folder = folder.parent
+
+
+def _rows(path: Path) -> dict[str, Embedding]:
+    """Return what a file of rows or records holds, as it was written."""
+    if path.suffix == ".tfrecord":
+        found = [tfrecord.example(data) for _, _, data in tfrecord.records([path])]
+        return {each.name: Embedding(file=each.name, values=each.frames) for each in found}
+    values, times = parquet.clips(path), parquet.times(path)
+    return {
+        name: Embedding(file=name, values=values[name], starts=starts, ends=ends)
+        for name, (starts, ends) in times.items()
+    }
 
 
 def _as_part(inside: str) -> str:

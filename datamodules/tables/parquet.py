@@ -64,6 +64,16 @@ def names(path: Path) -> list[str]:
     return [str(name) for name in parquet.read_table(path, columns=[column])[column].to_pylist()]
 
 
+def times(path: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the start and the end of each frame of the clips in a file of `written`, by name."""
+    table = package().read_table(path)
+    columns = (table[name].to_pylist() for name in (NAMES[0], "starts", "ends"))
+    return {
+        name: (np.array(starts, np.float64), np.array(ends, np.float64))
+        for name, starts, ends in zip(*columns, strict=True)
+    }
+
+
 def clips(path: Path) -> dict[str, NDArray[np.float32]]:
     """Return the clips of a file, `(T, D)` or `(D,)`, by name.
 

@@ -144,6 +144,51 @@ def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
     assert [other.read_text() for other in others] == ["mine", "mine"]
 
 
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_nothing_is_removed_where_a_file_could_not_be_used(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    for value, name in enumerate(("c/low/0.npy", "c/low/1.npy", "c/low/2.npy", "d/high/0.npy")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / name, frames(value))
+    found = tmp_path / "found"
+    given = (tmp_path / "c", tmp_path / "d", "--out", found, "--format", format, "--windows")
+
+    def there() -> dict[str, list[list[float]]]:
+        vectors = (path for path in sorted(found.rglob("*")) if path.suffix == f".{format}")
+        return {
+            f"{path.parent.name}/{path.name}[{inside}]": value.tolist()
+            for path in vectors
+            for inside, value in features.clips_of(path)
+        }
+
+    assert means(*given).code == 0
+    before = there()
+    (tmp_path / "d").rename(tmp_path / "away")  # as a disk that is out of reach
+    (tmp_path / "c" / "low" / "1.npy").write_bytes(b"damaged")
+    (tmp_path / "c" / "low" / "2.npy").unlink()
+    call = means(*given)
+    assert call.code == 1
+    assert "earlier call" not in call.out
+    kept = 3 if format == "npy" else 2 + 1  # two rows, and a file of the other folder
+    assert f"warning: {kept} vectors of an earlier call stay, such as " in call.words
+    assert there() == before
+    (tmp_path / "away").rename(tmp_path / "d")
+    np.save(tmp_path / "c" / "low" / "1.npy", frames(5))
+    call = means(*given)
+    assert (call.code, call.err) == (0, "")
+    assert ("1 files of an earlier call removed" in call.words) == (format == "npy")
+    assert not any("2.npy" in name for name in there())
+    assert [[5.0] * 4] in there().values()
+    if format == "parquet":
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(found / "low" / "embeddings.parquet").to_pylist()
+        assert [(row["file"], row["starts"], row["ends"]) for row in rows] == [
+            ("0.npy", [0.0], [5.0]), ("1.npy", [0.0], [5.0])
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize("format", ["npy", "tfrecord"])
 def test_what_is_in_the_place_of_a_folder_is_told(means, tmp_path: Path, monkeypatch, format: str) -> None:
     (tmp_path / "features" / "low").mkdir(parents=True)
