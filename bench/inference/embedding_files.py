@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from bench.errors import ArgumentError, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.embedding import Embedding
-from bench.records import write_whole
+from bench.records import scratch, write_whole
 from datamodules.tables import parquet, tfrecord
 from datamodules.tables.csv_table import safe
 
@@ -31,6 +33,9 @@ it."""
 _FILES = "files"
 """Entry of the origin: for each file that was written, by its path in the folder, its SHA-256 and a digest of the names
 of the files and folders that were read."""
+
+_TEMPORARY = re.compile(r"\.tmp-[a-z0-9_]{8}")
+"""Name of a temporary file of `write_whole`, which nobody but its owner may read until it is complete."""
 
 
 def origin(model: Classifier, layer: str | None, hop_seconds: float | None, each_window: bool) -> dict[str, Any]:
@@ -173,6 +178,7 @@ class Writer:
                 content = parquet.written(values, times)
             write_whole(path, content)
             self._wrote(path)
+        self._sweep()
         stale = self._stale()
         if not all_used or not self.written:
             self.kept += stale
@@ -209,6 +215,19 @@ class Writer:
 
     def _wrote(self, path: Path) -> None:
         self.files[path.relative_to(self.out).as_posix()] = f"{_digest(path)} {self.read}"
+
+    def _sweep(self) -> None:
+        """Remove the temporary files that `write_whole` left in the folders of vectors when its process was killed."""
+        inside = [self.out, *((self.out / name).parent for name in self.before | self.files)]
+        for folder in dict.fromkeys(inside):
+            if not folder.resolve().is_relative_to(self.out.resolve()):
+                continue
+            for path in folder.glob(".tmp-*"):
+                with suppress(OSError):
+                    about = path.lstat()
+                    own = _TEMPORARY.fullmatch(path.name) and stat.S_ISREG(about.st_mode) and not about.st_mode & 0o077
+                    if own and scratch.abandoned(path):
+                        path.unlink()
 
     def _stale(self) -> list[str]:
         """Return the files that an earlier call on the same folders wrote, and this one did not."""

@@ -1,8 +1,10 @@
 """Embeddings are what the last layer gets, and the dataset of embeddings reads every format."""
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from bench.inference import Classifier
 from bench.inference.embedding import Embedder, Embedding, embed
 from bench.inference.embedding_files import places
 from bench.inference.predict import find
+from bench.records import scratch
 from datamodules.clips.own import features
 from datamodules.embeddings import Embeddings
 
@@ -142,6 +145,26 @@ def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
     writer.add(Path("a.wav"), Embedding(file="a.wav", values=frames(1), starts=np.zeros(10), ends=np.ones(10)))
     writer.close()
     assert [other.read_text() for other in others] == ["mine", "mine"]
+
+
+def test_temporary_files_of_killed_calls_are_removed(means, tmp_path: Path) -> None:
+    (tmp_path / "features" / "low").mkdir(parents=True)
+    np.save(tmp_path / "features" / "low" / "a.npy", frames(1))
+    found = tmp_path / "found"
+    given = (tmp_path / "features", "--out", found)
+    assert means(*given).code == 0
+    left, young, held = (Path(tempfile.mkstemp(prefix=".tmp-", dir=found / "low")[1]) for _ in range(3))
+    others = [found / "low" / name for name in (".tmp-notes.txt", ".tmp-projects")]
+    for other in others:
+        other.write_text("mine")
+        other.chmod(0o644)
+    for path in (left, held, *others):
+        os.utime(path, (0, 0))
+    with held.open("rb") as file:
+        scratch.hold(file.fileno())
+        assert means(*given).code == 0
+    there = set((found / "low").glob(".tmp-*"))
+    assert there == {young, held, *others}
 
 
 @pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
