@@ -98,7 +98,7 @@ class Writer:
         self.written = 0
 
     def add(self, place: Path, found: Embedding) -> None:
-        """Take the embedding of a file.
+        """Take the embedding of a file, or of one clip of it.
 
         Args:
             place: of the file, relative to its folder.
