@@ -42,7 +42,7 @@ def embed(
 
     if format not in embedding_files.FORMATS:
         raise SuiteError(f"there is no format {format!r}: choose one of {', '.join(embedding_files.FORMATS)}")
-    roots = [Path(place).expanduser() for place in files if place != "-"]
+    roots = [Path(place).expanduser() for place in files if place not in ("-", "")]  # `find` tells of ""
     embedding_files.refuse_among_sounds(target, roots)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     values: int | None = None
@@ -54,20 +54,30 @@ def embed(
         found = embedded(model, sources, layer=layer, hop_seconds=hop, each_window=windows, batch_size=batch_size)
         try:
             with Recordings(err, len(sources)) as progress:
-                for number, (place, each) in enumerate(zip(places, found, strict=True), start=1):
-                    if each.values is None:
-                        errors[str(each.file)] = str(each.error)
-                        err.print(f"error: {each.file}: {each.error}", markup=False, highlight=False)
-                    else:
-                        writer.add(place, each)
-                        values = each.values.shape[1]
-                    progress.report(number, number, len(sources))
-            writer.close()
+                for each in found:
+                    error = each.error
+                    if each.values is not None:
+                        try:
+                            writer.add(places[each.source], each)
+                            values = each.values.shape[1]
+                        except embedding_files.UnfitNameError as unfit:
+                            error = str(unfit)
+                    if error:
+                        errors[each.file] = error
+                        err.print(f"error: {each.file}: {error}", markup=False, highlight=False)
+                    progress.report(each.source + 1, each.source + 1, len(sources))
+            writer.close(all_used=not errors)
         except BaseException:
             if writer.written:
                 with suppress(OSError):
                     writer.note()  # or else a later call would take the files for somebody else's
             raise
+    if writer.kept:
+        err.print(
+            f"warning: {len(writer.kept)} vectors of an earlier call stay, such as {writer.kept[0]}, because not every "
+            f"file could be used this time: call again without an error to remove those of sounds that are gone",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
     if writer.foreign:
         err.print(
             f"warning: {target} has {len(writer.foreign)} other files of features, which stay, because they are not "

@@ -1,7 +1,8 @@
 """Embeddings of files: what a trained model computes before its last layer, or what a named layer returns."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,30 @@ from bench.errors import ArgumentError, RunError
 from bench.evaluation.fusion import Fused
 from bench.inference.classifier import Classifier
 from bench.inference.predict import BATCH_SIZE, Source
-from bench.inference.recordings import MAX_SECONDS, windows_of
+from bench.inference.recordings import MAX_SECONDS, Window, windows_of
 from datamodules.errors import DataError
 from models.base import AudioModel
+
+_NOTHING = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Vectors of one file.
+    """Vectors of one file, or of one clip of a file of several.
 
     Attributes:
-        file: name of the file.
-        values: `(T, D)` of T windows, or `(1, D)` of the whole file; None where there is an error.
+        file: name of the file, with the clip's place in it where it has several.
+        source: number of the file among those that were given.
+        inside: where the clip is in a file of several; None where the file has one.
+        values: `(T, D)` of T windows, or `(1, D)` of the whole clip; None where there is an error.
         starts: `(T,)` start of each window in seconds.
         ends: `(T,)` end of each in seconds.
         error: why the file cannot be used; empty where it can.
     """
 
     file: str
+    source: int = 0
+    inside: str | int | None = None
     values: NDArray[np.float32] | None = None
     starts: NDArray[np.float64] | None = None
     ends: NDArray[np.float64] | None = None
@@ -147,12 +154,14 @@ def embed(
 ) -> Iterator[Embedding]:
     """Yield the embeddings of files, in their order; a file that cannot be used stops no other one.
 
+    A file of several clips, as one of features may be, has an embedding for each of them, or one error.
+
     Args:
         model: of `load_model`.
         sources: of `bench.inference.predict.find`.
         layer: as for `Embedder`.
         hop_seconds: from the start of one window to the next; None takes the length of a window.
-        each_window: whether to yield a row for each window of a file instead of their mean.
+        each_window: whether to yield a row for each window of a clip instead of their mean.
         batch_size: windows that the model gets at once.
         max_seconds: longest file that is accepted.
 
@@ -161,26 +170,32 @@ def embed(
     """
     model.check_hop(hop_seconds)
     embedder = Embedder(model, layer)
-    for source in sources:
+    for number, source in enumerate(sources):
         try:
             if source.error:
                 raise DataError(source.error)
             values: list[Tensor] = []
-            times: list[tuple[float, float]] = []
+            read: list[Window] = []  # without their samples
             clips: list[NDArray[np.float32]] = []
             for window in windows_of(model, source.path, source.name, hop_seconds, max_seconds):
                 clips.append(window.clip)
-                times.append((window.start, window.end))
+                read.append(replace(window, clip=_NOTHING))
                 if len(clips) == batch_size:
                     values.append(embedder(torch.from_numpy(np.stack(clips))))
                     clips.clear()
             if clips:
                 values.append(embedder(torch.from_numpy(np.stack(clips))))
-        except DataError as error:
-            yield Embedding(file=source.name, error=str(error))
+        except ArgumentError:  # of the layer, and so of all files
+            raise
+        except (DataError, RunError) as error:
+            yield Embedding(file=source.name, source=number, error=str(error))
             continue
-        rows = torch.cat(values).numpy()
-        starts, ends = np.array(times).T
-        if not each_window:
-            rows, starts, ends = rows.mean(0, keepdims=True), starts[:1], ends[-1:]
-        yield Embedding(file=source.name, values=rows, starts=starts, ends=ends)
+        found = torch.cat(values).numpy()
+        done = 0
+        for (name, inside), group in groupby(read, lambda window: (window.name, window.inside)):
+            windows = list(group)
+            rows, done = found[done : done + len(windows)], done + len(windows)
+            starts, ends = np.array([(window.start, window.end) for window in windows]).T
+            if not each_window:
+                rows, starts, ends = rows.mean(0, keepdims=True), starts[:1], ends[-1:]
+            yield Embedding(file=name, source=number, inside=inside, values=rows, starts=starts, ends=ends)

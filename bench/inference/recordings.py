@@ -27,12 +27,14 @@ class Window:
         clip: `(S,)` float32 in [-1, 1), or `(T, F)`.
         start: in the recording, in seconds.
         end: in seconds; padding is left out.
+        inside: where the clip is in a file of several embeddings; None where the file has one.
     """
 
     name: str
     clip: Samples
     start: float
     end: float
+    inside: str | int | None = None
 
 
 def windows_of(
@@ -153,4 +155,4 @@ def _embedded(model: Classifier, path: Path, name: str, hop_seconds: float | Non
         for start, part in cut([clip], frames, hop):
             padded = np.zeros((frames, width), np.float32)
             padded[: len(part)] = part
-            yield Window(own, padded, start * each, (start + len(part)) * each)
+            yield Window(own, padded, start * each, (start + len(part)) * each, inside)

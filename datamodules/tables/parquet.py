@@ -1,5 +1,6 @@
 """Embeddings in Parquet files: a row for each clip, with its name and its frames. Needs the extra `parquet`."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,11 @@ def package() -> Any:
     return pyarrow.parquet
 
 
-def write(
-    path: Path,
+def written(
     clips: Mapping[str, NDArray[np.float32]],
     times: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
-) -> None:
-    """Write clips `(T, D)` by their names; with times, the start and the end of each frame in seconds."""
+) -> bytes:
+    """Return a file of clips `(T, D)` by their names; with times, the start and the end of each frame in seconds."""
     parquet = package()
     import pyarrow
 
@@ -44,9 +44,9 @@ def write(
         for place, name in enumerate(("starts", "ends")):
             values = [[float(value) for value in times[clip][place]] for clip in clips]
             columns[name] = pyarrow.array(values, pyarrow.list_(pyarrow.float64()))
-    temporary = path.with_name(f".{path.name}.tmp")
-    parquet.write_table(pyarrow.table(columns), temporary)
-    temporary.replace(path)
+    content = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), content)
+    return content.getvalue()
 
 
 def names(path: Path) -> list[str]:
@@ -62,6 +62,16 @@ def names(path: Path) -> list[str]:
     if column is None:
         return [str(i) for i in range(parquet.read_metadata(path).num_rows)]
     return [str(name) for name in parquet.read_table(path, columns=[column])[column].to_pylist()]
+
+
+def times(path: Path) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the start and the end of each frame of the clips in a file of `written`, by name."""
+    table = package().read_table(path)
+    columns = (table[name].to_pylist() for name in (NAMES[0], "starts", "ends"))
+    return {
+        name: (np.array(starts, np.float64), np.array(ends, np.float64))
+        for name, starts, ends in zip(*columns, strict=True)
+    }
 
 
 def clips(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -1,8 +1,10 @@
 """Embeddings are what the last layer gets, and the dataset of embeddings reads every format."""
 
 import json
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,12 @@ from fakes import calls
 
 import bench
 from bench.errors import ArgumentError, RunError
+from bench.inference import Classifier
 from bench.inference.embedding import Embedder, Embedding, embed
 from bench.inference.embedding_files import places
 from bench.inference.predict import find
+from bench.records import scratch
+from datamodules.clips.own import features
 from datamodules.embeddings import Embeddings
 
 CLIPS = 0.3 * torch.randn(3, 16_000, generator=torch.Generator().manual_seed(0)).clamp(-3, 3)
@@ -57,6 +62,233 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
     assert bad.values is None
     assert good.values.shape == (1, 16)
     assert (good.starts.tolist(), good.ends.tolist()) == ([0.0], [1.0])
+
+
+class Means(torch.nn.Module):
+    """Of embeddings, the mean over their frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x.mean(1))
+
+
+@pytest.fixture
+def means(monkeypatch):
+    """Embed with a model of embeddings whose vectors are the means of the frames."""
+    model = Classifier(
+        name="means", module=Means(), classes=tuple("abcd"), task="single", sample_rate=None, clip_shape=(10, 4),
+        clip_seconds=5.0, keys=("means",),
+    )  # fmt: skip
+    monkeypatch.setattr("bench.inference.load_model", lambda *_, **__: model)
+    return lambda *given: calls.bench("embed", *given, "--run", "means", "--layer", "last")
+
+
+def frames(value: float, count: int = 10, width: int = 4) -> np.ndarray:
+    return np.full((count, width), value, np.float32)
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_each_clip_of_a_file_of_several_has_a_vector(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    folder, found = tmp_path / "features" / "low", tmp_path / "found"
+    folder.mkdir(parents=True)
+    np.save(folder / "one.npy", frames(0.5))
+    np.save(folder / "many.npy", np.stack([frames(3), frames(4)]))
+    inside = {"a": 1, "../../b": 2, "a/0": 5, "a%2F0": 6}
+    np.savez(folder / "two.npz", **{name: frames(value, 25) for name, value in inside.items()})
+    call = means(tmp_path / "features", "--out", found, "--format", format)
+    assert (call.code, call.err) == (0, "")
+    assert "7 files, 4 values; 0 with an error" in call.words
+    own = {
+        "one.npy": 0.5, "many.npy[0]": 3, "many.npy[1]": 4, "two.npz[a]": 1, "two.npz[..%2F..%2Fb]": 2,
+        "two.npz[a%2F0]": 5, "two.npz[a%252F0]": 6,
+    }  # fmt: skip
+    there = {path.relative_to(found).as_posix(): path for path in found.rglob("*") if path.suffix == f".{format}"}
+    if format == "npy":
+        values = {name.removeprefix("low/").removesuffix(".npy"): np.load(path) for name, path in there.items()}
+    else:
+        assert list(there) == [f"low/embeddings.{format}"]
+        values = dict(features.clips_of(found / "low" / f"embeddings.{format}"))
+    assert {name: value.tolist() for name, value in values.items()} == {name: [[x] * 4] for name, x in own.items()}
+    np.savez(folder / "two.npz", a=frames(1), b=frames(2))
+    call = means(tmp_path / "features", "--out", found, "--format", format, "--windows")
+    assert "each_window False, not True" in call.err
+    call = means(tmp_path / "features", "--out", found, "--format", format)
+    assert ("3 files of an earlier call removed" in call.words) == (format == "npy")
+    read = {name for each in found.rglob("*") if each.is_file() and "two" in (name := each.name)}
+    assert read == ({"two.npz[a].npy", "two.npz[b].npy"} if format == "npy" else set())
+
+
+def test_windows_of_each_clip_of_a_file(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.savez(tmp_path / "features" / "two.npz", a=frames(1, 25), b=frames(2, 10))
+    given = (tmp_path / "features" / "two.npz", "--windows", "--batch-size", 2)
+    assert means(*given, "--out", tmp_path / "found").code == 0
+    shapes = {path.name: np.load(path)[:, 0].tolist() for path in (tmp_path / "found").glob("*.npy")}
+    assert shapes == {"two.npz[a].npy": [1, 1, 1], "two.npz[b].npy": [2]}
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_hidden_files_of_others_stay(tmp_path: Path, format: str) -> None:
+    from bench.inference.embedding_files import Writer
+
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    others = [tmp_path / f".{name}.tmp" for name in ("a.wav.npy", f"embeddings.{format}")]
+    for other in others:
+        other.write_text("mine")
+    writer = Writer(tmp_path, format, {})
+    writer.add(Path("a.wav"), Embedding(file="a.wav", values=frames(1), starts=np.zeros(10), ends=np.ones(10)))
+    writer.close()
+    assert [other.read_text() for other in others] == ["mine", "mine"]
+
+
+def test_temporary_files_of_killed_calls_are_removed(means, tmp_path: Path) -> None:
+    (tmp_path / "features" / "low").mkdir(parents=True)
+    np.save(tmp_path / "features" / "low" / "a.npy", frames(1))
+    found = tmp_path / "found"
+    given = (tmp_path / "features", "--out", found)
+    assert means(*given).code == 0
+    left, young, held = (Path(tempfile.mkstemp(prefix=".tmp-", dir=found / "low")[1]) for _ in range(3))
+    others = [found / "low" / name for name in (".tmp-notes.txt", ".tmp-projects")]
+    for other in others:
+        other.write_text("mine")
+        other.chmod(0o644)
+    for path in (left, held, *others):
+        os.utime(path, (0, 0))
+    with held.open("rb") as file:
+        scratch.hold(file.fileno())
+        assert means(*given).code == 0
+    there = set((found / "low").glob(".tmp-*"))
+    assert there == {young, held, *others}
+
+
+@pytest.mark.parametrize("format", ["npy", "parquet", "tfrecord"])
+def test_nothing_is_removed_where_a_file_could_not_be_used(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    for value, name in enumerate(("c/low/0.npy", "c/low/1.npy", "c/low/2.npy", "d/high/0.npy")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / name, frames(value))
+    found = tmp_path / "found"
+    given = (tmp_path / "c", tmp_path / "d", "--out", found, "--format", format, "--windows")
+
+    def there() -> dict[str, list[list[float]]]:
+        vectors = (path for path in sorted(found.rglob("*")) if path.suffix == f".{format}")
+        return {
+            f"{path.parent.name}/{path.name}[{inside}]": value.tolist()
+            for path in vectors
+            for inside, value in features.clips_of(path)
+        }
+
+    assert means(*given).code == 0
+    before = there()
+    (tmp_path / "d").rename(tmp_path / "away")  # as a disk that is out of reach
+    (tmp_path / "c" / "low" / "1.npy").write_bytes(b"damaged")
+    (tmp_path / "c" / "low" / "2.npy").unlink()
+    call = means(*given)
+    assert call.code == 1
+    assert "earlier call" not in call.out
+    kept = 3 if format == "npy" else 2 + 1  # two rows, and a file of the other folder
+    assert f"warning: {kept} vectors of an earlier call stay, such as " in call.words
+    assert there() == before
+    (tmp_path / "away").rename(tmp_path / "d")
+    np.save(tmp_path / "c" / "low" / "1.npy", frames(5))
+    call = means(*given)
+    assert (call.code, call.err) == (0, "")
+    assert ("1 files of an earlier call removed" in call.words) == (format == "npy")
+    assert not any("2.npy" in name for name in there())
+    assert [[5.0] * 4] in there().values()
+    if format == "parquet":
+        import pyarrow.parquet
+
+        rows = pyarrow.parquet.read_table(found / "low" / "embeddings.parquet").to_pylist()
+        assert [(row["file"], row["starts"], row["ends"]) for row in rows] == [
+            ("0.npy", [0.0], [5.0]), ("1.npy", [0.0], [5.0])
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("format", ["npy", "tfrecord"])
+def test_what_is_in_the_place_of_a_folder_is_told(means, tmp_path: Path, monkeypatch, format: str) -> None:
+    (tmp_path / "features" / "low").mkdir(parents=True)
+    np.save(tmp_path / "features" / "low" / "a.npy", frames(1))
+    found, elsewhere = tmp_path / "found", tmp_path / "elsewhere"
+    found.mkdir()
+    given = (tmp_path / "features", "--out", found, "--format", format)
+    (found / "low").write_text("mine")
+    call = means(*given)
+    assert call.code == 1
+    assert f"{found / 'low'} cannot be made a folder" in call.words
+    assert "move that away, or name another --out" in call.words
+    assert (found / "low").read_text() == "mine"
+    for target, words in (("elsewhere", "leads out of"), ("found/gone", "cannot be made a folder")):
+        (found / "low").unlink()
+        (found / "low").symlink_to(tmp_path / target)
+        call = means(*given)
+        assert (call.code, words in call.words, "away, or name another --out" in call.words) == (1, True, True)
+        assert not elsewhere.exists()
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere)
+    call = means(tmp_path / "features", "--out", link)
+    assert (call.code, "is a link to a folder that is not there: name a folder" in call.words) == (2, True)
+
+
+def test_an_empty_name_is_told(means, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1))
+    call = means("", "", "features", "--out", "found")
+    assert call.code == 1
+    assert call.words.count('error: "": the name is empty: name a file or a folder, `.` for this one') == 2
+    assert "1 files, 4 values; " in call.words
+    assert "among the sounds" not in call.words
+
+
+@pytest.mark.parametrize("format", ["parquet", "tfrecord"])
+def test_a_name_that_is_no_text_stops_no_other_one(means, tmp_path: Path, format: str) -> None:
+    if format == "parquet":
+        pytest.importorskip("pyarrow", reason='pyarrow is not installed: pip install -e ".[parquet]"')
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1))
+    try:
+        np.save(tmp_path / "features" / "\udcff.npy", frames(2))
+    except OSError:
+        pytest.skip("the disk takes only names that are UTF-8")
+    call = means(tmp_path / "features", "--out", tmp_path / "found", "--format", format)
+    assert call.code == 1
+    assert "1 files, 4 values; 1 with an error" in call.words
+    assert f"its name is not UTF-8, as names in --format {format} are: rename the file" in call.words
+    ((_, value),) = features.clips_of(tmp_path / "found" / f"embeddings.{format}")
+    assert value.tolist() == [[1] * 4]
+
+
+def test_a_name_that_is_too_long_stops_no_other_one(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / f"{'a' * 250}.npy", frames(1))
+    np.save(tmp_path / "features" / "b.npy", frames(2))
+    np.savez(tmp_path / "features" / "c.npz", **{"a": frames(3), "b" * 250: frames(4)})
+    call = means(tmp_path / "features", "--out", tmp_path / "found")
+    assert call.code == 1
+    assert "2 files, 4 values; 2 with an error" in call.words
+    assert call.words.count("its name is too long for a file of its vector, ") == 2
+    assert "rename the file, or write --format tfrecord" in call.words
+    assert ".tmp-" not in call.words
+    there = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert there == [".bench-embed.json", "b.npy.npy", "c.npz[a].npy"]
+
+
+def test_a_file_of_the_wrong_width_stops_no_other_one(means, tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    np.save(tmp_path / "features" / "a.npy", frames(1, width=5))
+    np.save(tmp_path / "features" / "b.npy", frames(1))
+    call = means(tmp_path / "features", "--out", tmp_path / "found", "--json")
+    assert call.code == 1
+    assert list(json.loads(call.out)["errors"].values()) == ["'a.npy' has 5 values a frame, and the model takes 4"]
+    assert [path.name for path in (tmp_path / "found").glob("*.npy")] == ["b.npy.npy"]
 
 
 def test_a_sound_on_standard_input_next_to_a_file(kept, tmp_path: Path) -> None:
@@ -275,10 +507,20 @@ def test_vectors_of_other_folders_stay(kept, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("sounds", "out"),
-    [("a", "a"), ("a", "a/found"), ("a", "."), (".", "found"), ("a/low/0.wav", "a/low"), ("a/low/0.wav", "a")],
+    [
+        ("a", "a"),
+        ("a", "a/found"),
+        ("a", "."),
+        (".", "found"),
+        ("a/low/0.wav", "a/low"),
+        ("a/low/0.wav", "a"),
+        ("a/low/0.wav", "a/low/found"),
+        ("link.wav", "a/low/found"),
+    ],
 )
 def test_embeddings_among_the_sounds_are_refused(kept, tmp_path: Path, monkeypatch, sounds: str, out: str) -> None:
     shutil.copytree(kept.sounds, tmp_path / "a")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "a" / "low" / "0.wav")
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", out)
