@@ -334,7 +334,7 @@ def _refuse_others(out: Path, made: dict[str, Any]) -> None:
 def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
     """Raise an ArgumentError where embeddings would lie among the sounds, whose data they would change.
 
-    The folder of a file that is named holds sounds, too.
+    The folder of a file that is named holds sounds, too, unless it is the current folder.
 
     Args:
         out: folder of the embeddings.
@@ -344,7 +344,8 @@ def refuse_among_sounds(out: Path, roots: Iterable[Path]) -> None:
     for root in roots:
         place = root.resolve()
         folder = root.parent if root.is_file() else root
-        folders = [folder.resolve(), place.parent] if root.is_file() else [place] if root.is_dir() else []
+        of_file = {folder.resolve(), place.parent} - {Path.cwd()}
+        folders = of_file if root.is_file() else {place} if root.is_dir() else set()
         if place.is_relative_to(target) or any(target.is_relative_to(each) for each in folders):
             raise ArgumentError(
                 f"embeddings in {out} would lie among the sounds of {folder}, and runs on those would be done again: "

@@ -529,3 +529,11 @@ def test_embeddings_among_the_sounds_are_refused(kept, tmp_path: Path, monkeypat
     assert "among the sounds" in error
     assert "name another --out" in error
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_next_to_a_sound_in_the_current_folder_is_taken(kept, tmp_path: Path, monkeypatch) -> None:
+    shutil.copy(kept.sounds / "low" / "0.wav", tmp_path / "song.wav")
+    monkeypatch.chdir(tmp_path)
+    given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", "vectors")
+    assert calls.bench("embed", "song.wav", *given).code == 0
+    assert [path.name for path in Path("vectors").glob("*.npy")] == ["song.wav.npy"]
