@@ -126,7 +126,7 @@ def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
 
 
 def _check_dense(x: Tensor, what: str) -> None:
-    """Raise an error for a tensor whose values are not there one by one: sparse, nested, quantised, meta or of 8 bits."""
+    """Raise an error for a tensor whose values are not there one by one: sparse, meta or of 8 bits."""
     eight_bits = x.is_floating_point() and x.dtype.itemsize < 2
     if x.layout is not torch.strided or x.is_nested or x.is_quantized or x.is_meta or eight_bits:
         raise ArgumentError(

@@ -215,6 +215,19 @@ def test_probabilities_need_a_logit_of_each_class() -> None:
             model.probabilities(wrong)
 
 
+@pytest.mark.parametrize("hop", ["1", "0.1", True, [0.1], 0.1j])
+def test_a_hop_that_is_no_number_is_named(hop: object) -> None:
+    with pytest.raises(ArgumentError, match=r"is no number: give the seconds"):
+        levels().windows(SOUND, hop)
+
+
+def test_a_hop_that_is_a_little_too_long_is_told_from_the_longest() -> None:
+    with pytest.raises(ArgumentError, match=r"a hop of 0\.10000001 s .*: give at most 0\.1$"):
+        levels().windows(SOUND, 0.10000001)
+    for hop in (0.1, np.float32(0.05), np.float64(0.1)):
+        assert len(levels().windows(SOUND, hop).clips) == len(levels().windows(SOUND, float(hop)).clips)
+
+
 @pytest.mark.parametrize("run", [None, 3, np.zeros(3)])
 def test_a_run_is_a_name_or_a_model(tmp_path: Path, run: object) -> None:
     with pytest.raises(ArgumentError, match="a run's name or a model"):
