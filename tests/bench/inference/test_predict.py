@@ -1,6 +1,7 @@
 """Predictions of files: windows, batches over files, bad files, embeddings, and bounded memory."""
 
 import io
+import os
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -188,6 +189,20 @@ def test_links_of_a_folder_that_lead_to_nothing_or_to_a_folder_are_named(tmp_pat
     assert found["a.wav"] == found["good.wav"] == ""
     assert "link to a file that is not there" in found["gone.wav"]
     assert "name the folder itself" in found["more"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_of_a_folder_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", np.zeros(800))
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "to a pipe.wav").symlink_to("pipe.wav")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.wav").mkdir()
+    found = {Path(each.file).name: each.error for each in predict(levels(), find([tmp_path]))}
+    assert list(found) == ["a.wav", "pipe.wav", "to a pipe.wav"]
+    assert found["a.wav"] == ""
+    assert "is no regular file" in found["pipe.wav"]
+    assert "is no regular file" in found["to a pipe.wav"]
 
 
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
