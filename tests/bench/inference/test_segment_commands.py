@@ -105,6 +105,13 @@ def test_a_folder_is_no_recording(kept: Any, recording: Path, command: str) -> N
     assert "is a folder: name one recording" in str(found.exception)
 
 
+@pytest.mark.parametrize("command", ["segment", "stream"])
+def test_an_empty_name_is_not_the_current_folder(kept: Any, command: str) -> None:
+    found = call(kept, command, "", ok=False)
+    assert isinstance(found.exception, SuiteError)
+    assert "the name of the recording is empty" in str(found.exception)
+
+
 def test_a_wrong_call_leaves_earlier_posteriors(kept: Any, recording: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "frames.csv"
     earlier.write_text("of yesterday")
@@ -189,7 +196,7 @@ def test_a_stream_never_takes_the_place_of_its_file(kept: Any, tmp_path: Path) -
     ("arguments", "words"),
     [
         ([], "name a file, - for standard input, or --microphone"),
-        (["x.wav", "--microphone"], "name a file, - for standard input, or --microphone"),
+        (["x.wav", "--microphone"], "'x.wav' and --microphone cannot both be listened to: give only one"),
         (["x.wav", "--rate", "16000"], "--rate and --channels are for raw PCM"),
         (["-", "--channels", "2"], "whose --rate must be given"),
         (["-", "--input-device", "2"], "--input-device is for --microphone"),
