@@ -161,11 +161,11 @@ def segment(
         raise SuiteError(f"a picture goes to a file: name it with --out PICTURE.{kind}")
     if printed and as_json:
         raise SuiteError("--json and - both write to standard output: use one of them")
+    named = [*(("--out", path) for path in outputs), ("--csv", csv_file), ("--posteriors", posteriors)]
+    inputs.refuse_replacing(named, [file], run)
     taken: set[Path] = set()
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
         place = path.resolve()
-        if place == file.resolve() and path != STDOUT:
-            raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
         if place in taken:
             raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
         taken.add(place)

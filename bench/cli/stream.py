@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli import inputs
 from bench.cli.options import MOST_THREADS, STDOUT, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
 from bench.cli.segment import (
     Delay,
@@ -82,8 +83,7 @@ def stream(
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
     if as_json and csv_file == STDOUT:
         raise SuiteError("--json and --csv - both write to standard output: use one of them")
-    if csv_file not in (None, STDOUT) and file is not None and csv_file.resolve() == file.resolve():
-        raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
+    inputs.refuse_replacing([("--csv", csv_file)], [] if file is None else [file], run)
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
     try:
