@@ -1,15 +1,44 @@
 """Sounds that commands name: files, folders, and `-` for an audio file on standard input."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.cli.options import STDOUT
 from bench.errors import SuiteError
 
 if TYPE_CHECKING:
     from bench.inference.classifier import Classifier
     from bench.inference.predict import Source
+
+
+def refuse_replacing(outputs: Iterable[tuple[str, Path | None]], sounds: Iterable[Path], run: str) -> None:
+    """Raise a SuiteError where an output is a file that the command reads, by whatever name: a link is the same file.
+
+    Args:
+        outputs: option and file of each; None and standard output are none.
+        sounds: files that are read.
+        run: reference of the model, which may be a file, a folder, or of a suite's file.
+    """
+    read = {_identity(sound) for sound in sounds}
+    for place in {Path(name).expanduser() for name in (run, run.partition(":")[0]) if name}:
+        read |= {_identity(each) for each in (place, *(place.iterdir() if place.is_dir() else ()))}
+    for option, output in outputs:
+        if output is not None and output != STDOUT and _identity(output) in read:
+            raise SuiteError(
+                f"{option} would take the place of {str(output)!r}, which this call reads: name another file"
+            )
+
+
+def _identity(path: Path) -> object:
+    """Return what two names of one file have in common."""
+    try:
+        about = path.stat()
+    except OSError:  # it is not there
+        return path.resolve()
+    return about.st_dev, about.st_ino
 
 
 @contextmanager

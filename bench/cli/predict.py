@@ -54,8 +54,7 @@ def predict(
     failed = 0
     with ExitStack() as stack:
         sources = stack.enter_context(inputs.sources(files, model))
-        if csv_file is not None and csv_file.resolve() in {source.path.resolve() for source in sources}:
-            raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
+        inputs.refuse_replacing([("--csv", csv_file)], [source.path for source in sources], run)
         progress = stack.enter_context(Recordings(err, len(sources)))
         how: Literal["mean", "max"] = "max" if combine is Combine.max else "mean"
         found = predicting.predict(

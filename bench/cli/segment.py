@@ -83,15 +83,25 @@ Delay = Annotated[
 ]
 
 
-def refuse_folder(file: Path) -> None:
-    """Raise a SuiteError for a folder in place of a recording."""
+def recording(name: str) -> Path:
+    """Return the file of a recording.
+
+    Raises:
+        SuiteError: the name is empty, or of a folder.
+    """
+    if not name:  # which Path takes for the current folder, such as where a shell's variable is not set
+        raise SuiteError("the name of the recording is empty: name a file, or - for standard input")
+    file = Path(name).expanduser()
     if file.is_dir():
-        raise SuiteError(f"{str(file)!r} is a folder: name one recording in it, or use `bench predict`")
+        raise SuiteError(f"{name!r} is a folder: name one recording in it, or use `bench predict`")
+    return file
 
 
 @app.command()
 def segment(
-    file: Annotated[Path, typer.Argument(help="An audio file of any length; - is one on standard input.")],
+    name: Annotated[
+        str, typer.Argument(metavar="FILE", help="An audio file of any length; - is one on standard input.")
+    ],
     run: RunReference,
     store: StoreDir = Path("runs"),
     windows: Windows = False,
@@ -132,6 +142,7 @@ def segment(
     from bench.inference.segmentation import segment as find
     from bench.inference.segments import Smoothing
 
+    file = recording(name)
     files: list[tuple[Path, segment_files.Format]] = []
     outputs = outputs or []
     kind: segment_files.Format | None = format_.value if format_ is not None else None  # type: ignore[assignment]
@@ -150,22 +161,21 @@ def segment(
         raise SuiteError(f"a picture goes to a file: name it with --out PICTURE.{kind}")
     if printed and as_json:
         raise SuiteError("--json and - both write to standard output: use one of them")
+    named = [*(("--out", path) for path in outputs), ("--csv", csv_file), ("--posteriors", posteriors)]
+    inputs.refuse_replacing(named, [file], run)
     taken: set[Path] = set()
     for path in [*(path for path, _ in files), *([posteriors] if posteriors is not None else [])]:
         place = path.resolve()
-        if place == file.resolve() and path != STDOUT:
-            raise SuiteError(f"{str(path)!r} would be overwritten, and is to be segmented: name another file")
         if place in taken:
             raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
         taken.add(place)
-    refuse_folder(file)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
     smoothing = Smoothing.of(
         model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
         threshold=threshold, delay_seconds=delay,
     )  # fmt: skip
     with (
-        inputs.sources([str(file)], model) as [source],
+        inputs.sources([name], model) as [source],
         segment_files.posteriors(posteriors, model.classes) as observer,
         err.status("reading") as status,
     ):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli import inputs
 from bench.cli.options import MOST_THREADS, STDOUT, App, CsvFile, DataDir, Device, RunReference, StoreDir, err, out, say
 from bench.cli.segment import (
     Delay,
@@ -19,7 +20,7 @@ from bench.cli.segment import (
     MinDuration,
     Threshold,
     Windows,
-    refuse_folder,
+    recording,
 )
 from bench.errors import RunError, SuiteError
 
@@ -32,9 +33,11 @@ app = App()
 @app.command()
 def stream(
     run: RunReference,
-    file: Annotated[
-        Path | None,
-        typer.Argument(help="An audio file, or - for WAV or raw PCM on standard input.", show_default=False),
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE", help="An audio file, or - for WAV or raw PCM on standard input.", show_default=False
+        ),
     ] = None,
     microphone: Annotated[bool, typer.Option("--microphone", help="Listen to the microphone until Ctrl-C.")] = False,
     input_device: Annotated[
@@ -69,18 +72,18 @@ def stream(
     from bench.inference.segments import Smoothing
     from bench.inference.streaming import Stream
 
-    if (file is None) != microphone:
+    if name is None and not microphone:
         raise SuiteError("name a file, - for standard input, or --microphone")
-    if file is not None:
-        refuse_folder(file.expanduser())
+    if name is not None and microphone:
+        raise SuiteError(f"{name!r} and --microphone cannot both be listened to: give only one of them")
+    file = None if name is None else recording(name)
     if (rate is not None or channels != 1) and str(file) != "-":
         raise SuiteError("--rate and --channels are for raw PCM on standard input: use them with -")
     if channels != 1 and rate is None:
         raise SuiteError("--channels is for raw PCM, whose --rate must be given, too")
     if as_json and csv_file == STDOUT:
         raise SuiteError("--json and --csv - both write to standard output: use one of them")
-    if csv_file not in (None, STDOUT) and file is not None and csv_file.resolve() == file.expanduser().resolve():
-        raise SuiteError(f"--csv would take the place of {str(csv_file)!r}, which is to be classified")
+    inputs.refuse_replacing([("--csv", csv_file)], [] if file is None else [file], run)
     if input_device is not None and not microphone:
         raise SuiteError("--input-device is for --microphone")
     try:
@@ -109,7 +112,7 @@ def stream(
             return sources.from_microphone(model.rate(), size, number, lost, ready)
         assert file is not None  # checked above
         if str(file) != "-":
-            return sources.from_file(file.expanduser(), model.rate(), size)
+            return sources.from_file(file, model.rate(), size)
         return sources.from_pipe(sys.stdin.buffer, model.rate(), size, raw)
 
     changes = []

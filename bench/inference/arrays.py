@@ -17,6 +17,7 @@ _INTEGERS = {
     "int32": "divide them by 2147483648, as in (x / 2147483648).astype('float32'), if they fill 32 bits",
     "uint8": "subtract 128 and divide by 128, as in (x.astype('float32') - 128) / 128",
 }
+_BYTES = "divide bytes by 255, as the datasets do: x.astype('float32') / 255"
 
 
 def recording(x: Any) -> NDArray[np.float32]:
@@ -54,8 +55,12 @@ def batch(x: Any, shape: tuple[int, ...], is_sound: bool) -> Tensor:
     what = "clips" if is_sound else "embeddings"
     if isinstance(x, (str, Path)):
         raise ArgumentError(f"{what} are an array, not the path {str(x)!r}: give bench.predict the path")
+    if isinstance(x, Tensor):
+        _check_dense(x, what)
     if not (isinstance(x, Tensor) and x.is_floating_point()):
-        x = torch.from_numpy(np.ascontiguousarray(_floats(x, what), np.float32))
+        found = _floats(x, what)
+        with np.errstate(over="ignore"):  # what is too large for 32 bits is refused below
+            x = torch.from_numpy(np.ascontiguousarray(found, np.float32))
     words = "(B, S)" if is_sound else f"(B, T, {shape[-1]})"
     if x.ndim == len(shape):
         raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: give one as x[None]")
@@ -64,10 +69,11 @@ def batch(x: Any, shape: tuple[int, ...], is_sound: bool) -> Tensor:
         raise ArgumentError(f"{what} have the shape {words}, not {tuple(x.shape)}: {how}")
     if not x.numel():
         raise ArgumentError(f"{what} of the shape {tuple(x.shape)} have no values: give at least one, of some length")
+    x = x.float()
     low, high = (float(each) for each in torch.aminmax(x.detach()))
     _check_range(low, high, what, is_sound)
-    found: Tensor = x.float()
-    return found
+    clips: Tensor = x
+    return clips
 
 
 def logits(x: Any, classes: int) -> Tensor:
@@ -76,6 +82,8 @@ def logits(x: Any, classes: int) -> Tensor:
     Raises:
         ArgumentError: they are of another number of classes.
     """
+    if isinstance(x, Tensor):
+        _check_dense(x, "logits")
     if not (isinstance(x, Tensor) and x.is_floating_point()):
         x = torch.from_numpy(np.array(_floats(x, "logits"), np.float32))
     if not x.ndim or x.shape[-1] != classes:
@@ -89,7 +97,9 @@ def logits(x: Any, classes: int) -> Tensor:
 
 def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
     """Return an array, a tensor or a list of floats as an array."""
-    if isinstance(x, Tensor):
+    is_tensor = isinstance(x, Tensor)
+    if is_tensor:
+        _check_dense(x, what)
         x = x.detach().cpu()
         x = x.float().numpy() if x.is_floating_point() else x.numpy()
     try:
@@ -99,12 +109,30 @@ def _floats(x: Any, what: str) -> NDArray[np.floating[Any]]:
             f"{what} cannot be made of {type(x).__name__} ({error}): give an array of floats"
         ) from error
     if found.dtype.kind in "iu" and found.size:
-        how = _INTEGERS.get(found.dtype.name, "divide them by the greatest value of their format, 32768 for 16 bits")
-        raise ArgumentError(f"{what} in {found.dtype} must become floats in [-1, 1]: {how}")
+        if what in ("embeddings", "logits"):  # which are no samples, and have any scale
+            kind, how = "floats", "give x.astype('float32')"
+            if what == "embeddings" and found.dtype == np.uint8:
+                how = _BYTES
+        else:
+            kind = "floats in [-1, 1]"
+            how = "divide them by the greatest value of their format, 32768 for 16 bits"
+            how = _INTEGERS.get(found.dtype.name, how)
+        how = how.replace(".astype('float32')", ".float()") if is_tensor else how
+        raise ArgumentError(f"{what} in {found.dtype} must become {kind}: {how}")
     if found.dtype.kind != "f" and found.size:
         kind = type(x).__name__ if found.dtype.kind == "O" else f"an array of {found.dtype}"
         raise ArgumentError(f"{what} cannot be made of {kind}: give an array of floats")
     return found
+
+
+def _check_dense(x: Tensor, what: str) -> None:
+    """Raise an error for a tensor whose values are not there one by one: sparse, meta or of 8 bits."""
+    eight_bits = x.is_floating_point() and x.dtype.itemsize < 2
+    if x.layout is not torch.strided or x.is_nested or x.is_quantized or x.is_meta or eight_bits:
+        raise ArgumentError(
+            f"{what} cannot be made of a tensor of {x.dtype} on {x.device} with the layout {x.layout}: give a dense "
+            f"tensor of torch.float32 with values, on the CPU or a GPU"
+        )
 
 
 def _check(x: NDArray[np.floating[Any]], what: str) -> None:
@@ -117,8 +145,8 @@ def _check_range(low: float, high: float, what: str, is_sound: bool) -> None:
     """Raise an error where the least and the greatest value are not finite, or far from [-1, 1]; NaN passes on."""
     if not np.isfinite([low, high]).all():
         raise ArgumentError(
-            f"{what} with values that are NaN or infinite cannot be classified: find out where they come from, or set "
-            f"them to 0 by np.nan_to_num(x, posinf=0, neginf=0)"
+            f"{what} with values that are NaN or infinite, in 32-bit floats, cannot be classified: find out where they "
+            f"come from, or set them to 0 by np.nan_to_num(np.float32(x), posinf=0, neginf=0)"
         )
     if is_sound and max(-low, high) > LOUDEST:
         raise ArgumentError(

@@ -1,6 +1,7 @@
 """A trained model with the facts that its use needs: classes, rate, clip length, preparation of recordings."""
 
 import math
+import numbers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,14 +141,18 @@ class Classifier:
         """Raise `ArgumentError` unless a hop is above 0 and at most a clip's length, or None: no sound is left out."""
         if hop_seconds is None:
             return
+        if not isinstance(hop_seconds, numbers.Real) or isinstance(hop_seconds, bool):
+            raise ArgumentError(
+                f"a hop of {hop_seconds!r} is no number: give the seconds from one window to the next, such as 0.5"
+            )
         if not 0 < hop_seconds < math.inf:
             raise ArgumentError(
                 f"a hop of {hop_seconds:g} s is no number above 0: give the seconds from one window to the next"
             )
         if hop_seconds > self.clip_seconds * (1 + 1e-9):
             raise ArgumentError(
-                f"a hop of {hop_seconds:g} s would leave out sound between windows of {self.clip_seconds:g} s: give "
-                f"at most {self.clip_seconds:g}"
+                f"a hop of {hop_seconds:.10g} s would leave out sound between windows of {self.clip_seconds:.10g} s: "
+                f"give at most {self.clip_seconds:.10g}"
             )
 
     def windows(self, recording: Samples, hop_seconds: float | None = None) -> Windows:

@@ -78,7 +78,8 @@ def unpack(path: str | Path, store: str | Path) -> Unpacked:
     with scratch.folder("unpack") as folder:
         found = Store(folder / "store")
         keys = packing.extract(file, found)
-        runs = [_checked(each, file) for each in sorted((found.root / "artifacts").iterdir())]
+        with packing.in_words_of(file, found):
+            runs = [_checked(each, file) for each in sorted((found.root / "artifacts").iterdir())]
         new = [key for key in runs if not _is_there(key, found, place)]
         for key in new:
             for source in _files(key, found):

@@ -62,6 +62,12 @@ def json_line(found: Prediction, model: Classifier, top: int = TOP) -> str:
     return json.dumps(content(found, model, top), allow_nan=False)
 
 
+def _file_cell(name: str) -> str:
+    """Return a file's name for a CSV file: as `csv_cell`, but blanks stay, and other characters are escaped."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
 class CsvWriter:
     """Writes predictions to a file as CSV: file, times, prediction, the probability of every class, and the error.
 
@@ -77,7 +83,7 @@ class CsvWriter:
 
     def write(self, found: Prediction) -> None:
         """Write one row."""
-        name = csv_cell(found.file)
+        name = _file_cell(found.file)
         if found.error:
             empty = [""] * (4 + len(self._model.classes))
             self._writer.writerow([name, *empty, csv_cell(found.error)])

@@ -89,7 +89,27 @@ def opened(run: str | Path) -> Iterator[Store | None]:
     with scratch.folder("model") as folder:
         store = Store(folder / "store")
         extract(path, store)
-        yield store
+        with in_words_of(path, store):
+            yield store
+
+
+@contextmanager
+def in_words_of(path: Path, store: Store) -> Iterator[None]:
+    """Let errors on a file of an unpacked store name the packed file and its part; their remedies are for other stores.
+
+    Args:
+        path: the packed file.
+        store: the temporary one with its content.
+    """
+    try:
+        yield
+    except RunError as error:
+        reason, _, remedy = str(error).rpartition(": ")
+        if str(store.root) not in reason:
+            raise
+        reason = reason.replace(f"{store.root}{os.sep}", "")
+        remedy = remedy if remedy.startswith("install") else "fetch the file again, or pack it again"
+        raise RunError(f"{path} cannot be used, for {reason}: {remedy}") from error
 
 
 def extract(path: Path, store: Store) -> tuple[str, ...]:
@@ -101,15 +121,23 @@ def extract(path: Path, store: Store) -> tuple[str, ...]:
     try:
         unpack(path, store.root, LIMITS)
     except DataError as error:
-        raise RunError(f"{path} is no file of `bench pack`, or is damaged: {error}") from error
-    keys = main_keys(store)
+        reason = str(error).removeprefix(path.name).removeprefix(":").strip()
+        reason = reason.removeprefix("is damaged or cut off: ")
+        raise RunError(
+            f"{path} is no file of `bench pack`, or is damaged ({reason}): fetch it again, or pack it again"
+        ) from error
+    keys = main_keys(store, str(path))
     for record in store.root.glob(f"artifacts/*/{RECORD}"):
         write_whole(store.path(record.parent.name), record.read_bytes())
     return keys
 
 
-def main_keys(store: Store) -> tuple[str, ...]:
+def main_keys(store: Store, file: str = "the file") -> tuple[str, ...]:
     """Return the keys of the runs that an unpacked file is of; of several, probabilities are averaged.
+
+    Args:
+        store: with the content of the file.
+        file: its name in messages.
 
     Raises:
         RunError: the manifest is missing, damaged, or of another version.
@@ -119,12 +147,12 @@ def main_keys(store: Store) -> tuple[str, ...]:
         content = json.loads(path.read_bytes())
         version, keys = content["format"], tuple(map(str, content["keys"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RunError("the file is an archive, but no file of `bench pack`") from error
+        raise RunError(f"{file} is an archive, but no file of `bench pack`: name another one") from error
     if version != FORMAT:
-        raise RunError(f"the file has format {version}, but this version reads {FORMAT}: install that version")
+        raise RunError(f"{file} has format {version}, but this version reads {FORMAT}: install that version")
     for key in keys:
         if not re.fullmatch(KEY, key) or not (store.artifacts(key) / DESCRIPTION).is_file():
-            raise RunError(f"the file names the run {key[:100]!r}, and does not hold it: pack it again")
+            raise RunError(f"{file} names the run {key[:100]!r}, and does not hold it: pack it again")
     if not keys:
-        raise RunError("the file names no run: pack it again")
+        raise RunError(f"{file} names no run: pack it again")
     return keys

@@ -90,7 +90,8 @@ def find(places: Iterable[str | Path], sound: bool = True) -> list[Source]:
     """Return the files that paths lead to, in their order; a folder gives its files at any depth, by name.
 
     Hidden files and files of other kinds in folders are left out. What is named itself is taken as it is. A link in a
-    folder that leads to nothing, or to a folder, is a source with an error.
+    folder that leads to nothing, or to a folder, is a source with an error, as is a pipe or a device by the name of a
+    wanted file.
 
     Args:
         places: files and folders.
@@ -112,6 +113,8 @@ def find(places: Iterable[str | Path], sound: bool = True) -> list[Source]:
             if _hidden(path.relative_to(folder)):
                 continue
             error, wanted = _link_error(path), path.name.lower().endswith(endings)
+            if wanted and not error and not path.is_file() and not path.is_dir():
+                error = "this is no regular file, such as a pipe or a device: remove it from the folder"
             if (wanted and (error or path.is_file())) or (error and path.is_dir()):
                 inside.append(Source(path, safe(str(place / path.relative_to(folder))), error))
         found += inside
@@ -142,6 +145,8 @@ def _link_error(path: Path) -> str:
         return ""
     if path.is_dir():
         return "this is a link to a folder, which is not followed: name the folder itself, too"
+    if path.exists():  # a pipe or a device
+        return ""
     return "this is a link to a file that is not there: mend the link"
 
 

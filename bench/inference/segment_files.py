@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.errors import SuiteError
 from bench.inference.frames import Frames
 from bench.inference.segmentation import Observer, Segmentation
+from bench.inference.segments import Segment
 from bench.leaderboard.render.text import csv_cell, plain
 from bench.records import write_whole
 
@@ -46,7 +47,8 @@ def as_csv(found: Segmentation) -> str:
     writer.writerow(["start", "end", "class", "probability"])
     for each in found.segments:
         name = csv_cell(found.classes[each.label])
-        writer.writerow([f"{each.start:.3f}", f"{each.end:.3f}", name, f"{each.probability:.4f}"])
+        digits = _digits(each)
+        writer.writerow([f"{each.start:.{digits}f}", f"{each.end:.{digits}f}", name, f"{each.probability:.4f}"])
     return text.getvalue()
 
 
@@ -87,7 +89,7 @@ def as_rttm(found: Segmentation) -> str:
     """Return lines of NIST's Rich Transcription Time Marked format; blanks in names become underscores."""
     recording = _one_word(Path(found.file).stem)
     return "".join(
-        f"SPEAKER {recording} 1 {each.start:.3f} {each.end - each.start:.3f} <NA> <NA> "
+        f"SPEAKER {recording} 1 {each.start:.{_digits(each)}f} {each.end - each.start:.{_digits(each)}f} <NA> <NA> "
         f"{_one_word(found.classes[each.label])} <NA> <NA>\n"
         for each in found.segments
     )
@@ -148,6 +150,11 @@ def posteriors(path: Path | None, classes: Sequence[str]) -> Iterator[Observer |
 
         yield write_frames
         rows()
+
+
+def _digits(each: Segment) -> int:
+    """Return the digits of a segment's seconds: three, or six where three could make it one of no length."""
+    return 3 if each.end - each.start >= 1e-3 else 6
 
 
 def _one_word(text: str) -> str:

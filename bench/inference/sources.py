@@ -2,7 +2,9 @@
 
 import itertools
 import queue
+import re
 import struct
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +14,15 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.errors import BenchWarning, RunError
 from bench.extras import install
 from bench.inference.classifier import Samples
 from bench.inference.recordings import MAX_SECONDS
 from datamodules.audio.decoder import MAX_CHANNELS, MAX_RATE, MAX_SAMPLE, MIN_RATE, decode_blocks
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+_TAGS = re.compile(rb"LIST.{4}(?:INFO|adtl)|id3 .{4}ID3", re.DOTALL)
+"""Beginning of the chunks that programs write behind the samples."""
 _MAX_HEADER = 1 << 20
 """Bytes before the samples, such as tags, that are accepted."""
 
@@ -93,13 +97,15 @@ def from_pipe(stream: IO[bytes], rate: int, chunk: int, raw: PCM | None = None) 
 
     Raises:
         RunError: the stream is neither, or its samples cannot be used.
+
+    Warns:
+        BenchWarning: the stream ended before the samples that its header counts.
     """
     head = _read(stream, 12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         if raw is not None:
             raise RunError("standard input is a WAV file, whose header says how its samples lie: leave --rate out")
-        form, left = _wav_header(stream)
-        head = b""
+        form, left, head = _wav_header(stream)
     elif raw is None:
         what = "has no sound" if not head else "is no WAV file"
         raise RunError(f"standard input {what}: send WAV, or raw PCM of 16 bits (s16le) with --rate")
@@ -115,6 +121,12 @@ def _samples(stream: IO[bytes], form: PCM, left: int | None, head: bytes, count:
         size = count * form.frame_bytes
         content = _read(stream, size if left is None else min(size, left))
         if not content:
+            if left is not None:
+                warnings.warn(
+                    f"the WAV stream is cut off: {left:,} bytes of the samples that its header counts did not come; "
+                    f"look at the program that sends it",
+                    BenchWarning, stacklevel=2,
+                )  # fmt: skip
             break
         left = None if left is None else left - len(content)
         content = rest + content
@@ -128,8 +140,11 @@ def _samples(stream: IO[bytes], form: PCM, left: int | None, head: bytes, count:
         yield form.mono(rest[:whole])
 
 
-def _wav_header(stream: IO[bytes]) -> tuple[PCM, int | None]:
-    """Return the form of the samples, and their number of bytes; None where the header was written into a pipe."""
+def _wav_header(stream: IO[bytes]) -> tuple[PCM, int | None, bytes]:
+    """Return the form of the samples, their number of bytes, and what has been read of them.
+
+    The number is None where the header was written into a pipe.
+    """
     form, seen = None, 0
     while len(head := _read(stream, 8)) == 8:
         name, size = head[:4], struct.unpack("<I", head[4:])[0]
@@ -137,18 +152,26 @@ def _wav_header(stream: IO[bytes]) -> tuple[PCM, int | None]:
             if form is None:
                 break
             endless = size == 0 or size >= 0x7FFFF000  # what programs write that cannot go back, see `pipes`
-            return form, None if endless else size
+            first = _read(stream, 12) if size == 0 else b""
+            if _TAGS.match(first):  # the samples are none, and not uncounted
+                break
+            return form, None if endless else size, first
         seen += size
         if seen > _MAX_HEADER:
             break
         content = _read(stream, size + size % 2)
         if name == b"fmt " and len(content) >= 16:
-            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+            kind, channels, rate, _, align, bits = struct.unpack("<HHIIHH", content[:16])
             if kind == _EXTENSIBLE and len(content) >= 26:
                 kind = struct.unpack("<H", content[24:26])[0]
             if kind not in (_PCM, _FLOAT):
                 raise RunError(f"the WAV stream has format {kind}: send plain PCM (ffmpeg -c:a pcm_s16le -f wav -)")
             form = PCM(rate, channels, bits, kind == _FLOAT)
+            if align != form.frame_bytes:  # libsndfile and FFmpeg read two different things then
+                raise RunError(
+                    f"the WAV stream has frames of {align} bytes for {channels} x {bits} bits, which programs read "
+                    f"differently: let the program that sends it write 16 bits (s16le)"
+                )
     raise RunError("the WAV stream has no samples, or a damaged header: send it again, or raw PCM with --rate")
 
 

@@ -85,7 +85,9 @@ class Description:
         """
         try:
             content = json.loads(text)
-            if (found := content.get("format")) != FORMAT:
+            if not isinstance(found := content.get("format"), int):
+                raise ValueError(f"its format is {found!r}")
+            if found != FORMAT:
                 raise RunError(f"{where} has format {found}, but this version reads {FORMAT}: install that version")
             return TypeAdapter(Description).validate_python(content)
         except (ValueError, AttributeError, RecursionError, ValidationError) as error:

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.errors import ArgumentError, ProfileError, RunError
 from bench.inference import card as model_card
 from bench.inference.classifier import Classifier
-from bench.inference.exporting import executorch_file, gate, onnx_file, openvino_file, program, pt2_file
+from bench.inference.exporting import earlier, executorch_file, gate, onnx_file, openvino_file, program, pt2_file
 from bench.inference.exporting.subject import Subject, subject
 from bench.profiling import complexity
 from models.base import AudioModel
@@ -81,7 +81,7 @@ def export(
     Args:
         model: from `bench.load_model`.
         out: the file, whose folder is made where it is not there; OpenVINO's has a `.bin` next to it, ONNX's with more
-            than a gigabyte of weights a `.data`.
+            than a gigabyte of weights a `.data`. Only files of an earlier export are replaced.
         format: one of `FORMATS`.
         features: whether the file starts at the features, without the front-end.
         clips: real clips `(S,)` with the name of their class or None, for the check and for the ranges of 8-bit
@@ -89,7 +89,7 @@ def export(
         lengths: number of further lengths to check.
 
     Raises:
-        ArgumentError: the format is unknown, or `out` cannot be a file of it.
+        ArgumentError: the format is unknown, `out` cannot be a file of it, or other files are there.
         RunError: the format is not installed, the model cannot be exported, or the file differs from it.
     """
     if format not in FORMATS:
@@ -99,11 +99,13 @@ def export(
         raise ArgumentError(
             f"a file of the format {format} ends in {FORMATS[format]}: name it {path.stem}{FORMATS[format]}"
         )
-    target = path.resolve().parent
+    target = path.parent.resolve()
     there = next(folder for folder in (target, *target.parents) if folder.exists())
     if path.is_dir() or not there.is_dir():
         reason = "it is a folder" if path.is_dir() else f"{there} is a file"
         raise ArgumentError(f"{path} cannot be written, because {reason}: name another file")
+    weights = sum(each.numel() * each.element_size() for each in model.module.state_dict().values())
+    earlier.refuse_other(path, earlier.files_of(path, weights > onnx_file.INSIDE))
     of = subject(model, features)  # ExecuTorch has no operators for lengths that are computed from others
     problems: list[str] = []
     for is_open, batch in _forms(of, format):
@@ -121,6 +123,7 @@ def export(
             score = _score(of, run, clips, model)
             files = tuple(target / each.name for each in sorted(Path(folder).iterdir()))
             size = sum(each.stat().st_size for each in Path(folder).iterdir())
+            earlier.refuse_other(path, [path.parent / each.name for each in files])  # others may have come meanwhile
             target.mkdir(parents=True, exist_ok=True)
             for each in Path(folder).iterdir():
                 each.replace(target / each.name)

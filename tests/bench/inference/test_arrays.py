@@ -95,6 +95,60 @@ def test_what_is_no_recording_is_refused(x: object, words: str) -> None:
         levels().windows(x)
 
 
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((1, 3, 4), np.uint8), r"divide bytes by 255.* x\.astype\('float32'\) / 255"),
+        (torch.zeros(1, 3, 4, dtype=torch.uint8), r"x\.float\(\) / 255"),
+        (np.zeros((1, 3, 4), np.int16), r"must become floats: give x\.astype\('float32'\)$"),
+        (torch.zeros(1, 3, 4, dtype=torch.int64), r"must become floats: give x\.float\(\)$"),
+    ],
+)
+def test_integers_of_embeddings_are_no_samples(x: object, words: str) -> None:
+    with pytest.raises(ArgumentError, match=words):
+        levels(sample_rate=None, clip_shape=(3, 4)).logits(x)
+
+
+def test_integers_of_logits_are_no_samples() -> None:
+    with pytest.raises(ArgumentError, match=r"logits in uint8 must become floats: give x\.astype\('float32'\)$"):
+        levels().probabilities(np.zeros((1, 2), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"), [(np.uint8, lambda x: x.astype("float32") / 255), (np.int16, lambda x: x.astype("float32"))]
+)
+def test_the_remedy_for_embeddings_is_what_predict_does(tmp_path: Path, kind, remedy) -> None:
+    model = levels(sample_rate=None, clip_shape=(3, 4))
+    x = RNG.integers(0, 256, (3, 4)).astype(kind)
+    np.save(tmp_path / "x.npy", x)
+    (row,) = predict(model, find([tmp_path / "x.npy"], sound=False))
+    assert row.logits.tolist() == model.logits(remedy(x)[None])[0].tolist()
+
+
+@pytest.mark.parametrize("make", [np.float64, torch.from_numpy, np.ndarray.tolist])
+@pytest.mark.filterwarnings("error")
+def test_values_beyond_32_bits_are_not_infinite_in_silence(make) -> None:
+    model = levels(sample_rate=None, clip_shape=(3, 4))
+    with pytest.raises(ArgumentError, match="infinite, in 32-bit floats"):
+        model.logits(make(np.full((1, 3, 4), 1e300)))
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(1, 800).to_sparse(),
+        torch.zeros(1, 800, dtype=torch.int16).to_sparse(),
+        torch.zeros(1, 800, device="meta"),
+        torch.zeros(1, 800).to(torch.float8_e4m3fn),
+    ],
+)
+def test_tensors_without_plain_values_are_refused(x: torch.Tensor) -> None:
+    model = levels()
+    for use in (model.logits, model.windows, levels(classes=("a",) * 800).probabilities):
+        with pytest.raises(ArgumentError, match=r"give a dense tensor of torch\.float32"):
+            use(x)
+
+
 def test_the_remedies_work() -> None:
     clips = levels().windows(SOUND).clips
     whole = (SOUND * 32768).astype(np.int16)
@@ -103,7 +157,9 @@ def test_the_remedies_work() -> None:
     loud = SOUND * 32768
     assert levels().windows(loud / abs(loud).max()).clips.abs().max() == pytest.approx(1, abs=1e-4)
     bad = with_value(np.inf, with_value(np.nan))
-    assert levels().windows(np.nan_to_num(bad, posinf=0, neginf=0)).clips.isfinite().all()
+    for x in (bad, torch.from_numpy(bad), bad.tolist()):
+        mended = np.nan_to_num(np.float32(x), posinf=0, neginf=0)
+        assert levels().windows(mended).clips.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -157,6 +213,19 @@ def test_probabilities_need_a_logit_of_each_class() -> None:
     for wrong in (torch.zeros(1, 3), torch.zeros(2, 1), torch.tensor(1.0), np.zeros((1, 5))):
         with pytest.raises(ArgumentError, match=r"\(B, 2\).*model\.logits"):
             model.probabilities(wrong)
+
+
+@pytest.mark.parametrize("hop", ["1", "0.1", True, [0.1], 0.1j])
+def test_a_hop_that_is_no_number_is_named(hop: object) -> None:
+    with pytest.raises(ArgumentError, match=r"is no number: give the seconds"):
+        levels().windows(SOUND, hop)
+
+
+def test_a_hop_that_is_a_little_too_long_is_told_from_the_longest() -> None:
+    with pytest.raises(ArgumentError, match=r"a hop of 0\.10000001 s .*: give at most 0\.1$"):
+        levels().windows(SOUND, 0.10000001)
+    for hop in (0.1, np.float32(0.05), np.float64(0.1)):
+        assert len(levels().windows(SOUND, hop).clips) == len(levels().windows(SOUND, float(hop)).clips)
 
 
 @pytest.mark.parametrize("run", [None, 3, np.zeros(3)])

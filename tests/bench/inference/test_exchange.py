@@ -218,6 +218,27 @@ def test_damage_is_named_and_nothing_is_written(kept, tmp_path: Path, changes: d
     assert not (tmp_path / "fresh").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model_json": b"{"}, r"model\.json is damaged \(.*\): fetch the file again, or pack it again"),
+        ({"model_json": b"{}"}, r"model\.json is damaged \(its format is None\): fetch the file again"),
+        ({"model_json": b'{"format": 99}'}, r"model\.json has format 99.*: install that version"),
+        ({"weights_safetensors": b"abc"}, r"weights\.safetensors is not the file.*: fetch the file again"),
+        ({"weights_safetensors": None}, r"has no weights in .*: fetch the file again"),
+        ({"record_json": b"{}"}, r"record\.json is damaged.*: fetch the file again"),
+    ],
+)
+def test_damage_is_named_in_the_file_that_the_user_knows(kept, tmp_path: Path, changes: dict, words: str) -> None:
+    file = rewritten(packed(kept, "cnn", tmp_path), tmp_path / "damaged.zip", **changes)
+    calls = [lambda: bench.load_model(file), lambda: exchange.unpack(file, tmp_path / "fresh")]
+    for call in calls[: 2 if "model_json" in changes else 1]:
+        with pytest.raises(RunError, match=words) as found:
+            call()
+        assert str(found.value).startswith(str(file))
+        assert "bench-scratch" not in str(found.value)
+
+
 def test_other_weights_than_the_record_names_are_refused(kept, tmp_path: Path) -> None:
     one, other = kept.run("cnn", 0), kept.run("cnn", 1)
     weights = (kept.store.artifacts(other.key) / "weights.safetensors").read_bytes()
@@ -251,8 +272,11 @@ def test_another_file_is_no_packed_model(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="there is no file"):
         exchange.unpack(tmp_path / "b.zip", tmp_path / "fresh")
     np.savez(tmp_path / "c.npz", x=np.zeros(3))
-    with pytest.raises(RunError, match="no file of `bench pack`"):
+    with pytest.raises(RunError, match=r"c\.npz is an archive, but no file of `bench pack`"):
         exchange.unpack(tmp_path / "c.npz", tmp_path / "fresh")
+    with pytest.raises(RunError, match=r"fetch it again, or pack it again$") as found:
+        bench.load_model(tmp_path / "a.zip")
+    assert str(found.value).count("a.zip") == str(found.value).count("damaged") == 1
 
 
 def test_only_a_packed_file_is_replaced(kept, tmp_path: Path) -> None:

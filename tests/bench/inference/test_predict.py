@@ -1,6 +1,8 @@
 """Predictions of files: windows, batches over files, bad files, embeddings, and bounded memory."""
 
+import csv
 import io
+import os
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -14,7 +16,7 @@ import torch
 import bench
 from bench.errors import ArgumentError, RunError
 from bench.inference import Classifier, formats, recordings
-from bench.inference.predict import find, from_stream, predict
+from bench.inference.predict import Prediction, find, from_stream, predict
 from datamodules.audio.preparation import equalise_loudness
 
 
@@ -190,6 +192,20 @@ def test_links_of_a_folder_that_lead_to_nothing_or_to_a_folder_are_named(tmp_pat
     assert "name the folder itself" in found["more"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_of_a_folder_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", np.zeros(800))
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "to a pipe.wav").symlink_to("pipe.wav")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "folder.wav").mkdir()
+    found = {Path(each.file).name: each.error for each in predict(levels(), find([tmp_path]))}
+    assert list(found) == ["a.wav", "pipe.wav", "to a pipe.wav"]
+    assert found["a.wav"] == ""
+    assert "is no regular file" in found["pipe.wav"]
+    assert "is no regular file" in found["to a pipe.wav"]
+
+
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.wav", np.zeros(800))
     monkeypatch.chdir(tmp_path)
@@ -262,6 +278,17 @@ def test_progress_counts_files_and_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     assert [files for files, _, _ in said] == sorted(files for files, _, _ in said)
     assert [done for _, done, _ in said] == sorted(done for _, done, _ in said)
     assert any(0 < done < path.stat().st_size for _, done, _ in said)
+
+
+def test_files_that_differ_in_blanks_differ_in_the_table() -> None:
+    names = ["\ttab.wav", " tab.wav", "tab.wav", "a  b.wav", "a b.wav", "a\nb.wav", "é.wav"]
+    text = io.StringIO()
+    writer = formats.CsvWriter(text, levels())
+    for name in [*names, "=1+1.wav", " =1+1.wav"]:
+        writer.write(Prediction(file=name, error="no sound"))
+    found = [row["file"] for row in csv.DictReader(io.StringIO(text.getvalue()))]
+    assert found[: len(names)] == [r"\ttab.wav", " tab.wav", "tab.wav", "a  b.wav", "a b.wav", r"a\nb.wav", "é.wav"]
+    assert found[len(names) :] == ["'=1+1.wav", "' =1+1.wav"]  # no formulas for a spreadsheet
 
 
 def test_a_table_from_python(kept, tmp_path: Path) -> None:

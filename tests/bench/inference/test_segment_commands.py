@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import bench
 from bench.cli.main import app
 from bench.errors import SuiteError
-from bench.inference import sources
+from bench.inference import exchange, sources
 from bench.inference.sources import PCM
 
 
@@ -87,7 +87,8 @@ def test_formats_on_standard_output(kept: Any, recording: Path) -> None:
         (["--format", "png"], "a picture goes to a file"),
         (["--format", "csv", "--out", "a.csv", "--out", "b.csv"], "--format is for one --out"),
         (["--format", "csv", "--json"], "both write to standard output"),
-        (["--out", "RECORDING", "--format", "csv"], "would be overwritten"),
+        (["--out", "RECORDING", "--format", "csv"], "--out would take the place of"),
+        (["--posteriors", "RECORDING"], "--posteriors would take the place of"),
         (["--csv", "a.csv", "--posteriors", "a.csv"], "'a.csv' is named twice"),
     ],
 )
@@ -103,6 +104,13 @@ def test_a_folder_is_no_recording(kept: Any, recording: Path, command: str) -> N
     found = call(kept, command, recording.parent, ok=False)
     assert isinstance(found.exception, SuiteError)
     assert "is a folder: name one recording" in str(found.exception)
+
+
+@pytest.mark.parametrize("command", ["segment", "stream"])
+def test_an_empty_name_is_not_the_current_folder(kept: Any, command: str) -> None:
+    found = call(kept, command, "", ok=False)
+    assert isinstance(found.exception, SuiteError)
+    assert "the name of the recording is empty" in str(found.exception)
 
 
 def test_a_wrong_call_leaves_earlier_posteriors(kept: Any, recording: Path, tmp_path: Path) -> None:
@@ -186,10 +194,34 @@ def test_a_stream_never_takes_the_place_of_its_file(kept: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("predict", "--csv"),
+        ("segment", "--csv"),
+        ("segment", "--out"),
+        ("segment", "--posteriors"),
+        ("stream", "--csv"),
+    ],
+)
+def test_no_output_takes_the_place_of_what_is_read(kept: Any, tmp_path: Path, command: str, option: str) -> None:
+    sound, other, packed = (tmp_path / f"{name}.csv" for name in ("sound", "other", "model"))
+    soundfile.write(sound, np.zeros(16_000), 16_000, format="WAV")
+    other.hardlink_to(sound)
+    exchange.pack(kept.run("swishnet").key, kept.store.root, packed)
+    (tmp_path / "link.csv").symlink_to(packed)
+    before = sound.read_bytes(), packed.read_bytes()
+    for target in (sound, other, packed, tmp_path / "link.csv"):
+        found = CliRunner().invoke(app, [command, str(sound), "--run", str(packed), option, str(target)])
+        assert isinstance(found.exception, SuiteError)
+        assert f"{option} would take the place of" in str(found.exception)
+    assert (sound.read_bytes(), packed.read_bytes()) == before
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ([], "name a file, - for standard input, or --microphone"),
-        (["x.wav", "--microphone"], "name a file, - for standard input, or --microphone"),
+        (["x.wav", "--microphone"], "'x.wav' and --microphone cannot both be listened to: give only one"),
         (["x.wav", "--rate", "16000"], "--rate and --channels are for raw PCM"),
         (["-", "--channels", "2"], "whose --rate must be given"),
         (["-", "--input-device", "2"], "--input-device is for --microphone"),

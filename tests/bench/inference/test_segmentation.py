@@ -146,6 +146,13 @@ def test_rttm() -> None:
     )
 
 
+def test_a_very_short_segment_has_a_length() -> None:
+    short = Segment(start=0.0, end=1 / 20_000, label=0, probability=1.0)
+    found = made(segments=(short,))
+    assert segment_files.as_csv(found).splitlines()[1].startswith("0.000000,0.000050,")
+    assert "1 0.000000 0.000050 <NA>" in segment_files.as_rttm(found)
+
+
 def test_formats_by_ending(tmp_path: Path) -> None:
     assert segment_files.format_of(Path("x.TXT")) == "audacity"
     with pytest.raises(SuiteError, match=r"says no format: use \.csv \(csv\)"):

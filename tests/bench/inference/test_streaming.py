@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch import Tensor, nn
 
-from bench.errors import RunError
+from bench.errors import BenchWarning, RunError
 from bench.inference.classifier import Classifier
 from bench.inference.segmentation import segment_blocks
 from bench.inference.segments import Smoothing
@@ -156,6 +156,28 @@ def test_a_wav_header_that_was_written_into_a_pipe(size: int) -> None:
 def test_what_follows_the_samples_of_a_wav_is_left_out() -> None:
     content = wav("PCM_16") + b"LIST\x04\x00\x00\x00abcd"
     assert len(np.concatenate(list(from_pipe(io.BytesIO(content), RATE, 999)))) == len(SOUND)
+
+
+@pytest.mark.parametrize("tags", [b"LIST\x0c\x00\x00\x00INFOISFT\0\0\0\0", b"id3 \x0a\x00\x00\x00ID3\4\0\0\0\0\0\0"])
+def test_tags_are_no_samples(tags: bytes) -> None:
+    content = wav("PCM_16")
+    content = content[: content.index(b"data")] + b"data\0\0\0\0" + tags
+    with pytest.raises(RunError, match="has no samples"):
+        list(from_pipe(io.BytesIO(content), RATE, 500))
+
+
+def test_padded_samples_are_refused() -> None:
+    content = bytearray(wav("PCM_24"))
+    place = content.index(b"fmt ") + 8
+    content[place : place + 16] = struct.pack("<HHIIHH", 1, 1, RATE, 4 * RATE, 4, 24)
+    with pytest.raises(RunError, match=r"frames of 4 bytes for 1 x 24 bits.*write 16 bits"):
+        list(from_pipe(io.BytesIO(content), RATE, 500))
+
+
+def test_a_wav_that_is_cut_off_says_so_after_its_samples() -> None:
+    found = from_pipe(Drops(wav("PCM_16")[:-1001]), RATE, 999)
+    with pytest.warns(BenchWarning, match="is cut off: 1,001 bytes of the samples"):
+        assert len(np.concatenate(list(found))) == len(SOUND) - 501
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import bench
-from bench.errors import RunError
+from bench.errors import ArgumentError, RunError
 from bench.inference import Classifier
-from bench.inference.exporting import export, files, gate, onnx_file, sounds, subject
+from bench.inference.exporting import earlier, export, files, gate, onnx_file, sounds, subject
 from bench.inference.exporting.program import program
 
 RATE = 8000
@@ -128,6 +128,77 @@ def test_openvinos_files_count_together(kept, tmp_path: Path) -> None:
     assert found.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     assert found.difference < 1e-4
     assert "noise" in found.path.read_text()
+
+
+class Levels(nn.Module):
+    """Logits of a clip: a mean of a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = nn.Conv1d(1, 3, 100, stride=50)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.frames(x[:, None]).mean(-1)
+
+
+@pytest.mark.parametrize(
+    ("format", "names"),
+    [
+        ("onnx", ["model.onnx"]), ("onnx-int8", ["model.onnx"]), ("pt2", ["model.pt2"]), ("openvino", ["model.xml"]),
+        ("openvino", ["model.bin"]), ("executorch", ["model.pte"]), ("executorch", ["model.json"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["text", "archive", "link"])
+def test_files_of_others_stay(tmp_path: Path, format: str, names: list[str], kind: str) -> None:
+    if format.startswith("onnx"):
+        pytest.importorskip("onnx")
+    for name in names:
+        if kind == "link":
+            (tmp_path / name).symlink_to("nothing")
+        elif kind == "text":
+            (tmp_path / name).write_text("{}")
+        else:
+            np.savez(tmp_path / "x.npz", x=np.zeros(3))
+            (tmp_path / "x.npz").rename(tmp_path / name)
+    before = {path: None if kind == "link" else path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ArgumentError, match=f"{names[0]} is there already and is no file of `bench export`, so it"):
+        export(classifier(Levels(), 800), tmp_path / f"model{files.FORMATS[format]}", format)
+    assert {path: None if kind == "link" else path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "format",
+    [
+        "pt2",
+        pytest.param("onnx", marks=[needs_onnx, pytest.mark.slow]),
+        pytest.param("openvino", marks=[needs_onnx, needs_openvino, pytest.mark.slow]),
+        pytest.param("executorch", marks=[needs_executorch, pytest.mark.slow]),
+    ],
+)
+def test_an_earlier_export_is_replaced(tmp_path: Path, format: str) -> None:
+    place = tmp_path / f"model{files.FORMATS[format]}"
+    export(classifier(Levels(), 800), place, format)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    export(classifier(LaidOut(), 800), place, format)
+    assert set(before) == set(tmp_path.iterdir())
+    assert place.read_bytes() != before[place]
+
+
+def test_weights_beside_an_onnx_file_are_its_own_only_if_it_says_so(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [tensor]))
+    for key in earlier.KNOWN:
+        model.metadata_props.add(key=key, value="")
+    path, beside = tmp_path / "m.onnx", tmp_path / "m.onnx.data"
+    beside.write_text("the user's")
+    onnx.save(model, str(path))
+    earlier.refuse_other(path, earlier.files_of(path, False))
+    with pytest.raises(ArgumentError, match=r"m\.onnx\.data is there already"):
+        earlier.refuse_other(path, earlier.files_of(path, True))
+    model.graph.initializer[0].external_data.add(key="location", value="m.onnx.data")
+    path.write_bytes(model.SerializeToString())
+    earlier.refuse_other(path, earlier.files_of(path, True))
 
 
 class LaidOut(nn.Module):
