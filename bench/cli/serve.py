@@ -1,5 +1,6 @@
 """`bench serve`."""
 
+import gc
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,10 @@ from bench.errors import RunError, SuiteError
 from bench.extras import install
 
 app = App()
+
+PYTHONS_OWN = (700, 10, 10)
+"""Thresholds of the garbage collector. With those of `bench.cli.main`, blocks of sounds that were cancelled, which hang
+on a cycle of an exception and its frames, would stay for hours."""
 
 
 @app.command()
@@ -43,6 +48,8 @@ def serve(
     if missing := [name for name in ("fastapi", "uvicorn", "python_multipart") if find_spec(name) is None]:
         raise RunError(f"bench serve needs {', '.join(missing)}, of the extra [web]: {install('web')}")
     from bench.inference import load_model, web
+
+    gc.set_threshold(*PYTHONS_OWN)
 
     for problem in web.problems(host, token):  # before models are read
         raise SuiteError(problem)

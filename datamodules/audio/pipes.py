@@ -115,7 +115,10 @@ def _estimated(read: Read, size: int, whole: int, start: int, length: int, align
         return False
     rest = size - start - length
     if rest > LEFT_OVER:
-        return not any(_chunk(read, start + length + pad, size) for pad in (0, 1)) and any(read(start + length, rest))
+        places = range(start + length, size, 1 << 20)  # a part at a time, for a file may be large
+        return not any(_chunk(read, start + length + pad, size) for pad in (0, 1)) and any(
+            any(read(place, 1 << 20)) for place in places
+        )
     frames = (size - start) // align
     return (
         (size - start) % (align * _HALF_MPEG_FRAME) == 0

@@ -33,12 +33,12 @@ def ask(count: int, folder: Path) -> Tally:
             wrong = {code: times for code, times in found.items() if code >= 500 and code != 503}
             tally.note("crashed", f"answers {wrong}", count=sum(wrong.values()))
             tally.note("wrong", "files are left", count=server.files())
-            grown = server.memory() - before
-            tally.note("wrong", f"{grown / 1e6:.0f} MB of memory", count=grown * asked.MB > MEMORY)
             try:
                 asked.clients(server)
             except Exception as error:
                 tally.note("hung", f"the server is of no use afterwards: {error!r}")
+            grown = server.memory() - before  # with as many decoders as before
+            tally.note("wrong", f"{grown:.0f} MB of memory", count=grown * asked.MB > MEMORY)
         finally:
             server.end()
     return tally

@@ -413,3 +413,18 @@ def test_the_header_of_a_frame_by_hand() -> None:
     assert pipes._upto(frame, 4_096) == 6 * 4_096
     last = bytes([0xFF, 0xF8, 0x79, 0x08, 0xC4, 0x80]) + struct.pack(">H", 99)  # frame 256, of 100 samples
     assert pipes._upto(last + bytes([pipes.flac_crc8(last)]) + bytes(8), 4_096) == 256 * 4_096 + 100
+
+
+def test_no_part_of_a_file_is_asked_for_that_is_larger_than_a_mebibyte() -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros(800), 8_000, format="WAV", subtype="ULAW")
+    content = buffer.getvalue() + bytes(5 << 20)  # the sizes agree with each other, and not with the file
+    lengths = []
+
+    def read(place: int, length: int) -> bytes:
+        lengths.append(length)
+        return content[place : place + length]
+
+    pipes.mended(read, len(content))
+    assert max(lengths) <= 1 << 20
+    assert sum(lengths) > 5 << 20

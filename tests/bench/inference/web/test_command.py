@@ -1,10 +1,12 @@
 """`bench serve` as a process: it prints its address, answers, and ends when it is told to."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import httpx
 import pytest
@@ -41,6 +43,34 @@ def test_it_serves_until_it_is_interrupted(kept, start):
     out, err = process.communicate()
     assert out == "ended\n"
     assert err == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is read from /proc")
+def test_cancelled_sounds_leave_no_memory(kept, start):
+    process = start(
+        [sys.executable, "-m", "bench", "serve", "--run", kept.run("cnn").key, "--store", str(kept.store.root),
+         "--port", "0"], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.readline()
+    address = process.stdout.readline().split()[0]
+    content = sound(600)
+
+    def megabytes() -> float:
+        words = Path(f"/proc/{process.pid}/status").read_text()
+        return int(words.partition("RssAnon:")[2].split()[0]) / 1024
+
+    def cancel(times: int) -> None:
+        for _ in range(times):
+            with httpx.Client(base_url=address, trust_env=False, timeout=60) as client, client.stream(
+                "POST", "/predict", files={"file": ("a.wav", content)}, headers={"Accept": "application/x-ndjson"}
+            ) as reply:  # fmt: skip
+                lines = map(json.loads, reply.iter_lines())
+                assert any(line["progress"]["seconds"] > 0 for line in lines)
+
+    cancel(5)
+    before = megabytes()
+    cancel(30)
+    assert megabytes() - before < 25  # it would be 2 for each, if none were freed
 
 
 def test_another_address_needs_a_token(kept):
