@@ -32,10 +32,10 @@ class Damaged(Exception):  # noqa: N818 - it is a state of the file
 
     Args:
         words: the message.
-        remedy: what to do, where that does not depend on the container.
+        remedy: what to do; empty where that depends on the container.
     """
 
-    def __init__(self, words: str, remedy: str = "fetch it again") -> None:
+    def __init__(self, words: str, remedy: str = "") -> None:
         super().__init__(words)
         self.remedy = remedy
 
@@ -246,13 +246,22 @@ def _nist(read: Read, size: int) -> int:
 
 
 def _linear(read: Read, at: int, order: Literal["big", "little"]) -> None:
-    """Check that linear samples are as wide as the format of a wav file says."""
+    """Check that linear samples are as wide as the format of a wav file says.
+
+    libsndfile reads samples in larger containers as noise, but for 24 bits in 4 bytes of plain PCM.
+    """
     kind, channels, _, _, align, bits = struct.unpack(
         ">HHIIHH" if order == "big" else "<HHIIHH", read(at, 16).ljust(16, b"\0")
     )
     linear = kind in (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible; others have their own blocks
     if linear and (bits < 8 or not channels or align < channels * -(-bits // 8) or align % channels):
         raise Damaged(f"is damaged (its header says {bits} bits in {align} bytes for {channels} channels)")
+    padded = linear and align != channels * -(-bits // 8)
+    if padded and (kind, bits, align) != (0x0001, 24, 4 * channels):
+        raise Damaged(
+            f"has padded samples ({bits} bits in {align // channels} bytes), which decoders read as noise",
+            "write it again with packed samples of 16, 24 or 32 bits",
+        )
 
 
 def _nothing_left(read: Read, end: int, whole: int) -> None:

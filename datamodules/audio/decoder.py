@@ -399,14 +399,14 @@ def _read_sound(
                 f"{name!r} is {_AN.get(kind.name, 'a')} {kind.name} file: reading it {absence}"
             ) from absence
         except containers.Damaged as damage:
-            raise AudioError(f"{name!r} {damage}: {damage.remedy}") from damage
+            raise AudioError(f"{name!r} {damage}: {damage.remedy or 'fetch it again'}") from damage
         return
     patches = pipes.mended(read, size)
     view = pipes.patched(read, patches)
     try:
         mpeg = containers.mpeg_in_wav(view, size, max_seconds * 48_000)
     except containers.Damaged as damage:
-        raise AudioError(f"{name!r} {damage}: {_again('WAV')}") from damage
+        raise AudioError(f"{name!r} {damage}: {damage.remedy or _again('WAV')}") from damage
     if mpeg is not None:
         (view, size), descriptor = mpeg, None
     try:
@@ -480,7 +480,7 @@ def _examined(sound: _Opened, max_seconds: float) -> int | None:
     try:
         counted = containers.examine(sound.view, sound.size, file.format, most)
     except containers.Damaged as damage:
-        raise AudioError(f"{name!r} {damage}: {_again(file.format)}") from damage
+        raise AudioError(f"{name!r} {damage}: {damage.remedy or _again(file.format)}") from damage
     return counted if counted is not None or file.frames >= _UNKNOWN else int(file.frames)
 
 

@@ -1,6 +1,7 @@
 """Malformed, mutated and growing audio files, read in child processes; each fault is shown to matter."""
 
 import re
+import struct
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -182,3 +183,23 @@ def test_other_peoples_files_raise_no_false_alarm() -> None:
         "test-8000Hz-le-4ch-9S-12bit.wav": 9,
     }
     assert "cut off" in found["test-44100Hz-le-1ch-4bytes-early-eof.wav"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "right"), [(1, 24, True), (1, 20, False), (1, 16, False), (0xFFFE, 24, False)]
+)
+def test_samples_in_wider_containers_are_read_right_or_refused(kind: int, bits: int, right: bool) -> None:
+    sine = 0.5 * np.sin(0.05 * np.arange(8_000))
+    samples = (np.round(sine * (1 << (bits - 1))).astype("<i4") << (32 - bits)).tobytes()
+    form = struct.pack("<HHIIHH", kind, 1, 8_000, 32_000, 4, bits)
+    if kind != 1:
+        form += struct.pack("<HHI", 22, bits, 0) + bytes.fromhex("0100000000001000800000aa00389b71")
+    content = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(samples)) + samples
+    content = b"RIFF" + struct.pack("<I", len(content)) + content
+    if right:
+        np.testing.assert_allclose(decode_bytes(content, "a.wav", 8_000), sine, atol=1e-6)
+    else:
+        with pytest.raises(
+            AudioError, match=rf"'a.wav' has padded samples \({bits} bits in 4 bytes\).*packed samples of 16"
+        ):
+            decode_bytes(content, "a.wav", 8_000)
