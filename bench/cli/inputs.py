@@ -14,17 +14,26 @@ if TYPE_CHECKING:
     from bench.inference.predict import Source
 
 
-def refuse_replacing(outputs: Iterable[tuple[str, Path | None]], sounds: Iterable[Path], run: str) -> None:
+def refuse_replacing(
+    outputs: Iterable[tuple[str, Path | None]],
+    sounds: Iterable[Path],
+    run: str,
+    model: "Classifier | None" = None,
+) -> None:
     """Raise a SuiteError where an output is a file that the command reads, by whatever name: a link is the same file.
 
     Args:
         outputs: option and file of each; None and standard output are none.
         sounds: files that are read.
         run: reference of the model, which may be a file, a folder, or of a suite's file.
+        model: what it leads to; its artifacts and records are read, too. None where it is not loaded yet.
     """
     read = {_identity(sound) for sound in sounds}
     for place in {Path(name).expanduser() for name in (run, run.partition(":")[0]) if name}:
         read |= {_identity(each) for each in (place, *(place.iterdir() if place.is_dir() else ()))}
+    for part in model.parts.values() if model is not None else ():
+        record = part.folder.parent.parent / "records" / f"{part.key}.json"
+        read |= {_identity(each) for each in (record, *part.folder.glob("*"))}
     for option, output in outputs:
         if output is not None and output != STDOUT and _identity(output) in read:
             raise SuiteError(

@@ -54,7 +54,7 @@ def predict(
     failed = 0
     with ExitStack() as stack:
         sources = stack.enter_context(inputs.sources(files, model))
-        inputs.refuse_replacing([("--csv", csv_file)], [source.path for source in sources], run)
+        inputs.refuse_replacing([("--csv", csv_file)], [source.path for source in sources], run, model)
         progress = stack.enter_context(Recordings(err, len(sources)))
         how: Literal["mean", "max"] = "max" if combine is Combine.max else "mean"
         found = predicting.predict(

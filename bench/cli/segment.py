@@ -170,6 +170,7 @@ def segment(
             raise SuiteError(f"{str(path)!r} is named twice: give each output a file of its own")
         taken.add(place)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
+    inputs.refuse_replacing(named, (), run, model)
     smoothing = Smoothing.of(
         model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
         threshold=threshold, delay_seconds=delay,

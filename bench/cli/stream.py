@@ -92,6 +92,7 @@ def stream(
         raise SuiteError(str(error)) from error
     torch.set_num_threads(threads)
     model = load_model(run, store, device=device.value, data_dir=data_dir)
+    inputs.refuse_replacing([("--csv", csv_file)], (), run, model)
     smoothing = Smoothing.of(
         model.records, mean_seconds=mean, median_seconds=median, hysteresis=hysteresis, min_seconds=min_duration,
         threshold=threshold, delay_seconds=delay,

@@ -80,12 +80,16 @@ def logits(x: Any, classes: int) -> Tensor:
     """Return logits `(..., C)` that a caller has given as a tensor, an array or a list.
 
     Raises:
-        ArgumentError: they are of another number of classes.
+        ArgumentError: they are of another number of classes, or no 32-bit floats.
     """
     if isinstance(x, Tensor):
         _check_dense(x, "logits")
     if not (isinstance(x, Tensor) and x.is_floating_point()):
-        x = torch.from_numpy(np.array(_floats(x, "logits"), np.float32))
+        given = _floats(x, "logits")
+        with np.errstate(over="ignore"):
+            x = torch.from_numpy(np.array(given, np.float32))
+        if np.isinf(x.numpy()).sum() > np.isinf(given).sum():
+            raise ArgumentError("logits beyond 3e38 are no 32-bit floats: give what model.logits returns")
     if not x.ndim or x.shape[-1] != classes:
         raise ArgumentError(
             f"logits have the shape (B, {classes}) for the model's {classes} classes, not {tuple(x.shape)}: give what "

@@ -121,9 +121,10 @@ class Writer:
             self._make(path.parent)
             buffer = io.BytesIO()
             np.save(buffer, found.values, allow_pickle=False)
-            self._refuse_anothers(path, buffer.getvalue())
+            is_anothers = self._refuse_anothers(path, buffer.getvalue())
             try:
-                write_whole(path, buffer.getvalue())
+                if not is_anothers:
+                    write_whole(path, buffer.getvalue())
             except OSError as error:
                 if error.errno != errno.ENAMETOOLONG:
                     raise
@@ -132,7 +133,8 @@ class Writer:
                     f"its name is too long for a file of its vector, {safe(f'{path.name[:20]}...{path.name[-20:]}')}: "
                     f"{remedy}, or write --format tfrecord"
                 ) from error
-            self._wrote(path)
+            if not is_anothers:
+                self._wrote(path)
         else:
             try:
                 place.name.encode()
@@ -203,15 +205,22 @@ class Writer:
                 f"move that away, or name another --out"
             ) from error
 
-    def _refuse_anothers(self, path: Path, content: bytes | None = None) -> None:
-        """Raise a RunError where a path has another content that no call on the same folders wrote."""
+    def _refuse_anothers(self, path: Path, content: bytes | None = None) -> bool:
+        """Return whether a path has the content already, of somebody else, who keeps the file.
+
+        Raises:
+            RunError: it has another content, which no call on the same folders wrote.
+        """
         known = self.before.get(path.relative_to(self.out).as_posix(), "")
         own = known.endswith(f" {self.read}") and _is_own(path, known, self.out)
-        if os.path.lexists(path) and not own and (path.is_symlink() or content is None or path.read_bytes() != content):
+        if own or not os.path.lexists(path):
+            return False
+        if path.is_symlink() or content is None or path.read_bytes() != content:
             raise RunError(
                 f"{path} is there already, and it is not as an earlier call on the same folders wrote it: "
                 f"move it away, or name another --out"
             )
+        return True
 
     def _wrote(self, path: Path) -> None:
         self.files[path.relative_to(self.out).as_posix()] = f"{_digest(path)} {self.read}"

@@ -304,9 +304,10 @@ def _refuse_without_weights(record: Record, store: Store, suite: str) -> None:
     missing = next((key for key in record.run.members or (record.key,) if store.weights(key) is None), None)
     if missing is not None:
         train = f"bench run --suite {shlex.quote(suite)} --key {record.key}"
+        where = " (`bench list runs` names the suite)" if suite == "SUITE" else ""
         raise RunError(
-            f"{missing} has no weights in {store.root}: `{train}` trains it into the store `runs`; with --force and "
-            f"--store {shlex.quote(str(store.root))} it is trained again there"
+            f"{missing} has no weights in {store.root}: `{train}` trains it into the store `runs`{where}; with --force "
+            f"and --store {shlex.quote(str(store.root))} it is trained again there"
         )
 
 

@@ -116,9 +116,10 @@ def texts(
     own = is_own(suite)
     # A published page names the copy of the suite next to it, which is called like the suite.
     file = suite.name if own else suite.file if suite.file and not index else f"{suite.name}.toml"
-    place = "" if index or store.root == Path("runs") else str(store.root)
+    has_weights = not index or any(store.weights(key) for board in found for row in board.rows for key in row.finished)
+    place = _place(store.root) if has_weights else ""
     command = command_of(suite, file) + (f" --store {shlex.quote(place)}" if place else "")
-    use_note = f"{NO_WEIGHTS} {command} trains them." if index else ""
+    use_note = f"{NO_WEIGHTS} {command} trains them." if not has_weights else ""
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
@@ -151,6 +152,14 @@ def texts(
         plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
         drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
     return drawn
+
+
+def _place(root: Path) -> str:
+    """Return a store as a command in the current folder names it; nothing for the one that `bench` takes by itself."""
+    root, here = root.absolute(), Path.cwd()
+    if root == here / "runs":
+        return ""
+    return str(root.relative_to(here) if root != here and root.is_relative_to(here) else root)
 
 
 def command_of(suite: Suite, file: str = "") -> str:

@@ -442,3 +442,19 @@ def test_python_names_a_path_that_is_not_there(kept, sounds: Path, tmp_path: Pat
     with pytest.raises(ArgumentError, match="there is no file or folder 'nofolder'"):
         library.predict(["nofolder", sounds], model)
     assert library.predict([tmp_path, sounds], model).error.astype(bool).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("command", ["predict", "segment", "stream"])
+@pytest.mark.parametrize("inside", ["artifacts/KEY/weights.safetensors", "records/KEY.json"])
+def test_no_output_takes_the_place_of_the_model_that_a_key_names(
+    kept, tmp_path: Path, command: str, inside: str
+) -> None:
+    key = kept.run("swishnet").key
+    shutil.copytree(kept.store.root, tmp_path / "s")
+    output = tmp_path / "s" / inside.replace("KEY", key)
+    before = output.read_bytes()
+    sound = kept.sounds / "high" / "0.wav"
+    code, _, error = bench(command, sound, "--run", key, "--store", tmp_path / "s", "--csv", output)
+    assert code == 2
+    assert "--csv would take the place of" in error
+    assert output.read_bytes() == before

@@ -537,3 +537,17 @@ def test_a_folder_next_to_a_sound_in_the_current_folder_is_taken(kept, tmp_path:
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", "vectors")
     assert calls.bench("embed", "song.wav", *given).code == 0
     assert [path.name for path in Path("vectors").glob("*.npy")] == ["song.wav.npy"]
+
+
+def test_a_vector_that_others_have_written_alike_stays_theirs(means, tmp_path: Path) -> None:
+    for root, names in (("A", ("v", "w")), ("B", ("v", "k"))):
+        (tmp_path / root / "x").mkdir(parents=True)
+        for name in names:
+            np.save(tmp_path / root / "x" / f"{name}.npy", frames(ord(name)))
+    out = tmp_path / "o"
+    assert [means(tmp_path / root, "--out", out).code for root in ("A", "B")] == [0, 0]
+    (tmp_path / "B" / "x" / "v.npy").unlink()
+    call = means(tmp_path / "B", "--out", out)
+    assert call.code == 0
+    assert "removed" not in call.words
+    assert sorted(path.name for path in out.rglob("*.npy")) == ["k.npy.npy", "v.npy.npy", "w.npy.npy"]

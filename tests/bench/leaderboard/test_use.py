@@ -1,7 +1,10 @@
 """Each row of a suite's page names the command that uses its trained models."""
 
+import html
+import re
 from pathlib import Path
 
+import pytest
 from fakes.boards import boards, failure, record, run
 
 from bench.leaderboard import files, render
@@ -52,11 +55,33 @@ def test_the_commands_name_another_store_than_the_default_one():
         assert "bench predict --run my.toml:wide --store 'my runs' FILES" in page
 
 
-def test_a_published_page_says_that_its_store_has_no_weights(tmp_path: Path):
-    suite = read("smoke")
-    for index, said in ((True, True), (False, False)):
-        drawn = files.texts(suite, (), Store(tmp_path), index)
-        pages = [drawn[tmp_path / f"smoke.{kind}"] for kind in ("md", "html")]
-        assert ["need weights, which this folder does not have" in page for page in pages] == [said, said]
-        command = "bench run --suite smoke" + ("" if index else f" --store {tmp_path}")
-        assert all(f"{command}\n" in page or f"<code>{command}</code>" in page for page in pages)
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize(
+    ("folder", "named"), [("runs", ""), ("my runs", " --store 'my runs'"), ("../other", " --store ../other")]
+)
+def test_the_pages_of_a_store_name_it_as_a_command_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, named: str, absolute: bool
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    store = Store(here / folder if absolute else Path(folder))
+    drawn = files.texts(read("smoke"), (), store)
+    for kind in ("md", "html"):
+        page = html.unescape(drawn[store.root / f"smoke.{kind}"])
+        assert re.search(rf"bench run --suite smoke{re.escape(named)}(\n|</code>)", page)
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_published_page_says_whether_its_store_has_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: bool
+):
+    monkeypatch.chdir(tmp_path)
+    store = Store(tmp_path / "shown")
+    one = record(run("cnn"))
+    if weights:
+        store.artifacts(one.key).mkdir(parents=True)
+        (store.artifacts(one.key) / "weights.safetensors").write_bytes(b"")
+    page = files.texts(read("smoke"), named((one, "cnn")), store, index=True)[store.root / "smoke.md"]
+    assert ("need weights, which this folder does not have. bench run --suite smoke trains" in page) != weights
+    assert ("bench predict --run smoke:cnn --store shown FILES" in page) == weights
