@@ -65,7 +65,7 @@ def test_windows_and_a_bad_file(kept, tmp_path: Path) -> None:
 
 
 class Means(torch.nn.Module):
-    """Of embeddings, the mean over their frames."""
+    """A model of embeddings that averages them over their frames."""
 
     def __init__(self) -> None:
         super().__init__()

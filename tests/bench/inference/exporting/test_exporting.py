@@ -151,7 +151,7 @@ class Levels(nn.Module):
 @pytest.mark.parametrize("kind", ["text", "archive", "link"])
 def test_files_of_others_stay(tmp_path: Path, format: str, names: list[str], kind: str) -> None:
     if format.startswith("onnx"):
-        pytest.importorskip("onnx")
+        pytest.importorskip("onnx", reason='onnx is not installed: pip install -e ".[export]"')
     for name in names:
         if kind == "link":
             (tmp_path / name).symlink_to("nothing")
@@ -185,7 +185,7 @@ def test_an_earlier_export_is_replaced(tmp_path: Path, format: str) -> None:
 
 
 def test_weights_beside_an_onnx_file_are_its_own_only_if_it_says_so(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason='onnx is not installed: pip install -e ".[export]"')
     tensor = onnx.TensorProto(name="w", data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
     model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [tensor]))
     for key in earlier.KNOWN:
