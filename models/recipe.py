@@ -26,6 +26,8 @@ class Recipe:
     Attributes:
         epochs: passes over the training clips.
         batch_size: clips per step.
+        accumulate: parts in which a step computes its batch, for less memory; their gradients are added, each weighted
+            by its clips, so the step is that of the whole batch. Batch norms take the statistics of each part.
         optimizer: of torch.optim.
         learning_rate: initial rate, or the peak of a one-cycle schedule.
         weight_decay: decoupled for adamw, L2 for the other optimizers.
@@ -76,6 +78,7 @@ class Recipe:
 
     epochs: int = 20
     batch_size: int = 32
+    accumulate: int = 1
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
@@ -118,6 +121,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 1:
             raise ValueError("epochs and batch_size must be ≥ 1")
+        if not 1 <= self.accumulate <= self.batch_size:
+            raise ValueError(f"accumulate must be from 1 to batch_size ({self.batch_size}), not {self.accumulate}")
         if self.learning_rate <= 0:
             raise ValueError("learning_rate must be > 0")
         if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):

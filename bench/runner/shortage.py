@@ -33,9 +33,12 @@ def failure(error: BaseException, run: Run | None = None) -> Failure:
         return found
     remedies = [_FEWER, "or end other programs"]
     if run is not None:
-        remedies = [f"set a batch_size below {run.recipe.batch_size} in the recipe of {run.model}", f"or {_FEWER}"]
-        if "accumulate" in {each.name for each in dataclasses.fields(run.recipe)}:
-            remedies.insert(1, "or compute each batch in parts (accumulate), which keeps its size")
+        recipe = run.recipe
+        remedies = [
+            f"set a batch_size below {recipe.batch_size} in the recipe of {run.model}",
+            f"or accumulate = {2 * recipe.accumulate}, which computes each batch in parts and keeps its size",
+            f"or {_FEWER}",
+        ]
     return dataclasses.replace(
         found, message=f"the {place} has too little memory: {', '.join(remedies)}. ({found.message})"
     )

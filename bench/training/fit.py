@@ -122,6 +122,11 @@ def train(
     data.balanced = recipe.balanced
     if recipe.background is not None:
         model.background = data.background(data_dir / recipe.background)
+    if devices > 1 and recipe.accumulate > 1:
+        raise RunError(
+            f"accumulate = {recipe.accumulate} is for one device, and {devices} compute a part of each batch already: "
+            f"leave accumulate out, or --devices"
+        )
     whole_batch, data.batch_size = data.batch_size, data.batch_size // devices
     clips, validation, precomputed = _loaders(model, data, recipe, device, teacher_logits)
     model.from_features = precomputed
@@ -200,6 +205,11 @@ def _own_training(
     resuming: Resuming,
 ) -> Trained:
     """Let a LightningModule train itself, on waveforms or embeddings."""
+    if model.recipe.accumulate > 1:
+        raise RunError(
+            f"{type(model.module).__name__} has a training step of its own, which takes each batch as a whole: leave "
+            f"accumulate out of its recipe"
+        )
     if not model.takes_batches:
         raise RunError(
             f"{type(model.module).__name__} has a training step of its own, which receives the data's batches: name no "

@@ -5,6 +5,7 @@ The teacher classifies the clips without augmentation (as in the SwishNet paper)
 clips. Mixup mixes the teacher's distributions in the same way.
 """
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -246,6 +247,8 @@ class TrainingSteps(pl.LightningModule, ABC):
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
         x, target, *teacher_logits = batch
         recipe = self.recipe
+        if recipe.accumulate > 1 and self._trainer is not None and batch_idx % self.trainer.accumulate_grad_batches == 0:
+            self.trainer.optimizers[0].zero_grad()  # here, because its first parts go backwards before Lightning does so
         if not teacher_logits:
             teacher_logits = [self._taught(teacher, x) for teacher in self._teacher]
         soft = [softened(logits, self.task, recipe.teacher_temperature) for logits in teacher_logits]  # (B, C)
@@ -260,15 +263,40 @@ class TrainingSteps(pl.LightningModule, ABC):
         if recipe.mixup > 0:
             features, mixed = mixup(features, torch.cat([target, *soft], 1), recipe.mixup)
             target, *soft = torch.split(mixed, self.classes, 1)
-        logits = (self._classify_in_training or self.classify)(features)
-        loss = classification_loss(logits, target, self.task, recipe.label_smoothing)
-        for goal in soft:
-            taught = distillation_loss(logits, goal, self.task, recipe.teacher_temperature)
-            loss = torch.lerp(loss, taught, recipe.teacher_weight)
+        loss = self._loss_in_parts(features, target, *soft)
         if self._trainer is not None:
             self._losses.append(loss.detach())
             self._log_step(loss, len(target))
         return loss
+
+    def _loss(self, features: Tensor, target: Tensor, *soft: Tensor) -> Tensor:
+        logits = (self._classify_in_training or self.classify)(features)
+        loss = classification_loss(logits, target, self.task, self.recipe.label_smoothing)
+        for goal in soft:
+            taught = distillation_loss(logits, goal, self.task, self.recipe.teacher_temperature)
+            loss = torch.lerp(loss, taught, self.recipe.teacher_weight)
+        return loss
+
+    def _loss_in_parts(self, features: Tensor, target: Tensor, *soft: Tensor) -> Tensor:
+        """Return the mean loss of a batch, of which all parts but the last have gone backwards here."""
+        recipe = self.recipe
+        size = math.ceil(recipe.batch_size / recipe.accumulate)  # also of a last batch's parts: norms need several clips
+        count = min(recipe.accumulate, math.ceil(len(target) / size))
+        if count == 1 or self._trainer is None:
+            return self._loss(features, target, *soft)
+        batches = self.trainer.accumulate_grad_batches
+        *parts, last = zip(*(each.tensor_split(count) for each in (features, target, *soft)), strict=True)
+        before = torch.zeros((), device=target.device)
+        for part in parts:
+            loss = self._loss(*part) * (len(part[1]) / len(target))
+            before += loss.detach()
+            self.trainer.strategy.backward(loss / batches, None, retain_graph=features.requires_grad)
+        return self._loss(*last) * (len(last[1]) / len(target)) + before
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        """Forget the gradients of the step before; a step in parts did so when it began."""
+        if self.recipe.accumulate == 1:
+            optimizer.zero_grad()
 
     @torch.no_grad()
     def _taught(self, teacher: nn.Module, x: Tensor) -> Tensor:

@@ -177,3 +177,70 @@ def test_each_epochs_report_has_the_learning_rate_and_the_norm_of_its_last_step(
     assert steps > 1
     assert [each["learning_rate"] for each in values] == pytest.approx(used[steps - 1 :: steps])
     assert len({each["gradient_norm"] for each in values}) == 4
+
+
+PLAIN = ("standardise", "level", "input_dropout", "dropout")
+"""Modules of FC without which a clip's loss does not depend on its batch, nor on chance."""
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"batch_size": 22, "frozen": PLAIN, "mixup": 0.5},
+        {"batch_size": 22, "frozen": PLAIN, "ema_decay": 0.9, "precision": "bf16-mixed", "optimizer": "sgd"},
+        {"batch_size": 22, "model": "lstm-plain", "frozen": ("standardise", "dropout"), "gradient_clip": 0.1},
+    ],
+)
+def test_a_batch_in_parts_gives_the_steps_of_the_whole(tmp_path, recipe, parts):
+    """The last batch of each epoch is smaller: its parts weigh by their clips, too."""
+    found = []
+    for accumulate in (1, parts):
+        run, data, model = prepared(epochs=3, learning_rate=1e-2, accumulate=accumulate, **recipe)
+        assert len(data.splits.train) % 22
+        torch.manual_seed(1)
+        trained, _ = train(run, data, model, tmp_path)
+        found.append((trained.curves, {name: p.detach() for name, p in model.named_parameters()}))
+    (whole, weights), (in_parts, others) = found
+    close = 2e-3 if "precision" in recipe else 1e-5
+    assert in_parts["train_loss"] == pytest.approx(whole["train_loss"], rel=close)
+    assert all(torch.allclose(value, others[name], atol=close) for name, value in weights.items())
+
+
+def test_no_part_of_a_batch_is_larger_than_its_share(tmp_path, monkeypatch):
+    run, data, model = prepared(batch_size=16, accumulate=3, epochs=1)
+    sizes = []
+    classify = type(model).classify
+
+    def counted(self, features):
+        sizes.append(len(features))
+        return classify(self, features)
+
+    monkeypatch.setattr(type(model), "classify", counted)
+    train(run, data, model, tmp_path)
+    assert sizes[:3] == [6, 5, 5]
+    steps, left = divmod(len(data.splits.train), 16)
+    assert 3 < left < 16
+    assert sum(sizes[3 * steps :][: -(-left // 6)]) == left
+    assert min(sizes[: 3 * steps + -(-left // 6)]) > 1  # which batch norms need
+
+
+@pytest.mark.slow
+def test_a_learned_front_end_trains_in_parts(tmp_path):
+    run, data, model = prepared(model="swishnet", frontend="wavegram-rann", batch_size=8, accumulate=2, epochs=1)
+    before = {name: p.detach().clone() for name, p in model.frontend.named_parameters()}
+    train(run, data, model, tmp_path)
+    assert before
+    assert all(not torch.equal(before[name], p) for name, p in model.frontend.named_parameters())
+
+
+def test_parts_are_from_one_to_the_batch():
+    for wrong in (0, 33):
+        with pytest.raises(ValueError, match="accumulate must be from 1 to batch_size"):
+            Recipe(accumulate=wrong)
+
+
+def test_several_devices_share_no_batch_in_parts(tmp_path):
+    run, data, model = prepared(accumulate=2)
+    with pytest.raises(RunError, match="2 compute a part of each batch already: leave accumulate out"):
+        fit.train(model, data, run.recipe, tmp_path, "cpu", print, devices=2)
