@@ -4,6 +4,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 from pydantic import with_config
 
@@ -101,10 +102,20 @@ _NAMES = tuple(each.name for each in fields(Run))
 _DEFAULTS = tuple((each.name, each.default) for each in fields(Recipe))
 
 
+LATER = {"memory_format": "contiguous", "accumulate": 1}
+"""Values of a recipe that were added after results were published; keys and records leave out those that say this."""
+
+
+def leave_out_later(recipe: dict[str, Any]) -> None:
+    """Remove the values that came later and say what held before."""
+    for name, usual in LATER.items():
+        if recipe[name] == usual:
+            del recipe[name]
+
+
 @lru_cache(maxsize=64)
 def _recipe_text(recipe: Recipe) -> str:
     """Return a recipe as canonical JSON; the runs of a suite share few."""
     values = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
-    if recipe.memory_format == "contiguous":
-        del values["memory_format"]  # added later
+    leave_out_later(values)
     return canonical(values)
