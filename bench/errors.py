@@ -1,5 +1,8 @@
 """Errors of the harness. Each message says what is missing, where the harness looked, and what to change."""
 
+import os
+import re
+
 
 class BenchError(Exception):
     """Base of every error that a user of `bench` can fix; the command line prints it without a traceback.
@@ -51,6 +54,21 @@ class ProfileError(BenchError):
     """A model's multiply-adds or latency cannot be measured correctly."""
 
     code = "profile"
+
+
+def refuse_url(path: os.PathLike[str] | str, what: str, instead: str) -> None:
+    """Refuse a URL in a folder's place; as a path it would name a folder such as "s3:" below the current one.
+
+    Args:
+        path: as it was given.
+        what: the folder, such as "a store".
+        instead: what to do.
+
+    Raises:
+        ArgumentError: it is a URL.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", os.fspath(path)):  # pathlib keeps one of several slashes
+        raise ArgumentError(f"{os.fspath(path)!r} is a URL, and {what} is a folder of this machine: {instead}")
 
 
 def code_of(error: BaseException) -> str:

@@ -53,6 +53,22 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(uuid for gpu, *parts in found for uuid in parts or [gpu])
 
 
+def check(device: str) -> None:
+    """Check that runs on a GPU find one here.
+
+    Args:
+        device: "auto", "cuda" or "cpu".
+
+    Raises:
+        SuiteError: there is none.
+    """
+    if device == "cuda" and not visible() and not Path("/dev/kfd").exists():  # which AMD's driver makes
+        raise SuiteError(
+            "--device cuda: this machine shows no GPU (see nvidia-smi, CUDA_VISIBLE_DEVICES): leave it out, or use "
+            "--device cpu"
+        )
+
+
 def chosen(asked: str | None, device: str, there: Sequence[str] | None = None) -> tuple[str, ...]:
     """Return the GPUs to use.
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -13,16 +14,18 @@ import platformdirs
 
 from bench import lookup
 from bench.errors import BenchError, RunError, code_of
-from bench.extras import install
 from bench.profiling.environment import PROJECT, versions
 from bench.records import Failure, Store, sources
 from bench.runner.executors import Event, Failed, Job, Limits, Reported, processes
 from bench.runner.news import RunEnded
-from bench.runner.parcels import Complete, Parcel, Part, Piece, Read, Shelf, check_fixed, sent
+from bench.runner.parcels import ChangedError, Complete, Parcel, Part, Piece, Read, Shelf, check_fixed, sent
 from bench.runner.settings import RunSettings
 
 FOLDER = "BENCH_NODE_DIR"
 """Variable of the environment: where a machine keeps what it has received."""
+
+PAUSES = (1.0, 4.0)
+"""Seconds between the attempts to read a file below a URL."""
 
 TARGET = "bench.runner.worker:execute"
 """The one job that is done on other machines."""
@@ -70,7 +73,16 @@ def do(parcel: Parcel, read: Read, named: Mapping[str, Path | None]) -> Iterator
         yield Failed(parcel.run.key, Failure.of(error), code_of(error))
         return
     if parcel.settings.data_url:
-        read = from_url(parcel.settings.data_url, read, frozenset(file.sha256 for file in parcel.data))
+        try:
+            shelf.fetch(parcel.data, from_url(parcel.settings.data_url))
+        except ChangedError as error:
+            words = f"--data-url {parcel.settings.data_url} holds other files than the data folder of the driver"
+            failure = Failure.of(RunError(f"{words} ({error}): copy the data folder there, or leave --data-url out"))
+            yield Failed(parcel.run.key, failure, "run")
+            return
+        except BenchError as error:
+            yield Failed(parcel.run.key, Failure.of(error), code_of(error))
+            return
     shelf.fetch((*parcel.data, *(file for _, files in parcel.needs.values() for file in files)), read)
     code = identity()["the source of bench"]
     store = Store(shelf.folder / "stores" / code)
@@ -114,31 +126,36 @@ def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[E
     shutil.rmtree(store.artifacts(key), ignore_errors=True)
 
 
-def from_url(url: str, otherwise: Read, known: frozenset[str]) -> Read:
-    """Return a function that reads the files of the data below a URL of fsspec's, and others from the driver.
+def from_url(url: str) -> Read:
+    """Return a function that reads the files of the data below a URL of fsspec's.
+
+    A file that cannot be read is tried three times, because networks fail for moments.
 
     Args:
         url: of the data folder, such as s3://bucket/data.
-        otherwise: reads the other files.
-        known: SHA-256 of the files of the data.
 
     Raises:
-        BenchError: fsspec is not installed.
+        RunError: a package for it is not installed; by the function, if a file cannot be read.
     """
     try:
         import fsspec
-    except ImportError as error:
-        raise BenchError(f"--data-url needs fsspec: {install('ray')}") from error
-    system, root = fsspec.core.url_to_fs(url)
 
-    def read(parts: "list[Part] | tuple[Part, ...]") -> list[bytes]:
-        contents = []
-        for part in parts:
-            if part.file.sha256 in known:
-                name = f"{root.rstrip('/')}/{part.file.name}"
-                contents.append(system.cat_file(name, start=part.start, end=part.start + part.length))
-            else:
-                contents += otherwise([part])
-        return contents
+        system, root = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise RunError(f"{platform.node()} cannot read --data-url {url}: {error}") from error
 
-    return read  # type: ignore[return-value]
+    def content(part: Part) -> bytes:
+        name = f"{root.rstrip('/')}/{part.file.name}"
+        for pause in (*PAUSES, None):
+            try:
+                return bytes(system.cat_file(name, start=part.start, end=part.start + part.length))
+            except Exception as error:  # each file system has errors of its own
+                if pause is None or isinstance(error, FileNotFoundError | PermissionError):
+                    raise RunError(
+                        f"{platform.node()} cannot read {part.file.name} below --data-url {url} "
+                        f"({type(error).__name__}: {error}): copy the data folder there, or leave --data-url out"
+                    ) from error
+                time.sleep(pause)
+        raise AssertionError
+
+    return lambda parts: [content(part) for part in parts]

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from bench import catalog
-from bench.errors import RunError
+from bench.errors import RunError, SuiteError
+from bench.extras import install
 from bench.records import Record, Run, Store, artifacts, data_files, is_weights_file, sources
 from bench.records.data_files import DataFiles
 from bench.records.store import RECORD, write_whole
@@ -25,6 +26,10 @@ BLOCK = 8 * 2**20
 
 Read = Callable[[Sequence["Part"]], Sequence[bytes]]
 """Returns the content of parts of files."""
+
+
+class ChangedError(RunError):
+    """A file that arrives is not the one that was announced."""
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,24 @@ class Arriving:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def check_url(url: str) -> None:
+    """Check that the files of the data can be read below a URL, as far as this machine knows.
+
+    Raises:
+        SuiteError: it is no URL, or a package for it is not installed, which all machines need.
+    """
+    if "://" not in url:
+        raise SuiteError(f"--data-url is a URL such as s3://bucket/data or file:///shared/data, not {url!r}")
+    try:
+        import fsspec
+    except ImportError as error:
+        raise SuiteError(f"--data-url needs fsspec: {install('ray')}") from error
+    try:
+        fsspec.core.get_filesystem_class(url.partition("://")[0])
+    except (ImportError, ValueError) as error:
+        raise SuiteError(f"--data-url {url} cannot be read ({error}); every machine needs what can") from error
+
+
 # -- on the machine that does the run ---------------------------------------------------------------------------------
 
 
@@ -279,7 +302,7 @@ class Shelf:
         """Receive the files that are not here yet; each is there whole or not at all.
 
         Raises:
-            RunError: a file is not the one that was announced.
+            ChangedError: a file is not the one that was announced.
         """
         from filelock import FileLock
 
@@ -323,7 +346,7 @@ class Shelf:
     @staticmethod
     def _check(file: File, size: int, digest: str) -> None:
         if (size, digest) != (file.size, file.sha256):
-            raise RunError(f"{file.name} is not the file that the driver announced: it has changed meanwhile")
+            raise ChangedError(f"{file.name} is not the file that the driver announced: it has changed meanwhile")
 
     def tree(self, files: Sequence[File]) -> Path:
         """Return a folder in which these files, all of them here, have their names."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import catalog, suites
-from bench.errors import SuiteError
+from bench.errors import SuiteError, refuse_url
 from bench.profiling.environment import default_workers
 from bench.records import Run, Store
-from bench.runner import executors
+from bench.runner import executors, parcels
 from bench.runner import gpus as gpu_places
 from bench.runner.driver import Runner
 from bench.runner.executors import EXECUTORS
@@ -61,11 +61,13 @@ class Session:
             progress: shows the progress.
 
         Raises:
-            SuiteError: an argument of the suite fits no constructor; nothing was started.
+            SuiteError: an argument of the suite fits no constructor, or there is no GPU; nothing was started.
             RecordError: the store cannot be written; nothing was started.
         """
         store = Store(self.settings.store)
         store.check()
+        if self.executor != "ray":
+            gpu_places.check(self.settings.device)
         if not self.time_again and (self.force or any(store.version(run.key) is None for run in self.runs)):
             executors.prepare(self.executor)  # takes seconds, while this process reads the records
         settings = replace(self.settings, hardest_clips=0 if chosen.mode == "disabled" else HARDEST_CLIPS)
@@ -147,6 +149,9 @@ def prepare(
         raise SuiteError("--strategy says how several devices train a run: add --devices 2, or leave --strategy out")
     if executor == "serial" and workers is not None and workers > 1:
         raise SuiteError(f"--executor serial does one run at a time: leave it out, or leave --workers {workers} out")
+    if data_url:
+        parcels.check_url(data_url)
+    refuse_url(store, "a store", "name a folder, and copy it there afterwards")
     kept = Store(store.expanduser().resolve())
     if isinstance(suite, Suite):
         if tier:

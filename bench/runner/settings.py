@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import refuse_url
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
@@ -54,10 +56,15 @@ class RunSettings:
 
 
 def data_folder(given: Path | None) -> Path:
-    """Return the folder with one folder per dataset: the given one, or BENCH_DATA, or a folder of the user's."""
+    """Return the folder with one folder per dataset: the given one, or BENCH_DATA, or a folder of the user's.
+
+    Raises:
+        ArgumentError: it is a URL.
+    """
     named = given or os.environ.get("BENCH_DATA")
     if not named:
         import platformdirs
 
         named = platformdirs.user_data_dir("audio-classification-bench")
+    refuse_url(named, "the data folder", "name a folder (--data-dir), or the URL by --data-url with --executor ray")
     return Path(named).expanduser().resolve()

@@ -1,8 +1,9 @@
 """What goes to another machine and what comes back, without a network: two folders that share nothing."""
 
 import hashlib
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from fakes.trees import TREES
 from bench.errors import RecordError, RunError
 from bench.records import Recipe, Run, Store, data_files
 from bench.runner import node, parcels
-from bench.runner.executors import Finished, Reported
+from bench.runner.executors import Failed, Finished, Reported
 from bench.runner.news import RunEnded
 from bench.runner.settings import RunSettings
 
@@ -176,18 +177,53 @@ def test_damage_on_the_way_back_is_found(
 def test_data_are_read_from_a_url(settings: RunSettings, tmp_path: Path) -> None:
     pytest.importorskip("fsspec")
     parcel, paths, _ = parcels.pack(RUN, settings, force=False)
-    other, content = parcels.File("logits.npz", 3, hashlib.sha256(b"abc").hexdigest()), b"abc"
-    asked: list[parcels.Part] = []
-
-    def driver(parts: Sequence[parcels.Part]) -> list[bytes]:
-        asked.extend(parts)
-        return [content]
-
-    read = node.from_url(settings.data_dir.as_uri(), driver, frozenset(file.sha256 for file in parcel.data))
+    read = node.from_url(settings.data_dir.as_uri())
     shelf = parcels.Shelf(tmp_path / "node")
-    shelf.fetch([*parcel.data, other], read)
-    assert [part.file for part in asked] == [other]
+    shelf.fetch(parcel.data, read)
     assert all(shelf.path(file).read_bytes() == paths[file.sha256].read_bytes() for file in parcel.data)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda path: path.write_bytes(b"other"), r"--data-url file:///.* holds other files than the data folder of"),
+        (lambda path: path.unlink(), r"cannot read .* below --data-url file:///.* \(FileNotFoundError"),
+    ],
+    ids=["another file", "no file"],
+)
+def test_data_of_a_url_that_are_others_or_not_there_fail_the_run_and_are_no_lost_machine(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], words: str
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setenv(node.FOLDER, str(tmp_path / "node"))
+    shutil.copytree(settings.data_dir, tmp_path / "elsewhere")
+    settings = replace(settings, data_url=(tmp_path / "elsewhere").as_uri())
+    parcel, _, _ = parcels.pack(RUN, settings, force=False)
+    change(tmp_path / "elsewhere" / parcel.data[0].name)
+    (event,) = node.do(parcel, lambda parts: pytest.fail("the driver was asked"), {})
+    assert isinstance(event, Failed)
+    assert event.code == "run"
+    assert re.search(words, event.failure.message)
+    assert event.failure.message.endswith("copy the data folder there, or leave --data-url out")
+
+
+def test_a_url_that_fails_for_a_moment_is_asked_again(settings: RunSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr(node, "PAUSES", (0.0, 0.0))
+    parcel, paths, _ = parcels.pack(RUN, settings, force=False)
+    system = type(fsspec.filesystem("file"))
+    answers = iter([OSError("a moment"), OSError("another")])
+    cat_file = system.cat_file
+
+    def failing(self, *arguments, **named):
+        if (error := next(answers, None)) is not None:
+            raise error
+        return cat_file(self, *arguments, **named)
+
+    monkeypatch.setattr(system, "cat_file", failing)
+    file = parcel.data[0]
+    (content,) = node.from_url(settings.data_dir.as_uri())([parcels.Part(file, 0, file.size)])
+    assert content == paths[file.sha256].read_bytes()
 
 
 def test_machines_differ_by_name() -> None:

@@ -1,11 +1,12 @@
 """The start of a call of `bench run`, before it reads the records."""
 
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from bench.errors import RecordError, SuiteError
+from bench.errors import ArgumentError, RecordError, SuiteError
 from bench.records import Record
 from bench.runner import session
 from bench.suites import Suite
@@ -82,6 +83,8 @@ def test_a_call_that_is_interrupted_waits_for_w_and_b_for_a_moment_only(tmp_path
         ({"time_again": True, "loaders": 2}, "leave --loaders 2 out"),
         ({"time_again": True, "workers": 2}, "leave --workers 2 out"),
         ({"time_again": True, "run_hours": 1.5}, "leave --run-hours 1.5 out"),
+        ({"executor": "ray", "data_url": "/a/b"}, "--data-url is a URL such as s3://bucket/data"),
+        ({"executor": "ray", "data_url": "nothing://a/b"}, "cannot be read .*nothing.*; every machine needs"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_refused(tmp_path, options, words):
@@ -92,14 +95,30 @@ def test_an_option_that_would_have_no_effect_is_refused(tmp_path, options, words
 
 def test_options_that_have_an_effect_are_taken(tmp_path):
     suite = Suite(name="one", models=("fc",), datasets=("synthetic",))
-    whole = session.prepare(suite, store=tmp_path, executor="ray", attempts=2, data_url="s3://a/b")
-    assert (whole.settings.attempts, whole.settings.data_url) == (2, "s3://a/b")
+    whole = session.prepare(suite, store=tmp_path, executor="ray", attempts=2, data_url="file:///a/b")
+    assert (whole.settings.attempts, whole.settings.data_url) == (2, "file:///a/b")
     assert session.prepare(suite, store=tmp_path, strategy="ddp", devices=2).settings.attempts == 3
     again = session.prepare(
         suite, store=tmp_path, time_again=True, executor="serial", workers=1, threads=2, device="cpu",
         stall_minutes=5, skip_unreadable=True,
     )  # fmt: skip
     assert (again.time_again, again.settings.threads, again.settings.stall_seconds) == (True, 2, 300.0)
+
+
+def test_a_url_is_no_folder(tmp_path):
+    suite = Suite(name="one", models=("fc",), datasets=("synthetic",))
+    with pytest.raises(ArgumentError, match="'s3:/x/runs' is a URL, and a store is a folder of this machine: name"):
+        session.prepare(suite, store=Path("s3://x/runs"))
+    with pytest.raises(ArgumentError, match=r"and the data folder is a folder of this machine: name .* --data-url"):
+        session.prepare(suite, store=tmp_path, data_dir=Path("https://x/data"))
+
+
+def test_a_device_that_is_not_there_starts_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(session.gpu_places, "visible", lambda: ())
+    monkeypatch.setattr(session.executors, "prepare", lambda name: pytest.fail("something was started"))
+    whole = session.prepare(Suite(name="one", models=("fc",), datasets=("synthetic",)), store=tmp_path, device="cuda")
+    with pytest.raises(SuiteError, match="--device cuda: this machine shows no GPU"):
+        whole.run(SimpleNamespace(mode="disabled"), SimpleNamespace())
 
 
 def test_a_store_that_cannot_be_written_starts_nothing(tmp_path, monkeypatch):
