@@ -20,7 +20,10 @@ def install(*extras: str) -> str:
     if system:  # such as git
         return f'pip install "{PROJECT}[{names}] @ {system}+{url}"'
     if urlsplit(url).scheme == "file":
-        return f'pip install {"-e " if editable else ""}"{url2pathname(urlsplit(url).path)}[{names}]"'
+        folder = url2pathname(urlsplit(url).path)
+        tried = Path(folder) / "constraints.txt"
+        versions = f'-c "{tried}" ' if tried.is_file() else ""
+        return f'pip install {versions}{"-e " if editable else ""}"{folder}[{names}]"'
     return f'pip install "{PROJECT}[{names}]"'
 
 

@@ -32,7 +32,8 @@ def test_where_it_was_installed_from(monkeypatch, origin: object, command: str) 
 
 def test_a_clone_on_the_path(monkeypatch) -> None:
     monkeypatch.setattr(metadata, "distribution", mock.Mock(side_effect=metadata.PackageNotFoundError))
-    assert extras.install("web") == f'pip install -e "{Path(__file__).parents[2]}[web]"'
+    clone = Path(__file__).parents[2]
+    assert extras.install("web") == f'pip install -c "{clone}/constraints.txt" -e "{clone}[web]"'
     assert (Path(__file__).parents[2] / "pyproject.toml").is_file()
 
 
