@@ -17,7 +17,7 @@ from bench.records.canonical import STRICT, canonical
 from bench.records.compact import Floats, shared, verified, without
 from bench.records.latency import Latency, graded, with_grade
 from bench.records.redaction import redacted
-from bench.records.run import Run
+from bench.records.run import Run, leave_out_later
 
 SCHEMA = 1
 """Version of the record file; a record of another version is refused by name."""
@@ -147,6 +147,12 @@ class Environment:
         return canonical(asdict(self))
 
 
+LONGEST_STACK = 200_000
+"""Characters of an exception that are looked at for secrets."""
+LONGEST_MESSAGE = 2000
+"""Characters of an exception's message that a record keeps."""
+
+
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Failure:
@@ -154,7 +160,7 @@ class Failure:
 
     Attributes:
         kind: class of the exception, or "killed" for a process that died.
-        message: message of the exception.
+        message: message of the exception, its first 2,000 characters.
         traceback: its last 4,000 characters.
     """
 
@@ -162,16 +168,30 @@ class Failure:
     message: str
     traceback: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("message", "traceback"):
+            object.__setattr__(self, name, _whole(getattr(self, name)))
+
     @staticmethod
     def of(error: BaseException) -> "Failure":
         """Return the failure for an exception, without secrets; a message may quote a URL with a password."""
-        last = redacted("".join(traceback.format_exception(error)))[-4000:]
-        words = str(error) or f"{type(error).__name__} without a message"
+        last = redacted(_whole("".join(traceback.format_exception(error))[-LONGEST_STACK:]))[-4000:]
+        words = _whole(str(error)[:LONGEST_STACK]) or f"{type(error).__name__} without a message"
         if isinstance(error, SystemExit) and not isinstance(error.code, str):
             words = f"sys.exit({'' if error.code is None else error.code})"
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
             error, words = error.__context__, "KeyboardInterrupt, which the model or an interruption raised"
-        return Failure(kind=type(error).__name__, message=redacted(words), traceback=last)
+        return Failure(kind=type(error).__name__, message=_short(redacted(words)), traceback=last)
+
+
+def _whole(text: str) -> str:
+    """Return a text that UTF-8 can hold: bytes of a file's name that are no text become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _short(message: str) -> str:
+    """Return a message without the end of one that is very long."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]} ... (cut off)"
 
 
 @with_config(STRICT)
@@ -342,8 +362,7 @@ def _leave_out_later_fields(content: dict[str, Any]) -> None:
     for table, name in tables:
         if not table[name]:
             del table[name]
-    if content["run"]["recipe"]["memory_format"] == "contiguous":
-        del content["run"]["recipe"]["memory_format"]
+    leave_out_later(content["run"]["recipe"])
     for name in ("folds", "left_out"):
         if content["data"] and not content["data"][name]:
             del content["data"][name]

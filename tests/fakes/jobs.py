@@ -1,5 +1,6 @@
 """Jobs that go well and badly, for the executors' tests."""
 
+import asyncio
 import json
 import os
 import signal
@@ -128,3 +129,12 @@ def tell_gpus(folder, number, together, *, report):
     while len(list(Path(folder).glob("*.json"))) < together and time.monotonic() < until:
         time.sleep(0.01)
     return seen
+
+
+def cancel(*, report):
+    raise asyncio.CancelledError("by its own loop")
+
+
+def misname(*, report):
+    name = os.fsdecode(b"caf\xe9")
+    raise ValueError(f"{name}.csv has no rows")

@@ -17,6 +17,7 @@ from bench.errors import code_of
 from bench.records import Failure
 from bench.runner import shortage
 from bench.runner.news import Working
+from bench.training import stopping
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ def perform(job: Job, emit: Callable[[Event], None]) -> None:
         value = catalog.load(job.target)(*job.arguments, report=lambda news: emit(Reported(job.key, news)))
     except Exception as error:
         emit(Failed(job.key, shortage.failure(error), code_of(error)))
-    except (SystemExit, KeyboardInterrupt) as end:  # the `code` of a SystemExit is what it was given
+    except stopping.Stopped:
+        raise
+    except BaseException as end:  # such as SystemExit, whose `code` is what it was given
         emit(Failed(job.key, Failure.of(end), "unexpected"))
     else:
         emit(Finished(job.key, value))

@@ -51,6 +51,17 @@ def test_values_progress_and_exceptions_arrive(name):
     assert [e for e in events if e.job == "one"] == [Started("one"), Reported("one", "adding"), Finished("one", 3)]
 
 
+@pytest.mark.parametrize("name", ["serial", "processes"])
+@pytest.mark.process
+def test_every_exception_keeps_its_words(name):
+    """Also one that is no `Exception`, and one whose words UTF-8 cannot hold."""
+    ended = done(executor(name)([job("a", "cancel"), job("b", "misname"), job("c", "add", 1, 1)], 1))
+    assert (ended["a"].failure.kind, ended["a"].failure.message) == ("CancelledError", "by its own loop")
+    assert "jobs.py" in ended["a"].failure.traceback
+    assert ended["b"].failure.message == "caf\\udce9.csv has no rows"
+    assert ended["c"].value == 2
+
+
 @pytest.mark.process
 def test_a_process_that_dies_is_a_failure_and_takes_nobody_along():
     jobs = [job("a", "die"), job("b", "add", 1, 1), job("c", "leave"), job("d", "add", 2, 2)]
