@@ -170,6 +170,9 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
         except RecordError as error:
             left[record.key] = str(error)
             continue
+        if new != record and here.get(record.key, record.run) != record:
+            left[record.key] = f"{record.key} has changed meanwhile: repeat the command"
+            continue
         if new != record:
             snapshot.write(new)
             changed.append(record.key)

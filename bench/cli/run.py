@@ -193,7 +193,7 @@ def run(
     if outcome.interrupted:
         err.print(_how_to_go_on(outcome, force or time_again), highlight=False)
         raise typer.Exit(130)
-    if outcome.failed or outcome.missing or outcome.not_timed:
+    if outcome.failed or outcome.missing or outcome.not_timed or outcome.not_drawn:
         raise typer.Exit(1)
 
 
@@ -294,12 +294,10 @@ def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
     tables = session.settings.store / session.suite.name
     for part in terminal(outcome.boards, line_width(console), f"{tables}.md", _command_here(session)):
         console.print(part, highlight=False)
-    say(
-        console,
-        f"{len(outcome.done)} run now, {len(outcome.kept)} done before, {len(outcome.failed)} failed. "
-        f"Tables: {tables}.md, .csv, .json, .html",
-        indent=0,
-    )
+    where = f"Tables: {tables}.md, .csv, .json, .html"
+    if outcome.not_drawn:
+        where = f"No tables were written: {outcome.not_drawn.message}. Repeat the command then"
+    say(console, f"{outcome.counts_words()}. {where}", indent=0)
     groups: dict[str, list[str]] = {}
     for key, failure in outcome.failed.items():
         groups.setdefault(f"{failure.kind}: {failure.message}", []).append(key)

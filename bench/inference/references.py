@@ -119,12 +119,13 @@ def member(key: str, fusion: Part, store: Store) -> Part:
     """Return a member of a fusion, which lies next to it or in the store.
 
     Raises:
-        RunError: there is no such run.
+        RunError: there is no such run, or no record that says which weights are its own.
     """
     if not re.fullmatch(packing.KEY, key):
         raise RunError(f"{fusion.key} combines {key[:100]!r}, which is no key of a run: do the run again")
     beside = fusion.folder.parent / key
-    return _in_folder(beside) if (beside / stored.DESCRIPTION).is_file() else _stored(key, store)
+    whole = all((beside / name).is_file() for name in (stored.DESCRIPTION, RECORD))
+    return _in_folder(beside) if whole else _stored(key, store)
 
 
 def with_members(parts: Sequence[Part], store: Store) -> dict[str, Part]:

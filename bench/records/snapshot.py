@@ -1,7 +1,7 @@
 """The records of some runs, each read once."""
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.errors import RecordError
@@ -77,6 +77,16 @@ class Snapshot:
         """Write a record to the store, and read it back."""
         self.store.write(record)
         self.read(record.key)
+
+    def amend(self, record: Record, change: Callable[[Record], Record]) -> Record:
+        """Change a record in the store (`Store.amend`), read it back, and return it.
+
+        Raises:
+            RunError: the run was done again since.
+        """
+        changed = self.store.amend(record, change)
+        self.read(record.key)
+        return changed
 
     @property
     def records(self) -> dict[str, Record]:

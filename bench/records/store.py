@@ -4,13 +4,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import RecordError, RunError
+from bench.errors import RecordError, RunError, refuse_url
 from bench.records import lease, scratch
 from bench.records.lease import EXPIRY, Lease
 from bench.records.record import Record
@@ -37,9 +37,13 @@ class Store:
 
     Args:
         root: the folder; the first write creates it.
+
+    Raises:
+        ArgumentError: it is a URL.
     """
 
     def __init__(self, root: Path) -> None:
+        refuse_url(root, "a store", "name a folder, and copy it there afterwards")
         self.root = root
         self._records = (
             f"{root / 'records'}/"  # as text, because pathlib takes its time for each of thousands of records
@@ -142,6 +146,24 @@ class Store:
         folder = self.artifacts(record.key)
         if record.status == "ok" and folder.is_dir() and any(path.suffix != ".gz" for path in folder.iterdir()):
             write_whole(folder / RECORD, content)  # not next to published logits, which are all that is there
+
+    def amend(self, seen: Record, change: Callable[[Record], Record]) -> Record:
+        """Change the record of a finished run, which another process may be doing again, and return the new one.
+
+        Args:
+            seen: the record by which the change was computed.
+            change: of the record as it is now; others may have changed it, too.
+
+        Raises:
+            RunError: the run was done again since, or is being done again: the change is not of its result.
+        """
+        with self.claim(seen.key) as mine:
+            now = self.get(seen.key) if mine else None
+            if now is None or (now.started, now.artifacts) != (seen.started, seen.artifacts):
+                raise RunError(f"{seen.key} is done again by another process: repeat the command afterwards")
+            changed = change(now)
+            self.write(changed)
+            return changed
 
     def write_with_artifacts(self, record: Record, new: Path) -> None:
         """Write a record whose artifacts are in a new folder on the same disk, and put them in place of earlier ones.
@@ -290,8 +312,7 @@ def write_whole(path: Path, content: bytes) -> None:
     try:
         _write_whole(path, content)
     except OSError as error:
-        if error.filename is None:  # as of a disk that is full
-            error.filename = os.fspath(path)
+        error.filename = os.fspath(path)  # a disk that is full names none, and others the temporary file
         raise
 
 

@@ -5,14 +5,15 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import methodcaller
 from typing import Any
 
 from bench import catalog
 from bench.catalog import PRIMARY
-from bench.errors import BenchError, SuiteError
+from bench.errors import BenchError, RunError, SuiteError
 from bench.leaderboard import files
 from bench.records import Failure, Record, Run, Snapshot, Store, canonical, combined, sources
-from bench.runner import executors
+from bench.runner import executors, shortage
 from bench.runner.executors import Event, Executor, Failed, Finished, Job, Limits, Reported, Started, executor
 from bench.runner.news import (
     ClipsRead,
@@ -147,9 +148,18 @@ class Runner:
             self.progress.stop()
             self.outcome.untimed = self.progress.timings - self.progress.timings_done
             self.snapshot.refresh()
+            self._settle()
             self._send_untimed()
-            self.outcome.boards = files.draw(self.snapshot, self.suite)
+            self._draw()
             self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
+
+    def _draw(self) -> None:
+        """Draw the tables, or say why they cannot be written."""
+        try:
+            self.outcome.boards = files.draw(self.snapshot, self.suite)
+        except OSError as error:
+            self.outcome.not_drawn = shortage.failure(error)
+            self.outcome.boards = files.boards(self.snapshot, self.suite)
 
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""
@@ -269,10 +279,8 @@ class Runner:
         Of several processes that share a suite, the last one to end a run that others wait for finds all of them done.
         """
         self.snapshot.refresh()
+        self._settle()
         waited = [key for key in self.outcome.elsewhere if key not in self.again]
-        done = [key for key in waited if key in runs and runs[key] in self.snapshot]
-        self.outcome.elsewhere = [key for key in self.outcome.elsewhere if key not in done]
-        self.outcome.kept += done
         left = set(self.outcome.elsewhere)
         freed = {
             key: runs[key]
@@ -285,6 +293,12 @@ class Runner:
             self.progress.begin_again(fusion=bool(run.members))
         self.blocked -= freed.keys()
         return freed
+
+    def _settle(self) -> None:
+        """Count the runs that another process has done meanwhile as done before."""
+        done = [key for key in self.outcome.elsewhere if key not in self.again and self.snapshot.finished(key)]
+        self.outcome.elsewhere = [key for key in self.outcome.elsewhere if key not in done]
+        self.outcome.kept += done
 
     def _train(self, runs: list[Run]) -> None:
         """Train these runs, each in its own job."""
@@ -390,7 +404,10 @@ class Runner:
         if record is None:
             started = datetime.now(UTC).isoformat(timespec="seconds")
             record = Record(run=run, status="failed", error=failure, started=started)
-        self.snapshot.write(record)
+        try:
+            self.snapshot.write(record)
+        except OSError as error:  # the other runs are done all the same, and space may be freed meanwhile
+            failure = replace(failure, message=f"{failure.message}. (Nor was this written: {error})")
         if had_result:
             failure = replace(failure, message=f"{failure.message}. (The earlier result stays in the table.)")
         self.outcome.failed[run.key] = failure
@@ -503,11 +520,16 @@ class Runner:
         for run in fusions:
             record = self.snapshot.get(run.key)
             latencies = combined.fusion_latencies(self.snapshot.all_finished(run.members))
+            words = "not timed"
             if record and latencies:
-                record = record.with_latencies(latencies)
-                self.snapshot.write(record)
+                try:
+                    record = self.snapshot.amend(record, methodcaller("with_latencies", latencies))
+                except (RunError, OSError) as error:
+                    self.outcome.not_timed[run.key] = failure = shortage.failure(error)
+                    self.outcome.warnings.append(f"{run.key} was not timed: {failure.message}")
+                else:
+                    words = self._times(record)
                 timed.append(run)
-            words = self._times(record) if record and latencies else "not timed"
             self.progress.end_timing(run.key, f"{run.key}: {words}", fusion=True)
         if untimed := [run.key for run in fusions if run not in timed]:
             more = f" and {len(untimed) - 1} more" if len(untimed) > 1 else ""

@@ -25,6 +25,7 @@ class Outcome:
         untimed: number of timings that are left to do.
         not_timed: key to failure, for the runs whose timing failed in this call.
         boards: the suite's leaderboards afterwards.
+        not_drawn: why the tables' files could not be written; None where they were.
     """
 
     done: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Outcome:
     untimed: int = 0
     not_timed: dict[str, Failure] = field(default_factory=dict)
     boards: tuple[Leaderboard, ...] = ()
+    not_drawn: Failure | None = None
 
     def changed_words(self) -> list[str]:
         """Say how many runs are done again because of which source, and because of which files of their data."""
@@ -58,6 +60,12 @@ class Outcome:
         runs = "1 run is" if count == 1 else f"{count} runs are"
         whose = "its" if count == 1 else "their"
         return f"{runs} done again because {whose} source changed: that of the {_joined(components)}"
+
+    def counts_words(self) -> str:
+        """Say how many runs ended how."""
+        words = f"{len(self.done)} run now, {len(self.kept)} done before, {len(self.failed)} failed"
+        left = self.total - len({*self.done, *self.kept, *self.failed, *self.elsewhere})
+        return f"{words}, {left} missing" if self.missing and left > 0 else words
 
     def elsewhere_words(self) -> str:
         """Say how many runs another process is doing."""

@@ -12,7 +12,7 @@ from bench.errors import PluginError, ProfileError
 from bench.evaluation import pulse
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
-from bench.records import Latency, Run, Snapshot, Store, graded
+from bench.records import Failure, Latency, Run, Snapshot, Store, graded
 from bench.runner import shortage
 from bench.runner.news import News, TimingEnded, TimingStarted, Working
 from bench.runner.settings import RunSettings
@@ -87,9 +87,9 @@ def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ..
     if again:
         better = {old.conditions: old for old in record.latencies if old.ranked}
         kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
-        store.write(record.with_latencies(kept, refused))
+        store.amend(record, lambda now: now.with_latencies(kept, refused))
     else:
-        store.write(record.with_latencies(record.latencies + latencies, record.not_timed | refused))
+        store.amend(record, lambda now: now.with_latencies(now.latencies + latencies, now.not_timed | refused))
     return latencies
 
 
@@ -114,7 +114,7 @@ def _timings(
                 except (ProfileError, PluginError) as error:
                     if name == "eager":
                         raise
-                    refused[name] = str(error)
+                    refused[name] = Failure.of(error).message
     found = {one.backend for one in timings}
     for name in backends:
         if name not in found:

@@ -148,7 +148,8 @@ def read_weights(folder: Path, key: str, record: Record | None = None) -> dict[s
     try:
         if (path := folder / WEIGHTS).exists():
             return load_tensors(artifacts.read(path, record, key))
-        if (path := folder / OLD_WEIGHTS).exists():
+        of_earlier_version = record is None or WEIGHTS not in record.artifacts
+        if of_earlier_version and (path := folder / OLD_WEIGHTS).exists():
             found: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
             return found
     except pickle.UnpicklingError as error:  # its words recommend to load the objects all the same

@@ -3,11 +3,13 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
 
-from bench.errors import RecordError
+from bench.errors import ArgumentError, RecordError, RunError
 from bench.records import Failure, Record, Run, Snapshot, Store, lease, write_whole
 from bench.records.store import _machine_lock
 
@@ -28,6 +30,43 @@ def test_a_failed_run_is_not_done(tmp_path):
     store = Store(tmp_path)
     store.write(Record(run=RUN, status="failed", error=Failure(kind="X", message="y")))
     assert RUN not in store
+
+
+def test_a_failure_is_kept_whatever_its_words_are(tmp_path):
+    store = Store(tmp_path)
+    try:
+        raise ValueError(os.fsdecode(b"caf\xe9") + "x" * 10_000_000)
+    except ValueError as error:
+        store.write(Record(run=RUN, status="failed", error=Failure.of(error)))
+    kept = store.get(RUN.key).error
+    assert kept.message.startswith("caf\\udce9xxx")
+    assert kept.message.endswith("xxx ... (cut off)")
+    assert len(kept.message) < 2100
+    assert len(kept.traceback) <= 4000
+
+
+def test_a_record_is_amended_only_while_it_is_of_the_same_result(tmp_path):
+    store = Store(tmp_path)
+    seen = Record(run=RUN, status="ok", scores={"accuracy": 0.5}, started="1", artifacts={"logits.npz": "a" * 64})
+    store.write(seen)
+    store.write(replace(seen, scores={"accuracy": 0.5, "mAP": 0.6}))  # as `bench rescore` does meanwhile
+    changed = store.amend(seen, lambda now: replace(now, best_epoch=3))
+    assert (changed.best_epoch, changed.scores) == (3, {"accuracy": 0.5, "mAP": 0.6})
+    assert store.get(RUN.key) == changed
+    again = replace(seen, started="2", artifacts={"logits.npz": "b" * 64})
+    store.write(again)
+    with pytest.raises(RunError, match="is done again by another process: repeat the command"):
+        store.amend(seen, lambda now: replace(now, best_epoch=4))
+    with Store(tmp_path).claim(RUN.key), pytest.raises(RunError, match="is done again"):
+        store.amend(again, lambda now: replace(now, best_epoch=4))
+    assert store.get(RUN.key) == again
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/runs", "file:///there", "https://x/runs"])
+def test_a_url_is_no_store(url):
+    with pytest.raises(ArgumentError, match="is a URL, and a store is a folder of this machine"):
+        Store(Path(url))
+    Store(Path("C:/runs"))
 
 
 NESTED = b'{"schema": 1, "run": ' + 100_000 * b"[" + 100_000 * b"]" + b"}"

@@ -1,5 +1,6 @@
 """The whole line on a few seconds of made-up sound: what is done, what fails, what is kept, what is drawn."""
 
+import errno
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,8 +24,8 @@ from rich.console import Console
 from bench import suites
 from bench.cli import main
 from bench.errors import RunError
-from bench.records import Failure, Record, Store
-from bench.runner import worker
+from bench.records import Failure, Record, Snapshot, Store
+from bench.runner import driver, worker
 from bench.runner.driver import Runner
 from bench.runner.executors import Failed, Finished, Reported
 from bench.runner.news import TimingEnded, TimingStarted
@@ -385,6 +387,32 @@ def test_a_run_that_diverges_fails_alone(tmp_path):
     assert Store(tmp_path / "runs").get(cnn).status == "failed"
     assert "FAILED" in output
     assert "cnn" in (tmp_path / "runs" / "small.md").read_text()
+
+
+def test_a_full_disk_costs_the_tables_and_records_of_failures_and_no_other_run(tmp_path, monkeypatch):
+    suite = write(
+        tmp_path / "small.toml", SMALL + "[model.fc]\nrecipe = {learning_rate = 1e30, gradient_clip = 1e30}\n"
+    )
+    full = OSError(errno.ENOSPC, "No space left on device", "there")
+    write_record = Snapshot.write
+
+    def writing(self, record):
+        if record.status == "failed":
+            raise full
+        write_record(self, record)
+
+    monkeypatch.setattr(Snapshot, "write", writing)
+    monkeypatch.setattr(driver.files, "draw", mock.Mock(side_effect=full))
+    outcome, _ = run(suite, tmp_path / "runs")
+    fc, cnn, fused = (r.key for r in suite.runs())
+    assert outcome.done == [cnn]
+    assert outcome.failed.keys() == {fc, fused}
+    assert "Nor was this written: [Errno 28] No space left on device: 'there'" in outcome.failed[fc].message
+    assert "a disk is full: free space on it" in outcome.not_drawn.message
+    assert outcome.boards  # which the terminal shows
+    monkeypatch.undo()
+    again, _ = run(suite, tmp_path / "runs")
+    assert (again.kept, again.not_drawn) == ([cnn], None)
 
 
 def test_a_missing_fold_stops_only_its_own_runs(tmp_path):

@@ -111,7 +111,9 @@ def test_a_run_without_memory_is_told_what_needs_less():
     run = Run(model="cnn", frontend="logmel", dataset="synthetic", fold=0, seed=0)
     found = shortage.failure(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), run)
     assert found.kind == "OutOfMemoryError"
-    assert found.message.startswith("the GPU has too little memory: set a batch_size below 32 in the recipe of cnn, or ")
+    assert found.message.startswith(
+        "the GPU has too little memory: set a batch_size below 32 in the recipe of cnn, or "
+    )
     assert "accumulate = 2, which computes each batch in parts" in found.message
     assert "Tried to allocate 2 GiB" in found.message
     bare = shortage.failure(MemoryError(), run).message
