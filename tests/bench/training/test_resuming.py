@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from fakes import audioset as fake
 from torch import Tensor, nn
 
+from bench import catalog
 from bench.evaluation import pulse
 from bench.records import Recipe, Run
 from bench.training import build, fit, stopping
@@ -176,6 +178,34 @@ def test_processes_that_read_ahead_change_no_bit_of_it(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         training.go(at=2, how=kill)
     assert same(training.go(), reference)
+
+
+SMALL: dict[str, dict[str, Any]] = {"gmm": {"components": 8}}
+"""Arguments of models that are quicker so."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", catalog.MODELS)
+def test_every_model_ends_bit_for_bit_as_one_that_was_not_interrupted(name: str, tmp_path: Path) -> None:
+    """Nothing that a model keeps from one epoch to the next is outside its checkpoint."""
+
+    def make(folder: Path) -> Made:
+        recipe = Recipe(epochs=2, batch_size=4, learning_rate=1e-3)
+        run = Run(model=name, arguments=SMALL.get(name, {}), frontend=None, dataset="synthetic", recipe=recipe)
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=4)
+        data.setup()
+        model = with_recipe(build.model(run, data), recipe)
+        train, val = data.splits.train.select([0, 20, 40, 50]), data.splits.val.select([0, 10])
+        data.splits = replace(data.splits, train=train, val=val)
+        return model, data
+
+    reference = Training(tmp_path, make, seconds=1e9).go()
+    training = Training(tmp_path, make)
+    with pytest.raises(Killed):
+        training.go(at=2, how=kill)
+    found = training.go()
+    assert same(found, reference)
+    assert found[0].resumed == 1
 
 
 FC = of_synthetic("fc", "logmel-1s", epochs=4, mixup=0.3)
