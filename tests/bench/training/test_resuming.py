@@ -1,6 +1,7 @@
 """Trainings that are interrupted go on after their last saved epoch, and end as if nothing had happened."""
 
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from fakes import audioset as fake
@@ -53,6 +55,108 @@ class Own(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)}
 
 
+class Counting(Own):
+    """Each loss is divided by the number of steps so far."""
+
+    def steps(self) -> Tensor:
+        """Count one more."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        return super().training_step(batch, index) / (1 + 0.1 * self.steps())
+
+
+class OfBuffer(Counting):
+    """Counts in a buffer."""
+
+    persistent = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()), persistent=self.persistent)
+
+    def steps(self) -> Tensor:
+        self.count += 1
+        return self.count
+
+
+class OfLostBuffer(OfBuffer):
+    """Its state dict does not have the count."""
+
+    persistent = False
+
+    def on_train_start(self) -> None:
+        self.count.zero_()  # as it was before the first step of a whole training
+
+
+class OfAttribute(Counting):
+    """Counts in an attribute, which Lightning's hooks save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def steps(self) -> Tensor:
+        self.count += 1
+        return torch.tensor(self.count)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["count"] = self.count
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.count = checkpoint["count"]
+
+
+class Extra(nn.Module):
+    """Gives the state dict a plain value."""
+
+    count = 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+class OfExtraState(Counting):
+    """Counts in a module with torch's hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra = Extra()
+
+    def steps(self) -> Tensor:
+        self.extra.count += 1
+        return torch.tensor(self.extra.count)
+
+
+class OfGenerators(Counting):
+    """Draws from generators of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = torch.Generator().manual_seed(1)
+        self.others = [np.random.default_rng(2), random.Random(3)]
+
+    def on_fit_start(self) -> None:
+        self.own.manual_seed(1)
+
+    def steps(self) -> Tensor:
+        numpys, pythons = self.others
+        return torch.rand((), generator=self.own) + float(numpys.random()) + pythons.random()
+
+
+class OfLateGenerator(Counting):
+    """Creates its generator in its first step."""
+
+    own: torch.Generator | None = None
+
+    def steps(self) -> Tensor:
+        self.own = self.own or torch.Generator().manual_seed(1)
+        return torch.rand((), generator=self.own)
+
+
 Made = tuple[AudioModel, AudioDataModule]
 
 
@@ -74,10 +178,13 @@ def of_shards(folder: Path) -> Made:
     return with_recipe(build.model(run, data), run.recipe), data
 
 
-def own_steps(folder: Path) -> Made:
-    data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
-    data.setup()
-    return ForeignModel.around(Own(), data, recipe=Recipe(epochs=5)), data
+def of_module(kind: Callable[[], nn.Module], epochs: int = 5) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
+        data.setup()
+        return ForeignModel.around(kind(), data, recipe=Recipe(epochs=epochs)), data
+
+    return make
 
 
 def with_recipe(model: AudioModel, recipe: Recipe) -> AudioModel:
@@ -95,7 +202,7 @@ CASES: dict[str, Callable[[Path], Made]] = {
     ),
     "half precision, restarts": of_synthetic("fc", "logmel-1s", precision="bf16-mixed", schedule="sgdr"),
     "a stream from shards": of_shards,
-    "own steps": own_steps,
+    "own steps": of_module(Own),
 }
 
 
@@ -136,7 +243,7 @@ class Training:
         found = fit.train(
             model, data, model.recipe, run, "cpu", report, None, Path(), self.checkpoints, self.notes.append
         )
-        return found, {name: value.clone() for name, value in model.state_dict().items()}
+        return found, {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def kill() -> None:
@@ -206,6 +313,30 @@ def test_every_model_ends_bit_for_bit_as_one_that_was_not_interrupted(name: str,
     found = training.go()
     assert same(found, reference)
     assert found[0].resumed == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [OfBuffer, OfLostBuffer, OfAttribute, OfExtraState, OfGenerators])
+def test_a_module_keeps_its_own_state_over_an_interruption(kind: type[Counting], tmp_path: Path) -> None:
+    reference = Training(tmp_path, of_module(kind, 3), seconds=1e9).go()
+    training = Training(tmp_path, of_module(kind, 3))
+    with pytest.raises(Killed):
+        training.go(at=3, how=kill)
+    found = training.go()
+    assert same(found, reference)
+    assert training.notes == ["goes on after epoch 2, the last one that was saved"]
+
+
+@pytest.mark.slow
+def test_a_generator_that_comes_too_late_for_its_state_is_named(tmp_path: Path) -> None:
+    training = Training(tmp_path, of_module(OfLateGenerator, 3))
+    with pytest.raises(Killed):
+        training.go(at=3, how=kill)
+    training.go()
+    assert training.notes[1:] == [
+        "OfLateGenerator has no 'own' before its first step, which was saved: this training may end otherwise than one "
+        "that was not interrupted; create such attributes in __init__"
+    ]
 
 
 FC = of_synthetic("fc", "logmel-1s", epochs=4, mixup=0.3)
