@@ -29,6 +29,9 @@ Report = Callable[[int, int, float | None, Mapping[str, float]], None]
 _STATE = "state of the training"
 """Name under which Lightning saves and loads what is kept in memory here; every other name is a file."""
 
+LONG_SECONDS = 30.0
+"""Time after which a training on several devices, whose epochs are not saved, says so."""
+
 
 class InMemory(TorchCheckpointIO):
     """Takes a Trainer's checkpoint without a file, and gives one; all others are files.
@@ -89,6 +92,7 @@ class Resuming(Callback):
         self._report = report
         self._note = note
         self._noted = 0
+        self._warned = False
         self.io = InMemory()
         self.epochs = self.resumed = 0
         self.seconds = 0.0
@@ -198,12 +202,23 @@ class Resuming(Callback):
 
     def _batch_ended(self, trainer: pl.Trainer) -> None:
         pulse.beat()
+        self._warn(trainer)
         if not stopping.asked():
             return
         left = self._epoch_seconds - (time.monotonic() - self._epoch_since)
         lost = trainer.current_epoch > self._on_disk and self.checkpoints is not None
         if left >= stopping.SOON_SECONDS or (left <= 0 and not lost):
             raise stopping.Stopped
+
+    def _warn(self, trainer: pl.Trainer) -> None:
+        """Say once of a long training on several devices that an interruption costs all of it."""
+        if self._warned or trainer.world_size == 1 or time.monotonic() - self._since < LONG_SECONDS:
+            return
+        self._warned = True
+        if self.checkpoints is None and self._note is not None:
+            self._note(
+                f"trained on {trainer.world_size} devices: its epochs are not saved, so an interruption starts it again"
+            )
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoints: Checkpoints) -> None:
         began = time.monotonic()
