@@ -323,11 +323,15 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
         if self.sample_rate is None:
             raise DataError(f"{type(self).__name__} has embeddings: background noise can be added to waveforms only")
+        return BackgroundNoise(self.background_folder(folder), self.sample_rate)
+
+    def background_folder(self, folder: str | Path) -> Path:
+        """Return where the noises of a folder are looked for, as in `background`."""
         place = Path(folder).expanduser()
-        if self.root is not None:
-            beside = self.root.parent / place  # the place itself where that is absolute
-            place = beside if beside.is_dir() or not place.is_dir() else place
-        return BackgroundNoise(place, self.sample_rate)
+        if self.root is None:
+            return place
+        beside = self.root.parent / place  # the place itself where that is absolute
+        return beside if beside.is_dir() or not place.is_dir() else place
 
     def manifest(self) -> str:
         """Return a digest of every clip's id, group, content and target, and of streams; it changes with the data.

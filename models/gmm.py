@@ -97,15 +97,14 @@ class GMM(AudioModel):
     def on_fit_start(self) -> None:
         """Leave the prior out, and refuse what expectation maximisation has no meaning for.
 
+        A training that is continued begins here, too, with the state of its checkpoint.
+
         Raises:
             TrainingError: several processes would each see a part of the clips, clips have several labels, or the
                 recipe averages weights.
         """
         super().on_fit_start()
         self._refuse()
-        self._drawn = False
-        self.offset.zero_()
-        self.scale.fill_(1.0)
         nn.init.zeros_(self.logits.bias)
 
     def _refuse(self) -> None:
@@ -115,6 +114,14 @@ class GMM(AudioModel):
             raise TrainingError("expectation maximisation has no steps to average: leave ema_decay out")
         if self._processes() > 1:
             raise TrainingError("expectation maximisation sums over all clips in one process: train with devices=1")
+
+    def on_train_start(self) -> None:
+        """Forget an earlier training; one that is continued has its means if its coefficients are standardised."""
+        super().on_train_start()
+        if self.global_step == 0:
+            self.offset.zero_()
+            self.scale.fill_(1.0)
+        self._drawn = bool((self.scale != 1).any())
 
     def on_train_epoch_start(self) -> None:
         """Begin new sums."""

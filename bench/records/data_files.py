@@ -40,24 +40,27 @@ class Change:
 
 @dataclass(frozen=True)
 class DataFiles:
-    """The files of a dataset: the folder that is looked through, further files, and the state of all."""
+    """The files of a dataset: the folders that are looked through, further files, and the state of all."""
 
     folder: Path | None
     files: tuple[Path, ...]
     state: State
+    more: tuple[Path, ...] = ()
 
 
-def take(store: Store, folder: Path | None, files: Sequence[Path]) -> DataFiles | None:
+def take(store: Store, folder: Path | None, files: Sequence[Path], more: Sequence[Path] = ()) -> DataFiles | None:
     """Return the state of files as they are now; None where there are none, or too many.
 
     Args:
         store: of the run; where it lies inside the folder, it is no data.
         folder: all files of data in it, at any depth; None for none.
         files: further files.
+        more: further folders, such as that of the background noises.
     """
-    place, further = folder and folder.absolute(), tuple(path.absolute() for path in files)
-    state = look.__wrapped__(place, further, store.root.absolute())
-    return DataFiles(place, further, state) if state else None
+    place = folder and folder.absolute()
+    further, others = (tuple(path.absolute() for path in paths) for paths in (files, more))
+    state = look.__wrapped__(place, further, store.root.absolute(), others)
+    return DataFiles(place, further, state, others) if state else None
 
 
 def keep(store: Store, folder: Path, found: DataFiles | None) -> None:
@@ -71,6 +74,7 @@ def keep(store: Store, folder: Path, found: DataFiles | None) -> None:
         "folder": None if found.folder is None else os.fspath(found.folder),
         "files": list(map(os.fspath, found.files)),
         "state": found.state,
+        **({"more": list(map(os.fspath, found.more))} if found.more else {}),
     }).encode()  # fmt: skip
     digest = hashlib.sha256(content).hexdigest()[:32]
     if not _place(store.root, digest).exists():
@@ -97,13 +101,15 @@ def _compared(root: Path, digest: str) -> Change | None:
     try:
         content = json.loads(_place(root, digest).read_bytes())
         folder = None if content["folder"] is None else Path(content["folder"])
-        files = tuple(map(Path, content["files"]))
+        files, more = (tuple(map(Path, paths)) for paths in (content["files"], content.get("more", ())))
         before = {name: (int(size), int(time)) for name, (size, time) in content["state"].items()}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if folder is not None and not folder.is_dir():
         return None  # another machine, or a disk that is not there
-    now = look(folder, files, root)
+    now = look(folder, files, root, more)
+    absent = [f"{place}{os.sep}" for place in more if not place.is_dir()]
+    before = {name: state for name, state in before.items() if not name.startswith(tuple(absent))}
     return None if now is None else difference(before, now)
 
 
@@ -132,20 +138,21 @@ def forget() -> None:
 
 
 @cache
-def look(folder: Path | None, files: tuple[Path, ...], without: Path) -> State | None:
+def look(folder: Path | None, files: tuple[Path, ...], without: Path, more: tuple[Path, ...] = ()) -> State | None:
     """Return the state of files, as they are when this process first looks; None where there are too many.
 
     Args:
         folder: its files of data at any depth, named relative to it; what starts with a dot is passed over.
         files: further files, named by their paths; one that is not there is left out.
         without: a folder that is passed over.
+        more: further folders, whose files are named by their paths.
     """
     found: dict[str, tuple[int, int]] = {}
-    if folder is not None:
-        for entry in _walk(os.fspath(folder), os.fspath(without)):
+    for place in (*filter(None, [folder]), *more):
+        for entry in _walk(os.fspath(place), os.fspath(without)):
             if len(found) >= MAX_FILES:
                 return None
-            found[os.path.relpath(entry.path, folder)] = _state(entry.stat())
+            found[os.path.relpath(entry.path, folder) if place is folder else entry.path] = _state(entry.stat())
     if len(files) > MAX_FILES:
         return None
     for path in files:

@@ -106,10 +106,8 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
     data: list[File] = []
     entry = catalog.dataset(run.dataset)
     place = catalog.place(run.dataset, settings.data_dir) if entry.folder is not None else None
-    folders = [place] if place is not None else []
-    if run.recipe.background is not None:
-        folders.append(settings.data_dir / run.recipe.background)
-    for folder in folders:
+    noises = [settings.data_dir / run.recipe.background] if run.recipe.background is not None else []
+    for folder in (*filter(None, [place]), *noises):
         for path in _files(folder, store.root):
             named = _named(path, path.relative_to(settings.data_dir).as_posix())
             paths[named.sha256] = path
@@ -125,7 +123,8 @@ def pack(run: Run, settings: RunSettings, force: bool) -> tuple[Parcel, dict[str
         paths |= {each.sha256: store.artifacts(key) / each.name for each in found}
         needs[key] = record.to_json(), tuple(found)
     weights = [str(name) for name in (run.arguments.get("weights"), run.recipe.init) if isinstance(name, str)]
-    state = data_files.take(store, place, [Path(name).expanduser() for name in weights if is_weights_file(name)])
+    named_weights = [Path(name).expanduser() for name in weights if is_weights_file(name)]
+    state = data_files.take(store, place, named_weights, noises)
     fixed = tuple(_named(path, path.as_posix()) for path in _fixed(run, store.root))
     parcel = Parcel(
         run=run, settings=settings, force=force, data=tuple(data), fixed=fixed, code=code,

@@ -55,6 +55,7 @@ from bench.runner.news import (
 from bench.runner.settings import RunSettings
 from bench.training import build, fit, lineage, stored
 from bench.training.checkpoints import Checkpoints
+from datamodules.audio.background import BackgroundNoise
 from datamodules.base import AudioDataModule
 from datamodules.clips.array_cache import REPAIRED, recheck
 from datamodules.clips.draws import place_among_ranks
@@ -217,7 +218,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     pl.seed_everything(run.seed, workers=True, verbose=False)
     data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
     data.report = lambda done, of: pulse.beat()
-    files = _files(run, store, data)
+    files = _files(run, settings, store, data)
     data.setup()
     repaired = len(REPAIRED)
     model = build.model(run, data)
@@ -282,7 +283,10 @@ def _checkpoints(
 
     def identity() -> dict[str, str]:
         here = environment(settings.threads, chosen_device(settings.device))
+        noises = model.background  # which the training has read by now
+        mixed = {"the background noises": noises.digest()} if isinstance(noises, BackgroundNoise) else {}
         return early | {
+            **mixed,
             "the data": data.manifest(),
             "the packages": json.dumps([here.python, here.packages], sort_keys=True),
             "the machine": json.dumps([here.platform, here.processor, here.gpu]),
@@ -305,12 +309,14 @@ def _digest(arrays: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _files(run: Run, store: Store, data: AudioDataModule) -> data_files.DataFiles | None:
-    """Return the state of the files that the run is done on: its data, and weights that it starts from."""
+def _files(run: Run, settings: RunSettings, store: Store, data: AudioDataModule) -> data_files.DataFiles | None:
+    """Return the state of the files that the run is done on: data, background noises, weights that it starts from."""
     folder, files = data.watched()
     named = (run.arguments.get("weights"), run.recipe.init)
     weights = [Path(name).expanduser() for name in named if isinstance(name, str) and is_weights_file(name)]
-    return data_files.take(store, folder, [*files, *weights])
+    noises = run.recipe.background
+    more = [] if noises is None else [data.background_folder(settings.data_dir / noises)]
+    return data_files.take(store, folder, [*files, *weights], more)
 
 
 def _report_training(report: Report, epoch: int, epochs: int, score: float | None, values: Mapping[str, float]) -> None:

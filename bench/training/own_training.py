@@ -90,7 +90,11 @@ class ValidationScores(Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights before the module's own callbacks replace them; this callback is the first."""
-        self._trained = {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
+        self._trained = {name: value.detach().cpu().clone() for name, value in self._weights().items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Return the tensors of the model's state, without other values that `get_extra_state` gives it."""
+        return {name: value for name, value in self.model.state_dict().items() if isinstance(value, Tensor)}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the curves and the best epoch, for a checkpoint; `Resuming` keeps the file of the weights."""
@@ -107,7 +111,7 @@ class ValidationScores(Callback):
 
         If they are the best, they stand for the last epoch.
         """
-        state = self.model.state_dict()
+        state = self._weights()
         if not self._trained or all(torch.equal(value.cpu(), self._trained[name]) for name, value in state.items()):
             return
         score, loss = self._scored(next(iter(state.values())).device)

@@ -2,7 +2,8 @@
 
 A checkpoint is taken where an epoch begins, before anything of it has happened. It holds everything that the epochs to
 come follow from: Lightning's own checkpoint (weights, optimiser, schedule, averages, early stopping), the states of all
-random generators and of the loader's order, the files of the best epoch, and what was reported so far.
+random generators, those of modules included, and of the loader's order, buffers that no state dict has, the files of
+the best epoch, and what was reported so far.
 """
 
 import random
@@ -20,13 +21,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.evaluation import pulse
-from bench.training import stopping
+from bench.training import module_state, stopping
 from bench.training.checkpoints import SHARE, Checkpoints
 
 Report = Callable[[int, int, float | None, Mapping[str, float]], None]
 
 _STATE = "state of the training"
 """Name under which Lightning saves and loads what is kept in memory here; every other name is a file."""
+
+LONG_SECONDS = 30.0
+"""Time after which a training on several devices, whose epochs are not saved, says so."""
 
 
 class InMemory(TorchCheckpointIO):
@@ -88,6 +92,7 @@ class Resuming(Callback):
         self._report = report
         self._note = note
         self._noted = 0
+        self._warned = False
         self.io = InMemory()
         self.epochs = self.resumed = 0
         self.seconds = 0.0
@@ -100,6 +105,7 @@ class Resuming(Callback):
         self._random: dict[str, Any] = {}
         self._curves: dict[str, list[float]] = {}
         self._files: dict[str, Tensor] = {}
+        self._modules: dict[str, Any] | None = None
         found = checkpoints.load() if checkpoints else None
         if found is not None:
             self._take(found, validation)
@@ -121,6 +127,7 @@ class Resuming(Callback):
         self.resumed, self.seconds = found["resumed"] + 1, found["seconds"]
         self._random, self._curves = found["random"], found["curves"]
         self._files = found["files"]
+        self._modules = found.get("modules")
         _restore_order(self.loader, found["order"])
         if validation.persistent_workers:  # a new loader draws a seed for its workers; the interrupted one had its own
             validation.generator = torch.Generator()
@@ -157,7 +164,12 @@ class Resuming(Callback):
         self._since = self._saved = time.monotonic()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the epochs that are done, if it is time to, and stop if that was asked for."""
+        """Save the epochs that are done, if it is time to, and stop if that was asked for.
+
+        What modules keep outside their state dict is restored here, where it was saved: what a module does before its
+        first epoch has changed it.
+        """
+        self._restore_modules(pl_module)
         done = trainer.current_epoch
         now = time.monotonic()
         self._epoch_seconds = now - self._epoch_since if done > self.epochs else 0.0
@@ -167,6 +179,18 @@ class Resuming(Callback):
             self._save(trainer, pl_module, self.checkpoints)
         if stopping.asked():
             raise stopping.Stopped
+
+    def _restore_modules(self, module: pl.LightningModule) -> None:
+        if self._modules is None:
+            return
+        absent = module_state.restore(module, self._modules)
+        self._modules = None
+        if absent and self._note is not None:
+            names = " and no ".join(map(repr, absent))
+            self._note(
+                f"{type(module).__name__} has no {names} before its first step, which was saved: this training may end "
+                f"otherwise than one that was not interrupted; create such attributes in __init__"
+            )
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Say that the training goes on; stop it where nothing would be gained by waiting for the epoch's end."""
@@ -178,12 +202,23 @@ class Resuming(Callback):
 
     def _batch_ended(self, trainer: pl.Trainer) -> None:
         pulse.beat()
+        self._warn(trainer)
         if not stopping.asked():
             return
         left = self._epoch_seconds - (time.monotonic() - self._epoch_since)
         lost = trainer.current_epoch > self._on_disk and self.checkpoints is not None
         if left >= stopping.SOON_SECONDS or (left <= 0 and not lost):
             raise stopping.Stopped
+
+    def _warn(self, trainer: pl.Trainer) -> None:
+        """Say once of a long training on several devices that an interruption costs all of it."""
+        if self._warned or trainer.world_size == 1 or time.monotonic() - self._since < LONG_SECONDS:
+            return
+        self._warned = True
+        if self.checkpoints is None and self._note is not None:
+            self._note(
+                f"trained on {trainer.world_size} devices: its epochs are not saved, so an interruption starts it again"
+            )
 
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoints: Checkpoints) -> None:
         began = time.monotonic()
@@ -201,6 +236,7 @@ class Resuming(Callback):
             "resumed": self.resumed,
             "seconds": self.seconds + began - self._since,
             "random": _random_state(),
+            "modules": module_state.state(module),
             "order": _order(self.loader),
             "curves": {name: list(values) for name, values in curves.items()},
             "scratch": str(self.scratch),

@@ -3,6 +3,7 @@
 This module needs torch, so `datamodules.audio` does not import it.
 """
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,12 @@ class BackgroundNoise:
         self._samples = torch.from_numpy(np.concatenate(noises))
         self._lengths = torch.tensor([len(samples) for samples in noises])
         self._starts = self._lengths.cumsum(0) - self._lengths
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the samples of all noises, in their order."""
+        digest = hashlib.sha256(self._lengths.numpy().data)
+        digest.update(self._samples.numpy().data)
+        return digest.hexdigest()
 
     def __call__(self, clips: int, samples: int) -> Tensor:
         """Return a piece of a random file for each clip, `(clips, samples)` float16 on the CPU.

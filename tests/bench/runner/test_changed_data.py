@@ -10,7 +10,10 @@ import soundfile
 from fakes import esc50, folder
 from fakes.calls import Call, bench, records, run
 
-from bench.records import Store, data_files
+from bench.records import Recipe, Run, Store, data_files
+from bench.runner import worker
+from bench.runner.news import EpochEnded, Noted
+from bench.runner.settings import RunSettings
 
 SUITE = """models = ["fc"]
 datasets = ["{dataset}"]
@@ -109,6 +112,108 @@ def test_datasets_of_the_catalogue_are_looked_at_and_the_store_in_them_is_not(tm
     name = sorted((tmp_path / "esc10" / "audio").iterdir())[0]
     soundfile.write(name, 0.1 * np.random.default_rng(1).standard_normal(9_000), 44_100)
     assert f"1 file changed (audio/{name.name})" in run_there().words
+
+
+def noises(root: Path, seed: int, samples: int = 16_000) -> None:
+    root.mkdir(exist_ok=True)
+    for i in range(2):
+        sound = 0.1 * np.random.default_rng(seed + i).standard_normal(samples)
+        soundfile.write(root / f"n{i}.wav", sound, 16_000)
+
+
+WITH_NOISE = """models = ["fc"]
+datasets = ["synthetic"]
+[recipe]
+epochs = 1
+background = "noise"
+[dataset.synthetic]
+clips_per_class = 10
+clip_seconds = 0.5
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_background_noises_are_data_of_the_runs_that_mix_them_in(tmp_path: Path) -> None:
+    noises(tmp_path / "noise", 0)
+    assert run(WITH_NOISE, tmp_path).code == 0
+    without = WITH_NOISE.replace('background = "noise"', "")
+    assert run(without, tmp_path).code == 0
+    assert "0 run now, 1 done before" in run(WITH_NOISE, tmp_path).words
+    soundfile.write(tmp_path / "noise" / "n2.wav", np.ones(4_000) * 0.1, 16_000)
+    line = f"1 run is done again because its data changed: 1 file added ({tmp_path / 'noise' / 'n2.wav'})"
+    call = run(WITH_NOISE, tmp_path)
+    assert line in call.words
+    assert "1 run now, 0 done before" in call.words
+    call = run(without, tmp_path)
+    assert "0 run now, 1 done before" in call.words
+    assert "changed" not in call.words
+
+
+class Killed(BaseException):
+    """Ends a training where a signal would."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [True, False])
+def test_an_interrupted_training_mixes_no_two_sets_of_noises(changed: bool, tmp_path: Path) -> None:
+    noises(tmp_path / "noise", 0)
+    given = Run(
+        model="fc", frontend="logmel-1s", dataset="synthetic", recipe=Recipe(epochs=3, background="noise"),
+        data={"clips_per_class": 10, "clip_seconds": 0.5},
+    )  # fmt: skip
+    settings = RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu", checkpoint_seconds=0.0)
+
+    def report(news: object) -> None:
+        if isinstance(news, EpochEnded) and news.epoch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        worker.execute(given, settings, force=False, report=report)
+    if changed:
+        noises(tmp_path / "noise", 9)  # of the same names and sizes
+    heard: list[object] = []
+    assert worker.execute(given, settings, force=False, report=heard.append) == "done"
+    (note,) = [news.line for news in heard if isinstance(news, Noted)]
+    assert note == (
+        "the training starts from the beginning: the background noises changed"
+        if changed
+        else "goes on after epoch 2, the last one that was saved"
+    )
+
+
+def test_a_state_without_further_folders_is_written_as_it_always_was(tmp_path: Path) -> None:
+    """So that runs of before and of now share it."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "0.wav").write_bytes(b"x")
+    store = Store(tmp_path / "runs")
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    data_files.keep(store, tmp_path / "runs" / "a", data_files.take(store, tmp_path / "mine", ()))
+    (path,) = (tmp_path / "runs" / "data-files").iterdir()
+    assert set(json.loads(path.read_bytes())) == {"folder", "files", "state"}
+
+
+def test_a_further_folder_that_is_not_there_says_nothing_of_the_others(tmp_path: Path) -> None:
+    for name in ("mine/0.wav", "noise/1.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    store = Store(tmp_path / "runs")
+    store.artifacts("a").mkdir(parents=True)
+    found = data_files.take(store, tmp_path / "mine", (), [tmp_path / "noise"])
+    assert found is not None
+    assert set(found.state) == {"0.wav", str(tmp_path / "noise" / "1.wav")}
+    data_files.keep(store, store.artifacts("a"), found)
+    (tmp_path / "noise").rename(tmp_path / "elsewhere")
+    assert data_files.change(store, "a") is None
+    (tmp_path / "mine" / "2.wav").write_bytes(b"x")
+    data_files.forget()
+    assert data_files.change(store, "a") == data_files.Change("1 file added (2.wav)", True)
+    (tmp_path / "elsewhere").rename(tmp_path / "noise")
+    (tmp_path / "noise" / "1.wav").write_bytes(b"xy")
+    data_files.forget()
+    found_change = data_files.change(store, "a")
+    assert found_change is not None
+    assert found_change.words == f"1 file added (2.wav), 1 file changed ({tmp_path / 'noise' / '1.wav'})"
 
 
 def test_differences_in_words() -> None:

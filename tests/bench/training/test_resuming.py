@@ -1,21 +1,26 @@
 """Trainings that are interrupted go on after their last saved epoch, and end as if nothing had happened."""
 
 import os
+import random
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 from fakes import audioset as fake
 from torch import Tensor, nn
 
+from bench import catalog
 from bench.evaluation import pulse
 from bench.records import Recipe, Run
-from bench.training import build, fit, stopping
+from bench.training import build, fit, resuming, stopping
 from bench.training.checkpoints import BEFORE, NEWEST, Checkpoints
 from bench.training.fit import Trained
 from datamodules.audioset import AudioSet
@@ -51,6 +56,108 @@ class Own(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": torch.optim.lr_scheduler.StepLR(optimiser, 2, 0.5)}
 
 
+class Counting(Own):
+    """Each loss is divided by the number of steps so far."""
+
+    def steps(self) -> Tensor:
+        """Count one more."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        return super().training_step(batch, index) / (1 + 0.1 * self.steps())
+
+
+class OfBuffer(Counting):
+    """Counts in a buffer."""
+
+    persistent = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()), persistent=self.persistent)
+
+    def steps(self) -> Tensor:
+        self.count += 1
+        return self.count
+
+
+class OfLostBuffer(OfBuffer):
+    """Its state dict does not have the count."""
+
+    persistent = False
+
+    def on_train_start(self) -> None:
+        self.count.zero_()  # as it was before the first step of a whole training
+
+
+class OfAttribute(Counting):
+    """Counts in an attribute, which Lightning's hooks save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def steps(self) -> Tensor:
+        self.count += 1
+        return torch.tensor(self.count)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["count"] = self.count
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.count = checkpoint["count"]
+
+
+class Extra(nn.Module):
+    """Gives the state dict a plain value."""
+
+    count = 0
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+class OfExtraState(Counting):
+    """Counts in a module with torch's hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra = Extra()
+
+    def steps(self) -> Tensor:
+        self.extra.count += 1
+        return torch.tensor(self.extra.count)
+
+
+class OfGenerators(Counting):
+    """Draws from generators of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = torch.Generator().manual_seed(1)
+        self.others = [np.random.default_rng(2), random.Random(3)]
+
+    def on_fit_start(self) -> None:
+        self.own.manual_seed(1)
+
+    def steps(self) -> Tensor:
+        numpys, pythons = self.others
+        return torch.rand((), generator=self.own) + float(numpys.random()) + pythons.random()
+
+
+class OfLateGenerator(Counting):
+    """Creates its generator in its first step."""
+
+    own: torch.Generator | None = None
+
+    def steps(self) -> Tensor:
+        self.own = self.own or torch.Generator().manual_seed(1)
+        return torch.rand((), generator=self.own)
+
+
 Made = tuple[AudioModel, AudioDataModule]
 
 
@@ -72,10 +179,13 @@ def of_shards(folder: Path) -> Made:
     return with_recipe(build.model(run, data), run.recipe), data
 
 
-def own_steps(folder: Path) -> Made:
-    data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
-    data.setup()
-    return ForeignModel.around(Own(), data, recipe=Recipe(epochs=5)), data
+def of_module(kind: Callable[[], nn.Module], epochs: int = 5) -> Callable[[Path], Made]:
+    def make(folder: Path) -> Made:
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
+        data.setup()
+        return ForeignModel.around(kind(), data, recipe=Recipe(epochs=epochs)), data
+
+    return make
 
 
 def with_recipe(model: AudioModel, recipe: Recipe) -> AudioModel:
@@ -93,7 +203,7 @@ CASES: dict[str, Callable[[Path], Made]] = {
     ),
     "half precision, restarts": of_synthetic("fc", "logmel-1s", precision="bf16-mixed", schedule="sgdr"),
     "a stream from shards": of_shards,
-    "own steps": own_steps,
+    "own steps": of_module(Own),
 }
 
 
@@ -134,7 +244,7 @@ class Training:
         found = fit.train(
             model, data, model.recipe, run, "cpu", report, None, Path(), self.checkpoints, self.notes.append
         )
-        return found, {name: value.clone() for name, value in model.state_dict().items()}
+        return found, {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
 
 
 def kill() -> None:
@@ -176,6 +286,73 @@ def test_processes_that_read_ahead_change_no_bit_of_it(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         training.go(at=2, how=kill)
     assert same(training.go(), reference)
+
+
+SMALL: dict[str, dict[str, Any]] = {"gmm": {"components": 8}, "rann": {"t_c": 1, "t_m": 1, "width": 1}}
+"""Arguments of models that are quicker so."""
+
+LARGE = frozenset({
+    "cnn10", "cnn14", "resnet22", "resnet38", "resnet54", "mobilenet-v1", "mobilenet-v2", "wavegram-cnn",
+    "wavegram-logmel-cnn",
+})  # fmt: skip
+"""Models that take long, and have no steps of their own: cnn6 stands for them."""
+
+
+@pytest.mark.parametrize("name", sorted(LARGE))
+def test_a_large_model_trains_by_the_steps_of_all(name: str) -> None:
+    """So that what was shown of others holds for it."""
+    kinds = catalog.load(catalog.MODELS[name].target).__mro__
+    own = {hook for kind in kinds[: kinds.index(AudioModel)] for hook in vars(kind)}
+    assert not {hook for hook in own & set(dir(pl.LightningModule)) if hook.startswith(("on_", "configure_"))}
+    assert "training_step" not in own
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in catalog.MODELS if name not in LARGE])
+def test_every_model_ends_bit_for_bit_as_one_that_was_not_interrupted(name: str, tmp_path: Path) -> None:
+    """Nothing that a model keeps from one epoch to the next is outside its checkpoint."""
+
+    def make(folder: Path) -> Made:
+        recipe = Recipe(epochs=2, batch_size=4, learning_rate=1e-3)
+        run = Run(model=name, arguments=SMALL.get(name, {}), frontend=None, dataset="synthetic", recipe=recipe)
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=4)
+        data.setup()
+        model = with_recipe(build.model(run, data), recipe)
+        train, val = data.splits.train.select([0, 20, 40, 50]), data.splits.val.select([0, 10])
+        data.splits = replace(data.splits, train=train, val=val)
+        return model, data
+
+    reference = Training(tmp_path, make, seconds=1e9).go()
+    training = Training(tmp_path, make)
+    with pytest.raises(Killed):
+        training.go(at=2, how=kill)
+    found = training.go()
+    assert same(found, reference)
+    assert found[0].resumed == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [OfBuffer, OfLostBuffer, OfAttribute, OfExtraState, OfGenerators])
+def test_a_module_keeps_its_own_state_over_an_interruption(kind: type[Counting], tmp_path: Path) -> None:
+    reference = Training(tmp_path, of_module(kind, 3), seconds=1e9).go()
+    training = Training(tmp_path, of_module(kind, 3))
+    with pytest.raises(Killed):
+        training.go(at=3, how=kill)
+    found = training.go()
+    assert same(found, reference)
+    assert training.notes == ["goes on after epoch 2, the last one that was saved"]
+
+
+@pytest.mark.slow
+def test_a_generator_that_comes_too_late_for_its_state_is_named(tmp_path: Path) -> None:
+    training = Training(tmp_path, of_module(OfLateGenerator, 3))
+    with pytest.raises(Killed):
+        training.go(at=3, how=kill)
+    training.go()
+    assert training.notes[1:] == [
+        "OfLateGenerator has no 'own' before its first step, which was saved: this training may end otherwise than one "
+        "that was not interrupted; create such attributes in __init__"
+    ]
 
 
 FC = of_synthetic("fc", "logmel-1s", epochs=4, mixup=0.3)
@@ -270,6 +447,25 @@ def test_a_training_that_is_asked_to_stop_far_from_the_end_of_its_epoch_stops_at
     with pytest.raises(stopping.Stopped):
         training.go()
     assert training.checkpoints.load() is None
+
+
+@pytest.mark.parametrize(("devices", "saves"), [(1, False), (2, False), (2, True)])
+def test_a_long_training_on_several_devices_says_once_that_it_is_not_saved(
+    devices: int, saves: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    loader: Any = torch.utils.data.DataLoader(range(2))
+    checkpoints = Checkpoints(tmp_path / "checkpoints", dict, 1e9) if saves else None
+    callback = resuming.Resuming(checkpoints, loader, loader, tmp_path, lambda *_: None, notes.append)
+    trainer: Any = SimpleNamespace(world_size=devices, current_epoch=0)
+    with stopping.catching():  # an old wish is of an old training
+        callback.on_train_batch_end(trainer, pl.LightningModule())
+        assert notes == []  # it may be over soon
+        monkeypatch.setattr(resuming, "LONG_SECONDS", 0.0)
+        for _ in range(2):
+            callback.on_train_batch_end(trainer, pl.LightningModule())
+    line = "trained on 2 devices: its epochs are not saved, so an interruption starts it again"
+    assert notes == ([line] if devices == 2 and not saves else [])
 
 
 def test_a_thread_other_than_the_main_one_leaves_signals_alone() -> None:

@@ -38,6 +38,21 @@ def test_pieces_are_the_seed_s(tmp_path: Path) -> None:
     torch.testing.assert_close(pieces.float(), wanted / 32768, rtol=1e-3, atol=0)
 
 
+def test_the_digest_is_of_the_samples(tmp_path: Path) -> None:
+    def digest() -> str:
+        return BackgroundNoise(tmp_path, RATE).digest()
+
+    ramp(tmp_path / "a.wav", 50, 0)
+    ramp(tmp_path / "b.wav", 60, 0)
+    first = digest()
+    assert digest() == first
+    ramp(tmp_path / "b.wav", 60, 500)
+    other = digest()
+    assert other != first
+    (tmp_path / "a.wav").rename(tmp_path / "c.wav")  # another order
+    assert digest() not in (first, other)
+
+
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no folder '.*absent': unpack it there"):
         BackgroundNoise(tmp_path / "absent", RATE)
