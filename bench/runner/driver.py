@@ -148,7 +148,7 @@ class Runner:
             self.outcome.untimed = self.progress.timings - self.progress.timings_done
             self.snapshot.refresh()
             self._send_untimed()
-            self.outcome.boards = files.draw(self.snapshot, self.suite)
+            self.outcome.boards = files.draw(self.snapshot, self.suite, passed_over=self.outcome.warnings)
             self.outcome.warnings += [str(error) for error in self.snapshot.damaged]
 
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
