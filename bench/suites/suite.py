@@ -17,6 +17,7 @@ from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import added, recipes
 from bench.suites.layout import Layout
 from bench.suites.messages import near
+from bench.suites.values import check_arguments
 
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 """Pattern of a run's key."""
@@ -91,10 +92,10 @@ class Suite:
     added: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the name, which names files, and the seeds, which every random generator must take.
+        """Check the name, which names files, the seeds, which every random generator must take, and the arguments.
 
         Raises:
-            SuiteError: the name has other characters, or a seed is out of range.
+            SuiteError: the name has other characters, a seed is out of range, or a record cannot hold an argument.
         """
         if not NAME.fullmatch(self.name):
             raise SuiteError(
@@ -104,6 +105,8 @@ class Suite:
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise SuiteError(f"the seed {seed} is out of range: seeds go from 0 to {2**32 - 1}")
+        check_arguments(self.model, "model")
+        check_arguments(self.dataset, "dataset")
 
     def runs(self) -> tuple[Run, ...]:
         """Expand the grid, datasets outermost; each run comes after the runs that it needs."""

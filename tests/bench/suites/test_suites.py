@@ -337,6 +337,22 @@ def test_a_suite_that_no_parser_takes_is_named(tmp_path, value):
         read(tmp_path, f"seeds = {value}\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("model.fc.hidden = nan", r"model\.fc\.hidden is nan: give a finite number, or leave it out for the default$"),
+        ("model.fc.hidden = [1, [2, -inf]]", r"model\.fc\.hidden\.1\.1 is -inf: give a finite number"),
+        ("model.fc.on.synthetic.hidden = inf", r"model\.fc\.on\.synthetic\.hidden is inf: give a finite number"),
+        ("dataset.synthetic.hop_seconds = nan", r"dataset\.synthetic\.hop_seconds is nan: give a finite number"),
+        ("dataset.synthetic.a.b = [{c = nan}]", r"dataset\.synthetic\.a\.b\.0\.c is nan: give a finite number"),
+        ("model.fc.hidden = 2026-11-30", r"model\.fc\.hidden is 2026-11-30, which a record cannot hold: give a number"),
+    ],
+)
+def test_an_argument_that_a_record_cannot_hold_is_named(tmp_path, line, words):
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, f'models = ["fc"]\ndatasets = ["synthetic"]\n{line}\n')
+
+
 @pytest.mark.parametrize("members", ["", 'fusion_members = ["fc"]\n'])
 def test_a_fusion_of_fewer_than_two_runs_is_no_fusion(tmp_path, members):
     text = f'models = ["fc", "fusion-average"]\ndatasets = ["synthetic"]\n{members}'
