@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ from fakes.paths import PROJECT
 
 from bench import catalog, suites
 from bench.errors import SuiteError
+from bench.records import Recipe
 
 RECORDS = PROJECT / "leaderboards" / "records"
 SMALL = """
@@ -351,6 +353,46 @@ def test_a_suite_that_no_parser_takes_is_named(tmp_path, value):
 def test_an_argument_that_a_record_cannot_hold_is_named(tmp_path, line, words):
     with pytest.raises(SuiteError, match=words):
         read(tmp_path, f'models = ["fc"]\ndatasets = ["synthetic"]\n{line}\n')
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        *((f"gradient_clip = {value}", rf"gradient_clip must be > 0, not {value}$") for value in ("-1.0", "0.0")),
+        *((f"patience = {value}", rf"patience must be ≥ 1, not {value}$") for value in (-3, 0)),
+        ("accumulate = 0", r"accumulate must be from 1 to batch_size \(32\), not 0$"),
+        ("mixup = -1.0", r"mixup must be in \[0, 100\], not -1.0$"),
+        ("channel_noise = -1.0", r"channel_noise must be in \[0, 10\], not -1.0$"),
+        *(
+            (f"ema_decay = {value}", rf"ema_decay must be in \[0, 1\), not {value}$")
+            for value in ("2.0", "1.0", "-1.0")
+        ),
+        ("label_smoothing = 3", r"label_smoothing must be in \[0, 1\], not 3.0$"),
+        ("weight_decay = -1", "weight_decay must be ≥ 0, not -1.0$"),
+        ("time_shift = 2.0", r"time_shift must be in \[0, 1\], not 2.0$"),
+        ("time_masks = -2", r"time_masks must be in \[0, 100\], not -2$"),
+        ("frequency_masks = 1000", r"frequency_masks must be in \[0, 100\], not 1000$"),
+        ("gain_db = 1e300", r"gain_db must be in \[0, 120\], not 1e\+300$"),
+        ("noise_snr_db = [-1e300, 0]", r"ratios must be from -120 to 120 dB, not -1e\+300 to 0.0$"),
+        ("pitch_semitones = 1e6", r"pitch_semitones must be in \[0, 24\], not 1000000.0$"),
+        *((f"{name} = 0.999", rf"{name} must be in \[0, 0.9\], not 0.999$") for name in ("speed", "tempo")),
+        *(
+            (f"background = '{path}'", "background must be a folder under the data directory, such as musan/noise, not")
+            for path in ("/etc", "../..", "musan/../../etc", "", "C:/noise")
+        ),
+    ],
+)
+@pytest.mark.parametrize("table", ["recipe", "model.fc.recipe", "dataset.synthetic.recipe"])
+def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, table, value, words):
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, f'models = ["fc"]\ndatasets = ["synthetic"]\n{table}.{value}\n').runs()
+
+
+def test_no_recipe_that_was_published_is_refused():
+    texts = {json.dumps(json.loads(path.read_text())["run"]["recipe"]) for path in RECORDS.glob("*.json")}
+    found = [json.loads(text) for text in texts]
+    assert len(found) > 10
+    assert all(Recipe.of(each).batch_size == each["batch_size"] for each in found)
 
 
 @pytest.mark.parametrize("members", ["", 'fusion_members = ["fc"]\n'])
