@@ -35,6 +35,8 @@ RESERVED = ("README", "CHANGES", "complexity", "board", "index", "schema", "rele
 """Names that no suite of a published store may have, because other files have them."""
 NO_WEIGHTS = "The commands in the column 'to use it' need weights, which this folder does not have."
 """Said on the pages of a published store."""
+_WORDS = 100
+"""Characters of a dataset's name, with its arguments, in the names of files."""
 BADGES = "badges"
 """Folder of a published store with a badge for each leaderboard."""
 
@@ -195,7 +197,7 @@ def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
     """Return the beginning of each plot's name: the suite's name, and the dataset's where the suite has several."""
     names: list[str] = []
     for board in found:
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")[:_WORDS]
         name = f"{suite.name}-{words}-pareto" if len(found) > 1 else f"{suite.name}-pareto"
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names

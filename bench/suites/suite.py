@@ -17,7 +17,7 @@ from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import added, recipes
 from bench.suites.layout import Layout
 from bench.suites.messages import near
-from bench.suites.values import check_arguments
+from bench.suites.values import check_arguments, check_length
 
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 """Pattern of a run's key."""
@@ -95,13 +95,22 @@ class Suite:
         """Check the name, which names files, the seeds, which every random generator must take, and the arguments.
 
         Raises:
-            SuiteError: the name has other characters, a seed is out of range, or a record cannot hold an argument.
+            SuiteError: a name has other characters or is too long, a seed is out of range, or a record cannot hold an
+                argument.
         """
         if not NAME.fullmatch(self.name):
             raise SuiteError(
                 f"name = {self.name!r} is no name of a suite: use letters, digits, '_', '-' and '.', and start with "
                 f"one of the first three"
             )
+        check_length(self.name, "suite")
+        for what, names in (
+            ("system", (*self.models, *self.model)),
+            ("dataset", (*self.datasets, *self.datasets_if_here, *self.dataset)),
+        ):
+            for name in names:
+                if ":" not in name:  # a class of another package
+                    check_length(name, what)
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise SuiteError(f"the seed {seed} is out of range: seeds go from 0 to {2**32 - 1}")

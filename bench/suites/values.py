@@ -6,6 +6,23 @@ from typing import Any
 
 from bench.errors import SuiteError
 
+LONGEST = 100
+"""Bytes of a name that a suite gives. Names of files have 255 at most, and some contain the names of a suite, a dataset
+and the kind of the file."""
+
+
+def check_length(name: str, what: str) -> None:
+    """Check that the files that are named after a suite, a system or a dataset can be written.
+
+    Raises:
+        SuiteError: the name is too long for that.
+    """
+    if (size := len(name.encode())) > LONGEST:
+        raise SuiteError(
+            f"the name of the {what} {name[:20]}... has {size} bytes, and names of files have room for {LONGEST} of "
+            f"it: choose a shorter one"
+        )
+
 
 def check_arguments(tables: Mapping[str, Any], where: str) -> None:
     """Check that every value of these tables is one that a run's record, which is JSON, can hold.

@@ -8,7 +8,8 @@ from fakes.paths import PROJECT
 
 from bench import catalog, suites
 from bench.errors import SuiteError
-from bench.records import Recipe
+from bench.leaderboard import files
+from bench.records import Recipe, Store
 
 RECORDS = PROJECT / "leaderboards" / "records"
 SMALL = """
@@ -320,6 +321,25 @@ def test_backends_are_asked_for_by_name_and_change_no_key(tmp_path):
 def test_a_suite_whose_name_is_a_path_is_refused(tmp_path, name):
     with pytest.raises(SuiteError, match="is no name of a suite: use letters"):
         read(tmp_path, f'name = "{name}"\nmodels = ["cnn"]\ndatasets = ["synthetic"]\n')
+
+
+def test_a_name_whose_files_could_not_be_written_is_refused(tmp_path):
+    long, text = 101 * "a", 'models = ["fc", "{}"]\ndatasets = ["{}"]\n'
+    tables = '[model."{}"]\nmodel = "fc"\nhidden = 3\n[dataset."{}"]\ndataset = "synthetic"\n'
+    for suite, model, data, what in (
+        (long, "b", "c", "suite aaaaa"), ("a", long, "c", "system aaaaa"), ("a", "b", long, "dataset aaaaa"),
+        ("a", 51 * "é", "c", "system ééééé"),
+    ):  # fmt: skip
+        content = (f'name = "{suite}"\n' + text + tables).format(model, data, model, data)
+        with pytest.raises(SuiteError, match=rf"name of the {what}.* has 10[12] bytes.* room for 100 of it: choose"):
+            read(tmp_path, content)
+    name = 100 * "a"
+    suite = read(tmp_path, (f'name = "{name}"\n' + text + tables).format(name, name, name, name))
+    drawn = files.texts(suite, files.boards({}, suite), Store(tmp_path), index=True)
+    assert max(len(path.name) for path in drawn) < 255
+    for path in drawn:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
 
 
 def test_a_file_whose_name_has_spaces_gives_a_name_without_them(tmp_path):
