@@ -323,6 +323,27 @@ def test_a_suite_whose_name_is_a_path_is_refused(tmp_path, name):
         read(tmp_path, f'name = "{name}"\nmodels = ["cnn"]\ndatasets = ["synthetic"]\n')
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("models = []", r"mine\.toml: models = \[\] asks for no run: name at least one of the models$"),
+        (
+            "seeds = []",
+            r"seeds = \[\] asks for no run: name at least one of the seeds, or leave the key out for seed 0$",
+        ),
+        ("folds = []", r"folds = \[\] asks for no run: .* or leave the key out for the first$"),
+        ("datasets = []", "names no dataset: add"),
+        *((f"seeds = [{value}]", r"seeds\.0: .*valid integer") for value in ("true", "1.0", "'1'")),
+        *((f"folds = [{value}]", r"folds.*valid integer") for value in ("true", "1.0")),
+        ("recipe.epochs = true", r"recipe\.epochs = true: it is neither true nor false$"),
+    ],
+)
+def test_a_list_that_asks_for_nothing_or_for_no_whole_number_is_refused(tmp_path, line, words):
+    lines = {"models": 'models = ["fc"]', "datasets": 'datasets = ["synthetic"]'} | {line.split(" ")[0]: line}
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, "\n".join(lines.values()))
+
+
 def test_a_name_whose_files_could_not_be_written_is_refused(tmp_path):
     long, text = 101 * "a", 'models = ["fc", "{}"]\ndatasets = ["{}"]\n'
     tables = '[model."{}"]\nmodel = "fc"\nhidden = 3\n[dataset."{}"]\ndataset = "synthetic"\n'
