@@ -136,6 +136,12 @@ class Runner:
             self._time(list(chosen.values()), again)
         return self.outcome
 
+    def has_work(self, runs: Sequence[Run]) -> bool:
+        """Return whether one of these runs is to be done or timed."""
+        self.suite.permit()
+        planned = plan(self.suite, self.snapshot, runs, force=False)
+        return bool(planned.todo) or (self.settings.timings and any(map(self._untimed, planned.every)))
+
     @contextmanager
     def _ending(self) -> Iterator[None]:
         """Record an interruption, and draw the tables in any case."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import catalog, suites
-from bench.errors import SuiteError
+from bench.errors import RecordError, SuiteError
 from bench.profiling.environment import default_workers
 from bench.records import Run, Store
 from bench.runner import executors
@@ -62,10 +62,10 @@ class Session:
 
         Raises:
             SuiteError: an argument of the suite fits no constructor; nothing was started.
-            RecordError: the store cannot be written; nothing was started.
+            RecordError: the store cannot be written, and there is something to do; nothing was started.
         """
         store = Store(self.settings.store)
-        store.check()
+        writable = self._check(store, progress)
         if not self.time_again and (self.force or any(store.version(run.key) is None for run in self.runs)):
             executors.prepare(self.executor)  # takes seconds, while this process reads the records
         settings = replace(self.settings, hardest_clips=0 if chosen.mode == "disabled" else HARDEST_CLIPS)
@@ -73,7 +73,7 @@ class Session:
             progress.note(f"warning: {line}")
         if chosen.warning:
             progress.note(chosen.warning)
-        trackers = chosen.open(self.suite.name, settings.store)
+        trackers = chosen.open(self.suite.name, settings.store) if writable else ()
         patience = INTERRUPTED_SECONDS
         try:
             runner = Runner(self.suite, settings, progress, self.executor, trackers)
@@ -89,6 +89,21 @@ class Session:
         finally:
             self.outcome.warnings += loggers.close(trackers, patience)
         return self.outcome
+
+    def _check(self, store: Store, progress: Progress) -> bool:
+        """Return whether the store can be written, as it must be unless every run is done and timed.
+
+        Raises:
+            RecordError: it cannot, and there is something to do.
+        """
+        try:
+            store.check()
+        except RecordError:
+            runner = Runner(self.suite, self.settings, progress, self.executor)
+            if self.force or self.time_again or runner.has_work(self.runs):
+                raise
+            return False
+        return True
 
 
 def prepare(
