@@ -1,7 +1,9 @@
 """The recipe of a training, as plain data. Importing this never imports torch."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal, Self
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".th")
@@ -11,6 +13,74 @@ WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".th")
 def is_weights_file(name: str) -> bool:
     """Return whether `init` names a file of weights, and not a system or the key of a run."""
     return name.lower().endswith(WEIGHTS)
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """The finite numbers from `lowest` to `highest`.
+
+    Attributes:
+        lowest: of the numbers.
+        highest: of the numbers.
+        above: whether `lowest` itself is left out.
+        below: whether `highest` itself is left out.
+    """
+
+    lowest: float
+    highest: float = math.inf
+    above: bool = False
+    below: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Return whether a number is within the limits; NaN is not."""
+        low = self.lowest < value if self.above else self.lowest <= value
+        high = value < self.highest if self.below or math.isinf(self.highest) else value <= self.highest
+        return low and high
+
+    def __str__(self) -> str:
+        if math.isinf(self.highest):
+            return f"{'>' if self.above else '≥'} {self.lowest:g}"
+        return f"in {'(' if self.above else '['}{self.lowest:g}, {self.highest:g}{')' if self.below else ']'}"
+
+
+_MOST_DB = 120
+"""Largest change of a level, and largest ratio of two, in decibels: more than 16 bits of a sample can hold."""
+_SHARE = _Limits(0, 1)
+_CHANGE = _Limits(0, 0.9)  # a clip that is slowed by more has hardly any content left
+_LIMITS = {
+    "epochs": _Limits(1),
+    "batch_size": _Limits(1),
+    "learning_rate": _Limits(0, above=True),
+    "weight_decay": _Limits(0),
+    "gradient_clip": _Limits(0, above=True),
+    "ema_decay": _Limits(0, 1, below=True),
+    "label_smoothing": _SHARE,
+    "mixup": _Limits(0, 100),
+    "time_shift": _SHARE,
+    "time_crop": _Limits(0, 1, above=True),
+    "time_stretch": _CHANGE,
+    "channel_noise": _Limits(0, 10),
+    "style_mix": _SHARE,
+    "time_masks": _Limits(0, 100),
+    "frequency_masks": _Limits(0, 100),
+    "waveform_shift": _SHARE,
+    "waveform_crop": _Limits(0, 1, above=True),
+    "speed": _CHANGE,
+    "tempo": _CHANGE,
+    "pitch_semitones": _Limits(0, 24),
+    "gain_db": _Limits(0, _MOST_DB),
+    "augmented": _SHARE,
+    "patience": _Limits(1),
+    "teacher_temperature": _Limits(0, above=True),
+    "teacher_weight": _SHARE,
+}
+"""Limits of the numbers of a recipe; None is no number."""
+
+
+def _is_below(folder: str) -> bool:
+    """Return whether the path of a folder stays below the folder that it is joined to, on every system."""
+    paths = PurePosixPath(folder), PureWindowsPath(folder)
+    return bool(folder) and not any(path.anchor or ".." in path.parts for path in paths)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,27 +189,20 @@ class Recipe:
     teacher_weight: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError("epochs and batch_size must be ≥ 1")
+        for name, limits in _LIMITS.items():
+            if (value := getattr(self, name)) is not None and not limits.hold(value):
+                raise ValueError(f"{name} must be {limits}, not {value}")
         if not 1 <= self.accumulate <= self.batch_size:
             raise ValueError(f"accumulate must be from 1 to batch_size ({self.batch_size}), not {self.accumulate}")
-        if self.learning_rate <= 0:
-            raise ValueError("learning_rate must be > 0")
-        if not (0 < self.time_crop <= 1 and 0 <= self.time_stretch < 1):
-            raise ValueError("time_crop must be in (0, 1], time_stretch in [0, 1)")
-        if not 0 <= self.style_mix <= 1:
-            raise ValueError(f"style_mix is a probability, not {self.style_mix}")
-        if not (0 < self.waveform_crop <= 1 and 0 <= self.waveform_shift <= 1 and 0 <= self.augmented <= 1):
-            raise ValueError("waveform_crop must be in (0, 1], waveform_shift and augmented in [0, 1]")
-        if not (0 <= self.speed < 1 and 0 <= self.tempo < 1 and self.pitch_semitones >= 0 and self.gain_db >= 0):
-            raise ValueError("speed and tempo must be in [0, 1), pitch_semitones and gain_db ≥ 0")
+        if self.background is not None and not _is_below(self.background):
+            raise ValueError(
+                f"background must be a folder under the data directory, such as musan/noise, not {self.background!r}"
+            )
         for lowest, highest in filter(None, (self.noise_snr_db, self.background_snr_db)):
             if lowest > highest:
                 raise ValueError(f"a lowest ratio of {lowest} dB is above the highest of {highest} dB")
-        if self.teacher_temperature <= 0:
-            raise ValueError(f"teacher_temperature must be > 0, not {self.teacher_temperature}")
-        if not 0 <= self.teacher_weight <= 1:
-            raise ValueError(f"teacher_weight must be in [0, 1], not {self.teacher_weight}")
+            if not -_MOST_DB <= lowest <= highest <= _MOST_DB:
+                raise ValueError(f"ratios must be from -{_MOST_DB} to {_MOST_DB} dB, not {lowest} to {highest}")
         if "" in (self.teacher, self.init):
             raise ValueError("teacher must be a name or a key, and so must init; leave them out for none")
         if self.amsgrad and self.optimizer == "sgd":

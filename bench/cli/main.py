@@ -122,7 +122,9 @@ def _in_words(error: OSError) -> str:
 
 def _remedy(error: OSError) -> str:
     """Return what a user can do about an error of the operating system; empty where the error itself says it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno == errno.EFBIG:
+        return "raise the limit that `ulimit -f` shows, or write to a disk that takes larger files (--store or --out)"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "free space, or write to another disk (--store or --out, where the command has it)"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
         return "choose a folder that can be written (--store or --out, where the command has it)"

@@ -177,7 +177,9 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
             snapshot.write(new)
             changed.append(record.key)
         left |= {f"{record.key} {name}": f"{record.key} has no {name}: {why}" for name, why in new.not_scored.items()}
-    files.draw(snapshot, grid)
+    passed_over: list[str] = []
+    files.draw(snapshot, grid, passed_over=passed_over)
+    left |= {f"clips {i}": line for i, line in enumerate(passed_over, 1) if line not in left.values()}
     left |= {f"damaged {i}": str(error) for i, error in enumerate(damaged, 1)}
     if as_json:
         print_json({"changed": changed, "left": left})

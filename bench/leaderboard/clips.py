@@ -6,7 +6,8 @@ predicted class of each test clip and the probability of the true one.
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,18 +93,31 @@ def _clips(record: Record) -> int:
     return record.data.clips.get("test", 0) if record.data else 0
 
 
-def collect(store: Store, suite: str, records: Iterable[Record], room: int | None = None) -> dict[str, RunClips]:
+def collect(
+    store: Store,
+    suite: str,
+    records: Iterable[Record],
+    room: int | None = None,
+    passed_over: list[str] | None = None,
+) -> dict[str, RunClips]:
     """Return the clips of these runs, by key: from the suite's file, or else from logits that are at hand.
 
-    Logits that are damaged or of another training are passed over; the commands that need them report them.
+    A run without logits has no clips.
 
     Args:
         store: of the records.
         suite: its name.
         records: of the runs.
         room: number of clips of all runs together above which nothing is read, because a page has no room for them.
+        passed_over: gets a line for each file that is damaged or of another training, and that is then passed over;
+            None makes such a file an error.
+
+    Raises:
+        RunError: such a file, which is named.
     """
-    kept = read(store.root / FOLDER / f"{suite}.json")
+    kept: dict[str, RunClips] = {}
+    with _passing_over(passed_over):
+        kept = read(store.root / FOLDER / f"{suite}.json")
     found: dict[str, RunClips] = {}
     records = list(records)
     if room is not None and sum(_clips(r) for r in records if r.key in kept or _has_logits(store, r)) > room:
@@ -111,13 +125,22 @@ def collect(store: Store, suite: str, records: Iterable[Record], room: int | Non
     for record in records:
         clips = kept.get(record.key)
         if clips is None:
-            try:
+            with _passing_over(passed_over):
                 clips = of_run(store, record)
-            except RunError:
-                continue
         if clips is not None and _fits(clips, record):
             found[record.key] = clips
     return found
+
+
+@contextmanager
+def _passing_over(lines: list[str] | None) -> Iterator[None]:
+    """Turn the error of a damaged file into one of the lines; None lets it through."""
+    try:
+        yield
+    except RunError as error:
+        if lines is None:
+            raise
+        lines.append(str(error))
 
 
 def _fits(clips: RunClips, record: Record) -> bool:
@@ -144,7 +167,11 @@ def text(found: Mapping[str, RunClips]) -> str:
 
 
 def read(path: Path) -> dict[str, RunClips]:
-    """Return the clips of a suite's file by key; nothing where there is no file, or none that can be read."""
+    """Return the clips of a suite's file by key; nothing where there is no file.
+
+    Raises:
+        RunError: the file is damaged, or cannot be read.
+    """
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
         return {
@@ -155,5 +182,8 @@ def read(path: Path) -> dict[str, RunClips]:
             for group in groups
             for key, run in group["runs"].items()
         }  # fmt: skip
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no file of clips"
+        raise RunError(f"{path} is damaged or cannot be read ({why}): restore it") from error

@@ -35,6 +35,8 @@ RESERVED = ("README", "CHANGES", "complexity", "board", "index", "schema", "rele
 """Names that no suite of a published store may have, because other files have them."""
 NO_WEIGHTS = "The commands in the column 'to use it' need weights, which this folder does not have."
 """Said on the pages of a published store."""
+_WORDS = 100
+"""Characters of a dataset's name, with its arguments, in the names of files."""
 BADGES = "badges"
 """Folder of a published store with a badge for each leaderboard."""
 
@@ -94,7 +96,12 @@ def _latest(run: Run, other: Mapping[str, str], found: Snapshot | Mapping[str, R
 
 
 def texts(
-    suite: Suite, found: tuple[Leaderboard, ...], store: Store, index: bool = False, readme: Path | None = None
+    suite: Suite,
+    found: tuple[Leaderboard, ...],
+    store: Store,
+    index: bool = False,
+    readme: Path | None = None,
+    passed_over: list[str] | None = None,
 ) -> dict[Path, str]:
     """Return the text of each of the suite's table files, by path.
 
@@ -105,10 +112,13 @@ def texts(
         index: whether the store's index is one of them, and with it the JSON interface, the badges, the reader's own
             board, and what changed since the release that `bench changes` names.
         readme: another file to update between its marks.
+        passed_over: gets a line for each damaged file of clips or logits, which is then left out of the page; None
+            makes it an error.
 
     Raises:
         SuiteError: a suite of a published store has the name of another file there.
         RecordError: the tables of the release are damaged.
+        RunError: a file of clips or logits is damaged, or of another training.
     """
     if index and suite.name in RESERVED:
         raise SuiteError(f"{suite.name} is the name of another file in a published store: rename the suite's file")
@@ -125,7 +135,8 @@ def texts(
     tables = paper_tables(suite, found)
     said: dict[str, clips.RunClips] = {}
     for board in found:
-        said |= clips.collect(store, suite.name, (r for row in board.rows for r in row.records), render.CLIPS)
+        shown = (r for row in board.rows for r in row.records)
+        said |= clips.collect(store, suite.name, shown, render.CLIPS, passed_over)
     note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
         store.root / f"{suite.name}.md": render.markdown(
@@ -186,7 +197,7 @@ def _names(suite: Suite, found: tuple[Leaderboard, ...]) -> list[str]:
     """Return the beginning of each plot's name: the suite's name, and the dataset's where the suite has several."""
     names: list[str] = []
     for board in found:
-        words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")
+        words = re.sub(r"[^A-Za-z0-9.]+", "-", board.name).strip("-")[:_WORDS]
         name = f"{suite.name}-{words}-pareto" if len(found) > 1 else f"{suite.name}-pareto"
         names.append(name if name not in names else f"{name}-{len(names) + 1}")
     return names
@@ -288,6 +299,7 @@ def draw(
     index: bool | None = None,
     readme: Path | None = None,
     found: tuple[Leaderboard, ...] | None = None,
+    passed_over: list[str] | None = None,
 ) -> tuple[Leaderboard, ...]:
     """Redraw the suite's tables and return its leaderboards.
 
@@ -297,11 +309,15 @@ def draw(
         index: whether to draw the store's index; None redraws it only if it exists.
         readme: another file to update between its marks.
         found: what `boards` returns, if it is at hand.
+        passed_over: as for `texts`.
+
+    Raises:
+        RunError: a file of clips or logits is damaged, or of another training; nothing is then written.
     """
     store = snapshot.store
     found = boards(snapshot, suite) if found is None else found
     index = (store.root / INDEX).exists() if index is None else index
-    drawn = texts(suite, found, store, index, readme)
+    drawn = texts(suite, found, store, index, readme, passed_over)
     for path, text in drawn.items():
         if not _holds(path, text.encode()):  # a finished store may be read-only
             write_whole(path, text.encode())

@@ -253,7 +253,9 @@ def hardest(store: Store, record: Record) -> tuple[tuple[HardClip, ...], str]:
         except (KeyError, ValueError, IndexError) as error:
             damage = damage or f"{path} is damaged ({error}): restore it, or run {record.key} again with --force"
     for path in sorted((store.root / clips.FOLDER).glob("*.json")):
-        found = clips.collect(store, path.stem, [record]).get(record.key)
+        damaged: list[str] = []
+        found = clips.collect(store, path.stem, [record], passed_over=damaged).get(record.key)
+        damage = damage or next(iter(damaged), "")
         if found is not None:
             return tuple(_of_published(found, record.classes)), damage
     return (), damage

@@ -61,6 +61,11 @@ def remove_if_empty() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()
+    remove_empty(_current)
+
+
+def remove_empty(path: Path | None) -> None:
+    """Remove a file of output if nothing was printed to it, as by a process that has died; None is no file."""
     with suppress(OSError):
-        if _current is not None and not _current.stat().st_size:
-            _current.unlink()
+        if path is not None and not path.stat().st_size:
+            path.unlink()

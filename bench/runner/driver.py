@@ -137,6 +137,12 @@ class Runner:
             self._time(list(chosen.values()), again)
         return self.outcome
 
+    def has_work(self, runs: Sequence[Run]) -> bool:
+        """Return whether one of these runs is to be done or timed."""
+        self.suite.permit()
+        planned = plan(self.suite, self.snapshot, runs, force=False)
+        return bool(planned.todo) or (self.settings.timings and any(map(self._untimed, planned.every)))
+
     @contextmanager
     def _ending(self) -> Iterator[None]:
         """Record an interruption, and draw the tables in any case."""
@@ -156,7 +162,7 @@ class Runner:
     def _draw(self) -> None:
         """Draw the tables, or say why they cannot be written."""
         try:
-            self.outcome.boards = files.draw(self.snapshot, self.suite)
+            self.outcome.boards = files.draw(self.snapshot, self.suite, passed_over=self.outcome.warnings)
         except OSError as error:
             self.outcome.not_drawn = shortage.failure(error)
             self.outcome.boards = files.boards(self.snapshot, self.suite)

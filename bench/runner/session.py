@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench import catalog, suites
-from bench.errors import SuiteError, refuse_url
+from bench.errors import RecordError, SuiteError, refuse_url
 from bench.profiling.environment import default_workers
 from bench.records import Run, Store
 from bench.runner import executors, parcels
@@ -62,10 +62,10 @@ class Session:
 
         Raises:
             SuiteError: an argument of the suite fits no constructor, or there is no GPU; nothing was started.
-            RecordError: the store cannot be written; nothing was started.
+            RecordError: the store cannot be written, and there is something to do; nothing was started.
         """
         store = Store(self.settings.store)
-        store.check()
+        writable = self._check(store, progress)
         if self.executor != "ray":
             gpu_places.check(self.settings.device)
         if not self.time_again and (self.force or any(store.version(run.key) is None for run in self.runs)):
@@ -75,7 +75,7 @@ class Session:
             progress.note(f"warning: {line}")
         if chosen.warning:
             progress.note(chosen.warning)
-        trackers = chosen.open(self.suite.name, settings.store)
+        trackers = chosen.open(self.suite.name, settings.store) if writable else ()
         patience = INTERRUPTED_SECONDS
         try:
             runner = Runner(self.suite, settings, progress, self.executor, trackers)
@@ -91,6 +91,21 @@ class Session:
         finally:
             self.outcome.warnings += loggers.close(trackers, patience)
         return self.outcome
+
+    def _check(self, store: Store, progress: Progress) -> bool:
+        """Return whether the store can be written, as it must be unless every run is done and timed.
+
+        Raises:
+            RecordError: it cannot, and there is something to do.
+        """
+        try:
+            store.check()
+        except RecordError:
+            runner = Runner(self.suite, self.settings, progress, self.executor)
+            if self.force or self.time_again or runner.has_work(self.runs):
+                raise
+            return False
+        return True
 
 
 def prepare(

@@ -1,4 +1,4 @@
-"""Words for work that has used up the memory of its device, or the space of a disk."""
+"""Words for work that has used up the memory of its device, the space of a disk, or the size of a file."""
 
 import dataclasses
 import errno
@@ -10,6 +10,11 @@ _ON_THE_CPU = ("can't allocate memory", "not enough memory")
 """Parts of the messages of torch's allocator for the CPU, whose error has no class of its own."""
 
 _FEWER = "train fewer runs at a time (--per-gpu, --workers)"
+
+_TOO_LARGE = (
+    "a file would be larger than this process or the file system permits: raise the limit (`ulimit -f` shows it), or "
+    "put the --store on a file system that takes larger files"
+)
 
 
 def failure(error: BaseException, run: Run | None = None) -> Failure:
@@ -25,6 +30,8 @@ def failure(error: BaseException, run: Run | None = None) -> Failure:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = "" if error.filename else f" (the store's, or that of the temporary folder {tempfile.gettempdir()})"
         return dataclasses.replace(found, message=f"a disk is full{where}: free space on it. ({found.message})")
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return dataclasses.replace(found, message=f"{_TOO_LARGE}. ({found.message})")
     if type(error).__name__ == "OutOfMemoryError":  # torch's, without importing torch
         place = "GPU"
     elif isinstance(error, MemoryError) or any(words in str(error) for words in _ON_THE_CPU):

@@ -1,7 +1,7 @@
 """Training recipes of papers, in `bench/suites/recipes/*.toml`; each value has its source."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -54,14 +54,25 @@ def resolved(table: Json) -> Json:
     """Return a suite's recipe table, completed with the values of the recipe that `like` names; its own keys win.
 
     Raises:
-        SuiteError: `like` is not the name of a recipe.
+        SuiteError: `like` is not the name of a recipe, or a truth value stands where it would count as 1.
     """
     own = {key: value for key, value in table.items() if key != "like"}
     if "like" in table:
         if not isinstance(table["like"], str):
             raise SuiteError(f"`like` is the name of a recipe, not {table['like']!r}")
         own = read(table["like"]).values | own
+    for key, value in own.items():
+        if isinstance(value, bool) and not isinstance(_defaults().get(key, value), bool):
+            raise SuiteError(f"recipe.{key} = {str(value).lower()}: it is neither true nor false")
     return {key: None if value == "none" else value for key, value in own.items()}
+
+
+@cache
+def _defaults() -> Json:
+    """Return the default of each field of a recipe."""
+    from bench.records import Recipe
+
+    return {each.name: each.default for each in fields(Recipe)}
 
 
 def split(table: Json) -> tuple[Json, Json]:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict, Strict, with_config
 
 from bench import catalog, lookup
 from bench.errors import SuiteError
@@ -17,12 +17,23 @@ from bench.records import Json, Recipe, Run, is_weights_file, sources
 from bench.suites import added, recipes
 from bench.suites.layout import Layout
 from bench.suites.messages import near
+from bench.suites.values import check_arguments, check_length
 
 KEY = re.compile(r"[\w.-]+-f\d+-s\d+-[0-9a-f]{8}")
 """Pattern of a run's key."""
 
 NAME = re.compile(r"\w[\w.-]*")
 """Pattern of a suite's name, which is part of the names of its tables' files."""
+
+_Integer = Annotated[int, Strict()]
+"""A whole number, and neither `true` nor 1.0, which would count as 1."""
+
+_LEFT_OUT = {
+    "models": "",
+    "folds": ", or leave the key out for the first",
+    "seeds": ", or leave the key out for seed 0",
+}
+"""What a key stands for that is left out, by the key."""
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -75,8 +86,8 @@ class Suite:
     frontends: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
     datasets_if_here: tuple[str, ...] = ()
-    folds: tuple[int | str, ...] | Literal["all", "first"] = "first"
-    seeds: tuple[int, ...] = (0,)
+    folds: tuple[_Integer | str, ...] | Literal["all", "first"] = "first"
+    seeds: tuple[_Integer, ...] = (0,)
     fusion_members: tuple[str, ...] = ()
     fusion_combinations: bool = False
     backends: tuple[str, ...] = ("eager",)
@@ -91,19 +102,33 @@ class Suite:
     added: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the name, which names files, and the seeds, which every random generator must take.
+        """Check the names, which name files, the seeds, which every random generator must take, and the arguments.
 
         Raises:
-            SuiteError: the name has other characters, or a seed is out of range.
+            SuiteError: nothing is asked for, a name has other characters or is too long, a seed is out of range, or a
+                record cannot hold an argument.
         """
         if not NAME.fullmatch(self.name):
             raise SuiteError(
                 f"name = {self.name!r} is no name of a suite: use letters, digits, '_', '-' and '.', and start with "
                 f"one of the first three"
             )
+        for key in ("models", "folds", "seeds"):
+            if not getattr(self, key):
+                raise SuiteError(f"{key} = [] asks for no run: name at least one of the {key}{_LEFT_OUT[key]}")
+        check_length(self.name, "suite")
+        for what, names in (
+            ("system", (*self.models, *self.model)),
+            ("dataset", (*self.datasets, *self.datasets_if_here, *self.dataset)),
+        ):
+            for name in names:
+                if ":" not in name:  # a class of another package
+                    check_length(name, what)
         for seed in self.seeds:
             if not 0 <= seed < 2**32:
                 raise SuiteError(f"the seed {seed} is out of range: seeds go from 0 to {2**32 - 1}")
+        check_arguments(self.model, "model")
+        check_arguments(self.dataset, "dataset")
 
     def runs(self) -> tuple[Run, ...]:
         """Expand the grid, datasets outermost; each run comes after the runs that it needs."""

@@ -2,9 +2,9 @@
 
 An entry is two files: `<name>-<digest>.npy` with the array and `<name>-<digest>.json` with a checksum of each block (a
 clip, a recording, or a batch of features) and with facts about it. The digest is of the entry's key, which has to cover
-everything that the content follows from. Each file is written to a temporary name and renamed when it is complete, and
-the index is written last. So any number of processes may write the same entry, and a process that is killed leaves no
-entry behind. A damaged entry is built again.
+everything that the content follows from. The index names its entry, so that none takes the place of another. Each file
+is written to a temporary name and renamed when it is complete, and the index is written last. So any number of
+processes may write the same entry, and a process that is killed leaves no entry behind. A damaged entry is built again.
 
 An array is compared with its checksums before it is mapped, and `recheck` compares it again if its file has changed
 since. It is called before clips are read, before an entry that follows from others is completed, and before a record is
@@ -208,15 +208,21 @@ def _mapped(array: Path, about: Facts, mode: Literal["c", "r"]) -> NDArray[Any]:
 
 
 def _write_index(index: Path, about: Facts, facts: Facts) -> None:
-    content = {"array": about, "facts": facts, "crc32": zlib.crc32(json.dumps([about, facts]).encode())}
+    checksum = zlib.crc32(json.dumps([about, facts]).encode())
+    content = {"entry": index.stem, "array": about, "facts": facts, "crc32": checksum}
     write_whole(index, lambda file: file.write(json.dumps(content).encode()))
 
 
 def _read_index(index: Path) -> tuple[Facts, Facts] | None:
-    """Return what an index says of its array, and the facts; None where it is absent or damaged."""
+    """Return what an index says of its array, and the facts; None where it is absent, damaged or another entry's.
+
+    Indices of earlier versions do not name their entry.
+    """
     try:
         content = json.loads(index.read_bytes())
         about, facts = content["array"], content["facts"]
+        if content.get("entry", index.stem) != index.stem:
+            return None
         return (about, facts) if zlib.crc32(json.dumps([about, facts]).encode()) == content["crc32"] else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

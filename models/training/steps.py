@@ -247,8 +247,14 @@ class TrainingSteps(pl.LightningModule, ABC):
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
         x, target, *teacher_logits = batch
         recipe = self.recipe
-        if recipe.accumulate > 1 and self._trainer is not None and batch_idx % self.trainer.accumulate_grad_batches == 0:
-            self.trainer.optimizers[0].zero_grad()  # here, because its first parts go backwards before Lightning does so
+        if (
+            recipe.accumulate > 1
+            and self._trainer is not None
+            and batch_idx % self.trainer.accumulate_grad_batches == 0
+        ):
+            self.trainer.optimizers[
+                0
+            ].zero_grad()  # here, because its first parts go backwards before Lightning does so
         if not teacher_logits:
             teacher_logits = [self._taught(teacher, x) for teacher in self._teacher]
         soft = [softened(logits, self.task, recipe.teacher_temperature) for logits in teacher_logits]  # (B, C)
@@ -280,7 +286,9 @@ class TrainingSteps(pl.LightningModule, ABC):
     def _loss_in_parts(self, features: Tensor, target: Tensor, *soft: Tensor) -> Tensor:
         """Return the mean loss of a batch, of which all parts but the last have gone backwards here."""
         recipe = self.recipe
-        size = math.ceil(recipe.batch_size / recipe.accumulate)  # also of a last batch's parts: norms need several clips
+        size = math.ceil(
+            recipe.batch_size / recipe.accumulate
+        )  # also of a last batch's parts: norms need several clips
         count = min(recipe.accumulate, math.ceil(len(target) / size))
         if count == 1 or self._trainer is None:
             return self._loss(features, target, *soft)

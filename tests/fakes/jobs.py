@@ -27,6 +27,16 @@ def die(*, report):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies_silently(settings, how, *, report):
+    os.kill(os.getpid(), how)
+    time.sleep(300)
+
+
+def prints_and_dies(settings, *, report):
+    os.write(1, b"its last words\n")
+    die(report=report)
+
+
 def prints(settings, *, report):
     print("printed by a model")  # noqa: T201 - as models do
     sys.stderr.write("warned by a model\n")

@@ -1,6 +1,7 @@
 """The page of a suite's calibration, as Markdown, HTML, CSV and plots."""
 
 import csv
+import hashlib
 import io
 import re
 import shlex
@@ -21,6 +22,8 @@ from bench.statistics import Difference
 from bench.suites import Suite
 
 FOLDER = "calibration"
+LONGEST = 200
+"""Characters of a plot's name; of a longer one, its beginning and a digest."""
 PLOTS = 6
 """Number of systems, from the best down, whose plots the page shows."""
 
@@ -53,6 +56,8 @@ def texts(suite: Suite, store: Store) -> tuple[dict[Path, str], dict[str, str]]:
         for one in shown:
             title, words = _title(one), _temperature(one)
             name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{suite.name}-{each.board.name}-{title}").strip("-")
+            if len(name) > LONGEST:
+                name = f"{name[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
             for theme in THEMES:
                 drawn[folder / f"{name}-{theme}.svg"] = plot.svg(title, one.bins, one.bins_after, words, theme)
             pictures.append(

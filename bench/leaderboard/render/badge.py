@@ -9,6 +9,8 @@ from bench.leaderboard.rows import Row
 
 _WIDE, _NARROW = "mwMW%@", "iljtfr.,:;'|!()[] "
 HEIGHT = 20
+_LONGEST = 200
+"""Characters of a row's name in the name of a file."""
 
 
 def badge(board: Leaderboard) -> str | None:
@@ -35,7 +37,7 @@ def row_badges(board: Leaderboard) -> dict[str, str]:
     for row in board.rows:
         if row.rank is None:
             continue
-        stem = name = re.sub(r"[^A-Za-z0-9.]+", "-", row.full).strip("-.") or "row"
+        stem = name = re.sub(r"[^A-Za-z0-9.]+", "-", row.full).strip("-.")[:_LONGEST] or "row"
         number = 1
         while name in found:
             number += 1

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 from bench.profiling import output
 from bench.profiling.children import Child, ChildEnded, begin, end_all, end_with, innermost, main_thread
@@ -65,6 +66,11 @@ class _Running:
         stack = self.child.stack()
         return self.watch.overdue(self.job.key, innermost(stack), main_thread(stack)[:MOST_OF_A_STACK])
 
+    def end(self) -> None:
+        """End the process, and remove the file for its output if it printed nothing."""
+        self.child.end()
+        output.remove_empty(_printed(self.job))
+
 
 def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> Iterator[Event]:
     """Do the jobs, `workers` at a time, each on the GPUs of one of the places; no child runs after the iteration.
@@ -90,7 +96,7 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
                         event: Event = each.child.receive()
                     except ChildEnded as end:
                         running.remove(each)
-                        each.child.end()
+                        each.end()
                         free.give_back(each.place)
                         if each.left is None:
                             yield Failed(each.job.key, _death(end.exitcode), "killed")
@@ -101,20 +107,21 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
                 elif time.monotonic() >= each.due():
                     failed = None if each.left is not None else each.overdue()
                     running.remove(each)
-                    each.child.end()
+                    each.end()
                     free.give_back(each.place)
                     if failed is not None:
                         yield failed
     finally:
         end_all([each.child for each in running], stopping.LEAVE_SECONDS)
+        for each in running:
+            output.remove_empty(_printed(each.job))
 
 
 def _child(connection: Connection, job: Job, place: str | None) -> None:
     """Do one job on the GPUs of its place and send its events; end with the driver."""
     gpus.bind(place)  # before torch looks for devices
     end_with(connection)
-    settings = next((each for each in job.arguments if isinstance(each, RunSettings)), None)
-    output.keep(None if settings is None else output.path_of(settings.store, job.key))
+    output.keep(_printed(job))
     try:
         perform(job, connection.send)
     except stopping.Stopped:
@@ -123,6 +130,12 @@ def _child(connection: Connection, job: Job, place: str | None) -> None:
         signal.raise_signal(signal.SIGTERM)
     finally:
         output.remove_if_empty()
+
+
+def _printed(job: Job) -> Path | None:
+    """Return the file for what a job prints; None for a job without a store."""
+    settings = next((each for each in job.arguments if isinstance(each, RunSettings)), None)
+    return None if settings is None else output.path_of(settings.store, job.key)
 
 
 def _death(exitcode: int | None) -> Failure:

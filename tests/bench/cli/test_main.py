@@ -11,6 +11,7 @@ from bench.cli import main as entry
     ("number", "remedy"),
     [
         (errno.ENOSPC, "free space"),
+        (errno.EFBIG, "raise the limit that `ulimit -f` shows"),
         (errno.EROFS, "folder that can be written"),
         (errno.ENOTDIR, "can be written"),
         (errno.ENOENT, "look at the name"),

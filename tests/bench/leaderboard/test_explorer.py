@@ -13,6 +13,7 @@ from scipy.signal import resample_poly
 
 import bench
 from bench import suites
+from bench.errors import RunError
 from bench.leaderboard import budgets, clips, files, render
 from bench.leaderboard.compare import compare, p_value, points
 from bench.leaderboard.render.explorer_data import DIGITS, _mirrored, encoded, explorer_data
@@ -172,7 +173,8 @@ def test_clips_come_from_logits_and_are_kept_for_a_published_store(tmp_path):
     other = replace(found, confusion=((2, 0), (0, 1)))  # the clips of another training
     assert clips.collect(public, "s", [other]) == {}
     (public.root / clips.FOLDER / "s.json").write_text('[{"ids": 1}]')
-    assert clips.collect(public, "s", [found]) == {}
+    with pytest.raises(RunError, match=r"s\.json is damaged or cannot be read \(it is no file of clips\): restore it"):
+        clips.collect(public, "s", [found])
 
 
 def test_the_published_clips_are_of_the_published_records(published):

@@ -25,12 +25,13 @@ from hypothesis import strategies as st
 
 from bench import catalog, suites
 from bench.cli import main, sizes
-from bench.leaderboard import checks, files, pareto, published, render
+from bench.errors import RunError
+from bench.leaderboard import checks, clips, files, pareto, published, render
 from bench.leaderboard.confusions import class_report
 from bench.leaderboard.pareto import AXES, Plot, Point
 from bench.leaderboard.render import svg
 from bench.leaderboard.render.svg import WIDTH, text_width
-from bench.records import Snapshot, Store
+from bench.records import Snapshot, Store, artifacts
 from bench.tracking.charts import pareto_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -411,6 +412,32 @@ def test_the_index_names_every_suite_with_its_best_row(published_store):
     assert text.index("[full table](few.md)") < text.index("[full table](other.md)")
     assert "| esc10 | fc | logmel-1s | accuracy, %: 70.0" in text  # (0.65 + 0.75) / 2
     assert checks.problems(store, [str(published_store / "few.toml")]) == []
+
+
+@pytest.mark.parametrize("of_clips", [False, True])
+def test_damaged_logits_or_clips_are_named_before_anything_is_written(published_store, of_clips):
+    store = Store(published_store)
+    grid = suites.read(str(published_store / "few.toml"))
+    path = store.root / clips.FOLDER / "few.json"
+    if not of_clips:
+        path = store.artifacts(grid.runs()[0].key) / "logits.npz.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(artifacts.packed(b"x")[:-1])
+    before = {page: page.read_bytes() for page in published_store.glob("few.*")}
+    (published_store / "few.md").write_text("old")
+    with pytest.raises(RunError, match=f"{re.escape(str(path))}.*restore it"):
+        draw(store, grid)
+    assert (published_store / "few.md").read_text() == "old"
+    (published_store / "few.md").write_bytes(before[published_store / "few.md"])
+    (said,) = checks.problems(store, [str(published_store / "few.toml")])
+    assert str(path) in said
+    assert "restore it" in said
+    lines: list[str] = []
+    files.draw(Snapshot(store, grid.runs()), grid, passed_over=lines)
+    assert lines == [said]
+    path.unlink()
+    draw(store, grid)  # a run without logits is in the tables all the same
+    assert before == {page: page.read_bytes() for page in published_store.glob("few.*")}
 
 
 @pytest.mark.slow

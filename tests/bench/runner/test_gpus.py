@@ -99,6 +99,12 @@ def test_work_without_space_or_memory_says_what_to_free(tmp_path: Path):
     named = shortage.failure(OSError(errno.EDQUOT, "Disk quota exceeded", "/there/a.npz")).message
     assert named.startswith("a disk is full: free space on it. (")
     assert "/there/a.npz" in named
+    large = shortage.failure(OSError(errno.EFBIG, "File too large", "/there/a.npy")).message
+    assert large == (
+        "a file would be larger than this process or the file system permits: raise the limit (`ulimit -f` shows it), "
+        f"or put the --store on a file system that takes larger files. ([Errno {errno.EFBIG}] File too large: "
+        "'/there/a.npy')"
+    )
     reading = shortage.failure(MemoryError("Unable to allocate 2 TiB")).message
     assert reading == (
         "the machine has too little memory: train fewer runs at a time (--per-gpu, --workers), or end other programs. "

@@ -1,6 +1,7 @@
 """What models print goes to the run's log, and to the standard error of commands that use a model."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench.cli.options import App, print_json
 from bench.profiling import output
-from bench.runner.executors import Failed, Job, executor
+from bench.runner.executors import Failed, Job, Limits, executor
 from bench.runner.settings import RunSettings
 
 
@@ -24,6 +25,18 @@ def test_a_run_prints_to_its_log(tmp_path: Path, capfd: pytest.CaptureFixture[st
     assert sorted(lines) == ["", "printed by a model", "warned by a model", "written by a library"]
     said = capfd.readouterr()
     assert "a model" not in said.out + said.err
+
+
+@pytest.mark.process
+def test_a_process_that_dies_without_a_word_leaves_no_log(tmp_path: Path) -> None:
+    settings = RunSettings(store=tmp_path, data_dir=tmp_path)
+    jobs = [
+        Job("killed", "fakes.jobs:dies_silently", (settings, signal.SIGKILL)),
+        Job("stalled", "fakes.jobs:dies_silently", (settings, 0), Limits(run_seconds=2)),
+        Job("spoken", "fakes.jobs:prints_and_dies", (settings,)),
+    ]
+    assert len([event for event in executor("processes")(jobs, 3) if isinstance(event, Failed)]) == 3
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["spoken.log"]
 
 
 def test_a_log_has_a_name_that_every_system_takes(tmp_path: Path) -> None:

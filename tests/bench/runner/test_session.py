@@ -3,12 +3,16 @@
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
+from fakes import boards
+from rich.console import Console
 
 from bench.errors import ArgumentError, RecordError, SuiteError
-from bench.records import Record
+from bench.records import Record, Store
 from bench.runner import session
+from bench.runner.progress import Progress
 from bench.suites import Suite
 from bench.training import stopping
 
@@ -127,3 +131,25 @@ def test_a_store_that_cannot_be_written_starts_nothing(tmp_path, monkeypatch):
     whole = session.prepare(Suite(name="one", models=("fc",), datasets=("synthetic",)), store=tmp_path / "file")
     with pytest.raises(RecordError, match="is a file: give another --store"):
         whole.run(SimpleNamespace(mode="disabled"), SimpleNamespace())
+
+
+def test_a_finished_store_need_not_be_writable(tmp_path, monkeypatch):
+    suite = Suite(name="two", models=("fc", "cnn"), datasets=("synthetic",))
+    whole = session.prepare(suite, store=tmp_path, timing=True)
+    for run in whole.runs:
+        Store(tmp_path).write(boards.record(run))
+    chosen = SimpleNamespace(mode="offline", warning="", open=lambda *given: [])
+    quiet = lambda: Progress(Console(quiet=True))  # noqa: E731
+    whole.run(chosen, quiet())  # draws the tables
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    refused = RecordError("cannot be written")
+    monkeypatch.setattr(Store, "check", mock.Mock(side_effect=refused))
+    chosen.open = lambda *given: pytest.fail("a log was begun")
+    again = session.prepare(suite, store=tmp_path)
+    assert again.run(chosen, quiet()).kept == [run.key for run in whole.runs]
+    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(RecordError, match="cannot be written"):
+        session.prepare(suite, store=tmp_path, force=True).run(chosen, quiet())
+    Store(tmp_path).path(whole.runs[0].key).unlink()
+    with pytest.raises(RecordError, match="cannot be written"):
+        session.prepare(suite, store=tmp_path).run(chosen, quiet())

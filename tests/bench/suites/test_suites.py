@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -7,6 +8,8 @@ from fakes.paths import PROJECT
 
 from bench import catalog, suites
 from bench.errors import SuiteError
+from bench.leaderboard import files
+from bench.records import Recipe, Store
 
 RECORDS = PROJECT / "leaderboards" / "records"
 SMALL = """
@@ -320,6 +323,46 @@ def test_a_suite_whose_name_is_a_path_is_refused(tmp_path, name):
         read(tmp_path, f'name = "{name}"\nmodels = ["cnn"]\ndatasets = ["synthetic"]\n')
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("models = []", r"mine\.toml: models = \[\] asks for no run: name at least one of the models$"),
+        (
+            "seeds = []",
+            r"seeds = \[\] asks for no run: name at least one of the seeds, or leave the key out for seed 0$",
+        ),
+        ("folds = []", r"folds = \[\] asks for no run: .* or leave the key out for the first$"),
+        ("datasets = []", "names no dataset: add"),
+        *((f"seeds = [{value}]", r"seeds\.0: .*valid integer") for value in ("true", "1.0", "'1'")),
+        *((f"folds = [{value}]", r"folds.*valid integer") for value in ("true", "1.0")),
+        ("recipe.epochs = true", r"recipe\.epochs = true: it is neither true nor false$"),
+    ],
+)
+def test_a_list_that_asks_for_nothing_or_for_no_whole_number_is_refused(tmp_path, line, words):
+    lines = {"models": 'models = ["fc"]', "datasets": 'datasets = ["synthetic"]'} | {line.split(" ")[0]: line}
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, "\n".join(lines.values()))
+
+
+def test_a_name_whose_files_could_not_be_written_is_refused(tmp_path):
+    long, text = 101 * "a", 'models = ["fc", "{}"]\ndatasets = ["{}"]\n'
+    tables = '[model."{}"]\nmodel = "fc"\nhidden = 3\n[dataset."{}"]\ndataset = "synthetic"\n'
+    for suite, model, data, what in (
+        (long, "b", "c", "suite aaaaa"), ("a", long, "c", "system aaaaa"), ("a", "b", long, "dataset aaaaa"),
+        ("a", 51 * "é", "c", "system ééééé"),
+    ):  # fmt: skip
+        content = (f'name = "{suite}"\n' + text + tables).format(model, data, model, data)
+        with pytest.raises(SuiteError, match=rf"name of the {what}.* has 10[12] bytes.* room for 100 of it: choose"):
+            read(tmp_path, content)
+    name = 100 * "a"
+    suite = read(tmp_path, (f'name = "{name}"\n' + text + tables).format(name, name, name, name))
+    drawn = files.texts(suite, files.boards({}, suite), Store(tmp_path), index=True)
+    assert max(len(path.name) for path in drawn) < 255
+    for path in drawn:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+
+
 def test_a_file_whose_name_has_spaces_gives_a_name_without_them(tmp_path):
     (tmp_path / "my sounds (2).toml").write_text('models = ["cnn"]\ndatasets = ["synthetic"]\n')
     assert suites.read(str(tmp_path / "my sounds (2).toml")).name == "my-sounds--2-"
@@ -335,6 +378,62 @@ def test_seeds_that_no_generator_takes_are_refused(tmp_path, seed):
 def test_a_suite_that_no_parser_takes_is_named(tmp_path, value):
     with pytest.raises(SuiteError, match=r"\.toml is not TOML"):
         read(tmp_path, f"seeds = {value}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("model.fc.hidden = nan", r"model\.fc\.hidden is nan: give a finite number, or leave it out for the default$"),
+        ("model.fc.hidden = [1, [2, -inf]]", r"model\.fc\.hidden\.1\.1 is -inf: give a finite number"),
+        ("model.fc.on.synthetic.hidden = inf", r"model\.fc\.on\.synthetic\.hidden is inf: give a finite number"),
+        ("dataset.synthetic.hop_seconds = nan", r"dataset\.synthetic\.hop_seconds is nan: give a finite number"),
+        ("dataset.synthetic.a.b = [{c = nan}]", r"dataset\.synthetic\.a\.b\.0\.c is nan: give a finite number"),
+        ("model.fc.hidden = 2026-11-30", r"model\.fc\.hidden is 2026-11-30, which a record cannot hold: give a number"),
+    ],
+)
+def test_an_argument_that_a_record_cannot_hold_is_named(tmp_path, line, words):
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, f'models = ["fc"]\ndatasets = ["synthetic"]\n{line}\n')
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        *((f"gradient_clip = {value}", rf"gradient_clip must be > 0, not {value}$") for value in ("-1.0", "0.0")),
+        *((f"patience = {value}", rf"patience must be ≥ 1, not {value}$") for value in (-3, 0)),
+        ("accumulate = 0", r"accumulate must be from 1 to batch_size \(32\), not 0$"),
+        ("mixup = -1.0", r"mixup must be in \[0, 100\], not -1.0$"),
+        ("channel_noise = -1.0", r"channel_noise must be in \[0, 10\], not -1.0$"),
+        *(
+            (f"ema_decay = {value}", rf"ema_decay must be in \[0, 1\), not {value}$")
+            for value in ("2.0", "1.0", "-1.0")
+        ),
+        ("label_smoothing = 3", r"label_smoothing must be in \[0, 1\], not 3.0$"),
+        ("weight_decay = -1", "weight_decay must be ≥ 0, not -1.0$"),
+        ("time_shift = 2.0", r"time_shift must be in \[0, 1\], not 2.0$"),
+        ("time_masks = -2", r"time_masks must be in \[0, 100\], not -2$"),
+        ("frequency_masks = 1000", r"frequency_masks must be in \[0, 100\], not 1000$"),
+        ("gain_db = 1e300", r"gain_db must be in \[0, 120\], not 1e\+300$"),
+        ("noise_snr_db = [-1e300, 0]", r"ratios must be from -120 to 120 dB, not -1e\+300 to 0.0$"),
+        ("pitch_semitones = 1e6", r"pitch_semitones must be in \[0, 24\], not 1000000.0$"),
+        *((f"{name} = 0.999", rf"{name} must be in \[0, 0.9\], not 0.999$") for name in ("speed", "tempo")),
+        *(
+            (f"background = '{path}'", "background must be a folder under the data directory, such as musan/noise, not")
+            for path in ("/etc", "../..", "musan/../../etc", "", "C:/noise")
+        ),
+    ],
+)
+@pytest.mark.parametrize("table", ["recipe", "model.fc.recipe", "dataset.synthetic.recipe"])
+def test_a_recipe_out_of_range_is_refused_before_anything_is_trained(tmp_path, table, value, words):
+    with pytest.raises(SuiteError, match=words):
+        read(tmp_path, f'models = ["fc"]\ndatasets = ["synthetic"]\n{table}.{value}\n').runs()
+
+
+def test_no_recipe_that_was_published_is_refused():
+    texts = {json.dumps(json.loads(path.read_text())["run"]["recipe"]) for path in RECORDS.glob("*.json")}
+    found = [json.loads(text) for text in texts]
+    assert len(found) > 10
+    assert all(Recipe.of(each).batch_size == each["batch_size"] for each in found)
 
 
 @pytest.mark.parametrize("members", ["", 'fusion_members = ["fc"]\n'])

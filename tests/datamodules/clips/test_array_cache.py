@@ -133,6 +133,25 @@ def test_damage_while_an_array_is_in_use_is_found_and_the_entry_is_removed(tmp_p
     assert built == [5, 5]
 
 
+def test_an_entry_in_the_place_of_another_is_made_again(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path)
+    zeros, ones = (lambda facts, value=value: [np.full((3, 2), value)] for value in (0.0, 1.0))
+    cache.array("x", "zeros", zeros)
+    first = {path.suffix: path for path in tmp_path.iterdir()}
+    cache.array("x", "ones", ones)
+    for path in set(tmp_path.iterdir()) - set(first.values()):
+        (aside := path.with_name("aside")).hardlink_to(path)
+        first[path.suffix].replace(path)
+        aside.replace(first[path.suffix])
+    assert cache.array("x", "zeros", zeros)[0].max() == 0
+    assert cache.array("x", "ones", ones)[0].min() == 1
+    index = first[".json"]
+    content = json.loads(index.read_text())
+    del content["entry"]  # as in earlier versions
+    index.write_text(json.dumps(content))
+    assert cache.array("x", "zeros", lambda facts: pytest.fail("made again"))[0].max() == 0
+
+
 def test_what_follows_from_an_array_that_was_damaged_is_not_kept(tmp_path: Path) -> None:
     cache = ArrayCache(tmp_path)
     used = [cache.array("x", "k", count_to(5))[0]]
