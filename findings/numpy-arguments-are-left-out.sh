@@ -10,7 +10,7 @@
 #           then fails, because the argument has no default.
 # Cause:    the mixin starts from the defaults and adds those given arguments that json can write.
 # Matters:  numbers that were computed from data are NumPy's more often than not, and a wrong mean still gives scores.
-# Versions: huggingface_hub 2.4.0, torch 2.13.0, numpy 2.4.6, safetensors (its own), Python 3.11.7.
+# Versions: huggingface_hub 2.4.0, safetensors 0.8.0, torch 2.13.0, numpy 2.4.6, Python 3.11.7.
 # Date:     2026-11
 # Output:
 #   huggingface_hub 2.4.0
@@ -24,7 +24,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv venv
 venv/bin/python -m pip install --quiet --disable-pip-version-check \
-  numpy==2.4.6 torch==2.13.0 huggingface_hub==2.4.0 safetensors
+  numpy==2.4.6 torch==2.13.0 huggingface_hub==2.4.0 safetensors==0.8.0
 
 cat > check.py <<'PYTHON'
 import json
