@@ -321,8 +321,8 @@ def test_every_option_reaches_the_run(tmp_path: Path, monkeypatch: pytest.Monkey
             places=("GPU-a,GPU-c", "GPU-d,GPU-b"), devices=2,
         )
     ]  # fmt: skip
-    bench.run("smoke", keys=key, store=tmp_path, executor="ray", attempts=4, data_url="s3://a/b", quiet=True)
-    assert (given[1].attempts, given[1].data_url) == (4, "s3://a/b")
+    bench.run("smoke", keys=key, store=tmp_path, executor="ray", attempts=4, data_url="file:///a/b", quiet=True)
+    assert (given[1].attempts, given[1].data_url) == (4, "file:///a/b")
     assert found.not_timed["some"].message == "too slow"
     bench.run("smoke", keys=key, store=tmp_path, time_again=True, stall_minutes=1, quiet=True)
     assert len(given) == 3

@@ -49,7 +49,7 @@ def test_every_dataset_takes_a_sample_rate_in_a_suite(dataset: str, tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.process
-@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 96_000])
+@pytest.mark.parametrize("rate", [8_000, 96_000])
 def test_models_of_every_kind_are_trained_at_a_rate_of_ones_own(rate: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for label in ("cat", "cow"):

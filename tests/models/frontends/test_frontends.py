@@ -365,10 +365,11 @@ DENSE = ("logmel-torchlibrosa", "cqt")
 @pytest.mark.parametrize(
     ("name", "sample_rate"),
     [
-        pytest.param(name, rate, marks=[pytest.mark.slow] if name in DENSE and rate >= 44_100 else [])
+        pytest.param(name, rate, marks=[pytest.mark.slow] if name in DENSE and rate == 44_100 else [])
         for name in catalog.FRONTENDS
         if name != "none"
         for rate in (4_000, 8_000, 11_025, 16_000, 44_100, 96_000, 192_000)
+        if rate <= 44_100 or name not in DENSE
     ],
 )
 def test_every_frontend_follows_the_sample_rate(name: str, sample_rate: int) -> None:
