@@ -52,7 +52,7 @@ _LIMITS = {
     "batch_size": _Limits(1),
     "learning_rate": _Limits(0, above=True),
     "weight_decay": _Limits(0),
-    "gradient_clip": _Limits(0, above=True),
+    "gradient_clip": _Limits(0),
     "ema_decay": _Limits(0, 1, below=True),
     "label_smoothing": _SHARE,
     "mixup": _Limits(0, 100),
@@ -70,7 +70,7 @@ _LIMITS = {
     "pitch_semitones": _Limits(0, 24),
     "gain_db": _Limits(0, _MOST_DB),
     "augmented": _SHARE,
-    "patience": _Limits(1),
+    "patience": _Limits(0),
     "teacher_temperature": _Limits(0, above=True),
     "teacher_weight": _SHARE,
 }
@@ -103,7 +103,7 @@ class Recipe:
         weight_decay: decoupled for adamw, L2 for the other optimizers.
         schedule: constant, cosine to 0, one-cycle (30 % rise), or sgdr (warm restarts; the first period is one epoch,
             and each period is twice as long as the last); it changes the rate at every step.
-        gradient_clip: largest gradient norm; None does not clip.
+        gradient_clip: largest gradient norm; None and 0 do not clip.
         ema_decay: decay of the weights' exponential moving average, which is then evaluated in place of the weights.
         label_smoothing: share of the target spread over all classes.
         mixup: alpha of the Beta distribution of mixup; 0 mixes nothing.
@@ -192,8 +192,12 @@ class Recipe:
         for name, limits in _LIMITS.items():
             if (value := getattr(self, name)) is not None and not limits.hold(value):
                 raise ValueError(f"{name} must be {limits}, not {value}")
-        if not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(f"accumulate must be from 1 to batch_size ({self.batch_size}), not {self.accumulate}")
+        most = max(1, self.batch_size // 2)
+        if not 1 <= self.accumulate <= most:
+            raise ValueError(
+                f"accumulate must be from 1 to {most}, so that each part of {self.batch_size} clips (batch_size) has "
+                f"two, not {self.accumulate}"
+            )
         if self.background is not None and not _is_below(self.background):
             raise ValueError(
                 f"background must be a folder under the data directory, such as musan/noise, not {self.background!r}"

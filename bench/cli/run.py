@@ -188,6 +188,7 @@ def run(
             "not_timed": {key: failure.message for key, failure in outcome.not_timed.items()},
             "elsewhere": outcome.elsewhere,
             "missing": outcome.missing,
+            "not_drawn": outcome.not_drawn and outcome.not_drawn.message,
             "warnings": outcome.warnings,
         })  # fmt: skip
     if outcome.interrupted:
@@ -296,7 +297,7 @@ def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:
         console.print(part, highlight=False)
     where = f"Tables: {tables}.md, .csv, .json, .html"
     if outcome.not_drawn:
-        where = f"No tables were written: {outcome.not_drawn.message}. Repeat the command then"
+        where = f"No tables were written: {outcome.not_drawn.message}"
     say(console, f"{outcome.counts_words()}. {where}", indent=0)
     groups: dict[str, list[str]] = {}
     for key, failure in outcome.failed.items():

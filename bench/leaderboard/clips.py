@@ -41,7 +41,7 @@ class RunClips:
 
 
 def of_run(store: Store, record: Record) -> RunClips | None:
-    """Return a run's clips from its logits; None without logits, for clips of several labels, and for too many clips.
+    """Return a run's clips from its logits; None without logits or names, for several labels, and for too many clips.
 
     Raises:
         RunError: the logits are damaged, or are not those of the record.
@@ -51,6 +51,8 @@ def of_run(store: Store, record: Record) -> RunClips | None:
     if _clips(record) > MOST or not _has_logits(store, record):
         return None
     saved = artifacts.logits(store, record)
+    if "test_ids" not in saved:
+        return None
     logits, truth = saved["logits"].astype(np.float64), saved["targets"].astype(int)
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)

@@ -176,12 +176,20 @@ class Failure:
     def of(error: BaseException) -> "Failure":
         """Return the failure for an exception, without secrets; a message may quote a URL with a password."""
         last = redacted(_whole("".join(traceback.format_exception(error))[-LONGEST_STACK:]))[-4000:]
-        words = _whole(str(error)[:LONGEST_STACK]) or f"{type(error).__name__} without a message"
+        words = _whole(_message(error)[:LONGEST_STACK]) or f"{type(error).__name__} without a message"
         if isinstance(error, SystemExit) and not isinstance(error.code, str):
             words = f"sys.exit({'' if error.code is None else error.code})"
         if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
             error, words = error.__context__, "KeyboardInterrupt, which the model or an interruption raised"
         return Failure(kind=type(error).__name__, message=_short(redacted(words)), traceback=last)
+
+
+def _message(error: BaseException) -> str:
+    """Return what an exception says; one of a class of somebody's own may fail at that."""
+    try:
+        return str(error)
+    except Exception as fault:
+        return f"its message cannot be read ({type(fault).__name__})"
 
 
 def _whole(text: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -27,6 +28,9 @@ OLD_WEIGHTS = "model.pt"
 
 RECORD = "record.json"
 """Name of the copy of a run's record among its artifacts, so that the folder says by itself what it is."""
+
+CLAIM_SECONDS = 5.0
+"""Time that an amendment waits for a claim: a sweep, or another amendment, takes one for a moment."""
 
 _UMASK = os.umask(0o077)
 os.umask(_UMASK)
@@ -157,13 +161,24 @@ class Store:
         Raises:
             RunError: the run was done again since, or is being done again: the change is not of its result.
         """
-        with self.claim(seen.key) as mine:
+        with self._claim_soon(seen.key) as mine:
             now = self.get(seen.key) if mine else None
             if now is None or (now.started, now.artifacts) != (seen.started, seen.artifacts):
                 raise RunError(f"{seen.key} is done again by another process: repeat the command afterwards")
             changed = change(now)
             self.write(changed)
             return changed
+
+    @contextmanager
+    def _claim_soon(self, key: str) -> Iterator[bool]:
+        """Claim a run, and wait some seconds for a process that looks at it for a moment; yield False if it stays."""
+        until = time.monotonic() + CLAIM_SECONDS
+        while True:
+            with self.claim(key) as mine:
+                if mine or time.monotonic() > until:
+                    yield mine
+                    return
+            time.sleep(0.05)
 
     def write_with_artifacts(self, record: Record, new: Path) -> None:
         """Write a record whose artifacts are in a new folder on the same disk, and put them in place of earlier ones.

@@ -1,5 +1,6 @@
 """Execution of a suite: do the unfinished runs, record failures, redraw the tables. Never imports torch."""
 
+import errno
 import shutil
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -164,8 +165,13 @@ class Runner:
         try:
             self.outcome.boards = files.draw(self.snapshot, self.suite, passed_over=self.outcome.warnings)
         except OSError as error:
-            self.outcome.not_drawn = shortage.failure(error)
             self.outcome.boards = files.boards(self.snapshot, self.suite)
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and not (
+                self.outcome.done or self.outcome.failed
+            ):
+                self.outcome.warnings.append(f"the tables' files stay as they are ({error})")
+            else:
+                self.outcome.not_drawn = shortage.failure(error)
 
     def _events(self, jobs: Sequence[Job], workers: int) -> Generator[Event]:
         """Yield the events of these jobs; no job is running after the loop over them ends."""

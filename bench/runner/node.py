@@ -5,10 +5,11 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -129,33 +130,45 @@ def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[E
 def from_url(url: str) -> Read:
     """Return a function that reads the files of the data below a URL of fsspec's.
 
-    A file that cannot be read is tried three times, because networks fail for moments.
+    What fails is tried three times, because networks fail for moments.
 
     Args:
         url: of the data folder, such as s3://bucket/data.
 
     Raises:
-        RunError: a package for it is not installed; by the function, if a file cannot be read.
+        RunError: it cannot be reached, or a package for it is not installed; by the function, if a file cannot be read.
     """
-    try:
-        import fsspec
-
-        system, root = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise RunError(f"{platform.node()} cannot read --data-url {url}: {error}") from error
+    system, root = _tried(lambda: _opened(url), f"--data-url {url}")
 
     def content(part: Part) -> bytes:
-        name = f"{root.rstrip('/')}/{part.file.name}"
-        for pause in (*PAUSES, None):
-            try:
-                return bytes(system.cat_file(name, start=part.start, end=part.start + part.length))
-            except Exception as error:  # each file system has errors of its own
-                if pause is None or isinstance(error, FileNotFoundError | PermissionError):
-                    raise RunError(
-                        f"{platform.node()} cannot read {part.file.name} below --data-url {url} "
-                        f"({type(error).__name__}: {error}): copy the data folder there, or leave --data-url out"
-                    ) from error
-                time.sleep(pause)
-        raise AssertionError
+        name, end = f"{root.rstrip('/')}/{part.file.name}", part.start + part.length
+        what = f"{part.file.name} below --data-url {url}"
+        return bytes(_tried(lambda: system.cat_file(name, start=part.start, end=end), what))
 
     return lambda parts: [content(part) for part in parts]
+
+
+def _opened(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    found: tuple[Any, str] = fsspec.core.url_to_fs(url)
+    return found
+
+
+def _tried(action: Callable[[], Any], what: str) -> Any:
+    """Return what reading gives.
+
+    Raises:
+        RunError: it failed each time.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return action()
+        except Exception as error:  # each file system has errors of its own
+            if pause is None or isinstance(error, FileNotFoundError | PermissionError | ImportError | ValueError):
+                raise RunError(
+                    f"{platform.node()} cannot read {what} ({type(error).__name__}: {error}): copy the data folder "
+                    f"there, or leave --data-url out"
+                ) from error
+            time.sleep(pause)
+    raise AssertionError

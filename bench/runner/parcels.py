@@ -275,7 +275,8 @@ def check_url(url: str) -> None:
     except ImportError as error:
         raise SuiteError(f"--data-url needs fsspec: {install('ray')}") from error
     try:
-        fsspec.core.get_filesystem_class(url.partition("://")[0])
+        for part in url.split("::"):  # such as simplecache::s3://bucket/data
+            fsspec.core.get_filesystem_class(part.partition("://")[0])
     except (ImportError, ValueError) as error:
         raise SuiteError(f"--data-url {url} cannot be read ({error}); every machine needs what can") from error
 

@@ -17,6 +17,15 @@ _TOO_LARGE = (
 )
 
 
+def _of_recipe(run: Run) -> list[str]:
+    """Return what may help in a run's recipe."""
+    size, parts = run.recipe.batch_size, 2 * run.recipe.accumulate
+    remedies = [f"set a batch_size below {size} in the recipe of {run.model}"] if size > 1 else []
+    if 2 * parts <= size:
+        remedies.append(f"accumulate = {parts}, which computes each batch in parts and keeps its size")
+    return remedies
+
+
 def failure(error: BaseException, run: Run | None = None) -> Failure:
     """Return the failure of work; one that lacks memory or space says what needs less, or where to free some.
 
@@ -40,12 +49,8 @@ def failure(error: BaseException, run: Run | None = None) -> Failure:
         return found
     remedies = [_FEWER, "or end other programs"]
     if run is not None:
-        recipe = run.recipe
-        remedies = [
-            f"set a batch_size below {recipe.batch_size} in the recipe of {run.model}",
-            f"or accumulate = {2 * recipe.accumulate}, which computes each batch in parts and keeps its size",
-            f"or {_FEWER}",
-        ]
+        remedies = [*_of_recipe(run), _FEWER]
+        remedies[1:] = [f"or {each}" for each in remedies[1:]]
     return dataclasses.replace(
         found, message=f"the {place} has too little memory: {', '.join(remedies)}. ({found.message})"
     )

@@ -12,7 +12,7 @@ from bench.errors import PluginError, ProfileError
 from bench.evaluation import pulse
 from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
-from bench.records import Failure, Latency, Run, Snapshot, Store, graded
+from bench.records import Failure, Latency, Record, Run, Snapshot, Store, graded
 from bench.runner import shortage
 from bench.runner.news import News, TimingEnded, TimingStarted, Working
 from bench.runner.settings import RunSettings
@@ -85,12 +85,16 @@ def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ..
         return ()
     latencies, refused = _timings(run, store, settings, wanted, measure.TIERS["steady"] if again else measure.FIRST)
     if again:
-        better = {old.conditions: old for old in record.latencies if old.ranked}
-        kept = tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
-        store.amend(record, lambda now: now.with_latencies(kept, refused))
+        store.amend(record, lambda now: now.with_latencies(_better(now, latencies), refused))
     else:
         store.amend(record, lambda now: now.with_latencies(now.latencies + latencies, now.not_timed | refused))
     return latencies
+
+
+def _better(record: Record, latencies: tuple[Latency, ...]) -> tuple[Latency, ...]:
+    """Return new timings, but in the place of one of grade C a better one that the record has."""
+    better = {old.conditions: old for old in record.latencies if old.ranked}
+    return tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
 
 
 def _timings(

@@ -58,8 +58,11 @@ def _set_buffer(owner: nn.Module, name: str, value: Tensor) -> None:
     if now.shape != value.shape or now.dtype != value.dtype:
         owner._buffers[name] = value
     elif not torch.equal(now, value):
-        with torch.no_grad():
-            now.copy_(value)
+        try:
+            with torch.no_grad():
+                now.copy_(value)
+        except RuntimeError:  # an expanded view, or one that was made in inference mode
+            owner._buffers[name] = value
 
 
 def _generators(module: nn.Module) -> Iterator[tuple[str, Any]]:

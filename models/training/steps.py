@@ -96,6 +96,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._stopped: tuple[nn.Parameter, ...] = ()  # whose gradients `freeze` has turned off
         self._teacher = Shared()
         self._planned = 0.0  # steps of the schedule
+        self._zeroed = False  # whether this step has forgotten the gradients of the one before
         self._logged = 0.0
         self._logs_more = False
         self._losses: list[Tensor] = []
@@ -160,10 +161,26 @@ class TrainingSteps(pl.LightningModule, ABC):
         self._frozen = freeze(self, self.recipe.frozen)
         self._stopped = tuple(parameter for parameter in learning if not parameter.requires_grad)
         self.curves = {"train_loss": [], "val_loss": [], f"val_{PRIMARY[self.task]}": []}
+        self._check_parts()
         if self.recipe.changes_waveforms and self.sample_rate is None:
             raise TrainingError(
                 "the sample rate is not known: build the model with `for_data`, or set its `sample_rate`; embeddings "
                 "need a recipe without waveform augmentation"
+            )
+
+    def _check_parts(self) -> None:
+        """Refuse a batch in parts where no step computes them."""
+        if self.recipe.accumulate == 1:
+            return
+        if type(self).training_step is not TrainingSteps.training_step:
+            raise TrainingError(
+                f"{type(self).__name__} has a training step of its own, which takes each batch as a whole: leave "
+                f"accumulate out"
+            )
+        if self.recipe.compile and any(p.requires_grad for p in self.frontend.parameters()):
+            raise TrainingError(
+                "compiled code frees what a second part of a batch needs of a front-end that learns: leave compile or "
+                "accumulate out"
             )
 
     def configure_optimizers(self) -> Any:
@@ -247,14 +264,6 @@ class TrainingSteps(pl.LightningModule, ABC):
         """Return the loss of a batch of waveforms `(B, S)`, embeddings `(B, T, F)` or computed features `(B, F, T)`."""
         x, target, *teacher_logits = batch
         recipe = self.recipe
-        if (
-            recipe.accumulate > 1
-            and self._trainer is not None
-            and batch_idx % self.trainer.accumulate_grad_batches == 0
-        ):
-            self.trainer.optimizers[
-                0
-            ].zero_grad()  # here, because its first parts go backwards before Lightning does so
         if not teacher_logits:
             teacher_logits = [self._taught(teacher, x) for teacher in self._teacher]
         soft = [softened(logits, self.task, recipe.teacher_temperature) for logits in teacher_logits]  # (B, C)
@@ -269,7 +278,7 @@ class TrainingSteps(pl.LightningModule, ABC):
         if recipe.mixup > 0:
             features, mixed = mixup(features, torch.cat([target, *soft], 1), recipe.mixup)
             target, *soft = torch.split(mixed, self.classes, 1)
-        loss = self._loss_in_parts(features, target, *soft)
+        loss = self._loss_in_parts(batch_idx, features, target, *soft)
         if self._trainer is not None:
             self._losses.append(loss.detach())
             self._log_step(loss, len(target))
@@ -283,16 +292,18 @@ class TrainingSteps(pl.LightningModule, ABC):
             loss = torch.lerp(loss, taught, self.recipe.teacher_weight)
         return loss
 
-    def _loss_in_parts(self, features: Tensor, target: Tensor, *soft: Tensor) -> Tensor:
+    def _loss_in_parts(self, batch_idx: int, features: Tensor, target: Tensor, *soft: Tensor) -> Tensor:
         """Return the mean loss of a batch, of which all parts but the last have gone backwards here."""
         recipe = self.recipe
-        size = math.ceil(
-            recipe.batch_size / recipe.accumulate
-        )  # also of a last batch's parts: norms need several clips
-        count = min(recipe.accumulate, math.ceil(len(target) / size))
-        if count == 1 or self._trainer is None:
+        size = math.ceil(recipe.batch_size / recipe.accumulate)
+        # A smaller last batch has fewer parts, none of which has a single clip, because batch norms need several.
+        count = min(recipe.accumulate, math.ceil(len(target) / size), len(target) // 2)
+        if count <= 1 or self._trainer is None:
             return self._loss(features, target, *soft)
         batches = self.trainer.accumulate_grad_batches
+        if batch_idx % batches == 0:
+            self.trainer.optimizers[0].zero_grad()  # Lightning does so after this step, which would lose the parts
+            self._zeroed = True
         *parts, last = zip(*(each.tensor_split(count) for each in (features, target, *soft)), strict=True)
         before = torch.zeros((), device=target.device)
         for part in parts:
@@ -302,9 +313,10 @@ class TrainingSteps(pl.LightningModule, ABC):
         return self._loss(*last) * (len(last[1]) / len(target)) + before
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
-        """Forget the gradients of the step before; a step in parts did so when it began."""
-        if self.recipe.accumulate == 1:
+        """Forget the gradients of the step before, unless this step has done so."""
+        if not self._zeroed:
             optimizer.zero_grad()
+        self._zeroed = False
 
     @torch.no_grad()
     def _taught(self, teacher: nn.Module, x: Tensor) -> Tensor:

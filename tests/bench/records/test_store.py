@@ -45,7 +45,16 @@ def test_a_failure_is_kept_whatever_its_words_are(tmp_path):
     assert len(kept.traceback) <= 4000
 
 
-def test_a_record_is_amended_only_while_it_is_of_the_same_result(tmp_path):
+def test_an_exception_that_cannot_say_what_it_is_is_kept():
+    class MuteError(Exception):
+        def __str__(self):
+            raise ZeroDivisionError
+
+    assert Failure.of(MuteError()).message == "its message cannot be read (ZeroDivisionError)"
+    assert Failure.of(MuteError()).kind == "MuteError"
+
+
+def test_a_record_is_amended_only_while_it_is_of_the_same_result(tmp_path, monkeypatch):
     store = Store(tmp_path)
     seen = Record(run=RUN, status="ok", scores={"accuracy": 0.5}, started="1", artifacts={"logits.npz": "a" * 64})
     store.write(seen)
@@ -57,6 +66,11 @@ def test_a_record_is_amended_only_while_it_is_of_the_same_result(tmp_path):
     store.write(again)
     with pytest.raises(RunError, match="is done again by another process: repeat the command"):
         store.amend(seen, lambda now: replace(now, best_epoch=4))
+    looking = threading.Timer(0.3, (held := Store(tmp_path).claim(RUN.key)).__exit__, (None, None, None))
+    assert held.__enter__()
+    looking.start()
+    assert store.amend(again, lambda now: now) == again  # a process that only looks is waited for
+    monkeypatch.setattr("bench.records.store.CLAIM_SECONDS", 0.2)
     with Store(tmp_path).claim(RUN.key), pytest.raises(RunError, match="is done again"):
         store.amend(again, lambda now: replace(now, best_epoch=4))
     assert store.get(RUN.key) == again

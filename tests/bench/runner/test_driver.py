@@ -415,6 +415,15 @@ def test_a_full_disk_costs_the_tables_and_records_of_failures_and_no_other_run(t
     assert (again.kept, again.not_drawn) == ([cnn], None)
 
 
+def test_tables_that_cannot_be_written_are_no_fault_where_nothing_was_done(finished, monkeypatch):
+    suite, store, _, _ = finished
+    forbidden = OSError(errno.EROFS, "Read-only file system", "there")
+    monkeypatch.setattr(driver.files, "draw", mock.Mock(side_effect=forbidden))
+    outcome, _ = run(suite, store)
+    assert (outcome.not_drawn, len(outcome.kept), len(outcome.boards)) == (None, 3, 1)
+    assert outcome.warnings[-1] == "the tables' files stay as they are ([Errno 30] Read-only file system: 'there')"
+
+
 def test_a_missing_fold_stops_only_its_own_runs(tmp_path):
     urbansound8k.write(tmp_path / "urbansound8k", folds=(2, 3, 4))
     text = 'models = ["fc"]\ndatasets = ["urbansound8k"]\nfolds = [0, 1]\n[recipe]\nepochs = 1\n'

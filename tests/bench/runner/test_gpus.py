@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.errors import SuiteError
-from bench.records import Run
+from bench.records import Recipe, Run
 from bench.runner import gpus, shortage
 from bench.runner.executors import Finished, Job, Reported, executor
 
@@ -126,3 +126,17 @@ def test_a_run_without_memory_is_told_what_needs_less():
     assert bare.startswith("the machine has too little memory: set a batch_size")
     assert bare.endswith("(MemoryError without a message)")
     assert shortage.failure(ValueError("no such thing"), run).message == "no such thing"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (Recipe(batch_size=1), "train fewer runs at a time"),
+        (Recipe(batch_size=2), "set a batch_size below 2 in the recipe of cnn, or train fewer"),
+        (Recipe(batch_size=4), "set a batch_size below 4 in the recipe of cnn, or accumulate = 2, which"),
+        (Recipe(batch_size=32, accumulate=16), "set a batch_size below 32 in the recipe of cnn, or train fewer"),
+    ],
+)
+def test_no_advice_is_a_recipe_that_is_refused(recipe: Recipe, words: str):
+    run = Run(model="cnn", frontend="logmel", dataset="synthetic", recipe=recipe)
+    assert shortage.failure(MemoryError(), run).message.startswith(f"the machine has too little memory: {words}")

@@ -102,9 +102,9 @@ def test_every_form_of_files_is_trained_on(tmp_path: Path, write: Callable[[Path
 def test_every_model_on_embeddings_takes_own_ones_in_every_fold(tmp_path: Path) -> None:
     root = tree(tmp_path / "mine", npy, ("a", "b", "c"))
     models = '["fc", "lstm-skip", "ltc", "cfc", "fusion-average"]'
-    call = go(tmp_path, f'root = "{root}"\nn_folds = 2', models, 'folds = "all"')
+    call = go(tmp_path, f'root = "{root}"\nn_folds = 3', models, 'folds = "all"')
     assert call.code == 0, call.words
-    assert len(records(tmp_path)) == 10
+    assert len(records(tmp_path)) == 15
 
 
 def test_a_table_gives_folds_groups_and_labels(tmp_path: Path) -> None:

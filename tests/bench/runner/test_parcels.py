@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from fakes import esc50
@@ -224,6 +225,15 @@ def test_a_url_that_fails_for_a_moment_is_asked_again(settings: RunSettings, mon
     file = parcel.data[0]
     (content,) = node.from_url(settings.data_dir.as_uri())([parcels.Part(file, 0, file.size)])
     assert content == paths[file.sha256].read_bytes()
+
+
+def test_a_url_that_cannot_be_reached_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    monkeypatch.setattr(node, "PAUSES", (0.0,))
+    monkeypatch.setattr(fsspec.core, "url_to_fs", mock.Mock(side_effect=ConnectionRefusedError("no answer")))
+    with pytest.raises(RunError, match=r"cannot read --data-url ftp://here/data \(ConnectionRefusedError: no answer\)"):
+        node.from_url("ftp://here/data")
+    assert fsspec.core.url_to_fs.call_count == 2
 
 
 def test_machines_differ_by_name() -> None:

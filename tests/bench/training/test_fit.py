@@ -9,6 +9,7 @@ from bench.errors import RunError
 from bench.records import Recipe, Run
 from bench.training import build, fit
 from datamodules.synthetic import Synthetic, SyntheticTags
+from models.fc import FC
 from models.layers import closed_form
 
 
@@ -234,10 +235,31 @@ def test_a_learned_front_end_trains_in_parts(tmp_path):
     assert all(not torch.equal(before[name], p) for name, p in model.frontend.named_parameters())
 
 
-def test_parts_are_from_one_to_the_batch():
-    for wrong in (0, 33):
-        with pytest.raises(ValueError, match="accumulate must be from 1 to batch_size"):
+def test_parts_have_two_clips_at_least(tmp_path):
+    for wrong in (0, 17):
+        with pytest.raises(ValueError, match="accumulate must be from 1 to 16"):
             Recipe(accumulate=wrong)
+    assert Recipe(batch_size=1).accumulate == 1
+    run, data, model = prepared(batch_size=len(data_clips := range(19)), accumulate=9, epochs=1)
+    assert len(data.splits.train) % len(data_clips)
+    train(run, data, model, tmp_path)  # a batch norm refuses a single clip
+
+
+def test_a_step_of_a_models_own_is_not_computed_in_parts(tmp_path):
+    class Own(FC):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch, batch_idx)
+
+    run, data, model = prepared(accumulate=2)
+    model.__class__ = Own
+    with pytest.raises(RunError, match="Own has a training step of its own, which takes each batch as a whole"):
+        train(run, data, model, tmp_path)
+
+
+def test_compiled_steps_of_a_learned_front_end_have_no_parts(tmp_path):
+    run, data, model = prepared(model="swishnet", frontend="wavegram-rann", accumulate=2, compile=True)
+    with pytest.raises(RunError, match="leave compile or accumulate out"):
+        train(run, data, model, tmp_path)
 
 
 def test_several_devices_share_no_batch_in_parts(tmp_path):
