@@ -21,11 +21,15 @@ from bench.records import Record, Run, Store, scratch
 from bench.runner import shortage
 from bench.runner.news import News
 from bench.runner.settings import RunSettings
+from bench.training import stopping
 
 Train = Callable[[Run, RunSettings, Callable[[News], None], Store, Path], Record]
 
 WAIT = timedelta(minutes=30)
 """Time after which a process gives up waiting for another one: the first epoch may read many clips."""
+
+LOOK_SECONDS = 0.2
+"""Interval at which this process looks whether it was asked to stop."""
 
 _PRELOAD = ["bench.runner.preloaded", "models.frontends._torchaudio"]
 
@@ -49,9 +53,10 @@ def together(
 
     Raises:
         RunError: the devices do not divide the batch, there are too few of them, or a process has failed.
+        Stopped: this process was asked to stop, and the others have saved what they can.
     """
     check(run, settings)
-    with scratch.folder("ranks") as meeting:
+    with scratch.folder("ranks") as meeting, stopping.catching():
         children: dict[Connection, tuple[int, Child]] = {}
         try:
             for rank in range(settings.devices):
@@ -59,6 +64,10 @@ def together(
                 child = Child(_rank, *given, preload=_PRELOAD, name=f"{run.key} {rank}")
                 children[child.connection] = rank, child
             return _followed(children, report)
+        except RunError:
+            if stopping.asked():
+                raise stopping.Stopped from None
+            raise
         finally:
             for _, child in children.values():
                 child.end()
@@ -85,8 +94,13 @@ def _followed(children: dict[Connection, tuple[int, Child]], report: Callable[[N
     """Pass on reports until the first process has its record and all have ended well."""
     waiting: dict[Connection, tuple[int, Child]] = dict(children)
     record: Record | None = None
+    asked = False
     while waiting:
-        for ready in wait(list(waiting)):
+        if stopping.asked() and not asked:
+            asked = True
+            for _, child in children.values():
+                child.ask_to_end()
+        for ready in wait(list(waiting), LOOK_SECONDS):
             assert isinstance(ready, Connection)
             rank, child = waiting[ready]
             try:
@@ -125,7 +139,7 @@ def _rank(
             with not_in_forks():
                 record = train(run, settings, not_from_forks(say), Store(store), folder if rank == 0 else own)
             connection.send(("record", record))
-    except Followed:
+    except (Followed, stopping.Stopped):
         pass
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         failure = shortage.failure(error, run)

@@ -193,7 +193,7 @@ def _claimed(run: Run, settings: RunSettings, force: bool, work: Work) -> Litera
                         record = work(store, Path(new))
                     recheck()  # a record says on which data its run was done
                 except Exception as error:
-                    if isinstance(error, BenchError):  # which would come again
+                    if isinstance(error, BenchError) and settings.devices == 1:  # which would come again
                         shutil.rmtree(store.checkpoints(run.key), ignore_errors=True)
                     return replace(failed, error=shortage.failure(error, run))
             named = artifacts.digests(Path(new))
@@ -228,8 +228,7 @@ def _train(run: Run, settings: RunSettings, report: Report, store: Store, folder
     clock = time.perf_counter()
     teacher_logits = _teacher_logits(run, store, data, device) if run.recipe.teacher else None
     report(TrainingStarted(run.key))
-    alone = settings.devices == 1
-    checkpoints = _checkpoints(run, settings, store, model, data, teacher_logits) if alone else None
+    checkpoints = _checkpoints(run, settings, store, model, data, teacher_logits)
     trained = fit.train(
         model, data, run.recipe, folder, device, partial(_report_training, report), teacher_logits,
         settings.data_dir, checkpoints, lambda line: report(Noted(line)), settings.devices,
@@ -292,6 +291,7 @@ def _checkpoints(
             "the machine": json.dumps([here.platform, here.processor, here.gpu]),
             "the number of threads": str(here.threads),
             "the loaders": str(settings.loaders > 0),
+            "the number of devices": str(settings.devices),
         }
 
     checkpoints = Checkpoints(store.checkpoints(run.key), identity, settings.checkpoint_seconds)

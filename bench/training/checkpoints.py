@@ -35,7 +35,10 @@ class Checkpoints:
 
     Attributes:
         notes: lines that a user should read, about checkpoints that were not used or could not be written.
+        read: file that `load` has read; None where there was none.
     """
+
+    read: Path | None = None
 
     def __init__(self, folder: Path, identity: Callable[[], Mapping[str, str]], seconds: float) -> None:
         self.folder = folder
@@ -62,8 +65,13 @@ class Checkpoints:
                 self.notes.append(f"the training starts from the beginning: {' and '.join(other)} changed")
                 self.clear()
                 return None
+            self.read = path
             return content
         return None
+
+    def load_as(self, path: Path | None) -> dict[str, Any] | None:
+        """Return the content of the file that another process of the training has read; None where it read none."""
+        return None if path is None else _read(path)
 
     def save(self, content: dict[str, Any]) -> bool:
         """Write a checkpoint, and return whether that went well; a training goes on without, and `notes` says so."""

@@ -4,6 +4,9 @@ A checkpoint is taken where an epoch begins, before anything of it has happened.
 come follow from: Lightning's own checkpoint (weights, optimiser, schedule, averages, early stopping), the states of all
 random generators, those of modules included, and of the loader's order, buffers that no state dict has, the files of
 the best epoch, and what was reported so far.
+
+Where several processes train together, the first one writes the checkpoint. It has the generators, orders and buffers
+of each of them; everything else is the same in all.
 """
 
 import random
@@ -21,16 +24,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bench.evaluation import pulse
-from bench.training import module_state, stopping
+from bench.training import agreement, module_state, stopping
 from bench.training.checkpoints import SHARE, Checkpoints
+from datamodules.clips.draws import place_among_ranks
 
 Report = Callable[[int, int, float | None, Mapping[str, float]], None]
 
 _STATE = "state of the training"
 """Name under which Lightning saves and loads what is kept in memory here; every other name is a file."""
-
-LONG_SECONDS = 30.0
-"""Time after which a training on several devices, whose epochs are not saved, says so."""
 
 
 class InMemory(TorchCheckpointIO):
@@ -92,7 +93,7 @@ class Resuming(Callback):
         self._report = report
         self._note = note
         self._noted = 0
-        self._warned = False
+        self._rank = place_among_ranks()[0]
         self.io = InMemory()
         self.epochs = self.resumed = 0
         self.seconds = 0.0
@@ -106,7 +107,7 @@ class Resuming(Callback):
         self._curves: dict[str, list[float]] = {}
         self._files: dict[str, Tensor] = {}
         self._modules: dict[str, Any] | None = None
-        found = checkpoints.load() if checkpoints else None
+        found = self._found(checkpoints) if checkpoints else None
         if found is not None:
             self._take(found, validation)
         self._tell()
@@ -117,18 +118,26 @@ class Resuming(Callback):
             self._history.append((done, epochs, float(score), {name: float(value) for name, value in values.items()}))
         self._report(done, epochs, score, values)
 
+    def _found(self, checkpoints: Checkpoints) -> dict[str, Any] | None:
+        """Return the checkpoint that the first process has found."""
+        own = checkpoints.load() if self._rank == 0 else None
+        path = agreement.of_first(checkpoints.read)
+        return own if self._rank == 0 else checkpoints.load_as(path)
+
     def _take(self, found: dict[str, Any], validation: DataLoader[Any]) -> None:
         """Take over a checkpoint, as far as that is done before the Trainer has it."""
         state = found["trainer"]
-        state["callbacks"] = _moved(state["callbacks"], found["scratch"], str(self.scratch))
+        # The files of the best epoch are in the first process's folder, and all processes name that.
+        state["callbacks"] = _moved(state["callbacks"], found["scratch"], agreement.of_first(str(self.scratch)))
         self.io.content = state
         self.path = _STATE
         self.epochs = self._on_disk = found["epochs"]
         self.resumed, self.seconds = found["resumed"] + 1, found["seconds"]
-        self._random, self._curves = found["random"], found["curves"]
-        self._files = found["files"]
-        self._modules = found.get("modules")
-        _restore_order(self.loader, found["order"])
+        own = found["processes"][self._rank]
+        self._random, self._curves = own["random"], found["curves"]
+        self._files = found["files"] if self._rank == 0 else {}
+        self._modules = own["modules"]
+        _restore_order(self.loader, own["order"])
         if validation.persistent_workers:  # a new loader draws a seed for its workers; the interrupted one had its own
             validation.generator = torch.Generator()
         for done, epochs, score, values in found["history"]:
@@ -174,10 +183,11 @@ class Resuming(Callback):
         now = time.monotonic()
         self._epoch_seconds = now - self._epoch_since if done > self.epochs else 0.0
         self._epoch_since = now
-        due = stopping.asked() or now - self._saved >= self._interval
-        if self.checkpoints is not None and done > self._on_disk and due:
+        stops = agreement.any_of(stopping.asked(), pl_module.device)
+        due = done > self._on_disk and (stops or now - self._saved >= self._interval)
+        if self.checkpoints is not None and agreement.any_of(due, pl_module.device):
             self._save(trainer, pl_module, self.checkpoints)
-        if stopping.asked():
+        if stops:
             raise stopping.Stopped
 
     def _restore_modules(self, module: pl.LightningModule) -> None:
@@ -202,7 +212,6 @@ class Resuming(Callback):
 
     def _batch_ended(self, trainer: pl.Trainer) -> None:
         pulse.beat()
-        self._warn(trainer)
         if not stopping.asked():
             return
         left = self._epoch_seconds - (time.monotonic() - self._epoch_since)
@@ -210,19 +219,28 @@ class Resuming(Callback):
         if left >= stopping.SOON_SECONDS or (left <= 0 and not lost):
             raise stopping.Stopped
 
-    def _warn(self, trainer: pl.Trainer) -> None:
-        """Say once of a long training on several devices that an interruption costs all of it."""
-        if self._warned or trainer.world_size == 1 or time.monotonic() - self._since < LONG_SECONDS:
-            return
-        self._warned = True
-        if self.checkpoints is None and self._note is not None:
-            self._note(
-                f"trained on {trainer.world_size} devices: its epochs are not saved, so an interruption starts it again"
-            )
-
     def _save(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoints: Checkpoints) -> None:
         began = time.monotonic()
         trainer.save_checkpoint(_STATE, weights_only=False)
+        processes = agreement.of_all({
+            "random": _random_state(), "modules": module_state.state(module), "order": _order(self.loader),
+        })  # fmt: skip
+        written = self._rank > 0 or self._write(trainer, module, checkpoints, began, processes)
+        self._saved = time.monotonic()
+        self._interval = max(checkpoints.seconds, (self._saved - began) / SHARE if checkpoints.seconds else 0.0)
+        if written:
+            self._on_disk = trainer.current_epoch
+        self._tell()
+
+    def _write(
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        checkpoints: Checkpoints,
+        began: float,
+        processes: list[dict[str, Any]],
+    ) -> bool:
+        """Write the checkpoint, and return whether that went well."""
         state = self.io.content
         state.pop(module.CHECKPOINT_HYPER_PARAMS_KEY, None)  # the run names them, and a file cannot hold all
         progress = state["loops"]["fit_loop"]["epoch_progress"]
@@ -235,20 +253,14 @@ class Resuming(Callback):
             "epochs": trainer.current_epoch,
             "resumed": self.resumed,
             "seconds": self.seconds + began - self._since,
-            "random": _random_state(),
-            "modules": module_state.state(module),
-            "order": _order(self.loader),
+            "processes": processes,
             "curves": {name: list(values) for name, values in curves.items()},
             "scratch": str(self.scratch),
             "files": {path.name: _bytes(path) for path in sorted(self.scratch.iterdir()) if path.is_file()},
             "history": [list(each) for each in self._history],
         })  # fmt: skip
         del self.io.content
-        self._saved = time.monotonic()
-        self._interval = max(checkpoints.seconds, (self._saved - began) / SHARE if checkpoints.seconds else 0.0)
-        if written:
-            self._on_disk = trainer.current_epoch
-        self._tell()
+        return written
 
 
 def _bytes(path: Path) -> Tensor:

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,9 @@ from torch import nn
 from bench.errors import RunError
 from bench.records import Environment, Recipe, Record, Run, Store, artifacts, scratch
 from bench.runner import ranks, worker
-from bench.runner.news import EpochEnded, RunEnded
+from bench.runner.news import EpochEnded, Noted, RunEnded
 from bench.runner.settings import RunSettings
+from bench.training import stopping
 from models.training.synced_norm import SyncedStatistics
 
 SYNTHETIC = {"clips_per_class": 11, "clip_seconds": 0.5}
@@ -85,6 +87,59 @@ def test_two_devices_give_the_result_of_one_where_one_has_a_clip_more(tmp_path: 
     assert record.data is not None
     assert record.data.clips["train"] % 8 % 2 == 1
     assert np.abs(logits[0] - logits[1]).max() < 1e-3
+
+
+class Killed(BaseException):
+    """Ends the process that the others belong to."""
+
+
+RESUMED = {
+    "augmented": replace(
+        RUN, recipe=Recipe(epochs=5, batch_size=8, ema_decay=0.9, patience=4, mixup=0.3, time_masks=1, speed=0.1)
+    ),
+    "shared dropout": replace(RUN, recipe=Recipe(epochs=5, batch_size=8)),
+    "norms": replace(RUN, model="cnn", frontend="logmel", arguments={}, recipe=Recipe(epochs=5, batch_size=8)),
+}
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(RESUMED))
+@pytest.mark.parametrize("asked", [False, True], ids=["killed", "asked to stop"])
+def test_a_training_of_two_processes_goes_on_bit_for_bit(
+    name: str, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RESUMED[name]
+    found = []
+    for folder in ("whole", "interrupted"):
+        place = settings(tmp_path / folder, checkpoint_seconds=0.0)
+        news: list[Any] = []
+
+        def report(each: Any, news: list[Any] = news, stops: bool = folder == "interrupted") -> None:
+            news.append(each)
+            if stops and isinstance(each, EpochEnded) and each.epoch == 3:
+                if asked:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                else:
+                    raise Killed
+
+        if folder == "interrupted":
+            with pytest.raises(stopping.Stopped if asked else Killed):
+                worker.execute(run, place, force=False, report=report)
+            assert not multiprocessing.active_children()
+            news.clear()
+        assert worker.execute(run, place, force=False, report=lambda each, news=news: news.append(each)) == "done"
+        store = Store(place.store)
+        found.append(
+            (store.finished_record(run.key, "the run"), [each.line for each in news if isinstance(each, Noted)])
+        )
+    (whole, _), (record, notes) = found
+    assert (whole.resumed, record.resumed) == (0, 1)
+    assert any(line.startswith("goes on after epoch ") for line in notes), notes
+    assert record.artifacts == whole.artifacts  # weights and logits
+    assert record.curves == whole.curves
+    assert record.scores == whole.scores
+    assert not store.checkpoints(run.key).exists()
 
 
 @pytest.mark.parametrize("shards", [0, 4])
