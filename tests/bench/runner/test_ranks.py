@@ -104,8 +104,9 @@ RESUMED = {
 
 @pytest.mark.process
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(RESUMED))
-@pytest.mark.parametrize("asked", [False, True], ids=["killed", "asked to stop"])
+@pytest.mark.parametrize(
+    ("name", "asked"), [("augmented", True), *((name, False) for name in RESUMED)], ids=["asked to stop", *RESUMED]
+)
 def test_a_training_of_two_processes_goes_on_bit_for_bit(
     name: str, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
