@@ -56,6 +56,10 @@ class ProfileError(BenchError):
     code = "profile"
 
 
+AGAIN = "repeat `bench run` with --key {} and --force"
+"""Remedy for a run of this key whose files are not what they should be."""
+
+
 def refuse_url(path: os.PathLike[str] | str, what: str, instead: str) -> None:
     """Refuse a URL in a folder's place; as a path it would name a folder such as "s3:" below the current one.
 

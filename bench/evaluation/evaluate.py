@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench import catalog
 from bench.catalog import PRIMARY
-from bench.errors import RunError
+from bench.errors import AGAIN, RunError
 from bench.evaluation import metrics, pulse
 from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.records import Record, Run, Store, artifacts, write_whole
@@ -113,7 +113,7 @@ def fuse(run: Run, store: Store, data: AudioDataModule) -> Predictions:
         saved = artifacts.logits(store, member)
         if saved["test_ids"].tolist() != list(data.splits.test.ids) or member.classes != data.classes:
             raise RunError(
-                f"the fusion's member {key} was tested on other clips or classes: run it again with --force, or "
+                f"the fusion's member {key} was tested on other clips or classes: {AGAIN.format(key)}, or "
                 f"name a run on {run.dataset}, fold {run.fold}"
             )
         val.append(torch.from_numpy(saved["val_logits"]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.errors import RecordError, RunError
+from bench.errors import AGAIN, RecordError, RunError
 from bench.evaluation import evaluate, metrics
 from bench.evaluation.metrics.added import with_added
 from bench.evaluation.second_labels import with_second_labels
@@ -29,7 +29,7 @@ def rescore(store: Store, record: Record, further: Sequence[str] = ()) -> Record
     files = saved["test_files"].tolist() if "test_files" in saved else None
     ids = saved["test_ids"].tolist()
     if record.data is None or len(logits) != record.data.clips["test"] or logits.shape[1] != len(record.classes):
-        raise RecordError(f"the logits of {record.key} have other clips or classes: run it again with --force")
+        raise RecordError(f"the logits of {record.key} have other clips or classes: {AGAIN.format(record.key)}")
     task: metrics.Task = "single" if targets.ndim == 1 else "multi"
     new = evaluate.scores(logits, targets, groups, record.classes, task, record.run.fold, files).into(record)
     if record.segmentation is not None:

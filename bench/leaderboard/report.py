@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, RecordError, RunError
+from bench.errors import AGAIN, BenchError, RecordError, RunError
 from bench.leaderboard import clips
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.caveats import Caveat, caveats, mends
@@ -251,7 +251,7 @@ def hardest(store: Store, record: Record) -> tuple[tuple[HardClip, ...], str]:
         except RunError as error:
             damage = damage or str(error)
         except (KeyError, ValueError, IndexError) as error:
-            damage = damage or f"{path} is damaged ({error}): restore it, or run {record.key} again with --force"
+            damage = damage or f"{path} is damaged ({error}): restore it, or {AGAIN.format(record.key)}"
     for path in sorted((store.root / clips.FOLDER).glob("*.json")):
         damaged: list[str] = []
         found = clips.collect(store, path.stem, [record], passed_over=damaged).get(record.key)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.errors import AGAIN, RunError
 from bench.records.record import Record
 from bench.records.store import Store
 
@@ -55,14 +55,14 @@ def read(path: Path, record: Record | None, key: str) -> bytes:
         packed = path.with_name(path.name + PACKED)
         content = path.read_bytes() if path.exists() or not packed.exists() else _unpacked(packed, key)
     except FileNotFoundError as error:
-        raise RunError(f"{key} has no {path.name} in {path.parent}: run it again with --force") from error
+        raise RunError(f"{key} has no {path.name} in {path.parent}: {AGAIN.format(key)}") from error
     except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}): run {key} again with --force") from error
+        raise RunError(f"{path} cannot be read ({error.strerror}): {AGAIN.format(key)}") from error
     named = None if record is None else record.artifacts.get(path.name)
     if named is not None and _digest(content) != named:
         raise RunError(
             f"{path} is not the file that the record of {key} names (edited, damaged, or of another training): "
-            f"restore it, or run it again with --force"
+            f"restore it, or {AGAIN.format(key)}"
         )
     return content
 
@@ -87,7 +87,7 @@ def arrays(path: Path, record: Record) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise RunError(f"{path} is damaged ({error}): restore it, or run {record.key} again with --force") from error
+        raise RunError(f"{path} is damaged ({error}): restore it, or {AGAIN.format(record.key)}") from error
 
 
 def packed(content: bytes) -> bytes:

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor, nn
 
 from bench import catalog
-from bench.errors import RunError, SuiteError
+from bench.errors import AGAIN, RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Recipe, Run, Store, artifacts, canonical
 from bench.suites import is_fusion
@@ -313,7 +313,7 @@ def teacher(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
         lineage.check(each, run, store, data, "teacher")
     same = (other.dataset, other.data) == (run.dataset, run.data)
     if record.classes != data.classes:
-        remedy = "run it again with --force" if same else "name a teacher with the same classes in the same order"
+        remedy = AGAIN.format(other.key) if same else "name a teacher with the same classes in the same order"
         raise RunError(f"the teacher {other.key} has other classes than the data now: {remedy}")
     if not same and (form := lineage.form(store, (*other.members, other.key)[0])) not in (
         None,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.errors import RecordError, RunError
+from bench.errors import AGAIN, RecordError, RunError
 from bench.records import Json, Record, Run, Store, artifacts, is_weights_file, write_whole
 from bench.records.store import RECORD, WEIGHTS
 from datamodules.base import AudioDataModule, ClipSet
@@ -107,7 +107,7 @@ def check(other: Run, run: Run, store: Store, data: AudioDataModule, role: Liter
     if kept is None:
         raise RunError(
             f"it is not known on which clips {who} was trained, because it was done before they were kept, so they may "
-            f"include this run's test clips: run it again with --force"
+            f"include this run's test clips: {AGAIN.format(other.key)}"
         )
     train, val, test = (
         Clips.of(part, data.contents) for part in (data.splits.train, data.splits.val, data.splits.test)
@@ -183,7 +183,7 @@ def _kept(store: Store, key: str) -> dict[str, Any] | None:
         parts = {part: Clips({name: tuple(pair) for name, pair in content[part].items()}) for part in PARTS}
         return {"sample_rate": content["sample_rate"], "clip_shape": tuple(content["clip_shape"]), **parts}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged ({error}): do that run again with --force") from error
+        raise RunError(f"{path} is damaged ({error}): {AGAIN.format(key)}") from error
 
 
 def form(store: Store, key: str) -> tuple[int | None, tuple[int, ...]] | None:

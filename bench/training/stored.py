@@ -19,7 +19,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from bench import catalog
-from bench.errors import RunError
+from bench.errors import AGAIN, RunError
 from bench.records import Json, Record, Run, Store, artifacts, write_whole
 from bench.records.canonical import STRICT
 from bench.records.store import OLD_WEIGHTS, WEIGHTS
@@ -154,12 +154,12 @@ def read_weights(folder: Path, key: str, record: Record | None = None) -> dict[s
             return found
     except pickle.UnpicklingError as error:  # its words recommend to load the objects all the same
         raise RunError(
-            f"the weights {path} hold something else than tensors, which is not read, because that could run code: do "
-            f"the run again with --force"
+            f"the weights {path} hold something else than tensors, which is not read, because that could run code: "
+            f"{AGAIN.format(key)}"
         ) from error
     except (safetensors.SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        raise RunError(f"the weights {path} are damaged ({error}): do the run again with --force") from error
-    raise RunError(f"{key} has no weights in {folder}: run it again with --force")
+        raise RunError(f"the weights {path} are damaged ({error}): {AGAIN.format(key)}") from error
+    raise RunError(f"{key} has no weights in {folder}: {AGAIN.format(key)}")
 
 
 def read_description(folder: Path, record: Record | None = None) -> Description | None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.errors import RunError
+from bench.errors import AGAIN, RunError
 from bench.evaluation.fusion import fuse_logits, fusion_rule
 from bench.evaluation.segmentation.decisions import Floats, Truth, choose, stream_scores
 from bench.evaluation.segmentation.scores import score
@@ -56,7 +56,7 @@ def fuse(run: Run, store: Store, weights: NDArray[np.float64], task: str) -> Tim
     first = members[0]
     for key, member in zip(run.members, members, strict=True):
         if (member.val_truth, member.test_truth) != (first.val_truth, first.test_truth):
-            raise RunError(f"the fusion's member {key} was tested on other streams: run it again with --force")
+            raise RunError(f"the fusion's member {key} was tested on other streams: {AGAIN.format(key)}")
     rule = fusion_rule(run.model, weights)
 
     def combined(parts: Sequence[list[Floats]]) -> list[Floats]:
@@ -98,7 +98,7 @@ def load(store: Store, record: Record) -> TimeLines:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             (val, val_truth), (test, test_truth) = (_part(saved, part) for part in ("val", "test"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is damaged ({error}): restore it, or run {record.key} again with --force") from error
+        raise RunError(f"{path} is damaged ({error}): restore it, or {AGAIN.format(record.key)}") from error
     return TimeLines(val, test, val_truth, test_truth)
 
 

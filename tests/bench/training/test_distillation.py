@@ -240,7 +240,9 @@ def test_a_teacher_of_other_classes_or_without_weights_is_refused(taught, tmp_pa
     student = replace(plain, recipe=Recipe(teacher=teacher.key))
     elsewhere = Store(tmp_path)
     elsewhere.write(store.get(teacher.key))
-    with pytest.raises(RunError, match=f"{teacher.key} has no weights in .*: run it again with --force"):
+    with pytest.raises(
+        RunError, match=f"{teacher.key} has no weights in .*: repeat `bench run` with --key {teacher.key} and --force"
+    ):
         build.teacher(student, elsewhere, data)
     monkeypatch.setattr(data, "classes", data.classes[::-1])
     with pytest.raises(RunError, match="other classes than the data"):
