@@ -6,7 +6,7 @@ from pathlib import Path
 
 import safetensors
 
-from bench.errors import RecordError, RunError
+from bench.errors import AGAIN, RecordError, RunError
 from bench.inference import card, packing, references
 from bench.inference.parts import Part
 from bench.records import Record, Store, artifacts, scratch, write_whole
@@ -97,8 +97,8 @@ def _staged(part: Part, folder: Path) -> Path:
     about, record = part.description, part.record
     if about is None:
         raise RunError(
-            f"{part.key} was done before models were described, so it cannot be used without its data: run it again "
-            f"with --force"
+            f"{part.key} was done before models were described, so it cannot be used without its data: "
+            f"{AGAIN.format(part.key)}"
         )
     folder.mkdir(parents=True)
     whole = bool(about.weights) or not about.members
