@@ -33,7 +33,7 @@ _LEFT_OUT = {
     "folds": ", or leave the key out for the first",
     "seeds": ", or leave the key out for seed 0",
 }
-"""What a key stands for that is left out, by the key."""
+"""What is used where a suite leaves a key out."""
 
 
 @with_config(ConfigDict(extra="forbid"))

@@ -1,4 +1,4 @@
-"""What the processes of one training agree on: whether to save, what to go on with. One process agrees with itself."""
+"""Decisions that the processes of one training take together. A process that trains alone decides by itself."""
 
 from typing import Any
 

@@ -1,8 +1,7 @@
-"""What modules keep from one step to the next outside their state dict: random generators, and some buffers.
+"""State of modules that their state dict lacks: random generators, and buffers that are not persistent.
 
-A state dict has parameters, buffers and what `get_extra_state` returns. It lacks buffers that are not persistent and
-generators of a module's own, which a training that goes on needs as they were. Plain attributes stay with the module:
-nobody else knows which of them change.
+A training that goes on needs both as they were. Plain attributes are not saved, because only the module knows which of
+them change.
 """
 
 import random

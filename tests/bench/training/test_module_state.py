@@ -1,4 +1,4 @@
-"""What modules keep outside their state dict is taken and restored: generators of every kind, and buffers."""
+"""Saving and restoring the state of modules that their state dict lacks: generators of every kind, and buffers."""
 
 import io
 import random
