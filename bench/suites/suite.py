@@ -33,7 +33,7 @@ _LEFT_OUT = {
     "folds": ", or leave the key out for the first",
     "seeds": ", or leave the key out for seed 0",
 }
-"""What is used where a suite leaves a key out."""
+"""End of the advice about an empty list, by its key."""
 
 
 @with_config(ConfigDict(extra="forbid"))
