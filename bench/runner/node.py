@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import platformdirs
 
@@ -19,7 +20,7 @@ from bench.profiling.environment import PROJECT, versions
 from bench.records import Failure, Store, sources
 from bench.runner.executors import Event, Failed, Job, Limits, Reported, processes
 from bench.runner.news import RunEnded
-from bench.runner.parcels import ChangedError, Complete, Parcel, Part, Piece, Read, Shelf, check_fixed, sent
+from bench.runner.parcels import ChangedError, Complete, File, Parcel, Part, Piece, Read, Shelf, check_fixed, sent
 from bench.runner.settings import RunSettings
 
 FOLDER = "BENCH_NODE_DIR"
@@ -130,7 +131,8 @@ def _followed(parcel: Parcel, store: Store, settings: RunSettings) -> Iterator[E
 def from_url(url: str) -> Read:
     """Return a function that reads the files of the data below a URL of fsspec's.
 
-    What fails is tried three times, because networks fail for moments.
+    What fails is tried three times, because networks fail for moments. A server that sends whole files where a part is
+    asked for, as that of Python does, is asked once for each file.
 
     Args:
         url: of the data folder, such as s3://bucket/data.
@@ -140,10 +142,20 @@ def from_url(url: str) -> Read:
     """
     system, root = _tried(lambda: _opened(url), f"--data-url {url}")
 
+    whole: dict[File, bytes] = {}  # at most one
+
     def content(part: Part) -> bytes:
-        name, end = f"{root.rstrip('/')}/{part.file.name}", part.start + part.length
-        what = f"{part.file.name} below --data-url {url}"
-        return bytes(_tried(lambda: system.cat_file(name, start=part.start, end=end), what))
+        start, end = part.start, part.start + part.length
+        if part.file in whole:
+            return whole[part.file][start:end]
+        name = quote(part.file.name) if url.startswith(("http:", "https:")) else part.file.name
+        path, what = f"{root.rstrip('/')}/{name}", f"{part.file.name} below --data-url {url}"
+        found = bytes(_tried(lambda: system.cat_file(path, start=start, end=end), what))
+        if len(found) <= part.length:
+            return found
+        whole.clear()
+        whole[part.file] = found
+        return found[start:end]
 
     return lambda parts: [content(part) for part in parts]
 

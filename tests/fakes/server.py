@@ -95,18 +95,22 @@ def handler(state: Server) -> type[BaseHTTPRequestHandler]:
                     self.send_header(name, value)
                 self.end_headers()
                 return
-            start = int(request.range.removeprefix("bytes=").rstrip("-")) if request.range and state.ranges else None
+            start = None
+            end = len(content)
+            if request.range and state.ranges:
+                first, _, last = request.range.removeprefix("bytes=").partition("-")
+                start, end = int(first), int(last) + 1 if last else end
             if request.if_range not in (None, state.etag) and state.heeds_if_range:
-                start = None
+                start, end = None, len(content)
             if start is not None and start >= len(content):
                 self.send_response(416)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            body = content[start or 0 :]
+            body = content[start or 0 : end]
             self.send_response(200 if start is None else 206)
             if start is not None:
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+                self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
             if state.etag:
                 self.send_header("ETag", state.etag)
             for name, value in state.headers.items():

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote
 
 import pytest
-from fakes import esc50
+from fakes import esc50, server
 from fakes.trees import TREES
 
 from bench.errors import RecordError, RunError
@@ -182,6 +183,23 @@ def test_data_are_read_from_a_url(settings: RunSettings, tmp_path: Path) -> None
     shelf = parcels.Shelf(tmp_path / "node")
     shelf.fetch(parcel.data, read)
     assert all(shelf.path(file).read_bytes() == paths[file.sha256].read_bytes() for file in parcel.data)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_large_file_is_read_from_a_web_server_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: bool
+) -> None:
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr(parcels, "BLOCK", 1_000)
+    contents = {"large #1.tar": bytes(i % 251 for i in range(2_500)), "small.wav": b"sound"}
+    files = [parcels.File(name, len(each), hashlib.sha256(each).hexdigest()) for name, each in contents.items()]
+    shelf = parcels.Shelf(tmp_path)
+    with server.serving() as web:
+        web.ranges = ranges
+        web.files = {f"data/{quote(name)}": content for name, content in contents.items()}
+        shelf.fetch(files, node.from_url(web.url("data/")))
+    assert [shelf.path(file).read_bytes() for file in files] == list(contents.values())
+    assert sum(request.sent for request in web.requests) == 2_505
 
 
 @pytest.mark.parametrize(
