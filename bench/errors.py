@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 
 
 class BenchError(Exception):
@@ -56,8 +57,19 @@ class ProfileError(BenchError):
     code = "profile"
 
 
-AGAIN = "repeat `bench run` with --key {} and --force"
+AGAIN = "repeat the suite's `bench run --suite ...` with --key {} and --force"
 """Remedy for a run of this key whose files are not what they should be."""
+
+
+def command_for(suite: str, store: os.PathLike[str] | str) -> str:
+    """Return the command that does the runs of a suite in a store.
+
+    Args:
+        suite: its name or file, as it was given.
+        store: as it was given.
+    """
+    where = "" if os.fspath(store) == "runs" else f" --store {shlex.quote(os.fspath(store))}"
+    return f"bench run --suite {shlex.quote(suite)}{where}"
 
 
 def refuse_url(path: os.PathLike[str] | str, what: str, instead: str) -> None:

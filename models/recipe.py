@@ -189,6 +189,9 @@ class Recipe:
     teacher_weight: float = 0.9
 
     def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "accumulate"):
+            if type(value := getattr(self, name)) is not int:
+                raise ValueError(f"{name} must be a whole number, not {value!r}")
         for name, limits in _LIMITS.items():
             if (value := getattr(self, name)) is not None and not limits.hold(value):
                 raise ValueError(f"{name} must be {limits}, not {value}")

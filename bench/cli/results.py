@@ -1,7 +1,6 @@
 """Commands on what is in a store: draw tables, compare two systems, score again, repeat a run, show it in W&B."""
 
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,7 @@ from bench.cli.options import (
     print_json,
     say,
 )
-from bench.errors import BenchError, RecordError, SuiteError
+from bench.errors import BenchError, RecordError, SuiteError, command_for
 from bench.records import scratch
 from bench.runner.settings import RunSettings, data_folder
 
@@ -68,9 +67,7 @@ def leaderboard(
             snapshot = records.Snapshot(here, grid.runs())
             found = files.boards(snapshot, grid)  # reads the records of runs whose package is not installed, too
             if not snapshot.records and not snapshot.damaged:
-                raise BenchError(
-                    f"{store} has no records of {name}: `bench run --suite {shlex.quote(name)}` makes them"
-                )
+                raise BenchError(f"{store} has no records of {name}: `{command_for(name, store)}` makes them")
             result[name] = csv_text(files.draw(snapshot, grid, index=True, readme=readme, found=found))
             wrong += [f"damaged: {error}" for error in snapshot.damaged]
     if as_json:
@@ -161,9 +158,7 @@ def rescore(suite: SuiteName, store: FromStore = Path("runs"), as_json: AsJson =
     snapshot = records.Snapshot(here, grid.runs())
     found, damaged = files.shown_records(snapshot, grid), snapshot.damaged
     if not found and not damaged:
-        raise BenchError(
-            f"{store} has no records of {grid.name}: `bench run --suite {shlex.quote(str(suite))}` makes them"
-        )
+        raise BenchError(f"{store} has no records of {grid.name}: `{command_for(str(suite), store)}` makes them")
     for record in [record for record in found.values() if record.status == "ok"]:
         try:
             new = rescored(here, record, grid.metrics)

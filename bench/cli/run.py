@@ -279,12 +279,24 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
 
 
 def _command_here(session: "Session") -> str:
-    """Return the command that does the suite's runs from this folder, in this store."""
+    """Return the command that does the suite's runs from this folder, in this store, on these data."""
     from bench.leaderboard.files import command_of
+    from bench.runner.settings import data_folder
 
-    suite, store = session.suite, min(os.path.relpath(session.settings.store), str(session.settings.store), key=len)
-    file = os.path.relpath(suite.folder / suite.file) if suite.folder and suite.file else ""
-    return command_of(suite, file) + ("" if store == "runs" else f" --store {shlex.quote(store)}")
+    suite, settings = session.suite, session.settings
+    words = [command_of(suite, os.path.relpath(suite.folder / suite.file) if suite.folder and suite.file else "")]
+    if (store := _shorter(settings.store)) != "runs":
+        words.append(f"--store {shlex.quote(store)}")
+    if settings.data_dir != data_folder(None):
+        words.append(f"--data-dir {shlex.quote(_shorter(settings.data_dir))}")
+    if session.executor != "processes":
+        words.append(f"--executor {session.executor}")
+    return " ".join(words)
+
+
+def _shorter(path: Path) -> str:
+    """Return the shorter one of a path and of the way to it from this folder."""
+    return min(os.path.relpath(path), str(path), key=len)
 
 
 def _report(outcome: "Outcome", session: "Session", console: "Console") -> None:

@@ -25,7 +25,7 @@ from torch import nn
 
 from bench import catalog, suites
 from bench.catalog import PRIMARY
-from bench.errors import ArgumentError, BenchWarning, RecordError, RunError, SuiteError, UnnamedError
+from bench.errors import ArgumentError, BenchWarning, RecordError, RunError, SuiteError, UnnamedError, command_for
 from bench.evaluation import metrics
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.inference import packing
@@ -34,7 +34,7 @@ from bench.inference.parts import Part
 from bench.profiling.environment import chosen_device
 from bench.records import Record, Run, Snapshot, Store, artifacts
 from bench.records.store import OLD_WEIGHTS, RECORD
-from bench.training import build, stored
+from bench.training import build, module_state, stored
 from bench.training.stored import Description
 from datamodules.errors import DataError
 from models.base import AudioModel, ModelError
@@ -228,8 +228,7 @@ def _of_suite(suite: str, rest: str, store: Store) -> tuple[Part, ...]:
     snapshot = Snapshot(store, runs)
     done = [run for run in runs if run in snapshot]
     damaged = f" ({'; '.join(map(str, snapshot.damaged))})" if snapshot.damaged else ""
-    remedy = f"`bench run --suite {shlex.quote(suite)}"
-    remedy += "`" if store.root == Path("runs") else f" --store {shlex.quote(str(store.root))}`"
+    remedy = f"`{command_for(suite, store.root)}`"
     if not done:
         there = "" if store.root.is_dir() else ", a folder that does not exist"
         raise RunError(
@@ -367,7 +366,9 @@ def _built(about: Description, part: Part) -> AudioModel:
         model = build.sized(
             about.model, about.frontend, about.arguments, about.clip_shape, about.sample_rate, len(about.classes)
         )
-        model.load_state_dict(stored.read_weights(part.folder, about.key, part.record))
+        weights = stored.read_weights(part.folder, about.key, part.record)
+        module_state.fit_buffers(model, weights)
+        model.load_state_dict(weights)
     except (ModelError, TypeError, RuntimeError) as error:
         raise RunError(
             f"the weights of {about.key} do not fit the model {about.model} of this version ({error}): do the run again"

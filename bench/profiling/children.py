@@ -4,8 +4,8 @@ A fork server imports the heavy modules once; each child is forked from it in mi
 Where there is no fork server (Windows), each child is a new interpreter.
 
 A child leads a process group of its own, which ends with it, and so does what has left that group: no program that a
-model has started outlives it. A child that hangs can be asked for its Python stack, which it writes whatever holds the
-interpreter.
+model has started outlives it. A child's own children are in its group, so that they end with it whatever they do. A
+child that hangs can be asked for its Python stack, which it writes whatever holds the interpreter.
 """
 
 import atexit
@@ -55,6 +55,7 @@ class Child:
         arguments: picklable.
         preload: modules that the fork server imports once.
         name: of the process, for people who look for it.
+        shares_stack: whether a child's child writes its stack where that child does, for `stacks` of the first parent.
 
     Attributes:
         connection: where the messages arrive.
@@ -63,7 +64,12 @@ class Child:
     """
 
     def __init__(
-        self, function: Callable[..., object], *arguments: object, preload: Sequence[str], name: str | None = None
+        self,
+        function: Callable[..., object],
+        *arguments: object,
+        preload: Sequence[str],
+        name: str | None = None,
+        shares_stack: bool = False,
     ) -> None:
         context = _context(preload)
         self.connection, theirs = context.Pipe()
@@ -75,7 +81,8 @@ class Child:
             args=(
                 function,
                 theirs,
-                their_stack,
+                _stacks[-1] if shares_stack and _stacks else their_stack,
+                _own_group(),
                 arguments,
                 lookup.permitted(),
                 output.current(),
@@ -85,8 +92,7 @@ class Child:
             name=name,
         )
         try:
-            with _without_main():
-                self._process.start()
+            self._start()
             theirs.close()
             their_stack.close()
         except BaseException:  # an interruption while it starts must end it, too
@@ -94,6 +100,18 @@ class Child:
             raise
         if isinstance(context, ForkServerContext) and self._process.pid is not None:
             self._server = descendants.parent(self._process.pid)
+
+    def _start(self) -> None:
+        """Start the process; a fork server that has died meanwhile is started again."""
+        for pause in (0.05, 0.5, None):
+            try:
+                with _without_main():
+                    self._process.start()
+                break
+            except (EOFError, ConnectionError):
+                if pause is None:
+                    raise
+                time.sleep(pause)
 
     @property
     def sentinel(self) -> int:
@@ -129,10 +147,23 @@ class Child:
         Args:
             patience: seconds to wait for them.
         """
-        if self._process.pid is None or not hasattr(signal, "SIGUSR1"):
+        return "" if self._process.pid is None else self._stack_of(self._process.pid, patience)
+
+    def stacks(self, patience: float = 2.0) -> list[str]:
+        """Return the stacks of the child, and of each of its own children that share its stack.
+
+        Args:
+            patience: seconds to wait for each.
+        """
+        own = self._process.pid
+        others = descendants.in_group(own, self._server) if own is not None and self._server is not None else []
+        return [self.stack(patience), *(self._stack_of(number, patience) for number in others)]
+
+    def _stack_of(self, number: int, patience: float) -> str:
+        if not hasattr(signal, "SIGUSR1"):
             return ""
         with suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGUSR1)
+            os.kill(number, signal.SIGUSR1)
         found, until = b"", time.monotonic() + patience
         while select.select([self._stack], [], [], max(0.0, until - time.monotonic()))[0]:
             part = os.read(self._stack.fileno(), 2**16)
@@ -208,6 +239,11 @@ def end_all(children: Sequence[Child], patience: float) -> None:
 
 _stacks: list[Connection] = []
 """Where this process writes its stack, if it is a child."""
+
+
+def _own_group() -> int:
+    """Return the process group of this process if it is a child, and 0 otherwise."""
+    return os.getpgrp() if _stacks and hasattr(os, "getpgrp") else 0
 
 
 def write_stack_on_signal() -> None:
@@ -325,6 +361,7 @@ def _run(
     function: Callable[..., object],
     connection: Connection,
     stack: Connection,
+    group: int,
     arguments: tuple[object, ...],
     named: dict[str, Path | None],
     printed: Path | None,
@@ -337,6 +374,7 @@ def _run(
         function: is given the connection and the arguments.
         connection: to the parent.
         stack: where this process writes its stack.
+        group: process group to be in; 0 for one of its own.
         arguments: of the function.
         named: classes of other packages that the user has named.
         printed: file to which goes what the function prints; None for the standard error.
@@ -347,7 +385,10 @@ def _run(
     gc.enable()  # the fork server may have turned it off
     sources.trust(known)
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
+        try:
+            os.setpgid(0, group)
+        except PermissionError:  # the parent, whose group it is, has been ended
+            os._exit(1)
     keep_orphans()
     os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
     _stacks.append(stack)

@@ -56,6 +56,28 @@ def kill_orphans(server: int) -> None:
                         os.kill(each, signal.SIGKILL)
 
 
+def kill_below(top: int) -> None:
+    """Kill all processes that a process has started, at any depth."""
+    for number in [*_below(top)]:
+        with suppress(OSError):
+            os.kill(number, signal.SIGKILL)
+
+
+def any_below(top: int) -> bool:
+    """Return whether a process that this one has started is alive."""
+    return next(_below(top), None) is not None
+
+
+def in_group(leader: int, server: int) -> list[int]:
+    """Return the processes of a group, without its leader, that a fork server has started."""
+    found = []
+    for number in _below(server, deep=False):
+        with suppress(OSError):
+            if number != leader and os.getpgid(number) == leader:
+                found.append(number)
+    return sorted(found)
+
+
 def parent(number: int) -> int | None:
     """Return the number of a process's parent; None where that is not known."""
     with suppress(OSError, ValueError, IndexError):

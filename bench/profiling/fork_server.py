@@ -1,8 +1,35 @@
-"""Imported by the fork server alone, before everything else: it keeps what dead children have left behind."""
+"""Imported by the fork server alone, before everything else: it keeps what dead children have left behind.
 
+It also ends them all when the driver has gone. Children end with the driver by themselves, but one that hangs in
+compiled code, or that is stopped, cannot.
+"""
+
+import os
+import signal
+import time
 import warnings
 
-from bench.profiling.reaper import keep_orphans
+from bench.profiling import descendants
+from bench.profiling.reaper import keep_orphans, signal_at_parents_end
+
+PATIENCE = 1.0
+"""Seconds that the children have to end by themselves when the driver has gone."""
+
+_DRIVER = os.getppid()
+
+
+def _end(*_: object) -> None:
+    if os.getppid() == _DRIVER:  # only the driver's thread has ended that started this process
+        return
+    until = time.monotonic() + PATIENCE
+    while descendants.any_below(os.getpid()) and time.monotonic() < until:
+        time.sleep(0.05)
+    descendants.kill_below(os.getpid())
+    os._exit(0)
+
 
 keep_orphans()
+if hasattr(signal, "SIGRTMIN"):
+    signal.signal(signal.SIGRTMIN, _end)
+    signal_at_parents_end(signal.SIGRTMIN)
 warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")  # an orphan's

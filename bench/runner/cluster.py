@@ -128,7 +128,13 @@ def status(address: str | None = None) -> str:
         BenchError: Ray is not installed, or no cluster answers.
     """
     given = [f"--address={address}"] if address else []
-    return _ray("status", *given, settings=ALONE if is_alone(address) else OPEN_TO_ALL)
+    _command(())  # which refuses where Ray is not installed
+    try:
+        return _ray("status", *given, settings=ALONE if is_alone(address) else OPEN_TO_ALL)
+    except BenchError as error:
+        raise BenchError(
+            f"no cluster answers: start one with `bench cluster up`, or name one by --address HOST:PORT. ({error})"
+        ) from error
 
 
 def is_alone(address: str | None = None) -> bool:

@@ -283,6 +283,9 @@ def check_url(url: str) -> None:
 
 # -- on the machine that does the run ---------------------------------------------------------------------------------
 
+_WHOLE: dict[Path, tuple[int, int, int]] = {}
+"""Size, time of change and inode of the files that this process has found whole."""
+
 
 class Shelf:
     """The files that a machine has received.
@@ -308,6 +311,8 @@ class Shelf:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / "lock", poll_interval=0.1):
+            for leftover in self.folder.glob("files/*/.tmp-*"):  # of a process that was killed
+                leftover.unlink()
             absent = [file for file in dict.fromkeys(files) if not self._is_here(file)]
             for group in _groups(absent):
                 if len(group) == 1 and group[0].size > BLOCK:
@@ -316,13 +321,33 @@ class Shelf:
                 contents = read([Part(file, 0, file.size) for file in group])
                 for file, content in zip(group, contents, strict=True):
                     self._check(file, len(content), hashlib.sha256(content).hexdigest())
-                    write_whole(self.path(file), content)
+                    new = self.path(file).with_name(f".tmp-{file.sha256}")
+                    write_whole(new, content)
+                    self._put(new, file)
 
     def _is_here(self, file: File) -> bool:
+        """Return whether a file is here and whole; its content is read once in the life of a process."""
+        path = self.path(file)
         try:
-            return self.path(file).stat().st_size == file.size
+            found = path.stat()
+            facts = found.st_size, found.st_mtime_ns, found.st_ino
+            if _WHOLE.get(path) != facts:
+                with path.open("rb") as content:
+                    if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+                        return False
+                _WHOLE[path] = facts
         except OSError:
             return False
+        return True
+
+    def _put(self, new: Path, file: File) -> None:
+        """Put a file that was received into its place; one that was damaged is mended in all trees that it is in."""
+        path = self.path(file)
+        if path.exists():
+            shutil.copyfile(new, path)
+            new.unlink()
+        else:
+            new.replace(path)
 
     def _fetch_large(self, file: File, read: Read) -> None:
         path = self.path(file)
@@ -338,7 +363,7 @@ class Shelf:
                 self._check(file, received, digest.hexdigest())
                 new.flush()
                 os.fsync(new.fileno())
-                Path(new.name).replace(path)
+                self._put(Path(new.name), file)
             except BaseException:
                 Path(new.name).unlink(missing_ok=True)
                 raise

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from bench import suites
-from bench.errors import BenchError, RecordError, SuiteError
+from bench.errors import BenchError, RecordError, SuiteError, command_for
 from bench.leaderboard import files
 from bench.profiling.environment import PROJECT, git
 from bench.records import Record, Snapshot, Store, artifacts, sources, write_whole
@@ -56,7 +56,9 @@ def publish(name: str, store: Store, to: Store, into: str = "", readme: Path | N
     source = Snapshot(store, suite.runs())
     finished = [record for record in files.shown_records(source, suite).values() if record.status == "ok"]
     if not finished:
-        raise BenchError(f"{store.root} has no finished run of {suite.name}: `bench run --suite {name}` makes them")
+        raise BenchError(
+            f"{store.root} has no finished run of {suite.name}: `{command_for(name, store.root)}` makes them"
+        )
     unfit = unpublishable(finished)
     fresh = {record.key: unfit[record.key] for record in finished if record.key in unfit and not _is_there(to, record)}
     if fresh and (into or is_own(suite)):

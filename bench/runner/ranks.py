@@ -61,7 +61,7 @@ def together(
         try:
             for rank in range(settings.devices):
                 given = train, run, settings, store.root, folder, meeting, rank
-                child = Child(_rank, *given, preload=_PRELOAD, name=f"{run.key} {rank}")
+                child = Child(_rank, *given, preload=_PRELOAD, name=f"{run.key} {rank}", shares_stack=True)
                 children[child.connection] = rank, child
             return _followed(children, report)
         except RunError:
@@ -107,7 +107,10 @@ def _followed(children: dict[Connection, tuple[int, Child]], report: Callable[[N
                 kind, value = child.receive()
             except ChildEnded as end:
                 if end.exitcode or (rank == 0 and record is None):
-                    raise RunError(f"process {rank} of {len(children)} ended with exit code {end.exitcode}") from None
+                    raise RunError(
+                        f"process {rank} of {len(children)} ended before the training did (exit code {end.exitcode}): "
+                        f"repeat the command, which goes on after the last epoch that was saved"
+                    ) from None
                 del waiting[ready]
                 continue
             if kind == "news":

@@ -101,7 +101,7 @@ command=({shlex.join(command)})
 runs=(
 {lines}
 )
-if [[ -z ${{SLURM_JOB_ID:-}} ]]; then
+if [[ -z ${{SLURM_ARRAY_TASK_ID:-}} ]]; then
   mkdir -p {shlex.quote(logs)}
   array=$(sbatch --parsable "$@" "$0")
   last=$(sbatch --parsable --array=0 --dependency="afterany:${{array%%;*}}" "$@" "$0" last)

@@ -15,7 +15,7 @@ from bench.errors import AGAIN, RunError, SuiteError
 from bench.evaluation.fusion import Fused, fusion_rule
 from bench.records import Json, Recipe, Run, Store, artifacts, canonical
 from bench.suites import is_fusion
-from bench.training import lineage, stored
+from bench.training import lineage, module_state, stored
 from datamodules.base import AudioDataModule, DataError, DatasetMissing
 from datamodules.foreign import ForeignData
 from models.base import AudioModel, Frontend, ModelError
@@ -295,6 +295,7 @@ def load(run: Run, store: Store, data: AudioDataModule) -> nn.Module:
         return Fused(members, fusion_rule(run.model, weights), data.task)
     tensors = stored.read_weights(store.artifacts(run.key), run.key, store.get(run.key))
     built = model(run, data)
+    module_state.fit_buffers(built, tensors)
     built.load_state_dict(tensors)
     return built.eval()
 

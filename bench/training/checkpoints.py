@@ -60,6 +60,8 @@ class Checkpoints:
                 continue
             except Exception as error:  # whatever torch makes of a file that is damaged
                 self.notes.append(f"the checkpoint {path} is not used: {error}")
+                with suppress(OSError):
+                    path.unlink()  # it must not take the place of the one before
                 continue
             if other := [what for what, value in self.identity.items() if content["identity"].get(what) != value]:
                 self.notes.append(f"the training starts from the beginning: {' and '.join(other)} changed")

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import RunError
 from bench.records import Recipe
-from bench.training import own_training, stopping
+from bench.training import module_state, own_training, stopping
 from bench.training.allocator import kept_memory
 from bench.training.checkpoints import Checkpoints
 from bench.training.feature_cache import Cache
@@ -174,6 +174,7 @@ def train(
         if place_among_ranks()[0]:
             return Trained({}, -1)  # the first process has the file
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
+    module_state.fit_buffers(model, chosen["state_dict"])
     model.load_state_dict(chosen["state_dict"])
     model.eval()
     curves = {name: tuple(values) for name, values in model.curves.items()}

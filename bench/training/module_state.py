@@ -15,7 +15,11 @@ from torch import Tensor, nn
 _OWN = frozenset({"_modules", "_parameters", "_buffers"})
 """Attributes of every module, which `nn.Module` itself keeps its content in."""
 
-_NUMPY = np.random.Generator | np.random.RandomState | np.random.BitGenerator
+_WANTED = (
+    torch.Generator, random.Random, np.random.Generator, np.random.RandomState, np.random.BitGenerator,
+    dict, list, tuple,
+)  # fmt: skip
+"""Generators, and what may hold them."""
 
 
 def state(module: nn.Module) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def state(module: nn.Module) -> dict[str, Any]:
     """
     return {
         "generators": {place: _state(generator) for place, generator in _generators(module)},
-        "buffers": {place: owner._buffers[name].detach().cpu().clone() for place, owner, name in _buffers(module)},  # type: ignore[union-attr]
+        "buffers": {place: _copy(owner._buffers[name]) for place, owner, name in _buffers(module)},
     }
 
 
@@ -35,50 +39,68 @@ def restore(module: nn.Module, saved: Mapping[str, Any]) -> list[str]:
     for place, generator in _generators(module):
         if place in generators:
             _set_state(generator, generators.pop(place))
+    device = next((each.device for each in module.parameters()), torch.device("cpu"))
     for place, owner, name in _buffers(module):
         if place in buffers:
-            _set_buffer(owner, name, buffers.pop(place))
+            _set_buffer(owner, name, buffers.pop(place), device)
     return [*generators, *buffers]
 
 
-def _buffers(module: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
-    """Yield the place, the owner and the name of each buffer that is not persistent."""
+def fit_buffers(module: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Create the buffers of a state dict that are None in a module.
+
+    A buffer that is None is no part of a state dict, so a new module could not load the weights of one that has set it
+    while it was trained.
+    """
     for prefix, owner in module.named_modules():
-        for name in sorted(owner._non_persistent_buffers_set):
-            if owner._buffers.get(name) is not None:
-                yield f"{prefix}.{name}".lstrip("."), owner, name
+        for name, value in owner._buffers.items():
+            place = f"{prefix}.{name}".lstrip(".")
+            if value is None and place in saved:
+                owner._buffers[name] = saved[place].clone()
 
 
-def _set_buffer(owner: nn.Module, name: str, value: Tensor) -> None:
+def _buffers(module: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
+    """Yield the place, the owner and the name of each buffer that is not persistent, also of those that are None."""
+    for prefix, owner in module.named_modules():
+        for name in sorted(owner._non_persistent_buffers_set & owner._buffers.keys()):
+            yield f"{prefix}.{name}".lstrip("."), owner, name
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.detach().cpu().clone()
+
+
+def _set_buffer(owner: nn.Module, name: str, value: Tensor | None, device: torch.device) -> None:
     """Set a buffer, in place where its shape allows that; a constant, which may be a view, is left alone."""
     now = owner._buffers[name]
-    assert now is not None
+    if now is None or value is None:
+        owner._buffers[name] = None if value is None else value.to(device)
+        return
     value = value.to(now.device)
-    if now.shape != value.shape or now.dtype != value.dtype:
-        owner._buffers[name] = value
-    elif not torch.equal(now, value):
-        try:
+    same = (now.shape, now.dtype, now.layout) == (value.shape, value.dtype, value.layout)
+    try:
+        if not same or not torch.equal(now, value):
             with torch.no_grad():
-                now.copy_(value)
-        except RuntimeError:  # an expanded view, or one that was made in inference mode
-            owner._buffers[name] = value
+                owner._buffers[name] = now.copy_(value) if same else value
+    except RuntimeError:  # an expanded view, one that was made in inference mode, or a sparse one
+        owner._buffers[name] = value
 
 
 def _generators(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield the place of each generator, and the generator."""
+    """Yield the place of each generator, and the generator; what is in several places is found in one of them."""
+    seen: set[int] = set()
     for prefix, owner in module.named_modules():
-        for name, value in vars(owner).items():
-            if name not in _OWN:
-                yield from _within(f"{prefix}.{name}".lstrip("."), value, ())
-
-
-def _within(place: str, value: Any, outer: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
-    """Yield the generators in a value; `outer` are the containers around it, one of which it may be itself."""
-    if isinstance(value, torch.Generator | random.Random | _NUMPY) and not isinstance(value, random.SystemRandom):
-        yield place, value
-    elif isinstance(value, dict | list | tuple) and id(value) not in outer:
-        for name, each in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _within(f"{place}[{name!r}]", each, (*outer, id(value)))
+        found = [(f"{prefix}.{name}".lstrip("."), value) for name, value in vars(owner).items() if name not in _OWN]
+        while found:
+            place, value = found.pop()
+            if not isinstance(value, _WANTED) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if isinstance(value, dict | list | tuple):
+                within = value.items() if isinstance(value, dict) else enumerate(value)
+                found += [(f"{place}[{name!r}]", each) for name, each in within if isinstance(each, _WANTED)]
+            elif not isinstance(value, random.SystemRandom):
+                yield place, value
 
 
 def _state(generator: Any) -> Any:
@@ -88,7 +110,8 @@ def _state(generator: Any) -> Any:
         return generator.getstate()
     if isinstance(generator, np.random.RandomState):
         return _plain(generator.get_state(legacy=False))
-    return _plain(_bits(generator).state)
+    bits = _bits(generator)
+    return {"spawned": getattr(bits.seed_seq, "n_children_spawned", 0), "state": _plain(bits.state)}
 
 
 def _set_state(generator: Any, saved: Any) -> None:
@@ -99,7 +122,10 @@ def _set_state(generator: Any, saved: Any) -> None:
     elif isinstance(generator, np.random.RandomState):
         generator.set_state(_of_numpy(saved))
     else:
-        _bits(generator).state = _of_numpy(saved)
+        bits = _bits(generator)
+        bits.state = _of_numpy(saved["state"])
+        if missing := saved["spawned"] - getattr(bits.seed_seq, "n_children_spawned", 0):
+            bits.seed_seq.spawn(missing)  # the next ones then differ from those that were spawned before
 
 
 def _bits(generator: Any) -> Any:

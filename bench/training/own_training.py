@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from bench.errors import RunError
 from bench.evaluation import pulse
-from bench.training import stopping
+from bench.training import module_state, stopping
 from bench.training.resuming import Resuming
 from models import metrics
 from models.errors import TrainingError
@@ -195,5 +195,7 @@ def train(
     if not scores.path.exists():
         raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
     scores.score_replaced()
-    model.load_state_dict(torch.load(scores.path, map_location="cpu", weights_only=True))
+    best = torch.load(scores.path, map_location="cpu", weights_only=True)
+    module_state.fit_buffers(model, best)
+    model.load_state_dict(best)
     return {name: curve for name, curve in scores.curves.items() if curve}, scores.best_epoch

@@ -1,5 +1,6 @@
 """What a child process says of itself, or how it ends: functions that it can import, without torch."""
 
+import ctypes
 import os
 import time
 import zlib
@@ -39,6 +40,23 @@ def count(connection: Connection, last: int) -> None:
         connection.send(number)
     connection.close()
     os._exit(3)
+
+
+def hang_in_c(connection: Connection, generations: int) -> None:
+    """Hang where no other thread can run; the youngest generation sends its process before, the others pass it on."""
+    if generations > 1:
+        child = Child(hang_in_c, generations - 1, preload=[], shares_stack=True)
+        connection.send([os.getpid(), *child.receive()])
+    else:
+        connection.send([os.getpid()])
+    ctypes.PyDLL(None).sleep(300)
+
+
+def drive_what_hangs(generations: int) -> None:
+    """Be the main program: say which processes hang, and wait."""
+    child = Child(hang_in_c, generations, preload=[])
+    print(*child.receive(), flush=True)  # noqa: T201 - the test reads it
+    child.receive()
 
 
 def wait(connection: Connection) -> None:

@@ -63,8 +63,12 @@ class _Running:
 
     def overdue(self) -> Failed:
         """Return the failure of a job that is past its time, with the stack of where it is."""
-        stack = self.child.stack()
-        return self.watch.overdue(self.job.key, innermost(stack), main_thread(stack)[:MOST_OF_A_STACK])
+        stacks = self.child.stacks()
+        places = dict.fromkeys(
+            filter(None, map(innermost, stacks[1:] or stacks))
+        )  # the first one only waits for others
+        whole = "\n\n".join(main_thread(each) for each in stacks)
+        return self.watch.overdue(self.job.key, ", and another process in ".join(places), whole[:MOST_OF_A_STACK])
 
     def end(self) -> None:
         """End the process, and remove the file for its output if it printed nothing."""

@@ -170,8 +170,9 @@ def test_a_failure_of_several_runs_is_said_once_and_its_further_lines_are_indent
 ) -> None:
     failure = Failure(kind="ValueError", message="first\nsecond")
     session = SimpleNamespace(
-        settings=SimpleNamespace(store=tmp_path), suite=Suite(name="two", models=("fc",), datasets=("synthetic",))
-    )
+        settings=SimpleNamespace(store=tmp_path, data_dir=tmp_path), executor="processes",
+        suite=Suite(name="two", models=("fc",), datasets=("synthetic",)),
+    )  # fmt: skip
     for count, words in ((1, "a"), (2, "a and 1 more run"), (3, "a and 2 more runs")):
         run._report(Outcome(failed=dict.fromkeys("abc"[:count], failure)), session, out)
         assert f"failed: {words}: ValueError: first\n    second\n" in capsys.readouterr().err
@@ -184,11 +185,12 @@ def test_the_command_of_a_remedy_finds_the_suites_file_and_the_store(
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a b.toml").write_text('models = ["fc"]\ndatasets = ["synthetic"]\n')
     own, known = read("sub/a b.toml"), read("smoke")
-    for suite, store, command in (
-        (own, "runs", "bench run --suite 'sub/a b.toml'"),
-        (own, "else/where", "bench run --suite 'sub/a b.toml' --store else/where"),
-        (known, "runs", "bench run --suite smoke"),
-        (known, "else", "bench run --suite smoke --store else"),
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    for suite, store, data, executor, command in (
+        (own, "runs", "data", "processes", "bench run --suite 'sub/a b.toml'"),
+        (own, "else/where", "data", "processes", "bench run --suite 'sub/a b.toml' --store else/where"),
+        (known, "runs", "my data", "processes", "bench run --suite smoke --data-dir 'my data'"),
+        (known, "else", "data", "ray", "bench run --suite smoke --store else --executor ray"),
     ):
-        session = SimpleNamespace(settings=SimpleNamespace(store=tmp_path / store), suite=suite)
-        assert run._command_here(session) == command
+        settings = SimpleNamespace(store=tmp_path / store, data_dir=tmp_path / data)
+        assert run._command_here(SimpleNamespace(settings=settings, suite=suite, executor=executor)) == command

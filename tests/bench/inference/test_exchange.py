@@ -119,7 +119,7 @@ def test_an_early_run_is_packed_in_the_form_of_this_version(kept, tmp_path: Path
     store.artifacts(run.key).mkdir(parents=True)
     torch.save(stored.read_weights(kept.store.artifacts(run.key), run.key), store.artifacts(run.key) / "model.pt")
     store.write(kept.store.get(run.key))
-    with pytest.raises(RunError, match=f"repeat `bench run` with --key {run.key} and --force"):
+    with pytest.raises(RunError, match=f"repeat the suite's `bench run --suite ...` with --key {run.key} and --force"):
         exchange.pack(run.key, store.root, tmp_path / "a.zip")
     clip_names = kept.store.artifacts(run.key) / "training_clips.json"
     shutil.copy(clip_names, store.artifacts(run.key))

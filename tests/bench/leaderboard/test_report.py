@@ -61,7 +61,9 @@ def test_damaged_logits_are_named(tmp_path):
     found, damage = hardest(store, one)
     assert found == ()
     assert damage.startswith(f"{path} is damaged (")
-    assert damage.endswith(f": restore it, or repeat `bench run` with --key {one.key} and --force")
+    assert damage.endswith(
+        f": restore it, or repeat the suite's `bench run --suite ...` with --key {one.key} and --force"
+    )
     code, output, error = calls.bench("show", one.key, "--store", tmp_path)
     assert code == 1
     assert "To repeat it" in output

@@ -1,5 +1,13 @@
 """Child processes that send messages, with a fork server and without one."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
 import pytest
 from fakes import processes
 
@@ -43,3 +51,63 @@ def test_a_child_that_waits_is_ended():
     finally:
         child.end()  # else this test would wait for ever
     assert child.connection.closed
+
+
+def gone(number: int) -> bool:
+    """Return whether a process ends within five seconds."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            if Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    os.kill(number, signal.SIGKILL)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processes in /proc")
+def test_a_childs_child_that_hangs_in_compiled_code_ends_with_it_and_says_where_it_was():
+    child = Child(processes.hang_in_c, 3, preload=[])
+    try:
+        numbers = child.receive()
+        time.sleep(0.2)  # it hangs by then
+        stacks = child.stacks()
+    finally:
+        child.end()
+    assert len(numbers) == 3
+    assert [gone(number) for number in numbers] == [True] * 3
+    assert ["hang_in_c" in stack for stack in stacks] == [True] * 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processes in /proc")
+@pytest.mark.parametrize("generations", [1, 2])
+def test_what_hangs_in_compiled_code_ends_when_the_driver_is_killed(generations):
+    program = f"from fakes import processes; processes.drive_what_hangs({generations})"
+    folders = os.pathsep.join(filter(None, sys.path))
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": folders}
+    ) as driver:
+        assert driver.stdout is not None
+        numbers = [int(word) for word in driver.stdout.readline().split()]
+        driver.kill()
+    assert len(numbers) == generations
+    assert [gone(number) for number in numbers] == [True] * generations
+
+
+def test_a_child_is_started_although_the_fork_server_has_just_died(monkeypatch):
+    errors = iter([EOFError(), ConnectionRefusedError()])
+    start = ForkServerProcess.start
+
+    def failing(process):
+        if (error := next(errors, None)) is not None:
+            raise error
+        start(process)
+
+    monkeypatch.setattr(ForkServerProcess, "start", failing)
+    child = Child(processes.count, 1, preload=[])
+    try:
+        assert child.receive() == 1
+    finally:
+        child.end()

@@ -145,6 +145,9 @@ def test_a_second_start_names_our_own_commands(notes: Path) -> None:
     program.write_text(f"{RAY}if [ $1 = start ]; then echo no memory >&2; exit 1; fi\n")
     with pytest.raises(BenchError, match="ray start failed: no memory"):
         cluster.up(cluster.Machine())
+    program.write_text(f"{RAY}if [ $1 = status ]; then echo no answer >&2; exit 1; fi\n")
+    with pytest.raises(BenchError, match=r"start one with `bench cluster up`, or .* \(ray status failed: no answer\)$"):
+        cluster.status()
 
 
 def test_a_machine_without_ray_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,6 +185,34 @@ def test_data_are_read_from_a_url(settings: RunSettings, tmp_path: Path) -> None
     assert all(shelf.path(file).read_bytes() == paths[file.sha256].read_bytes() for file in parcel.data)
 
 
+@pytest.mark.parametrize("block", [10, 10_000])
+def test_a_received_file_that_is_damaged_later_is_received_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(parcels, "BLOCK", block)
+    content = b"a recorded sound"
+    file = parcels.File("a.wav", len(content), hashlib.sha256(content).hexdigest())
+    asked: list[int] = []
+
+    def read(parts: Sequence[parcels.Part]) -> list[bytes]:
+        asked.append(len(parts))
+        return [content[part.start : part.start + part.length] for part in parts]
+
+    shelf = parcels.Shelf(tmp_path)
+    shelf.fetch([file], read)
+    tree = shelf.tree([file])
+    first = len(asked)
+    shelf.fetch([file], read)
+    assert len(asked) == first
+    shelf.path(file).write_bytes(b"b recorded sound")
+    leftover = shelf.path(file).with_name(".tmp-of-a-killed-process")
+    leftover.touch()
+    shelf.fetch([file], read)
+    assert len(asked) == 2 * first
+    assert (tree / "a.wav").read_bytes() == content
+    assert not list(tmp_path.rglob(".tmp-*"))
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_large_file_is_read_from_a_web_server_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: bool

@@ -86,7 +86,7 @@ def test_the_script_submits_itself_and_its_tasks_call_the_command(suite: suites.
         command = ["bash", str(file), *arguments]
         return subprocess.run(command, env=outside | more, capture_output=True, text=True, check=True).stdout
 
-    assert call("--partition=gpu").startswith("submitted 1 (6 tasks) and 2 ")
+    assert call("--partition=gpu", SLURM_JOB_ID="3").startswith("submitted 1 (6 tasks) and 2 ")  # within salloc
     first, last = notes.read_text().splitlines()
     assert first == f"sbatch --parsable --partition=gpu {file}"
     assert last == f"sbatch --parsable --array=0 --dependency=afterany:1 --partition=gpu {file} last"

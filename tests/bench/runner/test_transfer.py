@@ -106,7 +106,7 @@ def test_a_run_without_kept_clips_is_refused_with_a_remedy(tmp_path: Path, first
     write(tmp_path / "b", 2)
     call = train(tmp_path, "b", f'recipe = {{init = "{first}"}}')
     assert call.code == 1
-    assert f"repeat `bench run` with --key {first} and --force" in call.words
+    assert f"repeat the suite's `bench run --suite ...` with --key {first} and --force" in call.words
     again = SUITE.format(model="fc", name="a", root=tmp_path / "a", rate=8_000, more="")
     assert run(again, tmp_path, "--force").code == 0
     assert train(tmp_path, "b", f'recipe = {{init = "{first}"}}').code == 0

@@ -241,7 +241,8 @@ def test_a_teacher_of_other_classes_or_without_weights_is_refused(taught, tmp_pa
     elsewhere = Store(tmp_path)
     elsewhere.write(store.get(teacher.key))
     with pytest.raises(
-        RunError, match=f"{teacher.key} has no weights in .*: repeat `bench run` with --key {teacher.key} and --force"
+        RunError,
+        match=f"{teacher.key} has no weights in .*: repeat the .* with --key {teacher.key} and --force",
     ):
         build.teacher(student, elsewhere, data)
     monkeypatch.setattr(data, "classes", data.classes[::-1])

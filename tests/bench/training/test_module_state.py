@@ -94,4 +94,50 @@ def test_a_constant_that_is_a_view_is_left_alone() -> None:
 
 def test_what_a_module_does_not_have_is_named() -> None:
     saved = module_state.state(Outer(torch.Generator()))
-    assert module_state.restore(nn.Module(), saved) == ["inner.generator", "seen"]
+    assert module_state.restore(nn.Module(), saved) == ["inner.generator", "nothing", "seen"]
+
+
+def test_a_buffer_may_become_none_and_stop_being_it() -> None:
+    module, other = Outer(None), Outer(None)
+    module.seen, module.nothing = None, torch.ones(3)
+    assert module_state.restore(other, through_a_file(module_state.state(module))) == []
+    assert other.seen is None
+    assert other.nothing.tolist() == [1, 1, 1]
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_a_sparse_buffer_is_restored(layout: torch.layout) -> None:
+    module, other = Outer(None), Outer(None)
+    module.seen, other.seen = (torch.eye(2).mul(n).to_sparse(layout=layout) for n in (3, 1))
+    module_state.restore(other, through_a_file(module_state.state(module)))
+    assert other.seen.to_dense().tolist() == [[3, 0], [0, 3]]
+
+
+def test_what_numpy_spawns_after_a_continuation_differs_from_what_it_spawned_before() -> None:
+    module, other = Outer(np.random.default_rng(1)), Outer(np.random.default_rng(1))
+    module.inner.generator.spawn(2)
+    module_state.restore(other, through_a_file(module_state.state(module)))
+    assert other.inner.generator.spawn(1)[0].random() == module.inner.generator.spawn(1)[0].random()
+
+
+def test_containers_that_are_shared_or_deep_are_looked_at_once() -> None:
+    module = Outer(None)
+    module.shared = deep = [torch.Generator()]
+    for _ in range(5_000):  # would be 2^5000 places, or too deep for a recursion
+        deep = [deep, deep]
+    module.deep = deep
+    assert len(module_state.state(module)["generators"]) == 1
+
+
+def test_a_buffer_that_a_training_has_created_is_loaded() -> None:
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", None)
+
+    module, other = Late(), Late()
+    module.mean = torch.ones(2)
+    module_state.fit_buffers(other, module.state_dict())
+    other.load_state_dict(module.state_dict())
+    assert other.mean.tolist() == [1, 1]

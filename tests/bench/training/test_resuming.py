@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import lightning.pytorch as pl
 import numpy as np
@@ -87,6 +88,26 @@ class OfLostBuffer(OfBuffer):
 
     def on_train_start(self) -> None:
         self.count.zero_()  # as it was before the first step of a whole training
+
+
+class OfLateBuffer(Counting):
+    """Creates the buffer of its state dict in its first step."""
+
+    persistent = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", None, persistent=self.persistent)
+
+    def steps(self) -> Tensor:
+        self.count = torch.ones(()) if self.count is None else self.count + 1
+        return self.count
+
+
+class OfLostLateBuffer(OfLateBuffer):
+    """Its state dict does not have the count."""
+
+    persistent = False
 
 
 class OfAttribute(Counting):
@@ -331,7 +352,9 @@ def test_every_model_ends_bit_for_bit_as_one_that_was_not_interrupted(name: str,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [OfBuffer, OfLostBuffer, OfAttribute, OfExtraState, OfGenerators])
+@pytest.mark.parametrize(
+    "kind", [OfBuffer, OfLostBuffer, OfLateBuffer, OfLostLateBuffer, OfAttribute, OfExtraState, OfGenerators]
+)
 def test_a_module_keeps_its_own_state_over_an_interruption(kind: type[Counting], tmp_path: Path) -> None:
     reference = Training(tmp_path, of_module(kind, 3), seconds=1e9).go()
     training = Training(tmp_path, of_module(kind, 3))
@@ -371,6 +394,21 @@ def test_of_a_damaged_checkpoint_the_one_before_takes_the_place(tmp_path: Path) 
     assert same(found, reference)
     assert f"the checkpoint {newest} is not used: it is damaged" in training.notes
     assert "goes on after epoch 2, the last one that was saved" in training.notes
+
+
+def test_a_damaged_checkpoint_does_not_replace_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def checkpoints() -> Checkpoints:
+        return Checkpoints(tmp_path, lambda: IDENTITY, 0)
+
+    for epoch in (1, 2):
+        checkpoints().save({"epochs": epoch})
+    (tmp_path / NEWEST).write_bytes((tmp_path / NEWEST).read_bytes()[:-1])
+    going_on = checkpoints()
+    assert (going_on.load() or {})["epochs"] == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.training.checkpoints.write_whole", mock.Mock(side_effect=OSError("no space")))
+        assert not going_on.save({"epochs": 2})
+    assert (checkpoints().load() or {})["epochs"] == 1
 
 
 @pytest.mark.slow
