@@ -189,9 +189,10 @@ class Recipe:
     teacher_weight: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if type(value := getattr(self, name)) is not int:
-                raise ValueError(f"{name} must be a whole number, not {value!r}")
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.type in (int, int | None) and type(value) is not int and (value is not None or each.type is int):
+                raise ValueError(f"{each.name} must be a whole number, not {value!r}")
         for name, limits in _LIMITS.items():
             if (value := getattr(self, name)) is not None and not limits.hold(value):
                 raise ValueError(f"{name} must be {limits}, not {value}")

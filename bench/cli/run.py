@@ -291,6 +291,12 @@ def _command_here(session: "Session") -> str:
         words.append(f"--data-dir {shlex.quote(_shorter(settings.data_dir))}")
     if session.executor != "processes":
         words.append(f"--executor {session.executor}")
+    if settings.data_url:
+        words.append(f"--data-url {shlex.quote(settings.data_url)}")
+    if settings.devices > 1:
+        words.append(f"--devices {settings.devices} --strategy ddp")
+    if settings.skip_unreadable:
+        words.append("--skip-unreadable")
     return " ".join(words)
 
 

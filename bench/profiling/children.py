@@ -31,7 +31,7 @@ from typing import Any
 
 from bench import lookup
 from bench.profiling import descendants, output
-from bench.profiling.reaper import keep_orphans
+from bench.profiling.reaper import keep_orphans, signal_at_parents_end
 from bench.records import scratch, sources
 
 
@@ -390,6 +390,7 @@ def _run(
         except PermissionError:  # the parent, whose group it is, has been ended
             os._exit(1)
     keep_orphans()
+    _end_with_server()
     os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
     _stacks.append(stack)
     write_stack_on_signal()
@@ -398,13 +399,21 @@ def _run(
     lookup.permit(named)
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
+        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)  # the fork server has handlers of its own
     own = os.getpid()
     try:
         function(connection, *arguments)
     finally:
         if os.getpid() == own:  # and not a fork of the function's
             descendants.kill_started(marks.split()[-1], own)
+
+
+def _end_with_server() -> None:
+    """Let the system kill this process when the fork server that it came from is killed."""
+    if "bench.profiling.fork_server" in sys.modules:  # which the server alone imports
+        signal_at_parents_end(signal.SIGKILL)
 
 
 def _share_fork_server() -> None:

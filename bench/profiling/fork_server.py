@@ -1,7 +1,8 @@
 """Imported by the fork server alone, before everything else: it keeps what dead children have left behind.
 
 It also ends them all when the driver has gone. Children end with the driver by themselves, but one that hangs in
-compiled code, or that is stopped, cannot.
+compiled code, or that is stopped, cannot. Signals that end the driver's whole group leave the server alone until then;
+if it is killed nevertheless, the system kills its children.
 """
 
 import os
@@ -28,7 +29,14 @@ def _end(*_: object) -> None:
     os._exit(0)
 
 
+def _stay(*_: object) -> None:
+    pass
+
+
 keep_orphans()
+for _number in (signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_DFL:
+        signal.signal(_number, _stay)
 if hasattr(signal, "SIGRTMIN"):
     signal.signal(signal.SIGRTMIN, _end)
     signal_at_parents_end(signal.SIGRTMIN)

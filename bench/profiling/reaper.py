@@ -19,7 +19,7 @@ def keep_orphans() -> None:
 def signal_at_parents_end(number: int) -> None:
     """Let the system send this process a signal when the thread of its parent ends that has started it.
 
-    Its own children do not inherit this. On other systems, nothing happens.
+    Its own children do not inherit this. On other systems than Linux, nothing happens.
     """
     _prctl(_PR_SET_PDEATHSIG, number)
 

@@ -283,8 +283,8 @@ def check_url(url: str) -> None:
 
 # -- on the machine that does the run ---------------------------------------------------------------------------------
 
-_WHOLE: dict[Path, tuple[int, int, int]] = {}
-"""Size, time of change and inode of the files that this process has found whole."""
+_WHOLE_SINCE = 10**18
+"""Time of change, in nanoseconds since 1970, of a file that was compared and that nobody has written to since."""
 
 
 class Shelf:
@@ -326,16 +326,14 @@ class Shelf:
                     self._put(new, file)
 
     def _is_here(self, file: File) -> bool:
-        """Return whether a file is here and whole; its content is read once in the life of a process."""
+        """Return whether a file is here and whole; its content is read only if somebody has written to it."""
         path = self.path(file)
         try:
-            found = path.stat()
-            facts = found.st_size, found.st_mtime_ns, found.st_ino
-            if _WHOLE.get(path) != facts:
+            if path.stat().st_mtime_ns != _WHOLE_SINCE:
                 with path.open("rb") as content:
                     if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                         return False
-                _WHOLE[path] = facts
+                os.utime(path, ns=(_WHOLE_SINCE, _WHOLE_SINCE))
         except OSError:
             return False
         return True
@@ -348,6 +346,7 @@ class Shelf:
             new.unlink()
         else:
             new.replace(path)
+        os.utime(path, ns=(_WHOLE_SINCE, _WHOLE_SINCE))
 
     def _fetch_large(self, file: File, read: Read) -> None:
         path = self.path(file)

@@ -63,7 +63,7 @@ def resolved(table: Json) -> Json:
         own = read(table["like"]).values | own
     for key, value in own.items():
         if isinstance(value, bool) and not isinstance(_defaults().get(key, value), bool):
-            raise SuiteError(f"recipe.{key} = {str(value).lower()}: it is neither true nor false")
+            raise SuiteError(f"recipe.{key} = {str(value).lower()}: it cannot be true or false")
     return {key: None if value == "none" else value for key, value in own.items()}
 
 

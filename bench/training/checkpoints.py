@@ -23,6 +23,10 @@ NEWEST, BEFORE = "newest.ckpt", "before.ckpt"
 _MARK = b"bench checkpoint 1, sha256 "
 
 
+class DamagedError(ValueError):
+    """A checkpoint does not have its checksum."""
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -58,10 +62,11 @@ class Checkpoints:
                 content = _read(path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except Exception as error:  # whatever torch makes of a file that is damaged
-                self.notes.append(f"the checkpoint {path} is not used: {error}")
-                with suppress(OSError):
-                    path.unlink()  # it must not take the place of the one before
+            except Exception as error:  # whatever torch makes of a file that it cannot read
+                self.notes.append(f"the checkpoint {path} is not used: {str(error) or type(error).__name__}")
+                if isinstance(error, DamagedError):
+                    with suppress(OSError):
+                        path.unlink()  # it must not take the place of the one before
                 continue
             if other := [what for what, value in self.identity.items() if content["identity"].get(what) != value]:
                 self.notes.append(f"the training starts from the beginning: {' and '.join(other)} changed")
@@ -106,10 +111,10 @@ def _read(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is damaged.
+        DamagedError: it is damaged.
     """
     head, _, whole = path.read_bytes().partition(b"\n")
     if head != _MARK + hashlib.sha256(whole).hexdigest().encode():
-        raise ValueError("it is damaged")
+        raise DamagedError("it is damaged")
     content: dict[str, Any] = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     return content

@@ -174,7 +174,7 @@ def train(
         if place_among_ranks()[0]:
             return Trained({}, -1)  # the first process has the file
         chosen = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-    module_state.fit_buffers(model, chosen["state_dict"])
+    module_state.fit_buffers(model, chosen["state_dict"], of_same_training=True)
     model.load_state_dict(chosen["state_dict"])
     model.eval()
     curves = {name: tuple(values) for name, values in model.curves.items()}

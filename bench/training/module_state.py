@@ -46,17 +46,25 @@ def restore(module: nn.Module, saved: Mapping[str, Any]) -> list[str]:
     return [*generators, *buffers]
 
 
-def fit_buffers(module: nn.Module, saved: Mapping[str, Tensor]) -> None:
+def fit_buffers(module: nn.Module, saved: Mapping[str, Tensor], of_same_training: bool = False) -> None:
     """Create the buffers of a state dict that are None in a module.
 
     A buffer that is None is no part of a state dict, so a new module could not load the weights of one that has set it
     while it was trained.
+
+    Args:
+        module: that is to load the state dict.
+        saved: the state dict.
+        of_same_training: what the state dict lacks was None at that time, and becomes None; elsewhere it is left for
+            the loading to refuse.
     """
     for prefix, owner in module.named_modules():
         for name, value in owner._buffers.items():
             place = f"{prefix}.{name}".lstrip(".")
             if value is None and place in saved:
                 owner._buffers[name] = saved[place].clone()
+            elif of_same_training and place not in saved and name not in owner._non_persistent_buffers_set:
+                owner._buffers[name] = None
 
 
 def _buffers(module: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:

@@ -196,6 +196,6 @@ def train(
         raise RunError(f"{type(module).__name__} finished no epoch: give the recipe more epochs")
     scores.score_replaced()
     best = torch.load(scores.path, map_location="cpu", weights_only=True)
-    module_state.fit_buffers(model, best)
+    module_state.fit_buffers(model, best, of_same_training=True)
     model.load_state_dict(best)
     return {name: curve for name, curve in scores.curves.items() if curve}, scores.best_epoch

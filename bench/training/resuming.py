@@ -158,7 +158,7 @@ class Resuming(Callback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Let the module have the buffers that the checkpoint has; the Trainer loads it next."""
         if self.path is not None:
-            module_state.fit_buffers(pl_module, self.io.content["state_dict"])
+            module_state.fit_buffers(pl_module, self.io.content["state_dict"], of_same_training=True)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from bench.cli.options import out
 from bench.records import Failure
 from bench.runner.driver import Runner
 from bench.runner.outcome import Outcome
+from bench.runner.settings import RunSettings
 from bench.suites import Suite, read
 
 pytestmark = pytest.mark.process
@@ -170,7 +172,7 @@ def test_a_failure_of_several_runs_is_said_once_and_its_further_lines_are_indent
 ) -> None:
     failure = Failure(kind="ValueError", message="first\nsecond")
     session = SimpleNamespace(
-        settings=SimpleNamespace(store=tmp_path, data_dir=tmp_path), executor="processes",
+        settings=RunSettings(store=tmp_path, data_dir=tmp_path), executor="processes",
         suite=Suite(name="two", models=("fc",), datasets=("synthetic",)),
     )  # fmt: skip
     for count, words in ((1, "a"), (2, "a and 1 more run"), (3, "a and 2 more runs")):
@@ -192,5 +194,9 @@ def test_the_command_of_a_remedy_finds_the_suites_file_and_the_store(
         (known, "runs", "my data", "processes", "bench run --suite smoke --data-dir 'my data'"),
         (known, "else", "data", "ray", "bench run --suite smoke --store else --executor ray"),
     ):
-        settings = SimpleNamespace(store=tmp_path / store, data_dir=tmp_path / data)
+        settings = RunSettings(store=tmp_path / store, data_dir=tmp_path / data)
         assert run._command_here(SimpleNamespace(settings=settings, suite=suite, executor=executor)) == command
+    settings = replace(settings, devices=2, data_url="s3://a/b", skip_unreadable=True)
+    assert run._command_here(SimpleNamespace(settings=settings, suite=suite, executor=executor)) == (
+        f"{command} --data-url s3://a/b --devices 2 --strategy ddp --skip-unreadable"
+    )

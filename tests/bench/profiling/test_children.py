@@ -83,15 +83,18 @@ def test_a_childs_child_that_hangs_in_compiled_code_ends_with_it_and_says_where_
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system shows no processes in /proc")
 @pytest.mark.parametrize("generations", [1, 2])
-def test_what_hangs_in_compiled_code_ends_when_the_driver_is_killed(generations):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kill", [os.kill, os.killpg])
+def test_what_hangs_in_compiled_code_ends_when_the_driver_or_its_group_is_killed(kill, how, generations):
     program = f"from fakes import processes; processes.drive_what_hangs({generations})"
     folders = os.pathsep.join(filter(None, sys.path))
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": folders}
-    ) as driver:
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": folders},
+        start_new_session=True,
+    ) as driver:  # fmt: skip
         assert driver.stdout is not None
         numbers = [int(word) for word in driver.stdout.readline().split()]
-        driver.kill()
+        kill(driver.pid, how)
     assert len(numbers) == generations
     assert [gone(number) for number in numbers] == [True] * generations
 

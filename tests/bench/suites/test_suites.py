@@ -335,7 +335,7 @@ def test_a_suite_whose_name_is_a_path_is_refused(tmp_path, name):
         ("datasets = []", "names no dataset: add"),
         *((f"seeds = [{value}]", r"seeds\.0: .*valid integer") for value in ("true", "1.0", "'1'")),
         *((f"folds = [{value}]", r"folds.*valid integer") for value in ("true", "1.0")),
-        ("recipe.epochs = true", r"recipe\.epochs = true: it is neither true nor false$"),
+        ("recipe.epochs = true", r"recipe\.epochs = true: it cannot be true or false$"),
     ],
 )
 def test_a_list_that_asks_for_nothing_or_for_no_whole_number_is_refused(tmp_path, line, words):

@@ -239,6 +239,9 @@ def test_parts_have_two_clips_at_least(tmp_path):
     for wrong in (0, 17):
         with pytest.raises(ValueError, match="accumulate must be from 1 to 16"):
             Recipe(accumulate=wrong)
+    for wrong in (2.0, True, "2", None):
+        with pytest.raises(ValueError, match="accumulate must be a whole number, not"):
+            Recipe(accumulate=wrong)
     assert Recipe(batch_size=1).accumulate == 1
     run, data, model = prepared(batch_size=len(data_clips := range(19)), accumulate=9, epochs=1)
     assert len(data.splits.train) % len(data_clips)

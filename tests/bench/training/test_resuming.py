@@ -365,6 +365,53 @@ def test_a_module_keeps_its_own_state_over_an_interruption(kind: type[Counting],
     assert training.notes == ["goes on after epoch 2, the last one that was saved"]
 
 
+class Moody(nn.Module):
+    """Creates a buffer in one step, or drops it, and then answers wrongly, so that the best epoch is one before.
+
+    Args:
+        at: the step.
+        persistent: whether the state dict has the buffer.
+        comes: whether it is created or dropped.
+    """
+
+    def __init__(self, at: int, persistent: bool, comes: bool) -> None:
+        super().__init__()
+        self.at, self.comes = at, comes
+        self.net, self.classifier = nn.Linear(64, 16), nn.Linear(16, 10)
+        self.register_buffer("mean", None if comes else torch.zeros(1), persistent=persistent)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        if self.training:
+            self.steps += 1
+            if self.steps == self.at:
+                self.mean = torch.ones(1) if self.comes else None
+        logits: Tensor = self.classifier(self.net(waveform[:, :64]).tanh())
+        return logits if (self.mean is None) == self.comes else -logits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("comes", [True, False])
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("ema_decay", [None, 0.5])
+def test_buffers_may_come_and_go_in_training(
+    ema_decay: float | None, persistent: bool, comes: bool, tmp_path: Path
+) -> None:
+    def make(folder: Path) -> Made:
+        data = Synthetic(clips_per_class=10, clip_seconds=0.5, batch_size=16)
+        data.setup()
+        steps = -(-len(data.splits.train) // 16)
+        recipe = Recipe(epochs=4, batch_size=16, learning_rate=1e-2, ema_decay=ema_decay)
+        return ForeignModel.around(Moody(2 * steps + 1, persistent, comes), data, recipe=recipe), data
+
+    reference = Training(tmp_path, make, seconds=1e9).go()
+    for epoch in (2, 4):
+        training = Training(tmp_path, make)
+        with pytest.raises(Killed):
+            training.go(at=epoch, how=kill)
+        assert same(training.go(), reference)
+
+
 @pytest.mark.slow
 def test_a_generator_that_comes_too_late_for_its_state_is_named(tmp_path: Path) -> None:
     training = Training(tmp_path, of_module(OfLateGenerator, 3))
@@ -408,6 +455,19 @@ def test_a_damaged_checkpoint_does_not_replace_the_one_before(tmp_path: Path, mo
     with monkeypatch.context() as patch:
         patch.setattr("bench.training.checkpoints.write_whole", mock.Mock(side_effect=OSError("no space")))
         assert not going_on.save({"epochs": 2})
+    assert (checkpoints().load() or {})["epochs"] == 1
+
+
+def test_a_checkpoint_that_cannot_be_read_for_the_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def checkpoints() -> Checkpoints:
+        return Checkpoints(tmp_path, lambda: IDENTITY, 0)
+
+    checkpoints().save({"epochs": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "load", mock.Mock(side_effect=MemoryError))
+        without = checkpoints()
+        assert without.load() is None
+    assert without.notes == [f"the checkpoint {tmp_path / NEWEST} is not used: MemoryError"]
     assert (checkpoints().load() or {})["epochs"] == 1
 
 
