@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import time
 import zlib
 from multiprocessing.connection import Connection
@@ -54,6 +55,7 @@ def hang_in_c(connection: Connection, generations: int) -> None:
 
 def drive_what_hangs(generations: int) -> None:
     """Be the main program: say which processes hang, and wait."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     child = Child(hang_in_c, generations, preload=[])
     print(*child.receive(), flush=True)  # noqa: T201 - the test reads it
     child.receive()
