@@ -99,7 +99,7 @@ class Child:
             self.end()
             raise
         if isinstance(context, ForkServerContext) and self._process.pid is not None:
-            self._server = descendants.parent(self._process.pid)
+            self._server = _server_of(self._process.pid)
 
     def _start(self) -> None:
         """Start the process; a fork server that has died meanwhile is started again."""
@@ -239,6 +239,20 @@ def end_all(children: Sequence[Child], patience: float) -> None:
 
 _stacks: list[Connection] = []
 """Where this process writes its stack, if it is a child."""
+
+
+_servers: list[int] = []
+"""The fork server that this process came from, if it is a child."""
+
+
+def _server_of(child: int) -> int | None:
+    """Return the fork server that a child came from; None where it has died, so that the child has another parent."""
+    from multiprocessing import forkserver
+
+    server: Any = forkserver._forkserver
+    known = [*_servers, *filter(None, [server._forkserver_pid])]
+    found = descendants.parent(child)
+    return found if found in known or not known else None
 
 
 def _own_group() -> int:
@@ -390,6 +404,7 @@ def _run(
         except PermissionError:  # the parent, whose group it is, has been ended
             os._exit(1)
     keep_orphans()
+    _servers.append(os.getppid())
     _end_with_server()
     os.set_blocking(stack.fileno(), False)  # a parent that does not read must not stop this process
     _stacks.append(stack)

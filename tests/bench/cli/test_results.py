@@ -228,7 +228,8 @@ def test_leaderboard_of_a_store_without_records_draws_nothing(monkeypatch, capsy
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1
-    assert "has no records of smoke: `bench run --suite smoke`" in capsys.readouterr().err
+    command = f"bench run --suite smoke --store {tmp_path / 'mistyped'}"
+    assert f"has no records of smoke: `{command}` makes them" in capsys.readouterr().err
     assert not (tmp_path / "mistyped").exists()
 
 
