@@ -16,7 +16,7 @@ from bench.profiling.reaper import keep_orphans, signal_at_parents_end
 PATIENCE = 1.0
 """Seconds that the children have to end by themselves when the driver has gone."""
 
-_DRIVER = os.getppid()
+_DRIVER, _SERVER = os.getppid(), os.getpid()
 
 
 def _end(*_: object) -> None:
@@ -29,8 +29,10 @@ def _end(*_: object) -> None:
     os._exit(0)
 
 
-def _stay(*_: object) -> None:
-    pass
+def _stay(number: int, _: object) -> None:
+    if os.getpid() != _SERVER:  # a child that has not set its own signals yet
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 keep_orphans()

@@ -329,7 +329,10 @@ class Shelf:
         """Return whether a file is here and whole; its content is read only if somebody has written to it."""
         path = self.path(file)
         try:
-            if path.stat().st_mtime_ns != _WHOLE_SINCE:
+            found = path.stat()
+            if found.st_size != file.size:
+                return False
+            if found.st_mtime_ns != _WHOLE_SINCE:
                 with path.open("rb") as content:
                     if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
                         return False

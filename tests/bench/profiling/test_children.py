@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -112,5 +113,16 @@ def test_a_child_is_started_although_the_fork_server_has_just_died(monkeypatch):
     child = Child(processes.count, 1, preload=[])
     try:
         assert child.receive() == 1
+    finally:
+        child.end()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1])
+def test_a_child_that_has_hardly_begun_ends_when_it_is_asked_to(seconds):
+    child = Child(processes.wait, preload=[])
+    try:
+        time.sleep(seconds)
+        child.ask_to_end()
+        assert wait([child.sentinel], 3)
     finally:
         child.end()

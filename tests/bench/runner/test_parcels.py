@@ -1,6 +1,7 @@
 """What goes to another machine and what comes back, without a network: two folders that share nothing."""
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -211,6 +212,11 @@ def test_a_received_file_that_is_damaged_later_is_received_again(
     assert len(asked) == 2 * first
     assert (tree / "a.wav").read_bytes() == content
     assert not list(tmp_path.rglob(".tmp-*"))
+    state = shelf.path(file).stat()
+    shelf.path(file).write_bytes(b"")
+    os.utime(shelf.path(file), ns=(state.st_atime_ns, state.st_mtime_ns))
+    shelf.fetch([file], read)
+    assert (tree / "a.wav").read_bytes() == content
 
 
 @pytest.mark.parametrize("ranges", [True, False])
