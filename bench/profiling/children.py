@@ -414,9 +414,7 @@ def _run(
     lookup.permit(named)
     _share_fork_server()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
-    for number in (signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])):
-        if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGTERM:
-            signal.signal(number, signal.SIG_DFL)  # the fork server has handlers of its own
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends this process, even if the driver ignores it
     own = os.getpid()
     try:
         function(connection, *arguments)

@@ -2,7 +2,8 @@
 
 It also ends them all when the driver has gone. Children end with the driver by themselves, but one that hangs in
 compiled code, or that is stopped, cannot. Signals that end the driver's whole group leave the server alone until then;
-if it is killed nevertheless, the system kills its children.
+if it is killed nevertheless, the system kills its children. Those signals are blocked, not handled: Python forgets what
+it has caught when it forks, but what is blocked in a child that has hardly begun waits until it is unblocked.
 """
 
 import os
@@ -15,6 +16,9 @@ from bench.profiling.reaper import keep_orphans, signal_at_parents_end
 
 PATIENCE = 1.0
 """Seconds that the children have to end by themselves when the driver has gone."""
+
+ENDING = (signal.SIGHUP, signal.SIGTERM)
+"""Signals that end a whole process group."""
 
 _DRIVER, _SERVER = os.getppid(), os.getpid()
 
@@ -29,16 +33,14 @@ def _end(*_: object) -> None:
     os._exit(0)
 
 
-def _stay(number: int, _: object) -> None:
-    if os.getpid() != _SERVER:  # a child that has not set its own signals yet
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+def _unblock() -> None:
+    if os.getppid() == _SERVER:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 keep_orphans()
-for _number in (signal.SIGHUP, signal.SIGTERM):
-    if signal.getsignal(_number) is signal.SIG_DFL:
-        signal.signal(_number, _stay)
+signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+os.register_at_fork(after_in_child=_unblock)
 if hasattr(signal, "SIGRTMIN"):
     signal.signal(signal.SIGRTMIN, _end)
     signal_at_parents_end(signal.SIGRTMIN)
