@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench import catalog
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
-from bench.leaderboard.caveats import has_speech_score
+from bench.leaderboard.caveats import Caveat, caveats, has_speech_score
 from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.ranking import flag_devices, rank
 from bench.leaderboard.rows import UNKNOWN_FAILURE, Row, make_row, reference_data
@@ -64,6 +65,11 @@ class Leaderboard:
     notes: tuple[str, ...]
     environments: tuple[Environment, ...]
     class_report: ClassReport | None = None
+
+    @cached_property
+    def caveats(self) -> tuple[tuple[Caveat, ...], ...]:
+        """What is doubtful about each row, in the order of the rows."""
+        return tuple(tuple(caveats(row, self.task, self.primary)) for row in self.rows)
 
     @property
     def name(self) -> str:

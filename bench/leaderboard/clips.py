@@ -86,9 +86,31 @@ def publish(source: Store, target: Store, suite: str, records: Iterable[Record])
     return len(fresh)
 
 
+def _logits(store: Store, record: Record) -> tuple[str, str]:
+    """Return the two files that a run's logits may be in, as text, because pathlib takes its time."""
+    path = f"{store.root}/artifacts/{record.key}/{artifacts.LOGITS}"
+    return path, path + artifacts.PACKED
+
+
 def _has_logits(store: Store, record: Record) -> bool:
-    path = f"{store.artifacts(record.key)}/{artifacts.LOGITS}"  # as text, for pathlib takes its time
-    return os.path.exists(path) or os.path.exists(path + artifacts.PACKED)  # noqa: PTH110
+    return any(map(os.path.exists, _logits(store, record)))
+
+
+def states(store: Store, suite: str, records: Iterable[Record]) -> Iterator[tuple[int, int] | None]:
+    """Yield size and time of each file that `collect` may read; None for one that is not there.
+
+    Args:
+        store: of the records.
+        suite: its name.
+        records: of the runs.
+    """
+    for path in (str(store.root / FOLDER / f"{suite}.json"), *(path for r in records for path in _logits(store, r))):
+        try:
+            state = os.stat(path)  # noqa: PTH116 - as text, see above
+        except OSError:
+            yield None
+        else:
+            yield state.st_size, state.st_mtime_ns
 
 
 def _clips(record: Record) -> int:

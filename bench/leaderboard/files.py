@@ -12,14 +12,14 @@ board.html. A command that is given the name of another README updates it betwee
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.errors import SuiteError
-from bench.leaderboard import changes, clips, interface, joined, pareto, render
+from bench.leaderboard import changes, clips, interface, joined, origin, pareto, render
 from bench.leaderboard.board import Leaderboard, leaderboards
 from bench.leaderboard.papers import paper_tables
 from bench.records import Record, Run, Snapshot, Store, latest_like, sources, write_whole
@@ -120,6 +120,17 @@ def texts(
         RecordError: the tables of the release are damaged.
         RunError: a file of clips or logits is damaged, or of another training.
     """
+    tables, page = _tables_and_page(suite, found, store, index, readme)
+    return tables | page(passed_over)
+
+
+def _tables_and_page(
+    suite: Suite, found: tuple[Leaderboard, ...], store: Store, index: bool, readme: Path | None
+) -> tuple[dict[Path, str], Callable[[list[str] | None], dict[Path, str]]]:
+    """Return the texts of all files but the page and the plots, and a function that returns those of the two.
+
+    The arguments and the errors are those of `texts`; the function takes its `passed_over`.
+    """
     if index and suite.name in RESERVED:
         raise SuiteError(f"{suite.name} is the name of another file in a published store: rename the suite's file")
     title = suite.title or suite.name
@@ -133,10 +144,6 @@ def texts(
     stems = [f"plots/{name}" for name in _names(suite, found)]
     as_json = render.json_text(title, found)
     tables = paper_tables(suite, found)
-    said: dict[str, clips.RunClips] = {}
-    for board in found:
-        shown = (r for row in board.rows for r in row.records)
-        said |= clips.collect(store, suite.name, shown, render.CLIPS, passed_over)
     note = " ".join((suite.note, *map(_sent_in, suite.added))).strip()
     drawn = {
         store.root / f"{suite.name}.md": render.markdown(
@@ -144,14 +151,7 @@ def texts(
         ),
         store.root / f"{suite.name}.csv": render.csv_text(found),
         store.root / f"{suite.name}.json": as_json,
-        store.root / f"{suite.name}.html": render.html(
-            title, found, command, note, file, tables, said, place, use_note
-        ),
     }
-    for board, stem in zip(found, stems, strict=True):
-        for plot in pareto.plots(board):
-            for theme in render.THEMES:
-                drawn[store.root / f"{stem}-{plot.axis.name}-{theme}.svg"] = render.svg(plot, theme)
     if index:
         drawn |= shared_texts(store, {suite.name: as_json})
         drawn |= _badges(suite, found, store)
@@ -162,7 +162,20 @@ def texts(
     if readme is not None:
         plots = os.path.relpath(store.root.resolve(), readme.resolve().parent)
         drawn[readme] = _with_marked(readme.read_text(encoding="utf-8"), suite, found, Path(plots).as_posix())
-    return drawn
+
+    def page(passed_over: list[str] | None) -> dict[Path, str]:
+        said: dict[str, clips.RunClips] = {}
+        for board in found:
+            shown = (r for row in board.rows for r in row.records)
+            said |= clips.collect(store, suite.name, shown, render.CLIPS, passed_over)
+        whole = render.html(title, found, command, note, file, tables, said, place, use_note)
+        plots = {
+            store.root / f"{stem}-{plot.axis.name}-{theme}.svg": render.svg(plot, theme)
+            for board, stem in zip(found, stems, strict=True) for plot in pareto.plots(board) for theme in render.THEMES
+        }  # fmt: skip
+        return {store.root / f"{suite.name}.html": whole, **plots}
+
+    return drawn, page
 
 
 def _place(root: Path) -> str:
@@ -300,6 +313,7 @@ def draw(
     readme: Path | None = None,
     found: tuple[Leaderboard, ...] | None = None,
     passed_over: list[str] | None = None,
+    keep_page: bool = False,
 ) -> tuple[Leaderboard, ...]:
     """Redraw the suite's tables and return its leaderboards.
 
@@ -310,6 +324,8 @@ def draw(
         readme: another file to update between its marks.
         found: what `boards` returns, if it is at hand.
         passed_over: as for `texts`.
+        keep_page: whether to leave the page and the plots alone, which take longest, where they were drawn from the
+            same records, logits and code, and nobody has changed them since.
 
     Raises:
         RunError: a file of clips or logits is damaged, or of another training; nothing is then written.
@@ -317,10 +333,19 @@ def draw(
     store = snapshot.store
     found = boards(snapshot, suite) if found is None else found
     index = (store.root / INDEX).exists() if index is None else index
-    drawn = texts(suite, found, store, index, readme, passed_over)
-    for path, text in drawn.items():
+    drawn, page = _tables_and_page(suite, found, store, index, readme)
+    state = origin.of(snapshot, suite.name, found, drawn) if keep_page else ""
+    pages: dict[Path, str] = {}
+    lines: list[str] | None = None if passed_over is None else []
+    if not (keep_page and origin.stands(store, suite.name, state)):
+        pages = page(lines)
+    for path, text in (drawn | pages).items():
         if not _holds(path, text.encode()):  # a finished store may be read-only
             write_whole(path, text.encode())
+    if keep_page and pages and not lines:
+        origin.keep(store, suite.name, state, pages)
+    if passed_over is not None:
+        passed_over += lines or []
     for path in _old_badges(drawn) if index else ():
         path.unlink()
     return found

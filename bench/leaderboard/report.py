@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.errors import AGAIN, BenchError, RecordError, RunError
 from bench.leaderboard import clips
 from bench.leaderboard.board import Leaderboard, leaderboards
-from bench.leaderboard.caveats import Caveat, caveats, mends
+from bench.leaderboard.caveats import Caveat, mends
 from bench.leaderboard.confusions import ClassReport, class_report
 from bench.leaderboard.systems import as_text
 from bench.records import Record, Store, artifacts, graded_records
@@ -134,9 +134,7 @@ def run_report(store: Store, record: Record) -> RunReport:
         facts=tuple(_facts(record)),
         classes=report,
         hardest=clips_found,
-        caveats=tuple(
-            (each, mends(each.kind, "bench run --suite SUITE")) for each in caveats(row, board.task, board.primary)
-        ),
+        caveats=tuple((each, mends(each.kind, "bench run --suite SUITE")) for each in board.caveats[0]),
         commands=tuple(_commands(store, record)),
         damage=damage,
     )

@@ -122,9 +122,7 @@ def make_row(
     scores = {name: _mean([r.scores.get(name) for r in done]) for name in dict.fromkeys([*names, primary])}
     run_scores = _run_scores(done, primary)
     interval, over = _interval(done, run_scores, primary)
-    other_data = [
-        r for r in done if r.data and data_identity(r.data) != data_identity(reference[r.run.fold, r.run.seed])
-    ]
+    other_data = [r for r in done if r.data and r.data.identity != reference[r.run.fold, r.run.seed].identity]
     flags = []
     if other_data:
         flags.append(
@@ -287,29 +285,15 @@ def reference_data(done: Sequence[Record]) -> dict[FoldSeed, Data]:
             used.setdefault((r.run.fold, r.run.seed), []).append(r.data)
     reference = {}
     for fold_seed, found in used.items():
-        votes = Counter(map(data_identity, found))
+        votes = Counter(data.identity for data in found)
         chosen = max(votes, key=lambda identity: (votes[identity], max(_clips(found, identity)), identity))
-        alike = (data for data in found if data_identity(data) == chosen)
+        alike = (data for data in found if data.identity == chosen)
         reference[fold_seed] = min(alike, key=lambda data: data.text)
     return reference
 
 
 def _clips(found: Sequence[Data], identity: str) -> Iterator[int]:
-    return (data.clips_available for data in found if data_identity(data) == identity)
-
-
-def data_identity(data: Data) -> str:
-    """Return a text of clips, targets, classes and split; scores are comparable only if these are equal."""
-    return canonical([data.manifest, data.labels, _split_as_before(data.split), data.clips])
-
-
-def _split_as_before(words: str) -> str:
-    """Return the words on a split that older records have: two splits of a user's clips had the same ones."""
-    after = "test = k, validation = k + 1"
-    for now in ("own clips: the given folds; ", "own clips: 5 folds grouped by source; "):
-        if words.startswith(now + after):
-            return f"own clips: the table's folds, or else 5 folds grouped by source; {words.removeprefix(now)}"
-    return words
+    return (data.clips_available for data in found if data.identity == identity)
 
 
 def _numbers(values: Iterable[int]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import struct
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,6 +11,8 @@ from typing import Any, TypeVar, overload
 _DIGEST = re.compile(rb'\n "digest": "([0-9a-f]{64})",?(?=\n)')
 _ONE = 100_000
 """Floats that are multiples of 1 / `_ONE`, as draws are, are held as whole numbers of four bytes."""
+_BITS = struct.unpack("Q", struct.pack("d", _ONE))[0]
+"""The bits of `_ONE` as a float; those of a smaller positive number are a smaller whole number."""
 _FEWEST = 256
 """Number of floats below which they are not looked at for that."""
 _KEPT = 16
@@ -66,10 +69,11 @@ def without(content: bytes, name: str, value: str) -> bytes | None:
         value: its canonical JSON.
     """
     part = f',"{name}":{value},'.encode()
-    start = content.find(part)
-    if start < 0 or content.count(b"{", 0, start) != content.count(b"}", 0, start) + 1:  # not the record's own
+    start = content.rfind(part)
+    end = start + len(part) - 1
+    if start < 0 or content.count(b"}", end) != content.count(b"{", end) + 1:  # not the record's own
         return None
-    return content[:start] + content[start + len(part) - 1 :]
+    return content[:start] + content[end:]
 
 
 class Floats(Sequence[float]):
@@ -138,11 +142,13 @@ def _coded(values: "array[float]") -> "array[int] | None":
     import numpy as np
 
     given = np.frombuffer(values)
-    if not (given.min() >= 0 and given.max() <= 1):
+    with np.errstate(over="ignore"):
+        wholes = np.rint(given * float(_ONE))
+    if np.maximum.reduce(wholes.view(np.uint64)) > _BITS:  # also where one is below 0, -0.0 or NaN
         return None
-    codes = np.rint(given * _ONE).astype(np.uint32)
-    if not np.array_equal((codes / float(_ONE)).view(np.uint64), given.view(np.uint64)):  # -0.0 is no multiple
+    if (wholes / float(_ONE)).tobytes() != values.tobytes():
         return None
+    codes = wholes.astype(np.uint32)
     return array("I", codes.tobytes())
 
 

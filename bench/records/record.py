@@ -58,6 +58,20 @@ class Data:
         """All of it as canonical JSON."""
         return canonical(asdict(self))
 
+    @cached_property
+    def identity(self) -> str:
+        """A text of clips, targets, classes and split; scores are comparable only if these are equal."""
+        return canonical([self.manifest, self.labels, _split_as_before(self.split), self.clips])
+
+
+def _split_as_before(words: str) -> str:
+    """Return the words on a split that older records have: two splits of a user's clips had the same ones."""
+    after = "test = k, validation = k + 1"
+    for now in ("own clips: the given folds; ", "own clips: 5 folds grouped by source; "):
+        if words.startswith(now + after):
+            return f"own clips: the table's folds, or else 5 folds grouped by source; {words.removeprefix(now)}"
+    return words
+
 
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,9 @@ LONGEST = 60
 """Characters of a name in a key; of a longer one, its end."""
 
 
+_USUAL = Recipe()  # made once, because it checks its values
+
+
 @with_config(STRICT)
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -46,7 +49,7 @@ class Run:
     dataset: str
     fold: int = 0
     seed: int = 0
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Recipe = _USUAL
     arguments: Json = field(default_factory=dict)
     data: Json = field(default_factory=dict)
     protocol: int = PROTOCOL

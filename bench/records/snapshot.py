@@ -36,6 +36,12 @@ class Snapshot:
             self._read[key] = error
         return self.get(key)
 
+    def version(self, key: str) -> tuple[int, int, int] | None:
+        """Return the version of a record's file that was read; None if there was none."""
+        if key not in self._versions:
+            self.read(key)
+        return self._versions[key]
+
     def refresh(self) -> None:
         """Read the records again whose files have changed; another process may work on the same store."""
         for key, version in list(self._versions.items()):

@@ -163,7 +163,9 @@ class Runner:
     def _draw(self) -> None:
         """Draw the tables, or say why they cannot be written."""
         try:
-            self.outcome.boards = files.draw(self.snapshot, self.suite, passed_over=self.outcome.warnings)
+            self.outcome.boards = files.draw(
+                self.snapshot, self.suite, passed_over=self.outcome.warnings, keep_page=True
+            )
         except OSError as error:
             self.outcome.boards = files.boards(self.snapshot, self.suite)
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and not (

@@ -107,8 +107,8 @@ def doubts(
         most: names of rows for each fact; further ones are counted.
     """
     found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in kinds}
-    for row in board.rows:
-        for caveat in caveats.caveats(row, board.task, board.primary):
+    for row, found_of_row in zip(board.rows, board.caveats, strict=True):
+        for caveat in found_of_row:
             if caveat.kind in found:
                 found[caveat.kind].setdefault(caveat.words, []).append(row.full)
     for kind, facts in found.items():

@@ -81,7 +81,7 @@ def grid(boards: Sequence[Leaderboard], number: int, suite: str | None, store: s
     on_front = fronts(board)
     rows = []
     for place, row in enumerate(board.rows):
-        doubts = list(caveats.caveats(row, board.task, board.primary))
+        doubts = board.caveats[place]
         made = [_cell(board, row, column.head, cells[column.head][place], scale) for column in shown]
         rows.append(
             GridRow(
