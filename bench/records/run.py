@@ -49,7 +49,7 @@ class Run:
     dataset: str
     fold: int = 0
     seed: int = 0
-    recipe: Recipe = _USUAL
+    recipe: Recipe = field(default_factory=lambda: _USUAL)
     arguments: Json = field(default_factory=dict)
     data: Json = field(default_factory=dict)
     protocol: int = PROTOCOL
