@@ -44,7 +44,7 @@ def problems(store: Store, names: Sequence[str], readme: Path | None = None) -> 
         wrong += damaged
         page = store.root / f"{suite.name}.html"  # shows what the damaged files hold
         wrong += [
-            f"{path} differs from its records"
+            f"{path} {'differs from its records' if path.exists() else 'is not there: `bench leaderboard` draws it'}"
             for path, text in own.items()
             if not (damaged and path == page) and (not path.exists() or path.read_bytes() != text.encode())
         ]

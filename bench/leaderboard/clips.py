@@ -96,8 +96,8 @@ def _has_logits(store: Store, record: Record) -> bool:
     return any(map(os.path.exists, _logits(store, record)))
 
 
-def states(store: Store, suite: str, records: Iterable[Record]) -> Iterator[tuple[int, int] | None]:
-    """Yield size and time of each file that `collect` may read; None for one that is not there.
+def states(store: Store, suite: str, records: Iterable[Record]) -> Iterator[tuple[int, int, int] | None]:
+    """Yield size and times of each file that `collect` may read; None for one that is not there.
 
     Args:
         store: of the records.
@@ -110,7 +110,7 @@ def states(store: Store, suite: str, records: Iterable[Record]) -> Iterator[tupl
         except OSError:
             yield None
         else:
-            yield state.st_size, state.st_mtime_ns
+            yield state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def _clips(record: Record) -> int:

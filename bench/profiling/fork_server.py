@@ -35,6 +35,7 @@ def _end(*_: object) -> None:
 
 def _unblock() -> None:
     if os.getppid() == _SERVER:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it ends a child even if the driver ignores it
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 

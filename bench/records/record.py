@@ -395,6 +395,9 @@ def _leave_out_later_fields(content: dict[str, Any]) -> None:
         del content["environment"]["devices"]
 
 
+_AGAIN = "restore or delete the file; if it is deleted, `bench run` does the run again"
+
+
 def _verified_by_parsing(text: str, name: str) -> str:
     """Return the canonical JSON of a record's file without its digest.
 
@@ -414,9 +417,9 @@ def _verified_by_parsing(text: str, name: str) -> str:
     try:
         rest = canonical(content)
     except (ValueError, RecursionError) as error:  # NaN or Infinity, which this version never writes
-        raise RecordError(f"record {name} holds a number that is not finite: restore or delete it") from error
+        raise RecordError(f"record {name} holds a number that is not finite: {_AGAIN}") from error
     if digest != hashlib.sha256(rest.encode()).hexdigest():
-        raise RecordError(f"record {name} does not match its own digest (edited or damaged): restore or delete it")
+        raise RecordError(f"record {name} does not match its own digest (edited or damaged): {_AGAIN}")
     return rest
 
 

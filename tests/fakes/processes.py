@@ -99,3 +99,15 @@ def write_features(folder: Path, driver: Connection) -> None:
         for path in folder.glob("features-*.json"):
             path.unlink(missing_ok=True)
     driver.send(sums)
+
+
+def drive_while_ignoring() -> None:
+    """Be a main program that ignores SIGTERM, and say how a child ends that is asked to as soon as it is started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = Child(wait, preload=[])
+    try:
+        child.ask_to_end()
+        child._process.join(3)
+        print(child._process.exitcode)  # noqa: T201 - the test reads it
+    finally:
+        child.end()

@@ -1,5 +1,6 @@
 """Tests of when the page and the plots of a suite are left alone."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,8 +77,20 @@ def change_note(store: Store) -> None:
     path.write_text('note = "new"\n' + path.read_text())
 
 
+def damage_logits(store: Store) -> None:
+    """Change a file and not its size and time."""
+    path = store.artifacts(first(store).key) / artifacts.LOGITS
+    before = path.stat()
+    path.write_bytes(b"1")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def forget(store: Store) -> None:
     (store.root / origin.FOLDER / "few.json").write_text("{")
+
+
+def nest(store: Store) -> None:
+    (store.root / origin.FOLDER / "few.json").write_text("[" * 100_000)
 
 
 def test_a_page_of_the_same_records_is_not_drawn_again(store, pages):
@@ -87,7 +100,9 @@ def test_a_page_of_the_same_records_is_not_drawn_again(store, pages):
     assert (store.root / "few.html").read_bytes() == before
 
 
-@pytest.mark.parametrize("change", [edit_page, remove_plot, change_curve, add_logits, add_clips, change_note, forget])
+@pytest.mark.parametrize(
+    "change", [edit_page, remove_plot, change_curve, add_logits, add_clips, change_note, forget, nest]
+)
 def test_a_page_is_drawn_again_after_any_change(store, pages, change):
     change(store)
     draw(store, [])
@@ -98,8 +113,33 @@ def test_a_page_is_drawn_again_after_any_change(store, pages, change):
         assert path.read_text() == text
 
 
+def test_a_page_that_another_command_has_written_meanwhile_is_drawn_again(store, pages, monkeypatch):
+    edit_page(store)
+    keep = origin.keep
+
+    def after_another(*given):
+        edit_page(store)
+        keep(*given)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(origin, "keep", after_another)
+        draw(store)
+    draw(store)
+    draw(store)
+    assert pages == ["few", "few"]
+
+
+def test_logits_with_another_content_and_the_same_time_are_looked_at(store):
+    add_logits(store)
+    record = first(store)
+    (store.artifacts(record.key) / artifacts.LOGITS).write_bytes(b"2")
+    before = list(clips.states(store, "few", [record]))
+    damage_logits(store)
+    assert list(clips.states(store, "few", [record])) != before
+
+
 def test_a_page_of_other_code_is_drawn_again(store, pages, monkeypatch):
-    monkeypatch.setattr(origin, "_code", lambda: "newer")
+    monkeypatch.setattr(origin, "CODE", "newer")
     draw(store)
     assert pages == ["few"]
 

@@ -126,3 +126,13 @@ def test_a_child_that_has_hardly_begun_ends_when_it_is_asked_to(seconds):
         assert wait([child.sentinel], 3)
     finally:
         child.end()
+
+
+def test_a_child_of_a_driver_that_ignores_sigterm_ends_by_it():
+    program = "from fakes import processes; processes.drive_while_ignoring()"
+    folders = os.pathsep.join(filter(None, sys.path))
+    found = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": folders},
+        check=True,
+    )  # fmt: skip
+    assert int(found.stdout) == -signal.SIGTERM
