@@ -82,7 +82,7 @@ def _file(store: Store, suite: str) -> Path:
 
 def _files(folder: Path) -> Iterator[tuple[str, int, int]]:
     for path in folder.rglob("*"):
-        if path.suffix != ".pyc" and path.is_file():
+        if "__pycache__" not in path.parts and path.is_file():  # another command may be writing there
             state = path.stat()
             yield str(path), state.st_size, state.st_mtime_ns
 

@@ -170,6 +170,7 @@ def test_a_store_that_cannot_hold_the_origin_is_drawn_each_time(store, pages):
 def test_files_of_the_code_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.js").write_text("12")
-    (tmp_path / "c.pyc").write_text("12")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "c.pyc.1234").write_text("12")
     ((name, size, _),) = origin._files(tmp_path)
     assert (name, size) == (str(tmp_path / "a" / "b.js"), 2)
