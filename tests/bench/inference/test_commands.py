@@ -376,7 +376,9 @@ def test_chunks_that_are_no_length(kept, sounds: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("onnxscript") is None, reason='pip install -e ".[export]"')
+@pytest.mark.skipif(
+    importlib.util.find_spec("onnxscript") is None, reason='onnxscript is not installed: pip install -e ".[export]"'
+)
 @pytest.mark.parametrize("name", ["fusion-ds", "swishnet"])
 def test_exports_of_systems_of_a_suite(kept, tmp_path: Path, name: str) -> None:
     out = tmp_path / "model.onnx"
@@ -386,7 +388,10 @@ def test_exports_of_systems_of_a_suite(kept, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason='pip install -e ".[export,openvino]"')
+@pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None,
+    reason='OpenVINO is not installed: pip install -e ".[export,openvino]"',
+)
 def test_an_export_for_openvino_names_its_precision(kept, tmp_path: Path) -> None:
     given = ("--run", kept.run("swishnet").key, "--store", kept.store.root, "--out", tmp_path / "model.xml")
     code, output, _ = bench("export", "--format", "openvino", *given)
