@@ -186,11 +186,11 @@ def _gradients(x: Maps, g: Maps, factors: Floats, slope: np.float32, cap: np.flo
 
 
 @compiled
-def _forward(
+def prepare(
     x: Maps, weight: Floats, bias: Floats, running_mean: Floats, running_var: Floats,
-    momentum: float, eps: float, slope: np.float32, cap: np.float32, y: Maps, inverse: NDArray[Any], factors: Floats,
+    momentum: float, eps: float, inverse: NDArray[Any], factors: Floats,
 ) -> None:  # fmt: skip
-    """Put the maps into y, 1 / deviation `(C,)` into `inverse`, and scale, shift and mean into `factors (5, K)`."""
+    """Put 1 / deviation `(C,)` into `inverse`, and scale, shift and mean into `factors (5, K)`."""
     channels = len(weight)
     found = np.empty((2, channels), np.float32)
     running = np.empty((2, channels), np.float32)
@@ -204,6 +204,38 @@ def _forward(
         factors[0, i] = weight[c] * inverse[c]
         factors[1, i] = bias[c] - found[0, c] * factors[0, i]
         factors[2, i] = found[0, c]
+
+
+@compiled
+def turn_back(
+    sums: NDArray[Any], number: int, inverse: NDArray[Any], factors: Floats, weight: Floats, bias: Floats
+) -> None:
+    """Put the gradients of weight and bias into the last two, and the factors of that of x into `factors[3:]`.
+
+    Args:
+        sums: Σ g' and Σ g' (x - mean), `(2, C)`.
+        number: values of a channel.
+        inverse: what `prepare` has found.
+        factors: the same.
+        weight: its gradient, `(C,)`.
+        bias: its gradient, `(C,)`.
+    """
+    channels = len(inverse)
+    for c in range(channels):
+        weight[c], bias[c] = sums[1, c] * inverse[c], sums[0, c]
+    for i in range(factors.shape[1]):
+        c = i % channels
+        factors[3, i] = -factors[0, i] * inverse[c] * inverse[c] * sums[1, c] / number
+        factors[4, i] = -factors[0, i] * sums[0, c] / number - factors[3, i] * factors[2, i]
+
+
+@compiled
+def _forward(
+    x: Maps, weight: Floats, bias: Floats, running_mean: Floats, running_var: Floats,
+    momentum: float, eps: float, slope: np.float32, cap: np.float32, y: Maps, inverse: NDArray[Any], factors: Floats,
+) -> None:  # fmt: skip
+    """Put the maps into y; see `prepare`."""
+    prepare(x, weight, bias, running_mean, running_var, momentum, eps, inverse, factors)
     _apply(x, factors, slope, cap, y)
 
 
@@ -213,16 +245,9 @@ def _backward(
     dx: Maps, weight: Floats, bias: Floats,
 ) -> None:  # fmt: skip
     """Put the gradients of x, weight and bias into the last three."""
-    channels = len(inverse)
-    sums = np.zeros((2, channels))
+    sums = np.zeros((2, len(inverse)))
     _gradient_sums(x, g, factors, slope, cap, sums)
-    number = x.size // channels
-    for c in range(channels):
-        weight[c], bias[c] = sums[1, c] * inverse[c], sums[0, c]
-    for i in range(factors.shape[1]):
-        c = i % channels
-        factors[3, i] = -factors[0, i] * inverse[c] * inverse[c] * sums[1, c] / number
-        factors[4, i] = -factors[0, i] * sums[0, c] / number - factors[3, i] * factors[2, i]
+    turn_back(sums, x.size // len(inverse), inverse, factors, weight, bias)
     _gradients(x, g, factors, slope, cap, dx)
 
 
@@ -242,7 +267,7 @@ def fits(x: Tensor) -> bool:
     )
 
 
-def _matrix(x: Tensor, times: int) -> Maps:
+def matrix(x: Tensor, times: int = 1) -> Maps:
     """Return maps as a matrix, without a copy."""
     return numbers(x.detach().permute(0, 2, 3, 1).reshape(-1, times * x.shape[1]))
 
@@ -273,8 +298,8 @@ class NormActivation(torch.autograd.Function):
         inverse, factors = np.empty(channels), np.empty((5, times * channels), np.float32)
         limits = np.float32(slope), np.float32(cap)
         _forward(
-            _matrix(x, times), weight.detach().numpy(), bias.detach().numpy(), running_mean.numpy(),
-            running_var.numpy(), momentum, eps, *limits, _matrix(y, times), inverse, factors,
+            matrix(x, times), weight.detach().numpy(), bias.detach().numpy(), running_mean.numpy(),
+            running_var.numpy(), momentum, eps, *limits, matrix(y, times), inverse, factors,
         )  # fmt: skip
         ctx.save_for_backward(x)
         ctx.known = times, inverse, factors, limits
@@ -289,7 +314,7 @@ class NormActivation(torch.autograd.Function):
         gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, weight, bias = torch.empty_like(x), torch.empty(x.shape[1]), torch.empty(x.shape[1])
         _backward(
-            _matrix(x, times), _matrix(gradient, times), inverse, factors, *limits,
-            _matrix(dx, times), weight.numpy(), bias.numpy(),
+            matrix(x, times), matrix(gradient, times), inverse, factors, *limits,
+            matrix(dx, times), weight.numpy(), bias.numpy(),
         )  # fmt: skip
         return dx, weight, bias, None, None, None, None, None, None

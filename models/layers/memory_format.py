@@ -75,13 +75,33 @@ class _Convolution(nn.Conv2d):
 
     def _of_every_place(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return the same maps as a convolution without a stride of the places that the stride does not skip."""
-        x = self._laid_out(x[..., :: self.stride[0], :: self.stride[1]])
+        x = self._laid_out(_EveryPlace.apply(x, *self.stride))  # type: ignore[no-untyped-call]
         return F.conv2d(x, weight, bias, groups=self.groups)
 
     def _is_plain(self, x: Tensor) -> bool:
         square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))
         zeros = self.padding_mode == "zeros" and self.dilation == (1, 1) and not isinstance(self.padding, str)
         return square and zeros and self.bias is None and x.ndim == 4
+
+
+class _EveryPlace(torch.autograd.Function):
+    """Every so many places of maps `(B, C, H, W)`; the gradient lies in memory as the maps do.
+
+    That of a slice of torch is contiguous, and so are the sums with it in all layers before.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, down: int, along: int) -> Tensor:
+        ctx.like, ctx.steps = torch.empty_like(x, device="meta"), (down, along)
+        return x[..., ::down, ::along].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        whole = torch.zeros_like(ctx.like, device=gradient.device)
+        down, along = ctx.steps
+        whole[..., ::down, ::along] = gradient
+        return whole, None, None
 
 
 class _OfOneChannel(torch.autograd.Function):

@@ -1,16 +1,17 @@
-"""Batch normalisation and the activation after it, fused in a training step that asks for it.
+"""Batch normalisation, the activation and the pooling after it, fused in a training step that asks for it.
 
 Without `fuse`, in eval mode, and where the kernel does not fit, these are torch's operations, one after another.
 """
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from models.kernels.loading import available
 
 FUSED = "fuses_training"
 """Attribute of a norm that `fuse` has marked."""
@@ -19,63 +20,67 @@ FUSED = "fuses_training"
 def fuse(model: nn.Module, on: bool) -> None:
     """Let the model's batch norms compute with the kernel in training, or no longer."""
     for module in model.modules():
-        if isinstance(module, (nn.BatchNorm2d, MaxPool)):
+        if isinstance(module, nn.BatchNorm2d):
             if on:
                 setattr(module, FUSED, True)
             elif hasattr(module, FUSED):
                 delattr(module, FUSED)
 
 
-def normalised(norm: nn.BatchNorm2d, x: Tensor, activation: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+def normalised(
+    norm: nn.BatchNorm2d, x: Tensor, activation: Callable[[Tensor], Tensor] | None = None, pools: bool = False
+) -> Tensor:
     """Return the activation of `norm(x)`, for maps `(B, C, H, W)`.
 
     Args:
         norm: the batch norm.
         x: the maps.
         activation: a module or a function; None for no activation.
+        pools: whether the maxima over 2×2 places are returned, `(B, C, ⌈H / 2⌉, ⌈W / 2⌉)`.
     """
     if norm.training and getattr(norm, FUSED, False):
         limits = _limits(activation)
-        kernel = _kernel()
-        if limits is not None and kernel is not None and _fits(norm, x, kernel[0]):
+        kernel = available("norm_pool_cpu" if pools else "norm_cpu")
+        rises = limits is not None and (limits[0] >= 0 or not pools)  # or the maximum need not stay one
+        if limits is not None and rises and kernel is not None and _fits(norm, x, kernel):
             assert norm.num_batches_tracked is not None
             norm.num_batches_tracked.add_(1)
-            fused: Tensor = kernel[0].NormActivation.apply(
+            operation = kernel.NormActivationPool if pools else kernel.NormActivation
+            fused: Tensor = operation.apply(
                 x, norm.weight, norm.bias, norm.running_mean, norm.running_var, norm.momentum, norm.eps, *limits
             )
             return fused
     y: Tensor = norm(x)
-    return y if activation is None else activation(y)
+    y = y if activation is None else activation(y)
+    return pooled(y) if pools else y
 
 
-class MaxPool(nn.Module):
-    """Maximum over 2×2 places, over fewer at odd ends."""
+def pooled(x: Tensor) -> Tensor:
+    """Return the maxima over 2×2 places of maps `(B, C, H, W)`, over fewer at odd ends: `(B, C, ⌈H / 2⌉, ⌈W / 2⌉)`.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(B, C, H, W)` to `(B, C, ⌈H / 2⌉, ⌈W / 2⌉)`."""
-        kernel = _kernel() if getattr(self, FUSED, False) and self.training else None
-        if kernel is not None and _here(x) and kernel[1].fits(x):
-            fused: Tensor = kernel[1].MaxPool.apply(x)
-            return fused
-        return F.max_pool2d(x, 2, ceil_mode=True)
+    They lie channels last, in which a CPU finds them in two thirds of the time.
+    """
+    return F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2, ceil_mode=True)
 
 
 class FusedSequential(nn.Sequential):
-    """nn.Sequential in which a batch norm and the activation after it may be fused in training."""
+    """nn.Sequential in which a batch norm and what follows it may be fused in training: activation, pooling."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map maps `(B, C, H, W)` through all modules."""
+    def forward(self, x: Tensor, pools: bool = False) -> Tensor:
+        """Map maps `(B, C, H, W)` through all modules; with `pools`, `pooled` comes after the last one."""
         if not self.training:
-            return super().forward(x)  # type: ignore[no-any-return, no-untyped-call]
+            y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            return pooled(y) if pools else y
         modules = list(self)
         while modules:
             module = modules.pop(0)
             if type(module) is nn.BatchNorm2d:
                 following = modules.pop(0) if modules and _limits(modules[0]) is not None else None
-                x = normalised(module, x, following)
+                x = normalised(module, x, following, pools and not modules)
+                pools = pools and bool(modules)
             else:
                 x = module(x)
-        return x
+        return pooled(x) if pools else x
 
 
 def _limits(activation: Any) -> tuple[float, float] | None:
@@ -104,13 +109,3 @@ def _here(x: Tensor) -> bool:
     """Return whether kernels of one thread of a CPU are of use."""
     eager = torch.is_grad_enabled() and not torch.compiler.is_compiling()
     return eager and x.device.type == "cpu" and torch.get_num_threads() == 1
-
-
-@cache
-def _kernel() -> Any:
-    """Return the modules of kernels; None where numba is not installed."""
-    try:
-        from models.kernels import norm_cpu, pool_cpu
-    except ImportError:
-        return None
-    return norm_cpu, pool_cpu

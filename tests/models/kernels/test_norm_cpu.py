@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.kernels import norm_cpu, pool_cpu
+from models.kernels import norm_cpu, norm_pool_cpu
 from models.layers import norm
 
 LAST = torch.channels_last
@@ -81,23 +81,66 @@ def test_maps_that_do_not_fit() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(2, 16, 6, 8), (3, 24, 7, 5), (2, 8, 1, 1), (1, 64, 2, 3)])
-def test_pooling_is_torchs_bit_for_bit(kind: torch.dtype, shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "shape", [(2, 16, 6, 8), (3, 24, 8, 5), (2, 48, 7, 6), (1, 64, 2, 3), (2, 8, 1, 140), (4, 96, 4, 1)]
+)
+@pytest.mark.parametrize("limits", [(0.0, math.inf), (0.0, 1.0), (0.01, math.inf), (1.0, math.inf)])
+def test_norm_activation_and_pooling_are_torchs(
+    kind: torch.dtype, shape: tuple[int, ...], limits: tuple[float, float]
+) -> None:
     torch.manual_seed(0)
-    x = torch.randn(shape).relu().to(kind).contiguous(memory_format=LAST).requires_grad_()  # zeros are equal
-    assert pool_cpu.fits(x)
-    y, expected = pool_cpu.MaxPool.apply(x), F.max_pool2d(x, 2, ceil_mode=True)
-    gradient = torch.randn_like(expected)
-    assert torch.equal(y, expected)
-    (found,), (wanted,) = torch.autograd.grad(y, x, gradient), torch.autograd.grad(expected, x, gradient)
-    assert torch.equal(found, wanted)
+    x, ours = maps(*shape, kind=kind), layer(shape[1])
+    with torch.no_grad():
+        x[..., : shape[3] // 2] = x[..., :1]  # neighbours are equal
+        ours.weight[::2] *= -1
+    assert norm_pool_cpu.fits(x)
+    exact = layer(shape[1]).double()
+    exact.load_state_dict(ours.state_dict())
+    means, variances = ours.running_mean.clone(), ours.running_var.clone()
+    y = norm_pool_cpu.NormActivationPool.apply(
+        x, ours.weight, ours.bias, means, variances, 0.1, ours.eps, *limits
+    )  # fmt: skip
+    same = x.detach().double().requires_grad_()
+    slope, cap = limits
+    activated = exact(same)
+    activated = torch.where(activated > 0, activated, slope * activated).clamp(max=cap)
+    expected = F.max_pool2d(activated, 2, ceil_mode=True)
+    gradient = torch.randn_like(y)
+    found = torch.autograd.grad(y, (x, ours.weight, ours.bias), gradient)
+    wanted = torch.autograd.grad(expected, (same, exact.weight, exact.bias), gradient.double())
+    loose = {"atol": 0.06, "rtol": 0.02} if kind == torch.bfloat16 else {"atol": 2e-4, "rtol": 1e-4}
+    torch.testing.assert_close(y.double(), expected, **loose)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.double(), other, **loose)
+    torch.testing.assert_close(means.double(), exact.running_mean, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(variances.double(), exact.running_var, atol=1e-5, rtol=1e-5)
 
 
 def test_pooling_passes_nan_on() -> None:
-    x = torch.zeros(1, 8, 4, 4).contiguous(memory_format=LAST)
-    for k, place in enumerate([(0, 0), (0, 3), (3, 0), (3, 3)]):
-        x[0, k, place[0], place[1]] = math.nan
-    assert torch.equal(pool_cpu.MaxPool.apply(x).isnan(), F.max_pool2d(x, 2, ceil_mode=True).isnan())
+    x, ours = maps(2, 16, 4, 4), layer(16)
+    with torch.no_grad():
+        x[0, 3, 1, 1] = math.nan
+    y = norm_pool_cpu.NormActivationPool.apply(
+        x, ours.weight, ours.bias, torch.zeros(16), torch.zeros(16), 0.1, ours.eps, 0.0, math.inf
+    )
+    assert y[:, 3].isnan().all()
+    assert y.isnan().sum() == y[:, 3].numel()
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.LeakyReLU(-0.5), None, nn.Tanh()])
+def test_pooling_after_a_marked_norm_is_that_of_the_unmarked(
+    activation: nn.Module | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    model = norm.FusedSequential(layer(16), *([activation] if activation else []))
+    x = maps(2, 16, 5, 6)
+    plain = norm.pooled(nn.Sequential.forward(model, x))
+    norm.fuse(model, True)
+    torch.testing.assert_close(model(x, pools=True), plain)
+    model.eval()
+    torch.testing.assert_close(model(x, pools=True), norm.pooled(model(x)))
+    assert torch.equal(norm.pooled(x), F.max_pool2d(x, 2, ceil_mode=True))
 
 
 def test_a_marked_norm_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:

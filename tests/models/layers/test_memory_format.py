@@ -104,3 +104,7 @@ def test_pointwise_convolution_of_the_places_that_a_stride_does_not_skip(stride:
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(y.grad, x.grad)
     torch.testing.assert_close(other[0].weight.grad, plain.weight.grad)
+    last = x.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(other(last).square().sum(), last)
+    assert torch.equal(gradient, y.grad)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
