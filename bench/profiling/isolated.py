@@ -27,7 +27,7 @@ LEAVE_SECONDS = 5
 """Time that a process has to end before it is killed."""
 AGAIN_SECONDS = 0.03
 """Shortest warm-up of a model in a process that has timed it in another scope."""
-OWN_CLIPS = 4
+OWN_CLIPS = 1
 """Number of clips on which the model is compared with itself, in eager on the CPU."""
 
 
