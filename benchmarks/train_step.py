@@ -49,6 +49,7 @@ class Case(NamedTuple):
 CASES = {
     "cnn": Case("cnn", {}, steps=40),
     "cnn-wide": Case("cnn", {"channels": [24, 48, 96, 192]}, steps=25),
+    "cnn-lstm": Case("cnn-lstm", {}, steps=40),
     "mobilenet-025": Case("mobilenet-025", {}, steps=25),
     "mobilenet-v1": Case("mobilenet-v1", {}, 4, steps=10),
     "mobilenet-v2": Case("mobilenet-v2", {}, 4, steps=10),

@@ -16,6 +16,7 @@ from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
 from models.frontends.logmel import LogMel
 from models.layers.framing import Averages, Blocks, Chain, Framing, Stage, Stateful, averages
+from models.layers.norm import FusedSequential
 from models.layers.portable import AtMost
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP, FullyConnected
@@ -356,7 +357,7 @@ class _Convolutions(nn.Module):
         self.frames = (frames + 3) // 4 // 2 // 2
         self.norm = nn.BatchNorm1d(features)
         self.stem = nn.Conv2d(1, width, 5, stride=(2, 4), padding=2, bias=False)
-        self.blocks = nn.Sequential(
+        self.blocks = FusedSequential(
             nn.BatchNorm2d(width),
             nn.ReLU(),
             *self._block(width, 2 * width),

@@ -23,6 +23,8 @@ from models.kernels.simd import _intrinsic, load, spread, store
 
 WIDTHS = (64, 48, 32, 24, 16, 8)
 """Channels of a vector."""
+Pair = tuple[int, int]
+"""Of rows and columns."""
 
 
 @_intrinsic
@@ -51,51 +53,52 @@ def chosen(typing: Any, key: Any, most: Any, value: Any, other: Any) -> Any:
 def _kernels(width: int) -> tuple[Callable[..., None], Callable[..., None], Callable[..., None]]:
     """Return the pass forwards, that of the gradient's sums and that of the gradient, for vectors of `width`.
 
-    At odd ends, the last row or column stands for the missing one after it: it does not change a maximum.
+    `size` is that of the maps, `(B, H, W)`, and `used` how many rows and columns are pooled, H and W or one less. At
+    odd ends, the last row or column stands for the missing one after it: it does not change a maximum.
     """
 
     def forward(
-        x: Maps, size: tuple[int, int, int], factors: Floats, slope: np.float32, cap: np.float32, y: Maps
+        x: Maps, size: tuple[int, int, int], used: Pair, factors: Floats, slope: np.float32, cap: np.float32, y: Maps
     ) -> None:
-        clips, height, length = size
+        (clips, height, length), (down, along) = size, used
         slopes, caps = spread(slope, width), spread(cap, width)
         row = 0
         for n in range(clips):
-            for i in range(0, height, 2):
-                upper, lower = (n * height + i) * length, (n * height + min(i + 1, height - 1)) * length
+            for i in range(0, down, 2):
+                upper, lower = (n * height + i) * length, (n * height + min(i + 1, down - 1)) * length
                 for c in range(0, x.shape[1], width):
                     scale, shift = load(factors, 0, c, width), load(factors, 1, c, width)
-                    for j in range(0, length, 2):
-                        right = min(j + 1, length - 1)
+                    for j in range(0, along, 2):
+                        right = min(j + 1, along - 1)
                         a = read(x, upper + j, c, width) * scale + shift
                         b = read(x, upper + right, c, width) * scale + shift
                         d = read(x, lower + j, c, width) * scale + shift
                         e = read(x, lower + right, c, width) * scale + shift
                         write(y, row + j // 2, c, activated(larger(larger(a, b), larger(d, e)), slopes, caps))
-                row += (length + 1) // 2
+                row += (along + 1) // 2
 
     def gradient_sums(
-        x: Maps, g: Maps, size: tuple[int, int, int], factors: Floats, slope: np.float32, cap: np.float32,
+        x: Maps, g: Maps, size: tuple[int, int, int], used: Pair, factors: Floats, slope: np.float32, cap: np.float32,
         sums: NDArray[Any],
     ) -> None:  # fmt: skip
         """Add Σ g' and Σ g' (x - mean) to `sums (2, C)`, with the gradient g' before the activation."""
-        clips, height, length = size
+        (clips, height, length), (down, along) = size, used
         slopes, caps = spread(slope, width), spread(cap, width)
         part = np.empty((2, width), np.float32)
         row = 0
         for n in range(clips):
-            for i in range(0, height, 2):
-                upper, lower = (n * height + i) * length, (n * height + min(i + 1, height - 1)) * length
+            for i in range(0, down, 2):
+                upper, lower = (n * height + i) * length, (n * height + min(i + 1, down - 1)) * length
                 for c in range(0, x.shape[1], width):
                     scale, shift, mean = (
                         load(factors, 0, c, width),
                         load(factors, 1, c, width),
                         load(factors, 2, c, width),
                     )
-                    for start in range(0, length, 2 * BLOCK):
+                    for start in range(0, along, 2 * BLOCK):
                         total, product = spread(ZERO, width), spread(ZERO, width)
-                        for j in range(start, min(start + 2 * BLOCK, length), 2):
-                            right = min(j + 1, length - 1)
+                        for j in range(start, min(start + 2 * BLOCK, along), 2):
+                            right = min(j + 1, along - 1)
                             one, two = read(x, upper + j, c, width), read(x, upper + right, c, width)
                             three, value = read(x, lower + j, c, width), read(x, lower + right, c, width)
                             a, b, d = one * scale + shift, two * scale + shift, three * scale + shift
@@ -111,23 +114,30 @@ def _kernels(width: int) -> tuple[Callable[..., None], Callable[..., None], Call
                         for k in range(width):
                             sums[0, c + k] += part[0, k]
                             sums[1, c + k] += part[1, k]
-                row += (length + 1) // 2
+                row += (along + 1) // 2
 
     def gradients(
-        x: Maps, g: Maps, size: tuple[int, int, int], factors: Floats, slope: np.float32, cap: np.float32, dx: Maps
+        x: Maps,
+        g: Maps,
+        size: tuple[int, int, int],
+        used: Pair,
+        factors: Floats,
+        slope: np.float32,
+        cap: np.float32,
+        dx: Maps,
     ) -> None:
         """Put the gradient of x, which is factors[0] g' + factors[3] x + factors[4], into dx."""
-        clips, height, length = size
+        (clips, height, length), (down, along) = size, used
         slopes, caps = spread(slope, width), spread(cap, width)
         row = 0
         for n in range(clips):
-            for i in range(0, height, 2):
-                upper, lower = (n * height + i) * length, (n * height + min(i + 1, height - 1)) * length
+            for i in range(0, down, 2):
+                upper, lower = (n * height + i) * length, (n * height + min(i + 1, down - 1)) * length
                 for c in range(0, x.shape[1], width):
                     scale, shift = load(factors, 0, c, width), load(factors, 1, c, width)
                     slant, level = load(factors, 3, c, width), load(factors, 4, c, width)
-                    for j in range(0, length, 2):
-                        right = min(j + 1, length - 1)
+                    for j in range(0, along, 2):
+                        right = min(j + 1, along - 1)
                         a = read(x, upper + j, c, width) * scale + shift
                         b = read(x, upper + right, c, width) * scale + shift
                         d = read(x, lower + j, c, width) * scale + shift
@@ -146,7 +156,7 @@ def _kernels(width: int) -> tuple[Callable[..., None], Callable[..., None], Call
                         write(dx, upper + right, c, second * scale + value)
                         value = read(x, upper + j, c, width) * slant + level
                         write(dx, upper + j, c, first * scale + value)
-                row += (length + 1) // 2
+                row += (along + 1) // 2
 
     return compiled(forward), compiled(gradient_sums), compiled(gradients)
 
@@ -176,7 +186,7 @@ class NormActivationPool(torch.autograd.Function):
             matrix(x, times), weight.detach().numpy(), bias.detach().numpy(), running_mean.numpy(),
             running_var.numpy(), momentum, eps, inverse, factors,
         )  # fmt: skip
-        _kernels(_width(channels))[0](matrix(x), size, factors, *limits, matrix(y))
+        _kernels(_width(channels))[0](matrix(x), size, size[1:], factors, *limits, matrix(y))
         ctx.save_for_backward(x)
         ctx.known = size, inverse, factors, limits
         return y
@@ -192,10 +202,55 @@ class NormActivationPool(torch.autograd.Function):
         dx, weight, bias = torch.empty_like(x), torch.empty(channels), torch.empty(channels)
         _, gradient_sums, gradients = _kernels(_width(channels))
         sums = np.zeros((2, channels))
-        gradient_sums(matrix(x), g, size, factors, *limits, sums)
+        gradient_sums(matrix(x), g, size, size[1:], factors, *limits, sums)
         norm_cpu.turn_back(sums, x.numel() // channels, inverse, factors, weight.numpy(), bias.numpy())
-        gradients(matrix(x), g, size, factors, *limits, matrix(dx))
+        gradients(matrix(x), g, size, size[1:], factors, *limits, matrix(dx))
         return dx, weight, bias, None, None, None, None, None, None
+
+
+def takes(x: Tensor) -> bool:
+    """Return whether `MaxPool` takes maps `(B, C, H, W)`, which lie channels last."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return last and x.dtype in (torch.float32, torch.bfloat16) and x.numel() > 0 and x.shape[1] % WIDTHS[-1] == 0
+
+
+class MaxPool(torch.autograd.Function):
+    """Maximum over 2×2 places of finite maps `(B, C, H, W)`, without an odd last row and column; `takes` must hold."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return maps `(B, C, ⌊H / 2⌋, ⌊W / 2⌋)`."""
+        clips, channels, height, length = x.shape
+        half = (clips, channels, height // 2, length // 2)
+        y = torch.empty(half, dtype=x.dtype, memory_format=torch.channels_last)
+        size, used = (clips, height, length), (2 * (height // 2), 2 * (length // 2))
+        _kernels(_width(channels))[0](matrix(x), size, used, _same(channels), *_NO_LIMITS, matrix(y))
+        ctx.save_for_backward(x)
+        ctx.known = size, used
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of x."""
+        (x,) = ctx.saved_tensors
+        size, used = ctx.known
+        g = matrix(gradient.to(x.dtype).contiguous(memory_format=torch.channels_last))
+        dx = torch.empty_like(x)
+        dx[:, :, used[0] :], dx[..., used[1] :] = 0, 0
+        channels = x.shape[1]
+        _kernels(_width(channels))[2](matrix(x), g, size, used, _same(channels), *_NO_LIMITS, matrix(dx))
+        return dx
+
+
+_NO_LIMITS = np.float32(1), np.float32(np.inf)
+
+
+def _same(channels: int) -> Floats:
+    """Return the factors of maps that are not normalised."""
+    factors = np.zeros((5, channels), np.float32)
+    factors[0] = 1
+    return factors
 
 
 def _width(channels: int) -> int:

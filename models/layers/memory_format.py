@@ -61,7 +61,7 @@ class _Convolution(nn.Conv2d):
                 return super()._conv_forward(x.float(), weight, bias).to(kind)  # type: ignore[no-any-return]
         if self.in_channels == 1 and x.requires_grad and self._is_plain(x):
             y: Tensor = _OfOneChannel.apply(  # type: ignore[no-untyped-call]
-                x.to(kind), weight.to(kind), self.stride[0], self.padding[0]
+                x.to(kind), weight.to(kind), self.stride, self.padding[0]
             )
             return y
         return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
@@ -79,7 +79,7 @@ class _Convolution(nn.Conv2d):
         return F.conv2d(x, weight, bias, groups=self.groups)
 
     def _is_plain(self, x: Tensor) -> bool:
-        square = all(len(set(pair)) == 1 for pair in (self.kernel_size, self.stride, self.padding))
+        square = self.kernel_size[0] == self.kernel_size[1] and len(set(self.padding)) == 1
         zeros = self.padding_mode == "zeros" and self.dilation == (1, 1) and not isinstance(self.padding, str)
         return square and zeros and self.bias is None and x.ndim == 4
 
@@ -108,33 +108,35 @@ class _OfOneChannel(torch.autograd.Function):
     """Convolution of maps `(B, 1, H, W)` whose gradient of the maps is one product and a sum of shifted parts."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, strides: tuple[int, int], padding: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return F.conv2d(x, weight, stride=stride, padding=padding)
+        ctx.strides, ctx.padding = strides, padding
+        return F.conv2d(x, weight, stride=strides, padding=padding)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        stride, padding = ctx.stride, ctx.padding
+        strides, padding = ctx.strides, ctx.padding
         _, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
+            gradient, x, weight, None, strides, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
         )
-        return input_gradient(gradient, weight, stride, padding, x.shape), of_weight, None, None
+        return input_gradient(gradient, weight, strides, padding, x.shape), of_weight, None, None
 
 
-def input_gradient(gradient: Tensor, weight: Tensor, stride: int, padding: int, shape: torch.Size) -> Tensor:
+def input_gradient(
+    gradient: Tensor, weight: Tensor, strides: tuple[int, int], padding: int, shape: torch.Size
+) -> Tensor:
     """Return the gradient of a convolution's input of one channel.
 
-    Each tap of the kernel adds its share to every `stride`-th place. On one thread of a CPU, a kernel does this in one
-    pass. Elsewhere all shares are one product; places of the same remainder by the stride are kept next to each other
-    while they are added.
+    Each tap of the kernel adds its share to the places that the strides leave. On one thread of a CPU, a kernel does
+    this in one pass. Elsewhere all shares are one product; places of the same remainders by the strides are kept next
+    to each other while they are added.
 
     Args:
         gradient: of the convolution's output `(B, C, H', W')`.
         weight: `(C, 1, K, K)`.
-        stride: along both axes.
+        strides: along rows and columns.
         padding: at both ends of both axes.
         shape: of the input, `(B, 1, H, W)`.
     """
@@ -143,18 +145,24 @@ def input_gradient(gradient: Tensor, weight: Tensor, stride: int, padding: int, 
     if gradient.device.type == "cpu" and torch.get_num_threads() == 1 and not torch.compiler.is_compiling():
         kernel = available("stem_cpu")
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        if kernel is not None and kernel.fits(gradient, stride):
-            found: Tensor = kernel.input_gradient(gradient, weight, stride, padding, shape)
+        if kernel is not None and kernel.fits(gradient, strides):
+            found: Tensor = kernel.input_gradient(gradient, weight, strides, padding, shape)
             return found
     rows = gradient.permute(0, 2, 3, 1).reshape(-1, channels)
     shares = (weight.reshape(channels, -1).T.float() @ rows.float().T).view(taps, taps, clips, height, width)
-    edge = -(-max(padding, taps - 1 - padding) // stride)
-    high, long = (max(size, -(-whole // stride)) for size, whole in zip((height, width), shape[2:], strict=True))
-    sums = shares.new_zeros(stride, stride, clips, high + 2 * edge, long + 2 * edge)
-    places = [((tap - padding) % stride, edge + (tap - padding) // stride) for tap in range(taps)]
-    for i, (a, top) in enumerate(places):
-        for j, (b, left) in enumerate(places):
+    edges = [-(-max(padding, taps - 1 - padding) // stride) for stride in strides]
+    sizes = [
+        max(size, -(-whole // stride)) for size, whole, stride in zip((height, width), shape[2:], strides, strict=True)
+    ]
+    high, long = (size + 2 * edge for size, edge in zip(sizes, edges, strict=True))
+    sums = shares.new_zeros(*strides, clips, high, long)
+    places = [
+        [((tap - padding) % stride, edge + (tap - padding) // stride) for tap in range(taps)]
+        for stride, edge in zip(strides, edges, strict=True)
+    ]
+    for i, (a, top) in enumerate(places[0]):
+        for j, (b, left) in enumerate(places[1]):
             sums[a, b, :, top : top + height, left : left + width] += shares[i, j]
-    whole = sums[..., edge : edge + high, edge : edge + long].permute(2, 3, 0, 4, 1)
-    inner = whole.reshape(clips, 1, stride * high, stride * long)[..., : shape[2], : shape[3]]
+    whole = sums[..., edges[0] : edges[0] + sizes[0], edges[1] : edges[1] + sizes[1]].permute(2, 3, 0, 4, 1)
+    inner = whole.reshape(clips, 1, strides[0] * sizes[0], strides[1] * sizes[1])[..., : shape[2], : shape[3]]
     return inner.to(gradient.dtype)

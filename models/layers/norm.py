@@ -18,9 +18,9 @@ FUSED = "fuses_training"
 
 
 def fuse(model: nn.Module, on: bool) -> None:
-    """Let the model's batch norms compute with the kernel in training, or no longer."""
+    """Let the model's batch norms and maxima compute with kernels in training, or no longer."""
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, nn.MaxPool2d)):
             if on:
                 setattr(module, FUSED, True)
             elif hasattr(module, FUSED):
@@ -63,6 +63,20 @@ def pooled(x: Tensor) -> Tensor:
     return F.max_pool2d(x.contiguous(memory_format=torch.channels_last), 2, ceil_mode=True)
 
 
+def _largest(module: nn.MaxPool2d, x: Tensor) -> Tensor:
+    """Return `module(x)` for maps `(B, C, H, W)`."""
+    usual = [module.kernel_size, module.stride, module.padding, module.dilation] in (
+        [2, 2, 0, 1],
+        [(2, 2)] * 2 + [0, 1],
+    )
+    if getattr(module, FUSED, False) and usual and not module.ceil_mode and _here(x) and min(x.shape[2:]) > 1:
+        kernel = available("norm_pool_cpu")
+        if kernel is not None and kernel.takes(x):
+            found: Tensor = kernel.MaxPool.apply(x)
+            return found
+    return module(x)  # type: ignore[no-any-return]
+
+
 class FusedSequential(nn.Sequential):
     """nn.Sequential in which a batch norm and what follows it may be fused in training: activation, pooling."""
 
@@ -78,6 +92,8 @@ class FusedSequential(nn.Sequential):
                 following = modules.pop(0) if modules and _limits(modules[0]) is not None else None
                 x = normalised(module, x, following, pools and not modules)
                 pools = pools and bool(modules)
+            elif type(module) is nn.MaxPool2d:
+                x = _largest(module, x)
             else:
                 x = module(x)
         return pooled(x) if pools else x

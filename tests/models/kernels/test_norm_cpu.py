@@ -143,6 +143,36 @@ def test_pooling_after_a_marked_norm_is_that_of_the_unmarked(
     assert torch.equal(norm.pooled(x), F.max_pool2d(x, 2, ceil_mode=True))
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 16, 6, 8), (3, 24, 7, 5), (2, 8, 2, 3), (1, 64, 2, 141)])
+def test_maxima_are_torchs_bit_for_bit(
+    kind: torch.dtype, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = torch.randn(shape).relu().to(kind).contiguous(memory_format=LAST).requires_grad_()  # zeros are equal
+    model = norm.FusedSequential(nn.MaxPool2d(2))
+    expected = model(x)
+    norm.fuse(model, True)
+    y = model(x)
+    assert "MaxPoolBackward" in str(y.grad_fn)
+    gradient = torch.randn_like(expected)
+    assert torch.equal(y, expected)
+    (found,), (wanted,) = torch.autograd.grad(y, x, gradient), torch.autograd.grad(expected, x, gradient)
+    assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(3), nn.MaxPool2d(2, 1), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d((2, 1))]
+)
+def test_other_maxima_stay_torchs(pool: nn.MaxPool2d, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = maps(2, 16, 7, 9)
+    model = norm.FusedSequential(pool)
+    norm.fuse(model, True)
+    assert torch.equal(model(x), F.max_pool2d(x, pool.kernel_size, pool.stride, ceil_mode=pool.ceil_mode))
+
+
 def test_a_marked_norm_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)

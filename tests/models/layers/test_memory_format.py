@@ -57,14 +57,22 @@ def test_strides_of_one_channel_say_channels_last() -> None:
     assert channels_last(x.transpose(2, 3)).stride() == (35, 1, 5, 1)
 
 
-CASES = [(4, *sizes) for sizes in itertools.product((1, 3, 5, 6), (1, 2, 3), (0, 1, 2))]
-BY_KERNEL = [(16, 5, 2, 2), (16, 3, 1, 1), (8, 3, 2, 0)]
+STRIDES = [(1, 1), (2, 2), (3, 3), (2, 4), (3, 1)]
+CASES = [(4, *sizes) for sizes in itertools.product((1, 3, 5, 6), STRIDES, (0, 1, 2))]
+BY_KERNEL = [
+    (16, 5, (2, 2), 2), (16, 3, (1, 1), 1), (8, 3, (2, 2), 0), (16, 5, (2, 4), 2), (8, 3, (4, 1), 1),
+    (24, 3, (1, 4), 0), (8, 6, (4, 2), 3),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("channels", "kernel", "stride", "padding"), CASES + BY_KERNEL)
-def test_gradient_of_maps_of_one_channel(channels: int, kernel: int, stride: int, padding: int) -> None:
+@pytest.mark.parametrize("columns", [16, 83])
+def test_gradient_of_maps_of_one_channel(
+    channels: int, kernel: int, stride: tuple[int, int], padding: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
-    x = torch.randn(2, 1, 9, 16, requires_grad=True)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = torch.randn(2, 1, 9, columns, requires_grad=True)
     weight = torch.randn(channels, 1, kernel, kernel)
     y = nn.functional.conv2d(x, weight, stride=stride, padding=padding)
     gradient = torch.randn_like(y)
