@@ -26,6 +26,8 @@ from models.kernels.simd import Vector, _intrinsic, _place, load, spread, store
 Floats = NDArray[np.float32]
 Maps = NDArray[Any]
 """A matrix of float32, or of uint16 that are bfloat16."""
+Pair = tuple[int, int]
+"""A number for the rows of a map, and one for its columns."""
 
 WIDTH = 64
 """Channels of a vector: four registers of AVX-512, whose sums don't wait for one another."""

@@ -18,13 +18,11 @@ from torch.autograd.function import once_differentiable
 
 from models.kernels import norm_cpu
 from models.kernels.compiling import compiled
-from models.kernels.norm_cpu import BLOCK, ZERO, Floats, Maps, activated, matrix, passed, read, write
+from models.kernels.norm_cpu import BLOCK, ZERO, Floats, Maps, Pair, activated, matrix, passed, read, write
 from models.kernels.simd import _intrinsic, load, spread, store
 
 WIDTHS = (64, 48, 32, 24, 16, 8)
 """Channels of a vector."""
-Pair = tuple[int, int]
-"""Of rows and columns."""
 
 
 @_intrinsic

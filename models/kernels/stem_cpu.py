@@ -18,7 +18,7 @@ from torch import Tensor
 
 from models.kernels.compiling import compiled
 from models.kernels.lanes import _Value, _Writer, transposed
-from models.kernels.norm_cpu import Maps, numbers, read
+from models.kernels.norm_cpu import Maps, Pair, numbers, read
 from models.kernels.simd import _intrinsic, _mask, store
 from models.kernels.spectrum_cpu import Floats
 
@@ -27,9 +27,6 @@ WIDTHS = {1: 64, 2: 32, 4: 16}
 STRIDES = (1, 2, 4)
 ROW = 8
 """Rows and columns of what `transposed` takes."""
-
-Pair = tuple[int, int]
-"""Of rows and columns."""
 
 
 def _shifts(taps: int, stride: int, padding: int) -> dict[int, tuple[int, int]]:
