@@ -16,7 +16,7 @@ from models.base import AudioModel, ModelError
 from models.cfc import CfCLayer, Mode
 from models.frontends.logmel import LogMel
 from models.layers.framing import Averages, Blocks, Chain, Framing, Stage, Stateful, averages
-from models.layers.norm import FusedSequential
+from models.layers.norm import FusedSequential, MeanMax
 from models.layers.portable import AtMost
 from models.ltc import LTCLayer
 from models.wirings import AutoNCP, FullyConnected
@@ -363,6 +363,7 @@ class _Convolutions(nn.Module):
             *self._block(width, 2 * width),
             *self._block(2 * width, 4 * width),
         )
+        self.pool = MeanMax()
         self.scale = nn.BatchNorm1d(4 * width)
 
     @staticmethod
@@ -381,4 +382,4 @@ class _Convolutions(nn.Module):
         x = self.norm(features)[:, None]  # (B, 1, F, T)
         x = self.stem(x).contiguous(memory_format=torch.channels_last)  # (B, width, about F / 2, about T / 4)
         x = self.blocks(x)  # (B, 4 width, about F / 8, about T / 16)
-        return self.scale(x.mean(2) + x.amax(2))  # type: ignore[no-any-return]  # (B, 4 width, about T / 16)
+        return self.scale(self.pool(x))  # type: ignore[no-any-return]  # (B, 4 width, about T / 16)

@@ -184,7 +184,7 @@ class NormActivationPool(torch.autograd.Function):
             matrix(x, times), weight.detach().numpy(), bias.detach().numpy(), running_mean.numpy(),
             running_var.numpy(), momentum, eps, inverse, factors,
         )  # fmt: skip
-        _kernels(_width(channels))[0](matrix(x), size, size[1:], factors, *limits, matrix(y))
+        _kernels(width_of(channels))[0](matrix(x), size, size[1:], factors, *limits, matrix(y))
         ctx.save_for_backward(x)
         ctx.known = size, inverse, factors, limits
         return y
@@ -198,7 +198,7 @@ class NormActivationPool(torch.autograd.Function):
         channels = x.shape[1]
         g = matrix(gradient.to(x.dtype).contiguous(memory_format=torch.channels_last))
         dx, weight, bias = torch.empty_like(x), torch.empty(channels), torch.empty(channels)
-        _, gradient_sums, gradients = _kernels(_width(channels))
+        _, gradient_sums, gradients = _kernels(width_of(channels))
         sums = np.zeros((2, channels))
         gradient_sums(matrix(x), g, size, size[1:], factors, *limits, sums)
         norm_cpu.turn_back(sums, x.numel() // channels, inverse, factors, weight.numpy(), bias.numpy())
@@ -222,7 +222,7 @@ class MaxPool(torch.autograd.Function):
         half = (clips, channels, height // 2, length // 2)
         y = torch.empty(half, dtype=x.dtype, memory_format=torch.channels_last)
         size, used = (clips, height, length), (2 * (height // 2), 2 * (length // 2))
-        _kernels(_width(channels))[0](matrix(x), size, used, _same(channels), *_NO_LIMITS, matrix(y))
+        _kernels(width_of(channels))[0](matrix(x), size, used, _same(channels), *_NO_LIMITS, matrix(y))
         ctx.save_for_backward(x)
         ctx.known = size, used
         return y
@@ -237,7 +237,7 @@ class MaxPool(torch.autograd.Function):
         dx = torch.empty_like(x)
         dx[:, :, used[0] :], dx[..., used[1] :] = 0, 0
         channels = x.shape[1]
-        _kernels(_width(channels))[2](matrix(x), g, size, used, _same(channels), *_NO_LIMITS, matrix(dx))
+        _kernels(width_of(channels))[2](matrix(x), g, size, used, _same(channels), *_NO_LIMITS, matrix(dx))
         return dx
 
 
@@ -251,5 +251,6 @@ def _same(channels: int) -> Floats:
     return factors
 
 
-def _width(channels: int) -> int:
+def width_of(channels: int) -> int:
+    """Return the width of a vector for maps of a number of channels."""
     return next(width for width in WIDTHS if channels % width == 0)

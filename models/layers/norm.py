@@ -18,9 +18,9 @@ FUSED = "fuses_training"
 
 
 def fuse(model: nn.Module, on: bool) -> None:
-    """Let the model's batch norms and maxima compute with kernels in training, or no longer."""
+    """Let the model's batch norms and poolings compute with kernels in training, or no longer."""
     for module in model.modules():
-        if isinstance(module, (nn.BatchNorm2d, nn.MaxPool2d)):
+        if isinstance(module, (nn.BatchNorm2d, nn.MaxPool2d, MeanMax)):
             if on:
                 setattr(module, FUSED, True)
             elif hasattr(module, FUSED):
@@ -69,12 +69,25 @@ def _largest(module: nn.MaxPool2d, x: Tensor) -> Tensor:
         [2, 2, 0, 1],
         [(2, 2)] * 2 + [0, 1],
     )
-    if getattr(module, FUSED, False) and usual and not module.ceil_mode and _here(x) and min(x.shape[2:]) > 1:
+    if getattr(module, FUSED, False) and usual and not module.ceil_mode and here(x) and min(x.shape[2:]) > 1:
         kernel = available("norm_pool_cpu")
         if kernel is not None and kernel.takes(x):
             found: Tensor = kernel.MaxPool.apply(x)
             return found
     return module(x)  # type: ignore[no-any-return]
+
+
+class MeanMax(nn.Module):
+    """Sum of mean and maximum over the rows of maps: `(B, C, H, W)` → `(B, C, W)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map maps `(B, C, H, W)` to `(B, C, W)`."""
+        if self.training and getattr(self, FUSED, False) and here(x):
+            kernel = available("mean_max_cpu")
+            if kernel is not None and kernel.takes(x):
+                found: Tensor = kernel.MeanMax.apply(x)
+                return found
+        return x.mean(2) + x.amax(2)
 
 
 class FusedSequential(nn.Sequential):
@@ -118,10 +131,10 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, kernel: Any) -> bool:
     """Return whether the kernel computes what the norm does."""
     affine = norm.weight is not None and norm.weight.dtype == torch.float32
     usual = affine and norm.running_mean is not None and norm.momentum is not None
-    return usual and _here(x) and bool(kernel.fits(x))
+    return usual and here(x) and bool(kernel.fits(x))
 
 
-def _here(x: Tensor) -> bool:
+def here(x: Tensor) -> bool:
     """Return whether kernels of one thread of a CPU are of use."""
     eager = torch.is_grad_enabled() and not torch.compiler.is_compiling()
     return eager and x.device.type == "cpu" and torch.get_num_threads() == 1

@@ -193,3 +193,28 @@ def test_a_marked_norm_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch
     model(x)
     assert len(calls) == 1
     assert model[0].num_batches_tracked == 4
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("channels", "rows", "columns"), [(8, 1, 3), (40, 8, 5), (64, 7, 31)])
+def test_mean_and_maximum_over_rows_are_torchs(
+    kind: torch.dtype, channels: int, rows: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = maps(2, channels, rows, columns, kind=kind, offset=0.0)
+    x.data.relu_()  # equal maxima share their gradient
+    same = x.detach().double().requires_grad_()
+    module = norm.MeanMax()
+    expected = module(same)
+    assert torch.equal(module(x), x.mean(2) + x.amax(2))
+    norm.fuse(module, True)
+    y = module(x)
+    assert y.grad_fn.name() == "MeanMaxBackward"
+    gradient = torch.randn_like(y)
+    (found,), (wanted,) = torch.autograd.grad(y, x, gradient), torch.autograd.grad(expected, same, gradient.double())
+    loose = {"atol": 0.04, "rtol": 0.01} if kind == torch.bfloat16 else {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(y.double(), expected, **loose)
+    torch.testing.assert_close(found.double(), wanted, **loose)
+    assert module.eval()(x).grad_fn.name() == "AddBackward0"
+    assert norm.MeanMax()(x.detach()).grad_fn is None
