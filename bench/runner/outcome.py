@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from bench.leaderboard.board import Leaderboard
 from bench.records import Failure, sources
+
+if TYPE_CHECKING:
+    from bench.leaderboard.board import Leaderboard
 
 
 @dataclass
@@ -40,7 +43,7 @@ class Outcome:
     total: int = 0
     untimed: int = 0
     not_timed: dict[str, Failure] = field(default_factory=dict)
-    boards: tuple[Leaderboard, ...] = ()
+    boards: "tuple[Leaderboard, ...]" = ()
     not_drawn: Failure | None = None
 
     def changed_words(self) -> list[str]:

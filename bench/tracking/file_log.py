@@ -4,11 +4,14 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.leaderboard.pareto import Plot
 from bench.records import Record, Run
 from bench.tracking.live import Logged
 from bench.tracking.tracker import CLOSE_SECONDS, Table
+
+if TYPE_CHECKING:
+    from bench.leaderboard.pareto import Plot
 
 
 class FileLog(ABC):
@@ -76,7 +79,7 @@ class FileLog(ABC):
         self.end(key)
         self._remove_if_empty(key)
 
-    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:  # noqa: B027
+    def summary(self, tables: Sequence[Table], plots: "Sequence[Plot]" = ()) -> None:  # noqa: B027
         """Do nothing: the suite's tables are files of the store."""
 
     def close(self, timeout_seconds: float = CLOSE_SECONDS) -> str | None:

@@ -4,15 +4,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import SuiteError
-from bench.leaderboard import pareto
-from bench.leaderboard.board import Leaderboard, summary
 from bench.tracking.csv_log import CsvLog
 from bench.tracking.limits import NAME
 from bench.tracking.mirror import PROJECT, Mirror, Mode, choose_mode
 from bench.tracking.tensorboard_log import TensorBoardLog
 from bench.tracking.tracker import CLOSE_SECONDS, Tracker
+
+if TYPE_CHECKING:
+    from bench.leaderboard.board import Leaderboard
 
 LOGGERS = ("wandb", "csv", "tensorboard")
 _NOT_IN_PROJECTS = "/\\#?%:"
@@ -82,11 +84,13 @@ def choose(
     return Loggers(mode, files, project, entity or os.environ.get("WANDB_ENTITY") or None, warning)
 
 
-def log_boards(trackers: Sequence[Tracker], boards: Sequence[Leaderboard]) -> None:
+def log_boards(trackers: Sequence[Tracker], boards: "Sequence[Leaderboard]") -> None:
     """Log a suite's leaderboards and their Pareto plots."""
     if trackers:
-        tables = [table.columns_and_rows() for table in summary(boards)]
-        plots = [plot for board in boards for plot in pareto.plots(board)]
+        from bench.leaderboard import board, pareto  # not needed until a suite has ended
+
+        tables = [table.columns_and_rows() for table in board.summary(boards)]
+        plots = [plot for one in boards for plot in pareto.plots(one)]
         for tracker in trackers:
             tracker.summary(tables, plots)
 

@@ -23,16 +23,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, Self, cast
 
 from bench.errors import RecordError
-from bench.leaderboard.pareto import Plot
 from bench.records import Json, Record, Run
 from bench.records.redaction import clean
-from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows
 from bench.tracking.limits import NAME, fitted
 from bench.tracking.live import finite
 from bench.tracking.tracker import CLOSE_SECONDS, Table
+
+if TYPE_CHECKING:
+    from bench.leaderboard.pareto import Plot
 
 Mode = Literal["offline", "online", "disabled"]
 PROJECT = "audio-classification-bench"
@@ -171,7 +172,7 @@ class Mirror:
         """
         self._put(sync=record, key=record.key, artifacts=str(artifacts.resolve()) if artifacts else None)
 
-    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = (), *, missing: bool = False) -> None:
+    def summary(self, tables: Sequence[Table], plots: "Sequence[Plot]" = (), *, missing: bool = False) -> None:
         """Mirror the suite's leaderboards as the tables and charts of one W&B run.
 
         Args:
@@ -179,6 +180,8 @@ class Mirror:
             plots: their Pareto plots, as the pages show them.
             missing: whether to send them only if W&B lacks them, or has others.
         """
+        from bench.tracking.charts import pareto_chart, pareto_name, pareto_rows  # not needed until a suite has ended
+
         self._put(
             missing=missing,
             tables=[(name, columns, clean(rows)) for name, columns, rows in tables],

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bench.leaderboard.pareto import Plot
 from bench.records import Record, Run
+
+if TYPE_CHECKING:
+    from bench.leaderboard.pareto import Plot
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """A leaderboard: name of the dataset, names of the columns, rows."""
@@ -35,7 +37,7 @@ class Tracker(Protocol):
             artifacts: folder of the run's files; None if it has none.
         """
 
-    def summary(self, tables: Sequence[Table], plots: Sequence[Plot] = ()) -> None:
+    def summary(self, tables: Sequence[Table], plots: "Sequence[Plot]" = ()) -> None:
         """Log the suite's leaderboards and their Pareto plots, where the logger shows tables."""
 
     def close(self, timeout_seconds: float = CLOSE_SECONDS) -> str | None:

@@ -1,14 +1,21 @@
 """Synthesised sounds after real sources, each with its own pitch, timbre and rhythm. Never imports torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 Wave = NDArray[np.float64]
 CHANNEL_DB = 3.0
+
+
+def _filtered(outs: Sequence[float] | Wave, ins: Sequence[float] | Wave, sound: Wave) -> Wave:
+    """Filter by the two polynomials of a rational transfer function, numerator first."""
+    from scipy.signal import lfilter  # takes longer to import than a training of clips that are kept takes
+
+    filtered: Wave = lfilter(outs, ins, sound)
+    return filtered
 
 
 def _phase(hertz: Wave, step: float) -> Wave:
@@ -42,7 +49,7 @@ def _strikes(time: Wave, starts: Wave, decay_seconds: float) -> Wave:
     step = time[1]
     hits = np.zeros_like(time)
     np.add.at(hits, (starts / step).astype(int), 1.0)
-    envelope: Wave = lfilter([1.0], [1.0, -np.exp(-step / decay_seconds)], hits)
+    envelope: Wave = _filtered([1.0], [1.0, -np.exp(-step / decay_seconds)], hits)
     return envelope
 
 
@@ -62,7 +69,7 @@ def _hump(done: Wave) -> Wave:
 def _resonance(noise: Wave, hertz: float, width_hertz: float, step: float) -> Wave:
     """Filter by a two-pole resonator."""
     radius = np.exp(-np.pi * width_hertz * step)
-    filtered: Wave = lfilter([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hertz * step), radius**2], noise)
+    filtered: Wave = _filtered([1 - radius], [1, -2 * radius * np.cos(2 * np.pi * hertz * step), radius**2], noise)
     return filtered
 
 
@@ -100,7 +107,7 @@ def pluck(voice: Generator, scene: Generator, time: Wave) -> Wave:
         plucks[where] += burst - burst.mean()
     loop = np.zeros(period + 2)
     loop[0], loop[period], loop[period + 1] = 1, -keep / 2, -keep / 2
-    sound: Wave = lfilter([1.0], loop, plucks)
+    sound: Wave = _filtered([1.0], loop, plucks)
     return sound
 
 

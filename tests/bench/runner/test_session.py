@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.errors import ArgumentError, RecordError, SuiteError
 from bench.records import Record, Store
-from bench.runner import session
+from bench.runner import driver, session
 from bench.runner.progress import Progress
 from bench.suites import Suite
 from bench.training import stopping
@@ -42,7 +42,7 @@ def test_the_executor_begins_at_once_where_a_run_has_no_record(tmp_path, monkeyp
         (tmp_path / "records").mkdir(exist_ok=True)
         (tmp_path / "records" / f"{run.key}.json").write_text(record.to_json())
     begun: list[str] = []
-    monkeypatch.setattr(session, "Runner", NoRunner)
+    monkeypatch.setattr(driver, "Runner", NoRunner)
     monkeypatch.setattr(session.executors, "prepare", begun.append)
     chosen = SimpleNamespace(mode="disabled", warning="", open=lambda *given: [])
     whole.run(chosen, SimpleNamespace(note=lambda line: None))
@@ -59,7 +59,7 @@ def test_a_call_that_is_interrupted_waits_for_w_and_b_for_a_moment_only(tmp_path
 
     waited: list[float] = []
     tracker = SimpleNamespace(close=waited.append)
-    monkeypatch.setattr(session, "Runner", Runner)
+    monkeypatch.setattr(driver, "Runner", Runner)
     monkeypatch.setattr(session.executors, "prepare", lambda name: None)
     whole = session.prepare(Suite(name="one", models=("fc",), datasets=("synthetic",)), store=tmp_path)
     chosen = SimpleNamespace(mode="online", warning="", open=lambda *given: [tracker])
