@@ -59,6 +59,7 @@ SCRIPTS = (
     Script("frontend_kernels.py", (), ("--turns", "3")),
     Script("frontends.py", ("--speed",), ("--only", "mfcc")),
     Script("train_step.py", (), ("--turns", "3", "--model", "cnn", "--model", "mobilenet-025")),
+    Script("convolution.py", (), ("--turns", "2")),
     Script("step.py"),
     Script("ltc.py"),
     Script("cfc.py", (), ("--turns", "3")),

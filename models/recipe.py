@@ -132,7 +132,8 @@ class Recipe:
         precision: as in Lightning's Trainer; "auto" takes what the machine is quick in, and the memory format, too. The
             record says what that was.
         memory_format: how the maps of 2-D convolutions lie in memory in training; "channels-last" also fuses batch
-            norms with their activations, where the training has one thread of a CPU.
+            norms with their activations and takes Winograd's 3×3 convolutions, where the training has one thread of a
+            CPU.
         balanced: draw the training clips with replacement, weighted by the inverse frequency of their rarest class;
             otherwise every clip is used once per epoch.
         amsgrad: use the AMSGrad variant of Adam, whose step size never increases.

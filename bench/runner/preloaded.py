@@ -24,6 +24,9 @@ def _import_torchmetrics() -> None:
     sys.modules[name] = stand_in
     try:
         import torchmetrics  # noqa: F401
+    except Exception:  # a release that needs more of it imports it itself, with the rest
+        for each in [each for each in sys.modules if each.partition(".")[0] == "torchmetrics"]:
+            del sys.modules[each]
     finally:
         del sys.modules[name]
         vars(sys.modules.get("scipy", stand_in)).pop("signal", None)

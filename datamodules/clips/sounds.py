@@ -12,7 +12,7 @@ CHANNEL_DB = 3.0
 
 def _filtered(outs: Sequence[float] | Wave, ins: Sequence[float] | Wave, sound: Wave) -> Wave:
     """Filter by the two polynomials of a rational transfer function, numerator first."""
-    from scipy.signal import lfilter  # takes longer to import than a training of clips that are kept takes
+    from scipy.signal import lfilter  # takes up to a second to import, which only who makes sounds needs
 
     filtered: Wave = lfilter(outs, ins, sound)
     return filtered

@@ -1,8 +1,8 @@
-"""The sum of mean and maximum over the rows of maps, in a training step on a CPU, compiled by numba: one pass each way.
+"""The sum of mean and maximum over the rows of maps, in a training step on a CPU, compiled by numba.
 
-torch reads the maps for the mean and for the maximum, and its gradient has seven passes, some of them over maps of
-different layouts. Equal values share the gradient of their maximum, as in torch. The maps lie channels last, in float32
-or bfloat16, with a multiple of 8 channels.
+One pass makes the sum, and one its gradient. torch reads the maps for the mean and for the maximum, and its gradient
+has seven passes, some of them over maps of different layouts. Equal values share the gradient of their maximum, as in
+torch. The maps lie channels last, in float32 or bfloat16, with a multiple of 8 channels.
 """
 
 from collections.abc import Callable
@@ -63,17 +63,19 @@ class MeanMax(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return `(B, C, W)`, channels last."""
         clips, channels, high, long = x.shape
-        y = torch.empty(clips, long * channels, dtype=x.dtype)
-        _kernels(width_of(channels))[0](_rows(x), high, numbers(y))
+        y = torch.empty_strided((clips, channels, long), (long * channels, 1, channels), dtype=x.dtype)
+        _kernels(width_of(channels))[0](
+            _rows(x), high, numbers(y.as_strided((clips, long * channels), (long * channels, 1)))
+        )
         ctx.save_for_backward(x)
-        return y.view(clips, long, channels).transpose(1, 2)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Return the gradient of x."""
         (x,) = ctx.saved_tensors
-        g = gradient.to(x.dtype).transpose(1, 2).reshape(len(x), -1)
+        g = gradient.to(x.dtype).transpose(1, 2).reshape(len(x), -1).contiguous()
         dx = torch.empty_like(x)
         _kernels(width_of(x.shape[1]))[1](_rows(x), numbers(g), x.shape[2], _rows(dx))
         return dx

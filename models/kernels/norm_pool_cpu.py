@@ -27,7 +27,7 @@ WIDTHS = (64, 48, 32, 24, 16, 8)
 
 @_intrinsic
 def larger(typing: Any, a: Any, b: Any) -> Any:
-    """Return the larger of each pair. A norm has made all of a channel NaN where one is."""
+    """Return the larger of each pair, or the first. A norm has made all of a channel NaN where one value is."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a, b = args

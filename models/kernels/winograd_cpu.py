@@ -2,8 +2,11 @@
 
 A tile of 6×6 values gives 4×4 outputs, F(4×4, 3×3) of the paper: 36 products in the place of 144. The tiles of a block
 are transformed, torch makes 36 products of matrices of them (tiles × channels), and what comes out is transformed back.
-A block is small enough for the caches. The gradient of the maps is such a convolution with turned kernels, and that of
-the kernels is made of the same tiles. The maps lie channels last, in float32 or bfloat16. All else is float32.
+Blocks are small, for the caches. The gradient of the maps is such a convolution with turned kernels, and that of the
+kernels is made of the same tiles. The maps lie channels last, in float32 or bfloat16. All else is float32.
+
+The transforms add and subtract all values of a tile, so an error is relative to the largest of them, and a value that
+is not finite makes all outputs of its tiles NaN.
 """
 
 from typing import Any
@@ -12,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from models.kernels.compiling import compiled
 from models.kernels.norm_cpu import Maps, matrix, read, write
@@ -177,27 +179,32 @@ def _tiles(x: Tensor) -> int:
     return x.shape[0] * -(-x.shape[2] // OUT) * -(-x.shape[3] // OUT)
 
 
-def pays(x: Tensor, outputs: int) -> tuple[bool, bool]:
+def pays(x: Tensor, kernels: Tensor) -> tuple[bool, bool]:
     """Return whether this is faster than torch's convolution: for the maps and their gradient, and for the kernels'.
 
-    The limits were measured on an AMD EPYC with AVX-512. They are about how the transforms compare with the products
-    that they save: kernels are many where channels are many and tiles few, and oneDNN's products of bfloat16 take half
-    of the time. With AMX, whose products take less, only float32 pays.
+    The limits were measured on an AMD EPYC with AVX-512, by `benchmarks/convolution.py`. They are about how the
+    transforms compare with the products that they save: kernels are many where channels are many and tiles few, tiles
+    at the edges may be nearly empty, and oneDNN's products of bfloat16 take half of the time. With AMX, whose products
+    take less, only float32 pays.
 
     Args:
-        x: the maps `(B, C, H, W)`, channels last.
-        outputs: channels of the convolution's output.
+        x: the maps `(B, C, H, W)`.
+        kernels: `(C', C, 3, 3)`.
     """
-    channels = x.shape[1]
+    outputs, channels = kernels.shape[:2]
     usual = x.dtype in (torch.float32, torch.bfloat16) and x.is_contiguous(memory_format=torch.channels_last)
-    if not usual or x.numel() == 0 or channels % WIDTH or outputs % WIDTH:
+    if not usual or x.numel() == 0 or x.shape[1] != channels or channels % WIDTH or outputs % WIDTH:
         return False, False
     tiles, weights = _tiles(x), channels * outputs
+    filled = x.numel() / (channels * tiles * OUT**2)
     if x.dtype == torch.float32:
-        return tiles >= 64 and 512 <= weights <= 2048 * tiles, tiles >= 16 and 512 <= weights <= 4096 * tiles
-    if torch.cpu._is_amx_tile_supported():
+        return (
+            filled > 0.75 and tiles >= 64 and 512 <= weights <= 2048 * tiles,
+            filled > 0.75 and tiles >= 32 and 512 <= weights <= 2048 * tiles,
+        )
+    if filled < 0.9 or getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return False, False
-    return tiles >= 256 and 2048 <= weights <= 512 * tiles, tiles >= 32 and 2048 <= weights <= 1024 * tiles
+    return tiles >= 256 and 4096 <= weights <= 512 * tiles, tiles >= 64 and 2048 <= weights <= 512 * tiles
 
 
 def _rows(x: Tensor) -> Maps:
@@ -222,6 +229,7 @@ def convolved(x: Tensor, kernels: Tensor) -> Tensor:
     The maps lie channels last, and both numbers of channels are multiples of `WIDTH`.
     """
     outputs, channels = kernels.shape[:2]
+    assert x.shape[1] == channels
     factors = (_BOTH @ kernels.detach().float().permute(2, 3, 1, 0).reshape(9, -1)).view(PRODUCTS, channels, outputs)
     y = torch.empty((x.shape[0], outputs, *x.shape[2:]), dtype=x.dtype, memory_format=torch.channels_last)
     tiles, block = _tiles(x), _block(x, y)
@@ -240,6 +248,8 @@ def convolved(x: Tensor, kernels: Tensor) -> Tensor:
 def kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Return the gradient of the kernels `(C', C, 3, 3)` from that of the maps that `convolved` returns."""
     channels, outputs = x.shape[1], gradient.shape[1]
+    assert x.shape[0] == gradient.shape[0]
+    assert x.shape[2:] == gradient.shape[2:]
     tiles, block = _tiles(x), _block(x, gradient)
     near = np.empty((IN, IN * WIDTH), np.float32)
     source, later = _rows(x), _rows(gradient)
@@ -263,28 +273,34 @@ class Winograd(torch.autograd.Function):
     """Convolution of maps `(B, C, H, W)` with kernels `(C', C, 3, 3)`, padded by one; what does not pay is torch's."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernels: Tensor) -> Tensor:
+    def forward(x: Tensor, kernels: Tensor) -> Tensor:
         """Return the maps `(B, C', H, W)`."""
-        ctx.save_for_backward(x, kernels)
-        ctx.pays = pays(x, len(kernels))
         with torch.autocast("cpu", enabled=False):
-            return convolved(x, kernels) if ctx.pays[0] else F.conv2d(x, kernels.to(x.dtype), padding=1)
+            return convolved(x, kernels) if pays(x, kernels)[0] else F.conv2d(x, kernels.to(x.dtype), padding=1)
 
     @staticmethod
-    @once_differentiable
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        """Keep the maps and the kernels."""
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the maps and of the kernels."""
+        """Return the gradients of the maps and of the kernels; where they are to be differentiated, torch's."""
         x, kernels = ctx.saved_tensors
-        gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
         needed = ctx.needs_input_grad
-        found = [
-            convolved(gradient, kernels.flip(2, 3).transpose(0, 1)) if needed[0] and ctx.pays[0] else None,
-            kernel_gradient(x, gradient) if needed[1] and ctx.pays[1] else None,
-        ]
-        missing = [need and one is None for need, one in zip(needed, found, strict=True)]
-        if any(missing):
-            others = torch.ops.aten.convolution_backward(
-                gradient, x, kernels.to(x.dtype), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [*missing, False]
-            )
-            found = [own if other is None else other for own, other in zip(found, others[:2], strict=True)]
-        return found[0], None if found[1] is None else found[1].to(kernels.dtype)
+        with torch.autocast("cpu", enabled=False):
+            gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
+            found: list[Tensor | None] = [None, None]
+            if not torch.is_grad_enabled():
+                for_maps, for_kernels = pays(x, kernels)
+                if needed[0] and for_maps:
+                    found[0] = convolved(gradient, kernels.flip(2, 3).transpose(0, 1))
+                if needed[1] and for_kernels:
+                    found[1] = kernel_gradient(x, gradient)
+            missing = [need and one is None for need, one in zip(needed, found, strict=True)]
+            if any(missing):
+                others = torch.ops.aten.convolution_backward(
+                    gradient, x, kernels.to(x.dtype), None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, [*missing, False]
+                )
+                found = [own if other is None else other for own, other in zip(found, others[:2], strict=True)]
+            return found[0], None if found[1] is None else found[1].to(kernels.dtype)

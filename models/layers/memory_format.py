@@ -3,10 +3,10 @@
 The maps change, and the weights don't: torch's fused optimisers on a CPU combine parameters, gradients and moments of
 different layouts by their places in memory, and a checkpoint's moments have the layout of the training that wrote it.
 
-Two gradients of oneDNN are slow on a CPU, and are computed in another way: of a map of one channel, which has 16 lanes'
-worth of work for one, and of a depthwise convolution with a stride in bfloat16, which is thirty times slower than in
-float32. A third one writes past its memory (torch 2.13, float32, AVX-512), so pointwise convolutions take the places
-between their strides out first.
+Convolutions with 3×3 kernels are Winograd's on a CPU where that pays. Two gradients of oneDNN are slow there, and are
+computed in another way: of a map of one channel, which has 16 lanes' worth of work for one, and of a depthwise
+convolution with a stride in bfloat16, which is thirty times slower than in float32. A third one writes past its memory
+(torch 2.13, float32, AVX-512), so pointwise convolutions take the places between their strides out first.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def enter(model: nn.Module) -> None:
-    """Let all 2-D convolutions of a model take their maps channels last, and fuse its batch norms in training."""
+    """Let a model's 2-D convolutions take their maps channels last, and fuse its norms and poolings in training."""
     for module in model.modules():
         if type(module) is nn.Conv2d:
             module.__class__ = _Convolution
@@ -64,10 +64,10 @@ class _Convolution(nn.Conv2d):
                 x.to(kind), weight.to(kind), self.stride, self.padding[0]
             )
             return y
-        if self._is_small_square() and bias is None and norm.here(x):
-            kernel, x = available("winograd_cpu"), x.to(kind)
-            if kernel is not None and any(kernel.pays(x, self.out_channels)):
-                found: Tensor = kernel.Winograd.apply(x, weight)
+        if self._is_small_square() and bias is None and norm.here(x) and _agree(x, weight):
+            kernel, maps = available("winograd_cpu"), x.to(kind)
+            if kernel is not None and any(kernel.pays(maps, weight)):
+                found: Tensor = kernel.Winograd.apply(maps, weight)
                 return found
         return super()._conv_forward(x, weight, bias)  # type: ignore[no-any-return]
 
@@ -92,6 +92,12 @@ class _Convolution(nn.Conv2d):
         square = self.kernel_size[0] == self.kernel_size[1] and len(set(self.padding)) == 1
         zeros = self.padding_mode == "zeros" and self.dilation == (1, 1) and not isinstance(self.padding, str)
         return square and zeros and self.bias is None and x.ndim == 4
+
+
+def _agree(x: Tensor, weight: Tensor) -> bool:
+    """Return whether torch takes maps and weights of these types together, and computes in float32 or bfloat16."""
+    small = {x.dtype, weight.dtype} <= {torch.float32, torch.bfloat16}
+    return small and (x.dtype == weight.dtype or torch.is_autocast_enabled("cpu"))
 
 
 class _EveryPlace(torch.autograd.Function):
@@ -131,7 +137,8 @@ class _OfOneChannel(torch.autograd.Function):
         _, of_weight, _ = torch.ops.aten.convolution_backward(
             gradient, x, weight, None, strides, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
         )
-        return input_gradient(gradient, weight, strides, padding, x.shape), of_weight, None, None
+        with torch.autocast("cpu", enabled=False):
+            return input_gradient(gradient, weight, strides, padding, x.shape), of_weight, None, None
 
 
 def input_gradient(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.kernels.loading import available
 
 FUSED = "fuses_training"
-"""Attribute of a norm that `fuse` has marked."""
+"""Attribute of a norm or a pooling that `fuse` has marked."""
 
 
 def fuse(model: nn.Module, on: bool) -> None:
@@ -131,7 +131,7 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, kernel: Any) -> bool:
     """Return whether the kernel computes what the norm does."""
     affine = norm.weight is not None and norm.weight.dtype == torch.float32
     usual = affine and norm.running_mean is not None and norm.momentum is not None
-    return usual and here(x) and bool(kernel.fits(x))
+    return usual and x.shape[1] == norm.num_features and here(x) and bool(kernel.fits(x))
 
 
 def here(x: Tensor) -> bool:

@@ -216,5 +216,22 @@ def test_mean_and_maximum_over_rows_are_torchs(
     loose = {"atol": 0.04, "rtol": 0.01} if kind == torch.bfloat16 else {"atol": 1e-5, "rtol": 1e-5}
     torch.testing.assert_close(y.double(), expected, **loose)
     torch.testing.assert_close(found.double(), wanted, **loose)
+    for lesson in (Tensor.sum, lambda y: torch.cat((y, 2 * y), 2).transpose(1, 2).square().sum()):
+        (found,), (wanted,) = torch.autograd.grad(lesson(module(x)), x), torch.autograd.grad(lesson(module(same)), same)
+        scale = 1 if kind == torch.float32 else 40
+        torch.testing.assert_close(found.double(), wanted, atol=scale * 1e-3, rtol=scale * 1e-3)
+    assert torch.equal(module(x).relu_(), module(x).relu())
     assert module.eval()(x).grad_fn.name() == "AddBackward0"
     assert norm.MeanMax()(x.detach()).grad_fn is None
+
+
+@pytest.mark.parametrize("channels", [32, 128])
+@pytest.mark.parametrize("pools", [False, True])
+def test_another_number_of_channels_is_torchs_error(
+    channels: int, pools: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    module = layer(64)
+    norm.fuse(module, True)
+    with pytest.raises(RuntimeError, match="should contain"):
+        norm.normalised(module, maps(2, channels, 8, 8), F.relu, pools)

@@ -1,6 +1,7 @@
 """Winograd's 3×3 convolution against torch's in float64."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -68,21 +69,28 @@ def test_what_does_not_pay_is_left_to_torch(
         torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4)
 
 
+def kernels(outputs: int, channels: int) -> Tensor:
+    return torch.randn(outputs, channels, 3, 3)
+
+
 def test_it_pays_for_many_tiles_of_some_channels(monkeypatch: pytest.MonkeyPatch) -> None:
     amx = False
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    pays, half = winograd_cpu.pays, torch.bfloat16
-    assert pays(maps(4, 64, 64, 64), 64) == (True, True)  # 1,024 tiles
-    assert pays(maps(4, 64, 64, 64, kind=half), 64) == (True, True)
-    assert pays(maps(4, 64, 16, 16, kind=half), 64) == (False, True)  # 64 tiles
-    assert pays(maps(1, 512, 8, 8), 512) == (False, False)  # four tiles: the kernels' transform costs more
-    assert pays(maps(4, 64, 64, 64).contiguous(), 64) == (False, False)
-    assert pays(maps(4, 60, 64, 64), 64) == pays(maps(4, 64, 64, 64), 60) == (False, False)
-    assert pays(maps(4, 16, 64, 64), 16) == pays(maps(4, 64, 64, 64).double(), 64) == (False, False)
-    assert pays(maps(0, 64, 64, 64), 64) == (False, False)
+    pays, half, square = winograd_cpu.pays, torch.bfloat16, kernels(64, 64)
+    assert pays(maps(4, 64, 64, 64), square) == (True, True)  # 1,024 tiles
+    assert pays(maps(4, 64, 64, 64, kind=half), square) == (True, True)
+    assert pays(maps(4, 64, 16, 16, kind=half), square) == (False, True)  # 64 tiles
+    assert pays(maps(1, 512, 8, 8), kernels(512, 512)) == (False, False)  # four tiles
+    assert pays(maps(64, 64, 5, 5), square) == (False, False)  # most of the tiles are nearly empty
+    assert pays(maps(64, 64, 7, 7), square) == (True, True)
+    assert pays(maps(64, 64, 7, 7, kind=half), square) == (False, False)
+    assert pays(maps(4, 64, 64, 64).contiguous(), square) == (False, False)
+    assert pays(maps(4, 60, 64, 64), kernels(64, 60)) == pays(maps(4, 64, 64, 64), kernels(60, 64)) == (False, False)
+    assert pays(maps(4, 16, 64, 64), kernels(16, 16)) == pays(maps(4, 64, 64, 64).double(), square) == (False, False)
+    assert pays(maps(0, 64, 64, 64), square) == pays(maps(4, 128, 64, 64), square) == (False, False)
     amx = True
-    assert pays(maps(4, 64, 64, 64), 64) == (True, True)
-    assert pays(maps(4, 64, 64, 64, kind=half), 64) == (False, False)
+    assert pays(maps(4, 64, 64, 64), square) == (True, True)
+    assert pays(maps(4, 64, 64, 64, kind=half), square) == (False, False)
 
 
 def name(y: Tensor) -> str:
@@ -110,6 +118,61 @@ def test_a_training_with_maps_channels_last_takes_it(monkeypatch: pytest.MonkeyP
         assert torch.equal(model(x), F.conv2d(x.contiguous(memory_format=LAST), model[0].weight, padding=1))
     threads = 2
     assert name(model(x)) == "ConvolutionBackward0"
+
+
+@pytest.fixture
+def layer(monkeypatch: pytest.MonkeyPatch) -> nn.Sequential:
+    torch.manual_seed(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    model = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1, bias=False))
+    memory_format.enter(model)
+    return model
+
+
+@pytest.mark.parametrize("channels", [32, 128])
+def test_another_number_of_channels_is_torchs_error(layer: nn.Sequential, channels: int) -> None:
+    with pytest.raises(RuntimeError, match=f"have 64 channels, but got {channels}"):
+        layer(maps(4, channels, 64, 64))
+
+
+def test_types_that_torch_does_not_take_together_are_its_error(layer: nn.Sequential) -> None:
+    with pytest.raises(RuntimeError, match="type"):
+        layer(maps(4, 64, 64, 64, kind=torch.bfloat16))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert name(layer(maps(4, 64, 64, 64, kind=torch.bfloat16))) == "WinogradBackward"
+        assert name(layer.double()(maps(4, 64, 64, 64).double())) == "ConvolutionBackward0"
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_gradients_within_autocast(layer: nn.Sequential, half: bool) -> None:
+    """As a step with its own optimisation takes them."""
+    x = maps(4, 64, 64, 64).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        y = layer(x)
+    wanted = torch.autograd.grad(y.float().square().sum(), (x, layer[0].weight), retain_graph=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = torch.autograd.grad(y.float().square().sum(), (x, layer[0].weight))
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_gradients_of_gradients_are_torchs(layer: nn.Sequential) -> None:
+    """As a penalty of gradients and `torch.func` take them."""
+    x = maps(4, 64, 16, 64)
+    weight = layer[0].weight
+
+    def penalty(layer: Callable[[Tensor], Tensor]) -> Tensor:
+        inputs = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        (gradient,) = torch.autograd.grad(layer(inputs).square().sum(), inputs, create_graph=True)
+        (found,) = torch.autograd.grad(gradient.square().mean(), weight)
+        return found
+
+    assert name(layer(x)) == "WinogradBackward"
+    wanted = penalty(lambda inputs: F.conv2d(inputs, weight, padding=1))
+    torch.testing.assert_close(penalty(layer), wanted, atol=1e-4 * wanted.abs().max().item(), rtol=1e-3)
+    found = torch.func.grad(lambda w: winograd_cpu.Winograd.apply(x, w).square().sum())(weight.detach())
+    wanted = torch.func.grad(lambda w: F.conv2d(x, w, padding=1).square().sum())(weight.detach())
+    torch.testing.assert_close(found, wanted, atol=1e-4 * wanted.abs().max().item(), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
