@@ -200,11 +200,11 @@ def pays(x: Tensor, kernels: Tensor) -> tuple[bool, bool]:
     if x.dtype == torch.float32:
         return (
             filled > 0.75 and tiles >= 64 and 512 <= weights <= 2048 * tiles,
-            filled > 0.75 and tiles >= 32 and 512 <= weights <= 2048 * tiles,
+            filled > 0.75 and tiles >= 32 and 512 <= weights <= 4096 * tiles,
         )
     if filled < 0.9 or getattr(torch.cpu, "_is_amx_tile_supported", bool)():
         return False, False
-    return tiles >= 256 and 4096 <= weights <= 512 * tiles, tiles >= 64 and 2048 <= weights <= 512 * tiles
+    return tiles >= 512 and 4096 <= weights <= 128 * tiles, tiles * weights >= 2**22 and weights <= 256 * tiles
 
 
 def _rows(x: Tensor) -> Maps:
@@ -230,6 +230,7 @@ def convolved(x: Tensor, kernels: Tensor) -> Tensor:
     """
     outputs, channels = kernels.shape[:2]
     assert x.shape[1] == channels
+    assert channels % WIDTH == outputs % WIDTH == 0
     factors = (_BOTH @ kernels.detach().float().permute(2, 3, 1, 0).reshape(9, -1)).view(PRODUCTS, channels, outputs)
     y = torch.empty((x.shape[0], outputs, *x.shape[2:]), dtype=x.dtype, memory_format=torch.channels_last)
     tiles, block = _tiles(x), _block(x, y)
@@ -248,6 +249,7 @@ def convolved(x: Tensor, kernels: Tensor) -> Tensor:
 def kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Return the gradient of the kernels `(C', C, 3, 3)` from that of the maps that `convolved` returns."""
     channels, outputs = x.shape[1], gradient.shape[1]
+    assert channels % WIDTH == outputs % WIDTH == 0
     assert x.shape[0] == gradient.shape[0]
     assert x.shape[2:] == gradient.shape[2:]
     tiles, block = _tiles(x), _block(x, gradient)

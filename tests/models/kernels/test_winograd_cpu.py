@@ -79,7 +79,8 @@ def test_it_pays_for_many_tiles_of_some_channels(monkeypatch: pytest.MonkeyPatch
     pays, half, square = winograd_cpu.pays, torch.bfloat16, kernels(64, 64)
     assert pays(maps(4, 64, 64, 64), square) == (True, True)  # 1,024 tiles
     assert pays(maps(4, 64, 64, 64, kind=half), square) == (True, True)
-    assert pays(maps(4, 64, 16, 16, kind=half), square) == (False, True)  # 64 tiles
+    assert pays(maps(4, 64, 32, 32, kind=half), square) == (False, False)  # 256 tiles
+    assert pays(maps(4, 128, 32, 32, kind=half), kernels(128, 128)) == (False, True)
     assert pays(maps(1, 512, 8, 8), kernels(512, 512)) == (False, False)  # four tiles
     assert pays(maps(64, 64, 5, 5), square) == (False, False)  # most of the tiles are nearly empty
     assert pays(maps(64, 64, 7, 7), square) == (True, True)
