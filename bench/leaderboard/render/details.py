@@ -173,7 +173,7 @@ def _classes(report: ClassReport, *, all_classes: bool) -> Table:
         (
             Cell(report.classes[i]),
             *(
-                Cell(NONE) if (v := each[i]) is None else Cell(f"{100 * v:.1f}", v)
+                Cell(NONE) if (v := each[i]) is None else Cell(f"{100 * v:.1f}", round(100 * v, 1))
                 for each in report.per_class.values()
             ),
         )

@@ -1,4 +1,7 @@
 
+// the number of a cell, which is not written where it is what the cell shows
+const numberOf = cell => cell.dataset.number ?? (/^-?[0-9.]+$/.test(cell.textContent) ? cell.textContent : undefined);
+
 const sorting = table => {
   // equal rows keep the order of the page, so that an order does not depend on those before it
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0], rows = [...body.rows];
@@ -11,7 +14,7 @@ const sorting = table => {
       const x = a.cells[column], y = b.cells[column];
       const s = x.textContent, t = y.textContent;
       if (head.classList.contains("text")) return sign * (s < t ? -1 : s > t);
-      const m = x.dataset.number, n = y.dataset.number;
+      const m = numberOf(x), n = numberOf(y);
       if (m === undefined || n === undefined) return (m === undefined) - (n === undefined);
       return sign * (m - n);
     }));

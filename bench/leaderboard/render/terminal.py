@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence, Set
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -61,7 +62,7 @@ def fitted(found: Table, width: int | None, least_important: Sequence[str], wher
                 table, natural = more
     if width is not None and natural > width:
         n = next(n for n, head in enumerate(found.heads) if head.is_text)
-        longest = max(len(plain(row[n].text)) for row in found.rows)
+        longest = max(cell_len(plain(row[n].text)) for row in found.rows)
         table, natural = _laid_out(found, left_out, longest=max(_SHORTEST, longest - (natural - width)))
     title = plain(found.title)
     yield Text(title if width is None else textwrap.fill(title, width), style="bold")
@@ -77,7 +78,7 @@ def _laid_out(found: Table, left_out: Set[str], longest: int | None = None) -> t
     Args:
         found: the table.
         left_out: heads of the columns to leave out.
-        longest: length to which the cells of the first column of text are cut; None leaves them whole.
+        longest: columns of the terminal to which the cells of the first column of text are cut; None leaves them whole.
     """
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     shown = [n for n, head in enumerate(found.heads) if head.text not in left_out]

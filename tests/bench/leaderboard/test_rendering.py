@@ -195,7 +195,7 @@ def test_the_pages_script_sorts(tmp_path):
     page.write_text(
         """
         const cell = (text, number) => ({textContent: text, dataset: number === undefined ? {} : {number}});
-        const rows = [["9", 9], ["none"], ["10", 10], ["-1", -1]].map(values => ({cells: [cell(...values)]}));
+        const rows = [["9"], ["none"], ["ten", 10], ["-1", -1]].map(values => ({cells: [cell(...values)]}));
         let click; const set = {};
         const head = {
           querySelector: () => ({addEventListener: (_, f) => { click = f; }}),
@@ -217,4 +217,4 @@ def test_the_pages_script_sorts(tmp_path):
         """
     )
     done = subprocess.run(["node", str(page)], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == "-1 9 10 none | 10 9 -1 none"
+    assert done.stdout.strip() == "-1 9 ten none | ten 9 -1 none"

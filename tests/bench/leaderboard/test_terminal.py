@@ -4,7 +4,7 @@ import io
 
 import pytest
 from fakes.boards import boards, record, run
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -97,6 +97,7 @@ def test_a_very_narrow_terminal_shortens_names_and_no_number(wide):
 
 
 @pytest.mark.slow
+@example("0000000000\ua8b4", 35)  # the last character has no width of its own
 @given(st.text(max_size=60), st.integers(35, 200))
 def test_no_line_of_a_table_is_longer_than_the_terminal(name, width):
     found = boards(record(run(name or "x"), 0.8), record(run("fc"), 0.9))
