@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models.kernels.compiling import compiled
-from models.kernels.norm_cpu import ZERO, Maps, matrix, numbers, read, write
+from models.kernels.norm_cpu import ZERO, Maps, numbers, read, rows, write
 from models.kernels.norm_pool_cpu import chosen, larger, takes, width_of
 from models.kernels.simd import spread
 
@@ -65,7 +65,7 @@ class MeanMax(torch.autograd.Function):
         clips, channels, high, long = x.shape
         y = torch.empty_strided((clips, channels, long), (long * channels, 1, channels), dtype=x.dtype)
         _kernels(width_of(channels))[0](
-            _rows(x), high, numbers(y.as_strided((clips, long * channels), (long * channels, 1)))
+            rows(x), high, numbers(y.as_strided((clips, long * channels), (long * channels, 1)))
         )
         ctx.save_for_backward(x)
         return y
@@ -77,11 +77,5 @@ class MeanMax(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         g = gradient.to(x.dtype).transpose(1, 2).reshape(len(x), -1).contiguous()
         dx = torch.empty_like(x)
-        _kernels(width_of(x.shape[1]))[1](_rows(x), numbers(g), x.shape[2], _rows(dx))
+        _kernels(width_of(x.shape[1]))[1](rows(x), numbers(g), x.shape[2], rows(dx))
         return dx
-
-
-def _rows(x: Tensor) -> Maps:
-    """Return maps as the matrix `(B H, W C)`."""
-    clips, channels, high, long = x.shape
-    return matrix(x).reshape(clips * high, long * channels)

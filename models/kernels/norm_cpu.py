@@ -274,6 +274,12 @@ def matrix(x: Tensor, times: int = 1) -> Maps:
     return numbers(x.detach().permute(0, 2, 3, 1).reshape(-1, times * x.shape[1]))
 
 
+def rows(x: Tensor) -> Maps:
+    """Return maps `(B, C, H, W)` as the matrix `(B H, W C)`, without a copy."""
+    clips, channels, height, width = x.shape
+    return matrix(x).reshape(clips * height, width * channels)
+
+
 def numbers(matrix: Tensor) -> Maps:
     """Return a matrix as an array for the kernels, without a copy."""
     if matrix.dtype == torch.bfloat16:

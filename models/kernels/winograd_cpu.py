@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.kernels.compiling import compiled
-from models.kernels.norm_cpu import Maps, matrix, read, write
+from models.kernels.norm_cpu import Maps, read, rows, write
 from models.kernels.simd import load, spread, store
 from models.kernels.spectrum_cpu import Floats
 
@@ -207,12 +207,6 @@ def pays(x: Tensor, kernels: Tensor) -> tuple[bool, bool]:
     return tiles >= 512 and 4096 <= weights <= 128 * tiles, tiles * weights >= 2**22 and weights <= 256 * tiles
 
 
-def _rows(x: Tensor) -> Maps:
-    """Return maps as the matrix `(B H, W C)`."""
-    clips, channels, height, width = x.shape
-    return matrix(x).reshape(clips * height, width * channels)
-
-
 def _size(x: Tensor) -> tuple[int, int, int]:
     return x.shape[2], x.shape[3], x.shape[1]
 
@@ -235,7 +229,7 @@ def convolved(x: Tensor, kernels: Tensor) -> Tensor:
     y = torch.empty((x.shape[0], outputs, *x.shape[2:]), dtype=x.dtype, memory_format=torch.channels_last)
     tiles, block = _tiles(x), _block(x, y)
     near = np.empty((IN, IN * WIDTH), np.float32)
-    source, target = _rows(x), _rows(y)
+    source, target = rows(x), rows(y)
     tile = np.empty((IN, IN * channels), source.dtype)
     v, m = torch.empty(PRODUCTS, block * channels), torch.empty(PRODUCTS, block * outputs)
     for first in range(0, tiles, block):
@@ -254,7 +248,7 @@ def kernel_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     assert x.shape[2:] == gradient.shape[2:]
     tiles, block = _tiles(x), _block(x, gradient)
     near = np.empty((IN, IN * WIDTH), np.float32)
-    source, later = _rows(x), _rows(gradient)
+    source, later = rows(x), rows(gradient)
     tile, other = np.empty((IN, IN * channels), source.dtype), np.empty((OUT, OUT * outputs), later.dtype)
     v, m = torch.empty(PRODUCTS, block * channels), torch.empty(PRODUCTS, block * outputs)
     sums = torch.zeros(PRODUCTS, channels, outputs)
