@@ -217,7 +217,7 @@ _LEAST_IMPORTANT = ("calls", "IQR/p50", "p99 ms", "real-time", "same top", "devi
 
 def _texts(one: "Latency") -> Iterator[str]:
     """Yield the cells of a timing's row, in the order of `_HEADS`."""
-    from bench.leaderboard.render.text import NONE
+    from bench.text import NONE
     from bench.runner.progress import rounded
 
     yield from (one.backend, one.scope, str(one.batch), rounded(one.p50_ms, 3), rounded(one.p90_ms, 3))

@@ -12,7 +12,7 @@ from bench.leaderboard import published
 from bench.leaderboard.published import Size, SizeTable
 from bench.leaderboard.render import templating
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE
+from bench.text import NONE
 from bench.profiling import complexity
 from bench.training import build
 

@@ -145,7 +145,7 @@ def stream(
 
 
 def _line(content: dict[str, Any], task: str) -> str:
-    from bench.leaderboard.render.text import plain
+    from bench.text import plain
 
     name = plain(content["class"]) if content["class"] is not None else "(no class)"
     if task == "multi":
@@ -158,7 +158,7 @@ _HEAD = "time,class,begins,probability"
 
 def _row(change: Any, classes: tuple[str, ...]) -> str:
     """Return a change as a line of CSV."""
-    from bench.leaderboard.render.text import csv_cell
+    from bench.text import csv_cell
 
     name = _quoted(csv_cell(classes[change.label])) if change.label >= 0 else ""
     return f"{change.time:.3f},{name},{int(change.begins)},{change.probability:.4f}"

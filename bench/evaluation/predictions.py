@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.leaderboard.render.text import csv_cell
+from bench.text import csv_cell
 from bench.records import write_whole
 from datamodules.base import AudioDataModule
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 from bench.evaluation.predictions import SEPARATOR, cells, heads, labels
 from bench.inference.classifier import Classifier
 from bench.inference.predict import Prediction
-from bench.leaderboard.render.text import csv_cell, plain
+from bench.text import csv_cell, plain
 
 TOP = 5
 """Classes that are shown unless another number is asked for."""

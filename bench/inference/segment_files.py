@@ -16,7 +16,7 @@ from bench.errors import SuiteError
 from bench.inference.frames import Frames
 from bench.inference.segmentation import Observer, Segmentation
 from bench.inference.segments import Segment
-from bench.leaderboard.render.text import csv_cell, plain
+from bench.text import csv_cell, plain
 from bench.records import write_whole
 
 Format = Literal["csv", "json", "audacity", "rttm", "png", "svg"]

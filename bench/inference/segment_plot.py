@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.errors import RunError
 from bench.inference.segmentation import Segmentation
-from bench.leaderboard.render.text import plain
+from bench.text import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

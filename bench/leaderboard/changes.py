@@ -17,7 +17,7 @@ from bench.leaderboard.entries import VERSION, ReleaseBoard, ReleaseFile, Releas
 from bench.leaderboard.interface import FOLDER, json_text
 from bench.leaderboard.render import columns, templating
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, plain, plural
+from bench.text import NONE, plain, plural
 
 PAGE = "CHANGES.md"
 """Name of the page in a store."""

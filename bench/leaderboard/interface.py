@@ -31,7 +31,7 @@ from bench.leaderboard.entries import (
     SuiteEntry,
     SuiteFile,
 )
-from bench.leaderboard.render.text import plain
+from bench.text import plain
 from bench.leaderboard.rows import Row
 from bench.records import Latency
 

@@ -16,7 +16,7 @@ from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.ranking import redrawn
-from bench.leaderboard.render.text import plain
+from bench.text import plain
 from bench.leaderboard.rows import Row
 
 DRAWS = 200

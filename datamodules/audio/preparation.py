@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import exp1
 
 from datamodules.errors import DataError
 
@@ -289,6 +288,8 @@ def log_mmse_gain(prior: Doubles, posterior: Doubles) -> Doubles:
         prior: a-priori signal-to-noise ratios ξ, as ratios of powers.
         posterior: a-posteriori ratios γ, as ratios of powers, of the same shape.
     """
+    from scipy.special import exp1  # takes as long to import as reading a cached dataset
+
     wiener = prior / (1 + prior)
     gain: Doubles = wiener * np.exp(exp1(np.maximum(wiener * posterior, 1e-20)) / 2)
     return gain

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from datamodules.base import Splits
 from datamodules.clips.array_clips import ArrayClips
@@ -42,6 +40,9 @@ def _without(clips: ArrayClips, *others: ArrayClips) -> tuple[ArrayClips, list[s
 
 def merged(groups: Sequence[str], hashes: Sequence[str]) -> list[str]:
     """Return the group of each clip after merging groups that share audio; the first group gives the name."""
+    from scipy.sparse import coo_array  # takes as long to import as reading a cached dataset
+    from scipy.sparse.csgraph import connected_components
+
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     _, content = np.unique(np.asarray(hashes), return_inverse=True)
     nodes = len(names) + len(hashes)  # groups, then contents, each clip an edge from its group to its content

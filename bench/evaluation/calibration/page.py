@@ -16,7 +16,7 @@ from bench.leaderboard import files
 from bench.leaderboard.render import THEMES, templating
 from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, csv_cell
+from bench.text import NONE, csv_cell
 from bench.records import Snapshot, Store, write_whole
 from bench.statistics import Difference
 from bench.suites import Suite

@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.evaluation.calibration.measures import Floats
 from bench.leaderboard.render.svg import THEMES, style
-from bench.leaderboard.render.text import html
+from bench.text import html
 
 WIDTH, HEIGHT = 440, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 48, 46

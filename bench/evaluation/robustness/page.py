@@ -15,7 +15,7 @@ from bench.leaderboard.render import templating
 from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell as Drawn
 from bench.leaderboard.render.table import Head, Table
-from bench.leaderboard.render.text import NONE, csv_cell
+from bench.text import NONE, csv_cell
 from bench.records import Snapshot, Store, robustness, write_whole
 from bench.statistics import Difference
 from bench.suites import Suite

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from bench.evaluation.segmentation import OFFSET_COLLAR_RATE, ONSET_COLLAR, SEGMENT_SECONDS
 from datamodules.clips.timeline import Segment
@@ -43,6 +41,9 @@ def event_counts(
     Returns:
         Hits, false alarms and misses of each class `(C, 3)`.
     """
+    from scipy.sparse import csr_array  # with what it imports as slow as reading a cached dataset
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
     counts = np.zeros((classes, 3), np.int64)
     for label in range(classes):
         true, predicted = (

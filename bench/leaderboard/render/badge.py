@@ -4,7 +4,7 @@ import re
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import html, shortened
+from bench.text import html, shortened
 from bench.leaderboard.rows import Row
 
 _WIDE, _NARROW = "mwMW%@", "iljtfr.,:;'|!()[] "

@@ -9,7 +9,7 @@ from bench.leaderboard import joined
 from bench.leaderboard.render import templating
 from bench.leaderboard.render.columns import head
 from bench.leaderboard.render.html import page_parts
-from bench.leaderboard.render.text import NONE, plural
+from bench.text import NONE, plural
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 

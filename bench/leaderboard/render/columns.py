@@ -7,7 +7,7 @@ from functools import partial
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, prefixed, three
+from bench.text import NONE, prefixed, three
 from bench.leaderboard.rows import Row
 from bench.records import Latency
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from bench.leaderboard.render.text import html, three
+from bench.text import html, three
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _WIDTH, _HEIGHT = 440, 220

@@ -8,7 +8,7 @@ from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.confusions import ClassReport
 from bench.leaderboard.render.columns import columns, head, score
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, plural, prefixed
+from bench.text import NONE, plural, prefixed
 
 _MATRIX = 12
 """Number of classes up to which the whole confusion matrix is shown."""

@@ -18,7 +18,7 @@ from bench.leaderboard.compare import p_value, points
 from bench.leaderboard.confusions import PER_CLASS
 from bench.leaderboard.ranking import redrawn
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import plain, plural
+from bench.text import plain, plural
 from bench.leaderboard.rows import Row, difference, validation
 from bench.records import Latency, Record
 

@@ -6,7 +6,7 @@ from bench import catalog
 from bench.leaderboard import caveats
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import plural, shortened
+from bench.text import plural, shortened
 from bench.leaderboard.rows import Row
 from bench.records import Environment, Segmentation
 

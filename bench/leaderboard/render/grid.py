@@ -9,7 +9,7 @@ from bench.leaderboard.budgets import fronts
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.footnotes import about_row
 from bench.leaderboard.render.table import Cell
-from bench.leaderboard.render.text import NONE, plural
+from bench.text import NONE, plural
 from bench.leaderboard.render.use import commands
 from bench.leaderboard.rows import Row
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from bench import catalog
 from bench.leaderboard.board import Leaderboard
-from bench.leaderboard.render.text import span
+from bench.text import span
 
 MOST_NAMES = 10
 """Names of files that were left out which a page shows."""

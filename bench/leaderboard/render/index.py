@@ -6,7 +6,7 @@ from typing import Any
 from bench.leaderboard.render import templating
 from bench.leaderboard.render.columns import head, score
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE
+from bench.text import NONE
 
 
 def index(suites: Mapping[str, Mapping[str, Any]], *, complexity: bool, changes: bool = False) -> str:

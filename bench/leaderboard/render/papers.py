@@ -8,7 +8,7 @@ from bench.leaderboard.papers import PaperCell, PaperTable
 from bench.leaderboard.render import curves, templating
 from bench.leaderboard.render.columns import is_share, score
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE, plain, three
+from bench.text import NONE, plain, three
 
 LEGEND = (
     "A cell shows what was measured, with its 95 % interval; then, after \N{DAGGER}, what the paper publishes, and the "

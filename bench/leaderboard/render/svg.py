@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.leaderboard.pareto import Plot, Point
-from bench.leaderboard.render.text import html, plain, prefixed, three
+from bench.text import html, plain, prefixed, three
 from bench.statistics import Floats
 
 WIDTH = 440

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.leaderboard.render.text import html, md, plain
+from bench.text import html, md, plain
 
 
 def render(template: str, **values: Any) -> str:

@@ -13,7 +13,7 @@ from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.footnotes import doubts
 from bench.leaderboard.render.table import Table
-from bench.leaderboard.render.text import plain
+from bench.text import plain
 
 NAMED = 4
 """Rows that a doubt in the terminal names; the page names all."""

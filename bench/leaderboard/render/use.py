@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.leaderboard.render.text import NONE
+from bench.text import NONE
 from bench.leaderboard.rows import Row
 
 HEAD = "to use it"

@@ -13,7 +13,7 @@ from bench.catalog import METRICS
 from bench.leaderboard import budgets
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.text import csv_cell, plain
+from bench.text import csv_cell, plain
 from bench.leaderboard.rows import Row
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")

@@ -18,8 +18,8 @@ from markdown_it import MarkdownIt
 from bench.leaderboard import render
 from bench.leaderboard.board import leaderboards
 from bench.leaderboard.render.html import page_file
-from bench.leaderboard.render.text import html as html_text
-from bench.leaderboard.render.text import md, plain, three
+from bench.text import html as html_text
+from bench.text import md, plain, three
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -9,7 +9,7 @@ from fakes.boards import boards, failure, record, run
 
 from bench.leaderboard import files, render
 from bench.leaderboard.board import leaderboards
-from bench.leaderboard.render.text import NONE
+from bench.text import NONE
 from bench.records import Store
 from bench.suites import read
 
