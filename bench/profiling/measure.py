@@ -41,8 +41,9 @@ class Tier:
         processes: number of processes that measure.
         warm_group: calls of each of the five medians that must lie within 5 % before the warm-up ends.
         p99_seconds: longest measurement for the calls that a 99th percentile needs.
-        warm_grows: whether the five groups grow to the second half of all calls so far. Medians of a few calls that
-            scatter never agree; those of more calls do, as soon as the calls no longer become faster.
+        warm_grows: whether the five groups grow to the second half of all calls so far, and only the first one must
+            not lie above the fastest by more than 5 %. Medians of a few calls that scatter never agree, nor do those
+            of many where other programs make some slower; a warm-up ends when the calls no longer become faster.
         sentinel_seconds: shortest time for which the fixed workload is timed before, and again after: several time
             slices, so that one slice of another process does not look like a drift.
     """
@@ -438,7 +439,7 @@ def _timer(work: Callable[[], object], device: str, *, events: bool = False) -> 
 
 
 def _warm_up(call: Callable[[], float], tier: Tier) -> None:
-    """Make calls until the times settle: five medians of ten calls (`Tier.warm_group`) lie within 5 %."""
+    """Make calls until the times settle: five medians of `Tier.warm_group` calls lie within 5 %, or see `warm_grows`."""
     times: list[float] = []
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
@@ -455,7 +456,7 @@ def _settled(times: list[float], group: int = 10, grows: bool = False) -> bool:
     if grows:
         group = max(group, len(times) // 10)
     medians = np.median(np.reshape(times[-5 * group :], (5, group)), axis=1)
-    return bool(medians.max() <= 1.05 * medians.min())
+    return bool((medians[0] if grows else medians.max()) <= 1.05 * medians.min())
 
 
 def _sample(call: Callable[[], float], tier: Tier) -> list[float]:

@@ -226,6 +226,23 @@ def test_warm_up_waits_until_the_times_have_settled(monkeypatch: pytest.MonkeyPa
     assert len(times) == 150  # a second has passed at 117; calls 90 to 99 are 5.5 % above the end
 
 
+GROWING = measure.Tier(
+    warm_seconds=0.05, warm_limit_seconds=4.0, seconds=0.2, limit_seconds=4.0, warm_group=3, warm_grows=True
+)
+
+
+def test_a_first_timings_warm_up_ends_while_other_programs_make_calls_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, times = clocked(monkeypatch, lambda n: 0.005 * (1.2 if n // 10 % 2 else 1.0))  # every other ten calls
+    measure._warm_up(call, GROWING)
+    assert len(times) == 15  # the last two of the five groups are slower than the first
+
+
+def test_a_first_timings_warm_up_waits_while_calls_become_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    call, times = clocked(monkeypatch, lambda n: max(0.012 - n * 6e-5, 0.006))  # falls until call 100
+    measure._warm_up(call, GROWING)
+    assert len(times) == 168  # the median of calls 88 to 103 is 4.5 % above the end; that of 85 to 100 was 7.5 %
+
+
 @pytest.mark.parametrize(("seconds", "calls"), [(0.001, 1000), (0.05, 50), (0.2, 20), (5.0, 1)])
 def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     call, _ = clocked(monkeypatch, lambda _: seconds)
