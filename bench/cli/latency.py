@@ -217,8 +217,8 @@ _LEAST_IMPORTANT = ("calls", "IQR/p50", "p99 ms", "real-time", "same top", "devi
 
 def _texts(one: "Latency") -> Iterator[str]:
     """Yield the cells of a timing's row, in the order of `_HEADS`."""
-    from bench.text import NONE
     from bench.runner.progress import rounded
+    from bench.text import NONE
 
     yield from (one.backend, one.scope, str(one.batch), rounded(one.p50_ms, 3), rounded(one.p90_ms, 3))
     yield NONE if one.p99_ms is None else rounded(one.p99_ms, 3)

@@ -12,8 +12,8 @@ from bench.leaderboard import published
 from bench.leaderboard.published import Size, SizeTable
 from bench.leaderboard.render import templating
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE
 from bench.profiling import complexity
+from bench.text import NONE
 from bench.training import build
 
 _HEADS = ("model", "published as")

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.text import csv_cell
 from bench.records import write_whole
+from bench.text import csv_cell
 from datamodules.base import AudioDataModule
 
 FILE = "predictions.csv"

@@ -8,8 +8,8 @@ from bench.errors import SuiteError
 from bench.inference.parts import Part
 from bench.leaderboard.render import columns, templating
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE, plain, plural, prefixed
 from bench.records import Record
+from bench.text import NONE, plain, plural, prefixed
 from bench.training.stored import Description
 from datamodules.fetch.sources import SOURCES
 

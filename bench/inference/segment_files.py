@@ -16,8 +16,8 @@ from bench.errors import SuiteError
 from bench.inference.frames import Frames
 from bench.inference.segmentation import Observer, Segmentation
 from bench.inference.segments import Segment
-from bench.text import csv_cell, plain
 from bench.records import write_whole
+from bench.text import csv_cell, plain
 
 Format = Literal["csv", "json", "audacity", "rttm", "png", "svg"]
 FORMATS: tuple[Format, ...] = get_args(Format)

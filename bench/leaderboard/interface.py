@@ -31,9 +31,9 @@ from bench.leaderboard.entries import (
     SuiteEntry,
     SuiteFile,
 )
-from bench.text import plain
 from bench.leaderboard.rows import Row
 from bench.records import Latency
+from bench.text import plain
 
 FOLDER = "api"
 """Folder of a published store with these files."""

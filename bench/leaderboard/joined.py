@@ -16,8 +16,8 @@ from bench.catalog import METRICS, STREAM_METRICS
 from bench.leaderboard import pareto
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.ranking import redrawn
-from bench.text import plain
 from bench.leaderboard.rows import Row
+from bench.text import plain
 
 DRAWS = 200
 """Draws of each row."""

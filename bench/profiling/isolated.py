@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -103,15 +104,33 @@ class LatencyTarget:
         deviation, agreement = self.compared.get(name, (found.deviation, found.agreement))
         return replace(found, deviation=deviation, agreement=agreement)
 
-    def latencies(self, name: str = "eager", scopes: Sequence[Scope] = SCOPES) -> list[Latency]:
+    def latencies(
+        self, name: str = "eager", scopes: Sequence[Scope] = SCOPES, meanwhile: Callable[[], None] | None = None
+    ) -> list[Latency]:
         """Time a backend on one clip in several scopes, in one process where the tier has one.
+
+        Args:
+            name: of the backend.
+            scopes: to time.
+            meanwhile: is called while that process loads the model, which measures only when the call has returned;
+                never called where the tier has several processes.
 
         Raises:
             ProfileError: as for `latency`.
         """
         if self.tier.processes > 1 or not isinstance(self.model, AudioModel):
             return [self.latency(name, scope) for scope in scopes]
-        found, self.compared[name] = self._fresh("all", name, tuple(scopes))
+        gate, opener = Pipe(duplex=False)
+        with gate, opener:
+
+            def started() -> None:
+                gate.close()  # the process has its own
+                if meanwhile is not None:
+                    meanwhile()
+                with suppress(OSError):  # it has ended
+                    opener.send("measure")
+
+            found, self.compared[name] = self._fresh("all", name, tuple(scopes), gate, started=started)
         deviation, agreement = self.compared[name]
         return [replace(one, deviation=deviation, agreement=agreement) for one in found]
 
@@ -123,10 +142,15 @@ class LatencyTarget:
         """
         return grow(lambda batch: self.latency(name, scope, batch), largest)
 
-    def _fresh(self, task: Literal["all", "compare", "prepare", "time"], *arguments: Any) -> Any:
+    def _fresh(
+        self,
+        task: Literal["all", "compare", "prepare", "time"],
+        *arguments: Any,
+        started: Callable[[], None] | None = None,
+    ) -> Any:
         """Do a task in a new process."""
         place = self.folder, self.clip_seconds, self.device, self.threads, self.tier
-        return fresh(_TASKS[task], self.threads, place, *arguments, longest=self.longest)
+        return fresh(_TASKS[task], self.threads, place, *arguments, longest=self.longest, started=started)
 
 
 def grow(time: Callable[[int], Latency], largest: int) -> list[Latency]:
@@ -184,7 +208,13 @@ def lacks() -> str | None:
     return f"on this system {'; '.join(lacking)}" if lacking else None
 
 
-def fresh(task: Callable[..., Any], threads: int, *arguments: Any, longest: float | None = None) -> Any:
+def fresh(
+    task: Callable[..., Any],
+    threads: int,
+    *arguments: Any,
+    longest: float | None = None,
+    started: Callable[[], None] | None = None,
+) -> Any:
     """Call a function in a new, pinned process and return its result.
 
     A warning says if processes cannot be pinned.
@@ -193,7 +223,8 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any, longest: floa
         task: of a module.
         threads: intra-operator threads; the number of processors that the process is pinned to.
         *arguments: picklable.
-        longest: seconds that the process may take; None for any time.
+        longest: seconds that the process may take after `started`; None for any time.
+        started: is called when the process has started.
 
     Raises:
         BenchError: the function raised it.
@@ -205,6 +236,8 @@ def fresh(task: Callable[..., Any], threads: int, *arguments: Any, longest: floa
     child = Child(_child, pinned, threads, task, arguments, preload=["bench.profiling.measure"])
     patience = 0.0
     try:
+        if started is not None:
+            started()
         result = child.receive(longest)
         patience = LEAVE_SECONDS  # a process that is killed at once leaves its semaphores behind
     except ChildEnded as ended:
@@ -267,8 +300,13 @@ def _time(place: _Place, name: str, scope: Scope, batch: int) -> Latency:
     )  # fmt: skip
 
 
-def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latency], tuple[float, float]]:
-    """Time all scopes and compare, in one process; the memory is that of before, for each of the scopes."""
+def _all(
+    place: _Place, name: str, scopes: Sequence[Scope], gate: Connection
+) -> tuple[list[Latency], tuple[float, float]]:
+    """Time all scopes and compare, in one process; the memory is that of before, for each of the scopes.
+
+    Nothing is measured before a message comes through the gate: until then, the parent works.
+    """
     folder, clip_seconds, device, threads, tier = place
     model, x, logits = torch.load(folder / "model.pt", weights_only=False)
     calibration, clips = torch.load(folder / "clips.pt")
@@ -278,6 +316,7 @@ def _all(place: _Place, name: str, scopes: Sequence[Scope]) -> tuple[list[Latenc
     measure.prepare(model, x, name, calibration, own)
     if device == "cpu":
         measure.load_kernels(model, x)  # like torch itself, they are there before
+    gate.recv()
     before = measure.memory_now()
     sentinel = measure.Sentinel(device, tier.sentinel_seconds)
     found = []

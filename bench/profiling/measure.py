@@ -23,7 +23,7 @@ from bench.errors import ProfileError
 from bench.profiling import environment
 from bench.profiling.backends import Backend, Classify, backend
 from bench.records import Latency, Scope, scratch
-from bench.records.latency import MIN_CALLS
+from bench.records.latency import MIN_CALLS, MOST_SCATTER
 from models.base import AudioModel, ModelError, use_kernels
 
 Device = Literal["cpu", "cuda"]
@@ -44,6 +44,8 @@ class Tier:
         warm_grows: whether the five groups grow to the second half of all calls so far, and only the first one must
             not lie above the fastest by more than 5 %. Medians of a few calls that scatter never agree, nor do those
             of many where other programs make some slower; a warm-up ends when the calls no longer become faster.
+        unsteady_seconds: longest measurement while the calls scatter so much that they could not be ranked: what
+            disturbs a few of them for a moment is a large share of a short measurement.
         sentinel_seconds: shortest time for which the fixed workload is timed before, and again after: several time
             slices, so that one slice of another process does not look like a drift.
     """
@@ -56,6 +58,7 @@ class Tier:
     warm_group: int = 10
     p99_seconds: float = 0.0
     warm_grows: bool = False
+    unsteady_seconds: float = 0.0
     sentinel_seconds: float = 0.1
 
     @property
@@ -71,7 +74,7 @@ TIERS = {
 }
 FIRST = Tier(
     warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.2, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
-    warm_grows=True, sentinel_seconds=0.05,
+    warm_grows=True, unsteady_seconds=1.0, sentinel_seconds=0.05,
 )  # fmt: skip
 """The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
@@ -166,8 +169,7 @@ def measure_latency(
         if sentinel is None:
             own.end()
         peak = memory.peak()
-    p25, p50, p75, p90, p99 = np.percentile(times, (25, 50, 75, 90, 99)).tolist()
-    iqr_share = (p75 - p25) / p50
+    p50, p90, p99 = np.percentile(times, (50, 90, 99)).tolist()
     timing = Latency(
         device=(environment.gpu() if device == "cuda" else None) or environment.processor(),
         device_type=device,
@@ -180,7 +182,7 @@ def measure_latency(
         p50_ms=p50 * 1e3,
         p90_ms=p90 * 1e3,
         p99_ms=p99 * 1e3 if len(times) >= P99_CALLS else None,
-        iqr_share=iqr_share,
+        iqr_share=_iqr_share(times),
         samples=len(times),
         throughput=batch * len(times) / sum(times),
         real_time_factor=p50 * work.calls / (batch * clip_seconds),
@@ -439,7 +441,7 @@ def _timer(work: Callable[[], object], device: str, *, events: bool = False) -> 
 
 
 def _warm_up(call: Callable[[], float], tier: Tier) -> None:
-    """Make calls until the times settle: five medians of `Tier.warm_group` calls lie within 5 %, or see `warm_grows`."""
+    """Make calls until the times settle: five medians of `Tier.warm_group` calls lie within 5 % (or `warm_grows`)."""
     times: list[float] = []
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
@@ -466,10 +468,16 @@ def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         in_reach = len(times) * tier.p99_seconds > P99_CALLS * elapsed
         few = len(times) < P99_CALLS and elapsed < tier.p99_seconds and in_reach
-        if elapsed >= tier.seconds and len(times) >= MIN_CALLS and not few:
+        enough = elapsed >= tier.seconds and len(times) >= MIN_CALLS and not few
+        if enough and (elapsed >= tier.unsteady_seconds or _iqr_share(times) < MOST_SCATTER):
             break
         times.append(call())
     return times
+
+
+def _iqr_share(times: Sequence[float]) -> float:
+    p25, p50, p75 = np.percentile(times, (25, 50, 75)).tolist()
+    return float((p75 - p25) / p50)
 
 
 class Sentinel:

@@ -16,6 +16,8 @@ Scope = Literal["end-to-end", "model", "step"]
 Grade = Literal["A", "B", "C"]
 
 MIN_CALLS = 50
+MOST_SCATTER = 0.25
+"""Share of the median that the interquartile range of a ranked timing stays below."""
 """Number of timed calls below which a timing has at best grade B."""
 
 
@@ -103,12 +105,12 @@ class Latency:
     def steadiness(self) -> Grade:
         """The grade of the measurement alone.
 
-        The bounds for B and C are: interquartile range / median from 10 and 25 %; processor time of other processes
-        from 10 and 25 %; drift of the fixed workload above 5 and 25 %; slowdown of the slowest process against the
-        fastest above 5 and 10 %. Fewer than `MIN_CALLS` calls are B.
+        The bounds for B and C are: interquartile range / median from 10 and 25 % (`MOST_SCATTER`); processor time of
+        other processes from 10 and 25 %; drift of the fixed workload above 5 and 25 %; slowdown of the slowest process
+        against the fastest above 5 and 10 %. Fewer than `MIN_CALLS` calls are B.
         """
         drift, busy, spread = abs(self.sentinel_drift), self.others or 0.0, self.spread or 0.0
-        if self.iqr_share >= 0.25 or busy >= 0.25 or drift > 0.25 or spread > 0.10:
+        if self.iqr_share >= MOST_SCATTER or busy >= 0.25 or drift > 0.25 or spread > 0.10:
             return "C"
         if self.iqr_share >= 0.10 or busy >= 0.10 or drift > 0.05 or spread > 0.05 or self.samples < MIN_CALLS:
             return "B"

@@ -1,8 +1,10 @@
 """Timing of trained runs, for their records."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 from torch import Tensor, nn
@@ -51,20 +53,22 @@ def time_runs(
     finished = [record for record in Snapshot(store, runs).records.values() if record.status == "ok"]
     seen = [timing for record in finished for timing in record.latencies]
     left = deque((run, ATTEMPTS if again else 1) for run in runs)
-    while left:
-        run, attempts = left.popleft()
-        report(TimingStarted(run.key))
-        try:
-            with pulse.calling(lambda waits: report(Working(waits))), _own_machine(store):
-                latencies = _time(run, store, settings, backends, again)
-        except Exception as error:
-            report(TimingEnded(run.key, shortage.failure(error)))
-            continue
-        seen += latencies
-        if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
-            left.append((run, attempts - 1))  # after all other runs, because disturbances pass
-        else:
-            report(TimingEnded(run.key))
+    with _Targets(store, settings, measure.TIERS["steady"] if again else measure.FIRST) as targets:
+        while left:
+            run, attempts = left.popleft()
+            report(TimingStarted(run.key))
+            try:
+                with pulse.calling(lambda waits: report(Working(waits))), _own_machine(store):
+                    following = left[0][0] if left else None
+                    latencies = _time(run, store, targets, partial(targets.prepare, following), backends, again)
+            except Exception as error:
+                report(TimingEnded(run.key, shortage.failure(error)))
+                continue
+            seen += latencies
+            if attempts > 1 and not all(timing.ranked for timing in graded(seen)[-len(latencies) :]):
+                left.append((run, attempts - 1))  # after all other runs, because disturbances pass
+            else:
+                report(TimingEnded(run.key))
 
 
 @contextmanager
@@ -76,14 +80,17 @@ def _own_machine(store: Store) -> Iterator[None]:
         yield
 
 
-def _time(run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], again: bool) -> tuple[Latency, ...]:
+def _time(
+    run: Run, store: Store, targets: "_Targets", meanwhile: Callable[[], None], backends: tuple[str, ...], again: bool
+) -> tuple[Latency, ...]:
     """Time a run for its record, and return the timings."""
     record = store.finished_record(run.key, "the run to time")
     # Another process may have added some of the timings meanwhile.
     wanted = backends if again else tuple(name for name in backends if not record.timed_on(name))
     if not wanted:
         return ()
-    latencies, refused = _timings(run, store, settings, wanted, measure.TIERS["steady"] if again else measure.FIRST)
+    with targets.of(run) as found:
+        latencies, refused = _timings(found, wanted, meanwhile)
     if again:
         store.amend(record, lambda now: now.with_latencies(_better(now, latencies), refused))
     else:
@@ -97,28 +104,85 @@ def _better(record: Record, latencies: tuple[Latency, ...]) -> tuple[Latency, ..
     return tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
 
 
+class _Targets:
+    """Models ready to be timed; those of the next run are made while the process of the one before starts.
+
+    Args:
+        store: with the runs.
+        settings: folders, device and threads.
+        tier: duration of the measurements.
+    """
+
+    def __init__(self, store: Store, settings: RunSettings, tier: measure.Tier) -> None:
+        self.store = store
+        self.settings = settings
+        self.tier = tier
+        self._next: tuple[str, Future[tuple[ExitStack, dict[str, isolated.LatencyTarget]]]] | None = None
+
+    def __enter__(self) -> "_Targets":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._drop()
+
+    def prepare(self, run: Run | None) -> None:
+        """Make the targets of the run that is timed next, unless they are there; an error comes when it is timed."""
+        if run is None or (self._next is not None and self._next[0] == run.key):
+            return
+        self._drop()
+        made: Future[tuple[ExitStack, dict[str, isolated.LatencyTarget]]] = Future()
+        try:
+            made.set_result(self._make(run))
+        except Exception as error:
+            made.set_exception(error)
+        self._next = run.key, made
+
+    @contextmanager
+    def of(self, run: Run) -> Iterator[dict[str, isolated.LatencyTarget]]:
+        """Return a run's targets by device until the end of the block."""
+        self.prepare(run)
+        assert self._next is not None
+        (_, made), self._next = self._next, None
+        stack, targets = made.result()
+        with stack:
+            yield targets
+
+    def _make(self, run: Run) -> tuple[ExitStack, dict[str, isolated.LatencyTarget]]:
+        settings = self.settings
+        data = build.dataset(run, settings.data_dir, self.store.cache, settings.loaders, settings.skip_unreadable)
+        data.report = lambda done, of: pulse.beat()
+        data.setup()
+        model = build.load(run, self.store, data)
+        with ExitStack() as stack:
+            targets: dict[str, isolated.LatencyTarget] = {}
+            for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
+                target = latency_target(model, data, device, settings.threads, self.tier, settings.stall_seconds)
+                targets[device] = stack.enter_context(target)
+            return stack.pop_all(), targets
+
+    def _drop(self) -> None:
+        if self._next is not None and self._next[1].exception() is None:
+            self._next[1].result()[0].close()
+        self._next = None
+
+
 def _timings(
-    run: Run, store: Store, settings: RunSettings, backends: tuple[str, ...], tier: measure.Tier
+    targets: Mapping[str, isolated.LatencyTarget], backends: tuple[str, ...], meanwhile: Callable[[], None]
 ) -> tuple[tuple[Latency, ...], dict[str, str]]:
     """Return the timings, and for each backend that cannot run the model the reason."""
-    data = build.dataset(run, settings.data_dir, store.cache, settings.loaders, settings.skip_unreadable)
-    data.report = lambda done, of: pulse.beat()
-    data.setup()
-    model = build.load(run, store, data)
     timings: list[Latency] = []
     refused: dict[str, str] = {}
-    for device in dict.fromkeys(("cpu", chosen_device(settings.device))):
-        with latency_target(model, data, device, settings.threads, tier, settings.stall_seconds) as target:
-            for name in backends:
-                try:
-                    if device not in catalog.load(catalog.backend(name).target).devices:
-                        continue
-                    timings += target.latencies(name)
-                    pulse.beat()
-                except (ProfileError, PluginError) as error:
-                    if name == "eager":
-                        raise
-                    refused[name] = Failure.of(error).message
+    for device, target in targets.items():
+        for name in backends:
+            try:
+                if device not in catalog.load(catalog.backend(name).target).devices:
+                    continue
+                timings += target.latencies(name, meanwhile=meanwhile)
+                pulse.beat()
+            except (ProfileError, PluginError) as error:
+                if name == "eager":
+                    raise
+                refused[name] = Failure.of(error).message
     found = {one.backend for one in timings}
     for name in backends:
         if name not in found:

@@ -7,6 +7,7 @@ import time
 import zlib
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from bench.profiling.children import Child
 
@@ -20,6 +21,12 @@ def about() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "variable": os.environ["OMP_NUM_THREADS"],
     }
+
+
+def note_call(module: Any, *_: object) -> None:
+    """Write the time of a call of a module to the file that its attribute `noted` names."""
+    with module.noted.open("a") as file:
+        file.write(f"{time.monotonic()}\n")
 
 
 def fails() -> None:

@@ -16,10 +16,10 @@ from bench.leaderboard import files
 from bench.leaderboard.render import THEMES, templating
 from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE, csv_cell
 from bench.records import Snapshot, Store, write_whole
 from bench.statistics import Difference
 from bench.suites import Suite
+from bench.text import NONE, csv_cell
 
 FOLDER = "calibration"
 LONGEST = 200

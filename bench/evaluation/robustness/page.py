@@ -15,10 +15,10 @@ from bench.leaderboard.render import templating
 from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell as Drawn
 from bench.leaderboard.render.table import Head, Table
-from bench.text import NONE, csv_cell
 from bench.records import Snapshot, Store, robustness, write_whole
 from bench.statistics import Difference
 from bench.suites import Suite
+from bench.text import NONE, csv_cell
 
 LEGEND = (
     "Kept weights on disturbed copies of the test clips; nothing is trained or chosen again. Scores in %, differences "

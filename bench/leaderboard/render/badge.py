@@ -4,8 +4,8 @@ import re
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.text import html, shortened
 from bench.leaderboard.rows import Row
+from bench.text import html, shortened
 
 _WIDE, _NARROW = "mwMW%@", "iljtfr.,:;'|!()[] "
 HEIGHT = 20

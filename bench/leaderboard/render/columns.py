@@ -7,9 +7,9 @@ from functools import partial
 from bench.catalog import METRICS, PRIMARY, STREAM_METRICS, STREAM_PRIMARY
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE, prefixed, three
 from bench.leaderboard.rows import Row
 from bench.records import Latency
+from bench.text import NONE, prefixed, three
 
 _SHOWN = {"single": ("sns", "macro_f1", "top5_accuracy", "mAP", "mAUC", "ece"), "multi": ("mAUC", "d_prime")}
 """Metrics that the readable tables show next to the primary one; the CSV has every metric."""

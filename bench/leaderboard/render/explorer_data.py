@@ -18,9 +18,9 @@ from bench.leaderboard.compare import p_value, points
 from bench.leaderboard.confusions import PER_CLASS
 from bench.leaderboard.ranking import redrawn
 from bench.leaderboard.render import columns
-from bench.text import plain, plural
 from bench.leaderboard.rows import Row, difference, validation
 from bench.records import Latency, Record
+from bench.text import plain, plural
 
 MOST_ROWS = 40
 """Number of ranked rows of which all pairs are compared."""

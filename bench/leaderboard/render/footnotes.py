@@ -6,9 +6,9 @@ from bench import catalog
 from bench.leaderboard import caveats
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.text import plural, shortened
 from bench.leaderboard.rows import Row
 from bench.records import Environment, Segmentation
+from bench.text import plural, shortened
 
 DRIFT = 0.05
 """Relative change of the machine's speed during a timing above which the page mentions it."""

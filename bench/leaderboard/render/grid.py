@@ -9,9 +9,9 @@ from bench.leaderboard.budgets import fronts
 from bench.leaderboard.render import columns
 from bench.leaderboard.render.footnotes import about_row
 from bench.leaderboard.render.table import Cell
-from bench.text import NONE, plural
 from bench.leaderboard.render.use import commands
 from bench.leaderboard.rows import Row
+from bench.text import NONE, plural
 
 _WIDTH = 90
 _EDGE = 4

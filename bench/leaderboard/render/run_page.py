@@ -9,9 +9,9 @@ from bench.leaderboard.render import columns, curves, templating
 from bench.leaderboard.render.details import confused, of_classes
 from bench.leaderboard.render.html import page_parts
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE, plain, prefixed, three
 from bench.leaderboard.report import HardClip, RunReport
 from bench.records import Complexity, Latency, Record
+from bench.text import NONE, plain, prefixed, three
 
 LEAST_IMPORTANT = (
     "defined classes",

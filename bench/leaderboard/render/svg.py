@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.leaderboard.pareto import Plot, Point
-from bench.text import html, plain, prefixed, three
 from bench.statistics import Floats
+from bench.text import html, plain, prefixed, three
 
 WIDTH = 440
 _LEFT, _RIGHT, _TOP, _BOTTOM, _NOTE = 46, 12, 48, 26, 20

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render.table import Cell, Head, Table
-from bench.text import NONE
 from bench.leaderboard.rows import Row
+from bench.text import NONE
 
 HEAD = "to use it"
 

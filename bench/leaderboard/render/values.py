@@ -13,8 +13,8 @@ from bench.catalog import METRICS
 from bench.leaderboard import budgets
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.text import csv_cell, plain
 from bench.leaderboard.rows import Row
+from bench.text import csv_cell, plain
 
 _SIZES = ("parameters", "macs", "frontend_macs", "elementwise", "bytes", "clip_seconds")
 _TIMES = ("device", "threads", "p50_ms", "p90_ms", "grade", "real_time_factor")

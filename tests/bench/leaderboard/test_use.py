@@ -9,9 +9,9 @@ from fakes.boards import boards, failure, record, run
 
 from bench.leaderboard import files, render
 from bench.leaderboard.board import leaderboards
-from bench.text import NONE
 from bench.records import Store
 from bench.suites import read
+from bench.text import NONE
 
 
 def named(*pairs):

@@ -1,7 +1,9 @@
 """Measurements in new, pinned processes; their aggregate; batches; steps; timing a store again."""
 
 import os
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,6 +77,28 @@ def test_a_model_is_timed_in_both_scopes_and_on_batches() -> None:
         assert row.real_time_factor == pytest.approx(row.p50_ms / 1000 / row.batch)
     assert model.training  # left as it was
     assert not subject.folder.exists()
+
+
+@pytest.mark.process
+def test_nothing_is_measured_until_what_goes_on_meanwhile_has_ended(tmp_path: Path) -> None:
+    model, shape, seconds = build.untrained("fc", 5, 1.0, 16000, None, None)
+    layer = next(part for part in model.modules() if isinstance(part, nn.Linear))
+    calls = tmp_path / "calls"
+    layer.noted = calls  # type: ignore[assignment]
+    layer.register_forward_hook(processes.note_call)
+    ends = []
+
+    def meanwhile() -> None:
+        time.sleep(1.5)  # longer than it takes to load the model
+        ends.append(time.monotonic())
+
+    with isolated.LatencyTarget(model, torch.rand(1, *shape), seconds, tier=SHORT) as subject:
+        calls.unlink()
+        found = subject.latencies(meanwhile=meanwhile)
+    called = [float(line) for line in calls.read_text().split()]
+    assert len(ends) == 1
+    assert len(called) > sum(one.samples for one in found)
+    assert min(called) > ends[0]
 
 
 def test_a_sweep_ends_where_more_clips_bring_nothing() -> None:

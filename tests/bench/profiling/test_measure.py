@@ -4,6 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,24 @@ def test_a_first_timings_warm_up_waits_while_calls_become_faster(monkeypatch: py
 def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls: int) -> None:
     call, _ = clocked(monkeypatch, lambda _: seconds)
     assert len(measure._sample(call, QUICK)) == pytest.approx(calls, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("is_slow", "calls"),
+    [
+        (lambda n: False, 200),
+        (lambda n: n < 30, 170),
+        (lambda n: n < 100 and n % 2, 201),  # 50 slow ones are less than a quarter
+        (lambda n: n % 2, 667),  # the limit of a second
+    ],
+    ids=["undisturbed", "some", "many for a moment", "many"],
+)
+def test_a_short_measurement_of_which_much_is_disturbed_goes_on(
+    monkeypatch: pytest.MonkeyPatch, is_slow: Callable[[int], bool], calls: int
+) -> None:
+    call, times = clocked(monkeypatch, lambda n: 0.002 if is_slow(n) else 0.001)
+    measure._sample(call, replace(GROWING, unsteady_seconds=1.0))
+    assert len(times) == pytest.approx(calls, abs=2)
 
 
 @pytest.mark.parametrize(
