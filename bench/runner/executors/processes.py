@@ -87,10 +87,12 @@ def execute(jobs: Sequence[Job], workers: int, places: Sequence[str] = ()) -> It
     at_once = min(workers, len(places)) if places else workers
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
+            busy = [each for each in running if places or each.left is None]  # a GPU is busy until its process has gone
+            while waiting and len(busy) < at_once:
                 job, place = waiting.popleft(), free.take()
                 child = Child(_child, job, place, preload=_PRELOAD, name=job.key)
                 running.append(_Running(job, child, Watch(job.limits), place))
+                busy.append(running[-1])
             due = min(each.due() for each in running)
             handles = [handle for each in running for handle in (each.child.connection, each.child.sentinel)]
             ready = wait(handles, None if due == math.inf else max(0.0, due - time.monotonic()))

@@ -225,6 +225,14 @@ def test_what_a_job_leaves_behind_ends_with_it(name, tmp_path, monkeypatch):
     assert not any(map(alive, left))
 
 
+@pytest.mark.process
+def test_the_next_job_need_not_wait_until_the_process_of_the_last_one_has_gone(tmp_path):
+    jobs = [job("a", "leave_a_thread", str(tmp_path)), job("b", "mark", str(tmp_path), "next", 0)]
+    ended = done(executor("processes")(jobs, 1))
+    assert all(isinstance(each, Finished) for each in ended.values())
+    assert (tmp_path / "seen").exists()  # after 5 s, the first process would have been ended
+
+
 @pytest.mark.parametrize("name", ["serial", "processes"])
 @pytest.mark.process
 def test_a_training_saves_before_the_executor_ends(name, tmp_path):
