@@ -70,6 +70,7 @@ SCRIPTS = (
     Script("metrics.py"),
     Script("fusion.py"),
     Script("latency.py", (), ("1", "0.2", "cnn")),
+    Script("warm_up.py", (), ("cnn", "fc")),
     Script("first_table.py", ("{base}", "--suite", "smoke"), ("--turns", "1", "--model", "fc"), ("base",)),
 )
 LEFT_OUT = {

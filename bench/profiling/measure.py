@@ -447,18 +447,27 @@ def _warm_up(call: Callable[[], float], tier: Tier) -> None:
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         if len(times) >= WARM_CALLS and elapsed >= tier.warm_limit_seconds:
             return
-        if elapsed >= tier.warm_seconds and _settled(times, tier.warm_group, tier.warm_grows):
+        if elapsed >= tier.warm_seconds and settled(times, tier.warm_group, tier.warm_grows, one_sided=tier.warm_grows):
             return
         times.append(call())
 
 
-def _settled(times: list[float], group: int = 10, grows: bool = False) -> bool:
+def settled(times: Sequence[float], group: int = 10, grows: bool = False, one_sided: bool = False) -> bool:
+    """Return whether the medians of the latest five groups of calls show that a warm-up has ended.
+
+    Args:
+        times: seconds of each call.
+        group: calls of a group; the groups grow to the second half of all calls where `grows` is true.
+        grows: whether they do.
+        one_sided: whether it is enough that the first group is at most 5 % above the lowest, which is so when the calls
+            no longer become faster; all five must agree within 5 % otherwise.
+    """
     if len(times) < 5 * group or len(times) % group:
         return False
     if grows:
         group = max(group, len(times) // 10)
     medians = np.median(np.reshape(times[-5 * group :], (5, group)), axis=1)
-    return bool((medians[0] if grows else medians.max()) <= 1.05 * medians.min())
+    return bool((medians[0] if one_sided else medians.max()) <= 1.05 * medians.min())
 
 
 def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
