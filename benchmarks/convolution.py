@@ -79,7 +79,7 @@ def row(shape: tuple[int, ...], kind: torch.dtype, turns: int) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)

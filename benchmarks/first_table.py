@@ -81,7 +81,7 @@ def said(one: dict[str, Any]) -> str:
 
 def main() -> None:
     """Print the seconds of each turn, the medians and their ratio."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", type=Path, help="checkout to compare with")
     parser.add_argument("--suite", default="smoke")
     parser.add_argument("--turns", type=int, default=7)

@@ -7,6 +7,7 @@ noise around the truth, written as a finished run writes them. The time is all o
 the store to the tables.
 """
 
+import argparse
 import io
 import tempfile
 import time
@@ -61,6 +62,7 @@ def members(store: Store) -> None:
 
 def main() -> None:
     """Print the seconds."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     console = Console(file=io.StringIO())
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))

@@ -3,6 +3,7 @@
 python benchmarks/made_sounds.py > bench/leaderboard/render/sounds.json
 """
 
+import argparse
 import base64
 import json
 import sys
@@ -56,6 +57,7 @@ def hardest(path: Path) -> list[str]:
 
 def main() -> None:
     """Write the sounds as JSON to the standard output."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     data = bench.create_datamodule("synthetic")
     data.setup()
     test = data.splits.test

@@ -7,6 +7,7 @@ in one process on one thread; each turn gives a ratio, and the median ratio is p
 The time of 100 draws of the bootstrap is printed, too.
 """
 
+import argparse
 import sys
 import time
 import warnings
@@ -41,6 +42,7 @@ def theirs(logits: torch.Tensor, labels: torch.Tensor) -> None:
 
 def main() -> int:
     """Print the greatest difference and the ratio; return 1 where a class differs by more than 1e-6."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logits, labels = data()

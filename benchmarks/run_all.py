@@ -257,7 +257,7 @@ def filled(text: str, part: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scripts and write the page; return 1 if a script has failed."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=[script.name for script in SCRIPTS], help="only these scripts")
     parser.add_argument("--minutes", type=float, default=10, help="longest time of each script")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("BENCH_DATA"), help="folder of the datasets")

@@ -106,7 +106,7 @@ def measured(checkout: Path, command: Sequence[str]) -> tuple[float, float, floa
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", nargs="?", type=Path, help="checkout to compare with")
     parser.add_argument("--records", type=int, nargs="+", default=[300, 1000, 3000])
     parser.add_argument("--turns", type=int, default=3)

@@ -74,7 +74,7 @@ def of_epochs(places: dict[str, Path], turns: int) -> str:
 
 def main() -> None:
     """Print a line for each command."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base", nargs="?", type=Path, help="checkout to compare with")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--only", choices=("commands", "epoch"))

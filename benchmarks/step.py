@@ -7,6 +7,7 @@ in the paper, and ESC-10's clips of 5 s in batches of 16. The two train in turns
 the median over the turns.
 """
 
+import argparse
 import contextlib
 import io
 import logging
@@ -85,6 +86,7 @@ def through_lightning(model: AudioModel, batches: DataLoader[Batch], folder: str
 
 def main() -> None:
     """Print the ratios."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(1)
     for name, seconds, batch_size, steps in CASES:

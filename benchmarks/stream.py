@@ -8,6 +8,7 @@ this process, which other processes disturb less. Exit code 1 if SwishNet slim t
 sound's length for chunks of 0.1 s, by the processor time.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def factor(model: Classifier, sound: np.ndarray, chunk: float, clock: Callable[[
 
 def main() -> None:
     """Print a line for each model and chunk."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     sound = (0.1 * np.random.default_rng(0).standard_normal(SECONDS * RATE)).astype(np.float32)
     failed = False

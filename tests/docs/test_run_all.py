@@ -19,6 +19,12 @@ def run_all() -> ModuleType:
     return module
 
 
+def test_every_script_explains_itself_instead_of_running_when_it_is_asked_for_help():
+    called_by_another = {"gpu_parts.py"}
+    for path in (PROJECT / "benchmarks").glob("*.py"):
+        assert path.name in called_by_another or "ArgumentParser(description=__doc__" in path.read_text(), path.name
+
+
 def test_every_script_is_run_or_left_out_for_a_reason(run_all):
     scripts = [script.name for script in run_all.SCRIPTS]
     assert sorted([*scripts, *run_all.LEFT_OUT]) == sorted(path.name for path in (PROJECT / "benchmarks").glob("*.py"))
