@@ -81,6 +81,8 @@ START_SECONDS = 1.5
 """Time that a process takes to start and to load the model."""
 WARM_CALLS = 10
 P99_CALLS = 1000
+LOOK_SECONDS = 0.1
+"""Least time between two looks at the scatter of calls that go on because of it."""
 KERNEL_TOLERANCE = 1e-3  # kernels of front-ends round otherwise
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}  # a GPU's convolutions round their inputs to 10 bits (TF32)
 
@@ -473,13 +475,16 @@ def settled(times: Sequence[float], group: int = 10, grows: bool = False, one_si
 def _sample(call: Callable[[], float], tier: Tier) -> list[float]:
     """Return the seconds of each call, at least one."""
     times = [call()]
+    look = 0.0
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < tier.limit_seconds:
         in_reach = len(times) * tier.p99_seconds > P99_CALLS * elapsed
         few = len(times) < P99_CALLS and elapsed < tier.p99_seconds and in_reach
-        enough = elapsed >= tier.seconds and len(times) >= MIN_CALLS and not few
-        if enough and (elapsed >= tier.unsteady_seconds or _iqr_share(times) < MOST_SCATTER):
-            break
+        if elapsed >= max(tier.seconds, look) and len(times) >= MIN_CALLS and not few:
+            if elapsed >= tier.unsteady_seconds or _iqr_share(times) < MOST_SCATTER:
+                break
+            look = elapsed + LOOK_SECONDS  # a look takes longer than a small model's call, and empties its caches
+            call()
         times.append(call())
     return times
 

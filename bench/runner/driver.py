@@ -25,6 +25,7 @@ from bench.runner.news import (
     StepsDone,
     TimingEnded,
     TimingStarted,
+    TimingTurned,
     TrainingStarted,
 )
 from bench.runner.outcome import Outcome
@@ -482,7 +483,7 @@ class Runner:
                     self._send(graded[run.key])
 
     def _time_until_a_process_dies(self, left: dict[str, Run], ended: list[Run], again: bool) -> Failure | None:
-        """Time runs in one process; if it dies or hangs, the run that it was timing counts as not timed.
+        """Time runs in one process; if it dies or hangs, the run that it was working for counts as not timed.
 
         Args:
             left: runs to time, by key; runs that have ended are removed.
@@ -501,6 +502,8 @@ class Runner:
                 case Reported(_, TimingStarted(key)):
                     current = key
                     self.progress.show(key, "timing")
+                case Reported(_, TimingTurned(key)):
+                    current = key
                 case Reported(_, TimingEnded(key, failure)):
                     ended.append(left.pop(key))
                     self._end_timing(ended[-1], failure)

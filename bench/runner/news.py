@@ -91,6 +91,16 @@ class TimingStarted:
 
 
 @dataclass(frozen=True)
+class TimingTurned:
+    """The process that times runs works for this one now, and no longer for the one that it worked for before.
+
+    It makes the next run's model ready while another one is timed, and what goes wrong meanwhile is the next run's.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True)
 class TimingEnded:
     """The timing of a run has ended.
 
@@ -121,4 +131,15 @@ class Working:
     waits: bool = False
 
 
-News = ClipsRead | Noted | TrainingStarted | StepsDone | EpochEnded | RunEnded | TimingStarted | TimingEnded | Working
+News = (
+    ClipsRead
+    | Noted
+    | TrainingStarted
+    | StepsDone
+    | EpochEnded
+    | RunEnded
+    | TimingStarted
+    | TimingTurned
+    | TimingEnded
+    | Working
+)

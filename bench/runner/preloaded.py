@@ -34,11 +34,24 @@ class _Later(types.ModuleType):
     """Stands in for a module; names that it does not have are those of the module, which is then imported."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # the import system asks for some; only the module itself is a package
-            raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
+            if name.startswith("__"):  # the import system asks for some; only the module itself is a package
+                raise AttributeError(name)
             del sys.modules[self.__name__]
         return getattr(import_module(self.__name__), name)
+
+    def __dir__(self) -> list[str]:
+        return list(super().__dir__()) if sys.modules.get(self.__name__) is self else dir(import_module(self.__name__))
+
+
+class _LikeAxes(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        axes = sys.modules.get("matplotlib.axes")
+        return axes is not None and isinstance(instance, axes.Axes)
+
+
+class _Axes(metaclass=_LikeAxes):
+    """Stands in for Matplotlib's class: what is an instance of the one is one of the other."""
 
 
 @contextmanager
@@ -65,11 +78,11 @@ def _style(*arguments: Any, **options: Any) -> Iterator[None]:
 
 
 def _import_torchmetrics() -> None:
-    """Import torchmetrics without scipy.signal and Matplotlib, whose classes are in annotations only."""
+    """Import torchmetrics without scipy.signal and Matplotlib, of whose classes `isinstance` needs only `Axes`."""
     signal, axes = types.ModuleType("scipy.signal"), _Later("matplotlib.axes")
     pyplot, matplotlib = _Later("matplotlib.pyplot"), _Later("matplotlib")
     vars(signal).update(hamming=None)
-    vars(axes).update(Axes=object)
+    vars(axes).update(Axes=_Axes)
     vars(pyplot).update(Figure=object, style=types.SimpleNamespace(context=_style))
     vars(matplotlib).update(axes=axes, pyplot=pyplot, colors=types.SimpleNamespace(Colormap=object))
     try:

@@ -16,7 +16,7 @@ from bench.profiling import isolated, measure
 from bench.profiling.environment import chosen_device, set_threads
 from bench.records import Failure, Latency, Record, Run, Snapshot, Store, graded
 from bench.runner import shortage
-from bench.runner.news import News, TimingEnded, TimingStarted, Working
+from bench.runner.news import News, TimingEnded, TimingStarted, TimingTurned, Working
 from bench.runner.settings import RunSettings
 from bench.training import build
 from datamodules.base import AudioDataModule, ClipSet
@@ -59,8 +59,8 @@ def time_runs(
             report(TimingStarted(run.key))
             try:
                 with pulse.calling(lambda waits: report(Working(waits))), _own_machine(store):
-                    following = left[0][0] if left else None
-                    latencies = _time(run, store, targets, partial(targets.prepare, following), backends, again)
+                    meanwhile = partial(_look_ahead, targets, run, left[0][0] if left else None, report)
+                    latencies = _time(run, store, targets, meanwhile, backends, again)
             except Exception as error:
                 report(TimingEnded(run.key, shortage.failure(error)))
                 continue
@@ -69,6 +69,14 @@ def time_runs(
                 left.append((run, attempts - 1))  # after all other runs, because disturbances pass
             else:
                 report(TimingEnded(run.key))
+
+
+def _look_ahead(targets: "_Targets", run: Run, following: Run | None, report: Report) -> None:
+    """Make the targets of the run after this one; a process that dies of it, or hangs, does so because of that run."""
+    if following is not None:
+        report(TimingTurned(following.key))
+        targets.prepare(following)
+        report(TimingTurned(run.key))
 
 
 @contextmanager
@@ -104,6 +112,10 @@ def _better(record: Record, latencies: tuple[Latency, ...]) -> tuple[Latency, ..
     return tuple(new if new.ranked else better.get(new.conditions, new) for new in latencies)
 
 
+_Made = tuple[ExitStack, dict[str, isolated.LatencyTarget]]
+"""What closes the targets, and the targets by device."""
+
+
 class _Targets:
     """Models ready to be timed; those of the next run are made while the process of the one before starts.
 
@@ -117,7 +129,7 @@ class _Targets:
         self.store = store
         self.settings = settings
         self.tier = tier
-        self._next: tuple[str, Future[tuple[ExitStack, dict[str, isolated.LatencyTarget]]]] | None = None
+        self._next: tuple[tuple[object, ...], Future[_Made]] | None = None
 
     def __enter__(self) -> "_Targets":
         return self
@@ -125,17 +137,18 @@ class _Targets:
     def __exit__(self, *error: object) -> None:
         self._drop()
 
-    def prepare(self, run: Run | None) -> None:
+    def prepare(self, run: Run) -> None:
         """Make the targets of the run that is timed next, unless they are there; an error comes when it is timed."""
-        if run is None or (self._next is not None and self._next[0] == run.key):
+        trained = run.key, self._version(run)  # another process may train it again meanwhile
+        if self._next is not None and self._next[0] == trained:
             return
         self._drop()
-        made: Future[tuple[ExitStack, dict[str, isolated.LatencyTarget]]] = Future()
+        made: Future[_Made] = Future()
         try:
             made.set_result(self._make(run))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             made.set_exception(error)
-        self._next = run.key, made
+        self._next = trained, made
 
     @contextmanager
     def of(self, run: Run) -> Iterator[dict[str, isolated.LatencyTarget]]:
@@ -147,7 +160,10 @@ class _Targets:
         with stack:
             yield targets
 
-    def _make(self, run: Run) -> tuple[ExitStack, dict[str, isolated.LatencyTarget]]:
+    def _version(self, run: Run) -> object:
+        return self.store.version(run.key)
+
+    def _make(self, run: Run) -> _Made:
         settings = self.settings
         data = build.dataset(run, settings.data_dir, self.store.cache, settings.loaders, settings.skip_unreadable)
         data.report = lambda done, of: pulse.beat()
@@ -200,7 +216,8 @@ def latency_target(
 ) -> isolated.LatencyTarget:
     """Return a trained model ready to be timed on a test clip that is not silent."""
     splits = data.splits
-    x = next(x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
+    sounding = (x for i in range(len(splits.test)) if (x := splits.test.load([i])).any())
+    x = next(sounding, splits.test.load([0]))  # if all are silent, the measurement says so
     return isolated.LatencyTarget(
         model, x, data.clip_seconds, calibration=_evenly_spaced(splits.train), clips=_evenly_spaced(splits.test),
         device="cuda" if device == "cuda" else "cpu", threads=threads, tier=tier, longest=longest,

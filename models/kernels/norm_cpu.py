@@ -107,14 +107,26 @@ def passed(typing: Any, gradient: Any, value: Any, slope: Any, cap: Any) -> Any:
 
 @compiled
 def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found: Floats) -> None:
-    """Put mean and variance into `found (2, C)`, and move the running ones `(2, C)` towards them."""
+    """Put mean and variance into `found (2, C)`, and move the running ones `(2, C)` towards them.
+
+    Each block's sums are those of the differences from the mean of the blocks before, or for the first one of its own,
+    so that squares are of small numbers, and are joined to theirs as Chan, Golub and LeVeque do (1983, "Algorithms for
+    computing the sample variance").
+    """
     rows, columns = x.shape
     near, part = np.empty((1, columns), np.float32), np.empty((2, columns), np.float32)
-    for i in range(0, columns, WIDTH):
-        store(part, 0, i, read(x, 0, i, WIDTH))
-    for i in range(columns):
-        near[0, i] = part[0, i % channels]  # a value of the channel, so that squares are of small numbers
     sums = np.zeros((2, channels))
+    joined = np.zeros((2, channels))  # the mean, and the sum of squared differences from it
+    copies, before, first = columns // channels, 0.0, min(rows, BLOCK)
+    for i in range(0, columns, WIDTH):
+        total = spread(ZERO, WIDTH)
+        for r in range(first):
+            total += read(x, r, i, WIDTH)
+        store(part, 0, i, total)
+    for i in range(columns):
+        sums[0, i % channels] += part[0, i]
+    for i in range(columns):
+        near[0, i] = sums[0, i % channels] / (first * copies)
     for start in range(0, rows, BLOCK):
         end = min(start + BLOCK, rows)
         for i in range(0, columns, WIDTH):
@@ -126,17 +138,27 @@ def _statistics(x: Maps, channels: int, momentum: float, running: Floats, found:
                 square += off * off
             store(part, 0, i, total)
             store(part, 1, i, square)
+        sums[:] = 0
         for i in range(0, columns, channels):
             for c in range(channels):
                 sums[0, c] += part[0, i + c]
                 sums[1, c] += part[1, i + c]
-    number = rows * columns // channels
+        number = float((end - start) * copies)
+        share, both = number / (before + number), before * number / (before + number)
+        for c in range(channels):
+            off = sums[0, c] / number
+            apart = near[0, c] + off - joined[0, c]
+            joined[0, c] += share * apart
+            joined[1, c] += max(sums[1, c] - sums[0, c] * off, 0.0) + both * apart * apart
+        before += number
+        for i in range(0, columns, channels):
+            for c in range(channels):
+                near[0, i + c] = joined[0, c]
     for c in range(channels):
-        off = sums[0, c] / number
-        variance = max(sums[1, c] / number - off * off, 0.0)
-        found[0, c], found[1, c] = near[0, c] + off, variance
+        variance = joined[1, c] / before
+        found[0, c], found[1, c] = joined[0, c], variance
         running[0, c] += momentum * (found[0, c] - running[0, c])
-        running[1, c] += momentum * (variance * number / (number - 1) - running[1, c])
+        running[1, c] += momentum * (variance * before / (before - 1) - running[1, c])
 
 
 @compiled

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from models.kernels.loading import available
 from models.layers import norm
@@ -58,8 +57,10 @@ class _Convolution(nn.Conv2d):
         kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         if self.groups == self.in_channels > 1 and max(self.stride) > 1 and kind == torch.bfloat16:
             with torch.autocast("cpu", enabled=False):
-                return super()._conv_forward(x.float(), weight, bias).to(kind)  # type: ignore[no-any-return]
-        if self.in_channels == 1 and x.requires_grad and self._is_plain(x):
+                wide = None if bias is None else bias.float()
+                return super()._conv_forward(x.float(), weight.float(), wide).to(kind)  # type: ignore[no-any-return]
+        single = kind in {torch.float32, torch.bfloat16}
+        if self.in_channels == 1 and x.requires_grad and single and self._is_plain(x):
             y: Tensor = _OfOneChannel.apply(  # type: ignore[no-untyped-call]
                 x.to(kind), weight.to(kind), self.stride, self.padding[0]
             )
@@ -112,7 +113,6 @@ class _EveryPlace(torch.autograd.Function):
         return x[..., ::down, ::along].clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         whole = torch.zeros_like(ctx.like, device=gradient.device)
         down, along = ctx.steps
@@ -130,14 +130,16 @@ class _OfOneChannel(torch.autograd.Function):
         return F.conv2d(x, weight, stride=strides, padding=padding)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         strides, padding = ctx.strides, ctx.padding
-        _, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, strides, [padding] * 2, [1, 1], False, [0, 0], 1, [False, True, False]
-        )
+        again = torch.is_grad_enabled()  # the gradients are to be differentiated, too
         with torch.autocast("cpu", enabled=False):
+            of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+                gradient, x, weight, None, strides, [padding] * 2, [1, 1], False, [0, 0], 1, [again, True, False]
+            )
+            if again:
+                return of_x, of_weight, None, None
             return input_gradient(gradient, weight, strides, padding, x.shape), of_weight, None, None
 
 

@@ -38,7 +38,7 @@ def normalised(
         activation: a module or a function; None for no activation.
         pools: whether the maxima over 2×2 places are returned, `(B, C, ⌈H / 2⌉, ⌈W / 2⌉)`.
     """
-    if norm.training and getattr(norm, FUSED, False):
+    if norm.training and getattr(norm, FUSED, False) and _is_only(norm, nn.BatchNorm2d) and not _hooked(activation):
         limits = _limits(activation)
         kernel = available("norm_pool_cpu" if pools else "norm_cpu")
         rises = limits is not None and (limits[0] >= 0 or not pools)  # or the maximum need not stay one
@@ -69,7 +69,8 @@ def _largest(module: nn.MaxPool2d, x: Tensor) -> Tensor:
         [2, 2, 0, 1],
         [(2, 2)] * 2 + [0, 1],
     )
-    if getattr(module, FUSED, False) and usual and not module.ceil_mode and here(x) and min(x.shape[2:]) > 1:
+    fused = getattr(module, FUSED, False) and usual and not module.ceil_mode and not _hooked(module)
+    if fused and here(x) and min(x.shape[2:]) > 1:
         kernel = available("norm_pool_cpu")
         if kernel is not None and kernel.takes(x):
             found: Tensor = kernel.MaxPool.apply(x)
@@ -110,6 +111,21 @@ class FusedSequential(nn.Sequential):
             else:
                 x = module(x)
         return pooled(x) if pools else x
+
+
+def _is_only(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Return whether a call of the module does what its class says and nothing else: no subclass, and no hooks.
+
+    A subclass may share its statistics with other processes, and a hook may compute its weight, as pruning does.
+    """
+    return type(module) is kind and not _hooked(module)
+
+
+def _hooked(module: object) -> bool:
+    """Return whether something else is to be called together with a module; never so for a function."""
+    return isinstance(module, nn.Module) and any(
+        (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    )
 
 
 def _limits(activation: Any) -> tuple[float, float] | None:

@@ -255,7 +255,7 @@ def test_number_of_calls(monkeypatch: pytest.MonkeyPatch, seconds: float, calls:
     [
         (lambda n: False, 200),
         (lambda n: n < 30, 170),
-        (lambda n: n < 100 and n % 2, 201),  # 50 slow ones are less than a quarter
+        (lambda n: n < 100 and n % 2, 250),  # at the look 0.1 s later, 50 slow ones are less than a quarter
         (lambda n: n % 2, 667),  # the limit of a second
     ],
     ids=["undisturbed", "some", "many for a moment", "many"],
@@ -265,7 +265,7 @@ def test_a_short_measurement_of_which_much_is_disturbed_goes_on(
 ) -> None:
     call, times = clocked(monkeypatch, lambda n: 0.002 if is_slow(n) else 0.001)
     measure._sample(call, replace(GROWING, unsteady_seconds=1.0))
-    assert len(times) == pytest.approx(calls, abs=2)
+    assert len(times) == pytest.approx(calls, abs=8)  # each look is followed by a call that is not counted
 
 
 @pytest.mark.parametrize(

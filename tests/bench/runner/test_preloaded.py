@@ -30,12 +30,15 @@ import bench.runner.preloaded
 early = "matplotlib" in sys.modules
 import torch
 from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.classification import MulticlassConfusionMatrix, MultilabelConfusionMatrix
 matrix, mean = MulticlassConfusionMatrix(2), MeanMetric()
 matrix(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0]))
 mean(3.0)
 _, axes = matrix.plot()
 _, line = mean.plot()
+several = MultilabelConfusionMatrix(3)
+several(torch.rand(9, 3), torch.ones(9, 3, dtype=int))
+several.plot()  # on a grid of axes
 import matplotlib.axes
 print(early, axes.get_xlabel(), isinstance(line, matplotlib.axes.Axes))
 """
@@ -55,6 +58,8 @@ early = any(each.startswith("torch.distributed.fsdp") for each in sys.modules)
 import torch
 net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
 x = torch.randn(4, 3)
+from torch.distributed import fsdp
+assert "fully_shard" in dir(fsdp) and fsdp.__all__
 same = torch.equal(torch.compile(net, backend="aot_eager")(x), net(x))
 from torch.distributed.fsdp import FSDPModule, fully_shard
 print(early, same, torch.distributed.fsdp.FSDPModule is FSDPModule, torch.distributed.fsdp._fully_shard.__name__)

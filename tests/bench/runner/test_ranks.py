@@ -1,5 +1,6 @@
 """One run that two processes train together on the CPU."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -23,6 +24,10 @@ from bench.runner import ranks, worker
 from bench.runner.news import EpochEnded, Noted, RunEnded
 from bench.runner.settings import RunSettings
 from bench.training import stopping
+from models.layers.memory_format import enter, leave
+from models.panns import BasicBlock, Bottleneck, ConvBlock
+from models.rann import Block
+from models.training import shared_dropout
 from models.training.synced_norm import SyncedStatistics
 
 SYNTHETIC = {"clips_per_class": 11, "clip_seconds": 0.5}
@@ -229,6 +234,34 @@ def test_normalisation_by_all_processes_keeps_double_precision(monkeypatch: pyte
     layers.revert(model)  # F.dropout, too
     assert y.dtype is torch.float64
     assert (y - expected).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "block",
+    [ConvBlock(16, 16), BasicBlock(16, 16, 1, None), Bottleneck(64, 16, 1, None), Block(16, 16, (1, 1), first=False)],
+    ids=lambda block: type(block).__name__,
+)
+def test_normalisation_by_all_processes_is_not_fused(block: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    for name in ("apply", "revert"):
+        monkeypatch.setattr(shared_dropout, name, lambda model: None)
+    monkeypatch.setattr(nn.functional, "dropout", lambda x, *_: x)
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda values: values.mul_(2).add_(1))  # the other one differs
+    channels = next(each.in_channels for each in block.modules() if isinstance(each, nn.Conv2d))
+    x = 3 * torch.randn(4, channels, 16, 16) + 2
+    layers, other = SyncedStatistics(), copy.deepcopy(block)
+    try:
+        expected = layers.apply(block)(x)
+        enter(layers.apply(other))
+        found = other(x)
+    finally:
+        layers.revert(block)
+        layers.revert(other)
+        leave(other)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    for one, two in zip(block.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
 
 
 def test_a_record_of_one_device_says_nothing_of_devices() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bench.profiling import measure
 from bench.runner import timings
+from bench.runner.news import TimingTurned
 
 
 class Targets(timings._Targets):
@@ -17,6 +18,10 @@ class Targets(timings._Targets):
         super().__init__(None, None, measure.FIRST)  # type: ignore[arg-type]
         self.made: list[str] = []
         self.open: list[str] = []
+        self.versions: dict[str, int] = {}
+
+    def _version(self, run: Any) -> object:
+        return self.versions.get(run.key, 0)
 
     def _make(self, run: Any) -> Any:
         self.made.append(run.key)
@@ -39,7 +44,6 @@ def test_targets_that_were_made_ahead_are_used_once_and_closed() -> None:
             assert found == {"cpu": "target of a"}
             assert targets.open == ["a", "b"]
         with targets.of(B) as found:
-            targets.prepare(None)  # none is left
             assert (found, targets.open) == ({"cpu": "target of b"}, ["b"])
         with targets.of(B) as found:
             assert found == {"cpu": "target of b"}
@@ -55,6 +59,25 @@ def test_what_was_made_ahead_and_is_not_timed_is_closed() -> None:
         targets.prepare(A)
     assert not targets.open
     assert targets.made == ["a", "b", "a"]
+
+
+def test_the_targets_of_a_run_that_was_trained_again_meanwhile_are_made_again() -> None:
+    with Targets() as targets:
+        targets.prepare(A)
+        targets.versions["a"] = 1
+        with targets.of(A):
+            assert targets.open == ["a"]
+    assert targets.made == ["a", "a"]
+    assert not targets.open
+
+
+def test_what_goes_wrong_while_the_next_model_is_made_is_said_to_be_of_that_run() -> None:
+    said: list[Any] = []
+    with Targets() as targets:
+        timings._look_ahead(targets, A, None, said.append)  # type: ignore[arg-type]
+        assert not said
+        timings._look_ahead(targets, A, B, lambda news: said.append((news, list(targets.made))))  # type: ignore[arg-type]
+    assert said == [(TimingTurned("b"), []), (TimingTurned("a"), ["b"])]
 
 
 def test_an_error_of_the_run_ahead_comes_when_it_is_timed() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from models.kernels import norm_cpu, norm_pool_cpu
 from models.layers import norm
@@ -59,6 +60,16 @@ def test_variance_of_values_far_from_zero() -> None:
     means, variances = torch.zeros(64), torch.zeros(64)
     norm_cpu.NormActivation.apply(x, ours.weight, ours.bias, means, variances, 1.0, ours.eps, 1.0, math.inf)
     torch.testing.assert_close(variances, x.detach().double().var((0, 2, 3)).float(), atol=0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("places", [(8, 8), (256, 256)])
+def test_variance_of_values_whose_first_one_lies_far_away(places: tuple[int, int]) -> None:
+    x, ours = torch.zeros(4, 64, *places).contiguous(memory_format=LAST), layer(64)
+    x[0, :, 0, 0] = 1000.3
+    means, variances = torch.zeros(64), torch.zeros(64)
+    norm_cpu.NormActivation.apply(x, ours.weight, ours.bias, means, variances, 1.0, ours.eps, 1.0, math.inf)
+    torch.testing.assert_close(means, x.double().mean((0, 2, 3)).float(), atol=0, rtol=1e-5)
+    torch.testing.assert_close(variances, x.double().var((0, 2, 3)).float(), atol=0, rtol=1e-5)
 
 
 def test_nan_stays_nan_in_bfloat16() -> None:
@@ -193,6 +204,35 @@ def test_a_marked_norm_is_fused_in_training_only(monkeypatch: pytest.MonkeyPatch
     model(x)
     assert len(calls) == 1
     assert model[0].num_batches_tracked == 4
+
+
+def test_a_marked_layer_that_does_more_than_its_class_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ghost(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return 2 * super().forward(x)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = maps(2, 16, 8, 8)
+    ghost = Ghost(16)
+    norm.fuse(ghost, True)
+    torch.testing.assert_close(norm.normalised(ghost, x, F.relu), 2 * F.relu(nn.BatchNorm2d(16)(x)))
+    model = norm.FusedSequential(nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(16), nn.ReLU())
+    norm.fuse(model, True)
+    calls: list[int] = []
+    for place, module in enumerate(model):
+        module.register_forward_hook(lambda *_, place=place: calls.append(place))
+    model(x)
+    assert calls == [0, 1, 2, 3, 4]
+
+
+def test_a_marked_norm_is_pruned_as_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    module, x = layer(16), maps(2, 16, 8, 8)
+    prune.l1_unstructured(module, "weight", 0.5)
+    norm.fuse(module, True)
+    for _ in range(2):  # its weight is computed again before each step
+        norm.normalised(module, x, F.relu).sum().backward()
+    assert module.weight_orig.grad.count_nonzero() <= 8
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])

@@ -116,3 +116,33 @@ def test_pointwise_convolution_of_the_places_that_a_stride_does_not_skip(stride:
     (gradient,) = torch.autograd.grad(other(last).square().sum(), last)
     assert torch.equal(gradient, y.grad)
     assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("convolution", [nn.Conv2d(8, 4, 1, 2), nn.Conv2d(1, 8, 3, 2, bias=False)])
+def test_gradients_of_gradients_are_torchs(convolution: nn.Conv2d, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    x = torch.randn(2, convolution.in_channels, 9, 8, requires_grad=True)
+
+    def penalty(layer: nn.Conv2d) -> torch.Tensor:
+        (gradient,) = torch.autograd.grad(layer(x).sigmoid().sum(), x, create_graph=True)
+        (found,) = torch.autograd.grad((gradient.norm() - 1).square(), layer.weight)
+        return found
+
+    expected = penalty(copy.deepcopy(convolution))
+    other = copy.deepcopy(convolution)
+    enter(other)
+    torch.testing.assert_close(penalty(other), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_depthwise_convolution_of_a_bfloat16_model_has_its_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv2d(8, 8, 3, 2, groups=8).bfloat16()
+    x = torch.randn(2, 8, 9, 9).bfloat16()
+    expected = layer(x)
+    enter(layer)
+    torch.testing.assert_close(layer(x), expected, atol=0.02, rtol=0.02)
+
+
+def test_gradients_in_double_precision_are_exact() -> None:
+    layer, x = nn.Conv2d(1, 8, 3, bias=False).double(), torch.randn(2, 1, 7, 7, dtype=torch.float64, requires_grad=True)
+    enter(layer)
+    assert torch.autograd.gradcheck(layer, x)
