@@ -50,7 +50,10 @@ DeviceName = Literal["cpu", "cuda"]
 def latency(
     model: Annotated[str | None, MODEL] = None,
     run: Annotated[
-        str | None, typer.Option(help="Key of a trained run to time on a test clip, instead of MODEL.")
+        str | None,
+        typer.Option(
+            help="A trained run to time on a test clip, instead of MODEL: its key, or SUITE:SYSTEM (@f0 for a fold)."
+        ),
     ] = None,
     store: Annotated[Path, typer.Option(help="Where that run's record and weights are.")] = Path("runs"),
     suite: NamesCode = None,
@@ -184,13 +187,19 @@ def _untrained(
     )
 
 
-def _trained(key: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier") -> "LatencyTarget":
+def _trained(
+    reference: str, folder: Path, data_dir: Path, device: DeviceName, threads: int, tier: "Tier"
+) -> "LatencyTarget":
     """Return a run's trained model, and clips of its dataset."""
+    from bench.inference import references
     from bench.runner import timings
     from bench.training import build
 
     store = records.Store(folder.resolve())
-    record = store.finished_record(key, "the run to time")
+    parts = references.find(reference, store)
+    if len(parts) > 1:
+        raise SuiteError(f"{reference} is {len(parts)} runs: time one of them, such as --run {parts[0].key}")
+    record = store.finished_record(parts[0].key, "the run to time")
     data = build.dataset(record.run, data_dir, store.cache, skip_unreadable=bool(record.data and record.data.left_out))
     data.setup()
     return timings.latency_target(build.load(record.run, store, data), data, device, threads, tier)

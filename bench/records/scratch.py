@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import current_process
 from pathlib import Path
+from typing import Any
 
 try:
     import fcntl
@@ -57,9 +59,12 @@ def abandoned(path: Path) -> bool:
 
 @contextmanager
 def folder(name: str) -> Iterator[Path]:
-    """Yield a new folder in the system's temporary folder, and remove it at the end. Killed processes' go, too."""
+    """Yield a new temporary folder, and remove it at the end. Killed processes' go, too.
+
+    That of a child process is in the folder of the process that started it, and goes with that one at the latest.
+    """
     sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-") as made:
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-", dir=_place()) as made:
         descriptor = os.open(made, os.O_RDONLY) if fcntl is not None else None
         try:
             if descriptor is not None:
@@ -72,7 +77,15 @@ def folder(name: str) -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove the folders of processes that were killed."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):
-            if abandoned(path):
-                shutil.rmtree(path)
+    for place in {Path(tempfile.gettempdir()), _place()}:
+        for path in place.glob(f"{PREFIX}*"):
+            with suppress(OSError):
+                if abandoned(path):
+                    shutil.rmtree(path)
+
+
+def _place() -> Path:
+    """Return the folder that `multiprocessing` has in this process and its children, or the system's temporary one."""
+    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    own = config.get("tempdir")
+    return Path(own) if own and Path(own).is_dir() else Path(tempfile.gettempdir())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.profiling.children import Child
+from bench.records import scratch
 
 
 def about() -> dict[str, object]:
@@ -21,6 +22,12 @@ def about() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "variable": os.environ["OMP_NUM_THREADS"],
     }
+
+
+def hold_a_scratch_folder(connection: Connection) -> None:
+    with scratch.folder("test") as folder:
+        connection.send(folder)
+        hangs()
 
 
 def note_call(module: Any, *_: object) -> None:

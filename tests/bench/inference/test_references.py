@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ import torch
 from fakes import calls
 
 import bench
+from bench.cli import latency
 from bench.errors import ArgumentError, BenchWarning, RunError, SuiteError
 from bench.inference import Classifier, packing, references
+from bench.profiling import measure
 from bench.records import Store
-from bench.training import stored
+from bench.runner import timings
+from bench.training import build, stored
 
 
 def logits_of_test_clips(model: Classifier, kept, key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -46,6 +50,19 @@ def test_a_system_of_a_suite(kept) -> None:
         scores[record.key] = record.curves["val_accuracy"][record.best_epoch]
     (best,) = bench.load_model(f"{kept.suite}:cnn", kept.store.root).keys
     assert scores[best] == max(scores.values())
+
+
+def test_a_system_of_a_suite_is_timed(kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(build, "dataset", lambda *_, **__: SimpleNamespace(setup=lambda: None))  # the sounds are away
+    monkeypatch.setattr(build, "load", lambda run, *_: seen.append(run.key))
+    monkeypatch.setattr(timings, "latency_target", lambda *_: "ready")
+    where = kept.store.root, kept.store.root, "cpu", 1, measure.TIERS["quick"]
+    key = kept.run("cnn", 1).key
+    assert [latency._trained(name, *where) for name in (f"{kept.suite}:cnn@f1", key, key[-8:])] == ["ready"] * 3
+    assert seen == [key] * 3
+    with pytest.raises(SuiteError, match=r"cnn@all is 2 runs: time one of them, such as --run .*-f0-s0-"):
+        latency._trained(f"{kept.suite}:cnn@all", *where)
 
 
 def test_all_folds_average_their_probabilities(kept) -> None:

@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 import tempfile
+from multiprocessing import util
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes import processes
 from fakes.paths import PROJECT
 
+from bench.profiling.children import Child
 from bench.records import Store, scratch
 from bench.records import store as store_module
 from datamodules.clips.array_cache import ArrayCache
@@ -69,7 +72,7 @@ def test_young_scratch_stays_and_that_of_others_too(tmp_path: Path, monkeypatch:
 def test_no_other_code_makes_folders_that_are_not_swept() -> None:
     made = re.compile(r"(TemporaryDirectory|mkdtemp)\((?!.*dir=)")
     found = {path.name for path in (PROJECT / "bench").rglob("*.py") if made.search(path.read_text())}
-    assert found == {"scratch.py"}
+    assert not found
 
 
 def test_a_file_that_is_being_written_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +115,15 @@ def test_a_cache_that_another_process_writes_slowly_is_not_swept(tmp_path):
     os.utime(killed, (0, 0))
     store.sweep()
     assert not killed.exists()
+
+
+@pytest.mark.process
+def test_the_folder_of_a_child_that_is_killed_goes_with_the_process_that_started_it() -> None:
+    child = Child(processes.hold_a_scratch_folder, preload=[])
+    try:
+        folder = child.receive()
+        assert folder.is_dir()
+    finally:
+        child.end()
+    assert folder.parent == Path(util.get_temp_dir())
+    assert folder.parent.name.startswith(f"{scratch.PREFIX}processes-")  # which is removed at the end of this process
