@@ -1,5 +1,6 @@
 """The footnotes below a leaderboard's table: how to read it, what went wrong, where it was measured."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from bench import catalog
@@ -95,22 +96,18 @@ def footnotes(board: Leaderboard, *, of_rows: bool = True, command: str = "") ->
         yield "Trained on", f"{machine}; commit {', '.join(sorted(commits))}"
 
 
-def doubts(
-    board: Leaderboard, command: str, kinds: Sequence[caveats.Kind] = tuple(caveats.HEADS), most: int | None = None
-) -> Iterator[tuple[str, str]]:
+def doubts(board: Leaderboard, command: str, most: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield what is doubtful about scores, trainings and timings: the rows of each fact, and what removes it.
 
     Args:
         board: the leaderboard.
         command: shell command that does the suite's runs; may be empty.
-        kinds: of caveats.
         most: names of rows for each fact; further ones are counted.
     """
-    found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in kinds}
+    found: dict[caveats.Kind, dict[str, list[str]]] = {kind: {} for kind in caveats.HEADS}
     for row, found_of_row in zip(board.rows, board.caveats, strict=True):
         for caveat in found_of_row:
-            if caveat.kind in found:
-                found[caveat.kind].setdefault(caveat.words, []).append(row.full)
+            found[caveat.kind].setdefault(caveat.words, []).append(row.full)
     for kind, facts in found.items():
         if facts:
             named = (
@@ -149,6 +146,8 @@ def about_row(row: Row) -> Iterator[str]:
         yield row.about
     if row.recipe and not row.members:
         yield f"recipe: {row.recipe}"
+    if not row.members:
+        yield from _arithmetic(row)
     if row.members:
         yield f"combines {', '.join(row.members)}"
     for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
@@ -171,6 +170,17 @@ def about_row(row: Row) -> Iterator[str]:
     unlike = row.rank is None and row.done == row.expected
     for flag in row.flags:
         yield f"not ranked: {flag}" if unlike and flag == row.flags[0] else flag
+
+
+def _arithmetic(row: Row) -> Iterator[str]:
+    """Yield what the machine's "auto" was in the recipe of a row's runs."""
+    found = Counter(
+        ", ".join(f"{name}={value}" for name, value in sorted(record.arithmetic.items()))
+        for record in row.records
+        if record.arithmetic
+    )
+    for words, runs in sorted(found.items()):
+        yield f"computed with {words}" + ("" if runs == row.done else f" in {runs} of {row.done} runs")
 
 
 def _time_line(found: Segmentation) -> str:

@@ -37,7 +37,7 @@ def terminal(
     """
     for board in leaderboards:
         yield from fitted(columns.brief(board), width, columns.LEAST_IMPORTANT, where)
-        for head, words in doubts(board, command, ("chance", "training"), NAMED):
+        for head, words in doubts(board, command, NAMED):
             line = plain(f"{head}: {words}")
             yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
 

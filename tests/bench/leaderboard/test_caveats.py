@@ -11,6 +11,7 @@ from fakes.boards import boards, everything, record, run, timing
 from bench import suites
 from bench.leaderboard import files, render
 from bench.leaderboard.caveats import caveats, has_speech_score, mends
+from bench.leaderboard.render.footnotes import about_row
 from bench.records import Snapshot, Store
 
 TEN = tuple("abcdefghij")
@@ -127,3 +128,14 @@ def test_the_published_tables_show_it_only_for_streams_of_speech_music_and_noise
         suite = suites.read(name)
         found = files.boards(Snapshot(Store(Path("leaderboards")), suite.runs()), suite)
         assert any(metric in board.metrics for board in found) is shown
+
+
+def test_a_row_says_what_auto_was_on_the_machines_that_trained_it() -> None:
+    small, wide = {"precision": "32-true", "memory_format": "contiguous"}, {"precision": "bf16-mixed"}
+    (board,) = boards(record(run(), arithmetic=wide), record(run(fold=1), arithmetic=small), record(run(fold=2)))
+    assert [each for each in about_row(board.rows[0]) if each.startswith("computed")] == [
+        "computed with memory_format=contiguous, precision=32-true in 1 of 3 runs",
+        "computed with precision=bf16-mixed in 1 of 3 runs",
+    ]
+    (board,) = boards(record(run(), arithmetic=wide))
+    assert "computed with precision=bf16-mixed" in about_row(board.rows[0])

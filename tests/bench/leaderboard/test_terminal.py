@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from fakes.boards import boards, record, run
+from fakes.boards import boards, record, run, timing
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -111,3 +111,10 @@ def test_a_description_goes_on_below_itself():
         "                         128 input",
     ]
     assert described("fc", words, 120) == described("fc", words) == f"  fc                     {words}"
+
+
+def test_the_terminal_names_timings_of_grade_c_and_their_remedy() -> None:
+    found = boards(record(run(), latencies=(timing(spread=0.9),)))
+    lines = [str(part) for part in render.terminal(found, command="bench run --suite x")]
+    remedy = "Remedy: bench run --suite x --time-again measures it again"
+    assert f"Grade C: CPU ms is noisy or from a slow machine, not comparable: cnn on logmel. {remedy}" in lines
