@@ -361,7 +361,8 @@ class Folder(WaveformDataModule):
             notes.append(f"files are cut to pieces of {self.clip_seconds:g} s every {self.hop_seconds:g} s")
         self.note = "; ".join([*notes, *own.notes, *warnings])
         left_out = [
-            f"{len(names)} audio files left out ({reason}): {counted(names)}" for reason, names in self.left_out.items()
+            f"{len(names)} audio file{'' if len(names) == 1 else 's'} left out ({reason}): {counted(names)}"
+            for reason, names in self.left_out.items()
         ]
         self.warnings = (*left_out, *warnings)
         self.remarks = (*own.notes, *(table_lines(own, division) if is_thin(own, division) else ()))

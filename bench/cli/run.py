@@ -273,7 +273,7 @@ def _how_to_go_on(outcome: "Outcome", again: bool) -> str:
     if outcome.done or not again:
         words.append(f"{len(outcome.done) + len(outcome.kept)} of {outcome.total} runs are done")
     if outcome.untimed:
-        words.append(f"{outcome.untimed} timings are left")
+        words.append(f"{outcome.untimed} timing{' is' if outcome.untimed == 1 else 's are'} left")
     advice = "the same command starts from the beginning" if again else "repeat the command to go on"
     return f"interrupted; {advice}: {', '.join(words)}"
 
