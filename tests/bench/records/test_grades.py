@@ -1,5 +1,6 @@
 """Timings that were taken while the machine was slower, or by one process only, lose their grade."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def test_a_disturbed_timing_takes_no_better_ones_place(tmp_path: Path, monkeypat
     store = Store(tmp_path)
     old = (replace(STEADY, p50_ms=1.0), replace(STEADY, p50_ms=1.0, scope="model", grade="C"))
     monkeypatch.setattr(Store, "finished_record", lambda store, key, role: store.get(key))
+    monkeypatch.setattr(timing_runs._Targets, "_make", lambda targets, run: (ExitStack(), {}))
 
     def after(*grades: str) -> list[float]:
         store.write(Record(run=run, status="ok", latencies=old))
@@ -94,10 +96,12 @@ def test_what_was_disturbed_is_timed_again_when_the_others_have_been(tmp_path: P
     speeds = {"cnn": [0.2], "ltc": [0.4, 0.4, 0.4, 0.4, 0.2], "fc": [0.3, 0.19]}
     asked: list[str] = []
 
-    def timings(run, *others):
-        asked.append(run.model)
-        return (replace(STEADY, sentinel_ms=speeds[run.model].pop(0)),), {}
+    def timings(targets, *others):
+        model = targets["cpu"]
+        asked.append(model)
+        return (replace(STEADY, sentinel_ms=speeds[model].pop(0)),), {}
 
+    monkeypatch.setattr(timing_runs._Targets, "_make", lambda targets, run: (ExitStack(), {"cpu": run.model}))
     monkeypatch.setattr(timing_runs, "_timings", timings)
     monkeypatch.setattr(Store, "finished_record", lambda store, key, role: store.get(key))
     told: list[News] = []

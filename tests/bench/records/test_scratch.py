@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from multiprocessing import util
+from multiprocessing import current_process, util
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,7 @@ def test_a_folder_is_swept_when_its_process_was_killed(tmp_path: Path, monkeypat
 
 def test_young_scratch_stays_and_that_of_others_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setitem(current_process()._config, "tempdir", None)  # a test before may have started a child
     (tmp_path / f"{scratch.PREFIX}young").mkdir()
     (tmp_path / "another-program").mkdir()
     old(tmp_path / "another-program")
