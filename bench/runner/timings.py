@@ -113,7 +113,7 @@ def _better(record: Record, latencies: tuple[Latency, ...]) -> tuple[Latency, ..
 
 
 _Made = tuple[ExitStack, dict[str, isolated.LatencyTarget]]
-"""What closes the targets, and the targets by device."""
+"""A stack that closes a run's targets when it is closed, and the targets by device."""
 
 
 class _Targets:

@@ -144,12 +144,12 @@ def about_row(row: Row) -> Iterator[str]:
     """Yield the footnotes of a row."""
     if row.about and not row.members:  # a fusion's members have their labels below
         yield row.about
-    if row.recipe and not row.members:
-        yield f"recipe: {row.recipe}"
-    if not row.members:
-        yield from _arithmetic(row)
     if row.members:
         yield f"combines {', '.join(row.members)}"
+    else:
+        if row.recipe:
+            yield f"recipe: {row.recipe}"
+        yield from _arithmetic(row)
     for kind, latency in (("CPU", row.cpu_parallel), ("GPU", row.gpu_parallel)):
         if latency:
             yield (
