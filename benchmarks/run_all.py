@@ -55,7 +55,7 @@ class Script:
 
 SCRIPTS = (
     Script("start.py", ("{base}",), ("--turns", "3")),
-    Script("scale.py", ("{base}",), ("--turns", "1")),
+    Script("scale.py", ("--turns", "7"), ("--turns", "1")),
     Script("frontend_kernels.py", (), ("--turns", "3")),
     Script("frontends.py", ("--speed",), ("--only", "mfcc")),
     Script("train_step.py", (), ("--turns", "3", "--model", "cnn", "--model", "mobilenet-025")),

@@ -31,7 +31,7 @@ IMPORT = (sys.executable, "-c", "import gc; gc.disable(); import torch, lightnin
 
 def first_epoch(checkout: Path, suite: Path) -> float:
     """Return the seconds from a command to the end of its first epoch; its store lies next to the suite."""
-    words = ["run", "--suite", suite, "--store", suite.parent / checkout.name, "--wandb", "disabled", "--no-timing"]
+    words = ["run", "--suite", suite, "--store", suite.parent / checkout.name, "--wandb", "disabled"]
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     found = None
