@@ -57,7 +57,7 @@ SCRIPTS = (
     Script("start.py", ("{base}",), ("--turns", "3")),
     Script("scale.py", ("--turns", "7"), ("--turns", "1")),
     Script("frontend_kernels.py", (), ("--turns", "3")),
-    Script("frontends.py", ("--speed",), ("--only", "mfcc")),
+    Script("frontends.py", ("--speed", "--kernels"), ("--only", "mfcc")),
     Script("train_step.py", (), ("--turns", "3", "--model", "cnn", "--model", "mobilenet-025")),
     Script("convolution.py", (), ("--turns", "2")),
     Script("step.py"),
