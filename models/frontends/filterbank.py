@@ -69,8 +69,25 @@ class Form:
         return numbers and self.matrix is other.matrix
 
 
+@dataclass(eq=False)
+class _Plan:
+    """What the kernel needs for a window, filters and a form.
+
+    Attributes:
+        window: of the front-end.
+        form: the tail.
+        tables: of the kernel; None where it cannot compute this transform.
+        silence: the kernel's level of silence, and the tail's; None until they are needed.
+    """
+
+    window: Tensor
+    form: Form
+    tables: Any
+    silence: tuple[float, float] | None = None
+
+
 _PLANS = WeakTensorKeyDictionary()
-"""Tables of the kernel for filters, with the window and the form that they belong to; computed at first use."""
+"""Plans of the kernel for filters, computed at first use."""
 
 
 class FilterbankPower(nn.Module, ABC):
@@ -154,9 +171,9 @@ class FilterbankPower(nn.Module, ABC):
             waveform = waveform.to(self.window)
             if self.kernels_allowed and (form or tail is None) and kernels_fit(waveform):
                 plan = self._plan(form or Form())
-                if plan is not None:
+                if plan.tables is not None:
                     found = self._by_kernel(waveform, plan)
-                    return found if tail is None or form is None else self._with_silence(found, tail, form, plan)
+                    return found if tail is None or form is None else self._with_silence(found, tail, plan)
             return self._in_bulk(waveform, tail) if _in_bulk(waveform) else self._in_pieces(waveform, tail)
 
     def _ends(self, samples: int) -> tuple[int, int, int]:
@@ -244,39 +261,44 @@ class FilterbankPower(nn.Module, ABC):
         done = torch.cat(rows).view(len(waveform), frames, -1) if tail else power
         return done.transpose(1, 2).contiguous()
 
-    def _plan(self, form: Form) -> Any:
-        """Return the kernel's tables; None where it cannot compute this transform."""
+    def _plan(self, form: Form) -> _Plan:
         known = _PLANS.get(self.filters)  # type: ignore[no-untyped-call]
         if known is None or known[0].dtype != self.filters.dtype:  # as for `_EXPANDED`
             known = _PLANS[self.filters] = (self.filters.new_empty(0), [])
-        for window, other, plan in known[1]:
-            if window is self.window and other.same(form):
+        plans: list[_Plan] = known[1]
+        for plan in plans:
+            if plan.window is self.window and plan.form.same(form):
                 return plan
-        plan = available("spectrum_cpu").plan(
+        tables = available("spectrum_cpu").plan(
             self.window.numpy(), self.n_fft, self.hop, self.filters.numpy(), form.kind, form.floor, form.scale,
             None if form.matrix is None else form.matrix.numpy(),
         )  # fmt: skip
-        known[1].append((self.window, form, plan))
+        plan = _Plan(self.window, form, tables)
+        plans.append(plan)
         return plan
 
-    def _by_kernel(self, waveform: Tensor, plan: Any) -> Tensor:
+    def _by_kernel(self, waveform: Tensor, plan: _Plan) -> Tensor:
         self.kernels_used = True
         samples = waveform.shape[1]
         found = available("spectrum_cpu").bands_of(
-            waveform.detach().contiguous().numpy(), *plan, self.frames(samples), self._ends(samples),
+            waveform.detach().contiguous().numpy(), *plan.tables, self.frames(samples), self._ends(samples),
             self._reflects(samples), self.preemphasis,
         )  # fmt: skip
         return torch.from_numpy(found)
 
-    def _with_silence(self, found: Tensor, tail: Tail, form: Form, plan: Any) -> Tensor:
+    def _with_silence(self, found: Tensor, tail: Tail, plan: _Plan) -> Tensor:
         """Return the kernel's levels with those of silence as the tail has them.
 
         Models may take frames of exactly this level for padding, and the kernel's logarithm rounds otherwise.
         """
-        if form.kind != "logarithm" or form.matrix is not None:
+        if plan.form.kind != "logarithm" or plan.form.matrix is not None:
             return found
-        silence = self.window.new_zeros(1, self.n_fft)
-        return found.masked_fill_(found <= self._by_kernel(silence, plan).min(), tail(silence[:, :1]).item())
+        if plan.silence is None:
+            silence = self.window.new_zeros(1, self.n_fft)
+            plan.silence = self._by_kernel(silence, plan).min().item(), tail(silence[:, :1]).item()
+        lowest, level = plan.silence
+        loud = found.amin() > lowest  # a NaN is not, and the rest of the batch may be silent
+        return found if loud else found.masked_fill_(found <= lowest, level)
 
     def dft_macs(self, samples: int) -> int:
         """Return the multiply-adds of the transform of one clip, computed as convolutions with cosines and sines."""
