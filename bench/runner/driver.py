@@ -249,29 +249,35 @@ class Runner:
             The failures to read, by the groups' keys.
         """
         problems: dict[tuple[Any, ...], Failed] = {}
+        found: dict[str, DataRead] = {}
         keys = {runs[0].key: data for data, runs in groups.items()}
+        names = {key: groups[data][0].dataset for key, data in keys.items()}
         jobs = [
             Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings), self.wide_limits)
             for runs in groups.values()
         ]
-        for event in self._events(jobs, 1):
+        for event in self._events(jobs, self._readers(list(names.values()))):
             match event:
                 case Started(job):
-                    self.progress.note(f"reading {groups[keys[job]][0].dataset}")
-                case Reported(_, ClipsRead(done, of)):
-                    self.progress.read(done, of)
-                case Finished(_, DataRead() as news):
-                    self.progress.end_reading()
-                    unfit |= news.failures
-                    for line in news.remarks:
+                    self.progress.note(f"reading {names[job]}")
+                case Reported(job, ClipsRead(done, of)):
+                    self.progress.read(done, of, names[job])
+                case Finished(job, DataRead() as news):
+                    self.progress.end_reading(names[job])
+                    found[job] = news
+                    for line in (*news.remarks, *(f"warning: {line}" for line in news.warnings)):
                         self.progress.note(line)
-                    self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
-                    for line in news.warnings:
-                        self.progress.note(f"warning: {line}")
                 case Failed(job):
-                    self.progress.end_reading()
+                    self.progress.end_reading(names[job])
                     problems[keys[job]] = event
+        for news in (found[job] for job in keys if job in found):
+            unfit |= news.failures
+            self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
         return problems
+
+    def _readers(self, names: Sequence[str]) -> int:
+        """Return how many datasets are read at the same time: those of one name may share what they decode."""
+        return self.settings.workers if self.executor_name == "processes" and len({*names}) == len(names) else 1
 
     def _do(self, todo: dict[str, Run]) -> None:
         """Train and combine these runs, each after the runs that it needs."""

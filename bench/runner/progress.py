@@ -137,7 +137,8 @@ class Progress:
         self.timing_seconds = TIMING_SECONDS
         self.timed = True
         self._began: dict[str, _Training] = {}
-        self._reading: tuple[float, int] | None = None
+        self._files: dict[str, tuple[int, int]] = {}
+        self._reading = 0.0, 0
         self._said_reading = 0.0
         self._said: dict[str, float] = {}
         self._first: dict[str, set[str]] = {"train": set(), "time": set()}
@@ -153,13 +154,21 @@ class Progress:
         )
         self.task = self.bar.add_task("", total=None, left="")
 
-    def read(self, done: int, of: int) -> None:
-        """Show how many files of a dataset have been read, and the time left; a line every 10 s without a terminal."""
+    def read(self, done: int, of: int, dataset: str = "") -> None:
+        """Show how many files have been read, and the time left; a line every 10 s without a terminal.
+
+        Args:
+            done: files of the dataset that have been read.
+            of: its files.
+            dataset: its name; of several that are read at the same time, the sums are shown.
+        """
         now = self.clock()
-        if self._reading is None or done < self._reading[1]:
-            self._reading = now, done
-            self._said_reading = now
+        before = self._files.get(dataset, (done + 1, of))[0]
+        self._files[dataset] = done, of
+        if done < before:
+            self._begin_reading(now)
             return
+        done, of = self._files_read()
         began, first = self._reading
         left = (now - began) * (of - done) / max(1, done - first)
         words = f"files read, about {duration(left)} left"
@@ -170,12 +179,24 @@ class Progress:
             self._said_reading = now
             self.note(f"{done:,} of {of:,} {words}")
 
-    def end_reading(self) -> None:
-        """Take the line about files away."""
-        if self._reading is not None:
-            self._reading = None
+    def end_reading(self, dataset: str = "") -> None:
+        """Take a dataset's files out of the line about files, and the line away with the last ones."""
+        if self._files.pop(dataset, None) is None:
+            return
+        if self._files:
+            self._begin_reading(self.clock())
+        else:
             self.bar.stop()
             self.bar.reset(self.task, start=True, total=None, completed=0, left="")
+
+    def _begin_reading(self, now: float) -> None:
+        """Estimate the time left from here on."""
+        self._reading = now, self._files_read()[0]
+        self._said_reading = now
+
+    def _files_read(self) -> tuple[int, int]:
+        """Return how many files have been read, and how many there are, of all datasets that are being read."""
+        return sum(done for done, _ in self._files.values()), sum(of for _, of in self._files.values())
 
     def start(
         self,

@@ -28,7 +28,7 @@ from bench.records import Failure, Record, Snapshot, Store
 from bench.runner import driver, worker
 from bench.runner.driver import Runner
 from bench.runner.executors import Failed, Finished, Reported
-from bench.runner.news import TimingEnded, TimingStarted
+from bench.runner.news import DataRead, TimingEnded, TimingStarted
 from bench.runner.progress import Progress
 from bench.runner.settings import RunSettings
 from bench.suites import suite as suite_module
@@ -422,6 +422,33 @@ def test_tables_that_cannot_be_written_are_no_fault_where_nothing_was_done(finis
     outcome, _ = run(suite, store)
     assert (outcome.not_drawn, len(outcome.kept), len(outcome.boards)) == (None, 3, 1)
     assert outcome.warnings[-1] == "the tables' files stay as they are ([Errno 30] Read-only file system: 'there')"
+
+
+@pytest.mark.parametrize(
+    ("datasets", "executor", "expected"),
+    [
+        ('["synthetic", "synthetic-tags"]', "processes", 2),
+        ('["synthetic", "synthetic-tags"]', "serial", 1),
+        ('["synthetic", "other"]\n[dataset.other]\ndataset = "synthetic"\nclip_seconds = 0.5', "processes", 1),
+    ],
+)
+def test_datasets_are_read_at_the_same_time_unless_they_are_one(tmp_path, datasets, executor, expected):
+    suite = write(tmp_path / "two.toml", f'models = ["fc"]\ndatasets = {datasets}\n')
+    asked = []
+
+    def execute(jobs, workers, places):
+        if "prepare" not in jobs[0].target:
+            return
+        asked.append(workers)
+        for n, job in reversed([*enumerate(jobs)]):  # the last one is ready first
+            yield Finished(job.key, DataRead((), (f"{n} is short", "both"), {}))
+
+    settings = RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu", workers=2, timings=False)
+    runner = Runner(suite, settings, Progress(Console(file=io.StringIO(), width=200)), executor)
+    runner.execute = execute
+    outcome = runner.run(suite.runs())
+    assert asked == [expected]
+    assert outcome.warnings == ["0 is short", "both", "1 is short"]
 
 
 def test_a_missing_fold_stops_only_its_own_runs(tmp_path):

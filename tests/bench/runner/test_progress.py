@@ -276,6 +276,24 @@ def test_reading_is_a_line_every_ten_seconds_without_a_terminal(progress: Progre
     assert printed(progress).splitlines()[-1].startswith("[1/1] a")
 
 
+def test_datasets_that_are_read_at_the_same_time_are_one_line(progress: Progress, clock: Clock) -> None:
+    for second in range(41):
+        clock.now = float(second)
+        progress.read(10 * second, 1_000, "esc10")
+        if 15 <= second <= 30:
+            progress.read(20 * (second - 15), 600, "ravdess")
+        if second == 30:
+            progress.end_reading("ravdess")
+    lines = printed(progress).splitlines()
+    assert lines == [
+        "100 of 1,000 files read, about 90 s left",  # 10 files a second; then 30, from the 15th second on
+        "430 of 1,600 files read, about 42 s left",
+        "400 of 1,000 files read, about 60 s left",
+    ]
+    progress.end_reading("esc10")
+    progress.end_reading("esc10")
+
+
 def test_reading_is_a_bar_with_the_time_left_on_a_terminal(clock: Clock) -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=True)
     with Files(console, clock) as files:
