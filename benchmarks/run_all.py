@@ -71,6 +71,7 @@ SCRIPTS = (
     Script("fusion.py"),
     Script("latency.py", (), ("1", "0.2", "cnn")),
     Script("warm_up.py", (), ("cnn", "fc")),
+    Script("against.py", ("{base}",), ("--turns", "1"), ("base",)),
     Script("first_table.py", ("{base}", "--suite", "smoke"), ("--turns", "1", "--model", "fc"), ("base",)),
 )
 LEFT_OUT = {

@@ -281,7 +281,7 @@ def compare(
     with _threads(threads), torch.inference_mode():
         own = copy.deepcopy(model).cpu().eval()
         expected = torch.cat([own(clip) for clip in clips])
-        moved = copy.deepcopy(own).to(device)
+        moved = own.to(device)
         classify = runs.ready(moved, moved.frontend(clips[0].to(device)), folder, threads)
         found = torch.cat([classify(moved.frontend(clip.to(device))).cpu() for clip in clips])
     return _deviation(found, expected, runs.exact, TOLERANCE[device], type(model).__name__), _agreement(found, expected)

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 
 from rich import box
 from rich.cells import cell_len
@@ -29,6 +30,8 @@ def terminal(
 ) -> Iterator[RichTable | Text]:
     """Yield a short table of each leaderboard, and what is doubtful about its scores, ready to print.
 
+    A line names the systems none of whose runs has been tried, which `--model` leaves out, for one.
+
     Args:
         leaderboards: one table each.
         width: characters of a line; None for no limit, as in a file.
@@ -36,7 +39,11 @@ def terminal(
         command: shell command that does the suite's runs; may be empty.
     """
     for board in leaderboards:
-        yield from fitted(columns.brief(board), width, columns.LEAST_IMPORTANT, where)
+        begun = tuple(row for row in board.rows if row.done or row.failed) or board.rows
+        yield from fitted(columns.brief(replace(board, rows=begun)), width, columns.LEAST_IMPORTANT, where)
+        if left := [row.full for row in board.rows if row not in begun]:
+            line = plain(f"Not run yet: {', '.join(left)}")
+            yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
         for head, words in doubts(board, command, NAMED):
             line = plain(f"{head}: {words}")
             yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))

@@ -1,6 +1,7 @@
 """Boards in the terminal."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from fakes.boards import boards, record, run, timing
@@ -12,6 +13,7 @@ from rich.console import Console
 from bench.cli.options import described
 from bench.leaderboard import render
 from bench.leaderboard.board import summary
+from bench.records import Failure
 
 
 def test_summary_and_terminal():
@@ -102,6 +104,20 @@ def test_a_very_narrow_terminal_shortens_names_and_no_number(wide):
 def test_no_line_of_a_table_is_longer_than_the_terminal(name, width):
     found = boards(record(run(name or "x"), 0.8), record(run("fc"), 0.9))
     assert max(cell_len(line) for line in lines_of(found, width, columns=width)) <= width
+
+
+def test_systems_that_were_not_tried_stand_in_a_line_of_their_own() -> None:
+    done, failed = (
+        record(run("cnn"), 0.8),
+        replace(record(run("snn")), status="failed", error=Failure(kind="data", message="gone")),
+    )
+    found = boards(done, failed, missing=[run("gmm"), run("fc")])
+    printed = lines_of(found, None)
+    assert [words(line).split()[1] for line in printed[3:5]] == ["cnn", "snn"]
+    assert "Not run yet: fc on logmel, gmm on logmel" in printed
+    none = lines_of(boards(missing=[run("gmm"), run("fc")]), None)
+    assert [words(line).split()[1] for line in none[3:5]] == ["fc", "gmm"]
+    assert not any("Not run yet" in line for line in none)
 
 
 def test_a_description_goes_on_below_itself():
