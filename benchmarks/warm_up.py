@@ -5,7 +5,7 @@
 Each model of the suite is called for some seconds in a new process, end to end and from features, and the time of every
 call is recorded. Then both rules look at the same recordings: the one of `measure.FIRST` (calls no longer become
 faster) and that of the longer tiers, in growing groups (five medians agree within 5 %). Printed are the seconds until
-each rule would have ended the warm-ups, and the median of the 0.2 s of calls that would have been measured then, as a
+each rule would have ended the warm-ups, and the median of the calls that would have been measured then, as a
 multiple of the median of the last two fifths of the recording.
 """
 
@@ -25,7 +25,6 @@ from bench.records.latency import MIN_CALLS
 from bench.training import build
 from models.base import use_kernels
 
-MEASURED = 0.2
 LIMIT = 1.0
 RULES: dict[str, bool] = {"calls no longer become faster": True, "five medians agree": False}
 """Whether only becoming faster counts."""
@@ -61,7 +60,7 @@ def judged(times: Sequence[float], least: float, one_sided: bool) -> tuple[float
         ended = ends[calls - 1] >= LIMIT
         if ended or (ends[calls - 1] >= least and settled(times[:calls], FIRST.warm_group, True, one_sided)):
             break
-    last = max(int(np.searchsorted(ends, ends[calls - 1] + MEASURED)), calls + MIN_CALLS)
+    last = max(int(np.searchsorted(ends, ends[calls - 1] + FIRST.seconds)), calls + MIN_CALLS)
     return float(ends[calls - 1]), float(np.median(times[calls:last]) / np.median(times[len(times) * 3 // 5 :]))
 
 

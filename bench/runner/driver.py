@@ -39,6 +39,9 @@ from bench.tracking import Tracker, epoch_point, step_point
 WIDE = 4.0
 """Times `--stall-minutes`: longest time without news of a job that reads data, imports classes or times runs."""
 
+READERS = 4
+"""Largest number of datasets that are read at the same time: each may take a gigabyte and several threads."""
+
 
 class Runner:
     """One call of `bench run`.
@@ -256,28 +259,38 @@ class Runner:
             Job(runs[0].key, "bench.runner.worker:prepare", (runs, self.settings), self.wide_limits)
             for runs in groups.values()
         ]
-        for event in self._events(jobs, self._readers(list(names.values()))):
-            match event:
-                case Started(job):
-                    self.progress.note(f"reading {names[job]}")
-                case Reported(job, ClipsRead(done, of)):
-                    self.progress.read(done, of, names[job])
-                case Finished(job, DataRead() as news):
-                    self.progress.end_reading(names[job])
-                    found[job] = news
-                    for line in (*news.remarks, *(f"warning: {line}" for line in news.warnings)):
-                        self.progress.note(line)
-                case Failed(job):
-                    self.progress.end_reading(names[job])
-                    problems[keys[job]] = event
-        for news in (found[job] for job in keys if job in found):
-            unfit |= news.failures
-            self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
+        at_once = self._readers([*names.values()])
+        try:
+            for event in self._events(jobs, at_once):
+                match event:
+                    case Started(job):
+                        self.progress.note(f"reading {names[job]}")
+                    case Reported(job, ClipsRead(done, of)):
+                        self.progress.read(done, of, names[job])
+                    case Finished(job, DataRead() as news):
+                        self.progress.end_reading(names[job])
+                        found[job] = news
+                        whose = f"{names[job]}: " if at_once > 1 < len(jobs) else ""
+                        for line in (*news.remarks, *(f"warning: {line}" for line in news.warnings)):
+                            self.progress.note(f"{whose}{line}")
+                    case Failed(job):
+                        self.progress.end_reading(names[job])
+                        problems[keys[job]] = event
+        finally:  # also where it is interrupted
+            for news in (found[job] for job in keys if job in found):
+                unfit |= news.failures
+                self.outcome.warnings += [line for line in news.warnings if line not in self.outcome.warnings]
         return problems
 
     def _readers(self, names: Sequence[str]) -> int:
-        """Return how many datasets are read at the same time: those of one name may share what they decode."""
-        return self.settings.workers if self.executor_name == "processes" and len({*names}) == len(names) else 1
+        """Return how many datasets are read at the same time.
+
+        It is one where several have one name, because they may share what they decode, and where one is another
+        package's: Lightning promises that `prepare_data` runs alone, and two may share a download.
+        """
+        own = all(catalog.dataset(name).target.startswith("datamodules.") for name in names)
+        apart = own and len({*names}) == len(names)
+        return min(self.settings.workers, READERS) if self.executor_name == "processes" and apart else 1
 
     def _do(self, todo: dict[str, Run]) -> None:
         """Train and combine these runs, each after the runs that it needs."""

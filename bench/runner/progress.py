@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -21,8 +22,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-TIMING_SECONDS = 6.6
-"""Time that the timing of one model on one backend takes, assumed until models have been timed here."""
+TIMING_SECONDS = 1.2
+"""Time that the first timing of one model on one backend takes, assumed until models have been timed here."""
 LONG_SECONDS = 60.0
 """Duration of a training that makes its start-up negligible."""
 TABLE_LINES = 8
@@ -112,6 +113,20 @@ class _RunsBar(Bar):
         yield from super().get_renderables()
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """A dataset that is being read: since when, files read by then and by now, and files in all."""
+
+    began: float
+    first: int
+    done: int
+    of: int
+
+    def left(self, now: float) -> float:
+        """Return the seconds that the rest takes at the pace so far."""
+        return (now - self.began) * (self.of - self.done) / max(1, self.done - self.first)
+
+
 class Progress:
     """Progress of a suite: finished and running runs, and the time left.
 
@@ -137,8 +152,7 @@ class Progress:
         self.timing_seconds = TIMING_SECONDS
         self.timed = True
         self._began: dict[str, _Training] = {}
-        self._files: dict[str, tuple[int, int]] = {}
-        self._reading = 0.0, 0
+        self._files: dict[str, _Reading] = {}
         self._said_reading = 0.0
         self._said: dict[str, float] = {}
         self._first: dict[str, set[str]] = {"train": set(), "time": set()}
@@ -160,18 +174,19 @@ class Progress:
         Args:
             done: files of the dataset that have been read.
             of: its files.
-            dataset: its name; of several that are read at the same time, the sums are shown.
+            dataset: its name; of several that are read at the same time, the sums and the longest time are shown.
         """
         now = self.clock()
-        before = self._files.get(dataset, (done + 1, of))[0]
-        self._files[dataset] = done, of
-        if done < before:
-            self._begin_reading(now)
+        known = self._files.get(dataset)
+        if known is None or done < known.done:
+            if not self._files:
+                self._said_reading = now
+            self._files[dataset] = _Reading(now, done, done, of)
             return
-        done, of = self._files_read()
-        began, first = self._reading
-        left = (now - began) * (of - done) / max(1, done - first)
-        words = f"files read, about {duration(left)} left"
+        self._files[dataset] = replace(known, done=done, of=of)
+        files = self._files.values()
+        words = f"files read, about {duration(max(each.left(now) for each in files))} left"
+        done, of = sum(each.done for each in files), sum(each.of for each in files)
         if self.console.is_terminal:
             self.bar.update(self.task, completed=done, total=of, left=words)
             self.bar.start()
@@ -181,22 +196,9 @@ class Progress:
 
     def end_reading(self, dataset: str = "") -> None:
         """Take a dataset's files out of the line about files, and the line away with the last ones."""
-        if self._files.pop(dataset, None) is None:
-            return
-        if self._files:
-            self._begin_reading(self.clock())
-        else:
+        if self._files.pop(dataset, None) is not None and not self._files:
             self.bar.stop()
             self.bar.reset(self.task, start=True, total=None, completed=0, left="")
-
-    def _begin_reading(self, now: float) -> None:
-        """Estimate the time left from here on."""
-        self._reading = now, self._files_read()[0]
-        self._said_reading = now
-
-    def _files_read(self) -> tuple[int, int]:
-        """Return how many files have been read, and how many there are, of all datasets that are being read."""
-        return sum(done for done, _ in self._files.values()), sum(of for _, of in self._files.values())
 
     def start(
         self,

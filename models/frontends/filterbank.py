@@ -49,7 +49,7 @@ Tail = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Form:
-    """A tail in the terms of the kernel, which computes it with each block of frames.
+    """A tail in the terms of the kernel, which computes it with each block of frames; equal forms are of equal tails.
 
     Attributes:
         kind: "power" leaves the power; "logarithm" and "cube root" take these of it.

@@ -111,13 +111,14 @@ def doubts(board: Leaderboard, command: str, most: int | None = None) -> Iterato
     for kind, facts in found.items():
         if facts:
             named = (
-                f"{words}: {'all rows' if 1 < len(rows) == len(board.rows) else _listed(rows, most)}"
+                f"{words}: {'all rows' if 1 < len(rows) == len(board.rows) else listed(rows, most)}"
                 for words, rows in facts.items()
             )
             yield caveats.HEADS[kind], f"{'; '.join(named)}. Remedy: {caveats.mends(kind, command)}"
 
 
-def _listed(names: Sequence[str], most: int | None) -> str:
+def listed(names: Sequence[str], most: int | None) -> str:
+    """Return names of rows in words, at most so many of them, and how many more there are."""
     shown = names if most is None or len(names) <= most else names[:most]
     return ", ".join(shown) + (f" and {plural(len(names) - len(shown), 'more row')}" if len(shown) < len(names) else "")
 

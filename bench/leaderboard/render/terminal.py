@@ -12,12 +12,12 @@ from rich.text import Text
 
 from bench.leaderboard.board import Leaderboard
 from bench.leaderboard.render import columns
-from bench.leaderboard.render.footnotes import doubts
+from bench.leaderboard.render.footnotes import doubts, listed
 from bench.leaderboard.render.table import Table
 from bench.text import plain
 
 NAMED = 4
-"""Rows that a doubt in the terminal names; the page names all."""
+"""Rows that a line below a table in the terminal names; the page names all."""
 _SHORTEST = 8
 """Number of characters that a shortened name keeps at least."""
 
@@ -42,7 +42,7 @@ def terminal(
         begun = tuple(row for row in board.rows if row.done or row.failed) or board.rows
         yield from fitted(columns.brief(replace(board, rows=begun)), width, columns.LEAST_IMPORTANT, where)
         if left := [row.full for row in board.rows if row not in begun]:
-            line = plain(f"Not run yet: {', '.join(left)}")
+            line = plain(f"Not run yet: {listed(left, NAMED)}")
             yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
         for head, words in doubts(board, command, NAMED):
             line = plain(f"{head}: {words}")

@@ -449,6 +449,25 @@ def test_datasets_are_read_at_the_same_time_unless_they_are_one(tmp_path, datase
     outcome = runner.run(suite.runs())
     assert asked == [expected]
     assert outcome.warnings == ["0 is short", "both", "1 is short"]
+    assert runner._readers(["esc10", "package.module:Class"]) == 1  # whose `prepare_data` runs alone
+
+
+def test_an_interruption_while_data_are_read_keeps_the_warnings_about_those_that_were(tmp_path):
+    suite = write(tmp_path / "two.toml", 'models = ["fc"]\ndatasets = ["synthetic", "synthetic-tags"]\n')
+
+    def execute(jobs, workers, places):
+        if "prepare" in jobs[0].target:
+            yield Finished(jobs[0].key, DataRead((), ("a class has one clip",), {}))
+            raise KeyboardInterrupt
+
+    console = Console(file=io.StringIO(), width=200)
+    settings = RunSettings(store=tmp_path / "runs", data_dir=tmp_path, device="cpu", workers=2)
+    runner = Runner(suite, settings, Progress(console), "processes")
+    runner.execute = execute
+    outcome = runner.run(suite.runs())
+    assert outcome.interrupted
+    assert outcome.warnings == ["a class has one clip"]
+    assert "synthetic: warning: a class has one clip" in console.file.getvalue()
 
 
 def test_a_missing_fold_stops_only_its_own_runs(tmp_path):
