@@ -73,8 +73,8 @@ TIERS = {
     "full": Tier(warm_seconds=1.0, warm_limit_seconds=5.0, seconds=5.0, limit_seconds=60.0, processes=3),
 }
 FIRST = Tier(
-    warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.15, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
-    warm_grows=True, unsteady_seconds=1.0, sentinel_seconds=0.05,
+    warm_seconds=0.05, warm_limit_seconds=1.0, seconds=0.1, limit_seconds=4.0, warm_group=3, p99_seconds=1.0,
+    warm_grows=True, unsteady_seconds=1.0, sentinel_seconds=0.04,
 )  # fmt: skip
 """The tier of a run's first timing: one process times a model in several scopes; its grade is at best B."""
 START_SECONDS = 1.5
