@@ -71,7 +71,7 @@ class Form:
 
 @dataclass(eq=False)
 class _Plan:
-    """What the kernel needs for a window, filters and a form.
+    """The tables with which the kernel computes a tail for one window and one filterbank.
 
     Attributes:
         window: of the front-end.
