@@ -7,8 +7,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # one thread per process unless told: two busy processes with two threads each are slower on two cores
 export OMP_NUM_THREADS ?= 1
 
-# a file's tests share what they set up; files come in the order of tests/conftest.py, the longest first
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# a file's tests share what they set up; files come in the order of tests/conftest.py, the longest first; xdist waits for
+# ever for the tests of a worker that has died and been replaced
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 # of the campaign of injected faults: --quick, --full, --prove or --page
 ARGS ?= --quick --workers 2

@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -26,6 +27,23 @@ settings.load_profile("tests")
 STARTING = {"browser", "finished", "mirrored", "offline", "running", "start"}
 """Fixtures that start processes."""
 WEIGHT = {"process": 3, "slow": 2}
+
+
+ERRORS = pytest.StashKey[int]()
+"""Where this process writes why it dies, while tests have another standard error."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ERRORS] = os.dup(2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a process that runs tests has died: xdist says only that it has."""
+    if error:
+        with suppress(subprocess.TimeoutExpired):
+            code = node.gateway._io.popen.wait(timeout=5)
+            print(f"{node.gateway.id} ended with exit code {code}", flush=True)  # noqa: T201 - pytest's own output
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,6 +80,13 @@ def _short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(servers.VARIABLE, address)
             servers.shorten_timings()
             yield
+
+
+@pytest.fixture(autouse=True)
+def _say_why_it_dies(pytestconfig: pytest.Config) -> None:
+    """Write a traceback where compiled code ends this process. Lightning's Trainer takes the handlers away."""
+    faulthandler.disable()
+    faulthandler.enable(pytestconfig.stash[ERRORS])
 
 
 @pytest.fixture(autouse=True)
