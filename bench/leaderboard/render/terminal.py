@@ -39,12 +39,15 @@ def terminal(
         command: shell command that does the suite's runs; may be empty.
     """
     for board in leaderboards:
-        begun = tuple(row for row in board.rows if row.done or row.failed) or board.rows
-        yield from fitted(columns.brief(replace(board, rows=begun)), width, columns.LEAST_IMPORTANT, where)
-        if left := [row.full for row in board.rows if row not in begun]:
+        left = [row.full for row in board.rows if not (row.done or row.failed)]
+        begun = board
+        if 0 < len(left) < len(board.rows):
+            begun = replace(board, rows=tuple(row for row in board.rows if row.done or row.failed))
+        yield from fitted(columns.brief(begun), width, columns.LEAST_IMPORTANT, where)
+        if begun is not board:
             line = plain(f"Not run yet: {listed(left, NAMED)}")
             yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
-        for head, words in doubts(board, command, NAMED):
+        for head, words in doubts(begun, command, NAMED):
             line = plain(f"{head}: {words}")
             yield Text(line if width is None else textwrap.fill(line, width, subsequent_indent="    "))
 

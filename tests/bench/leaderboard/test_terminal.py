@@ -115,6 +115,8 @@ def test_systems_that_were_not_tried_stand_in_a_line_of_their_own() -> None:
     printed = lines_of(found, None)
     assert [words(line).split()[1] for line in printed[3:5]] == ["cnn", "snn"]
     assert "Not run yet: fc on logmel, gmm on logmel" in printed
+    noisy = boards(*(record(run(name), latencies=(timing(grade="C"),)) for name in ("cnn", "snn")), missing=[run("fc")])
+    assert any(line.startswith("Grade C") and ": all rows. " in line for line in lines_of(noisy, None))
     none = lines_of(boards(missing=[run("gmm"), run("fc")]), None)
     assert [words(line).split()[1] for line in none[3:5]] == ["fc", "gmm"]
     assert not any("Not run yet" in line for line in none)
