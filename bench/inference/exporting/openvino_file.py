@@ -1,6 +1,7 @@
 """OpenVINO's files: a graph in `.xml` and its weights in `.bin`, in 32-bit floats."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str
     Raises:
         RunError: openvino is not installed, or it has no counterpart of an operator.
     """
-    openvino = _openvino()
+    openvino, core = _openvino(), _core()
     with scratch.folder("openvino") as folder:
         onnx_file.write(of, name, what, folder / "model.onnx", {})
         _keep_dimensions(folder / "model.onnx")
         try:
-            model = openvino.Core().read_model(folder / "model.onnx")  # convert_model reports its use to a server
+            model = core.read_model(folder / "model.onnx")  # convert_model reports its use to a server
         except RuntimeError as error:
             raise RunError(f"{name} cannot be exported to OpenVINO: {cause(error)}") from error
         for key, value in facts.items():
@@ -59,13 +60,24 @@ def _keep_dimensions(path: Path) -> None:
 
 def runner(path: Path) -> Any:
     """Return a function from inputs to logits, which runs the file in OpenVINO on one thread, in 32-bit floats."""
-    compiled = _openvino().Core().compile_model(path, "CPU", {**PRECISION, "INFERENCE_NUM_THREADS": 1})
+    compiled = _core().compile_model(path, "CPU", {**PRECISION, "INFERENCE_NUM_THREADS": 1})
 
     def logits(x: Tensor) -> Tensor:
         request = compiled.create_infer_request()  # one that has failed may return an earlier result
         return torch.from_numpy(request.infer(x.numpy())[0].copy())
 
     return logits
+
+
+@cache
+def _core() -> Any:
+    """Return the one core of this process, which is never freed.
+
+    The first model of each core gives its thread another stack for signals, which OpenVINO 2026.4 frees with the core.
+    Of two cores, freed in the order in which they came, the thread keeps the first one's: the next signal, as of
+    Ctrl-C, then ends the process.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,30 @@ def test_openvinos_files_count_together(kept, tmp_path: Path) -> None:
     assert found.bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     assert found.difference < 1e-4
     assert "noise" in found.path.read_text()
+
+
+TWO_FILES = """
+import signal, sys
+import torch
+from bench.inference.exporting import openvino_file
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+first, second = (openvino_file.runner(sys.argv[1]) for _ in range(2))
+same = torch.equal(first(torch.ones(1, 8000)), second(torch.ones(1, 8000)))
+del first, second
+signal.raise_signal(signal.SIGUSR1)
+print(same)
+"""
+
+
+@needs_onnx
+@needs_openvino
+@pytest.mark.slow
+@pytest.mark.process
+def test_signals_are_handled_after_two_of_openvinos_files(kept, tmp_path: Path) -> None:
+    _, found = file_of(kept, "swishnet", tmp_path, "openvino")
+    words = [sys.executable, "-c", TWO_FILES, found.path]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["handled", "True"]
 
 
 class Levels(nn.Module):
