@@ -73,9 +73,8 @@ def runner(path: Path) -> Any:
 def _core() -> Any:
     """Return the one core of this process, which is never freed.
 
-    The first model of each core gives its thread another stack for signals, which OpenVINO 2026.4 frees with the core.
-    Of two cores, freed in the order in which they came, the thread keeps the first one's: the next signal, as of
-    Ctrl-C, then ends the process.
+    The first model of each core gives its thread another stack for signals. Where OpenVINO 2026.4 frees cores, the
+    thread may keep one that is gone, and a signal, as of Ctrl-C, ends the process.
     """
     return _openvino().Core()
 
