@@ -50,7 +50,10 @@ def applied(content: Json, tier: str, where: object) -> Json:
     if not tier:
         return content
     if not tiers:
-        raise SuiteError(f"{where} has no tiers: leave --tier out, or write a table [tier.{tier}]")
+        raise SuiteError(
+            f"{where} has no tiers: leave {tier!r} out (`bench list suites` names all suites), "
+            f"or write a table [tier.{tier}]"
+        )
     own = deepcopy(catalog.find(tiers, tier, f"tier of {where}"))
     if wrong := [key for key in ("name", "tier", "folder", "file") if key in own]:
         raise SuiteError(f"{where}: [tier.{tier}] cannot set {wrong[0]!r}")

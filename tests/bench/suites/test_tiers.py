@@ -94,7 +94,7 @@ def test_an_unknown_tier_is_explained(file, tier, words):
 
 
 def test_a_suite_without_tiers_says_so(tmp_path):
-    with pytest.raises(SuiteError, match=r"smoke\.toml has no tiers: leave --tier out"):
+    with pytest.raises(SuiteError, match=r"smoke\.toml has no tiers: leave 'quick' out"):
         suites.read("smoke", tier="quick")
     with pytest.raises(SuiteError, match="named with its tier quick: leave --tier quick out"):
         suites.read("esc50-quick", tier="quick")
