@@ -17,6 +17,9 @@ from bench.records import scratch
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 """Without it OpenVINO computes in bfloat16 where the processor has it."""
 
+_IN_PLACE = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 0}
+"""One thread: the caller's. With a stream for one thread, OpenVINO 2026.4 crashes after several models."""
+
 
 def write(of: Program, name: str, what: str, path: Path, facts: Mapping[str, str]) -> None:
     """Write the graph by way of ONNX, with the facts as `rt_info` under "bench".
@@ -60,7 +63,7 @@ def _keep_dimensions(path: Path) -> None:
 
 def runner(path: Path) -> Any:
     """Return a function from inputs to logits, which runs the file in OpenVINO on one thread, in 32-bit floats."""
-    compiled = _core().compile_model(path, "CPU", {**PRECISION, "INFERENCE_NUM_THREADS": 1})
+    compiled = _core().compile_model(path, "CPU", {**PRECISION, **_IN_PLACE})
 
     def logits(x: Tensor) -> Tensor:
         request = compiled.create_infer_request()  # one that has failed may return an earlier result
